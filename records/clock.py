@@ -1,0 +1,88 @@
+"""The only door to wall clock, monotonic time and randomness.
+
+Times are integers: UTC microseconds since 1970 (names end in ``_us``). Durations and timeouts come from the
+monotonic clock only. Both enter every part by constructor, so that tests and simulations own them.
+"""
+
+from __future__ import annotations
+
+import secrets  # noqa: TID251  the door itself
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+MICROSECONDS = 1_000_000
+
+
+class Clock(Protocol):
+    def now_us(self) -> int:
+        """Wall clock, UTC microseconds since 1970."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never run backwards; only differences mean anything."""
+
+
+class SystemClock:
+    def now_us(self) -> int:
+        return time.time_ns() // 1000  # noqa: TID251
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+class FakeClock:
+    """A clock that moves only when told; for tests and simulations."""
+
+    def __init__(self, now_us: int = 1_795_000_000_000_000) -> None:
+        self._now_us = now_us
+        self._monotonic_s = 0.0
+
+    def now_us(self) -> int:
+        return self._now_us
+
+    def monotonic_s(self) -> float:
+        return self._monotonic_s
+
+    def advance(self, seconds: float) -> None:
+        self._now_us += round(seconds * MICROSECONDS)
+        self._monotonic_s += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Move the wall clock alone, as a person or NTP would."""
+        self._now_us += round(seconds * MICROSECONDS)
+
+
+def new_id(nbytes: int = 12) -> str:
+    """An unguessable lower-case hexadecimal id (epochs, runs, documents)."""
+    return secrets.token_hex(nbytes)
+
+
+def new_secret(nbytes: int = 24) -> str:
+    """A URL-safe secret (tokens, generated passwords)."""
+    return secrets.token_urlsafe(nbytes)
+
+
+def utc_offset_min(zone: str, at_us: int) -> int:
+    """Minutes that local time in the IANA ``zone`` was ahead of UTC at ``at_us``."""
+    offset = from_us(at_us).astimezone(ZoneInfo(zone)).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds() / 60)
+
+
+def from_us(at_us: int) -> datetime:
+    """An aware UTC datetime, exact to the microsecond."""
+    seconds, micros = divmod(at_us, MICROSECONDS)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+
+
+def to_us(moment: datetime) -> int:
+    """UTC microseconds of an aware datetime."""
+    delta = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * MICROSECONDS + delta.microseconds
+
+
+def iso_z(at_us: int | None) -> str | None:
+    """ISO 8601 with Z and microseconds, or None."""
+    if at_us is None:
+        return None
+    return from_us(at_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

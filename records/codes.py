@@ -1,0 +1,113 @@
+"""The closed catalogue of codes: what can happen, and which parameters tell it.
+
+Records hold a code and parameters, never a sentence; the text in a reader's language is made where it is shown.
+A code is never renamed or reused, since chained records hold it. ``docs/reference/codes.md`` is generated from
+here.
+"""
+
+from __future__ import annotations
+
+EVENTS: dict[str, tuple[str, ...]] = {
+    # the agent and its devices
+    "agent-started": ("software", "host"),
+    "agent-stopped": ("reason",),
+    "configuration-loaded": ("file", "hash"),
+    "device-connected": ("device", "address"),
+    "device-lost": ("device", "address", "error"),
+    "device-changed": ("device", "was", "now"),
+    "clock-jump": ("seconds",),
+    "plc-write": ("tag", "value", "verified", "error"),
+    "reading-bad": ("tag", "status"),
+    "epoch-rolled-back": ("watermark", "held"),
+    # people, orders, material at a station
+    "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
+    "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found"),
+    "operator-signed-on": ("badge",),
+    "order-started": ("order", "previous"),
+    "order-stopped": ("order",),
+    "lot-mounted": ("item", "lot", "expiry"),
+    "unit-loaded": ("container", "position"),
+    # runs
+    "run-started": ("run_id", "cycle"),
+    "run-aborted": ("run_id", "reason"),
+    "run-resumed": ("run_id", "cycle"),
+    "cycles-missed": ("first", "last"),
+    "counter-period": ("was", "now", "why"),
+    "cycle-acknowledged-only": ("cycle",),
+    "spc-signal": ("characteristic", "chart", "rule", "part", "subgroup", "limit_version"),
+    # what central states
+    "agent-enrolled": ("agent", "key", "partition"),
+    "document-issued": ("kind", "id", "version", "content"),
+    "exception-opened": ("exception", "code", "params", "lot", "product"),
+    "discrepancy-opened": ("discrepancy", "code", "params", "lot", "product"),
+    "quarantined": ("agent", "reason", "bytes"),
+    "conflict": ("agent", "epoch", "stream", "seq", "held", "offered"),
+    "erp-posted": ("order", "message", "step"),
+    "erp-refused": ("order", "message", "step", "error"),
+    "erp-unreachable": ("link", "error"),
+    # the audit stream of central
+    "user-added": ("user", "role"),
+    "user-disabled": ("user",),
+    "token-created": ("name", "scope"),
+    "signed-in": ("user",),
+    "sign-in-refused": ("user", "reason"),
+    "signed-out": ("user",),
+    "signature-refused": ("user", "target", "reason"),
+    "central-started": ("software",),
+    "chain-verified": ("ok", "records"),
+}
+"""Operations events: code -> names of its parameters (a parameter may be absent)."""
+
+SCAN_REFUSALS: tuple[str, ...] = (
+    "scan-not-understood",  # no field of any station expects such content
+    "barcode-invalid",  # a check digit, date or structure is wrong
+    "order-unknown",  # no released work order of that reference
+    "item-not-in-bom",  # the label names an item that the order does not use
+    "lot-unknown",  # central never told us of that lot
+    "lot-expired",
+    "lot-blocked",
+    "label-wrong-product",
+    "label-wrong-lot",  # the label's lot is not the order's
+    "serial-used",  # that serial is already on another piece
+    "operator-unknown",
+    "nothing-to-identify",  # a label was read while no piece waits for one
+    "not-now",  # the content is right, the moment is not
+)
+"""Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""
+
+EXCEPTIONS: tuple[str, ...] = (
+    "out-of-specification",
+    "spc-signal",
+    "unit-failed",
+    "unit-scrapped",
+    "retested",
+    "reworked",
+    "run-aborted",
+    "run-resumed",
+    "operation-repeated",  # one piece twice at one operation without rework or retest
+    "operation-missing",  # a piece went on without one of its operations
+    "reading-bad",
+    "cycles-missed",
+    "device-lost",
+    "clock-jump",
+    "document-too-old",
+    "identity-unknown",  # a subject that no work order and no earlier record explains
+    *SCAN_REFUSALS,
+)
+"""What a reviewer must look at, found in single records or in the walk of one piece."""
+
+DISCREPANCIES: tuple[str, ...] = (
+    "quantity-disagrees",  # records of an operation against the ordered or started quantity
+    "counter-disagrees",  # a machine's own counter against the records
+    "serial-doubled",  # one serial on two pieces
+    "lot-unknown-to-erp",
+    "consumption-disagrees",  # consumed quantity against the bill of material
+    "certificate-incomplete",
+    "certificate-tail-unknown",
+    "certificate-cycles-not-provable",
+    "erp-refused",
+    "erp-disagrees",
+    "record-conflict",
+    "record-quarantined",
+)
+"""Where machine, records and ERP do not agree; each has an owner and a state."""

@@ -1,0 +1,190 @@
+"""Signing keys: who vouches for a frame, a watermark or a document.
+
+Every agent and central hold one Ed25519 signing key, apart from any TLS key. A key's id is the first 16
+hexadecimal digits of SHA-256 over its 32 public bytes and is part of every signature. A ``KeyRing`` holds the
+public keys that are believed, each with its owner and validity; verification fails closed.
+
+An agent's identity folder (made by ``enrol``)::
+
+    identity.json      agent, partition, central's public keys, user name at the broker
+    signing.key        Ed25519 private key, PEM (mode 0600)
+    tls.key tls.crt    key and certificate for mutual TLS (absent where the broker is on loopback)
+    ca.crt             the certificate authority that signed broker and agents
+    broker.password    password at the broker, where it asks for one (mode 0600)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import TypeAdapter, ValidationError
+
+from records.errors import ConfigurationError, Damaged
+
+
+def key_id(public: bytes) -> str:
+    """The id of a raw 32-byte Ed25519 public key."""
+    return hashlib.sha256(public).hexdigest()[:16]
+
+
+class SigningKey:
+    """A private key that never leaves its process except as a PEM file."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.public = private.public_key().public_bytes_raw()
+        self.id = key_id(self.public)
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def load(cls, path: Path) -> SigningKey:
+        """Read a PEM file.
+
+        Raises:
+            ConfigurationError: no such file, or no Ed25519 key in it.
+        """
+        try:
+            key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"cannot read the signing key {path}: {error}", hint="run enrol again for this agent"
+            ) from error
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ConfigurationError(f"{path} holds no Ed25519 key", hint="run enrol again for this agent")
+        return cls(key)
+
+    def save(self, path: Path) -> None:
+        """Write a PEM file that only its owner can read."""
+        pem = self._private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        write_private(path, pem)
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes."""
+        return self._private.sign(message)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Create or replace a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A believed key. ``until_us`` None: valid until replaced."""
+
+    owner: str
+    public: str  # 64 hexadecimal digits
+    since_us: int = 0
+    until_us: int | None = None
+
+    @property
+    def id(self) -> str:
+        return key_id(bytes.fromhex(self.public))
+
+
+class KeyRing:
+    """The public keys that are believed, by id."""
+
+    def __init__(self, keys: Iterable[PublicKey] = ()) -> None:
+        self._keys = {key.id: key for key in keys}
+
+    def add(self, key: PublicKey) -> None:
+        self._keys[key.id] = key
+
+    def keys(self) -> tuple[PublicKey, ...]:
+        return tuple(self._keys.values())
+
+    def verify(
+        self, owner: str, signing_key_id: str, signature: bytes, message: bytes, *, at_us: int | None = None
+    ) -> None:
+        """Return quietly when ``owner`` signed ``message`` with a key valid at ``at_us`` (None: at any time).
+
+        Raises:
+            Damaged: unknown key, key of somebody else, key not valid then, or a wrong signature.
+        """
+        key = self._keys.get(signing_key_id)
+        if key is None or key.owner != owner:
+            raise Damaged(
+                f"signature by key {signing_key_id}, which is not a known key of {owner}",
+                hint="enrol the agent, or give it central's present public key",
+            )
+        if at_us is not None and not (key.since_us <= at_us and (key.until_us is None or at_us < key.until_us)):
+            raise Damaged(f"key {signing_key_id} of {owner} was not valid at that time", hint="enrol again")
+        try:
+            Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public)).verify(signature, message)
+        except InvalidSignature:
+            raise Damaged(f"the signature by key {signing_key_id} of {owner} is wrong") from None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFile:
+    """The content of ``identity.json``."""
+
+    agent: str
+    partition: str
+    central_keys: tuple[PublicKey, ...]
+    broker_user: str | None = None
+
+
+_IDENTITY = TypeAdapter(IdentityFile)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An agent's identity folder, opened."""
+
+    folder: Path
+    file: IdentityFile
+    signing: SigningKey
+
+    @property
+    def central(self) -> KeyRing:
+        return KeyRing(self.file.central_keys)
+
+    @property
+    def broker_password(self) -> str | None:
+        path = self.folder / "broker.password"
+        return path.read_text().strip() if path.exists() else None
+
+    @classmethod
+    def open(cls, folder: Path) -> Identity:
+        """Read the folder.
+
+        Raises:
+            ConfigurationError: a file is missing or damaged; names it.
+        """
+        path = folder / "identity.json"
+        try:
+            file = _IDENTITY.validate_json(path.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(
+                f"no identity in {folder}: {error.strerror}",
+                hint="make it with: lotkeeper-central enrol AGENT --out FOLDER",
+            ) from error
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{path} is damaged: {error.errors()[0]['msg']}", hint="enrol again"
+            ) from error
+        return cls(folder, file, SigningKey.load(folder / "signing.key"))
+
+    @staticmethod
+    def write(folder: Path, file: IdentityFile, signing: SigningKey, broker_password: str | None) -> None:
+        """Make or replace identity.json, signing.key and broker.password; TLS files are written apart."""
+        folder.mkdir(parents=True, exist_ok=True)
+        signing.save(folder / "signing.key")
+        if broker_password is not None:
+            write_private(folder / "broker.password", broker_password.encode())
+        (folder / "identity.json").write_bytes(_IDENTITY.dump_json(file, indent=1))

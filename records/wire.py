@@ -1,0 +1,369 @@
+"""What travels between agents and central: envelopes in signed frames, signed documents, watermarks, heads.
+
+A frame is one MQTT payload (format ``LKF1``, fixed for good)::
+
+    b"LKF1"  1 byte encoding of the rest (0 = plain)  4 bytes big-endian header length  header  bodies
+
+The header is JSON: agent, epoch, stream, first, last, previous (hash before ``first``), head (hash of ``last``),
+key, signature, and one entry per record with schema, kind and either the body's length or a tombstone. Bodies
+follow as the very bytes that were hashed. The signature (Ed25519) covers the length-prefixed fields
+``"lotkeeper/1/frame", agent, epoch, stream, first, last, previous, head, key``; since head is recomputed from
+every body, it covers them all.
+
+A signed document is JSON ``{"body": <JSON text>, "key": ..., "signature": ...}``; the signature covers the
+length-prefixed fields ``"lotkeeper/1/document", purpose, body, key``, so a watermark can never pass for a head.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from records import chain
+from records.errors import Damaged, Invalid
+from records.keys import KeyRing, SigningKey
+from records.model import Int64
+
+MAGIC = b"LKF1"
+FRAME_DOMAIN = "lotkeeper/1/frame"
+DOCUMENT_DOMAIN = "lotkeeper/1/document"
+MAX_FRAME = 8 * 1024 * 1024
+MAX_RECORDS = 10_000
+CENTRAL = "central"
+TOPIC_ROOT = "lotkeeper/v1"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Stands where a body was: its digest (hexadecimal) stays, with why and by whom it was taken away."""
+
+    digest: str
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One chained record: identity, chain, and its body or the tombstone in its place."""
+
+    agent: str
+    epoch: str
+    stream: str
+    seq: int
+    schema: int
+    kind: str
+    digest: bytes
+    hash: bytes
+    body: bytes | None
+    tombstone: Tombstone | None = None
+
+
+def seal(
+    agent: str, epoch: str, stream: str, seq: int, schema: int, kind: str, body: bytes, previous: bytes
+) -> Envelope:
+    """Chain a body behind ``previous`` (the hash of seq - 1)."""
+    body_digest = chain.digest(body)
+    link = chain.next_hash(agent, epoch, stream, seq, schema, kind, previous, body_digest)
+    return Envelope(agent, epoch, stream, seq, schema, kind, body_digest, link, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A contiguous run of envelopes of one agent, epoch and stream, as received and checked."""
+
+    agent: str
+    epoch: str
+    stream: str
+    first: int
+    last: int
+    previous: bytes
+    head: bytes
+    key: str
+    signature: bytes
+    envelopes: tuple[Envelope, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    schema: int
+    kind: str
+    length: int | None = None
+    tombstone: Tombstone | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _FrameHeader:
+    agent: str
+    epoch: str
+    stream: str
+    first: Int64
+    last: Int64
+    previous: str
+    head: str
+    key: str
+    signature: str
+    records: tuple[_Entry, ...]
+
+
+_HEADER = TypeAdapter(_FrameHeader)
+
+
+def _frame_message(
+    agent: str, epoch: str, stream: str, first: int, last: int, previous: bytes, head: bytes, key: str
+) -> bytes:
+    return chain.fields(FRAME_DOMAIN, agent, epoch, stream, first, last, previous, head, key)
+
+
+def encode_frame(envelopes: Sequence[Envelope], previous: bytes, key: SigningKey) -> bytes:
+    """One signed payload of a contiguous, non-empty run; ``previous`` is the hash before its first."""
+    first, last = envelopes[0], envelopes[-1]
+    message = _frame_message(
+        first.agent, first.epoch, first.stream, first.seq, last.seq, previous, last.hash, key.id
+    )
+    header = _FrameHeader(
+        first.agent,
+        first.epoch,
+        first.stream,
+        first.seq,
+        last.seq,
+        previous.hex(),
+        last.hash.hex(),
+        key.id,
+        base64.b64encode(key.sign(message)).decode(),
+        tuple(_Entry(e.schema, e.kind, None if e.body is None else len(e.body), e.tombstone) for e in envelopes),
+    )
+    head = _HEADER.dump_json(header)
+    bodies = b"".join(e.body for e in envelopes if e.body is not None)
+    return MAGIC + b"\x00" + len(head).to_bytes(4, "big") + head + bodies
+
+
+def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> Frame:
+    """Check format, chain and signature of one payload.
+
+    Raises:
+        Invalid: not a frame (garbage, cut short, too large, unknown encoding).
+        Damaged: a frame whose chain or signature does not verify.
+    """
+    header, bodies = _split(payload)
+    previous, head = _hash(header.previous), _hash(header.head)
+    envelopes: list[Envelope] = []
+    link, offset, seq = previous, 0, header.first
+    for entry in header.records:
+        body: bytes | None = None
+        if entry.length is not None:
+            body = bodies[offset : offset + entry.length]
+            offset += entry.length
+            body_digest = chain.digest(body)
+        elif entry.tombstone is not None:
+            body_digest = _hash(entry.tombstone.digest)
+        else:
+            raise Invalid("a frame entry has neither body nor tombstone")
+        link = chain.next_hash(
+            header.agent, header.epoch, header.stream, seq, entry.schema, entry.kind, link, body_digest
+        )
+        envelopes.append(
+            Envelope(
+                header.agent,
+                header.epoch,
+                header.stream,
+                seq,
+                entry.schema,
+                entry.kind,
+                body_digest,
+                link,
+                body,
+                entry.tombstone,
+            )
+        )
+        seq += 1
+    if offset != len(bodies):
+        raise Invalid("the frame's bodies do not have the lengths that its header tells")
+    if link != head:
+        raise Damaged(f"frame {header.agent} {header.first}-{header.last}: its bodies do not give its head")
+    try:
+        signature = base64.b64decode(header.signature, validate=True)
+    except ValueError:
+        raise Invalid("the frame's signature is no base64") from None
+    ring.verify(
+        header.agent,
+        header.key,
+        signature,
+        _frame_message(
+            header.agent, header.epoch, header.stream, header.first, header.last, previous, head, header.key
+        ),
+        at_us=at_us,
+    )
+    return Frame(
+        header.agent,
+        header.epoch,
+        header.stream,
+        header.first,
+        header.last,
+        previous,
+        head,
+        header.key,
+        signature,
+        tuple(envelopes),
+    )
+
+
+def _hash(text: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise Invalid("a hash in the frame is not 64 hexadecimal digits")
+    return raw
+
+
+def _split(payload: bytes) -> tuple[_FrameHeader, bytes]:
+    if len(payload) > MAX_FRAME:
+        raise Invalid(f"a payload of {len(payload)} bytes is over the limit of {MAX_FRAME}")
+    if payload[:4] != MAGIC or len(payload) < 9:
+        raise Invalid("the payload is no Lotkeeper frame (it does not begin with LKF1)")
+    if payload[4] != 0:
+        raise Invalid(f"frame encoding {payload[4]} is unknown", hint="central is older than the agent")
+    size = int.from_bytes(payload[5:9], "big")
+    try:
+        header = _HEADER.validate_json(payload[9 : 9 + size])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Invalid(f"the frame's header is wrong: {first['loc']}: {first['msg']}") from error
+    if (
+        header.first < 1
+        or not header.records
+        or len(header.records) > MAX_RECORDS
+        or header.last - header.first + 1 != len(header.records)
+    ):
+        raise Invalid("the frame's first and last do not fit its number of records")
+    return header, payload[9 + size :]
+
+
+# -- signed documents --------------------------------------------------------------------------------------
+
+Purpose = Literal["watermark", "head", "document"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    body: str
+    key: str
+    signature: str
+
+
+_SIGNED = TypeAdapter(_Signed)
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """Central has committed (agent, epoch, stream) through this seq, whose hash is this (hexadecimal)."""
+
+    agent: str
+    epoch: str
+    stream: str
+    committed_through: Int64
+    hash: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An agent's last record and its hash (hexadecimal), stated by the agent at ``at_us``."""
+
+    agent: str
+    epoch: str
+    stream: str
+    last: Int64
+    hash: str
+    at_us: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Something that central tells the lines: a work order, the lots of an item, ...
+
+    A higher version replaces a lower one of the same kind and id; ``content`` None withdraws it.
+    """
+
+    kind: str
+    id: str
+    version: Int64
+    issued_us: Int64
+    content: JsonValue
+
+
+_BODIES: dict[type, tuple[Purpose, TypeAdapter[object]]] = {
+    Watermark: ("watermark", TypeAdapter(Watermark)),
+    Head: ("head", TypeAdapter(Head)),
+    Document: ("document", TypeAdapter(Document)),
+}
+
+
+def sign(value: Watermark | Head | Document, key: SigningKey) -> bytes:
+    """A signed JSON payload."""
+    purpose, adapter = _BODIES[type(value)]
+    body = adapter.dump_json(value).decode()
+    signature = key.sign(chain.fields(DOCUMENT_DOMAIN, purpose, body, key.id))
+    return _SIGNED.dump_json(_Signed(body, key.id, base64.b64encode(signature).decode()))
+
+
+def unsign(cls: type[T], payload: bytes, ring: KeyRing, owner: str, *, at_us: int | None = None) -> T:
+    """The value inside a signed payload.
+
+    Raises:
+        Invalid: no such payload. Damaged: the signature does not verify for ``owner``.
+    """
+    purpose, adapter = _BODIES[cls]
+    try:
+        signed = _SIGNED.validate_json(payload)
+        signature = base64.b64decode(signed.signature, validate=True)
+    except ValueError as error:
+        raise Invalid(f"the payload is no signed {purpose}") from error
+    ring.verify(
+        owner,
+        signed.key,
+        signature,
+        chain.fields(DOCUMENT_DOMAIN, purpose, signed.body, signed.key),
+        at_us=at_us,
+    )
+    try:
+        value = adapter.validate_json(signed.body)
+    except ValidationError as error:
+        raise Invalid(f"the signed {purpose} has wrong fields: {error.errors()[0]['loc']}") from error
+    if not isinstance(value, cls):  # an adapter gives what it was made for
+        raise Invalid(f"the signed payload is no {purpose}")
+    return value
+
+
+def canonical_json(value: JsonValue) -> bytes:
+    """One byte string per JSON value: sorted keys, no spaces, UTF-8. For content that people sign."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+# -- topics ------------------------------------------------------------------------------------------------
+
+
+def up_topic(partition: str, agent: str, stream: str) -> str:
+    return f"{TOPIC_ROOT}/up/{partition}/{agent}/{stream}"
+
+
+def ack_topic(agent: str, stream: str) -> str:
+    return f"{TOPIC_ROOT}/ack/{agent}/{stream}"
+
+
+def down_topic(agent: str, kind: str, document: str) -> str:
+    """``document`` may hold any text: what MQTT forbids in a topic level is percent-encoded."""
+    safe = "".join(c if c.isalnum() or c in "-_." else "".join(f"%{b:02X}" for b in c.encode()) for c in document)
+    return f"{TOPIC_ROOT}/down/{agent}/{kind}/{safe}"
+
+
+def state_topic(agent: str) -> str:
+    return f"{TOPIC_ROOT}/state/{agent}"
