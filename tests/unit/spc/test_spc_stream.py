@@ -1,0 +1,325 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spc.charts import ChartResult, imr, xbar_r
+from spc.exact import RunningMean, exact_mean
+from spc.limits import Chart, LimitSet
+from spc.rules import RUN_LENGTH, Signal
+from spc.stream import ChartPlan, ChartState, Fired, Verdict, judge, restart
+
+BOTH = ("nelson1", "nelson2")
+FIXED = LimitSet.fixed("imr", 0, -3, 3, "v1")
+
+
+def feed(
+    plan: ChartPlan, values: list[float | None], state: ChartState | None = None, *, interrupted: bool = False
+) -> tuple[ChartState, list[Verdict]]:
+    state = state or ChartState.start(plan)
+    verdicts = []
+    for number, value in enumerate(values):
+        state, verdict = judge(plan, state, value, f"u{number}")
+        verdicts.append(verdict)
+        if interrupted:
+            state = ChartState.from_json(json.loads(json.dumps(state.to_json())))
+    return state, verdicts
+
+
+def states(verdicts: list[Verdict]) -> list[str]:
+    return [verdict.state for verdict in verdicts]
+
+
+def test_individuals_say_what_fired_and_who_made_it() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, FIXED)
+    _, verdicts = feed(plan, [0.5] * 8 + [4.5])
+    assert states(verdicts) == ["in_control"] * 8 + ["signal"]
+    last = verdicts[-1]
+    assert last.fired == (
+        Fired("nelson1", "location", ("u8",)),
+        Fired("nelson2", "location", tuple(f"u{i}" for i in range(9))),
+        Fired("nelson1", "range", ("u7", "u8")),
+    )
+    assert last.rules == ("nelson1", "nelson2")
+    assert (last.subgroup_id, last.position, last.size, last.members) == (9, 1, 1, ("u8",))
+    assert (last.statistic, last.range_statistic, last.limit_version) == (4.5, 4.0, "v1")
+    assert (verdicts[0].range_statistic, last.centre, last.lower, last.upper) == (None, 0, -3, 3)
+
+
+def test_a_gap_ends_run_and_moving_range() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, FIXED)
+    _, verdicts = feed(plan, [1.0] * 8 + [None] + [1.0] * 9)
+    assert states(verdicts) == ["in_control"] * 8 + ["gap"] + ["in_control"] * 8 + ["signal"]
+    assert verdicts[8].statistic is None
+    assert verdicts[8].members == ("u8",)
+    assert verdicts[9].range_statistic is None
+    assert verdicts[-1].fired[0].members == tuple(f"u{i}" for i in range(9, 18))
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan, math.inf, 1e301, 10**400, np.float64("nan")])
+def test_what_is_no_number_is_a_gap(nothing: float | None) -> None:
+    _, verdicts = feed(ChartPlan("gap", "imr", 1, BOTH, FIXED), [nothing])
+    assert states(verdicts) == ["gap"]
+
+
+def test_a_subgroup_is_open_until_its_last_reading_and_names_its_members() -> None:
+    limits = LimitSet.fixed("xbar_r", 10, 9, 11, "v2", subgroup=3)
+    plan = ChartPlan("temp", "xbar_r", 3, BOTH, limits)
+    _, verdicts = feed(plan, [10, 10, 10.5, None, 10, 10, 12, 12, None, 12, 12, 12])
+    assert states(verdicts) == [
+        *("open", "open", "in_control"),
+        *("gap", "open", "gap"),
+        *("open", "open", "gap"),
+        *("open", "open", "signal"),
+    ]
+    assert [v.position for v in verdicts] == [1, 2, 3] * 4
+    assert [v.subgroup_id for v in verdicts] == [1] * 3 + [2] * 3 + [3] * 3 + [4] * 3
+    assert verdicts[1].members == ()
+    assert verdicts[5].members == ("u3", "u4", "u5")
+    assert verdicts[11].fired == (Fired("nelson1", "location", ("u9", "u10", "u11")),)
+
+
+def test_phase_one_collects_freezes_and_then_judges() -> None:
+    plan = ChartPlan("temp", "xbar_r", 2, BOTH, phase1_subgroups=3)
+    values = [1.0, 3.0, None, 9.0, 2.0, 6.0, 3.0, 5.0]
+    state, verdicts = feed(plan, [*values])
+    assert states(verdicts)[1::2] == ["collecting", "gap", "collecting", "collecting"]
+    assert verdicts[-1].limit_version is None
+    assert state.limits == xbar_r([[1, 3], [2, 6], [3, 5]]).limits
+    assert state.limits is not None
+    assert (state.limits.version, state.limits.provisional) == ("phase1-3", True)
+    after, verdicts = feed(plan, [50.0, 51.0], state)
+    assert verdicts[1].rules == ("nelson1",)
+    assert (verdicts[0].limit_version, verdicts[1].provisional) == ("phase1-3", True)
+    assert after.limits == state.limits
+
+
+def test_without_limits_or_phase_one_the_chart_says_so() -> None:
+    state, verdicts = feed(ChartPlan("x", "imr", 1, BOTH), [1.0, 2.0, None])
+    assert states(verdicts) == ["no_limits", "no_limits", "gap"]
+    assert verdicts[1].range_statistic == 1.0
+    assert state.points == RunningMean()
+
+
+def test_new_limits_end_a_run_and_win_over_frozen_ones() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, FIXED)
+    state, _ = feed(plan, [1.0] * 8)
+    revised = replace(plan, limits=replace(FIXED, version="v2"))
+    _, verdicts = feed(revised, [1.0] * 9, state)
+    assert states(verdicts) == ["in_control"] * 8 + ["signal"]
+    _, verdicts = feed(plan, [1.0], state)
+    assert states(verdicts) == ["signal"]
+    frozen, _ = feed(replace(plan, limits=None, phase1_subgroups=2), [7.0, 8.0])
+    _, verdicts = feed(plan, [7.0], frozen)
+    assert verdicts[0].limit_version == "v1"
+
+
+def test_restart_lets_nothing_reach_across() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, FIXED)
+    state, _ = feed(plan, [1.0] * 8)
+    _, verdicts = feed(plan, [1.0], restart(state))
+    assert (verdicts[0].state, verdicts[0].range_statistic, verdicts[0].subgroup_id) == ("in_control", None, 9)
+    grouped = ChartPlan("t", "xbar_r", 3, BOTH, LimitSet.fixed("xbar_r", 0, -1, 1, "v", subgroup=3))
+    state, _ = feed(grouped, [9.0, 9.0])
+    _, verdicts = feed(grouped, [0.0, 0.0, 0.0], restart(state))
+    assert (verdicts[0].position, verdicts[2].subgroup_id, verdicts[2].state) == (1, 2, "in_control")
+
+
+def test_rules_that_are_not_asked_for_do_not_fire() -> None:
+    plan = ChartPlan("gap", "imr", 1, ("nelson2",), FIXED)
+    _, verdicts = feed(plan, [9.0] * 9)
+    assert [v.rules for v in verdicts] == [()] * 8 + [("nelson2",)]
+    _, verdicts = feed(replace(plan, rules=("nelson1",)), [1.0] * 12)
+    assert set(states(verdicts)) == {"in_control"}
+
+
+def test_a_state_of_another_chart_is_refused() -> None:
+    state = ChartState.start(ChartPlan("gap", "imr", 1, BOTH, FIXED))
+    with pytest.raises(ValueError, match="does not fit"):
+        judge(ChartPlan("other", "imr", 1, BOTH, FIXED), state, 1.0, "u")
+    with pytest.raises(ValueError, match="does not fit"):
+        judge(ChartPlan("gap", "xbar_r", 2, BOTH), state, 1.0, "u")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ChartPlan("x", "imr", 5, BOTH), "single values"),
+        (lambda: ChartPlan("x", "xbar_r", 1, BOTH), "at least 2"),
+        (lambda: ChartPlan("x", "xbar_r", 26, BOTH), "too large"),
+        (lambda: ChartPlan("x", "xbar_r", 4, BOTH, FIXED), "limits 'v1' are for imr"),
+        (lambda: ChartPlan("x", "imr", 1, ("nelson3",)), "unknown rule"),
+        (lambda: ChartPlan("x", "imr", 1, BOTH, phase1_subgroups=1), "at least 2"),
+    ],
+)
+def test_a_plan_that_contradicts_itself_is_refused(make, words) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_damaged_state_is_refused_with_the_place() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, FIXED)
+    stored = feed(plan, [1.0, 2.0])[0].to_json()
+    assert ChartState.from_json(stored) == feed(plan, [1.0, 2.0])[0]
+    for key, damage, words in [
+        ("state_version", 2, "version 2, this build reads 1"),
+        ("open_values", 3, r"chart state\.open_values: expected a list"),
+        ("open_refs", [1], r"chart state\.open_refs: expected text"),
+        ("run", [], r"chart state\.run: expected an object"),
+        ("points", {}, r"chart state\.points\.count: missing"),
+        ("chart", "p", "unknown chart"),
+        ("previous", "1.0", r"chart state\.previous: expected a finite number"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            ChartState.from_json(stored | {key: damage})
+    with pytest.raises(ValueError, match=r"run\.refs: expected a list of lists"):
+        ChartState.from_json(stored | {"run": {"side": 1, "refs": ["a"], "version": "v", "centre": 0}})
+
+
+def test_a_verdict_is_plain_json() -> None:
+    _, verdicts = feed(ChartPlan("gap", "imr", 1, BOTH, FIXED), [0.1, 7.0])
+    assert json.loads(json.dumps(verdicts[1].to_json())) == {
+        "characteristic": "gap",
+        "chart": "imr",
+        "subgroup_id": 2,
+        "position": 1,
+        "size": 1,
+        "state": "signal",
+        "rules": ["nelson1"],
+        "fired": [
+            {"rule": "nelson1", "part": "location", "members": ["u1"]},
+            {"rule": "nelson1", "part": "range", "members": ["u0", "u1"]},
+        ],
+        "statistic": 7.0,
+        "range_statistic": 6.9,
+        "centre": 0.0,
+        "lower": -3.0,
+        "upper": 3.0,
+        "limit_version": "v1",
+        "provisional": False,
+        "members": ["u1"],
+    }
+
+
+def test_state_does_not_grow() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, FIXED)
+    short, _ = feed(plan, [1.0] * 20)
+    long, _ = feed(plan, [1.0] * 400)
+    assert short.run is not None
+    assert len(short.run.refs) == RUN_LENGTH
+    assert len(json.dumps(long.to_json())) < len(json.dumps(short.to_json())) + 40
+
+
+# --- the stream against the batch -----------------------------------------------------------------------
+
+# few levels make runs, centre hits and points on the limit; the rest looks for rounding
+levels = st.sampled_from([-4.0, -3.0, -1.0, 0.0, 0.1, 0.5, 1.0, 3.0, 4.0])
+readings = st.one_of(
+    levels,
+    levels,
+    st.floats(-1e6, 1e6),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.none(),
+)
+one_sided = st.lists(st.sampled_from([0.5, 0.5, 0.5, 1.0, 4.0, 0.0]), min_size=9, max_size=30)
+series = st.one_of(st.lists(readings, max_size=60), one_sided)
+
+
+def batch_of(plan: ChartPlan, values: list[float | None], limits: LimitSet, restarts: list[int]) -> ChartResult:
+    data = np.array([math.nan if value is None else value for value in values], dtype=float)
+    if plan.chart == "imr":
+        return imr(data, limits=limits, rules=plan.rules, restarts=restarts)
+    whole = len(data) // plan.subgroup * plan.subgroup
+    groups = data[:whole].reshape(-1, plan.subgroup)
+    return xbar_r(groups, limits=limits, rules=plan.rules, restarts=restarts)
+
+
+def found(verdicts: list[Verdict], size: int) -> tuple[set[tuple[str, int, tuple[int, ...]]], ...]:
+    """The stream's signals as (rule, point, points that made it), for the two parts of the chart."""
+    parts: dict[str, set[tuple[str, int, tuple[int, ...]]]] = {"location": set(), "range": set()}
+    for verdict in verdicts:
+        for fired in verdict.fired:
+            members = sorted({int(ref[1:]) // size for ref in fired.members})
+            parts[fired.part].add((fired.rule, verdict.subgroup_id - 1, tuple(members)))
+    return parts["location"], parts["range"]
+
+
+def expected(signals: tuple[Signal, ...], chart: Chart, part: str) -> set[tuple[str, int, tuple[int, ...]]]:
+    two = chart == "imr" and part == "range"
+    return {(s.rule, s.index, (s.index - 1, s.index) if two else s.members) for s in signals}
+
+
+def same(value: float | None, plotted: float) -> bool:
+    return math.isnan(plotted) if value is None else value == plotted
+
+
+def assert_agrees(plan: ChartPlan, verdicts: list[Verdict], batch: ChartResult, start: int = 0) -> None:
+    """Statistics and signals of the verdicts equal the batch's, from point `start` on, to the bit."""
+    closed = [verdict for verdict in verdicts if verdict.position == verdict.size]
+    assert len(closed) == len(batch.location)
+    for point, verdict in enumerate(closed):
+        assert same(verdict.statistic, float(batch.location[point]))
+        assert same(verdict.range_statistic, float(batch.ranges[point]))
+    on_location, on_range = found(verdicts, plan.subgroup)
+    located = {s for s in expected(batch.location_signals, plan.chart, "location") if s[1] >= start}
+    ranged = {s for s in expected(batch.range_signals, plan.chart, "range") if s[1] >= start}
+    assert on_location == located
+    assert on_range == ranged
+
+
+@given(values=series, subgroup=st.sampled_from([1, 2, 3, 7]), rules=st.sampled_from([BOTH, BOTH[:1], BOTH[1:]]))
+@settings(max_examples=150, deadline=None)
+def test_stream_equals_batch_under_given_limits(
+    values: list[float | None], subgroup: int, rules: tuple[str, ...]
+) -> None:
+    chart: Chart = "imr" if subgroup == 1 else "xbar_r"
+    limits = LimitSet.fixed(chart, 0, -3, 3, "v1", subgroup)
+    plan = ChartPlan("c", chart, subgroup, rules, limits)
+    state, verdicts = feed(plan, values)
+    assert feed(plan, values, interrupted=True) == (state, verdicts)
+    assert_agrees(plan, verdicts, batch_of(plan, values, limits, []))
+
+
+@given(values=series, subgroup=st.sampled_from([1, 2, 3]), phase1=st.integers(2, 6))
+@settings(max_examples=150, deadline=None)
+def test_stream_equals_batch_through_phase_one(values: list[float | None], subgroup: int, phase1: int) -> None:
+    chart: Chart = "imr" if subgroup == 1 else "xbar_r"
+    plan = ChartPlan("c", chart, subgroup, BOTH, phase1_subgroups=phase1)
+    state, verdicts = feed(plan, values)
+    assert feed(plan, values, interrupted=True) == (state, verdicts)
+    data = [math.nan if value is None else value for value in values]
+    whole = len(data) // subgroup * subgroup
+    groups = np.array(data[:whole], dtype=float).reshape(-1, subgroup)
+    if state.limits is None:
+        with pytest.raises(ValueError, match="too little"):
+            imr(data, phase1=phase1) if chart == "imr" else xbar_r(groups, phase1=phase1)
+        assert all(not verdict.fired for verdict in verdicts)
+        return
+    batch = imr(data, phase1=phase1) if chart == "imr" else xbar_r(groups, phase1=phase1)
+    assert state.limits == batch.limits
+    judged = [v.subgroup_id - 1 for v in verdicts if v.limit_version and v.position == v.size]
+    start = judged[0] if judged else len(batch.location)
+    # phase I is judged by nobody in the stream: a run begins with the first point after it
+    restarts = [start] if start < len(batch.location) else []
+    assert_agrees(plan, verdicts, batch_of(plan, values, state.limits, restarts), start)
+
+
+@given(values=st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=40))
+@settings(max_examples=150, deadline=None)
+def test_a_running_mean_equals_the_exact_mean_to_the_bit(values: list[float]) -> None:
+    running = RunningMean()
+    for value in values:
+        running = running.add(value)
+    assert running.value == exact_mean(values)
+    assert min(values) <= running.value <= max(values)
+
+
+def test_the_mean_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no values"):
+        exact_mean([])
+    with pytest.raises(ValueError, match="no values"):
+        _ = RunningMean().value
