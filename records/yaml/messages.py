@@ -1,0 +1,159 @@
+"""pydantic's errors in the words of the person who wrote the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from records.errors import Problem
+from records.yaml.models import known_keys, literals, models_for, types_below
+from records.yaml.tree import ROOT, Item, Path, Tree
+
+_KIND = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping (lines of `key: value`)",
+    "model_type": "a mapping (lines of `key: value`)",
+    "model_attributes_type": "a mapping (lines of `key: value`)",
+}
+_LIMITS = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+}
+
+
+def shown(path: Path) -> str:
+    """A path as people read it: ``devices.sealer.tags.0.node_id``."""
+    return ".".join(map(str, path)) or ROOT
+
+
+def did_you_mean(word: str, known: Iterable[object]) -> str | None:
+    """The known word that is meant, or all of them when none is close."""
+    words = [str(name) for name in known]
+    near = get_close_matches(word, words, 1, 0.6) or get_close_matches(
+        word.lower(), {name.lower(): name for name in words}, 1, 0.6
+    )
+    if near:
+        exact = next(name for name in words if name.lower() == near[0].lower())
+        return f"did you mean `{exact}`?"
+    return f"known here: {', '.join(words)}" if words else None
+
+
+def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseModel]) -> list[Problem]:
+    """One problem for each error; what several members of a union say about one place becomes one."""
+    found: dict[tuple[int, int, str], Problem] = {}
+    for error in errors:
+        problem = _problem(error, tree, model)
+        key = (problem.line, problem.col, problem.path)
+        earlier = found.get(key)
+        if earlier is not None and earlier.message != problem.message:
+            message = f"{earlier.message}; or: {problem.message}"
+            problem = replace(problem, message=message, hint=earlier.hint or problem.hint)
+        found[key] = problem
+    return list(found.values())
+
+
+def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> Problem:
+    kind, context = error["type"], error.get("ctx", {})
+    path, item, annotations = _walk(error["loc"], tree.root, model)
+    if kind == "missing":
+        name = str(error["loc"][-1])
+        line, col = tree.key_at(path)
+        return Problem(tree.file, line, col, shown((*path, name)), f"`{name}` is missing")
+    if kind == "extra_forbidden":
+        name, (line, col) = str(path[-1]), tree.key_at(path)
+        _, parent, types = _walk(error["loc"][:-1], tree.root, model)
+        known = {key: None for found in models_for(types, parent) for key in known_keys(found)}
+        hint = did_you_mean(name, known)
+        return Problem(tree.file, line, col, shown(path), f"unknown key `{name}`", hint)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _discriminator(context, path, item, tree, annotations)
+    if kind == "lotkeeper":
+        path = (*path, *context["at"])
+        line, col = tree.value_at(path)
+        return Problem(tree.file, line, col, shown(path), str(context["message"]), context["hint"])
+    message, hint = _value_message(error, item)
+    line, col = tree.key_at(path) if "[key]" in error["loc"] else tree.value_at(path)
+    return Problem(tree.file, line, col, shown(path), message, hint)
+
+
+def _walk(loc: tuple[int | str, ...], root: Item, model: type[BaseModel]) -> tuple[Path, Item, list[Any]]:
+    """Follow pydantic's location through the file; names of union members, which stand in no file, are skipped."""
+    path: Path = ()
+    item, annotations = root, [model]
+    for part in loc:
+        child = item.child(part)
+        if child is not None:
+            annotations = types_below(annotations, item, part)
+            path, item = (*path, part), child
+    return path, item, annotations
+
+
+def _discriminator(context: dict[str, Any], path: Path, item: Item, tree: Tree, annotations: list[Any]) -> Problem:
+    name = str(context["discriminator"]).strip("'")
+    known = re.findall(r"'([^']*)'", str(context.get("expected_tags", "")))
+    if item.child(name) is None:
+        line, col = tree.key_at(path)
+        options = known or _tags(annotations, name)
+        hint = f"one of {', '.join(options)}" if options else None
+        return Problem(tree.file, line, col, shown((*path, name)), f"`{name}` is missing", hint)
+    line, col = tree.value_at((*path, name))
+    tag = str(context.get("tag"))
+    return Problem(
+        tree.file, line, col, shown((*path, name)), f"{tag!r} is no known {name}", did_you_mean(tag, known)
+    )
+
+
+def _tags(annotations: list[Any], name: str) -> list[str]:
+    return [
+        str(value)
+        for model in models_for(annotations, Item(1, 1, keys={}))
+        for value in literals(known_keys(model).get(name))
+    ]
+
+
+def _value_message(error: ErrorDetails, item: Item) -> tuple[str, str | None]:
+    kind, context = error["type"], error.get("ctx", {})
+    written = _written(item)
+    if kind in ("literal_error", "enum"):
+        known = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
+        word = str(item.text if item.text is not None else item.data())
+        return f"{written} is not one of {', '.join(known)}", did_you_mean(word, known)
+    if kind == "string_type" and item.plain and item.text:
+        return f"a text is needed, {item.text} is none", f'put it in quotes: "{item.text}"'
+    if kind in _KIND:
+        return f"{_KIND[kind]} is needed, found {written}", None
+    if kind in _LIMITS:
+        return f"{written} is out of range: it must be {_LIMITS[kind].format(**context)}", None
+    if kind == "string_pattern_mismatch":
+        return f"{written} does not match {context['pattern']}", None
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message.replace("Input should", "it should"), None
+
+
+def _written(item: Item) -> str:
+    if item.keys is not None:
+        return "a mapping"
+    if item.rows is not None:
+        return "a list"
+    if item.scalar is None:
+        return "nothing"
+    return repr(item.text) if isinstance(item.scalar, str) else str(item.text)
