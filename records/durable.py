@@ -9,8 +9,12 @@ cut (WAL, synchronous=FULL, fsync honoured by the disk). Rules that make it true
 - jobs that wait together are committed together, each inside its own savepoint: a job that raises takes only
   itself back;
 - the pragmas are read back after they are set, a disk that refuses is found at open;
-- an I/O error, a full or damaged file stops the writer: the failed commit is never tried again on the same
-  handle (the kernel may have thrown the pages away), later jobs raise StorageFailed, a restart recovers.
+- a job whose SQL is wrong or breaks a constraint is the job's own fault and takes only itself back; any other
+  SQLite error (I/O, full, damaged, read-only, locked by a stranger) is the disk's;
+- a failure of the disk stops the writer: the failed commit is never tried again on the same handle (the kernel
+  may have thrown the pages away) and the handle is not closed either, since closing would checkpoint; all jobs
+  that wait and all later ones raise StorageFailed, a restart recovers;
+- a future can't be cancelled: what was submitted is committed or fails.
 
 Is not: a pool, an ORM, or a promise about disks that lie about fsync.
 """
@@ -22,11 +26,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from records.errors import Damaged, StorageFailed
+from records.files import make_folder, sync_folder
 
 T = TypeVar("T")
 
@@ -39,13 +44,32 @@ WAITING_LIMIT = 10_000
 """Most jobs that may wait; beyond it ``submit`` raises instead of growing without bound."""
 
 _PRAGMAS = {
+    "busy_timeout": 5000,  # first: the next ones may have to wait for a reader
     "journal_mode": "wal",
     "synchronous": 2,  # FULL
     "foreign_keys": 1,
+    "recursive_triggers": 1,  # else REPLACE deletes rows past the triggers that forbid it
+    "cell_size_check": 1,
     "wal_autocheckpoint": 256,
     "journal_size_limit": 4 * 1024 * 1024,
-    "busy_timeout": 5000,
 }
+
+_JOBS_OWN_FAULT = frozenset(
+    (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    )
+)
+_NO_DATABASE = frozenset((sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT))
+
+
+def primary_code(error: sqlite3.Error) -> int | None:
+    """SQLite's primary result code; None when the error was raised by Python's own checks."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -54,17 +78,22 @@ def open_writer(path: Path) -> sqlite3.Connection:
     Raises:
         Damaged: the file is no database. StorageFailed: it cannot be opened or its pragmas do not hold.
     """
+    connection: sqlite3.Connection | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         for name, value in _PRAGMAS.items():
             connection.execute(f"PRAGMA {name}={value}").fetchall()
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
             if found != value:
                 raise StorageFailed(f"{path}: PRAGMA {name} is {found!r}, {value!r} is needed")
-    except sqlite3.DatabaseError as error:
-        if "not a database" in str(error) or "malformed" in str(error):
+    except (sqlite3.Error, OSError, StorageFailed) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error) and primary_code(error) in _NO_DATABASE:
             raise Damaged(f"{path} is no SQLite database or is damaged: {error}") from error
+        if isinstance(error, StorageFailed):
+            raise
         raise StorageFailed(f"cannot open {path}: {error}", hint="check path, rights and free space") from error
     return connection
 
@@ -75,22 +104,38 @@ def open_reader(path: Path) -> sqlite3.Connection:
     Raises:
         StorageFailed: no such file, or it cannot be opened.
     """
+    connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
         connection.execute("PRAGMA query_only=1")
         connection.execute("PRAGMA wal_autocheckpoint=0")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise StorageFailed(f"cannot read {path}: {error}", hint="check the path") from error
     return connection
 
 
 def snapshot(source: Path, target: Path) -> None:
-    """A consistent copy by SQLite's backup API (a plain file copy loses what is only in the WAL)."""
-    reader, copy = open_reader(source), sqlite3.connect(target)
-    with copy:
-        reader.backup(copy)
-    reader.close()
-    copy.close()
+    """A consistent copy by SQLite's backup API (a plain file copy loses what is only in the WAL).
+
+    ``target`` appears whole or not at all, and is on disk when this returns.
+
+    Raises:
+        StorageFailed: the source cannot be read or the copy cannot be written.
+    """
+    fresh = target.with_name(target.name + ".new")
+    try:
+        fresh.unlink(missing_ok=True)
+        with closing(open_reader(source)) as reader, closing(sqlite3.connect(fresh)) as copy:
+            reader.backup(copy)
+            copy.execute("PRAGMA journal_mode=delete").fetchall()  # one file, nothing beside it
+        fresh.replace(target)
+        sync_folder(target.parent)
+    except (sqlite3.Error, OSError) as error:
+        raise StorageFailed(f"cannot copy {source} to {target}: {error}", hint="check rights and space") from error
 
 
 @contextmanager
@@ -99,17 +144,18 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 class _Pending(Generic[T]):
     def __init__(self, job: Job[T]) -> None:
         self.job = job
         self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()  # from here on cancel() is refused
         self.value: T | None = None
         self.error: Exception | None = None
 
@@ -117,23 +163,19 @@ class _Pending(Generic[T]):
         connection.execute("SAVEPOINT job")
         try:
             self.value = self.job(connection)
-        except sqlite3.IntegrityError as error:
-            self._take_back(connection, error)
-        except sqlite3.Error:
-            raise
         except Exception as error:
-            self._take_back(connection, error)
+            if isinstance(error, sqlite3.Error) and primary_code(error) not in (*_JOBS_OWN_FAULT, None):
+                raise
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            self.error = error
         else:
             connection.execute("RELEASE job")
 
-    def _take_back(self, connection: sqlite3.Connection, error: Exception) -> None:
-        connection.execute("ROLLBACK TO job")
-        connection.execute("RELEASE job")
-        self.error = error
-
-    def settle(self) -> None:
-        if self.error is not None:
-            self.future.set_exception(self.error)
+    def settle(self, failed: StorageFailed | None) -> None:
+        error = failed or self.error
+        if error is not None:
+            self.future.set_exception(error)
         else:
             self.future.set_result(self.value)  # type: ignore[arg-type]
 
@@ -143,6 +185,8 @@ class Writer:
 
     ``prepare`` runs once in that thread before the first job (schema, triggers, recovery); what it raises is
     raised by the constructor. ``on_failure`` is called once, in that thread, when the disk failed.
+    ``before_commit`` and ``after_commit`` are called in that thread around every COMMIT: before it nothing is
+    promised, after it everything is on disk and the futures are not yet done.
     """
 
     def __init__(
@@ -150,13 +194,20 @@ class Writer:
         path: Path,
         prepare: Callable[[sqlite3.Connection], None] | None = None,
         on_failure: Callable[[StorageFailed], None] | None = None,
+        *,
+        before_commit: Callable[[], None] | None = None,
+        after_commit: Callable[[], None] | None = None,
     ) -> None:
         self.path = path
         self._prepare = prepare
         self._on_failure = on_failure
+        self._before_commit = before_commit
+        self._after_commit = after_commit
         self._jobs: queue.Queue[_Pending[object] | None] = queue.Queue()
         self._failed: StorageFailed | None = None
         self._closed = False
+        self._gate = threading.Lock()  # nothing is queued behind the closing mark
+        self._connection: sqlite3.Connection | None = None
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name=f"writer {path.name}", daemon=True)
         self._thread.start()
@@ -168,60 +219,73 @@ class Writer:
         Raises:
             StorageFailed: the disk failed earlier, the writer is closed, or too many jobs wait.
         """
-        if self._failed is not None:
-            raise self._failed
-        if self._closed:
-            raise StorageFailed(f"{self.path} is closed")
-        if self._jobs.qsize() >= WAITING_LIMIT:
-            raise StorageFailed(f"{self.path}: {WAITING_LIMIT} writes wait", hint="the disk is too slow")
-        pending = _Pending(job)
-        self._jobs.put(pending)  # type: ignore[arg-type]
+        with self._gate:
+            if self._failed is not None:
+                raise self._failed
+            if self._closed:
+                raise StorageFailed(f"{self.path} is closed")
+            if self._jobs.qsize() >= WAITING_LIMIT:
+                raise StorageFailed(f"{self.path}: {WAITING_LIMIT} writes wait", hint="the disk is too slow")
+            pending = _Pending(job)
+            self._jobs.put(pending)  # type: ignore[arg-type]
         return pending.future
 
     def close(self) -> None:
         """Finish what waits, checkpoint, close. Safe to call twice."""
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
+        with self._gate:
+            if not self._closed:
+                self._closed = True
+                self._jobs.put(None)
         self._thread.join()
 
     def _run(self, ready: Future[None]) -> None:
+        connection: sqlite3.Connection | None = None
         try:
             connection = open_writer(self.path)
             if self._prepare is not None:
                 self._prepare(connection)
         except BaseException as error:
+            if connection is not None:
+                connection.close()
             ready.set_exception(error)
             return
+        self._connection = connection  # held for the writer's life: after a failure it must not be closed
         ready.set_result(None)
-        open_ = True
-        while open_:
+        going_on = True
+        while going_on:
             group = [self._jobs.get()]
             while len(group) < GROUP_LIMIT and not self._jobs.empty():
                 group.append(self._jobs.get())
-            open_ = None not in group
+            going_on = None not in group
             batch = [pending for pending in group if pending is not None]
-            if self._failed is None:
+            if batch and self._failed is None:
                 self._commit(connection, batch)
             for pending in batch:
-                if self._failed is not None:
-                    pending.future.set_exception(self._failed)
-                else:
-                    pending.settle()
+                pending.settle(self._failed)
         if self._failed is None:
             connection.close()
 
     def _commit(self, connection: sqlite3.Connection, batch: list[_Pending[object]]) -> None:
-        if not batch:
-            return
         try:
             with transaction(connection):
                 for pending in batch:
                     pending.run(connection)
-        except sqlite3.Error as error:
-            self._failed = StorageFailed(
-                f"{self.path}: the disk did not keep a commit: {error}",
-                hint="free space or replace the disk, then start again",
+                if self._before_commit is not None:
+                    self._before_commit()
+            if self._after_commit is not None:
+                self._after_commit()
+        except (sqlite3.Error, OSError) as error:
+            self._fail(
+                StorageFailed(
+                    f"{self.path}: the disk did not keep a commit: {error}",
+                    hint="free space or replace the disk, then start again",
+                )
             )
-            if self._on_failure is not None:
-                self._on_failure(self._failed)
+        except BaseException as error:  # whatever it was, nobody may go on as if it were on disk
+            self._fail(StorageFailed(f"{self.path}: the writer stopped: {error!r}", hint="start again"))
+
+    def _fail(self, failed: StorageFailed) -> None:
+        self._failed = failed
+        if self._on_failure is not None:
+            with suppress(Exception):  # the futures must still learn of the failure
+                self._on_failure(failed)
