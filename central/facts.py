@@ -1,0 +1,201 @@
+"""What central itself states: its own chain, written with the same envelopes as an agent's.
+
+Central's agent name is ``central``. Decisions, document issues, exceptions, discrepancies and the like go to the
+stream ``records``, everything that people do with accounts and signatures to the stream ``audit``. A fact is
+stated inside the write job that it belongs to: both are committed, or neither.
+
+Its epochs are like an agent's: a new database opens one; a database that is behind its own anchors (a disk or
+backup was rolled back) opens another that names what was lost, so that no key is ever used twice. Anchors are
+signed heads of every chain in the append-only file ``anchors.jsonl`` beside the database: they show a cut tail or
+a rewritten chain, which the chain alone cannot.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy import Connection
+
+from central.store import documents, envelopes, intake
+from central.store.envelopes import About
+from central.stored import StoredFact
+from records import chain
+from records.clock import Clock, new_id, utc_offset_min
+from records.errors import Damaged, LotkeeperError, StorageFailed
+from records.keys import KeyRing, SigningKey
+from records.model import SCHEMA, Data, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
+from records.wire import CENTRAL, Head, Watermark, seal, sign, unsign
+
+STREAMS = ("records", "audit")
+
+TAIL_BYTES = 64 * 1024
+"""How much of the anchors file is read at a start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What every fact of this central carries in its header."""
+
+    site: str
+    time_zone: str
+    software: str
+    configuration: str | None
+
+
+class Facts:
+    """Central's own chain. ``ring`` holds central's present and former public keys."""
+
+    def __init__(self, key: SigningKey, ring: KeyRing, clock: Clock, origin: Origin, anchors: Path) -> None:
+        self._key = key
+        self._ring = ring
+        self._clock = clock
+        self._origin = origin
+        self._anchors = anchors
+
+    def open(self, connection: Connection) -> None:
+        """Begin or continue both streams; run once, as the first write job after the store is open.
+
+        Raises:
+            Damaged: the anchors file holds lines that central did not sign.
+        """
+        anchored = {(head.agent, head.stream): head for head in self._tail()}
+        for stream in STREAMS:
+            last = intake.newest_watermark(connection, CENTRAL, stream)
+            anchor = anchored.get((CENTRAL, stream))
+            if anchor is not None and not _holds(connection, anchor):
+                why = "created" if last is None else "rolled_back"
+                self._begin(connection, stream, EpochOpened(why, anchor.epoch, anchor.last, anchor.hash))
+            elif last is None:
+                self._begin(connection, stream, EpochOpened("created"))
+
+    def state(
+        self,
+        connection: Connection,
+        data: Data,
+        *,
+        stream: str = "records",
+        order: str | None = None,
+        product: str | None = None,
+        lot: str | None = None,
+        line: str | None = None,
+        station: str | None = None,
+    ) -> StoredFact:
+        """Append one fact to central's chain, inside a write job.
+
+        ``order``, ``product`` and ``lot`` are for the index, where the data does not name them itself.
+        """
+        last = intake.newest_watermark(connection, CENTRAL, stream)
+        if last is None:
+            raise LotkeeperError(f"central's stream {stream} is not open")
+        header = self._header(line, station)
+        return self._append(connection, last, Fact(header, data), About(order, product, lot))
+
+    def anchor(self, heads: list[Watermark]) -> None:
+        """Append signed heads of chains to the anchors file and wait until they are on disk.
+
+        Raises:
+            StorageFailed: the file could not be written.
+        """
+        now_us = self._clock.now_us()
+        lines = [
+            sign(Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, now_us), self._key) + b"\n"
+            for w in heads
+        ]
+        try:
+            with self._anchors.open("ab+") as file:
+                _drop_torn_line(file)
+                file.write(b"".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageFailed(f"{self._anchors}: cannot write anchors: {error}") from error
+
+    def _tail(self) -> list[Head]:
+        return read_anchors(self._anchors, self._ring, tail_only=True)
+
+    def _header(self, line: str | None = None, station: str | None = None) -> Header:
+        now_us = self._clock.now_us()
+        return Header(
+            now_us,
+            utc_offset_min(self._origin.time_zone, now_us),
+            self._origin.site,
+            line,
+            station,
+            self._origin.software,
+            self._origin.configuration,
+        )
+
+    def _begin(self, connection: Connection, stream: str, opened: EpochOpened) -> None:
+        epoch = new_id()
+        start = Watermark(CENTRAL, epoch, stream, 0, chain.first_hash(CENTRAL, epoch, stream).hex(), 0)
+        self._append(connection, start, Fact(self._header(), opened), About())
+
+    def _append(self, connection: Connection, last: Watermark, fact: Fact, about: About) -> StoredFact:
+        received_us = self._clock.now_us()
+        item = seal(
+            CENTRAL,
+            last.epoch,
+            last.stream,
+            last.committed_through + 1,
+            SCHEMA,
+            kind_of(fact.data),
+            encode(fact),
+            bytes.fromhex(last.hash),
+        )
+        cursor = envelopes.add(connection, item, fact, received_us, about)
+        if isinstance(fact.data, OperationsEvent) and fact.data.code == "document-issued":
+            params = fact.data.params
+            kind, name, version = str(params["kind"]), str(params["id"]), int(str(params["version"]))
+            documents.take(connection, kind, name, version, received_us, params.get("content"))
+        intake.move_watermark(connection, CENTRAL, last.epoch, last.stream, item.seq, item.hash, received_us)
+        return StoredFact(
+            CENTRAL, last.epoch, last.stream, item.seq, item.hash.hex(), item.kind, fact, received_us, cursor
+        )
+
+
+def _drop_torn_line(file: BinaryIO) -> None:
+    """Take away a last line that a power cut left without its end."""
+    end = file.seek(0, os.SEEK_END)
+    start = max(0, end - TAIL_BYTES)
+    file.seek(start)
+    tail = file.read()
+    if tail and not tail.endswith(b"\n"):
+        file.truncate(start + tail.rfind(b"\n") + 1)
+
+
+def _holds(connection: Connection, head: Head) -> bool:
+    held = envelopes.hashes(connection, head.agent, head.epoch, head.stream, head.last, head.last)
+    return held.get(head.last) == bytes.fromhex(head.hash)
+
+
+def read_anchors(path: Path, ring: KeyRing, *, tail_only: bool = False) -> list[Head]:
+    """The signed heads of the anchors file, oldest first; a last line cut short by a power cut is left out.
+
+    ``tail_only`` reads no more than the end of the file, where every batch of anchors names central's own chains.
+
+    Raises:
+        Damaged: a line that central did not sign. StorageFailed: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            skipped = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES) if tail_only else 0
+            file.seek(skipped)
+            lines = file.read().splitlines(keepends=True)[1 if skipped else 0 :]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageFailed(f"{path}: cannot read anchors: {error}") from error
+    heads: list[Head] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n") and number == len(lines):
+            break
+        try:
+            heads.append(unsign(Head, line, ring, CENTRAL))
+        except LotkeeperError as error:
+            raise Damaged(
+                f"{path}, line {number}: {error.message}", hint="somebody changed the anchors file"
+            ) from error
+    return heads

@@ -1,0 +1,146 @@
+"""What an administrator writes: ``central.yaml``. Loaded once, at the composition root, into frozen models."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from central.links.settings import ErpSettings, ItemSettings
+from records.yaml import Duration, Loaded, Secret, Settings, load
+
+
+class HttpSettings(Settings):
+    """Where the web pages and the API listen. ``secure_cookies``: true behind HTTPS, which is set up in front."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    secure_cookies: bool = False
+
+
+class BrokerSettings(Settings):
+    """The MQTT broker. ``mqtts://`` needs ``ca``; plain ``mqtt://`` is for a broker on this machine only."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    protocol: Literal[5, "3.1.1"] = 5
+    client_id: str = "lotkeeper-central"
+    user: str | None = None
+    password: Secret | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def tls(self) -> bool:
+        return urlsplit(self.url).scheme == "mqtts"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or (8883 if self.tls else 1883)
+
+    @field_validator("url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+            raise ValueError("write mqtts://HOST:PORT, or mqtt://127.0.0.1:PORT for a broker on this machine")
+        if parts.scheme == "mqtt" and not _loopback(parts.hostname):
+            raise ValueError("plain mqtt:// is only for a broker on this machine: use mqtts://")
+        return url
+
+    @model_validator(mode="after")
+    def _files_together(self) -> Self:
+        if self.tls and self.ca is None:
+            raise ValueError("mqtts:// needs ca: the file of the certificate authority")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+
+class SessionSettings(Settings):
+    """How long a sign-in lasts: without any request (``idle``), and at most (``longest``)."""
+
+    idle: Duration = 30 * 60.0
+    longest: Duration = 12 * 3600.0
+
+
+class LockoutSettings(Settings):
+    """After ``attempts`` wrong passwords in a row an account takes none for ``period``."""
+
+    attempts: Annotated[int, Field(ge=2, le=100)] = 5
+    period: Duration = 15 * 60.0
+
+
+class CentralSettings(Settings):
+    """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder."""
+
+    site: Annotated[str, Field(min_length=1, max_length=100)]
+    time_zone: str
+    folder: Path
+    http: HttpSettings = HttpSettings()
+    broker: BrokerSettings = BrokerSettings()
+    items: dict[str, ItemSettings] = Field(default_factory=dict)
+    erp: ErpSettings | None = None
+    head_interval: Duration = 30.0
+    anchor_interval: Duration = 300.0
+    sessions: SessionSettings = SessionSettings()
+    lockout: LockoutSettings = LockoutSettings()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin or Asia/Shanghai") from None
+        return name
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "central.db"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
+
+    @property
+    def anchors(self) -> Path:
+        return self.folder / "anchors.jsonl"
+
+
+def load_settings(path: Path) -> Loaded[CentralSettings]:
+    """Read ``central.yaml``; its relative paths are made absolute.
+
+    Raises:
+        ConfigurationError: every error of the file at once, each with its place.
+    """
+    loaded = load(path, CentralSettings)
+    settings = resolve_paths(loaded.value, path.resolve().parent)
+    return replace(loaded, value=settings)
+
+
+def resolve_paths(settings: CentralSettings, base: Path) -> CentralSettings:
+    """The same settings with every relative path taken from ``base``."""
+    broker = settings.broker
+    files = {
+        name: base / value for name in ("ca", "certificate", "key") if (value := getattr(broker, name)) is not None
+    }
+    return settings.model_copy(
+        update={"folder": base / settings.folder, "broker": broker.model_copy(update=files)}
+    )
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,278 @@
+"""SQL of what arrives: watermarks, agents' heads, conflicts, quarantine; and how far readers of facts are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, Select, func, select, update
+
+from central.store.schema import conflict, cursor, head, meta, quarantine, watermark
+from records.wire import Envelope, Head, Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One seq of one chain was offered with another hash than the one that is held (both hexadecimal)."""
+
+    id: int
+    agent: str
+    epoch: str
+    stream: str
+    seq: int
+    held: str
+    offered: str
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """Something that could not be taken as a record. ``envelope``: its cursor when it was committed all the same.
+
+    ``payload`` is the beginning of its ``size`` bytes, ``digest`` the SHA-256 (hexadecimal) over all of them.
+    """
+
+    id: int
+    topic: str
+    agent: str | None
+    reason: str
+    detail: str
+    digest: str
+    size: int
+    payload: bytes
+    envelope: int | None
+    received_us: int
+
+
+# -- watermarks --------------------------------------------------------------------------------------------
+
+
+def generation(connection: Connection) -> int:
+    """1, and one more after every restore."""
+    found = connection.execute(select(meta.c.value).where(meta.c.name == "generation")).scalar()
+    return 1 if found is None else int(found)
+
+
+def newest_watermark(connection: Connection, agent: str, stream: str) -> Watermark | None:
+    """The watermark of the agent's newest epoch."""
+    query = (
+        select(watermark)
+        .where(watermark.c.agent == agent, watermark.c.stream == stream)
+        .order_by(watermark.c.opened.desc())
+        .limit(1)
+    )
+    return _first_watermark(connection, query)
+
+
+def watermark_of(connection: Connection, agent: str, epoch: str, stream: str) -> Watermark | None:
+    """How far one chain has been committed."""
+    query = select(watermark).where(
+        watermark.c.agent == agent, watermark.c.epoch == epoch, watermark.c.stream == stream
+    )
+    return _first_watermark(connection, query)
+
+
+def watermarks(connection: Connection) -> list[Watermark]:
+    """The watermark of every chain, each agent's epochs in the order of their arrival."""
+    present = generation(connection)
+    rows = connection.execute(
+        select(watermark).order_by(watermark.c.agent, watermark.c.stream, watermark.c.opened)
+    )
+    return [_watermark(row, present) for row in rows]
+
+
+def move_watermark(
+    connection: Connection, agent: str, epoch: str, stream: str, seq: int, chain_hash: bytes, now_us: int
+) -> None:
+    """State that a chain is committed through ``seq``; a chain that is new becomes the agent's newest epoch."""
+    moved = connection.execute(
+        update(watermark)
+        .where(watermark.c.agent == agent, watermark.c.stream == stream, watermark.c.epoch == epoch)
+        .values(committed_through=seq, hash=chain_hash, moved_us=now_us)
+    )
+    if moved.rowcount:
+        return
+    opened = connection.execute(
+        select(func.max(watermark.c.opened)).where(watermark.c.agent == agent, watermark.c.stream == stream)
+    ).scalar()
+    connection.execute(
+        watermark.insert().values(
+            agent=agent,
+            stream=stream,
+            epoch=epoch,
+            opened=(opened or 0) + 1,
+            committed_through=seq,
+            hash=chain_hash,
+            moved_us=now_us,
+        )
+    )
+
+
+def _first_watermark(connection: Connection, query: Select[tuple[object, ...]]) -> Watermark | None:
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _watermark(row, generation(connection))
+
+
+def _watermark(row: Row[tuple[object, ...]], present: int) -> Watermark:
+    return Watermark(row.agent, row.epoch, row.stream, row.committed_through, row.hash.hex(), present)
+
+
+# -- heads -------------------------------------------------------------------------------------------------
+
+
+def heads(connection: Connection) -> list[tuple[Head, int, bytes]]:
+    """The highest head of every chain, when it arrived (microseconds), and the payload that the agent signed."""
+    rows = connection.execute(select(head).order_by(head.c.agent, head.c.stream, head.c.received_us))
+    return [
+        (Head(r.agent, r.epoch, r.stream, r.last, r.hash.hex(), r.at_us), r.received_us, r.payload) for r in rows
+    ]
+
+
+def head_of(connection: Connection, agent: str, epoch: str, stream: str) -> Head | None:
+    """The highest head that this chain's agent ever stated."""
+    row = connection.execute(
+        select(head).where(head.c.agent == agent, head.c.epoch == epoch, head.c.stream == stream)
+    ).one_or_none()
+    return None if row is None else Head(row.agent, row.epoch, row.stream, row.last, row.hash.hex(), row.at_us)
+
+
+def keep_head(connection: Connection, stated: Head, payload: bytes, received_us: int) -> None:
+    """Store a head that is not lower than the one already known; the caller has compared them."""
+    values = {
+        "last": stated.last,
+        "hash": bytes.fromhex(stated.hash),
+        "at_us": stated.at_us,
+        "received_us": received_us,
+        "payload": payload,
+    }
+    moved = connection.execute(
+        update(head)
+        .where(head.c.agent == stated.agent, head.c.stream == stated.stream, head.c.epoch == stated.epoch)
+        .values(**values)
+    )
+    if not moved.rowcount:
+        connection.execute(
+            head.insert().values(agent=stated.agent, stream=stated.stream, epoch=stated.epoch, **values)
+        )
+
+
+# -- conflicts ---------------------------------------------------------------------------------------------
+
+
+def add_conflict(
+    connection: Connection, offered: Envelope, held: bytes, received_us: int, *, with_body: bool
+) -> bool:
+    """Keep a conflict; False when this very one is known already."""
+    known = connection.execute(
+        select(conflict.c.id).where(
+            conflict.c.agent == offered.agent,
+            conflict.c.epoch == offered.epoch,
+            conflict.c.stream == offered.stream,
+            conflict.c.seq == offered.seq,
+            conflict.c.offered == offered.hash,
+        )
+    ).one_or_none()
+    if known is not None:
+        return False
+    connection.execute(
+        conflict.insert().values(
+            agent=offered.agent,
+            epoch=offered.epoch,
+            stream=offered.stream,
+            seq=offered.seq,
+            held=held,
+            offered=offered.hash,
+            body=offered.body if with_body else None,
+            received_us=received_us,
+        )
+    )
+    return True
+
+
+def conflicts(connection: Connection) -> list[Conflict]:
+    """Every conflict, oldest first."""
+    rows = connection.execute(select(conflict).order_by(conflict.c.id))
+    return [
+        Conflict(r.id, r.agent, r.epoch, r.stream, r.seq, r.held.hex(), r.offered.hex(), r.received_us)
+        for r in rows
+    ]
+
+
+# -- quarantine --------------------------------------------------------------------------------------------
+
+
+def quarantine_known(connection: Connection, topic: str, digest: bytes, reason: str) -> bool:
+    """Whether this very payload already lies in quarantine for this reason."""
+    query = select(quarantine.c.id).where(
+        quarantine.c.topic == topic, quarantine.c.digest == digest, quarantine.c.reason == reason
+    )
+    return connection.execute(query).one_or_none() is not None
+
+
+def quarantine_rows(connection: Connection) -> int:
+    """How many rows lie in quarantine."""
+    return connection.execute(select(func.count()).select_from(quarantine)).scalar_one()
+
+
+def add_quarantined(
+    connection: Connection,
+    *,
+    topic: str,
+    agent: str | None,
+    reason: str,
+    detail: str,
+    digest: bytes,
+    size: int,
+    payload: bytes,
+    envelope: int | None,
+    received_us: int,
+) -> None:
+    """Keep what could not be taken."""
+    connection.execute(
+        quarantine.insert().values(
+            topic=topic,
+            agent=agent,
+            reason=reason,
+            detail=detail,
+            digest=digest,
+            size=size,
+            payload=payload,
+            envelope_id=envelope,
+            received_us=received_us,
+        )
+    )
+
+
+def quarantined(connection: Connection, limit: int = 1000) -> list[Quarantined]:
+    """What lies in quarantine, oldest first."""
+    rows = connection.execute(select(quarantine).order_by(quarantine.c.id).limit(limit))
+    return [
+        Quarantined(
+            r.id,
+            r.topic,
+            r.agent,
+            r.reason,
+            r.detail,
+            r.digest.hex(),
+            r.size,
+            r.payload,
+            r.envelope_id,
+            r.received_us,
+        )
+        for r in rows
+    ]
+
+
+# -- cursors -----------------------------------------------------------------------------------------------
+
+
+def cursor_of(connection: Connection, name: str) -> int:
+    """How far the reader ``name`` has worked through the facts; 0 at first."""
+    found = connection.execute(select(cursor.c.envelope_id).where(cursor.c.name == name)).scalar()
+    return found or 0
+
+
+def move_cursor(connection: Connection, name: str, position: int) -> None:
+    """State that the reader ``name`` has done everything through this fact."""
+    moved = connection.execute(update(cursor).where(cursor.c.name == name).values(envelope_id=position))
+    if not moved.rowcount:
+        connection.execute(cursor.insert().values(name=name, envelope_id=position))
