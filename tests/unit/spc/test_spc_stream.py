@@ -98,6 +98,20 @@ def test_phase_one_collects_freezes_and_then_judges() -> None:
     assert after.limits == state.limits
 
 
+def test_phase_one_waits_for_a_moving_range() -> None:
+    values = [1.0, None, 2.0, None, 3.0, 5.0]
+    state, verdicts = feed(ChartPlan("gap", "imr", 1, BOTH, phase1_subgroups=2), [*values, 5.0])
+    assert states(verdicts) == [*["collecting", "gap"] * 2, "collecting", "collecting", "in_control"]
+    assert state.limits == imr([math.nan if v is None else v for v in values], phase1=2).limits
+
+
+def test_floats_survive_storage_to_the_last_bit() -> None:
+    values: list[float | None] = [1 / 3, 0.1 + 0.2, 5e-324, -1 / 7, 1e16 / 3, math.pi * 1e-9, 2 / 3, None]
+    for subgroup, chart in ((1, "imr"), (3, "xbar_r")):
+        plan = ChartPlan("gap", chart, subgroup, BOTH, phase1_subgroups=2)  # type: ignore[arg-type]
+        assert feed(plan, values, interrupted=True) == feed(plan, values)
+
+
 def test_without_limits_or_phase_one_the_chart_says_so() -> None:
     state, verdicts = feed(ChartPlan("x", "imr", 1, BOTH), [1.0, 2.0, None])
     assert states(verdicts) == ["no_limits", "no_limits", "gap"]
