@@ -87,6 +87,9 @@ def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> Problem
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _discriminator(context, path, item, tree, annotations)
     if kind == "lotkeeper":
+        last = error["loc"][-1] if error["loc"] else None
+        if path[-1:] != (last,) and any(last in known_keys(found) for found in models_for(annotations, item)):
+            path = (*path, str(last))  # a key that is not there, whose default is refused
         path = (*path, *context["at"])
         line, col = tree.value_at(path)
         return Problem(tree.file, line, col, shown(path), str(context["message"]), context["hint"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Annotated, Literal
 
 import pytest
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from records.errors import ConfigurationError, Problem
 from records.yaml import Duration, Loaded, Secret, Settings, Size, fault, load, parse
@@ -30,13 +31,20 @@ class Modbus(Settings):
     host: str
     port: int = Field(502, ge=1, le=65535)
     retries: int = 3
-    factor: float = 1.0
+    factor: float = Field(1.0, validate_default=True)
 
     @model_validator(mode="after")
     def _not_broadcast(self) -> Modbus:
         if self.retries == 13:
             raise fault("13 brings no luck", at="retries", hint="take 12")
         return self
+
+    @field_validator("factor")
+    @classmethod
+    def _factor(cls, value: float) -> float:
+        if value == 1.0 and os.environ.get("LK_NO_DEFAULT"):
+            raise fault("`factor` is missing")
+        return value
 
 
 class Line(Settings):
@@ -210,6 +218,12 @@ def test_an_alias_is_no_key_where_ours_is_none() -> None:
 def test_a_validator_names_place_and_hint() -> None:
     text = "agent: a\ndevices:\n  x:\n    driver: modbus_tcp\n    host: h\n    retries: 13"
     assert problems(text) == ["line.yaml:6:14: devices.x.retries: 13 brings no luck (take 12)"]
+
+
+def test_a_default_that_is_refused_names_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LK_NO_DEFAULT", "1")
+    text = "agent: a\ndevices:\n  x:\n    driver: modbus_tcp\n    host: h"
+    assert problems(text) == ["line.yaml:4:5: devices.x.factor: `factor` is missing"]
 
 
 def test_a_later_check_reports_with_place() -> None:
