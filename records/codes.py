@@ -18,7 +18,13 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "clock-jump": ("seconds",),
     "plc-write": ("tag", "value", "verified", "error"),
     "reading-bad": ("tag", "status"),
+    # what the agent keeps, and what central says of it
     "epoch-rolled-back": ("watermark", "held"),
+    "central-restored": ("generation", "watermark", "lost_first", "lost_last"),
+    "watermark-refused": ("reason", "watermark"),
+    "payload-refused": ("topic", "reason", "count"),
+    "record-damaged": ("epoch", "seq", "digest"),
+    "record-undeliverable": ("epoch", "seq", "bytes", "limit"),
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
     "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found"),
@@ -46,13 +52,16 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "erp-refused": ("order", "message", "step", "error"),
     "erp-unreachable": ("link", "error"),
     # the audit stream of central
-    "user-added": ("user", "role"),
-    "user-disabled": ("user",),
-    "token-created": ("name", "scope"),
-    "signed-in": ("user",),
-    "sign-in-refused": ("user", "reason"),
-    "signed-out": ("user",),
-    "signature-refused": ("user", "target", "reason"),
+    "user-added": ("user", "role", "by", "origin"),
+    "user-disabled": ("user", "by", "origin"),
+    "password-changed": ("user", "by", "origin"),
+    "account-locked": ("user", "attempts", "origin"),
+    "token-created": ("name", "scope", "by", "origin"),
+    "token-revoked": ("name", "by", "origin"),
+    "signed-in": ("user", "origin"),
+    "sign-in-refused": ("user", "reason", "origin"),
+    "signed-out": ("user", "origin"),
+    "signature-refused": ("user", "target", "reason", "origin"),
     "central-started": ("software",),
     "chain-verified": ("ok", "records"),
 }
@@ -99,6 +108,7 @@ EXCEPTIONS: tuple[str, ...] = (
 DISCREPANCIES: tuple[str, ...] = (
     "quantity-disagrees",  # records of an operation against the ordered or started quantity
     "counter-disagrees",  # a machine's own counter against the records
+    "cycle-doubled",  # one cycle of one machine recorded twice
     "serial-doubled",  # one serial on two pieces
     "lot-unknown-to-erp",
     "consumption-disagrees",  # consumed quantity against the bill of material

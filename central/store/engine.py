@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, UniqueConstraint, create_engine, inspect, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 import central.store
@@ -38,7 +38,6 @@ T = TypeVar("T")
 READERS = 8
 """Most connections that read at the same time; a further reader waits."""
 
-_DISK_CODES = {8, 10, 11, 13, 14, 26}  # READONLY IOERR CORRUPT FULL CANTOPEN NOTADB
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -72,11 +71,11 @@ class Store:
                 raise StorageFailed(f"{self.path} is not open")
             try:
                 return job(self._session)
-            except DBAPIError as error:
-                # only the writer knows what a failed disk means; a wrong statement harms its own job alone
-                if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES and error.orig is not None:
-                    raise error.orig from error
+            except IntegrityError:
                 raise
+            except DBAPIError as error:
+                # unwrapped, so that the writer can tell a failed disk from a wrong statement
+                raise error.orig or error from error
 
         return self._writer.submit(run)
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Row, and_, exists, func, select
+from sqlalchemy import Connection, CursorResult, Row, and_, exists, func, or_, select
 
 from central.store.schema import envelope, fact_index, fact_subject, frame
 from central.stored import StoredFact
 from records.errors import Invalid, StorageFailed
 from records.model import Data, Decision, Fact, OperationRecord, OperationsEvent, Subject, decode
-from records.wire import Envelope, Frame, Tombstone
+from records.wire import CENTRAL, Envelope, Frame, Tombstone
 
 READ_AT_ONCE = 500
 
@@ -175,6 +175,29 @@ def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
         .where(envelope.c.hash == raw, fact_index.c.readable.is_(True))
     ).one_or_none()
     return None if row is None else _stored(row)
+
+
+def acts(
+    connection: Connection, *, code: str | None = None, before: int | None = None, limit: int
+) -> list[StoredFact]:
+    """What people did: central's audit stream and its decisions, newest first."""
+    decided = and_(fact_index.c.kind == "decision", fact_index.c.stream == "records")
+    query = (
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(
+            fact_index.c.agent == CENTRAL,
+            fact_index.c.readable.is_(True),
+            or_(fact_index.c.stream == "audit", decided),
+        )
+        .order_by(envelope.c.id.desc())
+        .limit(limit)
+    )
+    if code is not None:
+        query = query.where(fact_index.c.code == code)
+    if before is not None:
+        query = query.where(envelope.c.id < before)
+    return [_stored(row) for row in connection.execute(query)]
 
 
 def last_cursor(connection: Connection) -> int:
