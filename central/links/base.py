@@ -181,7 +181,8 @@ class ErpResult:
 @dataclass(frozen=True, slots=True)
 class ErpDifference:
     """One point in which the ERP, read back, is not what was confirmed. ``what`` is a code with its subject:
-    state, good, scrap, consumed, operation, inspection."""
+    state, good, scrap, consumed, operation, inspection.
+    """
 
     what: str
     subject: str
