@@ -46,7 +46,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "document-issued": ("kind", "id", "version", "content"),
     "exception-opened": ("exception", "code", "params", "lot", "product"),
     "discrepancy-opened": ("discrepancy", "code", "params", "lot", "product"),
-    "quarantined": ("agent", "reason", "bytes"),
+    "quarantined": ("agent", "reason", "bytes", "digest", "epoch", "seq"),
     "conflict": ("agent", "epoch", "stream", "seq", "held", "offered"),
     "erp-posted": ("order", "message", "step"),
     "erp-refused": ("order", "message", "step", "error"),

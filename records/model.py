@@ -349,7 +349,7 @@ class Requirement:
 class EpochOpened:
     """The first record of every epoch: why it began and what came before, if that is known."""
 
-    why: str  # created, restored, rolled_back, foreign, damaged
+    why: str  # created, restored, rolled_back, foreign, damaged, lost
     predecessor: str | None = None
     predecessor_last: Int64 | None = None
     predecessor_head: str | None = None

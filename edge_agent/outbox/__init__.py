@@ -1,0 +1,34 @@
+"""The edge's durable buffer; see ``store`` for its promise."""
+
+from edge_agent.outbox.store import Outbox
+from edge_agent.outbox.types import (
+    Applied,
+    Batch,
+    IdentityIndex,
+    KeptDocument,
+    Outcome,
+    Pending,
+    Place,
+    Run,
+    RunIndex,
+    Verification,
+)
+from edge_agent.outbox.verify import Contents, export, inspect, verify
+
+__all__ = [
+    "Applied",
+    "Batch",
+    "Contents",
+    "IdentityIndex",
+    "KeptDocument",
+    "Outbox",
+    "Outcome",
+    "Pending",
+    "Place",
+    "Run",
+    "RunIndex",
+    "Verification",
+    "export",
+    "inspect",
+    "verify",
+]

@@ -1,0 +1,256 @@
+"""What is done with the rows of the outbox inside one transaction of its writer: append, open an epoch, locate.
+
+Every function takes the connection that holds the transaction; nothing here is remembered between calls, so
+that a job that is taken back leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pydantic import JsonValue, TypeAdapter
+
+from edge_agent.outbox.schema import control, set_control
+from edge_agent.outbox.types import Place
+from records import chain, wire
+from records.clock import new_id
+from records.errors import Damaged
+from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
+from records.wire import Envelope, Tombstone
+
+_TOMBSTONE = TypeAdapter(Tombstone)
+_EPOCH = "number, epoch, first_position, last, head, settled, pruned, pruned_hash"
+_RECORD = "position, seq, schema, kind, digest, hash, body, tombstone"
+
+Body = tuple[int, str, bytes]
+"""Schema, kind and bytes of one record that is to be appended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One row of ``epochs``."""
+
+    number: int
+    epoch: str
+    first_position: int
+    last: int
+    head: bytes
+    settled: int | None
+    pruned: int
+    pruned_hash: bytes
+
+    @property
+    def standing(self) -> int:
+        """The last seq that stands under this epoch's identity."""
+        return self.last if self.settled is None else self.settled
+
+    def position(self, seq: int) -> int:
+        return self.first_position + seq - 1
+
+    @property
+    def place(self) -> Place:
+        return Place(self.epoch, self.last, self.head)
+
+
+def epochs(connection: sqlite3.Connection) -> list[Epoch]:
+    """All epochs of the file, oldest first."""
+    return [Epoch(*row) for row in connection.execute(f"SELECT {_EPOCH} FROM epochs ORDER BY number")]  # noqa: S608
+
+
+def current(connection: sqlite3.Connection) -> Epoch:
+    """The epoch that is written to."""
+    row = connection.execute(f"SELECT {_EPOCH} FROM epochs ORDER BY number DESC LIMIT 1").fetchone()  # noqa: S608
+    if row is None:
+        raise Damaged("the outbox has no epoch")
+    return Epoch(*row)
+
+
+def epoch_named(connection: sqlite3.Connection, name: str) -> Epoch | None:
+    row = connection.execute(f"SELECT {_EPOCH} FROM epochs WHERE epoch = ?", (name,)).fetchone()  # noqa: S608
+    return None if row is None else Epoch(*row)
+
+
+def envelopes(connection: sqlite3.Connection, epoch: Epoch, first: int, last: int) -> Iterator[Envelope]:
+    """The rows ``first`` to ``last`` (seq, both included) of an epoch, in order.
+
+    Raises:
+        Damaged: a row does not hold what its columns promise.
+    """
+    agent, stream = control(connection, "agent"), control(connection, "stream")
+    rows = connection.execute(
+        f"SELECT {_RECORD} FROM records WHERE position BETWEEN ? AND ? ORDER BY position",  # noqa: S608
+        (epoch.position(first), epoch.position(last)),
+    )
+    for _, seq, schema, kind, digest, link, body, tombstone in rows:
+        try:
+            grave = None if tombstone is None else _TOMBSTONE.validate_json(tombstone)
+        except ValueError:
+            raise Damaged(f"row {epoch.epoch}/{seq} has a tombstone that cannot be read") from None
+        found = (type(seq), type(schema), type(kind), type(digest), type(link), type(body))
+        if found != (int, int, str, bytes, bytes, bytes if body is not None else type(None)):
+            raise Damaged(f"row {epoch.epoch}/{seq} holds values of the wrong type")
+        yield Envelope(agent, epoch.epoch, stream, seq, schema, kind, digest, link, body, grave)
+
+
+def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | None:
+    """The chain hash of one row, also of the last pruned one and of the place before the first; else None."""
+    if seq == epoch.pruned:
+        return epoch.pruned_hash
+    row = connection.execute("SELECT hash FROM records WHERE position = ?", (epoch.position(seq),)).fetchone()
+    return None if row is None or not epoch.pruned < seq <= epoch.last else bytes(row[0])
+
+
+def append(connection: sqlite3.Connection, bodies: Iterable[Body], at_us: int) -> list[Envelope]:
+    """Chain bodies behind the last row of the current epoch."""
+    agent, stream = control(connection, "agent"), control(connection, "stream")
+    epoch = current(connection)
+    last, head = epoch.last, epoch.head
+    sealed: list[Envelope] = []
+    for schema, kind, body in bodies:
+        envelope = wire.seal(agent, epoch.epoch, stream, last + 1, schema, kind, body, head)
+        last, head = envelope.seq, envelope.hash
+        connection.execute(
+            "INSERT INTO records (position, epoch, seq, schema, kind, digest, hash, body, stored_us)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (epoch.position(last), epoch.number, last, schema, kind, envelope.digest, head, body, at_us),
+        )
+        connection.execute("UPDATE epochs SET last = ?, head = ? WHERE number = ?", (last, head, epoch.number))
+        sealed.append(envelope)
+    return sealed
+
+
+def fact_body(fact: Fact) -> Body:
+    return (SCHEMA, kind_of(fact.data), encode(fact))
+
+
+def open_epoch(connection: sqlite3.Connection, header: Header, why: str, predecessor: Place | None) -> None:
+    """Begin a new epoch with its ``epoch-opened`` record; earlier rows keep the epoch they have."""
+    agent, stream = control(connection, "agent"), control(connection, "stream")
+    name = new_id()
+    before = epochs(connection)
+    number, position = (before[-1].number + 1, before[-1].position(before[-1].last + 1)) if before else (1, 1)
+    root = chain.first_hash(agent, name, stream)
+    connection.execute(
+        f"INSERT INTO epochs ({_EPOCH}) VALUES (?, ?, ?, 0, ?, NULL, 0, ?)",  # noqa: S608
+        (number, name, position, root, root),
+    )
+    if predecessor is not None and all(epoch.epoch != predecessor.epoch for epoch in before):
+        remember_stranger(connection, predecessor)
+    opened = EpochOpened(
+        why,
+        predecessor.epoch if predecessor else None,
+        predecessor.seq if predecessor else None,
+        predecessor.hash.hex() if predecessor else None,
+    )
+    append(connection, [fact_body(Fact(header, opened))], header.at_us)
+
+
+def remember_stranger(connection: sqlite3.Connection, place: Place) -> None:
+    """Note an epoch of which this file holds no row, so that it is not taken for news again."""
+    connection.execute(
+        "INSERT INTO strangers (epoch, last, hash) VALUES (?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET"
+        " last = excluded.last, hash = excluded.hash",
+        (place.epoch, place.seq, place.hash.hex()),
+    )
+
+
+def is_stranger_known(connection: sqlite3.Connection, epoch: str) -> bool:
+    row = connection.execute("SELECT 1 FROM strangers WHERE epoch = ?", (epoch,)).fetchone()
+    return row is not None
+
+
+def give_up_current(connection: sqlite3.Connection) -> tuple[Epoch, int]:
+    """End the current epoch at its last acknowledged row; the epoch and that row's seq.
+
+    What stands behind it must be stored again under the epoch that is opened next.
+    """
+    epoch = current(connection)
+    settled = min(max(acknowledged(connection) - epoch.first_position + 1, 0), epoch.last)
+    connection.execute("UPDATE epochs SET settled = ? WHERE number = ?", (settled, epoch.number))
+    return epoch, settled
+
+
+def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: int) -> int:
+    """Append rows of an epoch that was given up, each naming its old identity; how many.
+
+    A row that was stored again before keeps the identity it named then. What said only that an epoch was opened
+    and what has no body any more stays behind.
+    """
+    count = 0
+    for envelope in old:
+        if envelope.body is None or envelope.kind == kind_of(EpochOpened("")):
+            continue
+        content = json.loads(envelope.body)
+        if content["header"].get("stored_as") is None:
+            content["header"]["stored_as"] = {"epoch": envelope.epoch, "seq": str(envelope.seq)}
+        body = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        append(connection, [(envelope.schema, envelope.kind, body)], at_us)
+        count += 1
+    return count
+
+
+def acknowledged(connection: sqlite3.Connection) -> int:
+    """The position through which central has committed."""
+    return int(control(connection, "acknowledged"))
+
+
+def set_acknowledged(connection: sqlite3.Connection, position: int) -> None:
+    set_control(connection, "acknowledged", str(position))
+
+
+def place_at(connection: sqlite3.Connection, position: int) -> Place:
+    """The place that stands at a position of the file (0: before the first row)."""
+    known = epochs(connection)
+    epoch = max((e for e in known if e.first_position <= position), key=lambda e: e.number, default=known[0])
+    seq = max(position - epoch.first_position + 1, 0)
+    link = hash_at(connection, epoch, seq)
+    if link is None:
+        raise Damaged(f"the outbox holds no row {epoch.epoch}/{seq}, which central acknowledged")
+    return Place(epoch.epoch, seq, link)
+
+
+def bury(connection: sqlite3.Connection, epoch: Epoch, row: Envelope, reason: str, by: str) -> None:
+    """Put a tombstone in the place of one body; digest and hash stay."""
+    position = epoch.position(row.seq)
+    tombstone = Tombstone(row.digest.hex(), reason, by)
+    connection.execute("INSERT INTO permits (act, position) VALUES ('tombstone', ?)", (position,))
+    connection.execute(
+        "UPDATE records SET body = NULL, tombstone = ? WHERE position = ?",
+        (_TOMBSTONE.dump_json(tombstone).decode(), position),
+    )
+    connection.execute("DELETE FROM permits")
+
+
+def bury_damaged(connection: sqlite3.Connection, epoch: Epoch, seq: int, header: Header) -> None:
+    """Bury a body that does not have its digest any more, and say so in a record."""
+    row = next(envelopes(connection, epoch, seq, seq))
+    bury(connection, epoch, row, "damaged", row.agent)
+    params: dict[str, JsonValue] = {"epoch": epoch.epoch, "seq": str(seq), "digest": row.digest.hex()}
+    append(connection, [fact_body(Fact(header, OperationsEvent("record-damaged", params)))], header.at_us)
+
+
+def prune(connection: sqlite3.Connection, through: int, limit: int) -> int:
+    """Delete rows up to a position, oldest first, at most ``limit``; how many.
+
+    Never beyond what is acknowledged.
+    """
+    through = min(through, acknowledged(connection))
+    row = connection.execute("SELECT min(position) FROM records").fetchone()
+    if row is None or row[0] is None or row[0] > through:
+        return 0
+    first = int(row[0])
+    through = min(through, first + limit - 1)
+    for epoch in epochs(connection):
+        seq = min(through - epoch.first_position + 1, epoch.last)
+        if seq > epoch.pruned:
+            link = hash_at(connection, epoch, seq)
+            connection.execute(
+                "UPDATE epochs SET pruned = ?, pruned_hash = ? WHERE number = ?", (seq, link, epoch.number)
+            )
+    connection.execute("INSERT INTO permits (act, position) VALUES ('prune', ?)", (through,))
+    connection.execute("DELETE FROM records WHERE position <= ?", (through,))
+    connection.execute("DELETE FROM permits")
+    return through - first + 1

@@ -1,0 +1,193 @@
+"""Every start is a recovery: what is wrong with the file that is found, and what can be saved from it.
+
+A file that is damaged, or that belongs to another agent, is set aside (never deleted) as
+``records.db.<reason>-<time>`` and a new one begins with a new epoch. From a damaged file every record that central
+has not acknowledged and that still proves itself is stored again, with the station's state. A file that ends
+before the row noted beside it is an older copy that was put back: it stays, under a new epoch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_agent.outbox import ledger, note, schema
+from edge_agent.outbox.types import Place
+from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, state_digest
+from edge_agent.outbox.watermark import roll_over
+from records import chain
+from records.clock import from_us
+from records.durable import open_reader, open_writer, primary_code, transaction
+from records.errors import ConfigurationError, Damaged, StorageFailed
+from records.files import sync_folder
+from records.model import Header
+from records.wire import Envelope
+
+TAIL = 1000
+"""Rows at the end of the chain that every start proves."""
+
+_COPIED = {
+    "runs": ("order_reference", "station", "subject"),
+    "identities": ("product", "scheme", "id", "carrier"),
+    "documents": ("kind", "id", "version", "payload", "received_us"),
+}
+
+
+class _Foreign(Exception):
+    """The file belongs to another agent, or to another program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a start found: ``why`` a new epoch is needed (None: go on), and the file that was set aside.
+
+    ``damaged``: rows (seq of the current epoch) at the end of the file whose bodies are lost.
+    """
+
+    why: str | None
+    predecessor: Place | None
+    aside: Path | None = None
+    damaged: tuple[int, ...] = ()
+
+
+def examine(path: Path, agent: str, stream: str, now_us: int) -> Finding:
+    """Judge the file at ``path`` and set it aside when it cannot be used.
+
+    Raises:
+        StorageFailed: the disk refuses. ConfigurationError: a newer version of the software made the file.
+    """
+    noted = note.read(note.path_of(path), agent, stream)
+    if not path.exists():
+        return Finding("created" if noted is None else "lost", noted)
+    try:
+        with closing(open_writer(path)) as connection:
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                return Finding("created" if noted is None else "lost", noted)  # killed before its first commit
+            damaged = _examine(connection, path, agent, stream)
+            older = noted is not None and _is_older(connection, noted)
+            return Finding("restored" if older else None, noted, damaged=damaged)
+    except _Foreign:
+        return Finding("foreign", noted, _set_aside(path, "foreign", now_us))
+    except Damaged:
+        return Finding("damaged", noted, _set_aside(path, "damaged", now_us))
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+            raise StorageFailed(f"cannot read {path}: {error}", hint="check the disk") from error
+        return Finding("damaged", noted, _set_aside(path, "damaged", now_us))
+
+
+def _examine(connection: sqlite3.Connection, path: Path, agent: str, stream: str) -> tuple[int, ...]:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        raise _Foreign
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > schema.FORMAT:
+        raise ConfigurationError(
+            f"{path} has format {version}, this software knows {schema.FORMAT}",
+            hint="install the newer version again, or give the agent another buffer path",
+        )
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise Damaged(f"{path}: {problem}")
+    if (schema.control(connection, "agent"), schema.control(connection, "stream")) != (agent, stream):
+        raise _Foreign
+    schema.assert_guards(connection)
+    last = ledger.current(connection)
+    first = max(last.pruned, last.last - TAIL)
+    damaged = []
+    for seq, reason in check(connection, last, first, last.last):
+        if reason == BODY_DAMAGED:
+            damaged.append(seq)
+        elif reason is not None:
+            raise Damaged(f"{path}: row {last.epoch}/{seq}: {reason}")
+    return tuple(damaged)
+
+
+def _is_older(connection: sqlite3.Connection, noted: Place) -> bool:
+    """Whether the note tells of a row that this file should hold and does not."""
+    epoch = ledger.epoch_named(connection, noted.epoch)
+    if epoch is None:
+        return not ledger.is_stranger_known(connection, noted.epoch)
+    if epoch.settled is not None or noted.seq < epoch.pruned:
+        return False  # the note was not written any more after that epoch ended, or the row was pruned
+    return ledger.hash_at(connection, epoch, noted.seq) != noted.hash
+
+
+def _set_aside(path: Path, reason: str, now_us: int) -> Path:
+    moment = from_us(now_us).strftime("%Y%m%dT%H%M%S%fZ")
+    aside = path.with_name(f"{path.name}.{reason}-{moment}")
+    try:
+        path.rename(aside)
+        for suffix in ("-wal", "-shm"):  # SQLite finds the log by the file's name
+            beside = path.with_name(path.name + suffix)
+            if beside.exists():
+                beside.rename(aside.with_name(aside.name + suffix))
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageFailed(f"cannot set {path} aside: {error}", hint="check rights and free space") from error
+    return aside
+
+
+def prepare(
+    connection: sqlite3.Connection, agent: str, stream: str, finding: Finding, context: Callable[[], Header]
+) -> None:
+    """Bring the file to where it can be written to: tables, epoch, and what was saved. One transaction."""
+    with transaction(connection):
+        for seq in finding.damaged:
+            ledger.bury_damaged(connection, ledger.current(connection), seq, context())
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            schema.create(connection, agent, stream)
+            header = context()
+            ledger.open_epoch(connection, header, finding.why or "created", finding.predecessor)
+            if finding.aside is not None and finding.why == "damaged":
+                _save(connection, finding.aside, header.at_us)
+        elif finding.why is not None and finding.predecessor is not None:
+            roll_over(connection, context, finding.why, finding.predecessor)
+    schema.assert_guards(connection)
+
+
+def _save(connection: sqlite3.Connection, aside: Path, at_us: int) -> None:
+    """Store again what a damaged file still proves."""
+    try:
+        with closing(open_reader(aside)) as old:
+            for epoch in ledger.epochs(old):
+                ledger.remember_stranger(connection, epoch.place)
+                for envelope in _provable(old, epoch):
+                    ledger.store_again(connection, [envelope], at_us)
+            for key, value, digest in _readable(old, "state", ("key", "value", "digest")):
+                if state_digest(str(key), str(value)) == digest:
+                    connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (key, value, digest))
+            for table, columns in _COPIED.items():
+                marks = ", ".join("?" * len(columns))
+                for row in _readable(old, table, columns):
+                    connection.execute(
+                        f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                        row,
+                    )
+    except (sqlite3.DatabaseError, Damaged, StorageFailed):
+        return  # nothing more can be read; the file stays aside, the gap is named by the epoch's predecessor
+
+
+def _provable(old: sqlite3.Connection, epoch: ledger.Epoch) -> Iterator[Envelope]:
+    """Rows that central has not acknowledged and that follow the hash stored for the row before them."""
+    first = max(ledger.acknowledged(old) - epoch.first_position + 2, epoch.pruned + 1)
+    for seq in range(first, epoch.standing + 1):
+        try:
+            previous = ledger.hash_at(old, epoch, seq - 1)
+            row = next(ledger.envelopes(old, epoch, seq, seq), None)
+        except (sqlite3.DatabaseError, Damaged):
+            continue
+        if previous is None or row is None or row.body is None:
+            continue
+        row = replace(row, digest=chain.digest(row.body))  # the link vouches for the body, not the digest's column
+        if fault(row, previous) is None:
+            yield row
+
+
+def _readable(old: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[object, ...]]:
+    try:
+        yield from old.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608
+    except sqlite3.DatabaseError:
+        return

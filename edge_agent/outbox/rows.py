@@ -1,0 +1,93 @@
+"""Small statements of the outbox: state, indexes, space, and the run of rows that is sent next."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from edge_agent.outbox import ledger
+from edge_agent.outbox.types import Batch, Run
+from edge_agent.outbox.verify import BODY_DAMAGED, fault, state_digest
+from records.errors import Damaged
+from records.wire import Envelope
+
+
+class BodyDamaged(Damaged):
+    """One body lost its digest on disk; the chain holds, a tombstone can stand in."""
+
+    def __init__(self, epoch: ledger.Epoch, seq: int) -> None:
+        super().__init__(f"row {epoch.epoch}/{seq}: {BODY_DAMAGED}")
+        self.epoch, self.seq = epoch, seq
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """What the file's contents take; freed pages are not counted, they are used again."""
+    names = ("page_count", "freelist_count", "page_size")
+    pages, free, size = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names)
+    return (pages - free) * size
+
+
+def set_state(connection: sqlite3.Connection, key: str, value: str | None) -> None:
+    """Replace one state; None takes it away."""
+    if value is None:
+        connection.execute("DELETE FROM state WHERE key = ?", (key,))
+    else:
+        connection.execute(
+            "INSERT INTO state (key, value, digest) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " value = excluded.value, digest = excluded.digest",
+            (key, value, state_digest(key, value)),
+        )
+
+
+def index(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Add a batch's runs and identities to the indexes."""
+    connection.executemany(
+        "INSERT INTO runs (order_reference, station, subject) VALUES (?, ?, ?)",
+        [(run.order or "", run.station, run.subject) for run in batch.runs],
+    )
+    connection.executemany(
+        "INSERT INTO identities (product, scheme, id, carrier) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (product, scheme, id) DO UPDATE SET carrier = excluded.carrier",
+        [(known.product or "", known.scheme, known.id, known.carrier) for known in batch.identities],
+    )
+
+
+def trim_indexes(connection: sqlite3.Connection, limit: int) -> None:
+    """Keep the newest ``limit`` rows of each index."""
+    for table, key in (("runs", "number"), ("identities", "rowid")):
+        connection.execute(f"DELETE FROM {table} WHERE {key} <= (SELECT max({key}) FROM {table}) - ?", (limit,))  # noqa: S608
+
+
+def first_standing(connection: sqlite3.Connection, position: int) -> tuple[ledger.Epoch, int] | None:
+    """Epoch and seq of the first row behind a position that was not stored again under a later epoch."""
+    for epoch in ledger.epochs(connection):
+        seq = max(position - epoch.first_position + 2, epoch.pruned + 1)
+        if seq <= epoch.standing:
+            return epoch, seq
+    return None
+
+
+def run(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, max_records: int, max_bytes: int) -> Run:
+    """Rows from ``first`` on, each checked against digest and chain; at least one when there is one.
+
+    Raises:
+        BodyDamaged: the first row's body is not what was stored. Damaged: the chain is broken there.
+    """
+    previous = ledger.hash_at(connection, epoch, first - 1)
+    if previous is None:
+        raise Damaged(f"the buffer does not hold the row before {epoch.epoch}/{first}")
+    taken: list[Envelope] = []
+    size, link = 0, previous
+    for envelope in ledger.envelopes(connection, epoch, first, min(epoch.standing, first + max_records - 1)):
+        size += len(envelope.body or b"")
+        if taken and size > max_bytes:
+            break
+        reason = fault(envelope, link)
+        if reason is not None:
+            if taken:
+                break  # what holds goes first
+            if reason == BODY_DAMAGED:
+                raise BodyDamaged(epoch, envelope.seq)
+            raise Damaged(f"row {epoch.epoch}/{envelope.seq}: {reason}")
+        taken.append(envelope)
+        link = envelope.hash
+    return Run(previous, tuple(taken), epoch.position(first + len(taken) - 1))

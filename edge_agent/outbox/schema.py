@@ -1,0 +1,132 @@
+"""The tables of the outbox, and the triggers that make its records append-only.
+
+``records`` holds one row per record. ``position`` is the row's place in the file, gapless over all epochs of it
+(an epoch's row ``seq`` stands at ``first_position + seq - 1``), ``epochs`` each epoch's end and how far it was
+pruned. A row may change in two ways only, each allowed by a row of ``permits`` that lives inside the same
+transaction: its body gives way to a tombstone, or it is pruned.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlite_utils import Database
+
+from records.errors import Damaged
+
+APPLICATION_ID = 0x4C4B4F42  # "LKOB"
+FORMAT = 1
+
+_TABLES: dict[str, dict[str, type]] = {
+    "control": {"name": str, "value": str},
+    "epochs": {
+        "number": int,
+        "epoch": str,
+        "first_position": int,
+        "last": int,
+        "head": bytes,
+        "settled": int,  # NULL for the current one; else its rows beyond were stored again under the next epoch
+        "pruned": int,
+        "pruned_hash": bytes,
+    },
+    "strangers": {"epoch": str, "last": int, "hash": str},  # epochs that are known by name only
+    "records": {
+        "position": int,
+        "epoch": int,
+        "seq": int,
+        "schema": int,
+        "kind": str,
+        "digest": bytes,
+        "hash": bytes,
+        "body": bytes,
+        "tombstone": str,
+        "stored_us": int,
+    },
+    "permits": {"act": str, "position": int},
+    "acks": {
+        "until_s": float,
+        "position": int,
+    },  # through which position central had committed by that running time
+    "state": {"key": str, "value": str, "digest": bytes},
+    "runs": {"number": int, "order_reference": str, "station": str, "subject": str},
+    "identities": {"product": str, "scheme": str, "id": str, "carrier": str},
+    "documents": {"kind": str, "id": str, "version": int, "payload": bytes, "received_us": int},
+}
+_KEYS: dict[str, str | tuple[str, ...]] = {
+    "control": "name",
+    "epochs": "number",
+    "strangers": "epoch",
+    "records": "position",
+    "permits": "act",
+    "acks": "until_s",
+    "state": "key",
+    "runs": "number",
+    "identities": ("product", "scheme", "id"),
+    "documents": ("kind", "id"),
+}
+_MAY_BE_NULL = {("epochs", "settled"), ("records", "body"), ("records", "tombstone")}
+
+TRIGGERS: dict[str, str] = {
+    "records_in_order": """
+CREATE TRIGGER records_in_order BEFORE INSERT ON records
+WHEN NOT EXISTS (
+    SELECT 1 FROM epochs WHERE number = NEW.epoch AND number = (SELECT max(number) FROM epochs)
+    AND NEW.seq = last + 1 AND NEW.position = first_position + last
+)
+BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END""".strip(),
+    "records_unchanged": """
+CREATE TRIGGER records_unchanged BEFORE UPDATE ON records
+WHEN NOT (
+    NEW.body IS NULL AND OLD.body IS NOT NULL AND NEW.tombstone IS NOT NULL AND OLD.tombstone IS NULL
+    AND NEW.position = OLD.position AND NEW.epoch = OLD.epoch AND NEW.seq = OLD.seq
+    AND NEW.schema = OLD.schema AND NEW.kind = OLD.kind AND NEW.digest = OLD.digest
+    AND NEW.hash = OLD.hash AND NEW.stored_us = OLD.stored_us
+    AND EXISTS (SELECT 1 FROM permits WHERE act = 'tombstone' AND position = OLD.position)
+)
+BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""".strip(),
+    "records_kept": """
+CREATE TRIGGER records_kept BEFORE DELETE ON records
+WHEN NOT EXISTS (SELECT 1 FROM permits WHERE act = 'prune' AND position >= OLD.position)
+BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""".strip(),
+}
+
+
+def create(connection: sqlite3.Connection, agent: str, stream: str) -> None:
+    """Make all tables and triggers in an empty file; the caller holds the transaction."""
+    db = Database(connection, execute_plugins=False)
+    for name, columns in _TABLES.items():
+        needed = [column for column in columns if (name, column) not in _MAY_BE_NULL]
+        db.table(name).create(columns, pk=_KEYS[name], not_null=needed, strict=True)
+    db.table("runs").create_index(["order_reference", "station", "subject"], index_name="runs_by_subject")
+    for statement in TRIGGERS.values():
+        db.execute(statement)
+    rows = {"agent": agent, "stream": stream, "generation": "0", "acknowledged": "0", "running_s": "0"}
+    db.table("control").insert_all({"name": name, "value": value} for name, value in rows.items())
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def assert_guards(connection: sqlite3.Connection) -> None:
+    """The triggers are there, word for word.
+
+    Raises:
+        Damaged: names the one that is missing or altered.
+    """
+    found: dict[str, str] = dict(
+        connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    )
+    for name, statement in TRIGGERS.items():
+        if found.get(name) != statement:
+            raise Damaged(f"the guard {name} of the records is missing or altered")
+
+
+def control(connection: sqlite3.Connection, name: str) -> str:
+    """One value of the control table."""
+    row = connection.execute("SELECT value FROM control WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise Damaged(f"the outbox has no {name}")
+    return str(row[0])
+
+
+def set_control(connection: sqlite3.Connection, name: str, value: str) -> None:
+    connection.execute("UPDATE control SET value = ? WHERE name = ?", (value, name))

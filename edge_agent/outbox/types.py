@@ -1,0 +1,134 @@
+"""The words of the outbox: what goes in, what comes out, what it says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import JsonValue
+
+from records.model import Fact
+from records.wire import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class RunIndex:
+    """Says that one run of ``station`` worked on one subject of ``order``; ``prior_runs`` counts them.
+
+    ``subject`` is any text that names the subject the same way each time.
+    """
+
+    order: str | None
+    station: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityIndex:
+    """Says that the unit (product, scheme, id) is the piece that ``carrier`` carried; a later one replaces it."""
+
+    product: str | None
+    scheme: str
+    id: str
+    carrier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one commit holds, all or nothing: facts, station and SPC state, and the indexes over them.
+
+    A state of None takes its key away.
+    """
+
+    facts: tuple[Fact, ...] = ()
+    state: Mapping[str, JsonValue] = field(default_factory=dict)
+    runs: tuple[RunIndex, ...] = ()
+    identities: tuple[IdentityIndex, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One row of one epoch and its chain hash (32 bytes); seq 0 with hash_0 is the place before the first."""
+
+    epoch: str
+    seq: int
+    hash: bytes
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {"epoch": self.epoch, "seq": str(self.seq), "hash": self.hash.hex()}
+
+
+class Outcome(StrEnum):
+    """What became of a watermark."""
+
+    ADVANCED = "advanced"  # central holds more than we knew
+    UNCHANGED = "unchanged"  # known already, or an older one that came late
+    REWOUND = "rewound"  # central was restored (new generation): sending begins again from there
+    REFUSED = "refused"  # not ours, of an older generation, or against what central said before
+    ROLLED_BACK = "rolled_back"  # central knows rows that this file does not: a new epoch was opened
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The answer to a watermark.
+
+    ``lost``: rows (first, last) that central asks for and that were pruned here; ``reason``: why refused.
+    ``stored_again``: how many rows a new epoch took over.
+    """
+
+    outcome: Outcome
+    acknowledged: Place
+    reason: str | None = None
+    lost: tuple[int, int] | None = None
+    stored_again: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A contiguous run of one epoch, ready to be framed; ``previous`` is the hash before its first.
+
+    ``position`` is the place of its last row in the file's own order, to go on from.
+    """
+
+    previous: bytes
+    envelopes: tuple[Envelope, ...]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What central has not committed yet; ``oldest_us`` is when the oldest of it was stored."""
+
+    records: int
+    oldest_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBad:
+    agent: str
+    epoch: str
+    stream: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer of ``verify``: what was checked and the first row that does not hold."""
+
+    ok: bool
+    records: int
+    tombstones: int
+    first_bad: FirstBad | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocument:
+    """A signed document of central as it came, and when it was last confirmed (edge wall clock)."""
+
+    kind: str
+    id: str
+    version: int
+    payload: bytes
+    received_us: int

@@ -1,0 +1,205 @@
+"""Prove an outbox file from outside, and look into it: read-only, while the agent runs or when it is down."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.outbox import ledger, note, schema
+from edge_agent.outbox.types import FirstBad, Pending, Place, Verification
+from records import chain
+from records.durable import open_reader
+from records.errors import Damaged
+from records.wire import Envelope
+
+BODY_DAMAGED = "the body does not have its digest"
+"""The one fault that leaves the chain provable: a tombstone can stand in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds: its last record, what central acknowledged, what waits, how much there is."""
+
+    agent: str
+    stream: str
+    head: Place
+    acknowledged: Place
+    pending: Pending
+    records: int
+    bytes: int
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """One consistent view of the file.
+
+    Raises:
+        StorageFailed: it cannot be opened. Damaged: it is no outbox, or SQLite finds it damaged.
+    """
+    try:
+        with closing(open_reader(path)) as connection:
+            connection.execute("BEGIN")
+            if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+                raise Damaged(f"{path} is no outbox of an agent")
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise Damaged(f"{path} is damaged: {error}") from error
+
+
+def pending(connection: sqlite3.Connection) -> Pending:
+    """What central has not committed yet."""
+    acknowledged = ledger.acknowledged(connection)
+    count, oldest = 0, None
+    for epoch in ledger.epochs(connection):
+        first = max(acknowledged + 1, epoch.position(epoch.pruned + 1))
+        last = epoch.position(epoch.standing)
+        if last >= first:
+            count += last - first + 1
+            oldest = first if oldest is None else oldest
+    if oldest is None:
+        return Pending(0, None)
+    row = connection.execute("SELECT stored_us FROM records WHERE position = ?", (oldest,)).fetchone()
+    return Pending(count, None if row is None else int(row[0]))
+
+
+def inspect(path: Path) -> Contents:
+    """What the file holds now.
+
+    Raises:
+        StorageFailed: it cannot be opened. Damaged: it is no outbox.
+    """
+    with _reading(path) as connection:
+        rows, size = connection.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM records").fetchone()
+        return Contents(
+            schema.control(connection, "agent"),
+            schema.control(connection, "stream"),
+            ledger.current(connection).place,
+            ledger.place_at(connection, ledger.acknowledged(connection)),
+            pending(connection),
+            int(rows),
+            int(size),
+        )
+
+
+def export(path: Path) -> Iterator[Envelope]:
+    """Every record that the file still holds, in order.
+
+    Raises:
+        StorageFailed: it cannot be opened. Damaged: it is no outbox.
+    """
+    with _reading(path) as connection:
+        for epoch in ledger.epochs(connection):
+            yield from ledger.envelopes(connection, epoch, epoch.pruned + 1, epoch.last)
+
+
+def verify(path: Path) -> Verification:
+    """Check every page, every body against its digest, every link, that no row is missing, and the guards.
+
+    Raises:
+        StorageFailed: the file cannot be opened at all.
+    """
+    try:
+        with _reading(path) as connection:
+            return _verify(connection, path)
+    except Damaged as error:
+        return Verification(False, 0, 0, None, error.message)
+
+
+def _verify(connection: sqlite3.Connection, path: Path) -> Verification:
+    problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if problem != "ok":
+        return Verification(False, 0, 0, None, f"SQLite finds the file damaged: {problem}")
+    schema.assert_guards(connection)
+    records = tombstones = 0
+    agent, stream = schema.control(connection, "agent"), schema.control(connection, "stream")
+    position = 1
+    for epoch in ledger.epochs(connection):
+        if epoch.first_position != position:
+            bad = FirstBad(agent, epoch.epoch, stream, 1)
+            return Verification(False, records, tombstones, bad, "an epoch of the file is missing")
+        seq, reason = epoch.pruned, None
+        for seq, reason in check(connection, epoch, epoch.pruned, epoch.last):
+            if reason is not None:
+                return Verification(False, records, tombstones, FirstBad(agent, epoch.epoch, stream, seq), reason)
+            records += 1
+        row = connection.execute(
+            "SELECT count(*) FROM records WHERE epoch = ? AND body IS NULL", (epoch.number,)
+        ).fetchone()
+        tombstones += int(row[0])
+        position = epoch.position(epoch.last + 1)
+    noted = note.read(note.path_of(path), agent, stream)
+    last = ledger.current(connection)
+    if noted is not None and noted.epoch == last.epoch and noted.seq > last.last:
+        bad = FirstBad(agent, last.epoch, stream, last.last + 1)
+        return Verification(
+            False, records, tombstones, bad, "the file ends before the row that is noted beside it"
+        )
+    states = connection.execute("SELECT key, value, digest FROM state").fetchall()
+    for key, value, digest in states:
+        if state_digest(key, value) != digest:
+            return Verification(False, records, tombstones, None, f"the state {key} does not have its digest")
+    return Verification(True, records, tombstones)
+
+
+def check(
+    connection: sqlite3.Connection, epoch: ledger.Epoch, after: int, last: int
+) -> Iterator[tuple[int, str | None]]:
+    """(seq, None) for each row behind ``after`` that holds, (seq, reason) for one that does not.
+
+    It goes on behind a damaged body, and ends at any other fault.
+    """
+    previous = ledger.hash_at(connection, epoch, after)
+    if previous is None:
+        yield after, "the row is missing"
+        return
+    seq = after
+    try:
+        for envelope in ledger.envelopes(connection, epoch, after + 1, last):
+            if envelope.seq != seq + 1:
+                break
+            seq += 1
+            reason = fault(envelope, previous)
+            yield seq, reason
+            if reason not in (None, BODY_DAMAGED):
+                return
+            previous = envelope.hash
+    except Damaged as error:
+        yield seq + 1, error.message
+        return
+    if seq != last:
+        yield seq + 1, "the row is missing"
+    elif last == epoch.last and previous != epoch.head:
+        yield last, "the row does not have the hash that was noted for the last one"
+
+
+def fault(envelope: Envelope, previous: bytes) -> str | None:
+    """Why one row does not follow ``previous``, or None."""
+    if envelope.body is not None:
+        if chain.digest(envelope.body) != envelope.digest:
+            return BODY_DAMAGED if _link(envelope, previous) == envelope.hash else "the row was altered"
+    elif envelope.tombstone is None:
+        return "the body is missing without a tombstone"
+    elif envelope.tombstone.digest != envelope.digest.hex():
+        return "the tombstone names another digest"
+    return None if _link(envelope, previous) == envelope.hash else "the row does not follow the row before it"
+
+
+def _link(envelope: Envelope, previous: bytes) -> bytes:
+    return chain.next_hash(
+        envelope.agent,
+        envelope.epoch,
+        envelope.stream,
+        envelope.seq,
+        envelope.schema,
+        envelope.kind,
+        previous,
+        envelope.digest,
+    )
+
+
+def state_digest(key: str, value: str) -> bytes:
+    """What is kept beside a stored state, so that a flipped bit is seen."""
+    return chain.digest(chain.fields(key, value))
