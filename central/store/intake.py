@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, Select, func, select, update
 
 from central.store.schema import conflict, cursor, head, meta, quarantine, watermark
-from records.wire import Envelope, Head, Watermark
+from records.wire import Head, Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,31 +158,30 @@ def keep_head(connection: Connection, stated: Head, payload: bytes, received_us:
 # -- conflicts ---------------------------------------------------------------------------------------------
 
 
-def add_conflict(
-    connection: Connection, offered: Envelope, held: bytes, received_us: int, *, with_body: bool
-) -> bool:
-    """Keep a conflict; False when this very one is known already."""
+def add_conflict(connection: Connection, found: Conflict, body: bytes | None) -> bool:
+    """Keep a conflict (its ``id`` is given here) and the offered body; False when this very one is known."""
+    offered = bytes.fromhex(found.offered)
     known = connection.execute(
         select(conflict.c.id).where(
-            conflict.c.agent == offered.agent,
-            conflict.c.epoch == offered.epoch,
-            conflict.c.stream == offered.stream,
-            conflict.c.seq == offered.seq,
-            conflict.c.offered == offered.hash,
+            conflict.c.agent == found.agent,
+            conflict.c.epoch == found.epoch,
+            conflict.c.stream == found.stream,
+            conflict.c.seq == found.seq,
+            conflict.c.offered == offered,
         )
     ).one_or_none()
     if known is not None:
         return False
     connection.execute(
         conflict.insert().values(
-            agent=offered.agent,
-            epoch=offered.epoch,
-            stream=offered.stream,
-            seq=offered.seq,
-            held=held,
-            offered=offered.hash,
-            body=offered.body if with_body else None,
-            received_us=received_us,
+            agent=found.agent,
+            epoch=found.epoch,
+            stream=found.stream,
+            seq=found.seq,
+            held=bytes.fromhex(found.held),
+            offered=offered,
+            body=body,
+            received_us=found.received_us,
         )
     )
     return True
@@ -200,10 +199,10 @@ def conflicts(connection: Connection) -> list[Conflict]:
 # -- quarantine --------------------------------------------------------------------------------------------
 
 
-def quarantine_known(connection: Connection, topic: str, digest: bytes, reason: str) -> bool:
-    """Whether this very payload already lies in quarantine for this reason."""
+def quarantine_known(connection: Connection, topic: str, digest: str, reason: str) -> bool:
+    """Whether this very payload (its SHA-256, hexadecimal) already lies in quarantine for this reason."""
     query = select(quarantine.c.id).where(
-        quarantine.c.topic == topic, quarantine.c.digest == digest, quarantine.c.reason == reason
+        quarantine.c.topic == topic, quarantine.c.digest == bytes.fromhex(digest), quarantine.c.reason == reason
     )
     return connection.execute(query).one_or_none() is not None
 
@@ -213,31 +212,19 @@ def quarantine_rows(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(quarantine)).scalar_one()
 
 
-def add_quarantined(
-    connection: Connection,
-    *,
-    topic: str,
-    agent: str | None,
-    reason: str,
-    detail: str,
-    digest: bytes,
-    size: int,
-    payload: bytes,
-    envelope: int | None,
-    received_us: int,
-) -> None:
-    """Keep what could not be taken."""
+def add_quarantined(connection: Connection, item: Quarantined) -> None:
+    """Keep what could not be taken (its ``id`` is given here)."""
     connection.execute(
         quarantine.insert().values(
-            topic=topic,
-            agent=agent,
-            reason=reason,
-            detail=detail,
-            digest=digest,
-            size=size,
-            payload=payload,
-            envelope_id=envelope,
-            received_us=received_us,
+            topic=item.topic,
+            agent=item.agent,
+            reason=item.reason,
+            detail=item.detail,
+            digest=bytes.fromhex(item.digest),
+            size=item.size,
+            payload=item.payload,
+            envelope_id=item.envelope,
+            received_us=item.received_us,
         )
     )
 

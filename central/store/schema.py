@@ -165,7 +165,7 @@ quarantine = Table(
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("topic", Text, nullable=False),
     Column("agent", Text, nullable=True),
-    Column("reason", Text, nullable=False),  # a code of central.ingest.QUARANTINE_REASONS
+    Column("reason", Text, nullable=False),  # one of central.quarantine.Reason
     Column("detail", Text, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the whole payload or body
     Column("size", BigInteger, nullable=False),

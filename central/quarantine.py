@@ -1,0 +1,127 @@
+"""Where that goes which cannot be taken as a record: kept with its bytes, bounded, and stated as a fact.
+
+The same payload sent again is kept and stated once. When quarantine is full, later payloads are counted, and one
+fact says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from central.facts import Facts
+from central.store import intake
+from central.store.engine import Store
+from central.store.intake import Conflict, Quarantined
+from central.stored import StoredFact
+from records.clock import Clock
+from records.model import OperationsEvent
+from records.wire import Envelope
+
+Reason = Literal[
+    "not-a-frame",  # garbage, cut short, too large
+    "unknown-agent",  # nobody of that name is enrolled
+    "signature",  # chain or signature does not verify
+    "topic",  # sent under another agent's or stream's topic
+    "body",  # committed, but its body is no record that this central knows
+    "head",  # a state message that is no signed head
+    "quarantine-full",  # from here on only counted
+]
+
+LIMIT = 10_000
+"""Most payloads that are kept."""
+
+KEPT_BYTES = 64 * 1024
+"""How much of one payload is kept."""
+
+
+class Quarantine:
+    """Keeps what was refused. ``dropped`` counts the payloads that came after it was full."""
+
+    def __init__(self, store: Store, facts: Facts, clock: Clock, *, limit: int = LIMIT) -> None:
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self._limit = limit
+        self._full = False
+        self.dropped = 0
+
+    def refuse(
+        self, topic: str, agent: str | None, reason: Reason, detail: str, payload: bytes
+    ) -> tuple[StoredFact, ...]:
+        """Keep a payload of which nothing is taken; the fact that says so, unless it was said before."""
+
+        def job(connection: Connection) -> tuple[StoredFact, ...]:
+            row = self._row(topic, agent, reason, detail, payload, None)
+            if intake.quarantine_known(connection, row.topic, row.digest, row.reason):
+                return ()
+            if intake.quarantine_rows(connection) < self._limit:
+                intake.add_quarantined(connection, row)
+                return (self._state(connection, row),)
+            self.dropped += 1
+            if self._full:
+                return ()
+            self._full = True
+            return (self._state(connection, self._row(topic, agent, "quarantine-full", detail, payload, None)),)
+
+        return self._store.write(job)
+
+    def poison(
+        self, connection: Connection, topic: str, item: Envelope, body: bytes, detail: str, cursor: int
+    ) -> StoredFact:
+        """Keep a committed record's body that nobody can read, within the job that commits it."""
+        place = f"{topic}#{item.epoch}/{item.seq}"
+        row = self._row(place, item.agent, "body", detail, body, cursor)
+        intake.add_quarantined(connection, row)
+        return self._state(connection, row, item.epoch, item.seq)
+
+    def conflict(self, connection: Connection, found: Conflict, body: bytes | None) -> tuple[StoredFact, ...]:
+        """Keep what was offered beside what is held, within a job; the fact, unless it was said before."""
+        if not intake.add_conflict(connection, found, body):
+            return ()
+        event = OperationsEvent(
+            "conflict",
+            {
+                "agent": found.agent,
+                "epoch": found.epoch,
+                "stream": found.stream,
+                "seq": str(found.seq),
+                "held": found.held,
+                "offered": found.offered,
+            },
+        )
+        return (self._facts.state(connection, event),)
+
+    def _state(
+        self, connection: Connection, row: Quarantined, epoch: str | None = None, seq: int | None = None
+    ) -> StoredFact:
+        event = OperationsEvent(
+            "quarantined",
+            {
+                "agent": row.agent,
+                "reason": row.reason,
+                "bytes": row.size,
+                "digest": row.digest,
+                "epoch": epoch,
+                "seq": None if seq is None else str(seq),
+            },
+        )
+        return self._facts.state(connection, event)
+
+    def _row(
+        self, topic: str, agent: str | None, reason: Reason, detail: str, payload: bytes, cursor: int | None
+    ) -> Quarantined:
+        return Quarantined(
+            0,
+            topic[:1000],
+            None if agent is None else agent[:100],
+            reason,
+            detail[:1000],
+            hashlib.sha256(payload).hexdigest(),
+            len(payload),
+            payload[:KEPT_BYTES],
+            cursor,
+            self._clock.now_us(),
+        )
