@@ -1,8 +1,9 @@
 """Fill an empty Tryton 8.2 database with a plant's master data and orders (run by Tryton's own Python).
 
-This file is data to us: ``simulators.erp_tryton`` starts it as a program in the environment where Tryton is
-installed. Nothing of Lotkeeper is imported here and nothing imports it; proteus (Tryton's client library) is
-loaded by name, since it exists only over there.
+``simulators.erp_tryton`` starts this file as a program in the environment where Tryton is installed. Nothing of
+Lotkeeper is imported here, since it does not exist over there; proteus (Tryton's client library) is loaded by
+name, since it does not exist over here. The simulated ERP takes the plant's master data from this file, so that
+both ERPs know the same plant.
 
     python tryton_setup.py activate --config trytond.conf           passwords come from the environment:
     python tryton_setup.py load     --config trytond.conf --orders N --units N --out demo.json
@@ -22,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 DATABASE = "erp"
+DEVICE = "VS-100"
+BILL = (("VB-10", 1), ("SR-20", 2))
+FIRST_ORDER = 1000
 MODULES = (
     "company",
     "party",
@@ -125,7 +129,7 @@ class Plant:
 
     def items(self) -> None:
         self.unit = self.first("product.uom", ("name", "=", "Unit"))
-        self._item("VS-100", "Infusion valve set", cost="40", made=True)
+        self._item(DEVICE, "Infusion valve set", cost="40", made=True)
         self._item("VB-10", "Valve body", cost="8")
         self._item("SR-20", "Silicone seal ring", cost="0.5", expires=True)
 
@@ -172,7 +176,7 @@ class Plant:
             operation.save()
             routing.steps.new(operation=operation, sequence=number * 10)
         routing.save()
-        device = self.products["VS-100"]
+        device = self.products[DEVICE]
         device.boms.append(self.model("product.product-production.bom")(bom=bom, routing=routing))
         device.save()
         return line
@@ -180,9 +184,9 @@ class Plant:
     def _bom(self) -> Any:
         bom = self.model("production.bom")(name="VS-100", code="BOM-VS-100-B")  # no revision field: in the code
         bom.tolerance = 0.1
-        bom.inputs.new(product=self.products["VB-10"], quantity=1, unit=self.unit)
-        bom.inputs.new(product=self.products["SR-20"], quantity=2, unit=self.unit)
-        bom.outputs.new(product=self.products["VS-100"], quantity=1, unit=self.unit)
+        for item, quantity in BILL:
+            bom.inputs.new(product=self.products[item], quantity=quantity, unit=self.unit)
+        bom.outputs.new(product=self.products[DEVICE], quantity=1, unit=self.unit)
         bom.save()
         return bom
 
@@ -200,7 +204,7 @@ class Plant:
         """No order of VS-100 may be done before this inspection exists and passed."""
         control = self.model("quality.control")(
             name="VS-100 final release",
-            product=self.products["VS-100"],
+            product=self.products[DEVICE],
             company=self.first("company.company"),
         )
         control.operations = ["production:do"]
@@ -208,12 +212,12 @@ class Plant:
         control.save()
 
     def orders(self, count: int, units: int, line: Any) -> list[dict[str, Any]]:
-        device = self.products["VS-100"]
+        device = self.products[DEVICE]
         made = []
         for index in range(count):
             order = self.model("production")(product=device, bom=device.boms[0].bom, work_center=line)
             order.routing = device.boms[0].routing
-            order.quantity, order.unit, order.reference = units, self.unit, f"WO-{1000 + index}"
+            order.quantity, order.unit, order.reference = units, self.unit, f"WO-{FIRST_ORDER + index}"
             order.planned_date = dt.date(2026, 12, 1) + dt.timedelta(days=index)
             order.save()
             order.click("wait")
