@@ -162,15 +162,20 @@ def is_stranger_known(connection: sqlite3.Connection, epoch: str) -> bool:
     return row is not None
 
 
-def give_up_current(connection: sqlite3.Connection) -> tuple[Epoch, int]:
-    """End the current epoch at its last acknowledged row; the epoch and that row's seq.
+def give_up_pending(connection: sqlite3.Connection) -> list[tuple[Epoch, int, int]]:
+    """End every epoch at its last acknowledged row; (epoch, first, last) of the rows that stood behind it.
 
-    What stands behind it must be stored again under the epoch that is opened next.
+    Those must be stored again under the epoch that is opened next, so that rows which wait for central are
+    always of the current epoch alone.
     """
-    epoch = current(connection)
-    settled = min(max(acknowledged(connection) - epoch.first_position + 1, 0), epoch.last)
-    connection.execute("UPDATE epochs SET settled = ? WHERE number = ?", (settled, epoch.number))
-    return epoch, settled
+    through = acknowledged(connection)
+    given_up: list[tuple[Epoch, int, int]] = []
+    for epoch in epochs(connection):
+        settled = min(max(through - epoch.first_position + 1, 0), epoch.standing)
+        if settled < epoch.standing or epoch.settled is None:
+            connection.execute("UPDATE epochs SET settled = ? WHERE number = ?", (settled, epoch.number))
+            given_up.append((epoch, max(settled, epoch.pruned) + 1, epoch.standing))
+    return given_up
 
 
 def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: int) -> int:

@@ -100,9 +100,9 @@ class Outbox:
 
     def close(self) -> None:
         """Finish what waits and close. Not needed for anything to be safe."""
-        self._writer.close()
         with self._reading:
-            self._reader.close()
+            self._reader.close()  # first: the last connection that closes clears the log away
+        self._writer.close()
         self._write_note(sync=True)
         self._lock.release()
 

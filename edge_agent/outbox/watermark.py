@@ -1,13 +1,15 @@
-"""What a watermark of central means for this file (design: acknowledged only by that row with that very hash).
+"""What a watermark of central means for this file (acknowledged only by that row with that very hash).
 
 ``judge`` reads, ``apply`` writes; both run in one transaction of the writer. The verdicts:
 
 - the file holds the row with that hash: central has everything through it;
-- the row was pruned, or its epoch is known by name only: an old watermark that came late, unless central was
-  restored (a higher generation), then sending begins again from the oldest row that is left, and what is not
-  left is named;
 - another hash, a row ahead of the last one, an epoch that nobody knows: a disk was rolled back. Nothing is
-  pruned; the rows that central has not acknowledged are stored again under a new epoch.
+  pruned; the rows that central has not acknowledged are stored again under a new epoch;
+- a higher generation: central was restored, a lower watermark is legal and sending begins again from there. When
+  rows that central lacks were pruned here, or stand in an earlier epoch, what is left is stored again under a new
+  epoch whose predecessor is the last row before it: central takes a new epoch from its first row on, and what is
+  missing before it has a name;
+- everything else is an old watermark that came late.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from pydantic import JsonValue
 
 from edge_agent.outbox import ledger
 from edge_agent.outbox.schema import control, set_control
@@ -68,22 +72,28 @@ def judge(connection: sqlite3.Connection, watermark: Watermark) -> Verdict:
 
 
 def _stranger(connection: sqlite3.Connection, place: Place, restored: bool) -> Verdict:
-    if restored:  # central went back to before this file: everything that is left goes again
-        first = ledger.epochs(connection)[0]
-        return Verdict(
-            Outcome.REWOUND, first.position(first.pruned), lost=(1, first.pruned) if first.pruned else None
-        )
+    if restored:
+        return _from_the_start(connection)
     if ledger.is_stranger_known(connection, place.epoch):
         return Verdict(Outcome.UNCHANGED)
     return Verdict(Outcome.ROLLED_BACK)
 
 
+def _from_the_start(connection: sqlite3.Connection) -> Verdict:
+    """Central may have nothing of this file: everything that is left goes again."""
+    first = ledger.epochs(connection)[0]
+    return Verdict(Outcome.REWOUND, first.position(first.pruned), lost=(1, first.pruned) if first.pruned else None)
+
+
 def _ours(connection: sqlite3.Connection, epoch: ledger.Epoch, place: Place, restored: bool) -> Verdict:
     acknowledged = ledger.acknowledged(connection)
     position = epoch.position(place.seq)
+    if place.seq == 0 and not (restored and epoch.number == 1):
+        # of an epoch that central has not begun it can say nothing about the epochs before it
+        return _from_the_start(connection) if restored else Verdict(Outcome.UNCHANGED)
     if place.seq > epoch.standing and epoch.settled is not None:  # that tail was stored again already
         if restored:
-            return Verdict(Outcome.REWOUND, epoch.position(epoch.settled))
+            return Verdict(Outcome.REWOUND, epoch.position(max(epoch.settled, epoch.pruned)))
         return Verdict(Outcome.UNCHANGED)
     if place.seq < epoch.pruned:
         if restored:
@@ -113,8 +123,28 @@ def apply(
         _move(connection, verdict.position, until_s)
     if verdict.outcome is Outcome.ROLLED_BACK:
         stored_again = roll_over(connection, context, "rolled_back", place_of(watermark))
+    elif verdict.outcome is Outcome.REWOUND:
+        stored_again = _rewind(connection, watermark, verdict, context)
     place = ledger.place_at(connection, ledger.acknowledged(connection))
     return Applied(verdict.outcome, place, verdict.reason, verdict.lost, stored_again)
+
+
+def _rewind(
+    connection: sqlite3.Connection, watermark: Watermark, verdict: Verdict, context: Callable[[], Header]
+) -> int:
+    known = ledger.place_at(connection, ledger.acknowledged(connection))
+    params: dict[str, JsonValue] = {
+        "generation": watermark.generation,
+        "watermark": place_of(watermark).to_json(),
+        "lost_first": None if verdict.lost is None else str(verdict.lost[0]),
+        "lost_last": None if verdict.lost is None else str(verdict.lost[1]),
+    }
+    if verdict.lost is None and known.epoch == ledger.current(connection).epoch:
+        header = context()
+        event = Fact(header, OperationsEvent("central-restored", params))
+        ledger.append(connection, [ledger.fact_body(event)], header.at_us)
+        return 0
+    return roll_over(connection, context, "restored", known, OperationsEvent("central-restored", params))
 
 
 def _move(connection: sqlite3.Connection, position: int, until_s: float) -> None:
@@ -127,20 +157,28 @@ def _move(connection: sqlite3.Connection, position: int, until_s: float) -> None
     )
 
 
-def roll_over(connection: sqlite3.Connection, context: Callable[[], Header], why: str, known: Place) -> int:
-    """Open a new epoch because rows existed that this file does not hold; how many rows were stored again.
+def roll_over(
+    connection: sqlite3.Connection,
+    context: Callable[[], Header],
+    why: str,
+    known: Place,
+    event: OperationsEvent | None = None,
+) -> int:
+    """Open a new epoch and store again under it what central has not acknowledged; how many rows.
 
     ``known`` is the furthest row that is known to have existed elsewhere: the new epoch names it as its
-    predecessor, an ``epoch-rolled-back`` event says what was held instead.
+    predecessor. ``event`` says why; without it an ``epoch-rolled-back`` event says what was held instead.
     """
-    old, settled = ledger.give_up_current(connection)
+    held = ledger.current(connection).place
+    given_up = ledger.give_up_pending(connection)
     header = context()
     ledger.open_epoch(connection, header, why, known)
-    params = {"watermark": known.to_json(), "held": old.place.to_json()}
-    event = Fact(header, OperationsEvent("epoch-rolled-back", dict(params)))
-    ledger.append(connection, [ledger.fact_body(event)], header.at_us)
+    if event is None:
+        event = OperationsEvent("epoch-rolled-back", {"watermark": known.to_json(), "held": held.to_json()})
+    ledger.append(connection, [ledger.fact_body(Fact(header, event))], header.at_us)
     count = 0
-    for first in range(settled + 1, old.last + 1, CHUNK):
-        rows = list(ledger.envelopes(connection, old, first, min(first + CHUNK - 1, old.last)))
-        count += ledger.store_again(connection, rows, header.at_us)
+    for old, behind, last in given_up:
+        for first in range(behind, last + 1, CHUNK):
+            rows = list(ledger.envelopes(connection, old, first, min(first + CHUNK - 1, last)))
+            count += ledger.store_again(connection, rows, header.at_us)
     return count
