@@ -1,0 +1,144 @@
+"""What all suites share: parts of the machine that a test may need, skips that explain themselves, times by suite.
+
+A test marked ``mosquitto`` or ``browser`` is skipped with its reason where that program is missing; ``make
+setup`` as root installs both. At the end every skip is listed with its reason, and with ``--strict-skips`` (the
+way ``.ci/run`` calls it) a skip that ``tests/expected_skips.toml`` does not expect fails the run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+EXPECTED = HERE / "expected_skips.toml"
+
+PROGRAMS = {
+    "mosquitto": ("mosquitto",),
+    "browser": ("chromium", "chromium-browser", "google-chrome"),
+}
+"""Marker -> the programs of which one must be there."""
+
+SHARES_S = {
+    "house": 60,
+    "unit": 180,
+    "golden": 60,
+    "suites": 180,
+    "process": 240,
+    "web": 180,
+    "demo": 300,
+}
+"""What each suite may take of the 20 minutes that ``make test`` has on two cores; said, not asserted."""
+
+
+@dataclass(slots=True)
+class Suite:
+    """What one folder of tests took."""
+
+    tests: int = 0
+    skipped: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """Times and skips of one run, gathered from the reports (of all worker processes, when there are some)."""
+
+    strict: bool
+    suites: dict[str, Suite] = field(default_factory=dict)
+    skips: dict[str, str] = field(default_factory=dict)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        suite = self.suites.setdefault(suite_of(report.nodeid), Suite())
+        suite.seconds += report.duration
+        if report.when == "setup":
+            suite.tests += 1
+        if report.failed:
+            suite.failed += 1
+        if report.skipped and not hasattr(report, "wasxfail"):
+            suite.skipped += 1
+            self.skips[report.nodeid] = reason_of(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.skips[report.nodeid] = reason_of(report)
+
+    def unexpected(self) -> dict[str, str]:
+        """The skips that no entry of the list explains."""
+        expected = tomllib.loads(EXPECTED.read_text(encoding="utf-8")).get("skip", [])
+        return {
+            test: reason
+            for test, reason in self.skips.items()
+            if not any(
+                fnmatchcase(test, entry["test"]) and fnmatchcase(reason, entry["reason"]) for entry in expected
+            )
+        }
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.strict and self.unexpected() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skips:
+            unexpected = self.unexpected()
+            terminalreporter.section("skipped, and why")
+            for test, reason in sorted(self.skips.items()):
+                mark = "NOT EXPECTED  " if self.strict and test in unexpected else ""
+                terminalreporter.line(f"{mark}{test}: {reason}")
+        if len(self.suites) > 1 or self.strict:
+            terminalreporter.section("suites")
+            for line in table(self.suites):
+                terminalreporter.line(line)
+
+
+def table(suites: dict[str, Suite]) -> list[str]:
+    """One line for each suite: how many tests, seconds (of all processes together), share, skipped, failed."""
+    lines = [f"{'suite':<12}{'tests':>7}{'seconds':>10}{'share':>8}{'skipped':>9}{'failed':>8}"]
+    for name, suite in sorted(suites.items()):
+        share = SHARES_S.get(name)
+        over = "  over its share" if share is not None and suite.seconds > share else ""
+        lines.append(
+            f"{name:<12}{suite.tests:>7}{suite.seconds:>10.1f}{share if share is not None else '-':>8}"
+            f"{suite.skipped:>9}{suite.failed:>8}{over}"
+        )
+    total = sum(suite.seconds for suite in suites.values())
+    lines.append(f"{'all':<12}{sum(suite.tests for suite in suites.values()):>7}{total:>10.1f}")
+    return lines
+
+
+def suite_of(nodeid: str) -> str:
+    """The first folder below ``tests``."""
+    parts = nodeid.split("::")[0].split("/")
+    return parts[1] if len(parts) > 2 else parts[0]
+
+
+def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--strict-skips", action="store_true", help="fail on a skip that is not in the expected list")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # in a worker process the main one watches
+        config.pluginmanager.register(Watch(config.getoption("--strict-skips")), "suite-watch")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, programs in PROGRAMS.items():
+        if item.get_closest_marker(marker) and not any(map(find_program, programs)):
+            pytest.skip(f"{programs[0]} is not installed; make setup as root installs it")
+
+
+def find_program(name: str) -> str | None:
+    """A program on the PATH, or where Debian keeps servers (not on everybody's PATH)."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
