@@ -18,11 +18,10 @@ from enum import StrEnum
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import JsonValue
-from sqlalchemy import Connection
 
 from central.facts import Facts
 from central.store import access as sql
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from records.clock import MICROSECONDS, Clock, iso_z, new_secret
 from records.errors import ConfigurationError, Invalid, Refused
 from records.model import OperationsEvent

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import Connection
-
 from central.store import documents, envelopes, intake
+from central.store.engine import Connection
 from central.store.envelopes import About
 from central.stored import StoredFact
 from records import chain

@@ -22,12 +22,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection
-
 from central.facts import Facts
 from central.quarantine import Quarantine, Reason
 from central.store import agents, envelopes, intake
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from central.store.intake import Conflict
 from central.stored import StoredFact
 from records import chain

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from sqlalchemy import Connection
-
 from central.facts import Facts
 from central.store import intake
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from central.store.intake import Conflict, Quarantined
 from central.stored import StoredFact
 from records.clock import Clock

@@ -33,6 +33,8 @@ from central.stored import StoredFact
 from records import durable
 from records.errors import Damaged, StorageFailed
 
+__all__ = ["Connection", "Store", "assert_guards", "open_for_reading"]
+
 T = TypeVar("T")
 
 READERS = 8
@@ -136,7 +138,7 @@ class Store:
     def _prepare(self, raw: Any) -> None:
         self._thread = threading.get_ident()
         # the writer thread owns BEGIN and COMMIT; SQLAlchemy's connection only carries statements
-        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
+        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
         self._session = engine.connect()
         with durable.transaction(raw):
             known = set(inspect(self._session).get_table_names())

@@ -1,0 +1,102 @@
+"""A central without a broker: store, facts, ingest, and agents that write frames as real ones do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from central.facts import Facts, Origin
+from central.ingest import Ingest
+from central.store import agents
+from central.store.engine import Store
+from central.stored import StoredFact
+from records import chain
+from records.clock import FakeClock, new_id
+from records.keys import KeyRing, PublicKey, SigningKey
+from records.model import Data, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
+from records.wire import CENTRAL, Envelope, Head, encode_frame, seal, sign, state_topic, up_topic
+
+HEADER = Header(1_795_000_000_000_000, 480, "suzhou", "valve-1", "weld", "lotkeeper 0", "sha256:0")
+
+
+def event(code: str = "order-started", **params: str) -> OperationsEvent:
+    return OperationsEvent(code, dict(params))
+
+
+@dataclass
+class Agent:
+    """Seals records into one epoch and packs any run of them into a frame."""
+
+    name: str = "assembly-1"
+    key: SigningKey = field(default_factory=SigningKey.generate)
+    epoch: str = field(default_factory=new_id)
+    envelopes: list[Envelope] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.write(EpochOpened("created"))
+
+    @property
+    def topic(self) -> str:
+        return up_topic("p0", self.name, "records")
+
+    def previous(self, seq: int) -> bytes:
+        return chain.first_hash(self.name, self.epoch, "records") if seq == 1 else self.envelopes[seq - 2].hash
+
+    def write(self, *facts: Data) -> None:
+        for data in facts:
+            self.write_body(kind_of(data), encode(Fact(HEADER, data)))
+
+    def write_body(self, kind: str, body: bytes) -> None:
+        seq = len(self.envelopes) + 1
+        link = self.previous(seq)
+        self.envelopes.append(seal(self.name, self.epoch, "records", seq, 1, kind, body, link))
+
+    def frame(self, first: int = 1, last: int | None = None) -> bytes:
+        last = last or len(self.envelopes)
+        return encode_frame(self.envelopes[first - 1 : last], self.previous(first), self.key)
+
+    def head(self, at_us: int, last: int | None = None) -> bytes:
+        last = last or len(self.envelopes)
+        link = self.envelopes[last - 1].hash.hex()
+        return sign(Head(self.name, self.epoch, "records", last, link, at_us), self.key)
+
+    @property
+    def state_topic(self) -> str:
+        return state_topic(self.name)
+
+
+class Rig:
+    """One central over one folder; open it again to see what a restart finds."""
+
+    def __init__(self, folder: Path, *, key: SigningKey | None = None, clock: FakeClock | None = None) -> None:
+        self.folder = folder
+        self.key = key or SigningKey.generate()
+        self.clock = clock or FakeClock()
+        self.ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
+        self.committed: list[StoredFact] = []
+        self.store = Store(folder / "central.db")
+        origin = Origin("suzhou", "Asia/Shanghai", "lotkeeper 0", "sha256:1")
+        self.facts = Facts(self.key, self.ring, self.clock, origin, folder / "anchors.jsonl")
+        self.store.write(self.facts.open)
+        self.ingest = Ingest(self.store, self.facts, self.clock, self.committed.extend)
+
+    def enrol(self, agent: Agent) -> Agent:
+        now_us = self.clock.now_us()
+        public = agent.key.public.hex()
+        self.store.write(lambda c: agents.enrol(c, agent.name, "p0", public, now_us))
+        return agent
+
+    def reopen(self) -> Rig:
+        self.store.close()
+        return Rig(self.folder, key=self.key, clock=self.clock)
+
+
+@contextmanager
+def rig(folder: Path) -> Iterator[Rig]:
+    opened = Rig(folder)
+    try:
+        yield opened
+    finally:
+        opened.store.close()

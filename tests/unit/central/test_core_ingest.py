@@ -1,0 +1,300 @@
+"""Ingest: every record once, in order, or visibly refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from central.quarantine import Quarantine
+from central.store import agents, envelopes, intake
+from records import chain
+from records.keys import SigningKey
+from records.model import EpochOpened
+from records.wire import MAGIC, Watermark, up_topic
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig, event
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def agent(rig: Rig) -> Agent:
+    made = Agent()
+    made.write(*(event(order=f"WO-{n}") for n in range(9)))  # with the epoch's first: ten records
+    return rig.enrol(made)
+
+
+def held(rig: Rig, agent: Agent) -> list[tuple[int, bytes]]:
+    with rig.store.read() as connection:
+        return [(e.seq, e.hash) for e in envelopes.walk(connection, agent.name, agent.epoch, "records")]
+
+
+def sent(agent: Agent, through: int) -> list[tuple[int, bytes]]:
+    return [(e.seq, e.hash) for e in agent.envelopes[:through]]
+
+
+def quarantined(rig: Rig) -> list[intake.Quarantined]:
+    with rig.store.read() as connection:
+        return intake.quarantined(connection)
+
+
+def central_codes(rig: Rig) -> list[str]:
+    return [f.fact.data.code for f in rig.store.facts(agent="central", kinds=["operations_event"])]  # type: ignore[union-attr]
+
+
+def test_a_frame_is_committed_and_answered(rig: Rig, agent: Agent) -> None:
+    outcome = rig.ingest.take(agent.topic, agent.frame())
+    assert outcome.result == "committed"
+    assert held(rig, agent) == sent(agent, 10)
+    last = agent.envelopes[-1]
+    assert outcome.watermark == Watermark(agent.name, agent.epoch, "records", 10, last.hash.hex(), 1)
+    assert [f.seq for f in rig.committed] == list(range(1, 11))
+    assert rig.store.facts(order="WO-3")[0] == rig.committed[4]
+
+
+def test_what_is_held_changes_nothing_and_is_answered_again(rig: Rig, agent: Agent) -> None:
+    first = rig.ingest.take(agent.topic, agent.frame())
+    rig.committed.clear()
+    again = rig.ingest.take(agent.topic, agent.frame(3, 7))
+    assert again.result == "nothing-new"
+    assert again.watermark == first.watermark
+    assert rig.committed == []
+    assert held(rig, agent) == sent(agent, 10)
+
+
+def test_an_overlapping_frame_adds_only_what_is_new(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 6))
+    outcome = rig.ingest.take(agent.topic, agent.frame(4, 10))
+    assert outcome.result == "committed"
+    assert [f.seq for f in outcome.facts] == [7, 8, 9, 10]
+    assert held(rig, agent) == sent(agent, 10)
+
+
+def test_nothing_is_taken_behind_a_hole(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 3))
+    outcome = rig.ingest.take(agent.topic, agent.frame(5, 10))
+    assert outcome.result == "hole"
+    assert outcome.watermark is not None
+    assert outcome.watermark.committed_through == 3
+    assert held(rig, agent) == sent(agent, 3)
+
+
+def test_a_new_epoch_begins_at_one(rig: Rig, agent: Agent) -> None:
+    outcome = rig.ingest.take(agent.topic, agent.frame(2, 5))
+    start = chain.first_hash(agent.name, agent.epoch, "records").hex()
+    assert outcome.result == "hole"
+    assert outcome.watermark == Watermark(agent.name, agent.epoch, "records", 0, start, 1)
+    assert held(rig, agent) == []
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(1, 10), st.integers(1, 10)), max_size=8))
+def test_any_order_of_frames_gives_the_same_chain(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[int, int]]
+) -> None:
+    with core_rig.rig(tmp_path_factory.mktemp("central")) as rig:
+        agent = rig.enrol(Agent())
+        agent.write(*(event(order=f"WO-{n}") for n in range(9)))
+        through = 0
+        for a, b in runs:
+            first, last = min(a, b), max(a, b)
+            rig.ingest.take(agent.topic, agent.frame(first, last))
+            through = max(through, last) if first <= through + 1 else through
+            assert held(rig, agent) == sent(agent, through)
+        rig.ingest.take(agent.topic, agent.frame())
+        assert held(rig, agent) == sent(agent, 10)
+        assert [f.seq for f in rig.committed] == list(range(1, 11))
+
+
+def test_the_same_key_with_another_hash_is_a_conflict_and_never_an_overwrite(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame())
+    twin = Agent(agent.name, agent.key, agent.epoch)
+    twin.write(*(event(order=f"XX-{n}") for n in range(12)))
+    outcome = rig.ingest.take(agent.topic, twin.frame())
+    assert outcome.result == "conflict"
+    assert outcome.watermark is not None
+    assert outcome.watermark.hash == agent.envelopes[9].hash.hex()
+    assert held(rig, agent) == sent(agent, 10)
+    with rig.store.read() as connection:
+        (conflict,) = intake.conflicts(connection)
+    assert (conflict.seq, conflict.held, conflict.offered) == (
+        2,
+        agent.envelopes[1].hash.hex(),
+        twin.envelopes[1].hash.hex(),
+    )
+    assert central_codes(rig) == ["conflict"]
+    rig.ingest.take(agent.topic, twin.frame())
+    assert central_codes(rig) == ["conflict"], "the same conflict is stated once"
+
+
+def test_a_frame_that_does_not_chain_on_is_a_conflict(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 5))
+    twin = Agent(agent.name, agent.key, agent.epoch)
+    twin.write(*(event(order=f"XX-{n}") for n in range(9)))
+    outcome = rig.ingest.take(agent.topic, twin.frame(6, 10))
+    assert outcome.result == "conflict"
+    assert held(rig, agent) == sent(agent, 5)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"garbage", MAGIC, MAGIC + b"\x00\x00\x00\x00\x02{}", MAGIC + b"\x01" + b"\x00" * 20]
+)
+def test_garbage_goes_to_quarantine(rig: Rig, agent: Agent, payload: bytes) -> None:
+    outcome = rig.ingest.take(agent.topic, payload)
+    assert outcome.result == "quarantined"
+    (row,) = quarantined(rig)
+    assert (row.reason, row.payload, row.agent) == ("not-a-frame", payload, agent.name)
+    assert central_codes(rig) == ["quarantined"]
+    rig.ingest.take(agent.topic, payload)
+    assert len(quarantined(rig)) == 1, "the same payload is kept once"
+    assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 400), bit=st.integers(0, 7), cut=st.integers(0, 40))
+def test_a_damaged_frame_is_never_taken_for_anything_else(rig: Rig, agent: Agent, at: int, bit: int, cut: int) -> None:
+    payload = bytearray(agent.frame())
+    payload[at % len(payload)] ^= 1 << bit
+    outcome = rig.ingest.take(agent.topic, bytes(payload[: len(payload) - cut]))
+    if outcome.result != "quarantined":  # the flip made a capital of a hexadecimal digit: the same frame
+        assert held(rig, agent) == sent(agent, 10)
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**30), 2**64, -1])
+def test_numbers_that_no_chain_can_hold_are_garbage(rig: Rig, agent: Agent, number: int) -> None:
+    good = agent.frame(1, 1)
+    payload = good.replace(b'"schema":1', b'"schema":%d' % number)
+    size = int.from_bytes(good[5:9], "big") + len(payload) - len(good)
+    payload = payload[:5] + size.to_bytes(4, "big") + payload[9:]
+    assert rig.ingest.take(agent.topic, payload).result == "quarantined"
+
+
+def test_strangers_and_wrong_keys_are_refused(rig: Rig, agent: Agent) -> None:
+    stranger = Agent("nobody-1")
+    assert rig.ingest.take(stranger.topic, stranger.frame()).detail.startswith("unknown-agent")
+    forger = Agent(agent.name, SigningKey.generate())
+    assert rig.ingest.take(agent.topic, forger.frame()).detail.startswith("signature")
+    forger = Agent("central")
+    assert rig.ingest.take(forger.topic, forger.frame()).detail.startswith("unknown-agent")
+    assert {row.reason for row in quarantined(rig)} == {"unknown-agent", "signature"}
+
+
+def test_an_agent_speaks_for_itself_only(rig: Rig, agent: Agent) -> None:
+    other = rig.enrol(Agent("testing-1"))
+    outcome = rig.ingest.take(agent.topic, other.frame())
+    assert outcome.detail.startswith("topic")
+    assert rig.ingest.take("lotkeeper/v1/elsewhere", b"x").detail.startswith("topic")
+    assert rig.ingest.take(up_topic("p0", agent.name, "secrets"), agent.frame()).detail.startswith("topic")
+    assert held(rig, agent) == []
+
+
+def test_a_replaced_key_counts_for_thirty_days_more(rig: Rig, agent: Agent) -> None:
+    old = agent.key
+    rig.clock.advance(10)
+    rig.enrol(Agent(agent.name, SigningKey.generate()))
+    rig.clock.advance(29 * 86_400)
+    assert rig.ingest.take(agent.topic, agent.frame(1, 2)).result == "committed"
+    rig.clock.advance(2 * 86_400)
+    outcome = rig.ingest.take(agent.topic, agent.frame(3, 4))
+    assert outcome.detail.startswith("signature")
+    with rig.store.read() as connection:
+        assert old.public.hex() in {key.public for key in agents.keys(connection)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("operations_event", b"not json"),
+        ("operations_event", b"\xff\xfe"),
+        ("from_the_future", b'{"header":{}}'),
+        ("operation_record", b'{"header":null,"data":' + b"[" * 5000 + b"}"),
+    ],
+)
+def test_an_unreadable_record_is_committed_and_shown(rig: Rig, agent: Agent, kind: str, body: bytes) -> None:
+    agent.write_body(kind, body)
+    agent.write(event(order="WO-last"))
+    outcome = rig.ingest.take(agent.topic, agent.frame())
+    assert outcome.result == "committed"
+    assert held(rig, agent) == sent(agent, 12)
+    (row,) = quarantined(rig)
+    assert (row.reason, row.payload) == ("body", body[: len(row.payload)])
+    assert row.envelope is not None
+    assert len(rig.store.facts(agent=agent.name)) == 11
+    (said,) = rig.store.facts(codes=["quarantined"])
+    assert said.fact.data.params["seq"] == "11"  # type: ignore[union-attr]
+
+
+def test_a_cycle_that_no_column_can_hold_does_not_stop_the_chain(rig: Rig, agent: Agent) -> None:
+    body = agent.envelopes[1].body or b""
+    agent.write_body("operations_event", body.replace(b"1795000000000000", b"9" * 40))
+    assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
+    assert len(rig.store.facts(agent=agent.name)) == 11
+
+
+def test_a_later_epoch_is_the_one_that_is_answered(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 5))
+    second = Agent(agent.name, agent.key)
+    assert second.envelopes[0].kind == "epoch_opened"
+    rig.ingest.take(agent.topic, second.frame())
+    late = rig.ingest.take(agent.topic, agent.frame(6, 8))
+    assert late.result == "committed", "late records of the former epoch are kept"
+    assert late.watermark is not None
+    assert late.watermark.epoch == second.epoch
+
+
+def test_heads_are_kept_and_the_highest_stays(rig: Rig, agent: Agent) -> None:
+    now_us = rig.clock.now_us()
+    assert rig.ingest.take(agent.state_topic, agent.head(now_us)).result == "head"
+    assert rig.ingest.take(agent.state_topic, agent.head(now_us - 5, 4)).result == "ignored"
+    assert rig.ingest.take(agent.state_topic, agent.head(now_us + 5)).result == "head"
+    with rig.store.read() as connection:
+        head = intake.head_of(connection, agent.name, agent.epoch, "records")
+    assert head is not None
+    assert (head.last, head.at_us) == (10, now_us + 5)
+    assert rig.ingest.presence()[agent.name].online
+    rig.ingest.take(agent.state_topic, b"offline")
+    assert not rig.ingest.presence()[agent.name].online
+
+
+def test_a_head_that_disagrees_with_what_is_held_is_a_conflict(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame())
+    twin = Agent(agent.name, agent.key, agent.epoch)
+    twin.write(*(event(order=f"XX-{n}") for n in range(9)))
+    outcome = rig.ingest.take(agent.state_topic, twin.head(rig.clock.now_us()))
+    assert outcome.result == "conflict"
+    assert central_codes(rig) == ["conflict"]
+
+
+@pytest.mark.parametrize("payload", [b"{}", b"online", b"\x00\xff", b'{"body":"{}","key":"","signature":""}'])
+def test_a_state_that_is_no_head_is_refused(rig: Rig, agent: Agent, payload: bytes) -> None:
+    assert rig.ingest.take(agent.state_topic, payload).detail.startswith("head")
+
+
+def test_a_full_quarantine_counts_and_says_so_once(rig: Rig, agent: Agent) -> None:
+    rig.ingest.quarantine = Quarantine(rig.store, rig.facts, rig.clock, limit=3)
+    for n in range(8):
+        rig.ingest.take(agent.topic, b"garbage %d" % n)
+    assert len(quarantined(rig)) == 3
+    assert rig.ingest.quarantine.dropped == 5
+    said = [f.fact.data.params["reason"] for f in rig.store.facts(codes=["quarantined"])]  # type: ignore[union-attr]
+    assert said == ["not-a-frame"] * 3 + ["quarantine-full"]
+
+
+def test_a_restart_goes_on_where_it_stood(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 6))
+    second = rig.reopen()
+    try:
+        assert second.ingest.take(agent.topic, agent.frame(1, 6)).result == "nothing-new"
+        assert second.ingest.take(agent.topic, agent.frame(7, 10)).result == "committed"
+        assert held(second, agent) == sent(agent, 10)
+        assert [f.fact.data for f in second.store.facts(agent=agent.name, limit=1)] == [EpochOpened("created")]
+    finally:
+        second.store.close()
