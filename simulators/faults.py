@@ -1,0 +1,150 @@
+"""A TCP proxy that behaves badly on purpose: between an agent and a PLC or broker, for tests.
+
+pass        bytes go through
+delay       each chunk waits ``delay_s`` first
+black-hole  as a pulled cable: connections stay open and silent, bytes wait; they arrive when the mode changes
+drop        connections are closed (FIN), new ones too
+rst         connections are reset, new ones too
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from enum import StrEnum
+
+from records.errors import Unreachable
+
+CHUNK = 65_536
+
+
+class Mode(StrEnum):
+    PASS = "pass"  # noqa: S105  a mode of the proxy
+    DELAY = "delay"
+    BLACK_HOLE = "black-hole"
+    DROP = "drop"
+    RST = "rst"
+
+
+class FaultProxy:
+    """Listens on a port of its own and forwards to the target as the mode says.
+
+    Args:
+        target_host: where connections go.
+        target_port: the port there.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one, then to be read from ``port``.
+    """
+
+    def __init__(self, target_host: str, target_port: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.target = (target_host, target_port)
+        self.host = host
+        self.port = port
+        self.mode = Mode.PASS
+        self.delay_s = 0.0
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.StreamWriter] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            Unreachable: the port cannot be taken.
+        """
+        try:
+            self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        except OSError as error:
+            raise Unreachable(f"cannot listen on {self.host}:{self.port}: {error.strerror}") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._end_all(reset=False)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def set_mode(self, mode: Mode, *, delay_s: float = 0.0) -> None:
+        """From now on; drop and rst end what is open."""
+        self.mode, self.delay_s = mode, delay_s
+        if mode is Mode.BLACK_HOLE:
+            self._flowing.clear()
+        else:
+            self._flowing.set()
+        if mode in (Mode.DROP, Mode.RST):
+            self._end_all(reset=mode is Mode.RST)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._open.add(writer)
+        try:
+            await self._forward(reader, writer)
+        finally:
+            self._end(writer, reset=self._resets())
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.mode in (Mode.DROP, Mode.RST):
+            return
+        await self._flowing.wait()
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self.target)
+        except OSError:
+            return
+        self._open.add(far_writer)
+        pumps = [
+            asyncio.create_task(self._pump(reader, far_writer)),
+            asyncio.create_task(self._pump(far_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            self._end(far_writer, reset=self._resets())
+
+    def _resets(self) -> bool:
+        return self.mode is Mode.RST
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await self._flowing.wait()
+                data = await reader.read(CHUNK)
+                if self.mode is Mode.DELAY:
+                    await asyncio.sleep(self.delay_s)
+                await self._flowing.wait()
+                if not data:
+                    return
+                writer.write(data)
+                await writer.drain()
+
+    def _end_all(self, *, reset: bool) -> None:
+        for writer in tuple(self._open):
+            self._end(writer, reset=reset)
+
+    def _end(self, writer: asyncio.StreamWriter, *, reset: bool) -> None:
+        self._open.discard(writer)
+        if writer.transport.is_closing():
+            return
+        if reset:
+            found = writer.get_extra_info("socket")
+            if found is not None:
+                with contextlib.suppress(OSError):
+                    found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        else:
+            writer.close()
