@@ -1,0 +1,25 @@
+"""Settings to devices. Protocol libraries are imported only for drivers that a line uses."""
+
+from __future__ import annotations
+
+from drivers.base import Device, Scanner
+from drivers.tags import ModbusTcpDevice, OpcUaDevice, SerialScannerDevice
+from records.clock import Clock
+
+
+def build_device(name: str, settings: OpcUaDevice | ModbusTcpDevice, clock: Clock) -> Device:
+    """The device that these settings describe, not yet connected."""
+    if isinstance(settings, OpcUaDevice):
+        from drivers.opcua import OpcUa
+
+        return OpcUa(name, settings, clock)
+    from drivers.modbus import ModbusTcp
+
+    return ModbusTcp(name, settings, clock)
+
+
+def build_scanner(name: str, settings: SerialScannerDevice, clock: Clock) -> Scanner:
+    """The scanner that these settings describe, not yet open."""
+    from drivers.scanner import SerialScanner
+
+    return SerialScanner(name, settings, clock)
