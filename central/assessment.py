@@ -1,0 +1,149 @@
+"""One order judged: its pieces with their fates, everything to be looked at, and its certificate.
+
+Pure, and the heart of the review: the sweep that opens findings, the record that is signed and the confirmation
+that the ERP gets are all made from this one assessment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from central import certificate, exceptions, genealogy, reconcile
+from central.causes import merged
+from central.domain import Certificate, Closing, Finding, FindingKind, Piece, Quantities
+from central.dossier import Dossier, Stated
+from records.model import Decision, OperationsEvent
+
+SYSTEM = "system"
+"""Role of central itself in the decisions with which it closes findings whose cause is gone."""
+
+REPORTED = frozenset({"erp-disagrees"})
+"""Findings that are not told by facts of the line: they are what was stated, until they are closed."""
+
+_OPENED = {"exception-opened": "exception", "discrepancy-opened": "discrepancy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a plant may set: how old documents may be, how long an agent's head may stay away (seconds)."""
+
+    document_age_max_s: float = exceptions.DOCUMENT_AGE_MAX_S
+    tail_grace_s: float = certificate.TAIL_GRACE_S
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """``findings`` are the present ones; ``past`` were stated once and have lost their cause since."""
+
+    dossier: Dossier
+    pieces: tuple[Piece, ...]
+    findings: tuple[Finding, ...]
+    past: tuple[Finding, ...]
+    certificate: Certificate
+    quantities: Quantities
+    over: bool
+
+
+def assess(dossier: Dossier, limits: Limits) -> Assessment:
+    """Judge one order as far as it is known."""
+    closings = closed(dossier.decisions)
+    opened = _opened(dossier)
+    found = genealogy.pieces(dossier)
+    early = [
+        *exceptions.of_order(dossier, found, limits.document_age_max_s),
+        *reconcile.of_serials(dossier, found),
+    ]
+    pieces = genealogy.judged(dossier, found, _stand(early, closings, opened))
+    over = reconcile.ended(dossier, pieces)
+    proof = certificate.certify(dossier)
+    reported = [f for f in opened.values() if f.code in REPORTED and not _withdrawn(closings.get(f.id))]
+    findings = _stand(
+        merged(
+            [
+                *early,
+                *reconcile.of_order(dossier, pieces),
+                *certificate.of_certificate(dossier, proof, over=over, grace_s=limits.tail_grace_s),
+                *reported,
+            ]
+        ),
+        closings,
+        opened,
+    )
+    present = {finding.id for finding in findings}
+    past = [
+        replace(finding, state="closed", closing=closings[finding.id])
+        for finding in opened.values()
+        if finding.id not in present and finding.id in closings
+    ]
+    pieces = genealogy.judged(dossier, found, findings)
+    quantities = reconcile.quantities(dossier, pieces)
+    return Assessment(dossier, pieces, findings, tuple(past), proof, quantities, over)
+
+
+def closed(decisions: Iterable[Stated[Decision]]) -> dict[str, Closing]:
+    """Finding id -> the last decision about it."""
+    found = {}
+    for decision in decisions:
+        data = decision.data
+        if data.target.kind in ("exception", "discrepancy"):
+            at_us, system = decision.fact.fact.header.at_us, data.by.role == SYSTEM
+            found[data.target.id] = Closing(
+                data.act.value, data.by.id, data.reason, at_us, decision.fact.hash, system
+            )
+    return found
+
+
+def _withdrawn(closing: Closing | None) -> bool:
+    return closing is not None and closing.system
+
+
+def _stand(
+    found: Iterable[Finding], closings: Mapping[str, Closing], opened: Mapping[str, Finding]
+) -> tuple[Finding, ...]:
+    """The findings as they stand: closed where a person closed them.
+
+    Central's own closing does not hold while the cause is there.
+    """
+    standing = []
+    for finding in found:
+        closing = closings.get(finding.id)
+        held = opened.get(finding.id)
+        opened_us = held.opened_us if held is not None else None
+        if closing is None or closing.system:
+            standing.append(replace(finding, opened_us=opened_us))
+        else:
+            standing.append(replace(finding, opened_us=opened_us, state="closed", closing=closing))
+    return tuple(standing)
+
+
+def _opened(dossier: Dossier) -> dict[str, Finding]:
+    """Finding id -> what central stated when it opened it (last time, if it came back)."""
+    found: dict[str, Finding] = {}
+    for statement in dossier.statements:
+        kind = _OPENED.get(statement.data.code)
+        if kind is not None:
+            finding = _restored(dossier, statement, "exception" if kind == "exception" else "discrepancy")
+            found[finding.id] = finding
+    return found
+
+
+def _restored(dossier: Dossier, statement: Stated[OperationsEvent], kind: FindingKind) -> Finding:
+    params = statement.data.params
+    told = params.get("params")
+    values: dict[str, JsonValue] = dict(told) if isinstance(told, dict) else {}
+    at_us = statement.fact.fact.header.at_us
+    return Finding(
+        id=str(params.get(kind)),
+        kind=kind,
+        code=str(params.get("code")),
+        params=values,
+        order=dossier.reference,
+        product=dossier.product,
+        lot=dossier.lot,
+        station=statement.fact.fact.header.station,
+        subjects=statement.data.subjects,
+        opened_us=at_us,
+    )

@@ -1,0 +1,209 @@
+"""Do machine counters, records and ERP agree? Each point in which they do not is a discrepancy.
+
+Pure. Quantities are judged only where they can no longer become right by themselves: an order that is still being
+made has not made all its pieces yet, which is no disagreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from central.causes import discrepancy
+from central.consumption import of_consumption, of_lots
+from central.counters import of_counters, of_cycles
+from central.domain import Fate, Finding, OperationQuantities, Piece, Quantities, Run
+from central.dossier import Dossier
+from central.genealogy import Marriages
+from records.model import OperationRecord, Outcome, Purpose, Result, Subject, SubjectKind
+from records.quantity import quantity_text
+
+ENDED = ("closed", "cancelled")
+"""States of an order in the ERP after which nothing more is made."""
+
+
+# -- quantities --------------------------------------------------------------------------------------------
+
+
+def quantities(dossier: Dossier, pieces: Sequence[Piece]) -> Quantities:
+    """What became of the order's pieces."""
+    fates = [piece.fate for piece in pieces]
+    return Quantities(
+        ordered=dossier.order.quantity if dossier.order is not None else Decimal(0),
+        started=len(pieces),
+        good=fates.count(Fate.GOOD),
+        pending=fates.count(Fate.PENDING),
+        scrap=fates.count(Fate.SCRAP),
+        in_process=fates.count(Fate.IN_PROCESS),
+        identified=sum(piece.serial is not None for piece in pieces),
+    )
+
+
+def added(parts: Iterable[Quantities]) -> Quantities:
+    """The sum over some orders."""
+    total = Quantities(Decimal(0), 0, 0, 0, 0, 0, 0)
+    for part in parts:
+        total = Quantities(
+            total.ordered + part.ordered,
+            total.started + part.started,
+            total.good + part.good,
+            total.pending + part.pending,
+            total.scrap + part.scrap,
+            total.in_process + part.in_process,
+            total.identified + part.identified,
+        )
+    return total
+
+
+def ended(dossier: Dossier, pieces: Sequence[Piece]) -> bool:
+    """Whether the order is over: every ordered piece has its fate, or the ERP says so."""
+    if dossier.order is None:
+        return False
+    if dossier.order.state in ENDED:
+        return True
+    fated = sum(piece.fate is not Fate.IN_PROCESS for piece in pieces)
+    return fated > 0 and fated >= dossier.order.quantity
+
+
+def operations(dossiers: Sequence[Dossier], pieces: Sequence[Piece]) -> tuple[OperationQuantities, ...]:
+    """Per operation of the routing (and any other that was seen): how many pieces, with what result."""
+    names: dict[str, tuple[int, str]] = {}
+    for dossier in dossiers:
+        for planned in dossier.order.operations if dossier.order is not None else ():
+            names.setdefault(planned.operation, (planned.sequence, planned.name))
+    records = [s.data for d in dossiers for s in d.records]
+    after = max((sequence for sequence, _ in names.values()), default=0)
+    for operation in sorted({data.operation for data in records}):
+        names.setdefault(operation, (after + 1, ""))
+    runs: dict[str, list[OperationRecord]] = {operation: [] for operation in names}
+    for data in records:
+        runs[data.operation].append(data)
+    return tuple(
+        _operation(operation, sequence, name, runs[operation], pieces)
+        for operation, (sequence, name) in sorted(names.items(), key=lambda entry: (entry[1][0], entry[0]))
+    )
+
+
+def _operation(
+    operation: str, sequence: int, name: str, runs: Sequence[OperationRecord], pieces: Sequence[Piece]
+) -> OperationQuantities:
+    counted = [run for run in runs if run.purpose.counts]
+    lasts = [last for last in (piece.last_run(operation) for piece in pieces) if last is not None]
+    results = [last.result for last in lasts]
+
+    def pieces_with(purpose: Purpose) -> int:
+        return sum(any(_is(run, operation, purpose) for run in piece.runs) for piece in pieces)
+
+    return OperationQuantities(
+        operation=operation,
+        sequence=sequence,
+        name=name,
+        stations=tuple(sorted({run.station for run in counted})),
+        equipment=tuple(sorted({run.equipment for run in counted})),
+        started=len(lasts),
+        passed=sum(result in (Result.PASS.value, Result.NOT_JUDGED.value) for result in results),
+        failed=results.count(Result.FAIL.value),
+        scrapped=results.count(Result.SCRAP.value),
+        reworked=pieces_with(Purpose.REWORK),
+        retested=pieces_with(Purpose.RETEST),
+        aborted_runs=sum(run.outcome is Outcome.ABORTED for run in counted),
+        runs=len(counted),
+        not_counted_runs=len(runs) - len(counted),
+        began_us=min((run.began_us for run in counted), default=None),
+        ended_us=max((run.ended_us for run in counted), default=None),
+        duration_s=sum(run.ended_us - run.began_us for run in counted) / 1e6,
+    )
+
+
+def _is(run: Run, operation: str, purpose: Purpose) -> bool:
+    return run.counts and run.operation == operation and run.purpose == purpose.value
+
+
+def of_quantities(dossier: Dossier, pieces: Sequence[Piece]) -> list[Finding]:
+    """More pieces than ordered, or an order that is over with pieces unaccounted for."""
+    order = dossier.order
+    if order is None:
+        return []
+    have = quantities(dossier, pieces)
+    fated = have.good + have.pending + have.scrap
+    found = []
+    if have.started > order.quantity:
+        found.append(_quantity(dossier, "started", have.started))
+    if order.state in ENDED and fated != order.quantity and order.state != "cancelled":
+        found.append(_quantity(dossier, "finished", fated))
+    return found
+
+
+def _quantity(dossier: Dossier, what: str, found: int) -> Finding:
+    ordered = dossier.order.quantity if dossier.order is not None else Decimal(0)
+    params: dict[str, JsonValue] = {"what": what, "ordered": quantity_text(ordered), "found": found}
+    return discrepancy(dossier, "quantity-disagrees", (what,), params, at_us=dossier.ended_us)
+
+
+# -- serials --------------------------------------------------------------------------------------
+
+
+def of_serials(dossier: Dossier, pieces: Sequence[Piece]) -> list[Finding]:
+    """One serial on two pieces of the order, or in another order too."""
+    found = []
+    for serial, carriers in sorted(Marriages.of(dossier.records).all_of.items()):
+        if len(carriers) > 1:
+            found.append(_doubled(dossier, pieces, serial, sorted(carriers)))
+    for serial, order in sorted(dossier.elsewhere.items()):
+        if any(piece.serial == serial for piece in pieces):
+            found.append(_doubled(dossier, pieces, serial, [dossier.reference, order]))
+    return found
+
+
+def _doubled(dossier: Dossier, pieces: Sequence[Piece], serial: str, places: list[str]) -> Finding:
+    subject = Subject(SubjectKind.UNIT, serial, dossier.product, "gs1")
+    carriers = [Subject(SubjectKind.CARRIER, p.carrier) for p in pieces if p.carrier in places and p.carrier]
+    params: dict[str, JsonValue] = {"serial": serial, "pieces": [*places]}
+    target = (serial, *places)
+    return discrepancy(dossier, "serial-doubled", target, params, subjects=(subject, *carriers))
+
+
+# -- what central was told ---------------------------------------------------------------------------------
+
+
+def of_statements(dossier: Dossier) -> list[Finding]:
+    """ERP refusals that no later posting has overcome, conflicts and quarantined data of the order's chains."""
+    found = []
+    posted = {
+        (s.data.params.get("message"), s.data.params.get("step"))
+        for s in dossier.statements
+        if s.data.code == "erp-posted"
+    }
+    for statement in dossier.statements:
+        params = statement.data.params
+        if statement.data.code == "erp-refused" and (params.get("message"), params.get("step")) not in posted:
+            told: dict[str, JsonValue] = {"step": params.get("step"), "error": params.get("error")}
+            target = (str(params.get("message")), str(params.get("step")))
+            at_us = statement.fact.fact.header.at_us
+            found.append(discrepancy(dossier, "erp-refused", target, told, at_us=at_us, by=statement))
+    names = {
+        "conflict": ("record-conflict", ("agent", "seq", "held", "offered")),
+        "quarantined": ("record-quarantined", ("agent", "reason", "bytes")),
+    }
+    for statement in dossier.surroundings:
+        if statement.data.code in names:
+            code, wanted = names[statement.data.code]
+            told = {name: statement.data.params.get(name) for name in wanted}
+            at_us = statement.fact.fact.header.at_us
+            found.append(discrepancy(dossier, code, (statement.fact.hash,), told, at_us=at_us, by=statement))
+    return list({finding.id: finding for finding in found}.values())
+
+
+def of_order(dossier: Dossier, pieces: Sequence[Piece]) -> list[Finding]:
+    """Every disagreement about the order except the certificate's; ``pieces`` have their fates."""
+    return [
+        *of_quantities(dossier, pieces),
+        *of_counters(dossier),
+        *of_cycles(dossier),
+        *of_serials(dossier, pieces),
+        *of_lots(dossier),
+        *of_consumption(dossier, pieces, over=ended(dossier, pieces)),
+        *of_statements(dossier),
+    ]
