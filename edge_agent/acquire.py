@@ -1,0 +1,167 @@
+"""The machine side of the agent: devices kept connected, watched tags turned into events, scans handed out.
+
+One supervisor a device reconnects for ever; whatever order PLC, agent and broker start in, each station goes on
+as soon as its own devices answer. A device that comes or goes is a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from drivers import udi
+from drivers.base import ReadingBlock, ScanFrame
+from drivers.supervise import ScannerSupervisor, Supervisor
+from edge_agent.events import Answer, Scanned
+from edge_agent.outbox import Outbox
+from edge_agent.papers import Papers
+from edge_agent.runner import StationRunner
+from edge_agent.scans import GTIN, LOT, recognise
+from edge_agent.settings import LineSettings
+from records.errors import LotkeeperError, Unreachable
+from records.model import Quality, Reading
+
+ANSWER_LIMIT_S = 10.0
+"""How long a scan may wait for its stations before the scanner is told no."""
+
+log = structlog.get_logger()
+
+
+def by_device(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """``DEVICE.TAG`` names grouped by device, without the device."""
+    grouped: dict[str, list[str]] = {}
+    for name in tags:
+        device, _, tag = name.partition(".")
+        grouped.setdefault(device, []).append(tag)
+    return {device: tuple(names) for device, names in grouped.items()}
+
+
+class Machines:
+    """Reads and writes ``DEVICE.TAG`` names over the supervised devices."""
+
+    def __init__(self, supervisors: Mapping[str, Supervisor], line: LineSettings) -> None:
+        self._supervisors = supervisors
+        self._line = line
+
+    async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
+        """One reading per tag, all devices at once, in the order of ``tags``; Unreachable when one is away."""
+        groups = by_device(tags)
+        blocks = await asyncio.gather(*(self._supervisors[d].read(names) for d, names in groups.items()))
+        found = {reading.tag: reading for block in blocks for reading in block.readings()}
+        return {tag: found[tag] for tag in tags}
+
+    async def write(self, tag: str, value: bool) -> None:
+        """Write a yes or no; a register without booleans takes 1 or 0."""
+        device, _, name = tag.partition(".")
+        settings = self._line.tag(tag)
+        boolean = settings is None or settings.type_name in ("bool", "")
+        await self._supervisors[device].write(name, value if boolean else int(value))
+
+
+class Watching:
+    """Watched tags of one device, as events for the stations that watch them."""
+
+    def __init__(self, runners: Sequence[StationRunner], device: str) -> None:
+        self._runners = [
+            (runner, {tag for tag in runner.station.settings.watched() if tag.startswith(device + ".")})
+            for runner in runners
+        ]
+        self.tags = tuple(
+            dict.fromkeys(tag.partition(".")[2] for _, tags in self._runners for tag in sorted(tags))
+        )
+
+    def changed(self, block: ReadingBlock) -> None:
+        """Called by the driver for every change; a value of bad quality is passed on as None."""
+        seen = {r.tag: None if r.quality is Quality.BAD else r.value for r in block.readings()}
+        for runner, tags in self._runners:
+            values = {tag: value for tag, value in seen.items() if tag in tags}
+            if values:
+                runner.see(values)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A scan that its stations have not all answered yet."""
+
+    outstanding: int
+    accepted: bool
+    done: asyncio.Event
+
+
+class ScanDesk:
+    """Hands each scan of one scanner to the stations that it concerns and answers the operator once."""
+
+    def __init__(
+        self,
+        name: str,
+        scanner: ScannerSupervisor,
+        runners: Sequence[StationRunner],
+        machines: Machines,
+        outbox: Outbox,
+        papers: Callable[[], Papers],
+    ) -> None:
+        self._name = name
+        self._scanner = scanner
+        self._runners = [r for r in runners if name in r.station.settings.scanners()]
+        self._machines = machines
+        self._outbox = outbox
+        self._papers = papers
+        self._waiting: _Waiting | None = None
+
+    async def run(self) -> None:
+        """Take frames for ever, one at a time."""
+        async for frame in self._scanner.frames():
+            try:
+                await self._scanner.answer(await self._take(frame))
+            except Unreachable as error:
+                # the scan is on disk; the operator saw no answer and scans again, which changes nothing
+                log.warning("scan-not-answered", scanner=self._name, error=str(error))
+
+    def answered(self, answer: Answer) -> None:
+        """One station has committed its part of the present scan."""
+        if self._waiting is None:
+            return
+        self._waiting.outstanding -= 1
+        self._waiting.accepted &= answer.accepted
+        if self._waiting.outstanding <= 0:
+            self._waiting.done.set()
+
+    async def _take(self, frame: ScanFrame) -> bool:
+        if not self._runners:
+            log.warning("scan-without-station", scanner=self._name, text=frame.text)
+            return False
+        barcode = udi.parse(frame.text)
+        scan = Scanned(self._name, frame.text, frame.raw, barcode, frame.at_us)
+        concerned = [r for r in self._runners if recognise(r.station.settings, scan)] or self._runners[:1]
+        self._waiting = _Waiting(len(concerned), True, asyncio.Event())
+        for runner in concerned:
+            await runner.post(await self._with_identity(runner, scan))
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                await self._waiting.done.wait()
+        except TimeoutError:
+            return False
+        finally:
+            waiting, self._waiting = self._waiting, None
+        return waiting.accepted
+
+    async def _with_identity(self, runner: StationRunner, scan: Scanned) -> Scanned:
+        """Add what the station must know to marry a unit to a carrier."""
+        subject = runner.station.settings.subject
+        serial = scan.barcode.fields.get(subject.ai or "")
+        if subject.carrier is None or serial is None:
+            return scan
+        try:
+            reading = (await self._machines.read((subject.carrier,)))[subject.carrier]
+        except LotkeeperError as error:
+            log.warning("carrier-not-read", station=runner.station.name, error=str(error))
+            return scan
+        carrier = None if reading.quality is Quality.BAD else (str(reading.value or "").strip() or None)
+        lot, gtin = scan.barcode.fields.get(LOT), scan.barcode.fields.get(GTIN)
+        order = self._papers().order_of_lot(lot, gtin) if lot else None
+        product = order.product if order else None
+        known = self._outbox.identity(product, "gs1", serial)
+        return Scanned(scan.scanner, scan.text, scan.raw, scan.barcode, scan.at_us, carrier, known)

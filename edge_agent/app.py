@@ -1,0 +1,281 @@
+"""The composition root of the agent: everything is built here, from one loaded line file, with plain arguments.
+
+The agent is one asyncio loop (devices, scanners, stations), one writer thread (outbox) and the uplink's own
+thread. Starting is recovery: the outbox verifies itself, stations go on from what they last committed, the uplink
+sends again from central's last watermark. A disk that does not keep what it is told ends the process at once
+with exit code 74; whatever supervises it starts it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from pydantic import JsonValue
+
+from drivers.factory import build_device, build_scanner
+from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
+from drivers.tags import SerialScannerDevice
+from edge_agent.acquire import Machines, ScanDesk, Watching
+from edge_agent.documents import Documents
+from edge_agent.events import DeviceBack, DocumentChanged
+from edge_agent.outbox import Batch, Outbox
+from edge_agent.papers import LOTS, WORK_ORDER, Papers
+from edge_agent.runner import StationRunner
+from edge_agent.settings import LineSettings
+from edge_agent.station import Station
+from edge_agent.uplink import Uplink
+from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
+from records.errors import ConfigurationError, StorageFailed
+from records.keys import Identity
+from records.model import Data, Fact, Header, OperationsEvent
+from records.yaml import Loaded
+
+PRUNE_EVERY_S = 600.0
+CLOCK_CHECK_S = 5.0
+CLOCK_JUMP_S = 2.0
+
+log = structlog.get_logger()
+
+
+def software() -> str:
+    """Name and version, as every record names it."""
+    return f"lotkeeper-edge/{importlib.metadata.version('lotkeeper')}"
+
+
+class Agent:
+    """One agent, built and not yet running. ``run`` goes on until ``stop`` is called."""
+
+    def __init__(
+        self,
+        loaded: Loaded[LineSettings],
+        clock: Clock,
+        *,
+        failpoint: Callable[[str], None] = lambda _: None,
+        on_failure: Callable[[StorageFailed], None] | None = None,
+    ) -> None:
+        line = loaded.value
+        if line.buffer is None or line.uplink is None:
+            raise ConfigurationError(
+                f"{loaded.file} has no {'buffer' if line.buffer is None else 'uplink'}",
+                hint="an agent that runs needs buffer: and uplink:",
+            )
+        self._loaded, self._line, self._clock, self._failpoint = loaded, line, clock, failpoint
+        identity = Identity.open(line.uplink.identity)
+        if identity.file.agent != line.agent:
+            raise ConfigurationError(
+                f"{line.uplink.identity} is the identity of {identity.file.agent}, the file is of {line.agent}",
+                hint="enrol this agent, or correct uplink.identity",
+            )
+        self.outbox = Outbox(
+            line.buffer.path,
+            line.agent,
+            clock,
+            context=self.header,
+            keep_acknowledged_s=line.buffer.keep_acknowledged,
+            max_bytes=line.buffer.records_max,
+            on_failure=on_failure,
+            failpoint=failpoint,
+        )
+        self._stale = threading.Event()
+        self._stale.set()
+        self._papers = Papers()
+        self.documents = Documents(self.outbox, identity.central, clock, self._document_changed)
+        self.uplink = Uplink(
+            self.outbox, identity, line.uplink, clock, self.documents, self._tell, failpoint=failpoint
+        )
+        self._supervisors = {
+            name: Supervisor(build_device(name, device, clock), clock, self._device_event)
+            for name, device in line.devices.items()
+            if not isinstance(device, SerialScannerDevice)
+        }
+        self._scanners = {
+            name: ScannerSupervisor(build_scanner(name, device, clock), clock, self._device_event)
+            for name, device in line.scanners.items()
+        }
+        self._machines = Machines(self._supervisors, line)
+        self.runners = [self._runner(name) for name in line.stations]
+        self._desks = {
+            name: ScanDesk(name, scanner, self.runners, self._machines, self.outbox, self.papers)
+            for name, scanner in self._scanners.items()
+        }
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+        self._background: set[asyncio.Task[None]] = set()
+
+    def _runner(self, name: str) -> StationRunner:
+        station = Station(name, self._line.stations[name], self._line.characteristics)
+        return StationRunner(
+            station,
+            self._machines,
+            self.outbox,
+            self.papers,
+            self.fact,
+            lambda answer: self._desks[answer.scanner].answered(answer),
+            self._clock,
+            self._failpoint,
+        )
+
+    # -- what every record carries -------------------------------------------------------------------------
+
+    def header(self, station: str | None = None) -> Header:
+        """The header of a record made now."""
+        now_us = self._clock.now_us()
+        return Header(
+            now_us,
+            utc_offset_min(self._line.time_zone, now_us),
+            self._line.site,
+            self._line.line,
+            station,
+            software(),
+            self._loaded.hash,
+        )
+
+    def fact(self, data: Data, station: str | None) -> Fact:
+        return Fact(self.header(station), data)
+
+    def papers(self) -> Papers:
+        """What central told, newest; read anew only after a change."""
+        if self._stale.is_set():
+            self._stale.clear()
+            found = (*self.documents.all(WORK_ORDER), *self.documents.all(LOTS))
+            self._papers = Papers.of(found, self.documents.age_s)
+            for problem in self._papers.problems:
+                log.error("document-not-understood", problem=problem)
+        return self._papers
+
+    def _document_changed(self, kind: str, document: str) -> None:
+        self._stale.set()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._post_all, kind, document)
+
+    def _post_all(self, kind: str, document: str) -> None:
+        log.info("document", kind=kind, id=document)
+        for runner in self.runners:
+            self._spawn(runner.post(DocumentChanged()))
+
+    # -- events of the agent itself ------------------------------------------------------------------------
+
+    def record(self, code: str, params: dict[str, JsonValue], device: str | None = None) -> None:
+        """Commit an event of the agent; returns at once, the outbox keeps the order."""
+        self.outbox.commit(Batch((self.fact(OperationsEvent(code, params, device=device), None),)))
+
+    def _tell(self, code: str, params: dict[str, JsonValue]) -> None:
+        log.warning(code, **params)
+        self.record(code, params)
+
+    def _device_event(self, event: DeviceEvent) -> None:
+        log.info(f"device-{event.state}", device=event.device, address=event.address, error=event.error)
+        params: dict[str, JsonValue] = {"device": event.device, "address": event.address}
+        if event.state == "lost":
+            params["error"] = event.error
+        self.record(f"device-{event.state}", params, event.device)
+        if event.state == "connected":
+            for runner in self.runners:
+                self._spawn(runner.post(DeviceBack(event.device)))
+
+    # -- running -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until ``stop``; what any part raises ends all of it."""
+        self._loop = asyncio.get_running_loop()
+        self.record("agent-started", {"software": software(), "host": platform.node()})
+        self.record(
+            "configuration-loaded", {"file": os.path.basename(self._loaded.file), "hash": self._loaded.hash}
+        )
+        for name, supervisor in self._supervisors.items():
+            watching = Watching(self.runners, name)
+            if watching.tags:
+                supervisor.watch(watching.tags, watching.changed)
+        self.uplink.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                parts: list[Coroutine[Any, Any, None]] = [
+                    *(supervisor.run() for supervisor in self._supervisors.values()),
+                    *(desk.run() for desk in self._desks.values()),
+                    *(runner.run() for runner in self.runners),
+                    self._housekeeping(),
+                    self._watch_clock(),
+                ]
+                running = [tasks.create_task(part) for part in parts]
+                await self._stopping.wait()
+                for task in running:
+                    task.cancel()
+        finally:
+            with suppress(StorageFailed):
+                self.record("agent-stopped", {"reason": "asked"})
+            self.uplink.stop()
+            self.outbox.close()
+
+    def stop(self) -> None:
+        """End ``run`` in good order; call it in the loop's thread."""
+        self._stopping.set()
+
+    def _spawn(self, part: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(part)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_EVERY_S)
+            await asyncio.to_thread(self.outbox.prune)
+
+    async def _watch_clock(self) -> None:
+        """A wall clock that was set is a record: order stays by seq, but people must know."""
+        before = self._clock.now_us() / MICROSECONDS - self._clock.monotonic_s()
+        while True:
+            await asyncio.sleep(CLOCK_CHECK_S)
+            now = self._clock.now_us() / MICROSECONDS - self._clock.monotonic_s()
+            if abs(now - before) > CLOCK_JUMP_S:
+                self.record("clock-jump", {"seconds": round(now - before, 3)})
+            before = now
+
+
+def failpoint_from_environment() -> Callable[[str], None]:
+    """LOTKEEPER_FAILPOINT=NAME[:N] ends the process, as a power cut would, when it comes to NAME the N-th time."""
+    name, _, count = os.environ.get("LOTKEEPER_FAILPOINT", "").partition(":")
+    if not name:
+        return lambda _: None
+    left = int(count or 1)
+
+    def reached(here: str) -> None:
+        nonlocal left
+        if here == name:
+            left -= 1
+            if left == 0:
+                os._exit(137)
+
+    return reached
+
+
+def run_agent(loaded: Loaded[LineSettings]) -> None:
+    """Run one agent as a process until SIGTERM or Ctrl-C."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+
+    def failed(error: StorageFailed) -> None:
+        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.flush()
+        os._exit(error.exit_code)
+
+    async def main() -> None:
+        agent = Agent(loaded, SystemClock(), failpoint=failpoint_from_environment(), on_failure=failed)
+        loop = asyncio.get_running_loop()
+        if sys.platform == "win32":
+            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(agent.stop))
+            signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(agent.stop))
+        else:
+            for name in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(name, agent.stop)
+        await agent.run()
+
+    asyncio.run(main())

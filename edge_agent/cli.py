@@ -1,0 +1,145 @@
+"""``lotkeeper-edge``: what a line engineer types."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from edge_agent.outbox import export, inspect, verify
+from edge_agent.settings import LineSettings, load_line
+from records.clock import iso_z
+from records.console import print_json, run_app
+from records.errors import ConfigurationError
+from records.yaml import Loaded
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The agent beside the equipment: reads machines and scanners, keeps every record until central has it.",
+)
+buffer = typer.Typer(no_args_is_help=True, help="Look into the buffer of records, also while the agent is down.")
+app.add_typer(buffer, name="buffer")
+
+LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+
+
+@app.command(
+    epilog="Example: lotkeeper-edge check config/lines/valve-assembly.yaml",
+)
+def check(line: LineFile, json: Json = False) -> None:
+    """Check a line file: every error at once, as file:line:col, with what is expected."""
+    try:
+        loaded = load_line(line)
+    except ConfigurationError as error:
+        if not json:
+            raise
+        print_json([problem.to_json() for problem in error.problems])  # type: ignore[misc]  # JSON by its promise
+        raise typer.Exit(error.exit_code) from None
+    if json:
+        print_json([])
+        return
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    settings = loaded.value
+    tags = sum(len(device.tags) for device in settings.devices.values())
+    typer.echo(
+        f"{line}: fine: {len(settings.devices)} devices, {tags} tags, {len(settings.stations)} stations, "
+        f"{len(settings.characteristics)} characteristics; configuration {loaded.hash}"
+    )
+
+
+@app.command(epilog="Example: lotkeeper-edge run config/lines/valve-assembly.yaml")
+def run(line: LineFile) -> None:
+    """Run the agent until it is told to stop (SIGTERM, Ctrl-C)."""
+    from edge_agent.app import run_agent  # the protocol libraries are loaded only here
+
+    run_agent(load_line(line))
+
+
+@buffer.command("verify", epilog="Example: lotkeeper-edge buffer verify config/lines/valve-assembly.yaml --json")
+def buffer_verify(line: LineFile, json: Json = False) -> None:
+    """Check every record's digest and the whole chain; exit 1 when one does not hold."""
+    result = verify(_database(load_line(line)))
+    if json:
+        print_json(
+            {
+                "ok": result.ok,
+                "records": result.records,
+                "tombstones": result.tombstones,
+                "first_bad": None if result.first_bad is None else asdict(result.first_bad),
+                "reason": result.reason,
+            }
+        )
+    elif result.ok:
+        typer.echo(f"fine: {result.records} records in chain, {result.tombstones} tombstones")
+    else:
+        place = result.first_bad
+        where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"
+        typer.echo(f"NOT FINE{where}: {result.reason}")
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@buffer.command("show", epilog="Example: lotkeeper-edge buffer show config/lines/valve-assembly.yaml --last 5")
+def buffer_show(
+    line: LineFile,
+    last: Annotated[int, typer.Option(min=0, help="Also print the last so many records.")] = 0,
+    json: Json = False,
+) -> None:
+    """What the buffer holds: last record, what central has committed, what waits."""
+    path = _database(load_line(line))
+    contents = inspect(path)
+    records: list[JsonValue] = []
+    if last:
+        kept = list(export(path))[-last:]
+        records = [
+            {
+                "epoch": e.epoch,
+                "seq": str(e.seq),
+                "kind": e.kind,
+                "hash": e.hash.hex(),
+                "body": None if e.body is None else e.body.decode(),
+            }
+            for e in kept
+        ]
+    pending = contents.pending
+    if json:
+        print_json(
+            {
+                "agent": contents.agent,
+                "stream": contents.stream,
+                "head": contents.head.to_json(),
+                "acknowledged": contents.acknowledged.to_json(),
+                "pending": pending.records,
+                "oldest_pending": iso_z(pending.oldest_us),
+                "records": contents.records,
+                "bytes": contents.bytes,
+                "last": records,
+            }
+        )
+        return
+    typer.echo(
+        f"agent {contents.agent}, stream {contents.stream}, {contents.records} records, {contents.bytes} bytes"
+    )
+    typer.echo(f"head          {contents.head.epoch} {contents.head.seq} {contents.head.hash.hex()}")
+    typer.echo(f"acknowledged  {contents.acknowledged.epoch} {contents.acknowledged.seq}")
+    oldest = "" if pending.oldest_us is None else f", the oldest since {iso_z(pending.oldest_us)}"
+    typer.echo(f"pending       {pending.records}{oldest}")
+    for record in records:
+        typer.echo(str(record))
+
+
+def _database(loaded: Loaded[LineSettings]) -> Path:
+    if loaded.value.buffer is None:
+        raise ConfigurationError(f"{loaded.file} has no buffer", hint="add buffer: {path: FOLDER}")
+    return loaded.value.buffer.path / "records.db"
+
+
+def main() -> None:
+    """The command's entry."""
+    run_app(app)

@@ -1,0 +1,164 @@
+"""What happens to a station, and what a station wants done: the words between the pure core and its runner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drivers.udi import Barcode
+from pydantic import JsonValue
+
+from records.model import Data, Reading, Subject
+
+# -- events ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Watched tags were seen with these values (None: bad quality). ``new_id`` is a fresh id for a run."""
+
+    values: Mapping[str, object]
+    at_us: int
+    new_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The answer to ``Capture``: one reading per tag, all read after the machine said done.
+
+    ``attempts`` tells, per subject key, how many runs of this operation the order already has.
+    """
+
+    readings: Mapping[str, Reading]
+    at_us: int
+    new_id: str
+    attempts: Mapping[tuple[str, str | None, str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureFailed:
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One scan. ``carrier`` is what stands at the station now, ``known_as`` the carrier already married to it."""
+
+    scanner: str
+    text: str
+    raw: bytes
+    barcode: Barcode
+    at_us: int
+    carrier: str | None = None
+    known_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    at_us: int
+    monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The last ``Commit`` is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDone:
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    tag: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBack:
+    """A device is connected (again): what was written to it before may be gone."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChanged:
+    """The papers are newer than at the last event."""
+
+
+Event = (
+    Observed
+    | Captured
+    | CaptureFailed
+    | Scanned
+    | Tick
+    | Committed
+    | WriteDone
+    | WriteFailed
+    | DeviceBack
+    | DocumentChanged
+)
+
+# -- effects -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Read these tags now; answer with ``Captured`` or ``CaptureFailed``."""
+
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Married:
+    """A unit is known to sit on a carrier."""
+
+    unit: Subject
+    order: str
+    carrier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """These subjects had a run that counts; the next one is another attempt."""
+
+    order: str
+    subjects: tuple[Subject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Store facts and station state in one transaction; answer with ``Committed``."""
+
+    facts: tuple[Data, ...]
+    kept: JsonValue
+    ran: Ran | None = None
+    married: tuple[Married, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a tag, read back and verified; answer with ``WriteDone`` or ``WriteFailed``."""
+
+    tag: str
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Tell the scanner whether the scan counts (after the commit that holds it)."""
+
+    scanner: str
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the operator should know or do now: a code and its parameters."""
+
+    code: str
+    params: Mapping[str, JsonValue]
+
+
+Effect = Capture | Commit | Write | Answer | Prompt

@@ -1,0 +1,130 @@
+"""What central told the line, as the station needs it: work orders and lots, each with its version and age.
+
+Everything here is a value made from signed documents; nothing is fetched. A document whose content does not fit
+is treated as absent and reported by ``Papers.problems``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from records.clock import from_us
+from records.model import DocumentUse
+from records.wire import Document
+
+WORK_ORDER = "work-order"
+LOTS = "lots"
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class BomLine(_Content):
+    item: str
+    gtin: str | None = None
+    quantity: str
+
+
+class WorkOrder(_Content):
+    """A work order as central sends it down (its content of kind ``work-order``)."""
+
+    reference: str
+    product: str
+    product_gtin: str | None = None
+    revision: str | None = None
+    lot: str
+    quantity: str
+    unit: str = "u"
+    state: Literal["released", "running", "held", "closed", "cancelled"]
+    bom: tuple[BomLine, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Whether work on it may begin or go on."""
+        return self.state in ("released", "running")
+
+
+class LotStatus(_Content):
+    lot: str
+    status: Literal["available", "blocked"] = "available"
+    expiry: date | None = None
+    quantity: str | None = None
+
+    def expired(self, at_us: int) -> bool:
+        """Whether its expiry date lies before the (UTC) day of ``at_us``; it may be used on the day itself."""
+        return self.expiry is not None and self.expiry < from_us(at_us).date()
+
+
+class ItemLots(_Content):
+    """The lots of one component item (content of kind ``lots``)."""
+
+    item: str
+    gtin: str | None = None
+    lots: tuple[LotStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """All work orders and lots known at one moment, newest versions."""
+
+    orders: Mapping[str, WorkOrder] = field(default_factory=dict)
+    lots: Mapping[str, ItemLots] = field(default_factory=dict)
+    documents: Mapping[tuple[str, str], Document] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
+
+    @classmethod
+    def of(
+        cls, documents: Iterable[Document], age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
+    ) -> Papers:
+        """Read every document of a kind that stations use; ``age_s(kind, id)`` tells its age when asked."""
+        orders: dict[str, WorkOrder] = {}
+        lots: dict[str, ItemLots] = {}
+        kept: dict[tuple[str, str], Document] = {}
+        problems: list[str] = []
+        for document in documents:
+            if document.content is None:
+                continue
+            try:
+                if document.kind == WORK_ORDER:
+                    orders[document.id] = WorkOrder.model_validate(document.content)
+                elif document.kind == LOTS:
+                    lots[document.id] = ItemLots.model_validate(document.content)
+                else:
+                    continue
+            except ValidationError as error:
+                problems.append(f"{document.kind} {document.id} version {document.version}: {error.errors()[0]}")
+                continue
+            kept[document.kind, document.id] = document
+        return cls(orders, lots, kept, tuple(problems), age_s)
+
+    def order(self, reference: str | None) -> WorkOrder | None:
+        return None if reference is None else self.orders.get(reference)
+
+    def order_of_lot(self, lot: str, gtin: str | None) -> WorkOrder | None:
+        """The open order that makes this manufacturing lot (of the product with this GTIN, where known)."""
+        for order in self.orders.values():
+            if order.lot == lot and (gtin is None or order.product_gtin in (None, gtin)):
+                return order
+        return None
+
+    def lot(self, item: str, lot: str) -> LotStatus | None:
+        known = self.lots.get(item)
+        if known is None:
+            return None
+        return next((status for status in known.lots if status.lot == lot), None)
+
+    def used(self, keys: Iterable[tuple[str, str]]) -> tuple[DocumentUse, ...]:
+        """Which documents a run relies on now, with their age (seconds since last known to be the newest)."""
+        found = (self.documents.get(key) for key in keys)
+        return tuple(
+            DocumentUse(d.kind, d.id, d.version, round(self.age_s(d.kind, d.id) or 0.0, 3))
+            for d in found
+            if d is not None
+        )

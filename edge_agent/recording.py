@@ -1,0 +1,254 @@
+"""From what was captured to what is recorded: pure functions that build one ``OperationRecord``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from edge_agent.station_settings import CharacteristicSettings, Material, ResultSource, StationSettings
+from records.model import (
+    Counter,
+    Data,
+    MaterialActual,
+    MaterialKind,
+    OperationsEvent,
+    Purpose,
+    Quality,
+    Reading,
+    Result,
+    SpcState,
+    Subject,
+    SubjectKind,
+    SubjectResult,
+    TestResult,
+)
+from spc.state import ChartPlan, ChartState, Verdict
+from spc.stream import judge, restart
+
+UNKNOWN = "unknown"
+"""Id of a subject that the reader did not give; the record is kept, review shows ``identity-unknown``."""
+
+
+@dataclass(frozen=True, slots=True)
+class MountedLot:
+    """The component lot that a station takes from now."""
+
+    item: str
+    lot: str
+    expiry: str | None = None
+
+
+def good_value(readings: Mapping[str, Reading], tag: str | None) -> JsonValue:
+    """The value of a tag that was read well, else None."""
+    if tag is None or tag not in readings or readings[tag].quality is Quality.BAD:
+        return None
+    return readings[tag].value
+
+
+def text_value(readings: Mapping[str, Reading], tag: str | None) -> str | None:
+    """The value as non-empty text, else None."""
+    value = good_value(readings, tag)
+    text = "" if value is None else str(value).strip()
+    return text or None
+
+
+def integer_value(readings: Mapping[str, Reading], tag: str | None) -> int | None:
+    value = good_value(readings, tag)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def purpose_of(settings: StationSettings, readings: Mapping[str, Reading]) -> Purpose:
+    """What the machine says the run is for. An unknown or unread mode counts as production: it must show."""
+    if settings.purpose is None:
+        return Purpose.PRODUCTION
+    mode = integer_value(readings, settings.purpose.tag)
+    return Purpose.PRODUCTION if mode is None else settings.purpose.values.get(mode, Purpose.PRODUCTION)
+
+
+def machine_result(source: ResultSource | None, readings: Mapping[str, Reading]) -> Result:
+    """The machine's own verdict."""
+    if source is None:
+        return Result.NOT_JUDGED
+    value = good_value(readings, source.tag)
+    meanings = (
+        (source.passed, Result.PASS),
+        (source.fail, Result.FAIL),
+        (source.scrap, Result.SCRAP),
+        (source.aborted, Result.ABORTED),
+    )
+    for meant, result in meanings:
+        if meant is not None and value is not None and meant == value:
+            return result
+    return Result.NOT_JUDGED
+
+
+def tests_of(
+    characteristics: Mapping[str, CharacteristicSettings], readings: Mapping[str, Reading]
+) -> tuple[TestResult, ...]:
+    """Each captured characteristic that has a specification, judged. Limits belong to the good side."""
+    tests = []
+    for name, settings in characteristics.items():
+        spec, reading = settings.specification, readings.get(settings.tag)
+        if spec is None or reading is None:
+            continue
+        value = reading.value if isinstance(reading.value, int | float) else None
+        result = Result.NOT_JUDGED
+        if value is not None and reading.quality is not Quality.BAD:
+            inside = (spec.lsl is None or value >= spec.lsl) and (spec.usl is None or value <= spec.usl)
+            result = Result.PASS if inside else Result.FAIL
+        tests.append(
+            TestResult(
+                name,
+                None if value is None else float(value),
+                reading.unit,
+                spec.lsl,
+                spec.usl,
+                spec.target,
+                result,
+                "line",
+            )
+        )
+    return tuple(tests)
+
+
+def judged(machine: Result, tests: Iterable[TestResult]) -> tuple[Result, str | None]:
+    """The worse of the machine's verdict and our tests, with the reason when it is not the machine's."""
+    failed = any(test.result is Result.FAIL for test in tests)
+    if failed and machine in (Result.PASS, Result.NOT_JUDGED):
+        return Result.FAIL, "out-of-specification"
+    return machine, None
+
+
+def subject_results(
+    subjects: Sequence[tuple[Subject, str | None]],
+    attempts: Mapping[tuple[str, str | None, str, str], int],
+    machine: Result,
+    tests: tuple[TestResult, ...],
+) -> tuple[SubjectResult, ...]:
+    """One result per (subject, position); the run's tests are the tests of each subject in it."""
+    result, reason = judged(machine, tests)
+    return tuple(
+        SubjectResult(subject, result, attempts.get(subject.key, 0) + 1, position, reason, tests)
+        for subject, position in subjects
+    )
+
+
+def consumed(
+    materials: Sequence[Material], lots: Sequence[MountedLot], target: Subject, purpose: Purpose
+) -> tuple[MaterialActual, ...]:
+    """What one run takes from the mounted lots; a component without a mounted lot is recorded as unknown."""
+    by_item = {lot.item: lot.lot for lot in lots}
+    reason = None if purpose.counts else purpose.value
+    return tuple(
+        MaterialActual(
+            MaterialKind.CONSUMED,
+            Subject(SubjectKind.LOT, by_item.get(m.item, UNKNOWN), m.item, "supplier", str(m.per_unit)),
+            target,
+            str(m.per_unit),
+            reason=reason,
+        )
+        for m in materials
+    )
+
+
+def counters_of(settings: StationSettings, readings: Mapping[str, Reading]) -> tuple[Counter, ...]:
+    found = ((name, integer_value(readings, tag)) for name, tag in settings.counters.items())
+    return tuple(Counter(name, value) for name, value in found if value is not None)
+
+
+# -- control charts ----------------------------------------------------------------------------------------
+
+
+def subject_ref(subject: Subject) -> str:
+    """A subject as the reference that a chart carries along."""
+    return "|".join((subject.kind.value, subject.product or "", subject.scheme, subject.id))
+
+
+def ref_subject(ref: str) -> Subject:
+    kind, product, scheme, id_ = ref.split("|", 3)
+    return Subject(SubjectKind(kind), id_, product or None, scheme)
+
+
+def chart_verdicts(
+    plans: Mapping[str, ChartPlan],
+    characteristics: Mapping[str, CharacteristicSettings],
+    charts: Mapping[str, JsonValue],
+    readings: Mapping[str, Reading],
+    subject: Subject,
+) -> tuple[dict[str, JsonValue], tuple[Verdict, ...]]:
+    """Judge every charted characteristic of a run; gives the next chart states and the verdicts.
+
+    A state that no longer fits its plan (the YAML changed) begins anew.
+    """
+    after = dict(charts)
+    verdicts = []
+    for name, plan in plans.items():
+        reading = readings.get(characteristics[name].tag)
+        if reading is None:
+            continue
+        held = charts.get(name)
+        state = ChartState.start(plan) if held is None else ChartState.from_json(held)
+        if not state.fits(plan):
+            state = ChartState.start(plan)
+        value = reading.value if isinstance(reading.value, int | float) else None
+        usable = float(value) if value is not None and reading.quality is Quality.GOOD else None
+        state, verdict = judge(plan, state, usable, subject_ref(subject))
+        after[name] = state.to_json()  # type: ignore[assignment]  # JSON by its own promise
+        verdicts.append(verdict)
+    return after, tuple(verdicts)
+
+
+def changeover(charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The chart states after a changeover: no run and no open subgroup crosses it."""
+    return {name: restart(ChartState.from_json(held)).to_json() for name, held in charts.items()}  # type: ignore[misc]
+
+
+def spc_state(verdict: Verdict) -> SpcState:
+    """The verdict as the record holds it."""
+    return SpcState(
+        verdict.characteristic,
+        verdict.chart,
+        verdict.subgroup_id,
+        verdict.position,
+        verdict.size,
+        verdict.state,
+        verdict.rules,
+        verdict.statistic,
+        verdict.range_statistic,
+        verdict.centre,
+        verdict.lower,
+        verdict.upper,
+        verdict.limit_version,
+        verdict.provisional,
+    )
+
+
+def spc_signals(verdicts: Iterable[Verdict], order: str | None) -> tuple[Data, ...]:
+    """One event per rule that fired, naming every subject that made it."""
+    return tuple(
+        OperationsEvent(
+            "spc-signal",
+            {
+                "characteristic": verdict.characteristic,
+                "chart": verdict.chart,
+                "rule": fired.rule,
+                "part": fired.part,
+                "subgroup": verdict.subgroup_id,
+                "limit_version": verdict.limit_version,
+            },
+            tuple(ref_subject(ref) for ref in dict.fromkeys(fired.members)),
+            order,
+        )
+        for verdict in verdicts
+        for fired in verdict.fired
+    )
+
+
+def named(
+    readings: Mapping[str, Reading], characteristics: Mapping[str, CharacteristicSettings]
+) -> tuple[Reading, ...]:
+    """The readings, each characteristic's under its name."""
+    names = {settings.tag: name for name, settings in characteristics.items()}
+    return tuple(replace(reading, characteristic=names.get(tag)) for tag, reading in readings.items())

@@ -1,0 +1,204 @@
+"""The rim around a pure station: takes events one at a time, performs its effects, feeds their outcome back.
+
+An effect is finished before the next begins, so a commit is on disk before anything is answered, and a scan
+never overtakes a run. What is slow (a PLC that does not answer) delays only its own station.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from edge_agent.events import (
+    Answer,
+    Capture,
+    Captured,
+    CaptureFailed,
+    Commit,
+    Committed,
+    Effect,
+    Event,
+    Observed,
+    Prompt,
+    Tick,
+    Write,
+    WriteDone,
+    WriteFailed,
+)
+from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
+from edge_agent.papers import Papers
+from edge_agent.recording import subject_ref
+from edge_agent.station import Phase, State, Station
+from records.clock import Clock, new_id
+from records.errors import LotkeeperError
+from records.model import Data, Fact, OperationRecord, Reading
+
+TICK_S = 0.25
+WAITING_LIMIT = 1000
+"""Most events that may wait for one station; beyond it whoever posts has to wait."""
+
+log = structlog.get_logger()
+
+
+class Plant(Protocol):
+    """The machine side, as a station sees it."""
+
+    async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
+        """One reading per tag, read now; Unreachable when a device does not answer."""
+
+    async def write(self, tag: str, value: bool) -> None:
+        """Write and verify; raises LotkeeperError when the value does not stand afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class StationStatus:
+    """What the status page tells about a station."""
+
+    phase: str
+    order: str | None
+    operator: str | None
+    last_cycle: int | None
+    missing: tuple[str, ...]
+    prompt: str | None
+
+
+class StationRunner:
+    """Runs one station for ever."""
+
+    def __init__(
+        self,
+        station: Station,
+        plant: Plant,
+        outbox: Outbox,
+        papers: Callable[[], Papers],
+        fact: Callable[[Data, str | None], Fact],
+        answer: Callable[[Answer], None],
+        clock: Clock,
+        failpoint: Callable[[str], None],
+    ) -> None:
+        self.station = station
+        self._plant = plant
+        self._outbox = outbox
+        self._papers = papers
+        self._fact = fact
+        self._answer = answer
+        self._clock = clock
+        self._failpoint = failpoint
+        self._key = f"station/{station.name}"
+        self._state: State = station.open(outbox.state(self._key))
+        self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
+        self._seen: dict[str, object] = {}
+        self._wake = asyncio.Event()
+        self._prompt: str | None = None
+
+    async def post(self, event: Event) -> None:
+        """Hand over an event; waits when too many wait already."""
+        await self._events.put(event)
+        self._wake.set()
+
+    def see(self, values: Mapping[str, object]) -> None:
+        """Hand over watched values; by level, so values that wait are replaced by newer ones."""
+        self._seen.update(values)
+        self._wake.set()
+
+    @property
+    def status(self) -> StationStatus:
+        kept = self._state.kept
+        missing = tuple(r.needs or r.kind for r in self.station.missing(self._state))
+        return StationStatus(
+            self._state.phase.value, kept.order, kept.operator, kept.last_cycle, missing, self._prompt
+        )
+
+    async def run(self) -> None:
+        """Take events until cancelled. A damaged store or disk ends it with the error."""
+        next_tick_s = 0.0
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            self._wake.clear()
+            while not self._events.empty():
+                await self._take(self._events.get_nowait())
+            if self._seen:
+                seen, self._seen = self._seen, {}
+                await self._take(Observed(seen, self._clock.now_us(), new_id()))
+            if self._clock.monotonic_s() >= next_tick_s:
+                next_tick_s = self._clock.monotonic_s() + TICK_S
+                await self._take(Tick(self._clock.now_us(), self._clock.monotonic_s()))
+
+    async def _take(self, event: Event) -> None:
+        waiting = self._state.phase is Phase.WAITING
+        self._state, effects = self.station.step(self._state, event, self._papers())
+        if waiting and isinstance(event, Observed) and self._state.phase is Phase.RELEASING:
+            self._failpoint("station.after_done_falls")
+        for effect in effects:
+            outcome = await self._perform(effect)
+            if outcome is not None:
+                await self._take(outcome)
+
+    async def _perform(self, effect: Effect) -> Event | None:
+        match effect:
+            case Commit():
+                return await self._commit(effect)
+            case Capture():
+                return await self._capture(effect)
+            case Write():
+                return await self._write(effect)
+            case Answer():
+                self._answer(effect)
+            case Prompt():
+                self._prompt = effect.code
+                log.info("prompt", station=self.station.name, code=effect.code, **effect.params)
+        return None
+
+    async def _commit(self, effect: Commit) -> Event:
+        runs: tuple[RunIndex, ...] = ()
+        if effect.ran is not None:
+            runs = tuple(
+                RunIndex(effect.ran.order, self.station.name, subject_ref(s)) for s in effect.ran.subjects
+            )
+        batch = Batch(
+            tuple(self._fact(data, self.station.name) for data in effect.facts),
+            {self._key: effect.kept},
+            runs,
+            tuple(
+                IdentityIndex(m.unit.product, m.unit.scheme, m.unit.id, f"{m.order}/{m.carrier}")
+                for m in effect.married
+            ),
+        )
+        await asyncio.wrap_future(self._outbox.commit(batch))
+        if any(isinstance(data, OperationRecord) for data in effect.facts):
+            self._failpoint("station.after_commit")
+        return Committed()
+
+    async def _capture(self, effect: Capture) -> Event:
+        self._failpoint("station.before_capture")
+        try:
+            readings = await self._plant.read(effect.tags)
+        except LotkeeperError as error:
+            return CaptureFailed(str(error))
+        self._failpoint("station.after_capture")
+        order = self.station.order(self._state, readings)
+        subjects = [subject for subject, _ in self.station.subjects(self._state, readings)]
+        attempts = {
+            subject.key: self._outbox.prior_runs(order, self.station.name, subject_ref(subject))
+            for subject in subjects
+            if order is not None
+        }
+        return Captured(readings, self._clock.now_us(), new_id(), attempts)
+
+    async def _write(self, effect: Write) -> Event:
+        acknowledge = effect.tag == self.station.settings.trigger.acknowledge
+        if acknowledge and not effect.value:
+            self._failpoint("station.before_ack_falls")
+        try:
+            await self._plant.write(effect.tag, effect.value)
+        except LotkeeperError as error:
+            return WriteFailed(effect.tag, str(error))
+        if acknowledge and effect.value:
+            self._failpoint("station.after_ack")
+        return WriteDone(effect.tag)

@@ -1,0 +1,249 @@
+"""What a line engineer writes about a station and a characteristic (pydantic models of the line's YAML)."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from records.model import Purpose, SubjectKind
+from records.yaml import Duration, Settings
+from spc.limits import LimitSet
+from spc.state import ChartPlan
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from error
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+"""A regular expression that must fit the whole scan."""
+
+Ai = Annotated[str, Field(pattern=r"^[0-9]{2,4}$")]
+
+
+class Source(Settings):
+    """Where a station learns something: a scan recognised by pattern or GS1 element, or a tag."""
+
+    scan: str | None = None
+    pattern: Pattern | None = None
+    ai: Ai | None = None
+    tag: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        if (self.scan is None) == (self.tag is None):
+            raise ValueError("give either scan (a scanner) or tag")
+        if self.scan is not None and (self.pattern is None) == (self.ai is None):
+            raise ValueError("a scan is recognised by either pattern or ai (a GS1 application identifier)")
+        if self.tag is not None and (self.pattern is not None or self.ai is not None):
+            raise ValueError("pattern and ai belong to a scan, not to a tag")
+        return self
+
+
+class Collect(Settings):
+    """Units are scanned one after another into containers until the machine runs them as one load."""
+
+    container: Pattern
+
+
+class SubjectSource(Settings):
+    """How the station knows the piece: from a tag (a carrier's reader), or from a scanned label.
+
+    ``carrier`` names the tag of the carrier that the scanned unit sits on: the record then marries the two
+    (``identified_as``). ``collect`` makes one run of many units.
+    """
+
+    kind: SubjectKind
+    scan: str | None = None
+    ai: Ai | None = None
+    tag: str | None = None
+    carrier: str | None = None
+    collect: Collect | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> SubjectSource:
+        if (self.scan is None) == (self.tag is None):
+            raise ValueError("give either scan (a scanner) or tag")
+        if self.scan is not None and self.ai is None:
+            raise ValueError('a scanned subject needs ai, the GS1 element that holds it (a serial is "21")')
+        if self.tag is not None and (self.carrier or self.collect or self.ai):
+            raise ValueError("carrier, collect and ai belong to a scanned subject")
+        return self
+
+
+class Trigger(Settings):
+    """The four-phase handshake: tag rises, the run is captured and committed, acknowledge answers.
+
+    ``cycle`` is the machine's own count of runs; without it a crash between commit and acknowledge cannot be
+    told from a new run, so it may be missing only where ``repeat_possible`` says that this is accepted.
+    """
+
+    tag: str
+    acknowledge: str | None = None
+    cycle: str | None = None
+    running: str | None = None
+    timeout: Duration = 2.0
+    repeat_possible: bool = False
+
+    @model_validator(mode="after")
+    def _provable(self) -> Trigger:
+        if self.acknowledge is not None and self.cycle is None and not self.repeat_possible:
+            raise ValueError(
+                "acknowledge without cycle: after a crash the same run could be recorded twice; "
+                "name the tag of the machine's cycle count, or accept it with repeat_possible: true"
+            )
+        return self
+
+
+Need = Literal["order", "operator", "material", "subject"]
+
+
+class Permit(Settings):
+    """The interlock: the tag is true only while everything that ``needs`` lists is there."""
+
+    tag: str
+    needs: tuple[Need, ...] = Field(min_length=1)
+
+
+class PurposeSource(Settings):
+    tag: str
+    values: dict[int, Purpose]
+
+
+Value = bool | int | str
+
+
+class ResultSource(Settings):
+    """Which values of the tag mean what; a value that is not listed means not judged."""
+
+    tag: str
+    passed: Value = Field(alias="pass")
+    fail: Value | None = None
+    scrap: Value | None = None
+    aborted: Value | None = None
+
+
+class Match(Settings):
+    gtin: Annotated[str, Field(pattern=r"^[0-9]{14}$")]
+
+
+class Material(Settings):
+    """A component: each run consumes ``per_unit`` of the lot that was last scanned for it."""
+
+    item: str
+    per_unit: Annotated[int, Field(ge=1)] = 1
+    mode: Literal["loaded_lot"] = "loaded_lot"
+    match: Match
+
+
+class StationSettings(Settings):
+    equipment: str
+    operation: str
+    order: Source
+    trigger: Trigger
+    subject: SubjectSource
+    operator: Source | None = None
+    permit: Permit | None = None
+    purpose: PurposeSource | None = None
+    result: ResultSource | None = None
+    materials: tuple[Material, ...] = ()
+    capture: tuple[str, ...] = ()
+    counters: dict[str, str] = Field(default_factory=dict)
+    tool: str | None = None
+
+    def scanners(self) -> tuple[str, ...]:
+        """The scanners whose scans concern this station."""
+        sources = (self.order.scan, self.operator.scan if self.operator else None, self.subject.scan)
+        return tuple(dict.fromkeys(name for name in sources if name is not None))
+
+    def watched(self) -> tuple[str, ...]:
+        """Tags whose every change moves the station."""
+        return tuple(tag for tag in (self.trigger.tag, self.trigger.running) if tag is not None)
+
+    def captured(self) -> tuple[str, ...]:
+        """Tags that are read together once the machine says done."""
+        tags = [
+            self.trigger.cycle,
+            self.subject.tag,
+            self.subject.carrier,
+            self.order.tag,
+            self.operator.tag if self.operator else None,
+            self.purpose.tag if self.purpose else None,
+            self.result.tag if self.result else None,
+            *self.counters.values(),
+            *self.capture,
+        ]
+        return tuple(dict.fromkeys(tag for tag in tags if tag is not None))
+
+
+class FixedLimits(Settings):
+    centre: float
+    lower: float
+    upper: float
+    version: str
+
+
+class Limits(Settings):
+    """``fixed`` limits of the plotted statistic, or ``from: phase1`` over the first ``subgroups``."""
+
+    fixed: FixedLimits | None = None
+    from_: Literal["phase1"] | None = Field(default=None, alias="from")
+    subgroups: Annotated[int, Field(ge=2)] = 25
+
+    @model_validator(mode="after")
+    def _one(self) -> Limits:
+        if (self.fixed is None) == (self.from_ is None):
+            raise ValueError("give either fixed or from: phase1")
+        return self
+
+
+class Specification(Settings):
+    lsl: float | None = None
+    usl: float | None = None
+    target: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Specification:
+        if self.lsl is None and self.usl is None:
+            raise ValueError("give lsl or usl or both")
+        if self.lsl is not None and self.usl is not None and self.lsl >= self.usl:
+            raise ValueError("lsl must be below usl")
+        return self
+
+
+class CharacteristicSettings(Settings):
+    """A measured property: its tag, specification and control chart (``chart`` absent: no chart)."""
+
+    tag: str
+    chart: Literal["imr", "xbar_r"] | None = None
+    subgroup: Annotated[int, Field(ge=1)] = 1
+    rules: tuple[Literal["nelson1", "nelson2"], ...] = ("nelson1",)
+    limits: Limits | None = None
+    specification: Specification | None = None
+
+    @model_validator(mode="after")
+    def _chart(self) -> CharacteristicSettings:
+        if self.chart is None and self.limits is not None:
+            raise ValueError("limits without a chart: say which chart they belong to")
+        if self.chart is not None:
+            self.plan("characteristic")
+        return self
+
+    def plan(self, name: str) -> ChartPlan | None:
+        """The chart's plan, None where there is no chart. ValueError when its parts contradict each other."""
+        if self.chart is None:
+            return None
+        fixed = self.limits.fixed if self.limits else None
+        limits = None
+        if fixed is not None:
+            limits = LimitSet.fixed(
+                self.chart, fixed.centre, fixed.lower, fixed.upper, fixed.version, subgroup=self.subgroup
+            )
+        phase1 = self.limits.subgroups if self.limits and self.limits.from_ else None
+        return ChartPlan(name, self.chart, self.subgroup, self.rules, limits, phase1)

@@ -1,0 +1,49 @@
+"""What the three commands share: exit codes, JSON answers, errors without tracebacks.
+
+Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3 something could not be
+reached or refused us (74: the disk failed). With ``--json`` exactly one JSON document goes to stdout, errors and
+progress go to stderr. ``--debug`` (or LOTKEEPER_DEBUG=1) shows the traceback of an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+
+import typer
+from pydantic import JsonValue
+
+from records.errors import ConfigurationError, LotkeeperError
+
+
+def print_json(value: JsonValue) -> None:
+    """The one JSON document of this command."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run a command line; every LotkeeperError becomes its message and exit code."""
+    debug = "--debug" in sys.argv or os.environ.get("LOTKEEPER_DEBUG") == "1"
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except LotkeeperError as error:
+        if debug:
+            traceback.print_exc()
+        sys.stderr.write(describe(error) + "\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {type(error).__name__}: {error} (a fault of Lotkeeper; --debug shows where)\n")
+        sys.exit(1)
+
+
+def describe(error: LotkeeperError) -> str:
+    """The error as a person reads it: each problem of a configuration on its own line."""
+    return str(error) if isinstance(error, ConfigurationError) and error.problems else f"error: {error}"
