@@ -21,7 +21,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     # what the agent keeps, and what central says of it
     "epoch-rolled-back": ("watermark", "held"),
     "central-restored": ("generation", "watermark", "lost_first", "lost_last"),
-    "watermark-refused": ("reason", "watermark"),
+    "watermark-refused": ("reason", "watermark", "count"),
     "payload-refused": ("topic", "reason", "count"),
     "record-damaged": ("epoch", "seq", "digest"),
     "record-undeliverable": ("epoch", "seq", "bytes", "limit"),

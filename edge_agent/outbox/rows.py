@@ -10,6 +10,9 @@ from edge_agent.outbox.verify import BODY_DAMAGED, fault, state_digest
 from records.errors import Damaged
 from records.wire import Envelope
 
+ROW_ROOM = 100
+"""What a row takes in a frame's header, beside its body."""
+
 
 class BodyDamaged(Damaged):
     """One body lost its digest on disk; the chain holds, a tombstone can stand in."""
@@ -78,7 +81,7 @@ def run(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, max_rec
     taken: list[Envelope] = []
     size, link = 0, previous
     for envelope in ledger.envelopes(connection, epoch, first, min(epoch.standing, first + max_records - 1)):
-        size += len(envelope.body or b"")
+        size += ROW_ROOM + len(envelope.body or b"")
         if taken and size > max_bytes:
             break
         reason = fault(envelope, link)

@@ -1,0 +1,80 @@
+"""What arrives on an agent's topics: watermarks and documents of central, and garbage.
+
+Only what central signed is acted on. The rest is counted, logged and reported, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from pydantic import JsonValue
+
+from edge_agent.documents import Documents
+from edge_agent.outbox import Applied, Outbox, Outcome
+from records.clock import Clock
+from records.errors import Damaged, Invalid
+from records.keys import Identity
+from records.wire import CENTRAL, Watermark, ack_topic, unsign
+
+OnEvent = Callable[[str, dict[str, JsonValue]], None]
+
+REPORT_EVERY_S = 60.0
+"""Payloads that are refused make at most one event of each kind in this time, with their count."""
+
+
+@dataclass(slots=True)
+class _Report:
+    made_s: float
+    count: int = 0
+
+
+class Incoming:
+    """``refused`` counts the payloads and watermarks that changed nothing because they were not believed."""
+
+    def __init__(
+        self, outbox: Outbox, identity: Identity, clock: Clock, documents: Documents | None, on_event: OnEvent
+    ) -> None:
+        self._outbox, self._clock, self._documents, self._on_event = outbox, clock, documents, on_event
+        self._agent, self._ring = identity.file.agent, identity.central
+        self._log = structlog.get_logger().bind(agent=self._agent)
+        self._reports: dict[str, _Report] = {}
+        self.refused = 0
+
+    def take(self, topic: str, payload: bytes, retained: bool) -> Applied | None:
+        """Act on one message; what became of it when it was a watermark that was not refused."""
+        try:
+            if topic == ack_topic(self._agent, self._outbox.stream):
+                return self._watermark(payload, retained)
+            if self._documents is not None and payload:
+                self._documents.take(topic, self._agent, payload)
+        except (Invalid, Damaged) as error:
+            self._refuse("payload-refused", {"topic": topic, "reason": error.message})
+        return None
+
+    def _watermark(self, payload: bytes, retained: bool) -> Applied | None:
+        mark = unsign(Watermark, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
+        applied = self._outbox.apply(mark)
+        if applied.outcome is Outcome.REFUSED:
+            watermark: dict[str, JsonValue] = {
+                "epoch": mark.epoch,
+                "seq": str(mark.committed_through),
+                "hash": mark.hash,
+                "generation": mark.generation,
+            }
+            self._refuse("watermark-refused", {"reason": applied.reason, "watermark": watermark})
+            return None
+        if self._documents is not None and not retained:
+            self._documents.heard()
+        return applied
+
+    def _refuse(self, code: str, params: dict[str, JsonValue]) -> None:
+        self.refused += 1
+        self._log.warning(code, **params)
+        now_s = self._clock.monotonic_s()
+        report = self._reports.setdefault(code, _Report(now_s - REPORT_EVERY_S))
+        report.count += 1
+        if now_s - report.made_s >= REPORT_EVERY_S:
+            self._on_event(code, {**params, "count": report.count})
+            report.made_s, report.count = now_s, 0
