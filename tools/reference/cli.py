@@ -1,0 +1,42 @@
+"""The page of commands, from the typer applications."""
+
+from __future__ import annotations
+
+from tools.commands import Command, commands, programs
+from tools.reference.markdown import cell, code, document, table
+
+INTRODUCTION = """
+Every command has `--help`. Where a command has `--json`, exactly one JSON document goes to stdout; progress and
+errors go to stderr. Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3
+something could not be reached or rights are missing. `--debug` shows the traceback of an error.
+"""
+
+
+def page() -> str:
+    """All programs, each command under its program."""
+    parts = [INTRODUCTION]
+    for name, app in programs().items():
+        for command in commands(name, app):
+            parts += _section(command)
+    return document("Commands", *parts)
+
+
+def _section(command: Command) -> list[str]:
+    level = "##" if " " not in command.path else "###"
+    parts = [f"{level} {command.path}", "\n\n".join(_paragraphs(command.about))]
+    if command.is_group:
+        return parts
+    parts.append(f"```text\n{command.usage}\n```")
+    rows = [(code(words), text) for words, text in command.parameters()]
+    if rows:
+        parts.append(table(("argument, option", "what it is"), rows))
+    return parts
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Running text with examples set as code."""
+    found = []
+    for block in text.replace("\b", "").split("\n\n"):
+        words, mark, example = cell(block).partition("Example: ")
+        found += [part for part in (words.strip(), f"Example: `{example.strip()}`" if mark else "") if part]
+    return found

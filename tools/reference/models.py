@@ -1,0 +1,149 @@
+"""The pages of the YAML files, from their pydantic models."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, JsonValue
+
+from central.settings import CentralSettings
+from edge_agent.settings import LineSettings
+from tools.reference.markdown import cell, code, document, table
+from tools.uv_program import ROOT
+
+Schema = dict[str, JsonValue]
+
+LINE_INTRODUCTION = """
+What a line engineer writes: one agent with its devices, stations and characteristics. `lotkeeper-edge check
+LINE.yaml` tells every error of a file at once. Unknown keys are errors; durations and sizes need a unit (`200ms`,
+`14d`, `20GiB`); secrets are given by reference (`env:NAME`, `file:PATH`); relative paths start at the file's
+folder.
+"""
+
+CENTRAL_INTRODUCTION = """
+What an administrator writes for `lotkeeper-central`. Unknown keys are errors; durations need a unit (`30s`,
+`12h`); secrets are given by reference (`env:NAME`, `file:PATH`); relative paths start at the file's folder.
+"""
+
+
+def line_file() -> str:
+    """``config/lines/*.yaml``."""
+    return _page("Line file", LINE_INTRODUCTION, LineSettings, "config/lines/valve-testing.yaml")
+
+
+def central_file() -> str:
+    """``central.yaml``."""
+    return _page("Central's file", CENTRAL_INTRODUCTION, CentralSettings, "config/central.yaml")
+
+
+def _page(title: str, introduction: str, model: type[BaseModel], example: str) -> str:
+    schema: Schema = model.model_json_schema(mode="validation")
+    parts = _mapping(schema.get("$defs"))
+    sections = [introduction, "## The file", _keys(schema, parts)]
+    for name in _in_order(schema, parts):
+        part = _mapping(parts[name])
+        if "properties" in part:
+            text = str(part.get("description") or "").replace("``", "`")
+            sections += [f"## {name}", cell(text), _keys(part, parts)]
+    text = (ROOT / example).read_text(encoding="utf-8")
+    sections.append(f"## Example\n\n`{example}`:\n\n```yaml\n{text.strip()}\n```")
+    return document(title, *sections)
+
+
+def _in_order(schema: JsonValue, parts: Schema) -> list[str]:
+    """The parts' names as a reader meets them from the top of the file."""
+    found: list[str] = []
+    waiting = _references(schema)
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found.append(name)
+            waiting = _references(parts[name]) + waiting
+    return found
+
+
+def _references(value: JsonValue) -> list[str]:
+    if isinstance(value, dict):
+        own = [str(value["$ref"]).rpartition("/")[2]] if "$ref" in value else []
+        return own + [
+            name
+            for key, each in value.items()
+            if key not in ("$defs", "discriminator")
+            for name in _references(each)
+        ]
+    return [name for each in value for name in _references(each)] if isinstance(value, list) else []
+
+
+def _keys(schema: Schema, parts: Schema) -> str:
+    """The table of keys of one part; the last column is left out when no key has a text."""
+    required = schema.get("required")
+    needed = required if isinstance(required, list) else []
+    rows = []
+    for key, value in _mapping(schema.get("properties")).items():
+        part = _mapping(value)
+        default = "**required**" if key in needed else code(_default(part))
+        rows.append(
+            (code(key), _type(part, parts), default, str(part.get("description") or "").replace("``", "`"))
+        )
+    head = ("key", "type", "default", "what it is")
+    width = 4 if any(row[3] for row in rows) else 3
+    return table(head[:width], [row[:width] for row in rows])
+
+
+def _type(schema: Schema, parts: Schema) -> str:
+    """A key's type in words; other parts of the file are linked."""
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        part = _mapping(parts[name])
+        return f"[{name}](#{name.lower()})" if "properties" in part else _type(part, parts)
+    if "const" in schema:
+        return code(json.dumps(schema["const"], ensure_ascii=False))
+    if isinstance(values := schema.get("enum"), list):
+        return " or ".join(code(json.dumps(value, ensure_ascii=False)) for value in values)
+    for key in ("anyOf", "oneOf"):
+        if isinstance(choices := schema.get(key), list):
+            return " or ".join(_type(_mapping(choice), parts) for choice in choices if choice != {"type": "null"})
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        return f"list of {_type(_mapping(schema.get('items')), parts)}"
+    if kind == "object" and "additionalProperties" in schema:
+        return f"name: {_type(_mapping(schema.get('additionalProperties')), parts)}"
+    if kind == "string" and isinstance(examples := schema.get("examples"), list):
+        return "such as " + ", ".join(code(str(each)) for each in examples)
+    words = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`"}.get(kind, kind)
+    return words + _bounds(schema)
+
+
+def _bounds(schema: Schema) -> str:
+    """What a number or a text is held to, in words."""
+    told = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "below {}",
+        "maxLength": "at most {} characters",
+        "pattern": "`{}`",
+    }
+    found = [text.format(schema[key]) for key, text in told.items() if key in schema]
+    return f", {', '.join(found)}" if found else ""
+
+
+def _default(schema: Schema) -> str:
+    """The default as it would be written in the file; empty when there is none or it is an empty part."""
+    default = schema.get("default")
+    if default is None or default in ({}, []) or isinstance(default, dict):
+        return ""
+    if isinstance(default, float) and schema.get("type") == "string":
+        return _duration(default)
+    return default if isinstance(default, str) else json.dumps(default, ensure_ascii=False)
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
+def _mapping(value: JsonValue) -> Schema:
+    return value if isinstance(value, dict) else {}
