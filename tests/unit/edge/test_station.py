@@ -176,6 +176,12 @@ def test_a_failed_capture_and_a_failed_acknowledge_are_tried_again() -> None:
     assert state.phase is Phase.ANSWERING
     _, effects = core.step(state, Tick(NOW_US, 2.0), papers())
     assert Write("plc.ack", True) in effects
+    state, effects = core.step(
+        replace(state, phase=Phase.WAITING), Observed({"plc.done": False}, NOW_US, "r"), papers()
+    )
+    state, _ = core.step(state, WriteFailed("plc.ack", "gone"), papers())
+    _, effects = core.step(state, Tick(NOW_US, 3.0), papers())
+    assert Write("plc.ack", False) in effects
 
 
 def test_the_permit_follows_the_requirements() -> None:
@@ -400,7 +406,8 @@ class Machine:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_failure_at_any_moment_leaves_one_record_a_cycle(  # noqa: C901  one story
-    data: st.DataObject) -> None:
+    data: st.DataObject,
+) -> None:
     core, machine, known = station(ASSEMBLE), Machine(), papers()
     disk: list[tuple[object, ...]] = []
     kept = None
