@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,12 +10,11 @@ from decimal import Decimal
 from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Column, Connection, Table, Text, delete, insert, select, update
 
-from central.links.base import ErpLot, ErpOrder, LotStatus, PostingState, WorkOrder
-from central.links.settings import ItemSettings
-from central.store.documents import document
+from central.links.base import ErpLot, ErpOrder, PostingState
 from central.store.erp_outbox import erp_message
-from central.store.schema import metadata
+from central.store.schema import document, metadata
 from records.quantity import quantity_text
+from records.wire import Document
 
 ORDER_DOCUMENT = "work-order"
 LOTS_DOCUMENT = "lots"
@@ -36,7 +36,7 @@ erp_lot = Table(
     Column("item", Text, primary_key=True),
     Column("number", Text, primary_key=True),
     Column("expiry", Text, nullable=True),
-    Column("quantity", Text, nullable=False),  # decimal; 0: was there once, is not in stock now
+    Column("quantity", Text, nullable=False),  # decimal; 0: was in stock once, is not now
     Column("status", Text, nullable=False),
 )
 
@@ -54,40 +54,15 @@ _ORDER = TypeAdapter(ErpOrder)
 
 @dataclass(frozen=True, slots=True)
 class HeldOrder:
-    """An order as last read from the ERP."""
+    """An order as last read; the version of its document (0: none issued); how far its report is."""
 
     order: ErpOrder
     seen_us: int
+    version: int
+    posting: PostingState | None
 
 
-def orders(connection: Connection) -> list[HeldOrder]:
-    rows = connection.execute(select(erp_order).order_by(erp_order.c.reference))
-    return [HeldOrder(_ORDER.validate_json(row.body), row.seen_us) for row in rows]
-
-
-def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:
-    connection.execute(delete(erp_order).where(erp_order.c.reference == order.reference))
-    connection.execute(delete(erp_order).where(erp_order.c.erp_id == order.erp_id))
-    connection.execute(
-        insert(erp_order).values(
-            reference=order.reference,
-            erp_id=order.erp_id,
-            state=order.state,
-            body=_ORDER.dump_json(order).decode(),
-            seen_us=seen_us,
-        )
-    )
-
-
-def open_ids(connection: Connection) -> list[str]:
-    """The ERP's ids of the orders that were open when last read."""
-    return list(connection.execute(select(erp_order.c.erp_id).where(erp_order.c.state.in_(OPEN))).scalars())
-
-
-def work_orders(
-    connection: Connection, items: dict[str, ItemSettings], reference: str | None = None
-) -> list[WorkOrder]:
-    """Orders completed by item settings, the version that stations have, and how far the report is."""
+def orders(connection: Connection, reference: str | None = None) -> list[HeldOrder]:
     query = (
         select(erp_order.c.body, erp_order.c.seen_us, document.c.version, erp_message.c.state)
         .outerjoin(document, (document.c.kind == ORDER_DOCUMENT) & (document.c.id == erp_order.c.reference))
@@ -97,34 +72,59 @@ def work_orders(
     if reference is not None:
         query = query.where(erp_order.c.reference == reference)
     return [
-        work_order(_ORDER.validate_json(body), items, version or 0, seen_us, posting)
+        HeldOrder(_ORDER.validate_json(body), seen_us, version or 0, posting)
         for body, seen_us, version, posting in connection.execute(query)
     ]
 
 
-def work_order(
-    order: ErpOrder,
-    items: dict[str, ItemSettings],
-    version: int = 0,
-    seen_us: int = 0,
-    posting: PostingState | None = None,
-) -> WorkOrder:
-    item = items.get(order.product, ItemSettings())
-    return WorkOrder(
-        erp_id=order.erp_id,
-        reference=order.reference,
-        number=order.number,
-        product=order.product,
-        product_gtin=item.gtin,
-        revision=order.revision or item.revision,
-        lot=order.lot or order.reference,
-        quantity=order.quantity,
-        unit=order.unit,
-        state=order.state,
-        operations=order.operations,
-        bom=tuple(_with_gtin(need, items) for need in order.bom),
-        expiry=order.expiry,
-        version=version,
-        seen_us=seen_us,
-        posting=posting,
-    )
+def open_orders(connection: Connection) -> list[ErpOrder]:
+    """Orders that were open when last read."""
+    bodies = connection.execute(select(erp_order.c.body).where(erp_order.c.state.in_(OPEN))).scalars()
+    return [_ORDER.validate_json(body) for body in bodies]
+
+
+def newest_document(connection: Connection, kind: str, name: str) -> Document | None:
+    """What the lines were last told under this kind and id."""
+    row = connection.execute(select(document).where(document.c.kind == kind, document.c.id == name)).first()
+    return None if row is None else Document(kind, name, row.version, row.issued_us, json.loads(row.content))
+
+
+def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:
+    same = (erp_order.c.reference == order.reference) | (erp_order.c.erp_id == order.erp_id)
+    connection.execute(delete(erp_order).where(same))
+    body = _ORDER.dump_json(order).decode()
+    values = {"reference": order.reference, "erp_id": order.erp_id, "state": order.state, "body": body}
+    connection.execute(insert(erp_order).values(**values, seen_us=seen_us))
+
+
+def lots(connection: Connection) -> list[ErpLot]:
+    rows = connection.execute(select(erp_lot).order_by(erp_lot.c.item, erp_lot.c.number))
+    return [ErpLot(row.item, row.number, row.expiry, Decimal(row.quantity), row.status) for row in rows]
+
+
+def put_lots(connection: Connection, items: Collection[str], read: Collection[ErpLot]) -> None:
+    """What was read of these items; lots that are not in stock any more stay known, with quantity 0."""
+    connection.execute(update(erp_lot).where(erp_lot.c.item.in_(sorted(items))).values(quantity="0"))
+    for lot in read:
+        same = (erp_lot.c.item == lot.item) & (erp_lot.c.number == lot.number)
+        connection.execute(delete(erp_lot).where(same))
+        values = {"item": lot.item, "number": lot.number, "expiry": lot.expiry, "status": lot.status}
+        connection.execute(insert(erp_lot).values(**values, quantity=quantity_text(lot.quantity)))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    state: str
+    since_us: int
+    error: str | None
+
+
+def link(connection: Connection, address: str) -> LinkRow | None:
+    row = connection.execute(select(erp_link).where(erp_link.c.address == address)).first()
+    return None if row is None else LinkRow(row.state, row.since_us, row.error)
+
+
+def put_link(connection: Connection, address: str, row: LinkRow) -> None:
+    connection.execute(delete(erp_link).where(erp_link.c.address == address))
+    values = {"state": row.state, "since_us": row.since_us, "error": row.error}
+    connection.execute(insert(erp_link).values(address=address, **values))

@@ -1,0 +1,148 @@
+"""Work orders: read from the ERP, sent down to the lines as signed documents, reported back once.
+
+``sync`` looks at the ERP (``central.order_intake``) and publishes what changed; ``post_ready`` is the way back
+(``central.postings``). Both are called by the scheduler; only one of them is at the ERP at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from central.erp import Erp, ErpStatus
+from central.facts import Facts
+from central.links.base import Confirmation, ErpLot, ErpResult, WorkOrder
+from central.links.settings import ItemSettings
+from central.order_intake import Intake, Synced, read
+from central.postings import Posting, Postings
+from central.store import erp_outbox
+from central.store import orders as rows
+from central.store.engine import Store
+from records.clock import Clock
+from records.errors import Invalid
+from records.wire import Document
+
+EVERY_AGENT = "*"
+
+
+class Publisher(Protocol):
+    """Sends documents down to the agents; a document that cannot be sent now is sent on the next connection."""
+
+    def publish_document(self, agent: str, document: Document) -> None: ...
+
+
+class Orders:
+    """Central's work orders. ``erp`` None: there is no ERP, the list stays empty."""
+
+    def __init__(
+        self,
+        store: Store,
+        facts: Facts,
+        clock: Clock,
+        erp: Erp | None,
+        items: Mapping[str, ItemSettings],
+        publisher: Publisher,
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self._erp = erp
+        self._intake = Intake(facts, clock, dict(items))
+        self._publisher = publisher
+        self._postings = Postings(store, facts, clock)
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def list(self) -> Sequence[WorkOrder]:
+        """All orders ever seen, by reference."""
+        with self._store.read() as connection:
+            return tuple(self._intake.work_order(held) for held in rows.orders(connection))
+
+    def get(self, reference: str) -> WorkOrder | None:
+        with self._store.read() as connection:
+            held = rows.orders(connection, reference)
+        return self._intake.work_order(held[0]) if held else None
+
+    def lots(self) -> dict[str, dict[str, ErpLot]]:
+        """Every lot that the ERP ever told us of, by item and number; quantity 0: not in stock now."""
+        with self._store.read() as connection:
+            found: dict[str, dict[str, ErpLot]] = {}
+            for lot in rows.lots(connection):
+                found.setdefault(lot.item, {})[lot.number] = lot
+            return found
+
+    def status(self) -> ErpStatus | None:
+        """How the ERP answers; None when there is none."""
+        return None if self._erp is None else self._erp.status()
+
+    def posting(self, reference: str) -> Posting | None:
+        """How far the report of this order is, step by step; None while there is nothing to report."""
+        return self._postings.get(reference)
+
+    def postings(self) -> Sequence[Posting]:
+        """All reports, the oldest first."""
+        return self._postings.list()
+
+    def read_back(self, reference: str) -> ErpResult | None:
+        """What the ERP itself holds of this order now; None: no ERP, or an order that it never told us of.
+
+        Raises:
+            LotkeeperError: as ``ErpLink``.
+        """
+        order = self.get(reference)
+        if self._erp is None or order is None:
+            return None
+        erp_id = order.erp_id
+        return self._erp.ask(lambda link: link.read_back(erp_id))
+
+    # -- from the ERP --------------------------------------------------------------------------------------
+
+    def sync(self) -> Synced:
+        """Read orders and lots once; nothing while the ERP refuses us or is given a pause.
+
+        Raises:
+            LotkeeperError: the ERP did not answer or refused; noted and stated already.
+        """
+        erp = self._erp
+        if erp is None or not erp.polling_due:
+            return Synced()
+        with self._store.read() as connection:
+            known = {order.erp_id: order for order in rows.open_orders(connection)}
+        reading = erp.poll(lambda link: read(link, known))
+        synced, issued = self._store.write(lambda connection: self._intake.take(connection, reading))
+        for document in issued:
+            self._publisher.publish_document(EVERY_AGENT, document)
+        return synced
+
+    # -- to the ERP ----------------------------------------------------------------------------------------
+
+    def post_ready(self, confirmation_for: Callable[[str], Confirmation | None]) -> Sequence[Posting]:
+        """Report every order that is ready, and go on with reports that were cut; each is effective once.
+
+        ``confirmation_for`` gives what is to be reported of an order, None while anything stands against it. It
+        is asked until there is a report, which then stays as it is. Returns the reports that were worked on.
+        """
+        if self._erp is None or self._erp.status().state != "ok":
+            return ()
+        with self._store.read() as connection:
+            reported = erp_outbox.orders_with_message(connection)
+            ready = [o.reference for o in rows.open_orders(connection) if o.reference not in reported]
+        for reference in ready:
+            confirmation = confirmation_for(reference)
+            if confirmation is not None:
+                self._postings.add(confirmation)
+        return self._postings.work(self._erp)
+
+    def try_again(self, reference: str | None = None, confirmation: Confirmation | None = None) -> None:
+        """A person says that the cause is mended: ask the ERP again, and post a refused report again.
+
+        ``confirmation`` replaces what was to be reported; its key must stay.
+
+        Raises:
+            Invalid: there is no refused report of this order, or the key is another.
+        """
+        if self._erp is None:
+            raise Invalid("central has no ERP", hint="set erp in central.yaml")
+        self._erp.try_again()
+        if reference is not None:
+            self._postings.renew(reference, confirmation)
