@@ -56,15 +56,16 @@ def assess(dossier: Dossier, limits: Limits) -> Assessment:
         *exceptions.of_order(dossier, found, limits.document_age_max_s),
         *reconcile.of_serials(dossier, found),
     ]
-    pieces = genealogy.judged(dossier, found, _stand(early, closings, opened))
-    over = reconcile.ended(dossier, pieces)
+    standing = _stand(early, closings, opened)
+    pieces = genealogy.judged(dossier, found, standing)
+    over = reconcile.ended(dossier, pieces, standing)
     proof = certificate.certify(dossier)
     reported = [f for f in opened.values() if f.code in REPORTED and not _withdrawn(closings.get(f.id))]
     findings = _stand(
         merged(
             [
                 *early,
-                *reconcile.of_order(dossier, pieces),
+                *reconcile.of_order(dossier, pieces, over=over),
                 *certificate.of_certificate(dossier, proof, over=over, grace_s=limits.tail_grace_s),
                 *reported,
             ]

@@ -8,7 +8,7 @@ runs go to the first (``serial-doubled`` tells).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -100,14 +100,22 @@ def pieces(dossier: Dossier) -> tuple[Piece, ...]:
     marriages = Marriages.of(dossier.records)
     drafts: dict[str, _Draft] = {}
     for record in dossier.records:
+        stood_on = _stood_on(record)
         for result in record.data.subjects:
-            draft = _draft(drafts, marriages, result.subject, dossier.product)
+            subject = stood_on.get(result.subject.id, result.subject)
+            draft = _draft(drafts, marriages, subject, dossier.product)
             if draft is not None:
                 draft.runs.append(_run(record, result))
         for edge in record.data.materials if record.data.purpose.counts else ():
             _add_edge(drafts, marriages, record, edge)
     counted = (d for d in drafts.values() if any(run.counts for run in d.runs))
     return tuple(_piece(dossier.reference, draft) for draft in sorted(counted, key=lambda d: d.key))
+
+
+def _stood_on(record: Stated[OperationRecord]) -> dict[str, Subject]:
+    """Serial -> the carrier that stood under it in this very run: the piece is what stands there."""
+    pairs = (_marriage(edge) for edge in record.data.materials)
+    return {pair[1]: Subject(SubjectKind.CARRIER, pair[0]) for pair in pairs if pair is not None}
 
 
 def _draft(
@@ -190,8 +198,8 @@ def piece_target(order: str, key: str) -> str:
 def judged(dossier: Dossier, found: Iterable[Piece], findings: Iterable[Finding]) -> tuple[Piece, ...]:
     """The pieces with their fates and the findings about them.
 
-    A piece is good when it passed its last operation, was not scrapped, and every matter about it is closed by a
-    person or cured by a later passing retest or rework.
+    A piece is good when it passed its last operation, was not scrapped, lacks no operation, and every matter about
+    it is closed by a person or cured by a later passing retest or rework.
     """
     marriages = Marriages.of(dossier.records)
     about: dict[str, list[Finding]] = {}
@@ -204,29 +212,38 @@ def judged(dossier: Dossier, found: Iterable[Piece], findings: Iterable[Finding]
         for s in dossier.decisions
         if s.data.act is Act.SCRAP and s.data.target.kind == SUBJECT_TARGET
     }
-    final = dossier.routing[-1] if dossier.order is not None and dossier.routing else None
     return tuple(
         replace(
             piece,
-            fate=_fate(
-                piece,
-                final,
-                about.get(piece.key, []),
-                piece_target(dossier.reference, piece.key) in scrapped,
-            ),
+            fate=Fate.SCRAP
+            if piece_target(dossier.reference, piece.key) in scrapped
+            else _fate(piece, dossier, about.get(piece.key, [])),
             findings=tuple(sorted(finding.id for finding in about.get(piece.key, []))),
         )
         for piece in found
     )
 
 
-def _fate(piece: Piece, final: str | None, about: list[Finding], scrapped: bool) -> Fate:
+def _fate(piece: Piece, dossier: Dossier, about: Sequence[Finding]) -> Fate:
     by_decision = any(f.closing is not None and f.closing.act == Act.SCRAP.value for f in about)
-    if scrapped or by_decision or any(r.counts and r.result == Result.SCRAP.value for r in piece.runs):
+    if by_decision or any(r.counts and r.result == Result.SCRAP.value for r in piece.runs):
         return Fate.SCRAP
-    if final is None or piece.last_run(final) is None:
+    if dossier.order is None or not dossier.routing or piece.last_run(dossier.routing[-1]) is None:
         return Fate.IN_PROCESS
+    lacks = [o for o in dossier.routing if piece.last_run(o) is None]
+    if any(not any(finding.settled for finding in lacking(about, operation)) for operation in lacks):
+        return Fate.PENDING
     return Fate.PENDING if any(open_matter(piece, f) for f in about) else Fate.GOOD
+
+
+def lacking(about: Iterable[Finding], operation: str) -> list[Finding]:
+    """The findings of a piece that tell that it lacks the operation."""
+    return [
+        f
+        for f in about
+        if f.code == "identity-unknown"
+        or (f.code == "operation-missing" and f.params.get("operation") == operation)
+    ]
 
 
 def open_matter(piece: Piece, finding: Finding) -> bool:

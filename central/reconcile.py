@@ -16,7 +16,7 @@ from central.consumption import of_consumption, of_lots
 from central.counters import of_counters, of_cycles
 from central.domain import Fate, Finding, OperationQuantities, Piece, Quantities, Run
 from central.dossier import Dossier
-from central.genealogy import Marriages
+from central.genealogy import Marriages, lacking
 from records.model import OperationRecord, Outcome, Purpose, Result, Subject, SubjectKind
 from records.quantity import quantity_text
 
@@ -57,14 +57,22 @@ def added(parts: Iterable[Quantities]) -> Quantities:
     return total
 
 
-def ended(dossier: Dossier, pieces: Sequence[Piece]) -> bool:
-    """Whether the order is over: every ordered piece has its fate, or the ERP says so."""
+def ended(dossier: Dossier, pieces: Sequence[Piece], findings: Iterable[Finding]) -> bool:
+    """Whether the order is over: every ordered piece has its fate and its records are here, or the ERP says so."""
     if dossier.order is None:
         return False
     if dossier.order.state in ENDED:
         return True
-    fated = sum(piece.fate is not Fate.IN_PROCESS for piece in pieces)
-    return fated > 0 and fated >= dossier.order.quantity
+    fated = [piece for piece in pieces if piece.fate is not Fate.IN_PROCESS]
+    if not fated or len(fated) < dossier.order.quantity:
+        return False
+    by_id = {finding.id: finding for finding in findings}
+    for piece in fated:
+        about = [by_id[id_] for id_ in piece.findings if id_ in by_id]
+        lacks = [o for o in dossier.routing if piece.fate is not Fate.SCRAP and piece.last_run(o) is None]
+        if any(not lacking(about, operation) for operation in lacks):
+            return False  # those records are still on their way
+    return True
 
 
 def operations(dossiers: Sequence[Dossier], pieces: Sequence[Piece]) -> tuple[OperationQuantities, ...]:
@@ -196,14 +204,17 @@ def of_statements(dossier: Dossier) -> list[Finding]:
     return list({finding.id: finding for finding in found}.values())
 
 
-def of_order(dossier: Dossier, pieces: Sequence[Piece]) -> list[Finding]:
-    """Every disagreement about the order except the certificate's; ``pieces`` have their fates."""
+def of_order(dossier: Dossier, pieces: Sequence[Piece], *, over: bool) -> list[Finding]:
+    """Every disagreement about the order except the certificate's; ``pieces`` have their fates.
+
+    ``over``: nothing more will be made.
+    """
     return [
         *of_quantities(dossier, pieces),
         *of_counters(dossier),
         *of_cycles(dossier),
         *of_serials(dossier, pieces),
         *of_lots(dossier),
-        *of_consumption(dossier, pieces, over=ended(dossier, pieces)),
+        *of_consumption(dossier, pieces, over=over),
         *of_statements(dossier),
     ]

@@ -7,7 +7,7 @@ told), ``review`` (somebody may sign that it was reviewed), ``release``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -26,7 +26,7 @@ from central.domain import (
     RequirementStatus,
     SignatureLine,
 )
-from central.genealogy import open_matter
+from central.genealogy import lacking, open_matter
 from central.links.base import WorkOrder
 from records.model import Requirement, Result
 from records.quantity import quantity_text
@@ -124,23 +124,15 @@ def _operation(operation: str, s: Situation) -> tuple[int, Decimal]:
         last = piece.last_run(operation)
         if piece.fate is Fate.SCRAP:
             exempt += 1
-        elif last is None:
-            have += _settled_missing(piece, operation, by_id)
+            continue
+        about = [by_id[id_] for id_ in piece.findings if id_ in by_id]
+        if last is None:
+            have += any(finding.settled for finding in lacking(about, operation))
+        elif last.result in (Result.PASS.value, Result.NOT_JUDGED.value):
+            have += 1
         else:
-            about = [by_id[id_] for id_ in piece.findings if id_ in by_id and by_id[id_].operation == operation]
-            passed = last.result in (Result.PASS.value, Result.NOT_JUDGED.value)
-            have += passed or (last.result == Result.FAIL.value and not any(open_matter(piece, f) for f in about))
+            have += not any(f.operation == operation and open_matter(piece, f) for f in about)
     return have, max(s.quantities.ordered - exempt, Decimal(0))
-
-
-def _settled_missing(piece: Piece, operation: str, by_id: Mapping[str, Finding]) -> bool:
-    """Whether a person accepted that the piece lacks the operation."""
-    about = [by_id[id_] for id_ in piece.findings if id_ in by_id]
-    return any(
-        f.settled and (f.code == "identity-unknown" or f.params.get("operation") == operation)
-        for f in about
-        if f.code in ("operation-missing", "identity-unknown")
-    )
 
 
 def _material(requirement: Requirement, item: str, s: Situation) -> RequirementStatus:
