@@ -113,6 +113,7 @@ class OpcUa:
         settings = self._tag(tag)
         if settings.access != "write":
             raise Invalid(f"{self.name}.{tag} is not writable", hint="give the tag `access: write`")
+        client = self._connected()
         data_type = settings.type_name or (await self.read([tag])).types[0]
         try:
             variant = variant_of(value, data_type)
@@ -122,7 +123,6 @@ class OpcUa:
         if node is None:
             raise Refused(f"{self._where} has no namespace {settings.namespace_uri} for {tag}")
         wanted = ua.WriteValue(NodeId=node, AttributeId=AttributeIds.Value, Value=ua.DataValue(variant))
-        client = self._connected()
         (status,) = await self._call(client.uaclient.session.write(ua.WriteParameters(NodesToWrite=[wanted])))
         if not status.is_good():
             raise Refused(f"{self._where} refused to write {tag}: {status_text(status.value)}")

@@ -2,8 +2,8 @@
 
 A thread reads the port, since pyserial blocks. A frame ends with suffix and terminator; what grows over the
 maximum length or stays without its end for the idle time is handed over as a frame with an error and no text,
-never as a shortened scan. When the consumer is slow the thread stops reading and the operating system holds the bytes.
-A scan that was sent while the port was closed is not taken: the operator saw no answer to it.
+never as a shortened scan. When the consumer is slow the thread stops reading and the operating system holds the
+bytes. A scan that was sent while the port was closed is not taken: the operator saw no answer to it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The first answer and every loss are told once each, with address and reason. After a loss the session is closed,
 then opened again after a growing pause with jitter (so that a line of agents does not knock all at once), and
-every watch starts anew from the values as they are then. Start order does not matter: a PLC may boot after the agent.
+every watch starts anew from the values as they are then. Start order does not matter: a PLC may boot after the
+agent.
 """
 
 from __future__ import annotations

@@ -1,0 +1,197 @@
+"""What only OPC UA has: namespaces, statuses, times, types, subscriptions, security."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from asyncua import Server, ua
+from driver_rigs import OpcUaRig, device_of, until
+
+from drivers.base import Device, ReadingBlock
+from records.errors import Refused, Unreachable
+from records.model import Quality
+
+Job = Callable[[OpcUaRig, Device], Coroutine[Any, Any, None]]
+
+
+def with_server(job: Job) -> None:
+    async def whole() -> None:
+        rig = OpcUaRig()
+        await rig.start()
+        device = device_of(rig)
+        await device.connect()
+        await job(rig, device)
+        await device.close()
+        await rig.stop()
+
+    asyncio.run(whole())
+
+
+def test_values_are_told_as_they_are_or_not_at_all() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        block = await device.read(["profile", "mistyped", "untyped", "foreign", "torque"])
+        assert block.values == ([1.5, 2.5, 3.5], None, 7, None, 2.2)
+        assert block.types == ("float64[]", "string", "uint32", "float64", "float64")
+        assert block.status == ("Good", "BadTypeMismatch", "Good", "BadNamespaceUnknown", "Good")
+        # a scalar as a binary Variant: type 11 (Double), then the value, least significant byte first
+        assert block.reading("torque").raw == "0b9a99999999990140"
+        assert block.reading("profile").raw is None
+        assert block.reading("mistyped").raw == "0c05000000432d303137"
+
+        await rig.set("torque", float("nan"))
+        await rig.set("profile", [1.0, float("inf")])
+        block = await device.read(["torque", "profile"])
+        assert block.values == (None, None)
+        assert block.status == ("BadNotFinite", "BadNotFinite")
+
+    with_server(job)
+
+
+def test_statuses_and_times_come_from_the_server() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        measured = datetime(2026, 11, 20, 8, 30, 0, 123456, UTC)
+        for code, quality, value, status in (
+            (0x40930000, Quality.UNCERTAIN, 1.25, "UncertainSensorNotAccurate"),
+            (0x808C0000, Quality.BAD, None, "BadSensorFailure"),
+            (0x00960000, Quality.GOOD, 1.25, "GoodLocalOverride"),
+            (0x40900000, Quality.UNCERTAIN, 1.25, "UncertainLastUsableValue"),
+        ):
+            await rig.tell("torque", ua.DataValue(ua.Variant(1.25), ua.StatusCode(code), measured))
+            reading = (await device.read(["torque"])).reading("torque")
+            assert (reading.quality, reading.value, reading.status) == (quality, value, status)
+            if value is not None:
+                assert reading.source_us == 1_795_163_400_123_456
+        assert (await device.read(["count"])).values == (7,)
+
+    with_server(job)
+
+
+def test_a_subscription_tells_every_value_with_its_times() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        told: list[ReadingBlock] = []
+        watch = asyncio.create_task(device.watch(["told", "told_missing", "done"], told.append))
+        await until(
+            lambda: {tag for block in told for tag in block.tags} == {"told", "told_missing", "done"}, "all"
+        )
+        for count in range(20, 26):
+            await rig.set("count", count)
+        await until(lambda: told[-1].tags == ("told",) and told[-1].value("told") == 25, "the last value")
+        values = [block.value("told") for block in told if "told" in block.tags]
+        assert values == [7, 20, 21, 22, 23, 24, 25]
+        assert told[-1].reading("told").source_us
+        # what cannot be subscribed is polled, together with the polled tags
+        missing = next(block for block in told if "told_missing" in block.tags)
+        assert missing.reading("told_missing").status == "BadNodeIdUnknown"
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    with_server(job)
+
+
+def test_a_lost_subscription_is_unreachable() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        told: list[ReadingBlock] = []
+        watch = asyncio.create_task(device.watch(["told"], told.append))
+        await until(lambda: told, "the first value")
+        await rig.stop()
+        with pytest.raises(Unreachable, match="subscription"):
+            await watch
+
+    with_server(job)
+
+
+def test_a_write_that_the_server_refuses_is_told() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        await rig.nodes["ack"].set_read_only()
+        with pytest.raises(Refused, match="refused to write ack: Bad") as caught:
+            await device.write("ack", True)
+        assert f"127.0.0.1:{rig.port}" in str(caught.value)
+
+    with_server(job)
+
+
+def test_a_value_that_does_not_stay_is_told() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        server = rig.server
+        assert isinstance(server, Server)
+        aspace = server.iserver.aspace
+        node = rig.nodes["carrier"].nodeid
+        write = aspace.write_attribute_value
+
+        async def stubborn(nodeid: ua.NodeId, attr: Any, value: ua.DataValue) -> ua.StatusCode:
+            if nodeid == node:
+                value = ua.DataValue(ua.Variant("C-000", ua.VariantType.String))
+            return await write(nodeid, attr, value)
+
+        aspace.write_attribute_value = stubborn  # type: ignore[method-assign]
+        with pytest.raises(Refused, match="took 'C-99' for carrier, but holds 'C-000'"):
+            await device.write("carrier", "C-99")
+
+    with_server(job)
+
+
+def test_a_server_that_speaks_something_else_is_unreachable() -> None:
+    async def job() -> None:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 mail.example ready\r\n")
+            await reader.read()
+            writer.close()
+
+        rig = OpcUaRig()
+        server = await asyncio.start_server(greet, "127.0.0.1", rig.port)
+        device = device_of(rig, rig.yaml.replace("timeout: 5s", "timeout: 500ms"))
+        with pytest.raises(Unreachable, match=f"127.0.0.1:{rig.port}"):
+            await device.connect()
+        await device.close()
+        server.close()
+
+    asyncio.run(job())
+
+
+def test_a_server_that_wants_security_says_what_it_offers() -> None:
+    async def job() -> None:
+        rig = OpcUaRig()
+        server = Server()
+        await server.init()
+        server.set_endpoint(f"opc.tcp://127.0.0.1:{rig.port}/")
+        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
+        await server.start()
+        device = device_of(rig)
+        with pytest.raises((Refused, Unreachable)) as caught:
+            await device.connect()
+        assert f"127.0.0.1:{rig.port}" in str(caught.value)
+        await device.close()
+        await server.stop()
+
+    asyncio.run(job())
+
+
+def test_sessions_do_not_pile_up_on_the_server() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        assert rig.server is not None
+        for _ in range(5):
+            await device.connect()
+        await until(lambda: len(rig.server.bserver.clients) == 1, "the old connections' end")  # type: ignore[union-attr]
+
+    with_server(job)
+
+
+def test_a_group_is_one_request() -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        session = device._client.uaclient.session  # type: ignore[attr-defined]
+        sizes: list[int] = []
+        read = session.read
+
+        async def counting(parameters: ua.ReadParameters) -> Any:
+            sizes.append(len(parameters.NodesToRead))
+            return await read(parameters)
+
+        session.read = counting
+        await device.read(["torque", "count", "done", "ack", "carrier", "foreign"])
+        assert sizes == [5]
+
+    with_server(job)
