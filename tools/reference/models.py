@@ -38,19 +38,19 @@ def central_file() -> str:
 
 def _page(title: str, introduction: str, model: type[BaseModel], example: str) -> str:
     schema: Schema = model.model_json_schema(mode="validation")
-    parts = _mapping(schema.get("$defs"))
-    sections = [introduction, "## The file", _keys(schema, parts)]
-    for name in _in_order(schema, parts):
-        part = _mapping(parts[name])
+    parts = mapping(schema.get("$defs"))
+    sections = [introduction, "## The file", keys(schema, parts)]
+    for name in in_order(schema, parts):
+        part = mapping(parts[name])
         if "properties" in part:
             text = str(part.get("description") or "").replace("``", "`")
-            sections += [f"## {name}", cell(text), _keys(part, parts)]
+            sections += [f"## {name}", cell(text), keys(part, parts)]
     text = (ROOT / example).read_text(encoding="utf-8")
     sections.append(f"## Example\n\n`{example}`:\n\n```yaml\n{text.strip()}\n```")
     return document(title, *sections)
 
 
-def _in_order(schema: JsonValue, parts: Schema) -> list[str]:
+def in_order(schema: JsonValue, parts: Schema) -> list[str]:
     """The parts' names as a reader meets them from the top of the file."""
     found: list[str] = []
     waiting = _references(schema)
@@ -74,40 +74,42 @@ def _references(value: JsonValue) -> list[str]:
     return [name for each in value for name in _references(each)] if isinstance(value, list) else []
 
 
-def _keys(schema: Schema, parts: Schema) -> str:
+def keys(schema: Schema, parts: Schema) -> str:
     """The table of keys of one part; the last column is left out when no key has a text."""
     required = schema.get("required")
     needed = required if isinstance(required, list) else []
     rows = []
-    for key, value in _mapping(schema.get("properties")).items():
-        part = _mapping(value)
+    for key, value in mapping(schema.get("properties")).items():
+        part = mapping(value)
         default = "**required**" if key in needed else code(_default(part))
         rows.append(
-            (code(key), _type(part, parts), default, str(part.get("description") or "").replace("``", "`"))
+            (code(key), type_text(part, parts), default, str(part.get("description") or "").replace("``", "`"))
         )
     head = ("key", "type", "default", "what it is")
     width = 4 if any(row[3] for row in rows) else 3
     return table(head[:width], [row[:width] for row in rows])
 
 
-def _type(schema: Schema, parts: Schema) -> str:
+def type_text(schema: Schema, parts: Schema) -> str:
     """A key's type in words; other parts of the file are linked."""
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
-        part = _mapping(parts[name])
-        return f"[{name}](#{name.lower()})" if "properties" in part else _type(part, parts)
+        part = mapping(parts[name])
+        return f"[{name}](#{name.lower()})" if "properties" in part else type_text(part, parts)
     if "const" in schema:
         return code(json.dumps(schema["const"], ensure_ascii=False))
     if isinstance(values := schema.get("enum"), list):
         return " or ".join(code(json.dumps(value, ensure_ascii=False)) for value in values)
     for key in ("anyOf", "oneOf"):
         if isinstance(choices := schema.get(key), list):
-            return " or ".join(_type(_mapping(choice), parts) for choice in choices if choice != {"type": "null"})
+            return " or ".join(
+                type_text(mapping(choice), parts) for choice in choices if choice != {"type": "null"}
+            )
     kind = str(schema.get("type", "any"))
     if kind == "array":
-        return f"list of {_type(_mapping(schema.get('items')), parts)}"
+        return f"list of {type_text(mapping(schema.get('items')), parts)}"
     if kind == "object" and "additionalProperties" in schema:
-        return f"name: {_type(_mapping(schema.get('additionalProperties')), parts)}"
+        return f"name: {type_text(mapping(schema.get('additionalProperties')), parts)}"
     if kind == "string" and isinstance(examples := schema.get("examples"), list):
         return "such as " + ", ".join(code(str(each)) for each in examples)
     words = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`"}.get(kind, kind)
@@ -145,5 +147,5 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1000:g}ms"
 
 
-def _mapping(value: JsonValue) -> Schema:
+def mapping(value: JsonValue) -> Schema:
     return value if isinstance(value, dict) else {}
