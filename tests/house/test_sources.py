@@ -88,6 +88,12 @@ def test_every_room_has_code() -> None:
     assert empty == []
 
 
+def test_every_room_is_a_package() -> None:
+    """Without ``__init__.py`` import-linter does not see a room, and its contracts say nothing about it."""
+    rooms = {path.parent for path in modules() if "migrations" not in path.parts}
+    assert [str(room.relative_to(ROOT)) for room in rooms if not (room / "__init__.py").exists()] == []
+
+
 def says(path: Path) -> bool:
     """True when a module defines, assigns or imports something."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
