@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from central.store import envelopes
+from central.store import search
 from central.store.engine import Store
 from central.stored import StoredFact
 from records.model import Decision, OperationsEvent
@@ -44,7 +44,7 @@ class Audit:
         found: list[AuditEntry] = []
         while len(found) < limit:
             with self._store.read() as connection:
-                facts = envelopes.acts(connection, code=code, before=before, limit=limit)
+                facts = search.acts(connection, code=code, before=before, limit=limit)
             if not facts:
                 break
             entries = [entry_of(fact) for fact in facts]

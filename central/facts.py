@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from central.store import documents, envelopes, intake
 from central.store.engine import Connection
-from central.store.envelopes import About
+from central.store.index import About
 from central.stored import StoredFact
 from records import chain
 from records.clock import Clock, new_id, utc_offset_min

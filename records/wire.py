@@ -121,6 +121,13 @@ def _frame_message(
     return chain.fields(FRAME_DOMAIN, agent, epoch, stream, first, last, previous, head, key)
 
 
+def frame_message(frame: Frame) -> bytes:
+    """The bytes that a frame's signature covers."""
+    return _frame_message(
+        frame.agent, frame.epoch, frame.stream, frame.first, frame.last, frame.previous, frame.head, frame.key
+    )
+
+
 def encode_frame(envelopes: Sequence[Envelope], previous: bytes, key: SigningKey) -> bytes:
     """One signed payload of a contiguous, non-empty run; ``previous`` is the hash before its first."""
     first, last = envelopes[0], envelopes[-1]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,18 +22,18 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, UniqueConstraint, create_engine, inspect, text
+from sqlalchemy import Connection, UniqueConstraint, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 import central.store
-from central.store import envelopes
+from central.store import search
 from central.store.schema import metadata
 from central.stored import StoredFact
 from records import durable
 from records.errors import Damaged, StorageFailed
 
-__all__ = ["Connection", "Store", "assert_guards", "open_for_reading"]
+__all__ = ["Connection", "Store", "assert_guards", "reading"]
 
 T = TypeVar("T")
 
@@ -119,16 +119,16 @@ class Store:
         ``codes`` are event codes and acts of decisions, ``subject`` the id of any subject that the record names,
         ``after`` the ``cursor`` of the last one already read.
         """
-        wanted = envelopes.Wanted(
+        wanted = search.Wanted(
             order, lot, product, kinds, codes, stations, subject, run_id, agent, stream, after, limit
         )
         with self.read() as connection:
-            return envelopes.facts(connection, wanted)
+            return search.facts(connection, wanted)
 
     def fact(self, chain_hash: str) -> StoredFact | None:
         """The readable record with this chain hash (hexadecimal)."""
         with self.read() as connection:
-            return envelopes.by_hash(connection, chain_hash)
+            return search.by_hash(connection, chain_hash)
 
     def close(self) -> None:
         """Finish what waits and close. Safe to call twice."""
@@ -145,18 +145,27 @@ class Store:
             assert_guards(self._session, known)
             _migrate(self._session)
             _make_guards(self._session)
-            assert_guards(self._session, set(metadata.tables))
+            assert_guards(self._session)
 
 
-def open_for_reading(path: Path) -> Engine:
-    """An engine over a database that no server need have open; it can only read.
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """One moment of a database, whether or not a server has it open; nothing is written.
 
     Raises:
-        StorageFailed: no such file.
+        StorageFailed: no such file. Damaged: no database, or one that cannot be read through.
     """
     _import_tables()
-    durable.open_reader(path).close()
-    return create_engine("sqlite://", creator=lambda: durable.open_reader(path), poolclass=StaticPool)
+    raw = durable.open_reader(path)
+    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+    except DBAPIError as error:
+        raise Damaged(f"{path} cannot be read: {error.orig}", hint="restore a backup") from error
+    finally:
+        raw.close()
 
 
 def _import_tables() -> None:
@@ -211,15 +220,15 @@ def _make_guards(connection: Connection) -> None:
                 connection.exec_driver_sql(sql)
 
 
-def assert_guards(connection: Connection, tables: set[str]) -> None:
-    """Check that the append-only tables among ``tables`` are guarded exactly as they must be.
+def assert_guards(connection: Connection, tables: Collection[str] | None = None) -> None:
+    """Check that the append-only tables (those among ``tables``) are guarded exactly as they must be.
 
     Raises:
         Damaged: names the first trigger that is missing or different.
     """
     found = _found_guards(connection)
     for table in _append_only():
-        for name, sql in _guards(table).items() if table in tables else ():
+        for name, sql in _guards(table).items() if tables is None or table in tables else ():
             if found.get(name) != sql:
                 raise Damaged(
                     f"the trigger {name} that protects the table {table} is missing or changed",

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Row, and_, exists, func, or_, select
+from sqlalchemy import Connection, CursorResult, Row, func, select
 
-from central.store.schema import envelope, fact_index, fact_subject, frame
-from central.stored import StoredFact
-from records.errors import Invalid, StorageFailed
-from records.model import Data, Decision, Fact, OperationRecord, OperationsEvent, Subject, decode
-from records.wire import CENTRAL, Envelope, Frame, Tombstone
+from central.store import index
+from central.store.index import About
+from central.store.schema import envelope, frame
+from records.errors import StorageFailed
+from records.model import Fact
+from records.wire import Envelope, Frame, Tombstone
 
 READ_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Filters of ``facts``; None: any."""
-
-    order: str | None = None
-    lot: str | None = None
-    product: str | None = None
-    kinds: Sequence[str] | None = None
-    codes: Sequence[str] | None = None
-    stations: Sequence[str] | None = None
-    subject: str | None = None
-    run_id: str | None = None
-    agent: str | None = None
-    stream: str = "records"
-    after: int | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a record is about, for the index: order, product, lot where its body does not say it itself."""
-
-    order: str | None = None
-    product: str | None = None
-    lot: str | None = None
+"""Rows that a walk reads at once."""
 
 
 def add(
@@ -66,26 +40,7 @@ def add(
         )
     )
     cursor = inserted_id(result)
-    row: dict[str, object] = {"agent": item.agent, "stream": item.stream, "kind": item.kind}
-    if fact is not None:
-        row |= _index(fact, about or About())
-    connection.execute(fact_index.insert().values(envelope_id=cursor, readable=fact is not None, **row))
-    subjects = [] if fact is None else list(_subjects(fact.data))
-    if subjects:
-        connection.execute(
-            fact_subject.insert(),
-            [
-                {
-                    "envelope_id": cursor,
-                    "position": position,
-                    "kind": subject.kind.value,
-                    "product": subject.product,
-                    "scheme": subject.scheme,
-                    "id": subject.id,
-                }
-                for position, subject in enumerate(subjects)
-            ],
-        )
+    index.add(connection, cursor, item, fact, about or About())
     return cursor
 
 
@@ -126,78 +81,6 @@ def hashes(connection: Connection, agent: str, epoch: str, stream: str, first: i
         )
     )
     return {row.seq: row.hash for row in rows}
-
-
-def facts(connection: Connection, wanted: Wanted) -> list[StoredFact]:
-    """Readable records in the order of their commit."""
-    conditions = [fact_index.c.readable.is_(True), fact_index.c.stream == wanted.stream]
-    equal = {
-        fact_index.c.work_order: wanted.order,
-        fact_index.c.lot: wanted.lot,
-        fact_index.c.product: wanted.product,
-        fact_index.c.run_id: wanted.run_id,
-        fact_index.c.agent: wanted.agent,
-    }
-    conditions += [column == value for column, value in equal.items() if value is not None]
-    among = {
-        fact_index.c.kind: wanted.kinds,
-        fact_index.c.code: wanted.codes,
-        fact_index.c.station: wanted.stations,
-    }
-    conditions += [column.in_(list(values)) for column, values in among.items() if values is not None]
-    if wanted.subject is not None:
-        conditions.append(
-            exists().where(
-                and_(fact_subject.c.envelope_id == fact_index.c.envelope_id, fact_subject.c.id == wanted.subject)
-            )
-        )
-    if wanted.after is not None:
-        conditions.append(fact_index.c.envelope_id > wanted.after)
-    query = (
-        select(envelope)
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(*conditions)
-        .order_by(envelope.c.id)
-        .limit(wanted.limit)
-    )
-    return [_stored(row) for row in connection.execute(query)]
-
-
-def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
-    """The readable record with this chain hash (hexadecimal)."""
-    try:
-        raw = bytes.fromhex(chain_hash)
-    except ValueError:
-        return None
-    row = connection.execute(
-        select(envelope)
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(envelope.c.hash == raw, fact_index.c.readable.is_(True))
-    ).one_or_none()
-    return None if row is None else _stored(row)
-
-
-def acts(
-    connection: Connection, *, code: str | None = None, before: int | None = None, limit: int
-) -> list[StoredFact]:
-    """What people did: central's audit stream and its decisions, newest first."""
-    decided = and_(fact_index.c.kind == "decision", fact_index.c.stream == "records")
-    query = (
-        select(envelope)
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(
-            fact_index.c.agent == CENTRAL,
-            fact_index.c.readable.is_(True),
-            or_(fact_index.c.stream == "audit", decided),
-        )
-        .order_by(envelope.c.id.desc())
-        .limit(limit)
-    )
-    if code is not None:
-        query = query.where(fact_index.c.code == code)
-    if before is not None:
-        query = query.where(envelope.c.id < before)
-    return [_stored(row) for row in connection.execute(query)]
 
 
 def last_cursor(connection: Connection) -> int:
@@ -265,56 +148,3 @@ def _envelope(row: Row[tuple[object, ...]]) -> Envelope:
         row.body,
         tombstone,
     )
-
-
-def _stored(row: Row[tuple[object, ...]]) -> StoredFact:
-    if row.body is None:
-        raise Invalid(f"record {row.agent} {row.stream} {row.seq} has no body")
-    fact = decode(row.kind, row.body)
-    return StoredFact(
-        row.agent, row.epoch, row.stream, row.seq, row.hash.hex(), row.kind, fact, row.received_us, row.id
-    )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _bounded(value: int | None) -> int | None:
-    """A number that no 64-bit column can hold stays in the body only."""
-    return value if value is not None and -(2**63) <= value < 2**63 else None
-
-
-def _index(fact: Fact, about: About) -> dict[str, object]:
-    data = fact.data
-    row: dict[str, object] = {"at_us": _bounded(fact.header.at_us), "station": fact.header.station}
-    order, product, lot = about.order, about.product, about.lot
-    match data:
-        case OperationRecord():
-            order, product, lot = order or data.order, product or data.product, lot or data.lot
-            row |= {"station": data.station, "operation": data.operation, "cycle": _bounded(data.cycle)}
-            row |= {"run_id": data.run_id, "purpose": data.purpose.value}
-        case OperationsEvent(params=params):
-            order = order or data.order or _text(params.get("order"))
-            product = product or _text(params.get("product")) or _text(params.get("item"))
-            lot = lot or _text(params.get("lot"))
-            row |= {"code": data.code, "run_id": _text(params.get("run_id"))}
-        case Decision(target=target):
-            row["code"] = data.act.value
-            order = order or (target.id if target.kind == "order" else None)
-        case _:
-            row["code"] = "epoch-opened"
-    return row | {"work_order": order, "product": product, "lot": lot}
-
-
-def _subjects(data: Data) -> Iterable[Subject]:
-    found: list[Subject | None] = []
-    match data:
-        case OperationRecord():
-            found += [result.subject for result in data.subjects]
-            found += [subject for material in data.materials for subject in (material.source, material.target)]
-        case OperationsEvent():
-            found += data.subjects
-        case _:
-            pass
-    return list({subject.key: subject for subject in found if subject is not None}.values())

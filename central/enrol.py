@@ -1,0 +1,180 @@
+"""Enrolment: an agent gets an identity folder, central believes its key from then on, the broker lets it in.
+
+The private keys are made here and stay in the folder, which is carried to the line PC. Central keeps the public
+key, and a fact that says so. Enrolling an agent again replaces its key; the former one is believed for 30 days
+more.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from central.access import Actor
+from central.authority import issue_client, issue_server
+from central.facts import Facts
+from central.keys import CentralKeys
+from central.store import agents
+from central.store.agents import Agent
+from central.store.engine import Connection, Store
+from central.stored import StoredFact
+from records.clock import Clock, new_id, new_secret
+from records.errors import ConfigurationError
+from records.files import make_folder, replace_file
+from records.keys import Identity, IdentityFile, SigningKey, write_private
+from records.model import OperationsEvent
+from records.wire import CENTRAL, TOPIC_ROOT
+
+PASSWORD_ROUNDS = 20_000
+"""PBKDF2 rounds of broker passwords; these are random, so this many are plenty."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeIdentity:
+    """A new identity folder. ``password_line`` belongs into mosquitto's password file; None without password."""
+
+    agent: str
+    partition: str
+    public: str
+    folder: Path
+    password_line: str | None
+
+
+def check_name(name: str, what: str = "agent") -> str:
+    """The name itself.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    if not _NAME.fullmatch(name) or name == CENTRAL:
+        raise ConfigurationError(
+            f"{name!r} cannot be the name of an {what}",
+            hint="lower-case letters, digits and dashes, at most 63, beginning with a letter or digit",
+        )
+    return name
+
+
+def make_identity(
+    keys: CentralKeys, agent: str, folder: Path, now_us: int, *, partition: str = "p0", password: bool = False
+) -> MadeIdentity:
+    """Write an identity folder: signing key, TLS key and certificate, central's keys, perhaps a broker password.
+
+    Raises:
+        ConfigurationError: the name cannot be one, or the authority is missing.
+    """
+    check_name(agent)
+    check_name(partition, "partition")
+    make_folder(folder)
+    issue_client(keys.folder, folder, agent, now_us)
+    secret = new_secret() if password else None
+    signing = SigningKey.generate()
+    file = IdentityFile(agent, partition, keys.public, agent if password else None)
+    Identity.write(folder, file, signing, secret)
+    line = None if secret is None else password_line(agent, secret)
+    return MadeIdentity(agent, partition, signing.public.hex(), folder, line)
+
+
+class Enrolment:
+    """Which agents central knows."""
+
+    def __init__(self, store: Store, facts: Facts, clock: Clock) -> None:
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+
+    def register(self, agent: str, partition: str, public: str, *, by: Actor) -> StoredFact:
+        """Believe this public key (64 hexadecimal digits) of this agent from now on.
+
+        Raises:
+            ConfigurationError: the name or the key cannot be one.
+        """
+        check_name(agent)
+        check_name(partition, "partition")
+        if not re.fullmatch(r"[0-9a-f]{64}", public):
+            raise ConfigurationError("the public key is not 64 hexadecimal digits")
+
+        def job(connection: Connection) -> StoredFact:
+            agents.enrol(connection, agent, partition, public, self._clock.now_us())
+            event = OperationsEvent(
+                "agent-enrolled",
+                {"agent": agent, "key": public, "partition": partition, "by": by.user, "origin": by.origin},
+            )
+            return self._facts.state(connection, event)
+
+        return self._store.write(job)
+
+    def agents(self) -> list[Agent]:
+        """Enrolled agents by name."""
+        with self._store.read() as connection:
+            return agents.all_agents(connection)
+
+
+# -- the broker --------------------------------------------------------------------------------------------
+
+
+def password_line(user: str, password: str) -> str:
+    """A line of mosquitto's password file (PBKDF2 with SHA-512)."""
+    salt = bytes.fromhex(new_id(12))
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, PASSWORD_ROUNDS, 64)
+    return f"{user}:$7${PASSWORD_ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def add_password(file: Path, line: str) -> None:
+    """Put a line into a password file, in the place of the same user's former one."""
+    user = line.split(":", 1)[0]
+    lines = file.read_text().splitlines() if file.exists() else []
+    kept = [other for other in lines if other.split(":", 1)[0] != user]
+    write_private(file, "".join(f"{each}\n" for each in (*kept, line)).encode())
+
+
+def access_list() -> str:
+    """Mosquitto's access list: every agent speaks and listens under its own name only, central to all."""
+    return (
+        f"user {CENTRAL}\n"
+        f"topic read {TOPIC_ROOT}/up/#\n"
+        f"topic read {TOPIC_ROOT}/state/#\n"
+        f"topic write {TOPIC_ROOT}/ack/#\n"
+        f"topic write {TOPIC_ROOT}/down/#\n"
+        "\n"
+        f"pattern write {TOPIC_ROOT}/up/+/%u/+\n"
+        f"pattern readwrite {TOPIC_ROOT}/state/%u\n"
+        f"pattern read {TOPIC_ROOT}/ack/%u/#\n"
+        f"pattern read {TOPIC_ROOT}/down/%u/#\n"
+    )
+
+
+def broker_configuration(folder: Path, port: int) -> str:
+    """A configuration for mosquitto with mutual TLS; who a client is, its certificate says."""
+    return (
+        "# Lotkeeper needs nothing of the broker's own storage: agents keep every record until central has it.\n"
+        f"listener {port}\n"
+        "allow_anonymous false\n"
+        f"cafile {folder / 'ca.crt'}\n"
+        f"certfile {folder / 'tls.crt'}\n"
+        f"keyfile {folder / 'tls.key'}\n"
+        "require_certificate true\n"
+        "use_identity_as_username true\n"
+        "tls_version tlsv1.2\n"
+        f"acl_file {folder / 'access.acl'}\n"
+        "message_size_limit 8400000\n"
+        "max_queued_messages 10000\n"
+        "persistence true\n"
+        "autosave_on_changes true\n"
+        "autosave_interval 1\n"
+        f"persistence_location {folder}/\n"
+    )
+
+
+def make_broker(keys: CentralKeys, hosts: Iterable[str], folder: Path, port: int, now_us: int) -> list[Path]:
+    """Write what a mosquitto with mutual TLS needs: certificate, key, access list, configuration."""
+    make_folder(folder)
+    issue_server(keys.folder, folder, list(hosts), now_us)
+    replace_file(folder / "access.acl", access_list().encode())
+    replace_file(folder / "mosquitto.conf", broker_configuration(folder.resolve(), port).encode())
+    return [folder / name for name in ("tls.key", "tls.crt", "ca.crt", "access.acl", "mosquitto.conf")]

@@ -1,0 +1,122 @@
+"""SQL of the index: what each record is about, so that it can be found without decoding bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from central.store.schema import envelope, fact_index, fact_subject
+from records.model import Data, Decision, Fact, OperationRecord, OperationsEvent, Subject
+from records.wire import Envelope
+
+READ_AT_ONCE = 500
+"""Rows that a walk reads at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a record is about, for the index: order, product, lot where its body does not say it itself."""
+
+    order: str | None = None
+    product: str | None = None
+    lot: str | None = None
+
+
+def add(connection: Connection, cursor: int, item: Envelope, fact: Fact | None, about: About) -> None:
+    """Index one stored envelope. ``fact`` None: a tombstone, or a body nobody can read."""
+    row: dict[str, object] = {"agent": item.agent, "stream": item.stream, "kind": item.kind}
+    if fact is not None:
+        row |= _index(fact, about)
+    connection.execute(fact_index.insert().values(envelope_id=cursor, readable=fact is not None, **row))
+    subjects = [] if fact is None else list(_subjects(fact.data))
+    if not subjects:
+        return
+    connection.execute(
+        fact_subject.insert(),
+        [
+            {
+                "envelope_id": cursor,
+                "position": position,
+                "kind": subject.kind.value,
+                "product": subject.product,
+                "scheme": subject.scheme,
+                "id": subject.id,
+            }
+            for position, subject in enumerate(subjects)
+        ],
+    )
+
+
+def rows(connection: Connection, agent: str, epoch: str, stream: str) -> Iterator[tuple[int, dict[str, object]]]:
+    """What the index says of each record of one chain, by seq: (seq, row); an empty row where it says nothing."""
+    after = -1
+    columns = [column for column in fact_index.c if column.name not in ("envelope_id", "agent", "stream", "kind")]
+    while True:
+        found = connection.execute(
+            select(envelope.c.seq.label("at_seq"), *columns)
+            .join(fact_index, fact_index.c.envelope_id == envelope.c.id, isouter=True)
+            .where(
+                envelope.c.agent == agent,
+                envelope.c.epoch == epoch,
+                envelope.c.stream == stream,
+                envelope.c.seq > after,
+            )
+            .order_by(envelope.c.seq)
+            .limit(READ_AT_ONCE)
+        ).all()
+        if not found:
+            return
+        for row in found:
+            yield row.at_seq, {column.name: getattr(row, column.name) for column in columns}
+        after = found[-1].at_seq
+
+
+def expected(fact: Fact | None) -> dict[str, object]:
+    """What the index must say of a record, as far as its own body tells."""
+    return {"readable": False} if fact is None else {"readable": True, **_index(fact, About())}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _bounded(value: int | None) -> int | None:
+    """A number that no 64-bit column can hold stays in the body only."""
+    return value if value is not None and -(2**63) <= value < 2**63 else None
+
+
+def _index(fact: Fact, about: About) -> dict[str, object]:
+    data = fact.data
+    row: dict[str, object] = {"at_us": _bounded(fact.header.at_us), "station": fact.header.station}
+    order, product, lot = about.order, about.product, about.lot
+    match data:
+        case OperationRecord():
+            order, product, lot = order or data.order, product or data.product, lot or data.lot
+            row |= {"station": data.station, "operation": data.operation, "cycle": _bounded(data.cycle)}
+            row |= {"run_id": data.run_id, "purpose": data.purpose.value}
+        case OperationsEvent(params=params):
+            order = order or data.order or _text(params.get("order"))
+            product = product or _text(params.get("product")) or _text(params.get("item"))
+            lot = lot or _text(params.get("lot"))
+            row |= {"code": data.code, "run_id": _text(params.get("run_id"))}
+        case Decision(target=target):
+            row["code"] = data.act.value
+            order = order or (target.id if target.kind == "order" else None)
+        case _:
+            row["code"] = "epoch-opened"
+    return row | {"work_order": order, "product": product, "lot": lot}
+
+
+def _subjects(data: Data) -> Iterable[Subject]:
+    found: list[Subject | None] = []
+    match data:
+        case OperationRecord():
+            found += [result.subject for result in data.subjects]
+            found += [subject for material in data.materials for subject in (material.source, material.target)]
+        case OperationsEvent():
+            found += data.subjects
+        case _:
+            pass
+    return list({subject.key: subject for subject in found if subject is not None}.values())

@@ -1,0 +1,113 @@
+"""SQL that finds records: by what they are about, by hash, and what people did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, and_, exists, or_, select
+
+from central.store.schema import envelope, fact_index, fact_subject
+from central.stored import StoredFact
+from records.errors import Invalid
+from records.model import decode
+from records.wire import CENTRAL
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Filters of ``facts``; None: any."""
+
+    order: str | None = None
+    lot: str | None = None
+    product: str | None = None
+    kinds: Sequence[str] | None = None
+    codes: Sequence[str] | None = None
+    stations: Sequence[str] | None = None
+    subject: str | None = None
+    run_id: str | None = None
+    agent: str | None = None
+    stream: str = "records"
+    after: int | None = None
+    limit: int | None = None
+
+
+def facts(connection: Connection, wanted: Wanted) -> list[StoredFact]:
+    """Readable records in the order of their commit."""
+    conditions = [fact_index.c.readable.is_(True), fact_index.c.stream == wanted.stream]
+    equal = {
+        fact_index.c.work_order: wanted.order,
+        fact_index.c.lot: wanted.lot,
+        fact_index.c.product: wanted.product,
+        fact_index.c.run_id: wanted.run_id,
+        fact_index.c.agent: wanted.agent,
+    }
+    conditions += [column == value for column, value in equal.items() if value is not None]
+    among = {
+        fact_index.c.kind: wanted.kinds,
+        fact_index.c.code: wanted.codes,
+        fact_index.c.station: wanted.stations,
+    }
+    conditions += [column.in_(list(values)) for column, values in among.items() if values is not None]
+    if wanted.subject is not None:
+        conditions.append(
+            exists().where(
+                and_(fact_subject.c.envelope_id == fact_index.c.envelope_id, fact_subject.c.id == wanted.subject)
+            )
+        )
+    if wanted.after is not None:
+        conditions.append(fact_index.c.envelope_id > wanted.after)
+    query = (
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(*conditions)
+        .order_by(envelope.c.id)
+        .limit(wanted.limit)
+    )
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
+    """The readable record with this chain hash (hexadecimal)."""
+    try:
+        raw = bytes.fromhex(chain_hash)
+    except ValueError:
+        return None
+    row = connection.execute(
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(envelope.c.hash == raw, fact_index.c.readable.is_(True))
+    ).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def acts(
+    connection: Connection, *, code: str | None = None, before: int | None = None, limit: int
+) -> list[StoredFact]:
+    """What people did: central's audit stream, its decisions and enrolments, newest first."""
+    done = or_(fact_index.c.kind == "decision", fact_index.c.code == "agent-enrolled")
+    query = (
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(
+            fact_index.c.agent == CENTRAL,
+            fact_index.c.readable.is_(True),
+            or_(fact_index.c.stream == "audit", and_(fact_index.c.stream == "records", done)),
+        )
+        .order_by(envelope.c.id.desc())
+        .limit(limit)
+    )
+    if code is not None:
+        query = query.where(fact_index.c.code == code)
+    if before is not None:
+        query = query.where(envelope.c.id < before)
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredFact:
+    if row.body is None:
+        raise Invalid(f"record {row.agent} {row.stream} {row.seq} has no body")
+    fact = decode(row.kind, row.body)
+    return StoredFact(
+        row.agent, row.epoch, row.stream, row.seq, row.hash.hex(), row.kind, fact, row.received_us, row.id
+    )

@@ -1,0 +1,231 @@
+"""Proof that central's store is what was once committed: every chain, from its first record to its last.
+
+What is checked, over one moment of the database and without writing anything:
+
+- the guards of the append-only tables;
+- each chain: no gap, every digest over the stored bytes, every hash over its predecessor;
+- its last record against the watermark; so rows that were cut off at the end show;
+- the signed frames that brought an agent's records: every record is covered by one, and its hashes are those that
+  the agent signed; so a chain that was computed anew shows;
+- the agents' signed heads and central's signed anchors: both lie outside what was committed since;
+- the index from which pages are made says what the bodies say.
+
+Trusted are central's public keys in the keys folder and the anchors file. Tombstones are legal and counted. Who
+owns the database, the keys and the anchors together can still rewrite central's own chain: keep the anchors file
+elsewhere too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from central.facts import read_anchors
+from central.store import agents, envelopes, index, intake
+from central.store.engine import Connection, assert_guards, reading
+from records import chain
+from records.errors import Damaged, Invalid, LotkeeperError
+from records.keys import KeyRing, PublicKey
+from records.model import Fact, decode
+from records.wire import CENTRAL, Envelope, Frame, Head, Watermark, frame_message, unsign
+
+Key = tuple[str, str, str]
+"""Agent, epoch, stream."""
+
+PROGRESS_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the first bad record stands."""
+
+    agent: str
+    epoch: str
+    stream: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """``records`` counts all that were looked at, with tombstones. ``reason`` is for people; None when ok."""
+
+    ok: bool
+    records: int
+    tombstones: int
+    first_bad: Place | None
+    reason: str | None
+
+
+class _Bad(Exception):
+    def __init__(self, key: Key, seq: int, reason: str) -> None:
+        super().__init__(reason)
+        self.place = Place(*key, seq)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Count:
+    records: int = 0
+    tombstones: int = 0
+
+
+def verify(
+    database: Path, anchors: Path, central_keys: Sequence[PublicKey], progress: Callable[[int], None] | None = None
+) -> Verification:
+    """Check everything; stops at the first record that is not what it must be.
+
+    Raises:
+        StorageFailed: the database or the anchors cannot be opened.
+    """
+    count = _Count()
+    try:
+        anchored = read_anchors(anchors, KeyRing(central_keys))
+        with reading(database) as connection:
+            assert_guards(connection)
+            _verify_all(connection, anchored, central_keys, count, progress or (lambda _: None))
+    except _Bad as bad:
+        return Verification(False, count.records, count.tombstones, bad.place, bad.reason)
+    except Damaged as error:
+        return Verification(False, count.records, count.tombstones, None, str(error))
+    return Verification(True, count.records, count.tombstones, None, None)
+
+
+def _verify_all(
+    connection: Connection,
+    anchored: list[Head],
+    central_keys: Sequence[PublicKey],
+    count: _Count,
+    progress: Callable[[int], None],
+) -> None:
+    ring = KeyRing([*agents.keys(connection), *central_keys])
+    marks = {(w.agent, w.epoch, w.stream): w for w in intake.watermarks(connection)}
+    stated = {(h.agent, h.epoch, h.stream): (h, payload) for h, _, payload in intake.heads(connection)}
+    last_anchor: dict[Key, list[Head]] = {}
+    for head in anchored:
+        last_anchor.setdefault((head.agent, head.epoch, head.stream), []).append(head)
+    present = envelopes.chains(connection)
+    for key in [*present, *(k for k in (*marks, *last_anchor) if k not in set(present))]:
+        frames = [] if key[0] == CENTRAL else envelopes.frames(connection, *key)
+        wanted = _wanted(key, frames, last_anchor.get(key, []), marks.get(key), stated.get(key), ring)
+        last = _walk(connection, key, wanted, count, progress)
+        if key[0] != CENTRAL:
+            _covered(key, frames, last)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What somebody vouches for: this record of the chain has this hash. ``must_exist``: also that it is there."""
+
+    hash: bytes
+    by: str
+    must_exist: bool = True
+
+
+def _wanted(
+    key: Key,
+    frames: list[Frame],
+    anchored: list[Head],
+    mark: Watermark | None,
+    stated: tuple[Head, bytes] | None,
+    ring: KeyRing,
+) -> dict[int, list[_Wanted]]:
+    wanted: dict[int, list[_Wanted]] = {}
+    for frame in frames:
+        try:
+            ring.verify(frame.agent, frame.key, frame.signature, frame_message(frame))
+        except Damaged as error:
+            raise _Bad(key, frame.first, f"the frame {frame.first}-{frame.last}: {error.message}") from error
+        by = "the signed frame that brought it"
+        wanted.setdefault(frame.first - 1, []).append(_Wanted(frame.previous, by))
+        wanted.setdefault(frame.last, []).append(_Wanted(frame.head, by))
+    for head in anchored:
+        wanted.setdefault(head.last, []).append(_Wanted(bytes.fromhex(head.hash), "the anchors file"))
+    if mark is not None:
+        by = "the watermark"
+        wanted.setdefault(mark.committed_through, []).append(_Wanted(bytes.fromhex(mark.hash), by))
+    if stated is not None:
+        head, payload = stated
+        try:
+            signed = unsign(Head, payload, ring, key[0])
+        except LotkeeperError as error:
+            raise _Bad(key, head.last, f"the agent's stated head: {error.message}") from error
+        by = "the head that the agent stated"
+        wanted.setdefault(signed.last, []).append(_Wanted(bytes.fromhex(signed.hash), by, must_exist=False))
+    return wanted
+
+
+def _walk(
+    connection: Connection,
+    key: Key,
+    wanted: dict[int, list[_Wanted]],
+    count: _Count,
+    progress: Callable[[int], None],
+) -> int:
+    """Follow one chain to its end; its last seq."""
+    link, last = chain.first_hash(*key), 0
+    _vouched(key, 0, link, wanted)
+    indexed = index.rows(connection, *key)
+    for item in envelopes.walk(connection, *key):
+        if item.seq != last + 1:
+            raise _Bad(key, last + 1, f"record {last + 1} is missing" if item.seq > last else "a record below 1")
+        link = _link(key, item, link)
+        _vouched(key, item.seq, link, wanted)
+        _in_index(key, item, indexed)
+        last = item.seq
+        count.records += 1
+        count.tombstones += item.body is None
+        if count.records % PROGRESS_STEP == 0:
+            progress(count.records)
+    for seq in sorted(wanted):
+        missing = [each.by for each in wanted[seq] if each.must_exist and seq > last]
+        if missing:
+            raise _Bad(key, last + 1, f"records {last + 1} to {seq} are missing: {missing[0]} names {seq}")
+    return last
+
+
+def _link(key: Key, item: Envelope, previous: bytes) -> bytes:
+    if item.body is None and item.tombstone is None:
+        raise _Bad(key, item.seq, "the record has neither body nor tombstone")
+    digest = item.digest if item.body is None else chain.digest(item.body)
+    if digest != item.digest:
+        raise _Bad(key, item.seq, "the record's body was changed")
+    link = chain.next_hash(*key, item.seq, item.schema, item.kind, previous, digest)
+    if link != item.hash:
+        raise _Bad(key, item.seq, "the record's hash does not follow from it and its predecessor")
+    return link
+
+
+def _vouched(key: Key, seq: int, link: bytes, wanted: dict[int, list[_Wanted]]) -> None:
+    for each in wanted.get(seq, ()):
+        if each.hash != link:
+            raise _Bad(key, max(seq, 1), f"{each.by} names another hash for record {seq}")
+
+
+def _in_index(key: Key, item: Envelope, indexed: Iterator[tuple[int, dict[str, object]]]) -> None:
+    seq, row = next(indexed, (0, {}))
+    fact: Fact | None = None
+    if item.body is not None and item.stream != "telemetry":
+        try:
+            fact = decode(item.kind, item.body)
+        except Invalid:
+            fact = None
+    if item.body is None and row.get("readable") is True:
+        fact, row = None, {**row, "readable": False}  # thinned since
+    for name, value in index.expected(fact).items():
+        # central's facts may be filed under an order that their body does not name
+        if row.get(name) != value and not (key[0] == CENTRAL and value is None):
+            raise _Bad(key, item.seq, f"the index says otherwise than the record: {name}")
+    if seq != item.seq:
+        raise _Bad(key, item.seq, "the index has no row for the record")
+
+
+def _covered(key: Key, frames: list[Frame], last: int) -> None:
+    """Every record lies in a frame that its agent signed."""
+    through = 0
+    for frame in sorted(frames, key=lambda each: each.first):
+        if frame.first > through + 1:
+            break
+        through = max(through, frame.last)
+    if through < last:
+        raise _Bad(key, through + 1, f"no signed frame covers record {through + 1}")
