@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from asyncua import Server, ua
@@ -45,11 +45,41 @@ async def until(condition: Callable[[], object], what: str) -> None:
 class Rig(Protocol):
     port: int
     yaml: str
+    values: dict[str, Any]
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
     async def set(self, tag: str, value: Any) -> None: ...
     async def get(self, tag: str) -> Any: ...
+
+
+class Bench:
+    """A rig whose server stays up for many tests (asyncua takes a second or two to start), and its event loop."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self._runner = asyncio.Runner()
+        self._first = dict(rig.values)
+        self._runner.run(rig.start())
+
+    def run(self, job: Callable[[Any, Device], Coroutine[Any, Any, None]]) -> None:
+        """Run a test with a connected driver on a server that has its first values."""
+
+        async def whole() -> None:
+            for tag, value in self._first.items():
+                await self.rig.set(tag, value)
+            device = device_of(self.rig)
+            await device.connect()
+            try:
+                await job(self.rig, device)
+            finally:
+                await device.close()
+
+        self._runner.run(whole())
+
+    def close(self) -> None:
+        self._runner.run(self.rig.stop())
+        self._runner.close()
 
 
 def device_of(rig: Rig, text: str | None = None) -> Device:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from driver_rigs import TAGS, ModbusRig, OpcUaRig, Rig, device_of, until
+from driver_rigs import TAGS, Bench, ModbusRig, OpcUaRig, Rig, device_of, until
 
 from drivers.base import Device, ReadingBlock
 from drivers.supervise import DeviceEvent, Supervisor
@@ -18,25 +17,21 @@ from records.model import Quality
 RIGS = {"opcua": OpcUaRig, "modbus": ModbusRig}
 
 
+@pytest.fixture(scope="module", params=RIGS)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    found = Bench(RIGS[request.param]())
+    yield found
+    found.close()
+
+
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest) -> Rig:
+    """A server of one's own, not yet started."""
     return RIGS[request.param]()  # type: ignore[no-any-return]
 
 
-def run(job: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(job)
-
-
-async def connected(rig: Rig) -> Device:
-    await rig.start()
-    device = device_of(rig)
-    await device.connect()
-    return device
-
-
-def test_a_group_is_read_with_unit_quality_times_and_raw(rig: Rig) -> None:
-    async def job() -> None:
-        device = await connected(rig)
+def test_a_group_is_read_with_unit_quality_times_and_raw(bench: Bench) -> None:
+    async def job(rig: Rig, device: Device) -> None:
         block = await device.read(TAGS)
         assert block.tags == TAGS
         assert block.values == (rig.values["torque"], 7, False, False, "C-017")
@@ -54,15 +49,12 @@ def test_a_group_is_read_with_unit_quality_times_and_raw(rig: Rig) -> None:
         else:
             assert torque.data_type == "float32"
             assert (torque.source_us, torque.server_us) == (None, None)
-        await device.close()
-        await rig.stop()
 
-    run(job())
+    bench.run(job)
 
 
-def test_a_bad_tag_is_a_bad_reading_and_leaves_its_neighbours_alone(rig: Rig) -> None:
-    async def job() -> None:
-        device = await connected(rig)
+def test_a_bad_tag_is_a_bad_reading_and_leaves_its_neighbours_alone(bench: Bench) -> None:
+    async def job(rig: Rig, device: Device) -> None:
         for _ in range(2):  # the second time with what was learned
             block = await device.read(["torque", "missing", "count"])
             assert block.values == (rig.values["torque"], None, 7)
@@ -70,26 +62,20 @@ def test_a_bad_tag_is_a_bad_reading_and_leaves_its_neighbours_alone(rig: Rig) ->
             assert bad.quality is Quality.BAD
             assert bad.value is None
             assert bad.status in ("BadNodeIdUnknown", "BadIllegalAddress")
-        await device.close()
-        await rig.stop()
 
-    run(job())
+    bench.run(job)
 
 
-def test_an_unknown_tag_is_refused(rig: Rig) -> None:
-    async def job() -> None:
-        device = await connected(rig)
+def test_an_unknown_tag_is_refused(bench: Bench) -> None:
+    async def job(rig: Rig, device: Device) -> None:
         with pytest.raises(Invalid, match="plc has no tag 'tork'"):
             await device.read(["tork"])
-        await device.close()
-        await rig.stop()
 
-    run(job())
+    bench.run(job)
 
 
-def test_a_write_arrives_and_is_read_back(rig: Rig) -> None:
-    async def job() -> None:
-        device = await connected(rig)
+def test_a_write_arrives_and_is_read_back(bench: Bench) -> None:
+    async def job(rig: Rig, device: Device) -> None:
         await device.write("ack", True)
         assert await rig.get("ack") is True
         await device.write("carrier", "C-99")
@@ -99,10 +85,8 @@ def test_a_write_arrives_and_is_read_back(rig: Rig) -> None:
             await device.write("torque", 1.0)
         with pytest.raises(Invalid, match=r"plc\.ack: 7 is no bool"):
             await device.write("ack", 7)
-        await device.close()
-        await rig.stop()
 
-    run(job())
+    bench.run(job)
 
 
 def test_an_unreachable_device_is_named_with_its_address(rig: Rig) -> None:
@@ -115,23 +99,24 @@ def test_an_unreachable_device_is_named_with_its_address(rig: Rig) -> None:
             assert f"127.0.0.1:{rig.port}" in str(caught.value)
         await device.close()
 
-    run(job())
+    asyncio.run(job())
 
 
 def test_a_lost_server_is_noticed_at_the_next_read(rig: Rig) -> None:
     async def job() -> None:
-        device = await connected(rig)
+        await rig.start()
+        device = device_of(rig)
+        await device.connect()
         await rig.stop()
         with pytest.raises(Unreachable, match=f"127.0.0.1:{rig.port}"):
             await device.read(["torque"])
         await device.close()
 
-    run(job())
+    asyncio.run(job())
 
 
-def test_watching_tells_the_first_values_and_then_only_changes(rig: Rig) -> None:
-    async def job() -> None:
-        device = await connected(rig)
+def test_watching_tells_the_first_values_and_then_only_changes(bench: Bench) -> None:
+    async def job(rig: Rig, device: Device) -> None:
         told: list[ReadingBlock] = []
         watch = asyncio.create_task(device.watch(["done", "count"], told.append))
         await until(lambda: told, "the first values")
@@ -144,10 +129,8 @@ def test_watching_tells_the_first_values_and_then_only_changes(rig: Rig) -> None
         watch.cancel()
         with pytest.raises(asyncio.CancelledError):
             await watch
-        await device.close()
-        await rig.stop()
 
-    run(job())
+    bench.run(job)
 
 
 def test_a_restarted_server_heals_by_itself(rig: Rig) -> None:
@@ -182,4 +165,4 @@ def test_a_restarted_server_heals_by_itself(rig: Rig) -> None:
             await running
         await rig.stop()
 
-    run(job())
+    asyncio.run(job())

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from asyncua import Server, ua
-from driver_rigs import OpcUaRig, device_of, until
+from driver_rigs import Bench, OpcUaRig, device_of, until
 
 from drivers.base import Device, ReadingBlock
 from records.errors import Refused, Unreachable
 from records.model import Quality
 
-Job = Callable[[OpcUaRig, Device], Coroutine[Any, Any, None]]
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    found = Bench(OpcUaRig())
+    yield found
+    found.close()
 
 
-def with_server(job: Job) -> None:
-    async def whole() -> None:
-        rig = OpcUaRig()
-        await rig.start()
-        device = device_of(rig)
-        await device.connect()
-        await job(rig, device)
-        await device.close()
-        await rig.stop()
-
-    asyncio.run(whole())
-
-
-def test_values_are_told_as_they_are_or_not_at_all() -> None:
+def test_values_are_told_as_they_are_or_not_at_all(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         block = await device.read(["profile", "mistyped", "untyped", "foreign", "torque"])
         assert block.values == ([1.5, 2.5, 3.5], None, 7, None, 2.2)
@@ -48,10 +40,10 @@ def test_values_are_told_as_they_are_or_not_at_all() -> None:
         assert block.values == (None, None)
         assert block.status == ("BadNotFinite", "BadNotFinite")
 
-    with_server(job)
+    bench.run(job)
 
 
-def test_statuses_and_times_come_from_the_server() -> None:
+def test_statuses_and_times_come_from_the_server(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         measured = datetime(2026, 11, 20, 8, 30, 0, 123456, UTC)
         for code, quality, value, status in (
@@ -67,10 +59,10 @@ def test_statuses_and_times_come_from_the_server() -> None:
                 assert reading.source_us == 1_795_163_400_123_456
         assert (await device.read(["count"])).values == (7,)
 
-    with_server(job)
+    bench.run(job)
 
 
-def test_a_subscription_tells_every_value_with_its_times() -> None:
+def test_a_subscription_tells_every_value_with_its_times(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         told: list[ReadingBlock] = []
         watch = asyncio.create_task(device.watch(["told", "told_missing", "done"], told.append))
@@ -89,32 +81,38 @@ def test_a_subscription_tells_every_value_with_its_times() -> None:
         watch.cancel()
         await asyncio.gather(watch, return_exceptions=True)
 
-    with_server(job)
+    bench.run(job)
 
 
 def test_a_lost_subscription_is_unreachable() -> None:
-    async def job(rig: OpcUaRig, device: Device) -> None:
+    async def job() -> None:
+        rig = OpcUaRig()
+        await rig.start()
+        device = device_of(rig)
+        await device.connect()
         told: list[ReadingBlock] = []
         watch = asyncio.create_task(device.watch(["told"], told.append))
         await until(lambda: told, "the first value")
         await rig.stop()
         with pytest.raises(Unreachable, match="subscription"):
             await watch
+        await device.close()
 
-    with_server(job)
+    asyncio.run(job())
 
 
-def test_a_write_that_the_server_refuses_is_told() -> None:
+def test_a_write_that_the_server_refuses_is_told(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         await rig.nodes["ack"].set_read_only()
         with pytest.raises(Refused, match="refused to write ack: Bad") as caught:
             await device.write("ack", True)
         assert f"127.0.0.1:{rig.port}" in str(caught.value)
+        await rig.nodes["ack"].set_writable()
 
-    with_server(job)
+    bench.run(job)
 
 
-def test_a_value_that_does_not_stay_is_told() -> None:
+def test_a_value_that_does_not_stay_is_told(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         server = rig.server
         assert isinstance(server, Server)
@@ -130,8 +128,9 @@ def test_a_value_that_does_not_stay_is_told() -> None:
         aspace.write_attribute_value = stubborn  # type: ignore[method-assign]
         with pytest.raises(Refused, match="took 'C-99' for carrier, but holds 'C-000'"):
             await device.write("carrier", "C-99")
+        aspace.write_attribute_value = write  # type: ignore[method-assign]
 
-    with_server(job)
+    bench.run(job)
 
 
 def test_a_server_that_speaks_something_else_is_unreachable() -> None:
@@ -170,17 +169,17 @@ def test_a_server_that_wants_security_says_what_it_offers() -> None:
     asyncio.run(job())
 
 
-def test_sessions_do_not_pile_up_on_the_server() -> None:
+def test_sessions_do_not_pile_up_on_the_server(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         assert rig.server is not None
         for _ in range(5):
             await device.connect()
         await until(lambda: len(rig.server.bserver.clients) == 1, "the old connections' end")  # type: ignore[union-attr]
 
-    with_server(job)
+    bench.run(job)
 
 
-def test_a_group_is_one_request() -> None:
+def test_a_group_is_one_request(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         session = device._client.uaclient.session  # type: ignore[attr-defined]
         sizes: list[int] = []
@@ -194,4 +193,4 @@ def test_a_group_is_one_request() -> None:
         await device.read(["torque", "count", "done", "ack", "carrier", "foreign"])
         assert sizes == [5]
 
-    with_server(job)
+    bench.run(job)
