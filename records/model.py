@@ -12,6 +12,7 @@ decimal strings, and everything that a person reads is a code with parameters, n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -23,11 +24,16 @@ from records.errors import Invalid
 SCHEMA = 1
 
 
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
+
+
 def _int64(value: object) -> object:
     if isinstance(value, str):
-        if not value.lstrip("-").isdigit():
+        if not _DIGITS.fullmatch(value):
             raise ValueError("not a 64-bit integer in decimal digits")
-        return int(value)
+        value = int(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("not within 64 bits")
     return value
 
 

@@ -251,6 +251,8 @@ def _split(payload: bytes) -> tuple[_FrameHeader, bytes]:
         or header.last - header.first + 1 != len(header.records)
     ):
         raise Invalid("the frame's first and last do not fit its number of records")
+    if any(not 0 <= entry.schema < 2**32 or (entry.length or 0) < 0 for entry in header.records):
+        raise Invalid("the frame's header holds a schema or a length that cannot be")
     return header, payload[9 + size :]
 
 

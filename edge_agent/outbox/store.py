@@ -112,10 +112,13 @@ class Outbox:
         """Store a batch in one transaction; the future is done once it is on disk.
 
         Raises:
-            Invalid: a record is too large. StorageFailed: the disk failed, or too many writes wait.
+            Invalid: a record is too large, or holds text that is no Unicode. StorageFailed: the disk failed, or too many writes wait.
             The future raises Refused when the buffer is at its cap.
         """
-        bodies = [ledger.fact_body(fact) for fact in batch.facts]
+        try:
+            bodies = [ledger.fact_body(fact) for fact in batch.facts]
+        except ValueError as error:
+            raise Invalid(f"a record cannot be written as JSON: {error}") from error
         for _, kind, body in bodies:
             if len(body) > MAX_BODY:
                 raise Invalid(

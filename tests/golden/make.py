@@ -1,0 +1,159 @@
+"""The samples whose bytes are fixed for good. Run as a program it writes the golden files: right for new ones only.
+
+A class that gains an optional field gets a new sample; the old files stay and must be read for ever.
+Everything is made from constants: the key of 32 counted bytes, Ed25519 signs without chance.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from records import chain
+from records.keys import SigningKey
+from records.model import (
+    SCHEMA,
+    Act,
+    Counter,
+    Decision,
+    DocumentUse,
+    EpochOpened,
+    Fact,
+    Header,
+    MaterialActual,
+    MaterialKind,
+    OperationRecord,
+    OperationsEvent,
+    Outcome,
+    Parameter,
+    Person,
+    Purpose,
+    Quality,
+    Reading,
+    Result,
+    Signature,
+    SpcState,
+    StoredAs,
+    Subject,
+    SubjectKind,
+    SubjectResult,
+    Target,
+    TestResult,
+    encode,
+    kind_of,
+)
+from records.wire import Document, Envelope, Head, Tombstone, Watermark, encode_frame, seal, sign
+
+HERE = Path(__file__).parent
+AGENT, EPOCH, STREAM = "assembly-1", "00112233445566778899aabb", "records"
+KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+HEADER = Header(
+    1_795_000_000_000_001, 480, "suzhou", "valve-1", "leak_test", "lotkeeper 0.1.0", "sha256:" + "ab" * 32
+)
+
+
+def _operation() -> OperationRecord:
+    unit = Subject(SubjectKind.UNIT, "000123", "VS-100", "gs1")
+    carrier = Subject(SubjectKind.CARRIER, "C-07")
+    test = TestResult("leak_rate", 0.1 + 0.2, "mL/min", 0.0, 0.5, None, Result.PASS, "line")
+    return OperationRecord(
+        run_id="0a1b2c",
+        station="leak_test",
+        equipment="LEAK-01",
+        operation="OP30",
+        order="WO-1000",
+        product="VS-100",
+        lot="WO-1000/A",
+        purpose=Purpose.RETEST,
+        attempt=2,
+        cycle=9_007_199_254_740_993,  # a float would lose its last digit
+        began_us=1_795_000_000_000_000,
+        ended_us=1_795_000_004_000_000,
+        outcome=Outcome.COMPLETED,
+        subjects=(SubjectResult(unit, Result.PASS, 2, "nest-1", None, (test,)),),
+        people=(Person("B000001"),),
+        readings=(
+            Reading(
+                tag="leak_tester.leak_rate",
+                value=0.30000000000000004,
+                unit="mL/min",
+                data_type="float32",
+                quality=Quality.GOOD,
+                status="good",
+                source_us=None,
+                server_us=None,
+                edge_us=1_795_000_003_900_000,
+                raw="3e99999a",
+                characteristic="leak_rate",
+            ),
+            Reading("welder.force_profile", [1.5, 2], "N", "float64", Quality.BAD, "Bad", 1, 2, 3),
+        ),
+        materials=(MaterialActual(MaterialKind.IDENTIFIED_AS, carrier, unit, "1"),),
+        spc=(
+            SpcState("leak_rate", "i_mr", 3, 1, 1, "in_control", ("nelson1",), 0.3, None, 0.12, 0.0, 0.24, "v1"),
+        ),
+        counters=(Counter("total", 41),),
+        parameters=(Parameter("程序", "清洗 A", None),),
+        documents=(DocumentUse("work-order", "WO-1000", 3, 1.25),),
+        product_revision="B",
+    )
+
+
+def facts() -> list[Fact]:
+    """One fact of every kind."""
+    target = Target("dhr", "d-1", "cd" * 32)
+    signature = Signature("qa", "Q. A. Person", "released", 1_795_000_009_000_000, "ef" * 32, role="quality")
+    stored = Header(1, -60, "s", None, None, "x", None, StoredAs("ffee", 7))
+    return [
+        Fact(HEADER, EpochOpened("created")),
+        Fact(HEADER, _operation()),
+        Fact(HEADER, OperationsEvent("scan-refused", {"text": 'é"\n', "n": 1, "gone": None}, order="WO-1000")),
+        Fact(
+            stored, Decision(Act.CORRECT, target, Person("qa", "quality"), "typing-error", "1", ["2"], signature)
+        ),
+    ]
+
+
+def envelopes() -> list[Envelope]:
+    """The facts chained, and behind them a body that is a tombstone by now."""
+    rows: list[Envelope] = []
+    previous = chain.first_hash(AGENT, EPOCH, STREAM)
+    for seq, fact in enumerate(facts(), 1):
+        rows.append(seal(AGENT, EPOCH, STREAM, seq, SCHEMA, kind_of(fact.data), encode(fact), previous))
+        previous = rows[-1].hash
+    gone = seal(AGENT, EPOCH, STREAM, len(rows) + 1, SCHEMA, "operations_event", b"gone", previous)
+    grave = Tombstone(gone.digest.hex(), "damaged", AGENT)
+    rows.append(Envelope(AGENT, EPOCH, STREAM, gone.seq, SCHEMA, gone.kind, gone.digest, gone.hash, None, grave))
+    return rows
+
+
+def payloads() -> dict[str, bytes]:
+    """Every payload that travels, by the name of its golden file."""
+    rows = envelopes()
+    last = rows[-1]
+    return {
+        "frame.bin": encode_frame(rows, chain.first_hash(AGENT, EPOCH, STREAM), KEY),
+        "watermark.json": sign(Watermark(AGENT, EPOCH, STREAM, last.seq, last.hash.hex(), 1), KEY),
+        "head.json": sign(Head(AGENT, EPOCH, STREAM, last.seq, last.hash.hex(), 1_795_000_000_000_000), KEY),
+        "document.json": sign(
+            Document("work-order", "WO-1000", 3, 1_795_000_000_000_000, {"lot": "WO-1000/A", "数量": "8"}), KEY
+        ),
+        **{f"body_{row.seq}_{row.kind}.json": row.body for row in rows if row.body is not None},
+        "chain.json": json.dumps(
+            {
+                "first_hash": chain.first_hash(AGENT, EPOCH, STREAM).hex(),
+                "rows": [
+                    {"seq": row.seq, "kind": row.kind, "digest": row.digest.hex(), "hash": row.hash.hex()}
+                    for row in rows
+                ],
+            },
+            indent=1,
+        ).encode(),
+    }
+
+
+if __name__ == "__main__":
+    for name, content in payloads().items():
+        (HERE / name).write_bytes(content)

@@ -1,0 +1,156 @@
+"""A real Mosquitto of one's own: free port on loopback, its files in a folder, killed and wiped at will.
+
+By default it has the worst settings there are (no persistence): nothing may depend on the broker.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+START_S = 20.0
+
+
+@dataclass(frozen=True)
+class BrokerTls:
+    """Server certificate and key, and the authority whose clients are let in."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def program(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """One broker. The port stays the same over restarts.
+
+    ``settings``: further lines of its configuration. ``acl``: text of an ACL file. ``passwords``: user ->
+    password; without them and without ``tls`` anybody may connect.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: tuple[str, ...] = ("persistence false",),
+        tls: BrokerTls | None = None,
+        acl: str | None = None,
+        passwords: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"{'mqtts' if tls else 'mqtt'}://127.0.0.1:{self.port}"
+        self.data = folder / "data"
+        self.log = folder / "mosquitto.log"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = [
+            "user root",
+            f"listener {self.port} 127.0.0.1",
+            f"persistence_location {self.data}/",
+            f"allow_anonymous {'false' if passwords else 'true'}",
+            "set_tcp_nodelay true",
+            *settings,
+        ]
+        if tls is not None:
+            lines += [
+                f"cafile {tls.ca}",
+                f"certfile {tls.certificate}",
+                f"keyfile {tls.key}",
+                "require_certificate true",
+                "use_identity_as_username true",
+            ]
+        if acl is not None:
+            (folder / "acl").write_text(acl)
+            lines.append(f"acl_file {folder / 'acl'}")
+        if passwords:
+            file = folder / "passwords"
+            file.touch(mode=0o600)
+            for user, password in passwords.items():
+                subprocess.run(
+                    [program("mosquitto_passwd"), "-b", str(file), user, password], check=True, capture_output=True
+                )
+            lines.append(f"password_file {file}")
+        self._configuration = folder / "mosquitto.conf"
+        self._configuration.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> Self:
+        """Start it and wait until it answers."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [program("mosquitto"), "-c", str(self._configuration)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"mosquitto did not start: {self.log.read_text()}") from None
+                time.sleep(0.02)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self) -> None:
+        """Ask it to end, as a service manager would."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: what it held in memory is gone."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Delete what it stored (it must be stopped)."""
+        shutil.rmtree(self.data)
+        self.data.mkdir()
+
+    def restart(self, *, kill: bool = False, wipe: bool = False) -> None:
+        self.kill() if kill else self.stop()
+        if wipe:
+            self.wipe()
+        self.start()
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(how)
+            if how is signal.SIGTERM:
+                self._process.send_signal(signal.SIGCONT)
+            self._process.wait(timeout=20)
+        self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

@@ -1,0 +1,115 @@
+"""Facts, identities and outboxes for tests, and a writer that can be killed.
+
+Run as a program (``python outboxes.py FOLDER FAILPOINT NTH``) it commits numbered facts until the NTH time that
+FAILPOINT is reached, and is then gone by SIGKILL; each number is printed once its commit was promised.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
+from records.clock import Clock, FakeClock, SystemClock
+from records.keys import Identity, IdentityFile, PublicKey, SigningKey
+from records.model import Fact, Header, OperationsEvent
+from records.wire import Envelope, Watermark
+
+AGENT = "press-1"
+
+
+def header(clock: Clock) -> Header:
+    return Header(clock.now_us(), 480, "suzhou", "valve-1", "assemble", "test", None)
+
+
+def fact(number: int, clock: Clock | None = None, text: str = "") -> Fact:
+    """A fact that can be told from all others by its number."""
+    return Fact(
+        header(clock or FakeClock()), OperationsEvent("order-started", {"order": f"WO-{number}", "text": text})
+    )
+
+
+def number_of(body: bytes) -> int | None:
+    """The number of a fact made by ``fact``; None for what the outbox wrote itself."""
+    order = json.loads(body)["data"].get("params", {}).get("order")
+    return None if order is None else int(order.removeprefix("WO-"))
+
+
+def batch(number: int, clock: Clock | None = None) -> Batch:
+    return Batch(
+        (fact(number, clock),),
+        {"last": number},
+        (RunIndex("WO-1", "assemble", f"piece {number % 10}"),),
+        (IdentityIndex("VS-100", "gs1", str(number), f"carrier {number}"),),
+    )
+
+
+def open_outbox(
+    folder: Path,
+    clock: Clock | None = None,
+    *,
+    agent: str = AGENT,
+    keep_acknowledged_s: float = 1000.0,
+    max_bytes: int | None = None,
+    failpoint: Callable[[str], None] = lambda _: None,
+) -> Outbox:
+    used = clock or FakeClock()
+    return Outbox(
+        folder,
+        agent,
+        used,
+        context=lambda: header(used),
+        keep_acknowledged_s=keep_acknowledged_s,
+        max_bytes=max_bytes,
+        failpoint=failpoint,
+    )
+
+
+def held(outbox: Outbox, behind: int = 0) -> list[Envelope]:
+    """Every row that stands behind a position, as the uplink would read it."""
+    rows: list[Envelope] = []
+    while (run := outbox.next_run(behind, 100, 1 << 20)) is not None:
+        rows += run.envelopes
+        behind = run.position
+    return rows
+
+
+def mark(row: Envelope, generation: int = 1) -> Watermark:
+    """The watermark that says central has everything through a row."""
+    return Watermark(row.agent, row.epoch, row.stream, row.seq, row.hash.hex(), generation)
+
+
+def make_identity(folder: Path, central: SigningKey, *, agent: str = AGENT, user: str | None = None) -> Identity:
+    file = IdentityFile(agent, "p0", (PublicKey("central", central.public.hex()),), user)
+    Identity.write(folder, file, SigningKey.generate(), "secret" if user else None)
+    return Identity.open(folder)
+
+
+def _write_until_killed(folder: Path, failpoint: str, nth: int) -> None:
+    left = nth
+
+    def die(name: str) -> None:
+        nonlocal left
+        if name == failpoint:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    clock = SystemClock()
+    outbox = open_outbox(folder, clock, failpoint=die)
+    last = outbox.state("last")
+    number = int(last) if isinstance(last, int) else 0
+    while True:
+        futures = [(n, outbox.commit(batch(n, clock))) for n in range(number + 1, number + 4)]
+        for n, future in futures:
+            future.result()
+            print(n, flush=True)
+        number += 3
+
+
+if __name__ == "__main__":
+    _write_until_killed(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,288 @@
+"""SQLite where committed means on disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from records import durable
+from records.durable import Writer, open_reader, open_writer, snapshot, transaction
+from records.errors import Damaged, Refused, StorageFailed
+from records.files import InstanceLock, make_folder, replace_file
+
+
+def table(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY CHECK (n < 1000))")
+
+
+def insert(number: int) -> durable.Job[int]:
+    def job(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO t VALUES (?)", (number,))
+        return number
+
+    return job
+
+
+def numbers(path: Path) -> list[int]:
+    with closing(open_reader(path)) as reader:
+        return [row[0] for row in reader.execute("SELECT n FROM t ORDER BY n")]
+
+
+def test_what_a_future_promised_can_be_read_by_another_connection(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "a.db", table)
+    assert writer.submit(insert(1)).result() == 1
+    assert numbers(tmp_path / "a.db") == [1]
+    writer.close()
+    writer.close()
+
+
+def test_the_pragmas_that_carry_the_promise_hold(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / "a.db")) as connection:
+        found = {
+            name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        }
+        assert found == {"journal_mode": "wal", "synchronous": 2}
+        assert connection.execute("PRAGMA recursive_triggers").fetchone()[0] == 1
+
+
+def test_a_pragma_that_does_not_hold_is_found_at_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(durable._PRAGMAS, "synchronous", 99)
+    with pytest.raises(StorageFailed, match="synchronous"):
+        open_writer(tmp_path / "a.db")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (5000)", "INSERT INTO nowhere VALUES (1)", "SELEC"],
+)
+def test_a_job_that_is_wrong_takes_only_itself_back(tmp_path: Path, statement: str) -> None:
+    def wrong(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO t VALUES (7)")
+        connection.execute(statement)
+
+    gate = threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        gate.wait(10)
+
+    writer = Writer(tmp_path / "a.db", table)
+    first: Future[object] = writer.submit(hold)  # the next three wait and are committed together
+    jobs = [writer.submit(insert(1)), writer.submit(wrong), writer.submit(insert(2))]
+    gate.set()
+    first.result()
+    assert jobs[0].result() == 1
+    with pytest.raises(sqlite3.Error):
+        jobs[1].result()
+    assert jobs[2].result() == 2
+    writer.close()
+    assert numbers(tmp_path / "a.db") == [1, 2]
+
+
+def test_an_error_of_the_disk_stops_the_writer_for_good(tmp_path: Path) -> None:
+    """Seen with the page cap of SQLite itself: a full file is the disk's fault, not the job's."""
+    failures: list[StorageFailed] = []
+    writer = Writer(tmp_path / "a.db", table, failures.append)
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 3")
+        connection.execute("CREATE TABLE big (b)")
+        connection.execute("INSERT INTO big VALUES (zeroblob(100000))")
+
+    lost = writer.submit(fill)
+    with pytest.raises(StorageFailed, match="did not keep a commit"):
+        lost.result()
+    with pytest.raises(StorageFailed):
+        writer.submit(insert(1)).result()
+    assert len(failures) == 1
+    writer.close()
+
+
+def test_jobs_that_share_a_commit_with_a_failing_disk_all_fail(tmp_path: Path) -> None:
+    gate = threading.Event()
+    writer = Writer(tmp_path / "a.db", table)
+
+    def hold(_: sqlite3.Connection) -> None:
+        gate.wait(10)
+
+    def broken(_: sqlite3.Connection) -> None:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    writer.submit(hold)
+    jobs = [writer.submit(insert(1)), writer.submit(broken), writer.submit(insert(2))]
+    gate.set()
+    for job in jobs:
+        with pytest.raises(StorageFailed):
+            job.result(timeout=10)
+    assert numbers(tmp_path / "a.db") == []
+
+
+def test_a_hook_that_fails_stops_the_writer_instead_of_promising(tmp_path: Path) -> None:
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    writer = Writer(tmp_path / "a.db", table, before_commit=fail)
+    with pytest.raises(StorageFailed, match="the writer stopped"):
+        writer.submit(insert(1)).result(timeout=10)
+    assert numbers(tmp_path / "a.db") == []
+
+
+def test_hooks_stand_around_the_commit_and_before_the_promise(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    seen: list[list[int]] = []
+    futures: list[Future[int]] = []
+    done: list[bool] = []
+
+    def look() -> None:
+        seen.append(numbers(path))
+        done.append(any(future.done() for future in futures))
+
+    writer = Writer(path, table, before_commit=look, after_commit=look)
+    gate = threading.Event()
+
+    def first(connection: sqlite3.Connection) -> int:
+        gate.wait(10)
+        return insert(1)(connection)
+
+    futures.append(writer.submit(first))
+    gate.set()
+    futures[0].result()
+    writer.close()
+    assert seen == [[], [1]]
+    assert done == [False, False]
+
+
+def test_what_was_submitted_cannot_be_cancelled(tmp_path: Path) -> None:
+    """A cancelled future used to kill the writer's thread when its result was set."""
+    gate = threading.Event()
+    writer = Writer(tmp_path / "a.db", table)
+    writer.submit(lambda _: gate.wait(10))
+    job = writer.submit(insert(1))
+    assert not job.cancel()
+    gate.set()
+    assert job.result(timeout=10) == 1
+    assert writer.submit(insert(2)).result(timeout=10) == 2
+    writer.close()
+
+
+def test_no_job_is_left_without_an_answer_when_the_writer_closes(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "a.db", table)
+    answers: list[Future[int] | None] = []
+
+    def hammer() -> None:
+        for number in range(1, 500):
+            try:
+                answers.append(writer.submit(insert(number)))
+            except StorageFailed:
+                return
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    writer.close()
+    thread.join()
+    promised = [answer.result(timeout=10) for answer in answers if answer is not None]
+    assert numbers(tmp_path / "a.db") == promised
+
+
+def test_too_many_waiting_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(durable, "WAITING_LIMIT", 3)
+    gate = threading.Event()
+    started = threading.Event()
+    writer = Writer(tmp_path / "a.db", table)
+
+    def hold(_: sqlite3.Connection) -> None:
+        started.set()
+        gate.wait(10)
+
+    writer.submit(hold)
+    started.wait(10)
+    for number in range(3):
+        writer.submit(insert(number))
+    with pytest.raises(StorageFailed, match="3 writes wait"):
+        writer.submit(insert(9))
+    gate.set()
+    writer.close()
+
+
+def test_what_prepare_raises_is_raised_by_the_constructor(tmp_path: Path) -> None:
+    def prepare(_: sqlite3.Connection) -> None:
+        raise Damaged("no")
+
+    with pytest.raises(Damaged):
+        Writer(tmp_path / "a.db", prepare)
+
+
+def test_a_file_that_is_no_database_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"this is no database at all, " * 100)
+    with pytest.raises(Damaged):
+        open_writer(path)
+
+
+def test_a_folder_where_the_file_should_be_is_said_to_fail(tmp_path: Path) -> None:
+    (tmp_path / "a.db").mkdir()
+    with pytest.raises(StorageFailed, match="cannot open"):
+        open_writer(tmp_path / "a.db")
+
+
+def test_a_reader_can_only_read(tmp_path: Path) -> None:
+    Writer(tmp_path / "a.db", table).close()
+    with closing(open_reader(tmp_path / "a.db")) as reader, pytest.raises(sqlite3.OperationalError):
+        reader.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(StorageFailed):
+        open_reader(tmp_path / "none.db")
+
+
+def test_a_transaction_that_raises_leaves_nothing(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / "a.db")) as connection:
+        table(connection)
+        with pytest.raises(sqlite3.IntegrityError), transaction(connection):
+            connection.execute("INSERT INTO t VALUES (1), (1)")
+        assert not connection.in_transaction
+        assert numbers(tmp_path / "a.db") == []
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    with closing(open_writer(tmp_path / "a.db")) as connection:
+        table(connection)
+        connection.execute("CREATE TABLE c (n INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)")
+        with pytest.raises(sqlite3.IntegrityError), transaction(connection):
+            connection.execute("INSERT INTO c VALUES (1)")
+        assert not connection.in_transaction
+
+
+def test_a_snapshot_has_what_is_only_in_the_log_and_is_one_file(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "a.db", table)
+    writer.submit(insert(1)).result()
+    (tmp_path / "copies").mkdir()
+    snapshot(tmp_path / "a.db", tmp_path / "copies" / "b.db")
+    writer.close()
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == ["b.db"]
+    assert numbers(tmp_path / "copies" / "b.db") == [1]
+    with pytest.raises(StorageFailed):
+        snapshot(tmp_path / "none.db", tmp_path / "c.db")
+    assert not (tmp_path / "c.db").exists()
+
+
+def test_replace_file_leaves_the_whole_new_content_and_nothing_else(tmp_path: Path) -> None:
+    make_folder(tmp_path / "x" / "y")
+    path = tmp_path / "x" / "y" / "note"
+    replace_file(path, b"a long first content")
+    replace_file(path, b"second", sync=False)
+    assert path.read_bytes() == b"second"
+    assert [file.name for file in path.parent.iterdir()] == ["note"]
+
+
+def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    lock = InstanceLock(tmp_path / "lock")
+    with pytest.raises(Refused, match="in use"):
+        InstanceLock(tmp_path / "lock")
+    lock.release()
+    lock.release()
+    InstanceLock(tmp_path / "lock").release()
