@@ -24,7 +24,7 @@ from drivers.convert import RegisterFormat, decode, encode
 from drivers.plan import Request, plan, split
 from drivers.poll import poll
 from drivers.tags import ModbusTag, ModbusTcpDevice
-from records.clock import Clock
+from records.clock import Clock, new_id
 from records.errors import Invalid, Refused, Unreachable
 
 T = TypeVar("T")
@@ -78,6 +78,8 @@ class ModbusTcp:
         if not await client.connect():
             await self.close()
             raise self._unreachable("no connection", "check cable, address and port, and that the device runs")
+        # pymodbus numbers from 1 on every connection; a gateway could hold an answer to the last one's number
+        client.ctx.next_tid = int(new_id(2), 16) % 60_000
 
     async def close(self) -> None:
         client, self._client = self._client, None

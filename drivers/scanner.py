@@ -49,7 +49,7 @@ class Framer:
                 self._skipping = False
                 continue
             # a scanner set to CR LF leaves the other half of its terminator where one was expected
-            raw = raw.lstrip(b"\r\n") if len(self._end) == 1 else raw
+            raw = raw.strip(b"\r\n") if len(self._end) == 1 else raw
             if raw:
                 frames.append(self._frame(raw))
         if len(self._buffer) >= self._limit:

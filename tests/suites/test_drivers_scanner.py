@@ -1,0 +1,190 @@
+"""Scanners on a pseudo terminal: scans, answers, unplugging, and a supervisor that opens again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from driver_rigs import until
+
+from drivers.base import ScanFrame
+from drivers.factory import build_scanner
+from drivers.supervise import DeviceEvent, ScannerSupervisor
+from drivers.tags import SerialScannerDevice
+from records.clock import SystemClock
+from records.errors import Unreachable
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
+
+
+class Pty:
+    """The scanner's end of a pseudo terminal; ``path`` is a link, as udev gives a plugged device one name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ttySCAN"
+        self.master = -1
+
+    def plug(self) -> None:
+        import tty
+
+        self.master, slave = os.openpty()
+        tty.setraw(slave)
+        os.set_blocking(self.master, False)
+        self.path.symlink_to(os.ttyname(slave))
+        self._slave = slave
+
+    def unplug(self) -> None:
+        self.path.unlink()
+        os.close(self._slave)
+        os.close(self.master)
+
+    def send(self, data: bytes) -> None:
+        os.write(self.master, data)
+
+    def received(self) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.master, 100)
+        return b""
+
+
+@pytest.fixture
+def pty(tmp_path: Path) -> Pty:
+    return Pty(tmp_path)
+
+
+def settings(pty: Pty, **more: object) -> SerialScannerDevice:
+    return SerialScannerDevice.model_validate({"driver": "serial_scanner", "port": str(pty.path), **more})
+
+
+def test_scans_arrive_with_raw_bytes_and_are_answered(pty: Pty) -> None:
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty, acknowledge=True), SystemClock())
+        await scanner.open()
+        pty.send(b"WO-10")
+        pty.send(b"00\r]d20104012345000016\x1d10A\r")
+        frames = scanner.frames()
+        first, second = await anext(frames), await anext(frames)
+        assert (first.text, first.raw, first.error) == ("WO-1000", b"WO-1000", None)
+        assert second.raw == b"]d20104012345000016\x1d10A"
+        answers = b""
+        for accepted in (True, False):
+            await scanner.answer(accepted)
+
+        def both() -> bool:
+            nonlocal answers
+            answers += pty.received()
+            return len(answers) == 2
+
+        await until(both, "both answers")
+        assert answers == b"\x06\x15"
+        await scanner.close()
+        await scanner.close()
+        with pytest.raises(StopAsyncIteration):
+            await anext(frames)
+        with pytest.raises(Unreachable, match="not open"):
+            await scanner.answer(True)
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_a_scanner_that_waits_for_nothing_gets_nothing(pty: Pty) -> None:
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty), SystemClock())
+        await scanner.open()
+        await scanner.answer(True)
+        assert pty.received() == b""
+        await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_an_unfinished_scan_is_told_and_the_next_one_is_whole(pty: Pty) -> None:
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty, idle="100ms"), SystemClock())
+        await scanner.open()
+        frames = scanner.frames()
+        pty.send(b"WO-1")
+        cut = await asyncio.wait_for(anext(frames), 20)
+        assert (cut.error, cut.text, cut.raw) == ("incomplete", "", b"WO-1")
+        pty.send(b"WO-1000\r")
+        assert (await asyncio.wait_for(anext(frames), 20)).text == "WO-1000"
+        await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_a_port_that_is_not_there_or_taken_is_unreachable(pty: Pty) -> None:
+    async def job() -> None:
+        scanner = build_scanner("hand", settings(pty), SystemClock())
+        with pytest.raises(Unreachable, match=rf"hand \({pty.path}\): no such port"):
+            await scanner.open()
+        pty.plug()
+        await scanner.open()
+        second = build_scanner("other", settings(pty), SystemClock())
+        with pytest.raises(Unreachable, match=r"other .* another program holds it"):
+            await second.open()
+        await scanner.close()
+        await second.open()
+        await second.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_a_flood_waits_and_nothing_is_lost(pty: Pty) -> None:
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty), SystemClock())
+        await scanner.open()
+        for n in range(300):
+            pty.send(b"%d\r" % n)
+        frames = scanner.frames()
+        assert [(await asyncio.wait_for(anext(frames), 20)).text for _ in range(300)] == [
+            str(n) for n in range(300)
+        ]
+        await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_an_unplugged_scanner_comes_back(pty: Pty) -> None:
+    async def job() -> None:
+        events: list[DeviceEvent] = []
+        seen: list[ScanFrame] = []
+        scanner = build_scanner("hand", settings(pty, acknowledge=True), SystemClock())
+        supervisor = ScannerSupervisor(scanner, SystemClock(), events.append, longest_pause_s=0.3)
+
+        async def take() -> None:
+            async for frame in supervisor.frames():
+                seen.append(frame)
+
+        taking = asyncio.create_task(take())
+        await until(lambda: events, "the first failure")
+        assert (events[0].state, events[0].address) == ("lost", str(pty.path))
+        for n in (1, 2):
+            pty.plug()
+            await until(lambda: supervisor.connected, "the connection")
+            pty.send(b"WO-%d\r" % n)
+            await until(lambda: len(seen) == n, "the scan")  # noqa: B023
+            pty.unplug()
+            await until(lambda: not supervisor.connected, "the loss")
+            with pytest.raises(Unreachable, match="stays unanswered"):
+                await supervisor.answer(True)
+        assert [frame.text for frame in seen] == ["WO-1", "WO-2"]
+        assert [event.state for event in events] == ["lost", "connected", "lost", "connected", "lost"]
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+
+    asyncio.run(job())

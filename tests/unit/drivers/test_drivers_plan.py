@@ -1,0 +1,70 @@
+"""The planner of Modbus requests: every value whole, once, within the limits, with few requests."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.plan import Request, plan, split
+from drivers.tags import ModbusTag
+
+WIDTHS = {"uint16": 1, "float32": 2, "int64": 4}
+
+
+def tag(n: int, address: int, data_type: str = "uint16", table: str = "holding") -> ModbusTag:
+    kind = None if table in ("coil", "discrete") else data_type
+    return ModbusTag.model_validate({"name": f"t{n}", "address": address, "data_type": kind, "register": table})
+
+
+tags = st.lists(
+    st.tuples(st.integers(0, 400), st.sampled_from(sorted(WIDTHS)), st.sampled_from(("holding", "input", "coil"))),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(tags, st.integers(4, 125), st.integers(0, 60))
+def test_every_value_is_read_whole_and_once(
+    places: list[tuple[int, str, str]], max_registers: int, max_gap: int
+) -> None:
+    asked = [tag(n, *place) for n, place in enumerate(places)]
+    requests = plan(asked, address_base=0, max_registers=max_registers, max_gap=max_gap)
+    seen: list[int] = []
+    for request in requests:
+        assert request.count <= (2000 if request.table == "coil" else max_registers)
+        for span in request.spans:
+            found = asked[span.position]
+            assert request.table == found.table
+            assert request.start + span.offset == found.address
+            assert span.count == found.count
+            assert span.offset + span.count <= request.count
+            seen.append(span.position)
+    assert sorted(seen) == list(range(len(asked)))
+
+
+@given(tags)
+def test_halves_end_in_single_tags(places: list[tuple[int, str, str]]) -> None:
+    asked = [tag(n, *place) for n, place in enumerate(places)]
+    pending = list(plan(asked, address_base=0, max_registers=125, max_gap=100))
+    alone: list[Request] = []
+    while pending:
+        request = pending.pop()
+        halves = split(request)
+        if len(halves) == 1:
+            alone.append(request)
+        pending.extend(halves if len(halves) > 1 else ())
+    assert sorted(request.spans[0].position for request in alone) == list(range(len(asked)))
+    assert all(request.count == asked[request.spans[0].position].count for request in alone)
+
+
+def test_neighbours_share_a_request_and_far_ones_do_not() -> None:
+    asked = [tag(0, 0), tag(1, 2, "float32"), tag(2, 20), tag(3, 100)]
+    near = plan(asked, address_base=0, max_registers=125, max_gap=16)
+    assert [(request.start, request.count) for request in near] == [(0, 21), (100, 1)]
+    assert len(plan(asked, address_base=0, max_registers=125, max_gap=0)) == 4
+    assert len(plan(asked, address_base=0, max_registers=125, max_gap=124)) == 1
+
+
+def test_addresses_may_begin_with_one() -> None:
+    (request,) = plan([tag(0, 1)], address_base=1, max_registers=125, max_gap=0)
+    assert request.start == 0
