@@ -112,7 +112,8 @@ class Outbox:
         """Store a batch in one transaction; the future is done once it is on disk.
 
         Raises:
-            Invalid: a record is too large, or holds text that is no Unicode. StorageFailed: the disk failed, or too many writes wait.
+            Invalid: a record is too large, or holds text that is no Unicode.
+            StorageFailed: the disk failed, or too many writes wait.
             The future raises Refused when the buffer is at its cap.
         """
         try:

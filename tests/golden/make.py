@@ -1,4 +1,4 @@
-"""The samples whose bytes are fixed for good. Run as a program it writes the golden files: right for new ones only.
+"""The samples whose bytes are fixed for good. Run as a program it writes their files: right for new ones only.
 
 A class that gains an optional field gets a new sample; the old files stay and must be read for ever.
 Everything is made from constants: the key of 32 counted bytes, Ed25519 signs without chance.
