@@ -12,12 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from sqlalchemy import Connection
-
 from central.facts import Facts
 from central.links.base import MESSAGE_LIMIT, ErpLink
 from central.store import orders as rows
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from records.clock import Clock
 from records.errors import LotkeeperError, Refused
 from records.model import OperationsEvent

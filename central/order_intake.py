@@ -2,7 +2,8 @@
 
 A document is issued whenever its content differs from the newest one: stated as a ``document-issued`` fact in the
 transaction that remembers what was read. Of two ERP orders with one reference the one that was here first stays,
-as long as it is open. An order that the ERP no longer has is cancelled.
+as long as it is open. An order that the ERP no longer has, or has given another reference, is cancelled for the
+lines under its old one.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
-from sqlalchemy import Connection
 
 from central.facts import Facts
 from central.links.base import ErpLink, ErpLot, ErpOrder, WorkOrder
 from central.links.settings import ItemSettings
 from central.store import orders as rows
+from central.store.engine import Connection
 from central.store.orders import LOTS_DOCUMENT, OPEN, ORDER_DOCUMENT, HeldOrder
 from records.clock import Clock
 from records.model import OperationsEvent
@@ -78,6 +79,7 @@ class Intake:
         self, connection: Connection, orders: Iterable[ErpOrder], issued: list[Document]
     ) -> tuple[list[str], list[str]]:
         held = {row.order.reference: row.order for row in rows.orders(connection)}
+        by_id = {order.erp_id: order for order in held.values()}
         changed: list[str] = []
         ignored: list[str] = []
         for order in orders:
@@ -85,12 +87,18 @@ class Intake:
             if first is not None and first.erp_id != order.erp_id and first.state in OPEN:
                 ignored.append(order.erp_id)
                 continue
+            renamed = by_id.get(order.erp_id)
+            if renamed is not None and renamed.reference != order.reference:
+                self._issue_order(connection, replace(renamed, state="cancelled"), issued)
             held[order.reference] = order
             rows.put_order(connection, order, self._clock.now_us())
-            content = _order_content(self.work_order(HeldOrder(order, 0, 0, None)))
-            if self._issue(connection, ORDER_DOCUMENT, order.reference, content, issued, order=order.reference):
+            if self._issue_order(connection, order, issued):
                 changed.append(order.reference)
         return changed, ignored
+
+    def _issue_order(self, connection: Connection, order: ErpOrder, issued: list[Document]) -> bool:
+        content = _order_content(self.work_order(HeldOrder(order, 0, 0, None)))
+        return self._issue(connection, ORDER_DOCUMENT, order.reference, content, issued, order=order.reference)
 
     def _issue(
         self,

@@ -146,3 +146,8 @@ class Orders:
         self._erp.try_again()
         if reference is not None:
             self._postings.renew(reference, confirmation)
+
+    def close(self) -> None:
+        """Let go of the ERP; safe to call twice."""
+        if self._erp is not None:
+            self._erp.close()

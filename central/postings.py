@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from central.erp import LONGEST_PAUSE_S, Erp
 from central.facts import Facts
 from central.links.base import (
@@ -26,7 +24,7 @@ from central.links.base import (
     differences,
 )
 from central.store import erp_outbox
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from central.store.erp_outbox import DoneStep, Message
 from records.clock import MICROSECONDS, Clock
 from records.errors import Invalid, LotkeeperError, Refused, StorageFailed

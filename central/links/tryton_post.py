@@ -131,6 +131,7 @@ class TrytonPosting:
 
     def _check_operations(self) -> None:
         """Before anything is written: a routing that differs would leave the order half posted."""
+        self._order()
         ours = {total.operation for total in self._confirmation.operations}
         erp = {operation_code(work.operation.name) for work in self._read_works()}
         if ours != erp:
