@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,12 +81,15 @@ def make_identity(
 
 
 class Enrolment:
-    """Which agents central knows."""
+    """Which agents central knows. ``on_enrolled`` is called with each name that was registered."""
 
-    def __init__(self, store: Store, facts: Facts, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, facts: Facts, clock: Clock, on_enrolled: Callable[[str], None] | None = None
+    ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
+        self._on_enrolled = on_enrolled
 
     def register(self, agent: str, partition: str, public: str, *, by: Actor) -> StoredFact:
         """Believe this public key (64 hexadecimal digits) of this agent from now on.
@@ -107,7 +110,10 @@ class Enrolment:
             )
             return self._facts.state(connection, event)
 
-        return self._store.write(job)
+        stored = self._store.write(job)
+        if self._on_enrolled is not None:
+            self._on_enrolled(agent)
+        return stored
 
     def agents(self) -> list[Agent]:
         """Enrolled agents by name."""

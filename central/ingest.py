@@ -83,7 +83,7 @@ class Ingest:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._on_committed = on_committed
+        self.on_committed = on_committed
         self._presence: dict[str, Presence] = {}
         self.quarantine = Quarantine(store, facts, clock)
 
@@ -105,8 +105,8 @@ class Ingest:
                 outcome = self._take_state(topic, agent, payload)
             case _:
                 outcome = self._refused(topic, None, "topic", "no such topic", payload)
-        if outcome.facts and self._on_committed is not None:
-            self._on_committed(list(outcome.facts))
+        if outcome.facts and self.on_committed is not None:
+            self.on_committed(list(outcome.facts))
         return outcome
 
     # -- frames ----------------------------------------------------------------------------------------

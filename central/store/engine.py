@@ -132,8 +132,8 @@ class Store:
 
     def close(self) -> None:
         """Finish what waits and close. Safe to call twice."""
+        self._readers.dispose()  # first, so that the writer is the last and leaves no log behind
         self._writer.close()
-        self._readers.dispose()
 
     def _prepare(self, raw: Any) -> None:
         self._thread = threading.get_ident()

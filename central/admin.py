@@ -1,0 +1,196 @@
+"""Administration from the command line, whether central runs or not.
+
+Only one process may write in central's folder: the one that holds ``instance.lock``. When that is the running
+server, a command hands its request over to it: the server listens on a loopback port of its own choice and writes
+port and a secret into ``admin.json``, which only the account that runs central can read. One request and one
+answer, each one line of JSON, then the connection ends. When nothing runs, the command takes the lock, opens the
+store itself and does the same.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from central.access import Access, Actor
+from central.enrol import Enrolment
+from records import errors
+from records.clock import iso_z, new_secret
+from records.errors import Invalid, LotkeeperError, Unreachable
+from records.keys import write_private
+
+ORIGIN = "command line"
+TIMEOUT_S = 30.0
+LONGEST_LINE = 64 * 1024
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    by: str
+
+
+class UserAdd(_Request):
+    do: Literal["user-add"] = "user-add"
+    user: str
+    role: str
+    password: str
+    name: str | None = None
+
+
+class UserDisable(_Request):
+    do: Literal["user-disable"] = "user-disable"
+    user: str
+
+
+class UserPassword(_Request):
+    do: Literal["user-password"] = "user-password"
+    user: str
+    password: str
+
+
+class TokenCreate(_Request):
+    do: Literal["token-create"] = "token-create"
+    name: str
+    scope: str
+
+
+class TokenRevoke(_Request):
+    do: Literal["token-revoke"] = "token-revoke"
+    name: str
+
+
+class AgentRegister(_Request):
+    do: Literal["agent-register"] = "agent-register"
+    agent: str
+    partition: str
+    public: str
+
+
+Request = UserAdd | UserDisable | UserPassword | TokenCreate | TokenRevoke | AgentRegister
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
+
+
+class Administration:
+    """Does what a request asks, with central's own parts."""
+
+    def __init__(self, access: Access, enrolment: Enrolment) -> None:
+        self._access = access
+        self._enrolment = enrolment
+
+    def do(self, request: Request) -> JsonValue:
+        """The answer as JSON. Raises what the parts raise."""
+        by = Actor(request.by, ORIGIN)
+        match request:
+            case UserAdd():
+                user = self._access.add_user(
+                    request.user, request.role, request.password, by=by, name=request.name
+                )
+                return {"user": user.id, "name": user.name, "role": user.role.value}
+            case UserDisable():
+                return {"user": self._access.disable_user(request.user, by=by).id, "disabled": True}
+            case UserPassword():
+                return {"user": self._access.change_password(request.user, request.password, by=by).id}
+            case TokenCreate():
+                token = self._access.create_token(request.name, request.scope, by=by)
+                return {"name": request.name, "scope": request.scope, "token": token}
+            case TokenRevoke():
+                self._access.revoke_token(request.name, by=by)
+                return {"name": request.name, "revoked": True}
+            case AgentRegister():
+                stored = self._enrolment.register(request.agent, request.partition, request.public, by=by)
+                return {"agent": request.agent, "since": iso_z(stored.received_us)}
+
+
+class AdminServer:
+    """The running server's side."""
+
+    def __init__(self, folder: Path, administration: Administration) -> None:
+        self._file = folder / "admin.json"
+        self._administration = administration
+        self._secret = new_secret()
+        self._server: socketserver.ThreadingTCPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Listen, and tell commands where."""
+        answer = self.answer
+
+        class Handler(socketserver.StreamRequestHandler):
+            timeout = TIMEOUT_S
+
+            def handle(self) -> None:
+                with suppress(OSError):  # the other side is gone: nobody is left to be told
+                    self.wfile.write(answer(self.rfile.readline(LONGEST_LINE)) + b"\n")
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.2,), name="administration", daemon=True
+        )
+        self._thread.start()
+        content = {"port": self._server.server_address[1], "secret": self._secret}
+        write_private(self._file, json.dumps(content).encode())
+
+    def stop(self) -> None:
+        """Listen no more. Safe to call twice."""
+        if self._server is not None and self._thread is not None:
+            self._file.unlink(missing_ok=True)
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+            self._server = None
+
+    def answer(self, line: bytes) -> bytes:
+        """One request's answer, as JSON."""
+        try:
+            secret, request = _read(line)
+            if not hmac.compare_digest(secret.encode(), self._secret.encode()):
+                raise Invalid("wrong secret")
+            return json.dumps({"answer": self._administration.do(request)}).encode()
+        except LotkeeperError as error:
+            told = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+        except Exception as error:  # the command that asked must hear of it
+            told = {"kind": "LotkeeperError", "message": f"a fault in central: {error!r}", "hint": None}
+        return json.dumps({"error": told}).encode()
+
+
+def _read(line: bytes) -> tuple[str, Request]:
+    try:
+        message = json.loads(line)
+        return str(message["secret"]), _REQUEST.validate_python(message["request"])
+    except (ValueError, TypeError, KeyError, ValidationError):
+        raise Invalid("no request") from None
+
+
+def ask_server(folder: Path, request: Request) -> JsonValue:
+    """Have the running server do it.
+
+    Raises:
+        Unreachable: no server answers. LotkeeperError: what the server refused, as it said it.
+    """
+    try:
+        place = json.loads((folder / "admin.json").read_bytes())
+        with socket.create_connection(("127.0.0.1", int(place["port"])), TIMEOUT_S) as connection:
+            line = {"secret": place["secret"], "request": request.model_dump()}
+            connection.sendall(json.dumps(line).encode() + b"\n")
+            with connection.makefile("rb") as file:
+                answer = json.loads(file.readline())
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Unreachable(
+            f"central is running in {folder} but cannot be asked: {error}",
+            hint="run this command as the account that runs central, or stop central first",
+        ) from error
+    if "error" in answer:
+        told = answer["error"]
+        kind = getattr(errors, told["kind"], LotkeeperError)
+        raise kind(told["message"], hint=told["hint"])
+    result: JsonValue = answer["answer"]
+    return result

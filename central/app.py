@@ -1,0 +1,242 @@
+"""Central's composition root: every part made once, from plain arguments, and the threads that keep it going.
+
+``build`` opens everything and starts nothing: the command line's one-off commands and tests use it like that.
+``Central.start`` connects to the broker and begins the jobs; ``Central.stop`` ends them; ``Central.close`` gives
+the folder back. A disk that does not keep its promise ends the process (``on_failure``).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from central.access import Access, Limits
+from central.admin import Administration, AdminServer
+from central.audit import Audit
+from central.enrol import Enrolment
+from central.erp import Erp
+from central.facts import Facts, Origin
+from central.ingest import Ingest
+from central.jobs import Guarded, OnFailure, Schedule, Woken
+from central.keys import CentralKeys
+from central.links.factory import open_link
+from central.mqtt import Mqtt
+from central.orders import Orders
+from central.reviews import Reviews
+from central.settings import CentralSettings
+from central.store import intake
+from central.store.engine import Store
+from central.stored import StoredFact
+from central.verify import Verification, verify
+from records.clock import Clock
+from records.files import InstanceLock
+from records.model import OperationsEvent
+from records.wire import CENTRAL, Watermark
+
+SWEEP = "sweep"
+ANCHOR = "anchor"
+POLL = "erp-poll"
+POST = "erp-post"
+VERIFY = "verify"
+VERIFY_HOUR = 3
+POST_INTERVAL_S = 5.0
+SWEEP_ALL = "sweep-all"
+SWEEP_ALL_INTERVAL_S = 60.0
+"""Time alone changes what stands against a release: how old a head is, that an answer of the ERP is overdue."""
+
+
+def software() -> str:
+    """Name and version of this build, as every record names it."""
+    return f"lotkeeper-central/{importlib.metadata.version('lotkeeper')}"
+
+
+@dataclass
+class Central:
+    """Every part of one central, opened. The folder is its own until ``close``."""
+
+    settings: CentralSettings
+    clock: Clock
+    origin: Origin
+    keys: CentralKeys
+    store: Store
+    facts: Facts
+    access: Access
+    audit: Audit
+    enrolment: Enrolment
+    ingest: Ingest
+    mqtt: Mqtt
+    erp: Erp | None
+    orders: Orders
+    reviews: Reviews
+    administration: Administration
+    schedule: Schedule
+    admin_server: AdminServer
+    _log: FilteringBoundLogger
+    _on_failure: OnFailure
+    _lock: InstanceLock
+    _anchored: dict[tuple[str, str, str], Watermark] = field(default_factory=dict)
+    _sweeper: Woken | None = None
+    _started: bool = False
+
+    def start(self) -> None:
+        """Connect to the broker, begin the jobs, listen for the command line; returns at once."""
+        self._started = True
+        self.store.write(
+            lambda c: self.facts.state(
+                c, OperationsEvent("central-started", {"software": self.origin.software}), stream="audit"
+            )
+        )
+        self.schedule.every(self.settings.anchor_interval, self._guarded(ANCHOR, self.anchor), at_once=False)
+        self.schedule.daily(VERIFY_HOUR, self._guarded(VERIFY, self.verify))
+        self.schedule.every(SWEEP_ALL_INTERVAL_S, self._guarded(SWEEP_ALL, self._sweep_all), at_once=False)
+        if self.settings.erp is not None:
+            self.schedule.every(self.settings.erp.poll_interval, self._guarded(POLL, self._poll))
+            self.schedule.every(POST_INTERVAL_S, self._guarded(POST, self._post), at_once=False)
+        self._sweeper = Woken(self._guarded(SWEEP, self.reviews.sweep))
+        self.ingest.on_committed = self._committed
+        self._sweeper.start()
+        self.mqtt.start()
+        self.schedule.start()
+        self.admin_server.start()
+
+    def stop(self) -> None:
+        """End what ``start`` began, the newest first, and anchor what was committed. Safe to call twice."""
+        if self._started:
+            self._started = False
+            self.admin_server.stop()
+            self.mqtt.stop()
+            self.schedule.stop()
+            if self._sweeper is not None:
+                self._sweeper.stop()
+            self.anchor()
+
+    def close(self) -> None:
+        """Stop, close the store, free the folder. Safe to call twice."""
+        self.stop()
+        self.store.close()
+        self._lock.release()
+
+    def anchor(self) -> None:
+        """Sign the heads of all chains that have moved since the last time into the anchors file."""
+        with self.store.read() as connection:
+            marks = {(w.agent, w.stream, w.epoch): w for w in intake.watermarks(connection)}
+        moved = [mark for key, mark in marks.items() if self._anchored.get(key) != mark]
+        if moved:
+            # central's own come last, in every batch: the next start finds them at the end of the file
+            newest = {(w.agent, w.stream): w for w in marks.values() if w.agent == CENTRAL}
+            self.facts.anchor([w for w in moved if w.agent != CENTRAL] + list(newest.values()))
+            self._anchored = marks
+
+    def verify(self) -> Verification:
+        """Check the whole store and put the result into the audit stream."""
+        result = verify(self.settings.database, self.settings.anchors, self.keys.public)
+        event = OperationsEvent("chain-verified", {"ok": result.ok, "records": result.records})
+        self.store.write(lambda connection: self.facts.state(connection, event, stream="audit"))
+        if not result.ok:
+            self._log.error("chain-damaged", reason=result.reason, place=str(result.first_bad))
+        return result
+
+    def _committed(self, _facts: list[StoredFact]) -> None:
+        if self._sweeper is not None:
+            self._sweeper.wake()
+
+    def _sweep_all(self) -> None:
+        self.reviews.sweep(everything=True)
+
+    def _poll(self) -> None:
+        synced = self.orders.sync()
+        if synced.orders or synced.items:
+            self.reviews.sweep(everything=True)
+
+    def _post(self) -> None:
+        if self.orders.post_ready(self.reviews.confirmation_for) and self._sweeper is not None:
+            self._sweeper.wake()
+
+    def _guarded(self, name: str, job: Callable[[], object]) -> Guarded:
+        return Guarded(name, job, self._log, self._on_failure)
+
+
+def build(
+    settings: CentralSettings,
+    clock: Clock,
+    *,
+    configuration: str | None = None,
+    on_failure: OnFailure | None = None,
+    log: FilteringBoundLogger | None = None,
+) -> Central:
+    """Open central's folder and make its parts. ``configuration`` is the hash of the settings' file.
+
+    Raises:
+        Refused: another process has the folder. ConfigurationError: keys are missing. Damaged, StorageFailed: the
+        database or the anchors file.
+    """
+    log = log or structlog.get_logger()
+    failed = on_failure or (lambda error: log.critical("storage-failed", error=str(error)))
+    with ExitStack() as undo:
+        lock = InstanceLock(settings.folder / "instance.lock")
+        undo.callback(lock.release)
+        keys = CentralKeys.open(settings.keys)
+        origin = Origin(settings.site, settings.time_zone, software(), configuration)
+        store = Store(settings.database, failed)
+        undo.callback(store.close)
+        facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors)
+        store.write(facts.open)
+        central = _assemble(settings, clock, origin, keys, store, facts, lock, log, failed)
+        undo.pop_all()
+    return central
+
+
+def _assemble(
+    settings: CentralSettings,
+    clock: Clock,
+    origin: Origin,
+    keys: CentralKeys,
+    store: Store,
+    facts: Facts,
+    lock: InstanceLock,
+    log: FilteringBoundLogger,
+    on_failure: OnFailure,
+) -> Central:
+    access = Access(store, facts, clock, limits_of(settings))
+    ingest = Ingest(store, facts, clock)
+    mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure)
+    enrolment = Enrolment(store, facts, clock, mqtt.resync)
+    administration = Administration(access, enrolment)
+    erp = None
+    if settings.erp is not None:
+        erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
+    orders = Orders(store, facts, clock, erp, settings.items, mqtt)
+    return Central(
+        settings,
+        clock,
+        origin,
+        keys,
+        store,
+        facts,
+        access,
+        Audit(store),
+        enrolment,
+        ingest,
+        mqtt,
+        erp,
+        orders,
+        Reviews(store, facts, clock, orders),
+        administration,
+        Schedule(clock, settings.time_zone),
+        AdminServer(settings.folder, administration),
+        log,
+        on_failure,
+        lock,
+    )
+
+
+def limits_of(settings: CentralSettings) -> Limits:
+    """The settings' times and counts for sign-in."""
+    return Limits(
+        settings.sessions.idle, settings.sessions.longest, settings.lockout.attempts, settings.lockout.period
+    )

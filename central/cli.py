@@ -1,0 +1,358 @@
+"""``lotkeeper-central``: what an administrator, a quality manager and an auditor type.
+
+Commands that write take central's folder for themselves, or ask the running server to do it (``central.admin``).
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+import central
+from central.admin import (
+    AgentRegister,
+    Request,
+    TokenCreate,
+    TokenRevoke,
+    UserAdd,
+    UserDisable,
+    UserPassword,
+    ask_server,
+)
+from central.settings import CentralSettings, load_settings
+from central.store import access as accounts
+from central.store.engine import reading
+from records.clock import SystemClock, iso_z
+from records.console import print_json, run_app
+from records.errors import ConfigurationError, Refused
+from records.files import InstanceLock, make_folder, replace_file
+from records.yaml import Loaded
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Central: takes the lines' records, meets the ERP, and holds the device history until it is released.",
+)
+user = typer.Typer(no_args_is_help=True, help="People's accounts.")
+token = typer.Typer(no_args_is_help=True, help="Tokens for programs that use the API.")
+app.add_typer(user, name="user")
+app.add_typer(token, name="token")
+
+Config = Annotated[Path, typer.Option("--config", metavar="CENTRAL.yaml", help="Central's settings.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
+]
+DEFAULT_CONFIG = Path("central.yaml")
+
+
+# -- setting up and running --------------------------------------------------------------------------------
+
+
+@app.command(
+    epilog="Example: lotkeeper-central init --site suzhou --time-zone Asia/Shanghai",
+)
+def init(
+    config: Config = DEFAULT_CONFIG,
+    site: Annotated[str | None, typer.Option(help="Name of the plant, for a new settings file.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Its IANA time zone, for a new settings file.")] = None,
+    admin: Annotated[str, typer.Option(help="User id of the first administrator.")] = "admin",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
+    """Make the settings file, the folder, the keys and the first administrator."""
+    from central.app import build
+    from central.authority import create_authority, issue_client
+    from central.keys import CentralKeys
+
+    if not config.exists():
+        make_folder(config.resolve().parent)
+        replace_file(config, _template(site, time_zone).encode())
+    elif site is not None or time_zone is not None:
+        raise ConfigurationError(f"{config} exists already", hint="change site and time_zone in the file")
+    loaded = load_settings(config)
+    settings = loaded.value
+    password = _password(password_stdin)
+    now_us = SystemClock().now_us()
+    if not (settings.keys / "central.key").exists():
+        CentralKeys.create(settings.keys, now_us)
+        create_authority(settings.keys, settings.site, now_us)
+        issue_client(settings.keys, settings.keys, "central", now_us)
+    opened = build(settings, SystemClock(), configuration=loaded.hash)
+    try:
+        if opened.access.users():
+            raise Refused(f"{settings.folder} has users already", hint="add more with: lotkeeper-central user add")
+        opened.administration.do(UserAdd(by=_me(), user=admin, role="admin", password=password))
+        opened.anchor()
+    finally:
+        opened.close()
+    if json:
+        print_json({"config": str(config), "folder": str(settings.folder), "admin": admin})
+    else:
+        typer.echo(f"made {config} and {settings.folder}; {admin} is its administrator")
+        typer.echo(f"keep a copy of {settings.keys} in a safe place: what is lost there cannot be made again")
+
+
+@app.command(epilog="Example: lotkeeper-central serve --config /etc/lotkeeper/central.yaml")
+def serve(config: Config = DEFAULT_CONFIG) -> None:
+    """Run central until it is told to stop (SIGTERM, Ctrl-C)."""
+    from central.serving import run_central  # the web libraries are loaded only here
+
+    run_central(load_settings(config))
+
+
+@app.command(epilog="Example: lotkeeper-central verify --json")
+def verify(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Check every record, chain, signature and anchor; exit 1 when one does not hold. Writes nothing."""
+    from central.keys import public_keys
+    from central.verify import verify as check
+
+    settings = load_settings(config).value
+    result = check(settings.database, settings.anchors, public_keys(settings.keys), _progress())
+    place = result.first_bad
+    if json:
+        print_json(
+            {
+                "ok": result.ok,
+                "records": result.records,
+                "tombstones": result.tombstones,
+                "first_bad": None if place is None else asdict(place),
+                "reason": result.reason,
+            }
+        )
+    elif result.ok:
+        typer.echo(f"fine: {result.records} records, {result.tombstones} of them tombstones")
+    else:
+        where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"
+        typer.echo(f"NOT FINE{where}: {result.reason}")
+    raise typer.Exit(0 if result.ok else 1)
+
+
+@app.command(
+    epilog="Example: lotkeeper-central enrol sealing-1 --out identity\n\n"
+    "Example: lotkeeper-central enrol --broker broker.plant --out broker"
+)
+def enrol(
+    agent: Annotated[str | None, typer.Argument(help="The agent's name; unique in the plant.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder to make.")] = None,
+    broker: Annotated[
+        list[str] | None, typer.Option(help="Instead: make a broker's folder; the names it is reached under.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="The broker's port.")] = 8883,
+    partition: Annotated[str, typer.Option(help="The agent's partition.")] = "p0",
+    password_file: Annotated[
+        Path | None, typer.Option(help="Also give the agent a broker password; mosquitto's file of them.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Make an agent's identity folder (carry it to the line PC), or a broker's folder."""
+    from central.enrol import add_password, make_broker, make_identity
+    from central.keys import CentralKeys
+
+    if (agent is None) == (not broker) or out is None:
+        raise ConfigurationError("enrol needs AGENT or --broker HOST, and --out FOLDER", hint="see --help")
+    loaded = load_settings(config)
+    keys = CentralKeys.open(loaded.value.keys)
+    now_us = SystemClock().now_us()
+    if agent is None:
+        made = make_broker(keys, broker or [], out, port, now_us)
+        _say(
+            json, {"folder": str(out), "files": [str(path) for path in made]}, f"made {out}: run mosquitto with it"
+        )
+        return
+    identity = make_identity(keys, agent, out, now_us, partition=partition, password=password_file is not None)
+    if password_file is not None and identity.password_line is not None:
+        add_password(password_file, identity.password_line)
+    _administer(loaded, AgentRegister(by=_me(), agent=agent, partition=partition, public=identity.public))
+    answer: JsonValue = {"agent": agent, "partition": partition, "folder": str(out), "key": identity.public}
+    _say(json, answer, f"enrolled {agent}; its identity is in {out}: carry it to the line PC and keep no copy")
+
+
+# -- people and programs -----------------------------------------------------------------------------------
+
+
+@user.command("add", epilog="Example: lotkeeper-central user add li.na --role qa --name 'Li Na' --password-stdin")
+def user_add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user id; never given to another person.")],
+    role: Annotated[str, typer.Option(help="operator, engineer, planner, qa, qa_manager, auditor or admin.")],
+    full_name: Annotated[
+        str | None, typer.Option("--name", help="The name that is printed with signatures.")
+    ] = None,
+    password_stdin: PasswordStdin = False,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Open an account."""
+    loaded = load_settings(config)
+    request = UserAdd(by=_me(), user=name, role=role, password=_password(password_stdin), name=full_name)
+    _say(json, _administer(loaded, request), f"{name} may sign in as {role}")
+
+
+@user.command("disable", epilog="Example: lotkeeper-central user disable li.na")
+def user_disable(
+    name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = DEFAULT_CONFIG, json: Json = False
+) -> None:
+    """Close an account for good; what it signed stays signed."""
+    answer = _administer(load_settings(config), UserDisable(by=_me(), user=name))
+    _say(json, answer, f"{name} can no longer sign in")
+
+
+@user.command("password", epilog="Example: lotkeeper-central user password li.na --password-stdin")
+def user_password(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    password_stdin: PasswordStdin = False,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Give an account a new password and unlock it."""
+    loaded = load_settings(config)
+    request = UserPassword(by=_me(), user=name, password=_password(password_stdin))
+    _say(json, _administer(loaded, request), f"{name} has a new password")
+
+
+@user.command("list", epilog="Example: lotkeeper-central user list --json")
+def user_list(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Every account that ever was."""
+    with reading(load_settings(config).value.database) as connection:
+        found = accounts.accounts(connection)
+    if json:
+        print_json(
+            [
+                {
+                    "user": each.id,
+                    "name": each.name,
+                    "role": each.role,
+                    "disabled": each.disabled_us is not None,
+                    "created": iso_z(each.created_us),
+                }
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        typer.echo(
+            f"{each.id:<20} {each.role:<12} {each.name}{'' if each.disabled_us is None else '  (disabled)'}"
+        )
+
+
+@token.command("create", epilog="Example: lotkeeper-central token create erp-import --scope write")
+def token_create(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    scope: Annotated[str, typer.Option(help="read, write, or sign (may bring people's signatures).")],
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Make a token and print it once."""
+    answer = _administer(load_settings(config), TokenCreate(by=_me(), name=name, scope=scope))
+    _say(json, answer, str(answer["token"]) if isinstance(answer, dict) else "")
+
+
+@token.command("revoke", epilog="Example: lotkeeper-central token revoke erp-import")
+def token_revoke(
+    name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = DEFAULT_CONFIG, json: Json = False
+) -> None:
+    """Make a token useless for good."""
+    answer = _administer(load_settings(config), TokenRevoke(by=_me(), name=name))
+    _say(json, answer, f"the token {name} is useless now")
+
+
+@token.command("list", epilog="Example: lotkeeper-central token list")
+def token_list(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Every token that ever was, without its secret."""
+    with reading(load_settings(config).value.database) as connection:
+        found = accounts.tokens(connection)
+    if json:
+        print_json(
+            [
+                {
+                    "name": each.name,
+                    "scope": each.scope,
+                    "created": iso_z(each.created_us),
+                    "revoked": each.revoked_us is not None,
+                }
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        typer.echo(f"{each.name:<20} {each.scope:<8}{'' if each.revoked_us is None else '  (revoked)'}")
+
+
+# -- within ------------------------------------------------------------------------------------------------
+
+
+def _administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
+    """Do it here when nothing runs, else have the running server do it."""
+    from central.app import build
+
+    settings = loaded.value
+    try:
+        InstanceLock(settings.folder / "instance.lock").release()
+    except Refused:
+        return ask_server(settings.folder, request)
+    opened = build(settings, SystemClock(), configuration=loaded.hash)
+    try:
+        return opened.administration.do(request)
+    finally:
+        opened.close()
+
+
+def _template(site: str | None, time_zone: str | None) -> str:
+    """The example settings with this plant's name and zone; JSON's strings are YAML's."""
+    lines = (Path(central.__file__).parent.parent / "config" / "central.yaml").read_text(encoding="utf-8")
+    given = {"site": site, "time_zone": time_zone}
+    texts = {f"{key}:": f"{key}: {dumps(value)}" for key, value in given.items() if value is not None}
+    return "".join(f"{texts.get(line.split(' ', 1)[0], line)}\n" for line in lines.splitlines())
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise ConfigurationError("no password was given", hint="give it with --password-stdin")
+    first = getpass.getpass("Password: ")
+    if first != getpass.getpass("Again: "):
+        raise ConfigurationError("the two passwords differ")
+    return first
+
+
+def _me() -> str:
+    return getpass.getuser()
+
+
+def _say(json: bool, answer: JsonValue, text: str) -> None:
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(text)
+
+
+class _Progress:
+    """Tells how far a long check is, once a second, to people only."""
+
+    def __init__(self) -> None:
+        self._clock = SystemClock()
+        self._next_s = self._clock.monotonic_s() + 1.0
+
+    def __call__(self, records: int) -> None:
+        if self._clock.monotonic_s() >= self._next_s:
+            self._next_s += 1.0
+            typer.echo(f"{records} records checked", err=True)
+
+
+def _progress() -> _Progress:
+    return _Progress()
+
+
+def main() -> None:
+    """The command's entry."""
+    run_app(app)

@@ -1,0 +1,134 @@
+"""What central does by itself: sweep new facts, poll and answer the ERP, sign anchors, check its own chains.
+
+The sweep has a thread of its own, woken by every commit; where it stood is stored, so that no fact is left out by
+a crash. The other jobs run on a schedule, never two of a kind at once. A job that fails is tried again at its next
+turn; a failed disk ends the process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from structlog.typing import FilteringBoundLogger
+
+from records.clock import Clock, from_us
+from records.errors import LotkeeperError, StorageFailed
+
+OnFailure = Callable[[StorageFailed], None]
+
+
+class Guarded:
+    """Calls a job so that its failure is told once per change, and a failed disk ends the process."""
+
+    def __init__(
+        self, name: str, job: Callable[[], object], log: FilteringBoundLogger, on_failure: OnFailure
+    ) -> None:
+        self.name = name
+        self._job = job
+        self._log = log
+        self._on_failure = on_failure
+        self._trouble: str | None = None
+
+    def __call__(self) -> bool:
+        """Run it; whether it did its work."""
+        try:
+            self._job()
+        except StorageFailed as error:
+            self._on_failure(error)
+            return False
+        except LotkeeperError as error:
+            self._tell(str(error), fault=False)
+            return False
+        except Exception as error:  # a fault of one job must not end the others
+            self._tell(repr(error), fault=True)
+            return False
+        if self._trouble is not None:
+            self._log.info("job-works-again", job=self.name)
+            self._trouble = None
+        return True
+
+    def _tell(self, trouble: str, *, fault: bool) -> None:
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if fault:
+            self._log.error("job-failed", job=self.name, error=trouble, exc_info=True)
+        else:
+            self._log.warning("job-failed", job=self.name, error=trouble)
+
+
+class Woken:
+    """A thread that runs a job when it is woken, and again after ``again_s`` when the job failed.
+
+    Between two runs it rests for ``rest_s``: what arrives meanwhile is done together.
+    """
+
+    def __init__(self, job: Guarded, again_s: float = 5.0, rest_s: float = 0.5) -> None:
+        self._job = job
+        self._again_s = again_s
+        self._rest_s = rest_s
+        self._bell = threading.Event()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"central {job.name}", daemon=True)
+
+    def start(self) -> None:
+        self._bell.set()  # whatever came before this start
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Return at once; the job runs soon, once for any number of calls."""
+        self._bell.set()
+
+    def stop(self) -> None:
+        self._ending.set()
+        self._bell.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._bell.wait()
+            if self._ending.is_set():
+                return
+            self._bell.clear()
+            done = self._job()
+            self._ending.wait(self._rest_s if done else self._again_s)
+            if not done:
+                self._bell.set()
+
+
+class Schedule:
+    """Jobs at intervals and at a time of day, in a few threads."""
+
+    def __init__(self, clock: Clock, time_zone: str) -> None:
+        self._clock = clock
+        self._scheduler = BackgroundScheduler(
+            timezone=time_zone,
+            executors={"default": ThreadPoolExecutor(3)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    def every(self, seconds: float, job: Guarded, *, at_once: bool = True) -> None:
+        """Run a job again and again; ``at_once``: the first time right after the start."""
+        first = from_us(self._clock.now_us()) + timedelta(seconds=0 if at_once else seconds)
+        self._scheduler.add_job(job, "interval", seconds=seconds, next_run_time=first, id=job.name)
+
+    def daily(self, hour: int, job: Guarded) -> None:
+        """Run a job once a day at this hour of the site's time."""
+        self._scheduler.add_job(job, "cron", hour=hour, id=job.name)
+
+    def soon(self, name: str) -> None:
+        """Run a job now instead of at its next turn."""
+        self._scheduler.modify_job(name, next_run_time=from_us(self._clock.now_us()))
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Let running jobs end; no more begin."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)

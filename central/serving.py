@@ -1,0 +1,69 @@
+"""Central as a process: its parts started, its pages served, until it is told to stop or the disk fails."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from central.app import build
+from central.settings import CentralSettings
+from central.web.site import create_app
+from records.clock import SystemClock
+from records.errors import Refused, StorageFailed
+from records.yaml import Loaded
+
+
+def run_central(loaded: Loaded[CentralSettings]) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises:
+        Refused: the port is taken, or another process has the folder. Else what ``central.app.build`` raises.
+    """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    settings = loaded.value
+    listening = _listen(settings.http.host, settings.http.port)
+    try:
+        central = build(settings, SystemClock(), configuration=loaded.hash, on_failure=_die)
+        try:
+            config = uvicorn.Config(
+                create_app(central),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=5,
+            )
+            central.start()
+            host, port = listening.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            sys.stderr.write(f"central serves {settings.site} at http://{shown}:{port}\n")
+            sys.stderr.flush()
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            central.close()
+    finally:
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two processes share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise Refused(
+            f"cannot listen at {host}:{port}: {error.strerror}", hint="is another central running? set http.port"
+        ) from error
+    return listening
+
+
+def _die(error: StorageFailed) -> None:
+    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)
