@@ -180,8 +180,10 @@ class ErpResult:
 
 @dataclass(frozen=True, slots=True)
 class ErpDifference:
-    """One point in which the ERP, read back, is not what was confirmed. ``what`` is a code with its subject:
-    state, good, scrap, consumed, operation, inspection.
+    """One point in which the ERP, read back, is not what was confirmed; codes and numbers, no sentences.
+
+    ``what`` is state (of the order), good (how often this serial), scrap, consumed (of "item lot"), operation
+    (finished, open or missing), cycles (how often time was booked on it) or inspection (its states).
     """
 
     what: str
@@ -262,9 +264,10 @@ def differences(confirmation: Confirmation, result: ErpResult) -> list[ErpDiffer
         expect("consumed", " ".join(lot), ours.get(lot, Decimal(0)), erp.get(lot, Decimal(0)))
     for total in confirmation.operations:
         done = [operation for operation in result.operations if operation.operation == total.operation]
-        expect("operation", total.operation, "1 finished", f"{sum(o.finished for o in done)} finished")
-    for reference, state in result.inspections:
-        expect("inspection", reference, "passed", state)
+        expect("operation", total.operation, "finished", _state_of(done))
+        expect("cycles", total.operation, len(done), sum(operation.cycles for operation in done))
+    for reference, states in _per_reference(result.inspections).items():
+        expect("inspection", reference, "passed", ",".join(states))
     return found
 
 
@@ -273,3 +276,16 @@ def _per_lot(consumed: tuple[Consumption, ...]) -> dict[tuple[str, str], Decimal
     for use in consumed:
         totals[use.item, use.lot] = totals.get((use.item, use.lot), Decimal(0)) + use.quantity
     return totals
+
+
+def _state_of(operations: list[ErpOperation]) -> str:
+    if not operations:
+        return "missing"
+    return "finished" if all(operation.finished for operation in operations) else "open"
+
+
+def _per_reference(inspections: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    states: dict[str, list[str]] = {}
+    for reference, state in inspections:
+        states.setdefault(reference, []).append(state)
+    return states
