@@ -179,6 +179,18 @@ def test_sessions_do_not_pile_up_on_the_server(bench: Bench) -> None:
     bench.run(job)
 
 
+def test_a_session_that_the_watchdog_gave_up_leaves_no_socket(bench: Bench) -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        assert rig.server is not None
+        device._client.uaclient.mark_disconnected()  # type: ignore[attr-defined]
+        with pytest.raises(Unreachable, match="disconnected"):
+            await device.read(["torque"])
+        await device.close()
+        await until(lambda: not rig.server.bserver.clients, "the connection's end")  # type: ignore[union-attr]
+
+    bench.run(job)
+
+
 def test_a_group_is_one_request(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         session = device._client.uaclient.session  # type: ignore[attr-defined]

@@ -68,3 +68,11 @@ def test_neighbours_share_a_request_and_far_ones_do_not() -> None:
 def test_addresses_may_begin_with_one() -> None:
     (request,) = plan([tag(0, 1)], address_base=1, max_registers=125, max_gap=0)
     assert request.start == 0
+
+
+def test_a_long_block_is_cut_between_values_within_the_limit() -> None:
+    asked = [tag(n, 2 * n, "float32") for n in range(40)]
+    requests = plan(asked, address_base=0, max_registers=25, max_gap=16)
+    assert [request.count for request in requests] == [24, 24, 24, 8]
+    coils = [tag(n, n, table="coil") for n in range(0, 4000, 10)]
+    assert [request.count for request in plan(coils, address_base=0, max_registers=25, max_gap=16)] == [1991, 1991]
