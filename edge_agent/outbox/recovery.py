@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edge_agent.outbox import ledger, note, schema
 from edge_agent.outbox.types import Place
-from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, state_digest
+from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest
 from edge_agent.outbox.watermark import roll_over
 from records import chain
 from records.clock import from_us
@@ -171,19 +171,38 @@ def _save(connection: sqlite3.Connection, aside: Path, at_us: int) -> None:
 
 
 def _provable(old: sqlite3.Connection, epoch: ledger.Epoch) -> Iterator[Envelope]:
-    """Rows that central has not acknowledged and that follow the hash stored for the row before them."""
+    """Rows that central has not acknowledged and that the chain vouches for.
+
+    A row holds when its body gives the hash stored for it. Rows whose own hashes were damaged hold when a row
+    behind them gives its hash only with the links that their bodies make.
+    """
     first = max(ledger.acknowledged(old) - epoch.first_position + 2, epoch.pruned + 1)
+    link: bytes | None = None
+    doubtful: list[Envelope] = []
     for seq in range(first, epoch.standing + 1):
-        try:
-            previous = ledger.hash_at(old, epoch, seq - 1)
-            row = next(ledger.envelopes(old, epoch, seq, seq), None)
-        except (sqlite3.DatabaseError, Damaged):
-            continue
-        if previous is None or row is None or row.body is None:
-            continue
-        row = replace(row, digest=chain.digest(row.body))  # the link vouches for the body, not the digest's column
-        if fault(row, previous) is None:
+        row, stored = _row(old, epoch, seq)
+        if row is None:
+            link, doubtful = None, []
+        elif link is not None and fault(row, link) is None:
+            yield from (*doubtful, row)
+            link, doubtful = row.hash, []
+        elif stored is not None and fault(row, stored) is None:
             yield row
+            link, doubtful = row.hash, []
+        elif (link := link or stored) is not None:
+            link = link_of(row, link)
+            doubtful.append(row)
+
+
+def _row(old: sqlite3.Connection, epoch: ledger.Epoch, seq: int) -> tuple[Envelope | None, bytes | None]:
+    """A row with the digest that its body really has, and the hash stored for the row before it."""
+    try:
+        row = next(ledger.envelopes(old, epoch, seq, seq), None)
+        if row is None or row.body is None:
+            return None, None
+        return replace(row, digest=chain.digest(row.body)), ledger.hash_at(old, epoch, seq - 1)
+    except (sqlite3.DatabaseError, Damaged):
+        return None, None
 
 
 def _readable(old: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[object, ...]]:

@@ -179,15 +179,16 @@ def fault(envelope: Envelope, previous: bytes) -> str | None:
     """Why one row does not follow ``previous``, or None."""
     if envelope.body is not None:
         if chain.digest(envelope.body) != envelope.digest:
-            return BODY_DAMAGED if _link(envelope, previous) == envelope.hash else "the row was altered"
+            return BODY_DAMAGED if link_of(envelope, previous) == envelope.hash else "the row was altered"
     elif envelope.tombstone is None:
         return "the body is missing without a tombstone"
     elif envelope.tombstone.digest != envelope.digest.hex():
         return "the tombstone names another digest"
-    return None if _link(envelope, previous) == envelope.hash else "the row does not follow the row before it"
+    return None if link_of(envelope, previous) == envelope.hash else "the row does not follow the row before it"
 
 
-def _link(envelope: Envelope, previous: bytes) -> bytes:
+def link_of(envelope: Envelope, previous: bytes) -> bytes:
+    """The hash that a row has behind ``previous``."""
     return chain.next_hash(
         envelope.agent,
         envelope.epoch,
