@@ -1,0 +1,63 @@
+"""For machines that watch: ``/healthz`` and ``/metrics``. Open to all, figures only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from central.web.desk import Desk
+
+router = APIRouter(include_in_schema=False)
+
+
+class DeskFigures(Collector):
+    """Reads its figures from central each time it is asked."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        agents = self._desk.agents()
+        yield _each("agent_committed_records", "Last record of the agent that is committed", "agent",
+                    {a.agent: a.committed for a in agents})  # fmt: skip
+        yield _each("agent_head_records", "Last record that the agent has signed for", "agent",
+                    {a.agent: a.head for a in agents if a.head is not None})  # fmt: skip
+        yield _each("agent_healthy", "1 when the agent has no problem", "agent",
+                    {a.agent: int(a.healthy) for a in agents})  # fmt: skip
+        yield _each("agent_quarantined_messages", "Messages of the agent in quarantine", "agent",
+                    {a.agent: a.quarantined for a in agents})  # fmt: skip
+        open_: Counter[str] = Counter(f.kind for f in self._desk.findings() if f.open)
+        kinds = ("exception", "discrepancy")
+        yield _each("open_findings", "Findings that nobody has decided", "kind", {k: open_[k] for k in kinds})
+        states = Counter(d.state.value for d in self._desk.queue())
+        yield _each("device_history_records", "Records by state", "state", dict(states))
+
+
+def _each(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"lotkeeper_{name}", text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+@router.get("/healthz")
+def healthz(request: Request) -> dict[str, str]:
+    """Answers only when the database answers."""
+    desk: Desk = request.app.state.desk
+    desk.agents()
+    return {"status": "ok", "version": desk.version}
+
+
+@router.get("/metrics")
+def metrics(request: Request) -> Response:
+    registry = CollectorRegistry()
+    registry.register(DeskFigures(request.app.state.desk))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

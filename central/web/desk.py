@@ -1,0 +1,183 @@
+"""What the pages and the interface ask of central: one narrow port, so that both can be shown over anything.
+
+``central.web.live`` is the real one. Nothing here knows SQL or HTTP. Every method may raise ``LotkeeperError``;
+its message and hint are shown to the person as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from central.access import Capability
+from central.audit import AuditEntry
+from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
+from central.erp import ErpStatus
+from central.links.base import ErpLot, WorkOrder
+from central.postings import Posting
+from central.stored import StoredFact
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who asks: a person with a session, or a program with a token. ``name`` is the printed name.
+
+    A program never signs by itself: with ``may_bring`` it may hand over a signature that a person gives with user
+    and password.
+    """
+
+    id: str
+    name: str
+    role: str
+    rights: frozenset[Capability]
+    origin: str
+    program: bool = False
+    may_bring: bool = True
+
+    def may(self, right: Capability) -> bool:
+        return right in self.rights
+
+    @property
+    def may_close(self) -> bool:
+        return self.may(Capability.CLOSE_FINDING)
+
+    @property
+    def label(self) -> str:
+        return self.name or self.id
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """A signature as a person gives it: who, with which password, what it means, why, and what was shown."""
+
+    user: str
+    password: str
+    meaning: str
+    reason: str
+    content_hash: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLine:
+    """One agent and its stream ``records``: how far central has it, how far the agent says that it is.
+
+    ``head`` is the last seq that the agent itself has signed for; None where none has come. ``state``: online,
+    waiting (the agent has records that central has not), offline, silent (enrolled, nothing received).
+    """
+
+    agent: str
+    partition: str
+    enrolled_us: int | None
+    state: str
+    epoch: str | None
+    epochs: int
+    committed: int
+    hash: str | None
+    head: int | None
+    head_us: int | None
+    quarantined: int
+    conflicts: int
+    last_record_us: int | None
+
+    @property
+    def healthy(self) -> bool:
+        return self.state == "online" and not self.quarantined and not self.conflicts
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineLine:
+    """One message that could not be read; ``detail`` is for experts."""
+
+    agent: str | None
+    reason: str
+    detail: str
+    size: int
+    received_us: int
+    digest: str
+
+
+class Desk(Protocol):
+    """Central, as its users see it."""
+
+    @property
+    def site(self) -> str: ...
+    @property
+    def time_zone(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether cookies may only travel over HTTPS, which is set up in front."""
+
+    def now_us(self) -> int: ...
+
+    def sign_in(self, user: str, password: str, origin: str) -> str:
+        """The cookie of a new session. Raises SignInRefused."""
+
+    def sign_out(self, cookie: str, origin: str) -> None: ...
+
+    def session(self, cookie: str, origin: str) -> Visitor | None:
+        """Whose session it is, while it is valid."""
+
+    def bearer(self, token: str, origin: str) -> Visitor | None:
+        """Which program's token it is, while it is valid."""
+
+    def person(self, user: str, password: str, origin: str, target: str) -> Visitor:
+        """Who stands behind user and password, for an act on ``target``. Raises SignInRefused."""
+
+    def queue(self) -> list[DhrSummary]: ...
+
+    def dhr(self, dhr_id: str) -> DeviceHistoryRecord | None: ...
+
+    def findings(self) -> list[Finding]:
+        """All, the open ones first, then the newest."""
+
+    def finding(self, finding_id: str) -> Finding | None: ...
+
+    def decide(self, finding_id: str, visitor: Visitor, act: str, reason: str) -> None:
+        """Close a finding. Raises Refused: no right, closed already; Invalid: no reason."""
+
+    def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:
+        """Sign what has this hash. Raises SignInRefused: password; SignatureRefused: right, blockers, changed."""
+
+    def orders(self) -> list[WorkOrder]: ...
+
+    def order(self, reference: str) -> WorkOrder | None: ...
+
+    def posting(self, reference: str) -> Posting | None:
+        """How far the report of an order to the ERP is."""
+
+    def erp(self) -> ErpStatus | None:
+        """How the ERP answers; None when there is none."""
+
+    def lots(self) -> list[ErpLot]:
+        """Component lots that the ERP ever told of."""
+
+    def messages(self, reference: str) -> list[StoredFact]:
+        """What went between central, ERP and agents about an order, oldest first."""
+
+    def fact(self, chain_hash: str) -> StoredFact | None: ...
+
+    def records(
+        self,
+        *,
+        after: int | None,
+        limit: int,
+        order: str | None = None,
+        lot: str | None = None,
+        product: str | None = None,
+        station: str | None = None,
+        serial: str | None = None,
+    ) -> list[StoredFact]:
+        """Operation records in the order of their commit."""
+
+    def about(self, subject: str) -> list[StoredFact]:
+        """Every record of the line that names a subject with this id."""
+
+    def agents(self) -> list[AgentLine]: ...
+
+    def quarantine(self) -> list[QuarantineLine]: ...
+
+    def audit(self, *, user: str | None, code: str | None, before: int | None, limit: int) -> list[AuditEntry]:
+        """Entries of the audit stream and decisions, the newest first; ``before`` is a cursor."""

@@ -1,0 +1,249 @@
+"""The desk over the running central: every question goes to the part that owns the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Protocol
+
+from central.access import CAPABILITIES, Access, Capability, Role, Scope, User
+from central.audit import Audit, AuditEntry
+from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
+from central.erp import ErpStatus
+from central.facts import Origin
+from central.ingest import Ingest, Presence
+from central.links.base import ErpLot, WorkOrder
+from central.orders import Orders
+from central.postings import Posting
+from central.reviews import Reviews
+from central.settings import CentralSettings
+from central.store import agents, intake
+from central.store.engine import Store
+from central.stored import StoredFact
+from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
+from records.clock import Clock
+from records.wire import CENTRAL, Head, Watermark
+
+RECORDS = "records"
+MESSAGE_CODES = ("document-issued", "erp-posted", "erp-refused", "erp-unreachable")
+
+SCOPES: dict[Scope, frozenset[Capability]] = {
+    Scope.READ: frozenset({Capability.VIEW, Capability.VIEW_AUDIT}),
+    Scope.WRITE: frozenset({Capability.VIEW, Capability.VIEW_AUDIT, Capability.CLOSE_FINDING}),
+    Scope.SIGN: frozenset({Capability.VIEW, Capability.VIEW_AUDIT, Capability.CLOSE_FINDING}),
+}
+"""What a token's scope lets a program do."""
+
+
+class CentralParts(Protocol):
+    """The parts of the running central that the pages and the interface use."""
+
+    @property
+    def settings(self) -> CentralSettings: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def origin(self) -> Origin: ...
+    @property
+    def ingest(self) -> Ingest: ...
+    @property
+    def access(self) -> Access: ...
+    @property
+    def audit(self) -> Audit: ...
+    @property
+    def orders(self) -> Orders: ...
+    @property
+    def reviews(self) -> Reviews: ...
+
+
+class LiveDesk:
+    """See ``central.web.desk.Desk``; its methods block, so call them from threads."""
+
+    def __init__(self, central: CentralParts) -> None:
+        self._central = central
+
+    @property
+    def site(self) -> str:
+        return self._central.origin.site
+
+    @property
+    def time_zone(self) -> str:
+        return self._central.origin.time_zone
+
+    @property
+    def version(self) -> str:
+        return self._central.origin.software
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self._central.settings.http.secure_cookies
+
+    def now_us(self) -> int:
+        return self._central.clock.now_us()
+
+    # -- people ----------------------------------------------------------------------------------------
+
+    def sign_in(self, user: str, password: str, origin: str) -> str:
+        return self._central.access.sign_in(user, password, origin=origin).cookie
+
+    def sign_out(self, cookie: str, origin: str) -> None:
+        self._central.access.sign_out(cookie, origin=origin)
+
+    def session(self, cookie: str, origin: str) -> Visitor | None:
+        found = self._central.access.session(cookie)
+        if found is None:
+            return None
+        user = found.user
+        return Visitor(user.id, user.name, user.role.value, CAPABILITIES[user.role], origin)
+
+    def bearer(self, token: str, origin: str) -> Visitor | None:
+        found = self._central.access.token(token)
+        if found is None:
+            return None
+        may_bring = found.scope.allows(Scope.SIGN)
+        return Visitor(found.name, found.name, "program", SCOPES[found.scope], origin, True, may_bring)
+
+    def person(self, user: str, password: str, origin: str, target: str) -> Visitor:
+        found = self._central.access.verify_password(user, password, origin=origin, target=target)
+        return Visitor(found.id, found.name, found.role.value, CAPABILITIES[found.role], origin)
+
+    # -- review ----------------------------------------------------------------------------------------
+
+    def queue(self) -> list[DhrSummary]:
+        return self._central.reviews.queue()
+
+    def dhr(self, dhr_id: str) -> DeviceHistoryRecord | None:
+        return self._central.reviews.get(dhr_id)
+
+    def findings(self) -> list[Finding]:
+        found = self._central.reviews.findings()
+        return sorted(found, key=lambda f: (not f.open, -(f.opened_us or f.at_us or 0), f.id))
+
+    def finding(self, finding_id: str) -> Finding | None:
+        return self._central.reviews.finding(finding_id)
+
+    def decide(self, finding_id: str, visitor: Visitor, act: str, reason: str) -> None:
+        self._central.reviews.close(finding_id, _user(visitor), act, reason)
+
+    def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:
+        person = self._central.access.verify_password(
+            signing.user, signing.password, origin=signing.origin, target=f"dhr {dhr_id}"
+        )
+        return self._central.reviews.sign(dhr_id, signing.meaning, person, signing.reason, signing.content_hash)
+
+    # -- orders ----------------------------------------------------------------------------------------
+
+    def orders(self) -> list[WorkOrder]:
+        return list(self._central.orders.list())
+
+    def order(self, reference: str) -> WorkOrder | None:
+        return self._central.orders.get(reference)
+
+    def posting(self, reference: str) -> Posting | None:
+        return self._central.orders.posting(reference)
+
+    def erp(self) -> ErpStatus | None:
+        return self._central.orders.status()
+
+    def lots(self) -> list[ErpLot]:
+        return [lot for held in self._central.orders.lots().values() for lot in held.values()]
+
+    def messages(self, reference: str) -> list[StoredFact]:
+        return self._central.store.facts(order=reference, codes=MESSAGE_CODES, agent=CENTRAL)
+
+    # -- records ---------------------------------------------------------------------------------------
+
+    def fact(self, chain_hash: str) -> StoredFact | None:
+        return self._central.store.fact(chain_hash)
+
+    def records(
+        self,
+        *,
+        after: int | None,
+        limit: int,
+        order: str | None = None,
+        lot: str | None = None,
+        product: str | None = None,
+        station: str | None = None,
+        serial: str | None = None,
+    ) -> list[StoredFact]:
+        return self._central.store.facts(
+            kinds=["operation_record"],
+            order=order,
+            lot=lot,
+            product=product,
+            stations=None if station is None else [station],
+            subject=serial,
+            after=after,
+            limit=limit,
+        )
+
+    def about(self, subject: str) -> list[StoredFact]:
+        return self._central.store.facts(subject=subject, kinds=["operation_record"])
+
+    # -- agents and audit ------------------------------------------------------------------------------
+
+    def agents(self) -> list[AgentLine]:
+        store = self._central.store
+        with store.read() as connection:
+            enrolled = agents.all_agents(connection)
+            marks = [w for w in intake.watermarks(connection) if w.stream == RECORDS and w.agent != CENTRAL]
+            heads = [(h, us) for h, us, _ in intake.heads(connection) if h.stream == RECORDS]
+            held = Counter(q.agent for q in intake.quarantined(connection))
+            conflicts = Counter(c.agent for c in intake.conflicts(connection))
+        presence = self._central.ingest.presence()
+        known = {a.id: a for a in enrolled}
+        lines: list[AgentLine] = []
+        for name in sorted({*known, *(w.agent for w in marks)}):
+            mine = [w for w in marks if w.agent == name]
+            newest = mine[-1] if mine else None
+            head = next(
+                ((h, us) for h, us in heads if newest and (h.agent, h.epoch) == (name, newest.epoch)), None
+            )
+            last = None if newest is None else store.fact(newest.hash)
+            agent = known.get(name)
+            lines.append(
+                AgentLine(
+                    name,
+                    agent.partition if agent else "",
+                    agent.enrolled_us if agent else None,
+                    _agent_state(newest, head, presence.get(name)),
+                    newest.epoch if newest else None,
+                    len(mine),
+                    newest.committed_through if newest else 0,
+                    newest.hash if newest else None,
+                    head[0].last if head else None,
+                    head[1] if head else None,
+                    held[name],
+                    conflicts[name],
+                    last.received_us if last else None,
+                )
+            )
+        return lines
+
+    def quarantine(self) -> list[QuarantineLine]:
+        with self._central.store.read() as connection:
+            rows = intake.quarantined(connection)
+        return [QuarantineLine(q.agent, q.reason, q.detail, q.size, q.received_us, q.digest) for q in rows[::-1]]
+
+    def audit(self, *, user: str | None, code: str | None, before: int | None, limit: int) -> list[AuditEntry]:
+        return self._central.audit.entries(user=user, code=code, before=before, limit=limit)
+
+
+def _agent_state(newest: Watermark | None, head: tuple[Head, int] | None, presence: Presence | None) -> str:
+    """What one word says of an agent. Without a word from the broker, arrivals have to do."""
+    if presence is not None and not presence.online:
+        return "offline"
+    if newest is None:
+        return "silent"
+    if head is not None and head[0].last > newest.committed_through:
+        return "waiting"
+    return "online"
+
+
+def _user(visitor: Visitor) -> User:
+    """A visitor as the account that acts. A program that may decide acts as quality, under its token's name."""
+    if visitor.program:
+        return User(f"token:{visitor.id}", visitor.name, Role.QA, False, 0, 0)
+    return User(visitor.id, visitor.name, Role(visitor.role), False, 0, 0)

@@ -1,0 +1,92 @@
+"""My work: what waits for a person, oldest first, and what does not run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response
+
+from central.domain import DhrState, DhrSummary
+from central.links.base import WorkOrder
+from central.web.desk import AgentLine
+from central.web.i18n import N_, Words
+from central.web.states import Status
+from central.web.visit import Enter
+
+router = APIRouter(include_in_schema=False)
+
+WAITING = (DhrState.COMPLETE, DhrState.IN_REVIEW, DhrState.REVIEWED)
+"""States in which a record waits for a person."""
+
+FINDINGS_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not run: what it is, what to do, and where."""
+
+    status: Status
+    subject: str
+    advice: str
+    href: str
+
+
+@router.get("/")
+def home(visit: Enter) -> Response:
+    queue, findings, agents, orders = (
+        visit.desk.queue(),
+        visit.desk.findings(),
+        visit.desk.agents(),
+        visit.desk.orders(),
+    )
+    waiting = sorted((d for d in queue if d.state in WAITING), key=lambda d: d.ended_us or 0)
+    open_findings = [f for f in findings if f.open]
+    return visit.page(
+        "home.html",
+        waiting=waiting,
+        collecting=sum(d.state is DhrState.COLLECTING for d in queue),
+        released=sum(d.state is DhrState.RELEASED for d in queue),
+        exceptions=[f for f in open_findings if f.kind == "exception"],
+        discrepancies=[f for f in open_findings if f.kind == "discrepancy"],
+        newest=sorted(open_findings, key=lambda f: -(f.opened_us or 0))[:FINDINGS_SHOWN],
+        unhealthy=sum(not a.healthy for a in agents),
+        agents=agents,
+        fresh=not (queue or orders or agents),
+        problems=problems(visit.words, agents, orders, queue),
+    )
+
+
+def problems(
+    words: Words, agents: list[AgentLine], orders: list[WorkOrder], queue: list[DhrSummary]
+) -> list[Problem]:
+    """Everything that does not run, worst first."""
+    bad, warning = Status("bad", "diamond", words(N_("Problem"))), Status("warning", "triangle", words(N_("Look")))
+    found: list[Problem] = []
+    for agent in agents:
+        advice = _agent_advice(agent)
+        if advice is not None:
+            found.append(Problem(bad if advice[1] else warning, agent.agent, words(advice[0]), "/lines"))
+    for order in orders:
+        if order.posting == "refused":
+            text = words(N_("The ERP refused the confirmation. The order's page shows its answer."))
+            found.append(Problem(bad, order.reference, text, f"/orders/{order.reference}"))
+    for dhr in queue:
+        if dhr.signature_outdated:
+            text = words(N_("Something changed after a signature. The record must be signed again."))
+            found.append(Problem(bad, dhr.lot, text, f"/dhrs/{dhr.id}"))
+    return sorted(found, key=lambda p: p.status.tone)
+
+
+def _agent_advice(agent: AgentLine) -> tuple[str, bool] | None:
+    """What to do about an agent, and whether it is urgent; None when all is well."""
+    if agent.conflicts:
+        return N_("Two contents for one record: a disk was rolled back or a record was changed."), True
+    if agent.quarantined:
+        return N_("Messages in quarantine. Nothing was dropped; look at the reasons."), True
+    if agent.state == "offline":
+        return N_("Not connected. It keeps its records; check the line PC, network and broker."), True
+    if agent.state == "waiting":
+        return N_("Has records that central does not have yet. They are on their way."), False
+    if agent.state == "silent":
+        return N_("Enrolled, but nothing has been received from it yet. Start it on the line PC."), False
+    return None

@@ -1,0 +1,14 @@
+"""Lines and agents: whether records arrive, up to where, and what could not be read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from central.web.visit import Enter
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/lines")
+def lines(visit: Enter) -> Response:
+    return visit.page("lines.html", agents=visit.desk.agents(), quarantine=visit.desk.quarantine())

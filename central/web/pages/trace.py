@@ -1,0 +1,167 @@
+"""Trace: from a serial, lot or order to everything about it; one unit; one record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response
+from markupsafe import Markup
+
+from central.domain import DeviceHistoryRecord, Piece
+from central.stored import StoredFact
+from central.web import charts, params, texts
+from central.web.show import unit_text
+from central.web.visit import Enter, NotThere, Visit
+from records.model import Decision, OperationRecord, OperationsEvent, Reading
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A piece that was found, and the record that it belongs to."""
+
+    dhr: DeviceHistoryRecord
+    piece: Piece
+
+
+@router.get("/trace")
+def trace(visit: Enter, q: str = "") -> Response:
+    """One search for serials, carriers, lots (ours and components) and orders; a single hit opens at once."""
+    wanted = q.strip()[:200]
+    if not wanted:
+        return visit.page("trace.html", search="", hits=[], dhrs=[], orders=[], used=[])
+    hits = find_pieces(visit, wanted)
+    dhrs = [d for d in visit.desk.queue() if wanted in (d.lot, d.udi_di) or wanted in d.orders]
+    orders = [o for o in visit.desk.orders() if wanted in (o.reference, o.number)]
+    used = lot_uses(visit, wanted)
+    if len(hits) == 1 and not dhrs and not used:
+        return visit.go(f"/units/{hits[0].dhr.id}/{hits[0].piece.name}")
+    return visit.page("trace.html", search=wanted, hits=hits, dhrs=dhrs, orders=orders, used=used)
+
+
+def find_pieces(visit: Visit, name: str) -> list[Hit]:
+    """Every piece that carries this serial or carrier id, in any record."""
+    lots = {_lot_of(fact) for fact in visit.desk.about(name)} - {None}
+    found: list[Hit] = []
+    for summary in visit.desk.queue():
+        if summary.lot in lots and (dhr := visit.desk.dhr(summary.id)) is not None:
+            found += [Hit(dhr, p) for p in dhr.evidence.units if name in (p.serial, p.carrier)]
+    return found
+
+
+def _lot_of(fact: StoredFact) -> str | None:
+    data = fact.fact.data
+    return (data.lot or data.order) if isinstance(data, OperationRecord) else None
+
+
+def lot_uses(visit: Visit, lot: str) -> list[tuple[DeviceHistoryRecord, object]]:
+    """Where a component lot went: (record, its line of materials) each."""
+    lots = {_lot_of(fact) for fact in visit.desk.about(lot)} - {None}
+    found: list[tuple[DeviceHistoryRecord, object]] = []
+    for summary in visit.desk.queue():
+        if summary.lot in lots and (dhr := visit.desk.dhr(summary.id)) is not None:
+            found += [(dhr, line) for line in dhr.evidence.materials if line.lot == lot]
+    return found
+
+
+@router.get("/units/{dhr_id}/{name:path}")
+def unit(visit: Enter, dhr_id: str, name: str) -> Response:
+    """One piece: its walk, its values, what went into it, what was found about it."""
+    dhr = visit.desk.dhr(dhr_id)
+    piece = None if dhr is None else dhr.unit(name)
+    if dhr is None or piece is None:
+        raise NotThere
+    facts = [visit.desk.fact(run.ref.hash) for run in piece.runs]
+    records = {f.hash: f.fact.data for f in facts if f is not None and isinstance(f.fact.data, OperationRecord)}
+    return visit.page(
+        "unit.html",
+        dhr=dhr,
+        piece=piece,
+        records=records,
+        values=[(run, _values(records.get(run.ref.hash), piece)) for run in piece.runs],
+        findings=[f for f in dhr.findings if f.id in piece.findings],
+        brief=params.brief,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """One value of a run with what was asked of it. Limits are None where there is no specification."""
+
+    name: str
+    reading: Reading
+    lower: float | None
+    upper: float | None
+    target: float | None
+    result: str | None
+
+
+def _values(record: OperationRecord | None, piece: Piece | None) -> list[ValueRow]:
+    """The readings of a record, with the test results of this piece (or of its first subject)."""
+    if record is None:
+        return []
+    results = [s for s in record.subjects if piece is None or s.subject.id in (piece.serial, piece.carrier)]
+    tests = {t.characteristic: t for s in results[:1] for t in s.tests}
+    rows: list[ValueRow] = []
+    for reading in record.readings:
+        test = tests.get(reading.characteristic or "")
+        rows.append(
+            ValueRow(
+                reading.characteristic or reading.tag,
+                reading,
+                test.lower if test else None,
+                test.upper if test else None,
+                test.target if test else None,
+                test.result.value if test else None,
+            )
+        )
+    return rows
+
+
+@router.get("/records/{chain_hash}")
+def record(visit: Enter, chain_hash: str) -> Response:
+    """One record of the chain, whatever its kind, exactly as it is held."""
+    fact = visit.desk.fact(chain_hash)
+    if fact is None:
+        raise NotThere
+    data = fact.fact.data
+    if not isinstance(data, OperationRecord):
+        return _other(visit, fact)
+    summary = next((d for d in visit.desk.queue() if data.order in d.orders or data.lot == d.lot), None)
+    return visit.page(
+        "record.html",
+        fact=fact,
+        header=fact.fact.header,
+        record=data,
+        rows=_values(data, None),
+        curves=curves(data),
+        dhr=summary,
+    )
+
+
+def curves(data: OperationRecord) -> list[tuple[str, Markup]]:
+    """Every captured profile of a record as a drawing."""
+    found: list[tuple[str, Markup]] = []
+    for reading in data.readings:
+        if isinstance(reading.value, list):
+            numbers = [float(v) for v in reading.value if isinstance(v, int | float)]
+            found.append((reading.tag, charts.curve(numbers, reading.tag, unit_text(reading.unit))))
+    return found
+
+
+def _other(visit: Visit, fact: StoredFact) -> Response:
+    """The page of an event, a decision, or the beginning of a record series."""
+    data = fact.fact.data
+    event = data if isinstance(data, OperationsEvent) else None
+    text = texts.event_text(event.code) if event else None
+    return visit.page(
+        "fact.html",
+        fact=fact,
+        header=fact.fact.header,
+        title=visit.words(text.title) if text else "",
+        meaning=visit.words(text.meaning) if text else "",
+        event=event,
+        decision=data if isinstance(data, Decision) else None,
+        params=params.labelled(visit.words, event.params) if event else [],
+    )

@@ -1,0 +1,146 @@
+"""The web application: pages and interface over one desk, with what every answer needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+
+from central.web import security
+from central.web.api import install as install_api
+from central.web.api.problems import Problem, problem_of
+from central.web.desk import Desk
+from central.web.i18n import N_
+from central.web.live import CentralParts, LiveDesk
+from central.web.pages import audit, dhrs, door, findings, home, lines, orders, trace
+from central.web.params import label, value_text
+from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
+from records.errors import LotkeeperError, StorageFailed, Unreachable
+
+LARGEST_FORM = 64 * 1024
+"""Most bytes that a request may bring."""
+
+TITLES = {
+    403: N_("This is not allowed"),
+    404: N_("There is nothing at this address"),
+    409: N_("This cannot be done now"),
+    422: N_("Something in the address or form is wrong"),
+    500: N_("Something went wrong here"),
+}
+
+
+def create_app(central: CentralParts) -> FastAPI:
+    """The application over a running central."""
+    return create_site(LiveDesk(central))
+
+
+def create_site(desk: Desk) -> FastAPI:
+    """The application over any desk."""
+    app = FastAPI(
+        title="Lotkeeper central",
+        version="1",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    files = static_files()
+    templates = environment(files)
+    templates.filters["param_label"] = _param_label
+    templates.filters["param_value"] = value_text
+    app.state.desk = desk
+    app.state.templates = templates
+    for area in (door, home, orders, findings, dhrs, trace, audit, lines):
+        app.include_router(area.router)
+    _static(app, files)
+    install_api(app)
+    _errors(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
+    app.add_middleware(security.BodyLimit, limit=LARGEST_FORM)
+    app.add_middleware(security.SecurityHeaders)
+    return app
+
+
+@pass_context
+def _param_label(context: Context, name: str) -> str:
+    return label(context["words"], name)
+
+
+def _static(app: FastAPI, files: dict[str, tuple[bytes, str]]) -> None:
+    """Our few files, from memory, cached for a year under the hash in their address."""
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: str) -> Response:
+        if name not in files:
+            raise NotThere
+        content, media_type = files[name]
+        headers = {"cache-control": "public, max-age=31536000, immutable"}
+        return Response(content, media_type=media_type, headers=headers)
+
+
+def _answer(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """A page for people, a problem document for programs; never a traceback."""
+    if request.url.path.startswith("/api/"):
+        return problem_of(status, detail, headers=headers)
+    visit = look(request)
+    title = visit.words(TITLES.get(status, TITLES[500]))
+    return visit.page("error.html", status=status, title=title, text=visit.words(detail) if detail else "")
+
+
+def _needs_sign_in(request: Request, _error: Exception) -> Response:
+    target = "/"
+    if request.method == "GET":
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/sign-in?{urlencode({'next': target})}", status_code=303)
+
+
+def _not_allowed(request: Request, error: Exception) -> Response:
+    return _answer(request, 403, error.message if isinstance(error, NotAllowed) else "")
+
+
+def _not_there(request: Request, _error: Exception) -> Response:
+    return _answer(request, 404, N_("It may have been mistyped, or its record has not arrived yet."))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 404 and not isinstance(error, Problem):
+        return _not_there(request, error)
+    return _answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    if request.url.path.startswith("/api/") and isinstance(error, RequestValidationError):
+        return problem_of(422, "the request does not fit", errors=error.errors())
+    return _answer(request, 422, N_("A value in the address or form has the wrong form."))
+
+
+def _ours(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LotkeeperError):
+        raise error
+    return _answer(request, 503 if isinstance(error, Unreachable | StorageFailed) else 409, str(error))
+
+
+def _unexpected(request: Request, _error: Exception) -> Response:
+    return _answer(request, 500, N_("The fault is written to central's log. Nothing that you sent was half done."))
+
+
+def _errors(app: FastAPI) -> None:
+    handlers: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+        NeedsSignIn: _needs_sign_in,
+        NotAllowed: _not_allowed,
+        NotThere: _not_there,
+        HTTPException: _http,
+        RequestValidationError: _invalid,
+        LotkeeperError: _ours,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)

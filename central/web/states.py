@@ -1,0 +1,220 @@
+"""Every closed set of words that pages show: states with shape and tone, and names of enumerations.
+
+A status is always shape, word and colour together, so that none of the three has to be seen. Tones are those of
+the style sheet: ok, busy, warning, bad, hold, idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from central.web.i18n import N_, Words
+
+_SHAPES = {
+    "ok": "circle",
+    "busy": "half",
+    "warning": "triangle",
+    "bad": "diamond",
+    "hold": "square",
+    "idle": "ring",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    tone: str
+    shape: str
+    word: str
+
+
+def _state(tone: str, word: str) -> Status:
+    return Status(tone, _SHAPES[tone], word)
+
+
+STATES: Mapping[str, Mapping[str, Status]] = {
+    "dhr": {
+        "collecting": _state("busy", N_("Collecting")),
+        "complete": _state("warning", N_("Ready for review")),
+        "in_review": _state("warning", N_("In review")),
+        "reviewed": _state("busy", N_("Reviewed")),
+        "released": _state("ok", N_("Released")),
+        "rejected": _state("bad", N_("Rejected")),
+    },
+    "finding": {
+        "open": _state("bad", N_("Open")),
+        "closed": _state("ok", N_("Closed")),
+    },
+    "order": {
+        "released": _state("idle", N_("Released to production")),
+        "running": _state("busy", N_("Running")),
+        "held": _state("hold", N_("On hold")),
+        "closed": _state("ok", N_("Closed")),
+        "cancelled": _state("idle", N_("Cancelled")),
+        "unknown": _state("bad", N_("Unknown to the ERP")),
+    },
+    "posting": {
+        "none": _state("idle", N_("Not due yet")),
+        "pending": _state("warning", N_("Waiting to be sent")),
+        "posting": _state("busy", N_("Being sent")),
+        "posted": _state("ok", N_("Booked in the ERP")),
+        "refused": _state("bad", N_("Refused by the ERP")),
+    },
+    "result": {
+        "pass": _state("ok", N_("Pass")),
+        "fail": _state("bad", N_("Fail")),
+        "scrap": _state("hold", N_("Scrap")),
+        "aborted": _state("warning", N_("Aborted")),
+        "not_judged": _state("idle", N_("Not judged")),
+    },
+    "fate": {
+        "good": _state("ok", N_("Good")),
+        "pending": _state("warning", N_("Undecided")),
+        "scrap": _state("hold", N_("Scrap")),
+        "in_process": _state("busy", N_("In process")),
+    },
+    "quality": {
+        "good": _state("ok", N_("Good")),
+        "uncertain": _state("warning", N_("Uncertain")),
+        "bad": _state("bad", N_("Bad")),
+    },
+    "spc": {
+        "in_control": _state("ok", N_("In control")),
+        "signal": _state("bad", N_("Signal")),
+        "open": _state("idle", N_("Subgroup not closed")),
+        "collecting": _state("idle", N_("Collecting for limits")),
+        "gap": _state("warning", N_("Gap")),
+        "no_limits": _state("idle", N_("No limits")),
+    },
+    "grade": {
+        "complete": _state("ok", N_("Complete")),
+        "cycles-not-provable": _state("warning", N_("Cycles not provable")),
+        "tail-unknown": _state("warning", N_("End not proven")),
+        "incomplete": _state("bad", N_("Incomplete")),
+    },
+    "check": {
+        "met": _state("ok", N_("Complete")),
+        "open": _state("warning", N_("Missing")),
+    },
+    "agent": {
+        "online": _state("ok", N_("Connected")),
+        "waiting": _state("warning", N_("Records waiting")),
+        "offline": _state("bad", N_("Not connected")),
+        "silent": _state("idle", N_("Nothing received yet")),
+    },
+    "signature": {
+        "current": _state("ok", N_("Valid for this content")),
+        "outdated": _state("bad", N_("Content changed since")),
+    },
+}
+
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "purpose": {
+        "production": N_("Production"),
+        "rework": N_("Rework"),
+        "retest": N_("Retest"),
+        "setup": N_("Set-up"),
+        "challenge": N_("Reference part"),
+        "sample": N_("Sample"),
+        "maintenance": N_("Maintenance"),
+    },
+    "subject": {
+        "unit": N_("Unit"),
+        "lot": N_("Lot"),
+        "carrier": N_("Carrier"),
+        "container": N_("Container"),
+    },
+    "material": {
+        "consumed": N_("Consumed"),
+        "produced": N_("Produced"),
+        "scrapped": N_("Scrapped"),
+        "by_product": N_("By-product"),
+        "sampled": N_("Sampled"),
+        "packed": N_("Packed"),
+        "unpacked": N_("Unpacked"),
+        "split": N_("Split"),
+        "merged": N_("Merged"),
+        "identified_as": N_("Identified as"),
+        "returned": N_("Returned"),
+    },
+    "kind": {
+        "exception": N_("Exception"),
+        "discrepancy": N_("Discrepancy"),
+        "operation_record": N_("Operation record"),
+        "operations_event": N_("Event"),
+        "decision": N_("Decision"),
+        "epoch_opened": N_("Record series opened"),
+    },
+    "act": {
+        "correct": N_("Corrected"),
+        "void": N_("Voided"),
+        "late_entry": N_("Late entry"),
+        "hold": N_("Put on hold"),
+        "release": N_("Released"),
+        "rework": N_("Rework decided"),
+        "scrap": N_("Scrap decided"),
+        "concession": N_("Concession given"),
+        "override": N_("Overridden"),
+        "bypass": N_("Bypassed"),
+        "close": N_("Closed"),
+        "review": N_("Reviewed"),
+        "reject": N_("Rejected"),
+    },
+    "meaning": {
+        "reviewed": N_("Reviewed"),
+        "released": N_("Released"),
+        "rejected": N_("Rejected"),
+    },
+    "role": {
+        "operator": N_("Operator"),
+        "engineer": N_("Engineer"),
+        "planner": N_("Planner"),
+        "qa": N_("Quality assurance"),
+        "qa_manager": N_("Quality manager"),
+        "auditor": N_("Auditor"),
+        "admin": N_("Administrator"),
+    },
+    "requirement": {
+        "order": N_("Work order"),
+        "operator": N_("Operator"),
+        "material": N_("Material"),
+        "subject": N_("Identified units"),
+        "route": N_("Route"),
+        "operation": N_("Operation"),
+        "bom": N_("Material"),
+        "record": N_("Records"),
+        "certificate": N_("Gap certificate"),
+        "discrepancy": N_("Discrepancies closed"),
+        "exception": N_("Exceptions closed"),
+        "erp": N_("Booked in the ERP"),
+        "signature": N_("Signature"),
+        "clearance": N_("Line clearance"),
+        "quantity": N_("Pieces accounted for"),
+    },
+    "rule": {
+        "nelson1": N_("one point beyond a control limit"),
+        "nelson2": N_("nine points in a row on one side of the centre line"),
+    },
+    "chart": {
+        "imr": N_("Individual values"),
+        "xbar_r": N_("Subgroup means"),
+    },
+    "outcome": {
+        "completed": N_("Completed"),
+        "aborted": N_("Aborted"),
+    },
+}
+
+
+def status(words: Words, group: str, code: str | None) -> Status:
+    """The status in the reader's language; an unknown code is shown as it is, without a judgement."""
+    found = STATES[group].get(code or "")
+    if found is None:
+        return Status("idle", "ring", code or "–")
+    return Status(found.tone, found.shape, words(found.word))
+
+
+def name(words: Words, group: str, code: str | None) -> str:
+    """The name of an enumeration's value in the reader's language; an unknown one is shown as it is."""
+    found = NAMES[group].get(code or "")
+    return words(found) if found else (code or "–")

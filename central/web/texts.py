@@ -1,0 +1,298 @@
+"""What the codes mean: for every code of ``records.codes`` its title, what it tells, and what to do about it.
+
+Records hold codes; these texts are made at display, in the reader's language. All are message ids for gettext.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from central.web.i18n import N_
+
+
+@dataclass(frozen=True, slots=True)
+class CodeText:
+    """``title`` names it, ``meaning`` explains it, ``action`` says what to do (empty for events)."""
+
+    title: str
+    meaning: str
+    action: str = ""
+
+
+EXCEPTION_TEXTS: dict[str, CodeText] = {
+    "out-of-specification": CodeText(
+        N_("Out of specification"),
+        N_("A measured value lies outside the specification, whatever the machine itself said about the piece."),
+        N_("Find where the piece is now and hold it. Decide rework, scrap or concession, and say why."),
+    ),
+    "spc-signal": CodeText(
+        N_("Control chart signal"),
+        N_("The values are within specification, but the process is no longer the one that the limits describe."),
+        N_("Look at the chart from the flagged point back: tool, material lot, operator, set-up. Name the cause."),
+    ),
+    "unit-failed": CodeText(
+        N_("Unit failed"),
+        N_("A run of this operation gave the result fail for this piece."),
+        N_("Check that the piece was retested, reworked or scrapped, and that its later records say so."),
+    ),
+    "unit-scrapped": CodeText(
+        N_("Unit scrapped"),
+        N_("The piece left the line as scrap. It does not count as good and is not part of the lot."),
+        N_("Check that the scrap was taken away and counted, then close with the cause."),
+    ),
+    "retested": CodeText(
+        N_("Retested"),
+        N_("The same piece was tested again after it had failed, without having been worked on in between."),
+        N_("Judge whether the first result can be explained. A retest without a cause proves nothing."),
+    ),
+    "reworked": CodeText(
+        N_("Reworked"),
+        N_("The piece went through an operation again to be repaired."),
+        N_("Check that rework is allowed for this product and that all tests were repeated afterwards."),
+    ),
+    "run-aborted": CodeText(
+        N_("Run aborted"),
+        N_("An operation was begun on this piece and not finished."),
+        N_("Check that the piece was run again from the beginning, or taken off the line."),
+    ),
+    "run-resumed": CodeText(
+        N_("Run resumed after a restart"),
+        N_("The agent stopped while the operation ran, and took the run up again after its restart."),
+        N_("Compare the times and values of the record with the machine's own cycle."),
+    ),
+    "operation-repeated": CodeText(
+        N_("Operation done twice"),
+        N_(
+            "One piece has two records of one operation, without rework or retest: either it was run twice, or a "
+            "reader gave the wrong carrier."
+        ),
+        N_("Look for a piece without this operation at about that time. Decide which record belongs to which."),
+    ),
+    "operation-missing": CodeText(
+        N_("Operation missing"),
+        N_("The piece went on without a record of an operation that its route asks for."),
+        N_("Hold the piece. Look for its record at another piece, else run the operation or scrap it."),
+    ),
+    "reading-bad": CodeText(
+        N_("Value of bad quality"),
+        N_("The machine did not give a usable value at this moment. Nothing was put in its place."),
+        N_("Check the device. Decide whether the piece can be judged without this value or must be run again."),
+    ),
+    "cycles-missed": CodeText(
+        N_("Machine cycles without a record"),
+        N_("The machine's cycle counter moved on by more than one: it worked while nobody recorded it."),
+        N_("Find out which pieces were worked on. What is not recorded cannot be released as good."),
+    ),
+    "device-lost": CodeText(
+        N_("Device lost"),
+        N_("The agent had no connection to this device for a time."),
+        N_("Check that the machine stood still in that time, or that its cycles are all accounted for."),
+    ),
+    "clock-jump": CodeText(
+        N_("Clock jumped"),
+        N_("The clock of the line PC was moved. The order of records is not affected, their times are."),
+        N_("Check the time service of the line PC and note the difference."),
+    ),
+    "document-too-old": CodeText(
+        N_("Worked with old instructions"),
+        N_("The station used a work order or lot list older than allowed, since central was not reached."),
+        N_("Check that the order and the lots were still valid at that time."),
+    ),
+    "identity-unknown": CodeText(
+        N_("Unknown piece"),
+        N_("No work order and no earlier record explains this piece."),
+        N_("Find out where the piece came from. Hold it until that is known."),
+    ),
+    "scan-not-understood": CodeText(
+        N_("Scan not understood"),
+        N_("No field of any station expects what was scanned. The station said no."),
+        N_("Check which label was scanned, and whether the label or the set-up of the station is wrong."),
+    ),
+    "barcode-invalid": CodeText(
+        N_("Barcode invalid"),
+        N_("The barcode's check digit, date or structure is wrong. The station said no."),
+        N_("Have the label printed again and look at the printer or its template."),
+    ),
+    "order-unknown": CodeText(
+        N_("Order unknown"),
+        N_("The scanned order is not a released work order here. The station said no."),
+        N_("Check the order in the ERP and the connection to it."),
+    ),
+    "item-not-in-bom": CodeText(
+        N_("Item not in the bill of material"),
+        N_("The scanned label names an item that the order does not use. The station said no."),
+        N_("Take the material away from the station and check how it got there."),
+    ),
+    "lot-unknown": CodeText(
+        N_("Material lot unknown"),
+        N_("The scanned lot was never released to this line. The station said no."),
+        N_("Check the goods receipt and the status of the lot in the ERP."),
+    ),
+    "lot-expired": CodeText(
+        N_("Material lot expired"),
+        N_("The scanned lot was past its expiry date. The station said no, the lot was not used."),
+        N_("Take the lot out of the line's stock and check why it was still there."),
+    ),
+    "lot-blocked": CodeText(
+        N_("Material lot blocked"),
+        N_("The scanned lot is blocked. The station said no, the lot was not used."),
+        N_("Take the lot away from the line and check why it was brought there."),
+    ),
+    "label-wrong-product": CodeText(
+        N_("Label of another product"),
+        N_("The scanned label belongs to another product. The station said no."),
+        N_("Do the line clearance for labels again and count the labels of both products."),
+    ),
+    "label-wrong-lot": CodeText(
+        N_("Label of another lot"),
+        N_("The scanned label carries a lot that is not the order's. The station said no."),
+        N_("Do the line clearance for labels again and count the labels of both lots."),
+    ),
+    "serial-used": CodeText(
+        N_("Serial number already used"),
+        N_("The scanned serial number is already on another piece. The station said no."),
+        N_("Find both labels. One of them was printed or taken twice."),
+    ),
+    "operator-unknown": CodeText(
+        N_("Operator unknown"),
+        N_("The scanned badge is not known at this station. The station said no."),
+        N_("Check the badge and the operator's right to work here."),
+    ),
+    "nothing-to-identify": CodeText(
+        N_("Label without a piece"),
+        N_("A label was read while no piece waited for one. The station said no."),
+        N_("Check that no piece passed the station without a label."),
+    ),
+    "not-now": CodeText(
+        N_("Scan at the wrong moment"),
+        N_("The content was right, but the station did not expect it at this moment and said no."),
+        N_("Nothing was recorded with it. Close when the scan was repeated at the right moment."),
+    ),
+}
+
+DISCREPANCY_TEXTS: dict[str, CodeText] = {
+    "quantity-disagrees": CodeText(
+        N_("Quantity disagrees"),
+        N_("The records of an operation do not add up to the quantity that was ordered or begun."),
+        N_("Look for pieces without a record, scrap that was not reported, or an order that is still running."),
+    ),
+    "counter-disagrees": CodeText(
+        N_("Machine counter disagrees"),
+        N_("The machine's own part counter moved by another number than there are records."),
+        N_("Ask the line whether the machine ran by hand or was reset. State which of the two is right, and why."),
+    ),
+    "cycle-doubled": CodeText(
+        N_("Machine cycle recorded twice"),
+        N_("Two records name the same machine cycle of the same station. Only one of them can be right."),
+        N_("Compare both records. Find out what the machine really did, and state which one holds."),
+    ),
+    "serial-doubled": CodeText(
+        N_("Serial number on two pieces"),
+        N_("One serial number was given to two different pieces."),
+        N_("Hold both pieces. Find out which label is right; the other piece must be labelled anew or scrapped."),
+    ),
+    "lot-unknown-to-erp": CodeText(
+        N_("Lot unknown to the ERP"),
+        N_("The line used a material lot that the ERP does not know, so that it cannot be booked."),
+        N_("Book the goods receipt of the lot in the ERP, or find out which lot was really used."),
+    ),
+    "consumption-disagrees": CodeText(
+        N_("Consumption disagrees"),
+        N_("The recorded consumption of a component is not what the bill of material asks for."),
+        N_("Check set-up pieces, repeated assembly and scrap: each consumes material. Then accept or correct it."),
+    ),
+    "certificate-incomplete": CodeText(
+        N_("Gap in the records"),
+        N_("Records or machine cycles of this lot are missing between the first and the last."),
+        N_("Find out what the line did in the gap. A lot with an unexplained gap must not be released."),
+    ),
+    "certificate-tail-unknown": CodeText(
+        N_("End of the records not proven"),
+        N_("No signed head of the agent reaches beyond the end of the order: later records may be missing."),
+        N_("Wait until the agent has reported again, or find out why it cannot."),
+    ),
+    "certificate-cycles-not-provable": CodeText(
+        N_("Machine cycles not provable"),
+        N_("This machine has no cycle counter, so that completeness rests on the sequence of records alone."),
+        N_("Compare the quantity by other means, for example by counting, and state the result."),
+    ),
+    "erp-refused": CodeText(
+        N_("ERP refused the booking"),
+        N_("The ERP answered the confirmation of this order with an error. Nothing was booked twice."),
+        N_("Correct the cause in the ERP; the same confirmation is sent again with the same key."),
+    ),
+    "erp-disagrees": CodeText(
+        N_("ERP disagrees"),
+        N_("What the ERP holds after the confirmation is not what was sent."),
+        N_("Look for a manual booking in the ERP. Correct it there, or accept the difference with a reason."),
+    ),
+    "record-conflict": CodeText(
+        N_("Two contents for one record"),
+        N_("The agent offered a record number again with another content. The first one was kept."),
+        N_("Treat it as possible manipulation or as a disk that was rolled back. Verify the agent's buffer."),
+    ),
+    "record-quarantined": CodeText(
+        N_("Message in quarantine"),
+        N_("A message of this agent could not be read and was set aside. Nothing was dropped."),
+        N_("Look at the reason. When it was a record of this lot, the lot is not complete."),
+    ),
+}
+
+EVENT_TEXTS: dict[str, CodeText] = {
+    "agent-started": CodeText(N_("Agent started"), N_("The agent began to work.")),
+    "agent-stopped": CodeText(N_("Agent stopped"), N_("The agent ended in order.")),
+    "configuration-loaded": CodeText(N_("Configuration loaded"), N_("The agent works by this configuration.")),
+    "device-connected": CodeText(N_("Device connected"), N_("The device answers.")),
+    "device-lost": CodeText(N_("Device lost"), N_("The device does not answer any more.")),
+    "device-changed": CodeText(N_("Device changed"), N_("Another device answers at this address.")),
+    "clock-jump": CodeText(N_("Clock jumped"), N_("The clock of the line PC was moved.")),
+    "plc-write": CodeText(N_("Value written to the PLC"), N_("A value was written to the machine.")),
+    "reading-bad": CodeText(N_("Value of bad quality"), N_("The machine did not give a usable value.")),
+    "epoch-rolled-back": CodeText(N_("Disk rolled back"), N_("The agent's disk holds an older state.")),
+    "scan-accepted": CodeText(N_("Scan accepted"), N_("The station took the scan.")),
+    "scan-refused": CodeText(N_("Scan refused"), N_("The station said no to the scan.")),
+    "operator-signed-on": CodeText(N_("Operator signed on"), N_("A badge was scanned at the station.")),
+    "order-started": CodeText(N_("Order started"), N_("The station works on this order from now on.")),
+    "order-stopped": CodeText(N_("Order stopped"), N_("The station ended this order.")),
+    "lot-mounted": CodeText(N_("Material lot mounted"), N_("From now on this lot is consumed.")),
+    "unit-loaded": CodeText(N_("Unit loaded"), N_("The unit was put into a container.")),
+    "run-started": CodeText(N_("Run started"), N_("The machine began a cycle.")),
+    "run-aborted": CodeText(N_("Run aborted"), N_("A cycle was begun and not finished.")),
+    "run-resumed": CodeText(N_("Run resumed after a restart"), N_("A cycle was taken up again.")),
+    "cycles-missed": CodeText(N_("Machine cycles without a record"), N_("The machine worked unrecorded.")),
+    "counter-period": CodeText(N_("Counter began anew"), N_("The machine's counter was reset or changed.")),
+    "cycle-acknowledged-only": CodeText(
+        N_("Cycle acknowledged again"), N_("A cycle that was already recorded was acknowledged to the machine.")
+    ),
+    "spc-signal": CodeText(N_("Control chart signal"), N_("A rule of the control chart was met.")),
+    "agent-enrolled": CodeText(N_("Agent enrolled"), N_("The agent may deliver records.")),
+    "document-issued": CodeText(N_("Document issued"), N_("A signed document was sent to the agents.")),
+    "exception-opened": CodeText(N_("Exception opened"), N_("Something that a reviewer must look at.")),
+    "discrepancy-opened": CodeText(N_("Discrepancy opened"), N_("Machine, records and ERP do not agree.")),
+    "quarantined": CodeText(N_("Message in quarantine"), N_("A message could not be read and was set aside.")),
+    "conflict": CodeText(N_("Two contents for one record"), N_("A record number came with another content.")),
+    "erp-posted": CodeText(N_("Sent to the ERP"), N_("The ERP took the message.")),
+    "erp-refused": CodeText(N_("ERP refused the booking"), N_("The ERP answered with an error.")),
+    "erp-unreachable": CodeText(N_("ERP not reached"), N_("The ERP did not answer. It is tried again.")),
+    "user-added": CodeText(N_("User added"), N_("A person was given an account.")),
+    "user-disabled": CodeText(N_("User disabled"), N_("The account cannot be used any more.")),
+    "account-locked": CodeText(N_("Account locked"), N_("Too many wrong passwords in a row.")),
+    "password-changed": CodeText(N_("Password changed"), N_("The account was given a new password.")),
+    "token-revoked": CodeText(N_("Token revoked"), N_("A program lost its access.")),
+    "token-created": CodeText(N_("Token created"), N_("A program was given access.")),
+    "signed-in": CodeText(N_("Signed in"), N_("A person signed in.")),
+    "sign-in-refused": CodeText(N_("Sign-in refused"), N_("User or password were wrong, or it is closed.")),
+    "signed-out": CodeText(N_("Signed out"), N_("A person signed out.")),
+    "signature-refused": CodeText(N_("Signature refused"), N_("An attempt to sign was refused.")),
+    "central-started": CodeText(N_("Central started"), N_("The central service began to work.")),
+    "chain-verified": CodeText(N_("Chain verified"), N_("All stored records were checked against their chain.")),
+}
+
+
+def finding_text(code: str) -> CodeText:
+    """The text of an exception or discrepancy; a code of a later build stands for itself."""
+    return EXCEPTION_TEXTS.get(code) or DISCREPANCY_TEXTS.get(code) or CodeText(code, "", "")
+
+
+def event_text(code: str) -> CodeText:
+    return EVENT_TEXTS.get(code) or CodeText(code, "")
