@@ -20,9 +20,6 @@ from records.model import Decision, OperationsEvent
 SYSTEM = "system"
 """Role of central itself in the decisions with which it closes findings whose cause is gone."""
 
-REPORTED = frozenset({"erp-disagrees"})
-"""Findings that are not told by facts of the line: they are what was stated, until they are closed."""
-
 _OPENED = {"exception-opened": "exception", "discrepancy-opened": "discrepancy"}
 
 
@@ -60,14 +57,12 @@ def assess(dossier: Dossier, limits: Limits) -> Assessment:
     pieces = genealogy.judged(dossier, found, standing)
     over = reconcile.ended(dossier, pieces, standing)
     proof = certificate.certify(dossier)
-    reported = [f for f in opened.values() if f.code in REPORTED and not _withdrawn(closings.get(f.id))]
     findings = _stand(
         merged(
             [
                 *early,
                 *reconcile.of_order(dossier, pieces, over=over),
                 *certificate.of_certificate(dossier, proof, over=over, grace_s=limits.tail_grace_s),
-                *reported,
             ]
         ),
         closings,
@@ -95,10 +90,6 @@ def closed(decisions: Iterable[Stated[Decision]]) -> dict[str, Closing]:
                 data.act.value, data.by.id, data.reason, at_us, decision.fact.hash, system
             )
     return found
-
-
-def _withdrawn(closing: Closing | None) -> bool:
-    return closing is not None and closing.system
 
 
 def _stand(

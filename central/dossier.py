@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from central.domain import ChainEvidence, FactLike, FactRef
-from central.links.base import ErpLot, WorkOrder
+from central.links.base import ErpDifference, ErpLot, WorkOrder
 from records.model import Decision, OperationRecord, OperationsEvent
 from records.wire import CENTRAL
 
@@ -41,6 +41,8 @@ class Dossier:
     other records of the order's stations in that range and the last one before it. ``chains`` come in the order in
     which their epochs were opened. ``lots`` is what the ERP told: item -> lot number -> lot; an item that is
     missing there was never told about. ``elsewhere`` maps serials that also occur in another order to that order.
+    ``differences`` are the points in which the ERP, read back after the report, is not what was reported.
+    ``cursor`` is that of the newest of ``facts`` in the store.
     """
 
     reference: str
@@ -51,7 +53,9 @@ class Dossier:
     chains: tuple[ChainEvidence, ...] = ()
     lots: Mapping[str, Mapping[str, ErpLot]] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    differences: tuple[ErpDifference, ...] = ()
     now_us: int = 0
+    cursor: int = 0
 
     @cached_property
     def timeline(self) -> tuple[FactLike, ...]:

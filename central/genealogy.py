@@ -31,9 +31,6 @@ from records.model import (
 )
 from records.quantity import quantity
 
-SUBJECT_TARGET = "subject"
-"""Kind of a decision's target that is a piece; its id is ``piece_target``."""
-
 
 @dataclass
 class _Draft:
@@ -190,11 +187,6 @@ def _piece(order: str, draft: _Draft) -> Piece:
 # -- fates -------------------------------------------------------------------------------------------------
 
 
-def piece_target(order: str, key: str) -> str:
-    """Id of a decision's target that is a piece of an order."""
-    return f"{order}/{key}"
-
-
 def judged(dossier: Dossier, found: Iterable[Piece], findings: Iterable[Finding]) -> tuple[Piece, ...]:
     """The pieces with their fates and the findings about them.
 
@@ -207,17 +199,10 @@ def judged(dossier: Dossier, found: Iterable[Piece], findings: Iterable[Finding]
         for key in {marriages.key(subject) for subject in finding.subjects}:
             if key is not None:
                 about.setdefault(key, []).append(finding)
-    scrapped = {
-        s.data.target.id
-        for s in dossier.decisions
-        if s.data.act is Act.SCRAP and s.data.target.kind == SUBJECT_TARGET
-    }
     return tuple(
         replace(
             piece,
-            fate=Fate.SCRAP
-            if piece_target(dossier.reference, piece.key) in scrapped
-            else _fate(piece, dossier, about.get(piece.key, [])),
+            fate=_fate(piece, dossier, about.get(piece.key, [])),
             findings=tuple(sorted(finding.id for finding in about.get(piece.key, []))),
         )
         for piece in found

@@ -175,33 +175,50 @@ def _doubled(dossier: Dossier, pieces: Sequence[Piece], serial: str, places: lis
 
 # -- what central was told ---------------------------------------------------------------------------------
 
+READ_BACK = "read-back"
+"""The step of a report with which the ERP has all of it: what it refused on the way is overcome."""
 
-def of_statements(dossier: Dossier) -> list[Finding]:
-    """ERP refusals that no later posting has overcome, conflicts and quarantined data of the order's chains."""
+
+def of_erp(dossier: Dossier) -> list[Finding]:
+    """Refusals of the ERP that nothing later has overcome, and where it holds other than what was reported."""
+    posted = [s.data.params for s in dossier.statements if s.data.code == "erp-posted"]
+    overcome = {(p.get("message"), p.get("step")) for p in posted}
     found = []
-    posted = {
-        (s.data.params.get("message"), s.data.params.get("step"))
-        for s in dossier.statements
-        if s.data.code == "erp-posted"
-    }
     for statement in dossier.statements:
         params = statement.data.params
-        if statement.data.code == "erp-refused" and (params.get("message"), params.get("step")) not in posted:
-            told: dict[str, JsonValue] = {"step": params.get("step"), "error": params.get("error")}
-            target = (str(params.get("message")), str(params.get("step")))
-            at_us = statement.fact.fact.header.at_us
-            found.append(discrepancy(dossier, "erp-refused", target, told, at_us=at_us, by=statement))
+        message, step = params.get("message"), params.get("step")
+        if statement.data.code != "erp-refused" or overcome & {(message, step), (message, READ_BACK)}:
+            continue
+        told: dict[str, JsonValue] = {"step": step, "error": params.get("error")}
+        at_us = statement.fact.fact.header.at_us
+        target = (str(message), str(step))
+        found.append(discrepancy(dossier, "erp-refused", target, told, at_us=at_us, by=statement))
+    for difference in dossier.differences:
+        told = {
+            "what": difference.what,
+            "subject": difference.subject,
+            "ours": difference.ours,
+            "erp": difference.erp,
+        }
+        target = (difference.what, difference.subject)
+        found.append(discrepancy(dossier, "erp-disagrees", target, told))
+    return list({finding.id: finding for finding in found}.values())
+
+
+def of_intake(dossier: Dossier) -> list[Finding]:
+    """Conflicts and quarantined data of the order's chains."""
     names = {
         "conflict": ("record-conflict", ("agent", "seq", "held", "offered")),
         "quarantined": ("record-quarantined", ("agent", "reason", "bytes")),
     }
+    found = []
     for statement in dossier.surroundings:
         if statement.data.code in names:
             code, wanted = names[statement.data.code]
             told = {name: statement.data.params.get(name) for name in wanted}
             at_us = statement.fact.fact.header.at_us
             found.append(discrepancy(dossier, code, (statement.fact.hash,), told, at_us=at_us, by=statement))
-    return list({finding.id: finding for finding in found}.values())
+    return found
 
 
 def of_order(dossier: Dossier, pieces: Sequence[Piece], *, over: bool) -> list[Finding]:
@@ -216,5 +233,6 @@ def of_order(dossier: Dossier, pieces: Sequence[Piece], *, over: bool) -> list[F
         *of_serials(dossier, pieces),
         *of_lots(dossier),
         *of_consumption(dossier, pieces, over=over),
-        *of_statements(dossier),
+        *of_erp(dossier),
+        *of_intake(dossier),
     ]

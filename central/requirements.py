@@ -33,6 +33,9 @@ from records.quantity import quantity_text
 
 GATES = ("order_close", "review", "release")
 
+ERP = "erp"
+"""Discrepancies with the ERP about the report itself: they cannot stand in the way of reporting."""
+
 
 def requirements(orders: Sequence[WorkOrder]) -> tuple[Requirement, ...]:
     """Everything that the lot's orders ask for: each operation and component per unit, identification, ..."""
@@ -53,6 +56,7 @@ def requirements(orders: Sequence[WorkOrder]) -> tuple[Requirement, ...]:
         Requirement("order_close", "discrepancy", "order"),
         Requirement("review", "exception", "order"),
         Requirement("release", "erp", "order"),
+        Requirement("release", "discrepancy", "order", ERP),
         Requirement("release", "signature", "order", "reviewed"),
     ]
     return tuple(listed)
@@ -68,6 +72,18 @@ class Situation:
     findings: Sequence[Finding]
     certificate: Certificate
     signatures: Sequence[SignatureLine]
+
+    @property
+    def short(self) -> bool:
+        """Whether people accepted that the order ended with fewer pieces than ordered."""
+        told = self.finding_of("quantity-disagrees", what="finished")
+        return told is not None and told.settled
+
+    @property
+    def due(self) -> Decimal:
+        """How many pieces must have everything: those ordered and not scrapped."""
+        q = self.quantities
+        return Decimal(q.good + q.pending) if self.short else max(q.ordered - q.scrap, Decimal(0))
 
     def finding_of(self, code: str, **params: JsonValue) -> Finding | None:
         return next(
@@ -85,14 +101,12 @@ def _status(requirement: Requirement, s: Situation) -> RequirementStatus:
     needs = requirement.needs or ""
     match requirement.kind:
         case "operation":
-            have, need = _operation(needs, s)
-            return _counted(requirement, have, need, Link("operation", needs))
+            return _counted(requirement, _operation(needs, s), s.due, Link("operation", needs))
         case "bom":
             return _material(requirement, needs, s)
         case "subject":
             kept = [p for p in s.pieces if p.fate is not Fate.SCRAP]
-            need = max(s.quantities.ordered - s.quantities.scrap, Decimal(0))
-            return _counted(requirement, sum(p.serial is not None for p in kept), need, Link("units"))
+            return _counted(requirement, sum(p.serial is not None for p in kept), s.due, Link("units"))
         case "record":
             return _counted(
                 requirement, s.quantities.good + s.quantities.scrap, s.quantities.ordered, Link("units")
@@ -102,7 +116,7 @@ def _status(requirement: Requirement, s: Situation) -> RequirementStatus:
             met = s.certificate.grade is Grade.COMPLETE or settled
             return RequirementStatus(requirement, Decimal(int(met)), Decimal(1), met, Link("certificate"))
         case "exception" | "discrepancy":
-            mine = [f for f in s.findings if f.kind == requirement.kind]
+            mine = _findings(requirement, s)
             return _counted(requirement, sum(not f.open for f in mine), Decimal(len(mine)), Link("findings"))
         case "erp":
             posted = sum(order.posting == "posted" for order in s.orders)
@@ -112,19 +126,26 @@ def _status(requirement: Requirement, s: Situation) -> RequirementStatus:
             return RequirementStatus(requirement, Decimal(int(signed)), Decimal(1), signed, Link("sign", needs))
 
 
+def _findings(requirement: Requirement, s: Situation) -> list[Finding]:
+    """The findings that one requirement asks to be closed."""
+    mine = [f for f in s.findings if f.kind == requirement.kind]
+    if requirement.kind == "exception":
+        return mine
+    return [f for f in mine if f.code.startswith("erp-") == (requirement.needs == ERP)]
+
+
 def _counted(requirement: Requirement, have: int, need: Decimal, link: Link) -> RequirementStatus:
     return RequirementStatus(requirement, Decimal(have), need, have >= need, link)
 
 
-def _operation(operation: str, s: Situation) -> tuple[int, Decimal]:
-    """Pieces that have the operation behind them, of all that must have it: those scrapped before it need not."""
-    have = exempt = 0
+def _operation(operation: str, s: Situation) -> int:
+    """Pieces that have the operation behind them; those that are scrap need not."""
+    have = 0
     by_id = {finding.id: finding for finding in s.findings}
     for piece in s.pieces:
-        last = piece.last_run(operation)
         if piece.fate is Fate.SCRAP:
-            exempt += 1
             continue
+        last = piece.last_run(operation)
         about = [by_id[id_] for id_ in piece.findings if id_ in by_id]
         if last is None:
             have += any(finding.settled for finding in lacking(about, operation))
@@ -132,7 +153,7 @@ def _operation(operation: str, s: Situation) -> tuple[int, Decimal]:
             have += 1
         else:
             have += not any(f.operation == operation and open_matter(piece, f) for f in about)
-    return have, max(s.quantities.ordered - exempt, Decimal(0))
+    return have
 
 
 def _material(requirement: Requirement, item: str, s: Situation) -> RequirementStatus:
@@ -140,7 +161,7 @@ def _material(requirement: Requirement, item: str, s: Situation) -> RequirementS
     per_unit = Decimal(requirement.quantity)
     takers = [p for p in s.pieces if p.fate is not Fate.SCRAP]
     have = sum((use.quantity for p in takers for use in p.used if use.item == item), Decimal(0))
-    need = round(per_unit * max(s.quantities.ordered - s.quantities.scrap, Decimal(0)), 6)
+    need = round(per_unit * s.due, 6)
     disagreement = s.finding_of("consumption-disagrees", item=item)
     accepted = disagreement is not None and disagreement.settled
     return RequirementStatus(requirement, have, need, have >= need or accepted, Link("materials", item))
@@ -190,7 +211,7 @@ def _blocker(status: RequirementStatus, s: Situation) -> Blocker:
         case "certificate":
             return Blocker("certificate-open", {"grade": s.certificate.grade.value}, link)
         case "exception" | "discrepancy":
-            mine = [f for f in s.findings if f.kind == r.kind]
+            mine = _findings(r, s)
             code = "exceptions-open" if r.kind == "exception" else "discrepancies-open"
             return Blocker(code, {"open": sum(f.open for f in mine), "total": len(mine)}, link)
         case "erp":

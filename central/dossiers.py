@@ -1,0 +1,162 @@
+"""Puts dossiers together from the store, and keeps the assessments that are still true.
+
+Facts of an order are decoded once and read on from the last cursor. An assessment is used again as long as nothing
+that it was made from has changed. Safe to use from many threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from central.assessment import Assessment, Limits, assess
+from central.causes import UNKNOWN
+from central.domain import Grade
+from central.dossier import Dossier
+from central.links.base import ErpDifference, ErpLot, WorkOrder
+from central.store import dossiers as sql
+from central.store.engine import Store
+from central.stored import StoredFact
+from records.clock import Clock
+from records.model import MaterialKind, SubjectKind
+from records.wire import CENTRAL
+
+ORDERS_KEPT = 32
+"""Orders whose decoded facts are kept in memory; an order of 200 units takes some 10 MB."""
+
+
+class Report(Protocol):
+    """How a report to the ERP came out."""
+
+    @property
+    def differences(self) -> tuple[ErpDifference, ...] | None: ...
+
+
+class OrderBook(Protocol):
+    """What the review needs of ``central.orders``."""
+
+    def get(self, reference: str) -> WorkOrder | None: ...
+    def lots(self) -> Mapping[str, Mapping[str, ErpLot]]: ...
+    def posting(self, reference: str) -> Report | None: ...
+
+
+@dataclass
+class _Held:
+    """One order's facts as far as they were read, and what was last made of them."""
+
+    facts: list[StoredFact] = field(default_factory=list)
+    cursor: int = 0
+    stamp: tuple[object, ...] | None = None
+    assessment: Assessment | None = None
+
+
+class Dossiers:
+    """Dossiers and assessments of orders, by reference."""
+
+    def __init__(self, store: Store, clock: Clock, orders: OrderBook, limits: Limits) -> None:
+        self._store = store
+        self._clock = clock
+        self._orders = orders
+        self._limits = limits
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def assessment(self, reference: str) -> Assessment:
+        """The order as it stands now."""
+        with self._lock:
+            held = self._held.setdefault(reference, _Held())
+            self._held.move_to_end(reference)
+            while len(self._held) > ORDERS_KEPT:
+                self._held.popitem(last=False)
+            dossier = self._dossier(reference, held)
+            stamp = _stamp(dossier)
+            if held.assessment is None or held.stamp != stamp or _waits(held.assessment):
+                held.assessment, held.stamp = assess(dossier, self._limits), stamp
+            return held.assessment
+
+    def _dossier(self, reference: str, held: _Held) -> Dossier:
+        for fact in self._store.facts(order=reference, after=held.cursor):
+            held.facts.append(fact)
+            held.cursor = fact.cursor
+        order = self._orders.get(reference)
+        report = self._orders.posting(reference)
+        bare = Dossier(reference, order, tuple(held.facts))
+        with self._store.read() as connection:
+            where = sql.spans(connection, reference)
+            around = sql.loose_events(connection, where)
+            if bare.began_us is not None and bare.ended_us is not None:
+                around += sql.central_events(connection, bare.began_us, bare.ended_us)
+            neighbours = sql.neighbours(connection, reference, sql.machine_spans(connection, reference))
+            chains = sql.chains(connection, where)
+            product = bare.product or UNKNOWN
+            elsewhere = sql.elsewhere(connection, reference, _serials(bare), product)
+        return Dossier(
+            reference=reference,
+            order=order,
+            facts=bare.facts,
+            around=tuple(around),
+            neighbours=tuple(neighbours),
+            chains=chains,
+            lots=self._lots_used(bare),
+            elsewhere=elsewhere,
+            differences=(report.differences or ()) if report is not None else (),
+            now_us=self._clock.now_us(),
+            cursor=held.cursor,
+        )
+
+    def _lots_used(self, dossier: Dossier) -> dict[str, dict[str, ErpLot]]:
+        """Items that the ERP told about -> their lots among those that the order used."""
+        told = self._orders.lots()
+        used = {
+            (edge.source.product, edge.source.id)
+            for record in dossier.records
+            for edge in record.data.materials
+            if edge.kind is MaterialKind.CONSUMED and edge.source is not None
+        }
+        return {
+            item: {number: lot for number, lot in lots.items() if (item, number) in used}
+            for item, lots in told.items()
+        }
+
+
+def _serials(dossier: Dossier) -> set[str]:
+    return {
+        result.subject.id
+        for record in dossier.records
+        for result in record.data.subjects
+        if result.subject.kind is SubjectKind.UNIT and record.data.purpose.counts
+    }
+
+
+def _stamp(dossier: Dossier) -> tuple[object, ...]:
+    """What must be equal for an assessment to be still true."""
+    loose: Sequence[str] = [fact.hash for fact in (*dossier.around, *dossier.neighbours)]
+    lots = tuple(
+        (item, number, lot.expiry, lot.status)
+        for item, held in sorted(dossier.lots.items())
+        for number, lot in sorted(held.items())
+    )
+    told = tuple(sorted(dossier.lots))
+    return (
+        dossier.cursor,
+        None if dossier.order is None else replace(dossier.order, seen_us=0, version=0),
+        tuple(loose),
+        dossier.chains,
+        lots,
+        told,
+        tuple(sorted(dossier.elsewhere.items())),
+        dossier.differences,
+    )
+
+
+def _waits(assessment: Assessment) -> bool:
+    """Whether time alone can change it: an unknown tail becomes a discrepancy after a while."""
+    return assessment.over and assessment.certificate.grade is Grade.TAIL_UNKNOWN
+
+
+def has_agents_facts(assessment: Assessment) -> bool:
+    """Whether a line has worked on the order at all."""
+    return any(fact.agent != CENTRAL for fact in assessment.dossier.timeline)

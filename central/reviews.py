@@ -1,0 +1,302 @@
+"""The review: keeps findings and the queue true to the facts, puts records together, takes signatures.
+
+``sweep`` is called after facts were committed and by the scheduler. It may be called at any time, from any thread,
+and be killed at any moment: it works from a cursor that moves only when everything before it is done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import JsonValue
+from sqlalchemy import Connection
+
+from central import signature
+from central.access import User
+from central.assessment import Assessment, Limits
+from central.confirmation import confirmation
+from central.dhr import DHR_TARGET, MEANINGS, assemble, changes, dhr_id
+from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
+from central.dossier import Stated, stated, timeline
+from central.dossiers import Dossiers, OrderBook, has_agents_facts
+from central.facts import Facts
+from central.findings import Findings
+from central.links.base import Confirmation
+from central.signature import Rules, SignatureRefused
+from central.store import dossiers as evidence
+from central.store import envelopes, intake
+from central.store import findings as sql
+from central.store.engine import Store
+from records.clock import Clock
+from records.errors import Invalid
+from records.model import Decision, OperationsEvent
+from records.wire import CENTRAL
+
+CURSOR = "reviews"
+RECORDS_KEPT = 16
+"""Assembled records that are kept in memory while nothing about them changes."""
+SHOWN_KEPT = 64
+"""Contents that were shown lately, so that a signer can be told what has changed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A record with what it was made from."""
+
+    parts: tuple[Assessment, ...]
+    decisions: tuple[str, ...]
+    record: DeviceHistoryRecord
+
+    def still(self, parts: Sequence[Assessment], decisions: Sequence[str]) -> bool:
+        same = len(parts) == len(self.parts) and all(a is b for a, b in zip(parts, self.parts, strict=True))
+        return same and tuple(decisions) == self.decisions
+
+
+class Reviews:
+    """The review of all lots."""
+
+    def __init__(
+        self,
+        store: Store,
+        facts: Facts,
+        clock: Clock,
+        orders: OrderBook,
+        *,
+        limits: Limits | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self._rules = rules or Rules()
+        self._dossiers = Dossiers(store, clock, orders, limits or Limits())
+        self._findings = Findings(store, facts)
+        self._sweeping = threading.Lock()
+        self._made: OrderedDict[str, _Made] = OrderedDict()
+        self._shown: OrderedDict[str, Mapping[str, JsonValue]] = OrderedDict()
+        self._keeping = threading.Lock()
+
+    # -- keeping up ----------------------------------------------------------------------------------------
+
+    def sweep(self, references: Iterable[str] | None = None, *, everything: bool = False) -> int:
+        """Judge orders again and state what has changed; how many findings were opened or closed.
+
+        Without ``references``: those that facts since the last sweep are about. When agents' heads have proven
+        more since, or ``everything`` is asked for (time alone, and the ERP's lots and orders, change things too),
+        all orders whose record is not decided yet.
+        """
+        with self._sweeping:
+            proven = self._prove_heads()
+            if references is not None:
+                return self._judge(references)
+            with self._store.read() as connection:
+                done, last = intake.cursor_of(connection, CURSOR), envelopes.last_cursor(connection)
+                wanted = set(sql.touched(connection, done, last))
+                if proven or everything:
+                    wanted |= set(sql.unsettled_orders(connection))
+            changed = self._judge(sorted(wanted))
+            if last > done:
+                self._store.write(lambda connection: intake.move_cursor(connection, CURSOR, last))
+            return changed
+
+    def _prove_heads(self) -> bool:
+        with self._store.read() as connection:
+            heads = evidence.provable(connection)
+        if not heads:
+            return False
+
+        def job(connection: Connection) -> None:
+            for head in heads:
+                evidence.prove(connection, head)
+
+        self._store.write(job)
+        return True
+
+    def _judge(self, references: Iterable[str]) -> int:
+        changed = 0
+        ids: set[str] = set()
+        for reference in dict.fromkeys(references):
+            part = self._dossiers.assessment(reference)
+            if not has_agents_facts(part):
+                continue
+            changed += self._findings.settle(part)
+            ids |= self._assign(reference, part)
+        for id_ in sorted(ids):
+            self._refresh(id_)
+        return changed
+
+    def _assign(self, reference: str, part: Assessment) -> set[str]:
+        """The records that the order belongs to: its present one, and the one that it has left."""
+        now = dhr_id(part.dossier.product, part.dossier.lot)
+        with self._store.read() as connection:
+            before = sql.dhr_of(connection, reference)
+        if before != now:
+            self._store.write(lambda connection: sql.assign(connection, reference, now))
+        return {now} if before is None else {now, before}
+
+    def _refresh(self, id_: str) -> None:
+        """Bring the record's row in the queue up to date."""
+        made = self._make(id_)
+        if made is None:
+            return
+        summary = made.record.summary()
+        with self._store.read() as connection:
+            if summary in sql.summaries(connection, id_):
+                return
+        self._store.write(lambda connection: sql.put_summary(connection, summary))
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def queue(self) -> list[DhrSummary]:
+        """One row per lot on which a line has worked, as of the last sweep."""
+        with self._store.read() as connection:
+            return sql.summaries(connection)
+
+    def find(self, lot: str, product: str | None = None) -> list[str]:
+        """The ids of the records of a lot number (unique only with its product)."""
+        with self._store.read() as connection:
+            return sql.ids_of_lot(connection, lot, product)
+
+    def get(self, id_: str) -> DeviceHistoryRecord | None:
+        """The record as it stands now."""
+        made = self._make(id_)
+        if made is None:
+            return None
+        record = made.record
+        if isinstance(record.content, dict):
+            with self._keeping:
+                _keep(self._shown, record.content_hash, record.content, SHOWN_KEPT)
+        return record
+
+    def _make(self, id_: str) -> _Made | None:
+        with self._store.read() as connection:
+            references = sql.orders_of(connection, id_)
+        if not references:
+            return None
+        parts = tuple(self._dossiers.assessment(reference) for reference in references)
+        decisions = self._decisions(id_, parts[0])
+        hashes = tuple(decision.fact.hash for decision in decisions)
+        with self._keeping:
+            held = self._made.get(id_)
+        if held is not None and held.still(parts, hashes):
+            return held
+        made = _Made(parts, hashes, assemble(parts, decisions))
+        with self._keeping:
+            _keep(self._made, id_, made, RECORDS_KEPT)
+        return made
+
+    def _decisions(self, id_: str, part: Assessment) -> tuple[Stated[Decision], ...]:
+        found = self._store.facts(lot=part.dossier.lot, agent=CENTRAL, kinds=["decision"], codes=[*MEANINGS])
+        mine = stated(timeline(found), Decision)
+        return tuple(d for d in mine if d.data.target.kind == DHR_TARGET and d.data.target.id == id_)
+
+    def findings(self) -> list[Finding]:
+        """Every finding of every order, the newest first."""
+        return self._findings.listed()
+
+    def finding(self, finding_id: str) -> Finding | None:
+        return self._findings.get(finding_id)
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def close(self, finding_id: str, user: User, act: str, reason: str) -> None:
+        """A person closes a finding. Raises as ``Findings.close``."""
+        self.close_all([finding_id], user, act, reason)
+
+    def close_all(self, finding_ids: Sequence[str], user: User, act: str, reason: str) -> list[Finding]:
+        """A person closes findings with one reason, all or none. Raises as ``Findings.close``."""
+        closed = self._findings.close(finding_ids, user, act, reason)
+        self.sweep({finding.order for finding in closed})
+        return closed
+
+    def sign(self, id_: str, meaning: str, user: User, reason: str, content_hash: str) -> SignatureLine:
+        """Sign what has this content hash; the caller has just verified the person's password.
+
+        Raises:
+            Invalid: no such record or meaning, a reason that is missing.
+            SignatureRefused: changed since it was shown, not allowed, or something must be done first.
+        """
+        made = self._make(id_)
+        if made is None:
+            raise Invalid(f"there is no device history record {id_}")
+        record = made.record
+        try:
+            self._unchanged(record, content_hash)
+            signature.check(record, meaning, user, reason, self._rules)
+            signed = self._sign(made, meaning, user, reason)
+        except SignatureRefused as error:
+            self._note_refusal(record, user, error.code)
+            raise
+        self.sweep([order.reference for order in record.orders])
+        return signed
+
+    def _unchanged(self, record: DeviceHistoryRecord, content_hash: str) -> None:
+        if content_hash == record.content_hash:
+            return
+        with self._keeping:
+            shown = self._shown.get(content_hash)
+        changed: list[str] = []
+        if shown is not None and isinstance(record.content, dict):
+            changed = changes(shown, record.content)
+        raise SignatureRefused(
+            f"lot {record.lot} has changed since it was shown: {', '.join(changed) or 'read it again'}",
+            "content-changed",
+            hint="look at it again, then sign",
+            changed=changed,
+        )
+
+    def _sign(self, made: _Made, meaning: str, user: User, reason: str) -> SignatureLine:
+        record = made.record
+        references = [order.reference for order in record.orders]
+        seen = max(part.dossier.cursor for part in made.parts)
+        decision = signature.decision(record, meaning, user, reason, self._clock.now_us())
+
+        def job(connection: Connection) -> str:
+            if sql.last_of_orders(connection, references) != seen:
+                raise SignatureRefused(
+                    f"something about lot {record.lot} arrived at this very moment", "content-changed"
+                )
+            return self._facts.state(connection, decision, product=record.product, lot=record.lot).hash
+
+        chain_hash = self._store.write(job)
+        signed = decision.signature
+        if signed is None:
+            raise Invalid("a decision without signature cannot sign")
+        return SignatureLine(
+            meaning=meaning,
+            user=signed.user,
+            name=signed.name,
+            role=signed.role,
+            signed_us=signed.signed_us,
+            covers=signed.covers,
+            reason=decision.reason,
+            hash=chain_hash,
+            current=True,
+        )
+
+    def _note_refusal(self, record: DeviceHistoryRecord, user: User, code: str) -> None:
+        event = OperationsEvent(
+            "signature-refused", {"user": user.id, "target": f"dhr {record.id}", "reason": code}
+        )
+        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit", lot=record.lot))
+
+    # -- to the ERP ----------------------------------------------------------------------------------------
+
+    def confirmation_for(self, reference: str) -> Confirmation | None:
+        """What the ERP is to be told of an order; None while anything stands against it."""
+        return confirmation(self._dossiers.assessment(reference))
+
+
+T = TypeVar("T")
+
+
+def _keep(held: OrderedDict[str, T], key: str, value: T, most: int) -> None:
+    """Put it in as the newest, let go of the oldest beyond ``most``."""
+    held[key] = value
+    held.move_to_end(key)
+    while len(held) > most:
+        held.popitem(last=False)

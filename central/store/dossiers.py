@@ -1,0 +1,296 @@
+"""SQL that gathers what surrounds one order's facts: its chains, its machines' other records, loose events.
+
+``proven_head`` keeps, per chain, the highest head that its agent signed and whose records are all here: what was
+proven once stays proven while the agent goes on with other work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Table,
+    Text,
+    and_,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from central.domain import ChainEvidence
+from central.store import envelopes, intake
+from central.store.schema import envelope, fact_index, fact_subject, metadata, watermark
+from central.stored import StoredFact
+from records.model import EpochOpened, decode
+from records.wire import CENTRAL, Head
+
+RECORDS = "records"
+LOOSE = (
+    "device-lost",
+    "device-connected",
+    "clock-jump",
+    "cycles-missed",
+    "counter-period",
+    "reading-bad",
+    "scan-refused",
+    "run-aborted",
+    "run-resumed",
+    "spc-signal",
+)
+"""Events that concern an order though they may not name it."""
+
+proven_head = Table(
+    "proven_head",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("epoch", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("at_us", BigInteger, nullable=False),  # the agent's clock
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """First and last seq of an order's facts in one chain; ``station`` None: of all stations."""
+
+    agent: str
+    epoch: str
+    station: str | None
+    first: int
+    last: int
+
+
+def _fact(row: Row[tuple[object, ...]]) -> StoredFact:
+    return StoredFact(
+        row.agent,
+        row.epoch,
+        row.stream,
+        row.seq,
+        row.hash.hex(),
+        row.kind,
+        decode(row.kind, row.body),
+        row.received_us,
+        row.id,
+    )
+
+
+def spans(connection: Connection, reference: str) -> list[Span]:
+    """Where the order's facts lie, per chain."""
+    query = (
+        select(envelope.c.agent, envelope.c.epoch, func.min(envelope.c.seq), func.max(envelope.c.seq))
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(fact_index.c.work_order == reference, envelope.c.stream == RECORDS, envelope.c.agent != CENTRAL)
+        .group_by(envelope.c.agent, envelope.c.epoch)
+    )
+    return [Span(agent, epoch, None, first, last) for agent, epoch, first, last in connection.execute(query)]
+
+
+def machine_spans(connection: Connection, reference: str) -> list[Span]:
+    """Where the order's operation records lie, per chain and station."""
+    query = (
+        select(
+            envelope.c.agent,
+            envelope.c.epoch,
+            fact_index.c.station,
+            func.min(envelope.c.seq),
+            func.max(envelope.c.seq),
+        )
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(
+            fact_index.c.work_order == reference,
+            fact_index.c.kind == "operation_record",
+            envelope.c.stream == RECORDS,
+        )
+        .group_by(envelope.c.agent, envelope.c.epoch, fact_index.c.station)
+    )
+    return [Span(*row) for row in connection.execute(query)]
+
+
+def loose_events(connection: Connection, where: Iterable[Span]) -> list[StoredFact]:
+    """Events without an order between the order's first and last fact of each chain."""
+    found: list[StoredFact] = []
+    for span in where:
+        query = (
+            select(envelope)
+            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+            .where(
+                *_within(span),
+                fact_index.c.work_order.is_(None),
+                fact_index.c.code.in_(LOOSE),
+                fact_index.c.readable.is_(True),
+            )
+        )
+        found += [_fact(row) for row in connection.execute(query)]
+    return found
+
+
+def central_events(connection: Connection, began_us: int, ended_us: int) -> list[StoredFact]:
+    """What central stated about chains: every conflict, and what was quarantined in this time."""
+    query = (
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(
+            fact_index.c.agent == CENTRAL,
+            fact_index.c.stream == RECORDS,
+            or_(
+                fact_index.c.code == "conflict",
+                and_(fact_index.c.code == "quarantined", fact_index.c.at_us.between(began_us, ended_us)),
+            ),
+            fact_index.c.readable.is_(True),
+        )
+    )
+    return [_fact(row) for row in connection.execute(query)]
+
+
+def neighbours(connection: Connection, reference: str, where: Iterable[Span]) -> list[StoredFact]:
+    """Other orders' records of the same machines in the order's time, and each machine's last one before it."""
+    found: list[StoredFact] = []
+    for span in where:
+        records = (
+            select(envelope)
+            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+            .where(
+                fact_index.c.kind == "operation_record",
+                fact_index.c.station == span.station,
+                fact_index.c.readable.is_(True),
+            )
+        )
+        others = records.where(
+            *_within(span), or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != reference)
+        )
+        before = records.where(*_chain(span), envelope.c.seq < span.first).order_by(envelope.c.seq.desc()).limit(1)
+        found += [_fact(row) for query in (others, before) for row in connection.execute(query)]
+    return found
+
+
+def _chain(span: Span) -> tuple[ColumnElement[bool], ...]:
+    return (envelope.c.agent == span.agent, envelope.c.epoch == span.epoch, envelope.c.stream == RECORDS)
+
+
+def _within(span: Span) -> tuple[ColumnElement[bool], ...]:
+    return (*_chain(span), envelope.c.seq.between(span.first, span.last))
+
+
+def elsewhere(connection: Connection, reference: str, serials: Collection[str], product: str) -> dict[str, str]:
+    """Serials of this product that another order's operation records name too -> that order."""
+    if not serials:
+        return {}
+    query = (
+        select(fact_subject.c.id, func.min(fact_index.c.work_order))
+        .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
+        .where(
+            fact_subject.c.id.in_(sorted(serials)),
+            fact_subject.c.kind == "unit",
+            fact_subject.c.product == product,
+            fact_index.c.kind == "operation_record",
+            fact_index.c.work_order != reference,
+        )
+        .group_by(fact_subject.c.id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+# -- chains ------------------------------------------------------------------------------------------------
+
+
+def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence, ...]:
+    """What is known about the chains of some spans, in the order in which their epochs were opened."""
+    rows = connection.execute(select(watermark).where(watermark.c.stream == RECORDS)).all()
+    opened = {(row.agent, row.epoch): row.opened for row in rows}
+    through = {(row.agent, row.epoch): row.committed_through for row in rows}
+    following = {(row.agent, row.opened - 1): row.epoch for row in rows}
+    found = []
+    for span in sorted(where, key=lambda s: (s.agent, opened.get((s.agent, s.epoch), 0), s.epoch)):
+        key = (span.agent, span.epoch)
+        last = through.get(key, 0)
+        head = proven(connection, *key)
+        following_epoch = following.get((span.agent, opened.get(key, 0)))
+        count, tombstones = connection.execute(
+            select(func.count(), func.count(envelope.c.tombstone_reason)).where(*_within(span))
+        ).one()
+        found.append(
+            ChainEvidence(
+                agent=span.agent,
+                epoch=span.epoch,
+                first=span.first,
+                last=span.last,
+                stored=count,
+                tombstones=tombstones,
+                through=last,
+                through_us=_time_of(connection, span, last),
+                head_last=None if head is None else head.last,
+                head_us=None if head is None else head.at_us,
+                next_epoch_joined=None
+                if following_epoch is None
+                else _joined(connection, span, following_epoch, last),
+            )
+        )
+    return tuple(found)
+
+
+def _time_of(connection: Connection, span: Span, seq: int) -> int:
+    query = (
+        select(fact_index.c.at_us)
+        .join(envelope, fact_index.c.envelope_id == envelope.c.id)
+        .where(*_chain(span), envelope.c.seq == seq)
+    )
+    return connection.execute(query).scalar_one_or_none() or 0
+
+
+def _joined(connection: Connection, span: Span, following: str, through: int) -> bool:
+    """Whether the next epoch's first record names this epoch and a last record that is here."""
+    row = connection.execute(
+        select(envelope).where(
+            envelope.c.agent == span.agent,
+            envelope.c.epoch == following,
+            envelope.c.stream == RECORDS,
+            envelope.c.seq == 1,
+            envelope.c.kind == "epoch_opened",
+            envelope.c.body.is_not(None),
+        )
+    ).one_or_none()
+    opened = None if row is None else _fact(row).fact.data
+    if not isinstance(opened, EpochOpened) or opened.predecessor != span.epoch:
+        return False
+    return opened.predecessor_last is not None and opened.predecessor_last <= through
+
+
+def proven(connection: Connection, agent: str, epoch: str) -> Head | None:
+    """The highest signed head of a chain whose records are all here."""
+    row = connection.execute(
+        select(proven_head).where(proven_head.c.agent == agent, proven_head.c.epoch == epoch)
+    ).one_or_none()
+    return None if row is None else Head(agent, epoch, RECORDS, row.last, row.hash.hex(), row.at_us)
+
+
+def provable(connection: Connection) -> list[Head]:
+    """Heads that have come since, whose records are all here with the very hash, and that say more."""
+    found = []
+    for head, _, _ in intake.heads(connection):
+        mark = intake.watermark_of(connection, head.agent, head.epoch, head.stream)
+        if head.stream != RECORDS or mark is None or mark.committed_through < head.last:
+            continue
+        known = proven(connection, head.agent, head.epoch)
+        if known is not None and (known.last, known.at_us) >= (head.last, head.at_us):
+            continue
+        held = envelopes.hashes(connection, head.agent, head.epoch, RECORDS, head.last, head.last)
+        if head.last == 0 or held.get(head.last) == bytes.fromhex(head.hash):
+            found.append(head)
+    return found
+
+
+def prove(connection: Connection, head: Head) -> None:
+    """Keep a head that ``provable`` gave."""
+    values = {"last": head.last, "hash": bytes.fromhex(head.hash), "at_us": head.at_us}
+    same = (proven_head.c.agent == head.agent) & (proven_head.c.epoch == head.epoch)
+    if not connection.execute(update(proven_head).where(same).values(**values)).rowcount:
+        connection.execute(proven_head.insert().values(agent=head.agent, epoch=head.epoch, **values))

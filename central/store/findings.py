@@ -1,0 +1,270 @@
+"""SQL of findings and of the review queue: what the facts say, kept so that lists need not judge every order anew.
+
+Both tables are projections: every row can be made again from facts. Rows change only in the transaction that
+states the fact behind the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pydantic import JsonValue, TypeAdapter
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, Text, func, select, update
+
+from central.domain import Closing, DhrSummary, FactRef, Finding
+from central.store.schema import fact_index, metadata
+from records.model import Subject
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("code", Text, nullable=False, index=True),
+    Column("params", Text, nullable=False),  # JSON
+    Column("work_order", Text, nullable=False, index=True),
+    Column("product", Text, nullable=True),
+    Column("lot", Text, nullable=True),
+    Column("operation", Text, nullable=True),
+    Column("station", Text, nullable=True),
+    Column("agent", Text, nullable=True),
+    Column("at_us", BigInteger, nullable=True),
+    Column("subjects", Text, nullable=False),  # JSON
+    Column("records", Text, nullable=False),  # JSON
+    Column("state", Text, nullable=False),  # open, closed
+    Column("opened_us", BigInteger, nullable=False),
+    Column("opened_hash", Text, nullable=False),  # the fact that stated it, hexadecimal
+    Column("act", Text, nullable=True),
+    Column("closed_by", Text, nullable=True),
+    Column("closed_reason", Text, nullable=True),
+    Column("closed_us", BigInteger, nullable=True),
+    Column("closed_hash", Text, nullable=True),
+    Column("closed_by_system", Boolean, nullable=False, default=False),
+)
+
+dhr = Table(
+    "dhr",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("product", Text, nullable=False),
+    Column("lot", Text, nullable=False, index=True),
+    Column("state", Text, nullable=False),
+    Column("summary", Text, nullable=False),  # JSON of DhrSummary
+)
+
+dhr_order = Table(
+    "dhr_order",
+    metadata,
+    Column("work_order", Text, primary_key=True),
+    Column("dhr_id", Text, nullable=False, index=True),
+)
+
+_PARAMS = TypeAdapter(dict[str, JsonValue])
+_SUBJECTS = TypeAdapter(tuple[Subject, ...])
+_RECORDS = TypeAdapter(tuple[FactRef, ...])
+_SUMMARY = TypeAdapter(DhrSummary)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFinding:
+    """A finding as it stands, with the hash (hexadecimal) of the fact that stated it."""
+
+    finding: Finding
+    opened_hash: str
+
+
+def of_order(connection: Connection, reference: str) -> dict[str, HeldFinding]:
+    """Every finding that was ever stated about an order, by id."""
+    rows = connection.execute(select(finding).where(finding.c.work_order == reference))
+    return {row.id: _held(row) for row in rows}
+
+
+def by_id(connection: Connection, finding_id: str) -> HeldFinding | None:
+    row = connection.execute(select(finding).where(finding.c.id == finding_id)).one_or_none()
+    return None if row is None else _held(row)
+
+
+def listed(
+    connection: Connection, *, open_only: bool = False, kind: str | None = None, limit: int | None = None
+) -> list[Finding]:
+    """Findings, the newest first."""
+    query = select(finding).order_by(finding.c.opened_us.desc(), finding.c.id).limit(limit)
+    if open_only:
+        query = query.where(finding.c.state == "open")
+    if kind is not None:
+        query = query.where(finding.c.kind == kind)
+    return [_held(row).finding for row in connection.execute(query)]
+
+
+def put(connection: Connection, item: Finding, opened_us: int, opened_hash: str) -> None:
+    """Open a finding, for the first time or again."""
+    values = _told(item) | {
+        "kind": item.kind,
+        "code": item.code,
+        "work_order": item.order,
+        "state": "open",
+        "opened_us": opened_us,
+        "opened_hash": opened_hash,
+        "act": None,
+        "closed_by": None,
+        "closed_reason": None,
+        "closed_us": None,
+        "closed_hash": None,
+        "closed_by_system": False,
+    }
+    moved = connection.execute(update(finding).where(finding.c.id == item.id).values(**values))
+    if not moved.rowcount:
+        connection.execute(finding.insert().values(id=item.id, **values))
+
+
+def tell(connection: Connection, item: Finding) -> None:
+    """What is known about the cause has grown: more records, a serial instead of a carrier."""
+    connection.execute(update(finding).where(finding.c.id == item.id).values(**_told(item)))
+
+
+def close(connection: Connection, finding_id: str, closing: Closing) -> None:
+    connection.execute(
+        update(finding)
+        .where(finding.c.id == finding_id)
+        .values(
+            state="closed",
+            act=closing.act,
+            closed_by=closing.user,
+            closed_reason=closing.reason,
+            closed_us=closing.at_us,
+            closed_hash=closing.hash,
+            closed_by_system=closing.system,
+        )
+    )
+
+
+def same_words(held: Finding, item: Finding) -> bool:
+    """Whether ``tell`` would change nothing."""
+    return _told(held) == _told(item)
+
+
+def _told(item: Finding) -> dict[str, object]:
+    return {
+        "params": _PARAMS.dump_json(dict(item.params)).decode(),
+        "product": item.product,
+        "lot": item.lot,
+        "operation": item.operation,
+        "station": item.station,
+        "agent": item.agent,
+        "at_us": item.at_us,
+        "subjects": _SUBJECTS.dump_json(item.subjects).decode(),
+        "records": _RECORDS.dump_json(item.records).decode(),
+    }
+
+
+def _held(row: Row[tuple[object, ...]]) -> HeldFinding:
+    closing = None
+    if row.state == "closed":
+        closing = Closing(
+            row.act, row.closed_by, row.closed_reason, row.closed_us, row.closed_hash, row.closed_by_system
+        )
+    item = Finding(
+        id=row.id,
+        kind=row.kind,
+        code=row.code,
+        params=_PARAMS.validate_json(row.params),
+        order=row.work_order,
+        product=row.product,
+        lot=row.lot,
+        operation=row.operation,
+        station=row.station,
+        agent=row.agent,
+        at_us=row.at_us,
+        subjects=_SUBJECTS.validate_json(row.subjects),
+        records=_RECORDS.validate_json(row.records),
+        opened_us=row.opened_us,
+        state=row.state,
+        closing=closing,
+    )
+    return HeldFinding(item, row.opened_hash)
+
+
+# -- the queue ---------------------------------------------------------------------------------------------
+
+
+def put_summary(connection: Connection, summary: DhrSummary) -> None:
+    """The record's row in the queue, and which orders belong to it."""
+    values = {
+        "product": summary.product,
+        "lot": summary.lot,
+        "state": summary.state.value,
+        "summary": _SUMMARY.dump_json(summary).decode(),
+    }
+    moved = connection.execute(update(dhr).where(dhr.c.id == summary.id).values(**values))
+    if not moved.rowcount:
+        connection.execute(dhr.insert().values(id=summary.id, **values))
+
+
+def assign(connection: Connection, reference: str, dhr_id: str) -> None:
+    """The order belongs to this record; a record that no order belongs to any more leaves the queue."""
+    moved = connection.execute(update(dhr_order).where(dhr_order.c.work_order == reference).values(dhr_id=dhr_id))
+    if not moved.rowcount:
+        connection.execute(dhr_order.insert().values(work_order=reference, dhr_id=dhr_id))
+    connection.execute(dhr.delete().where(dhr.c.id.not_in(select(dhr_order.c.dhr_id))))
+
+
+def summaries(connection: Connection, dhr_id: str | None = None) -> list[DhrSummary]:
+    """Every record's row of the queue, or that of one record."""
+    query = select(dhr.c.summary).order_by(dhr.c.lot, dhr.c.product)
+    if dhr_id is not None:
+        query = query.where(dhr.c.id == dhr_id)
+    return [_SUMMARY.validate_json(row) for row in connection.execute(query).scalars()]
+
+
+def dhr_of(connection: Connection, reference: str) -> str | None:
+    """The id of the record that an order belongs to."""
+    return connection.execute(
+        select(dhr_order.c.dhr_id).where(dhr_order.c.work_order == reference)
+    ).scalar_one_or_none()
+
+
+def orders_of(connection: Connection, dhr_id: str) -> list[str]:
+    """The references of a record's orders."""
+    query = select(dhr_order.c.work_order).where(dhr_order.c.dhr_id == dhr_id).order_by(dhr_order.c.work_order)
+    return list(connection.execute(query).scalars())
+
+
+def unsettled_orders(connection: Connection) -> list[str]:
+    """Orders of records that are neither released nor rejected."""
+    query = (
+        select(dhr_order.c.work_order)
+        .join(dhr, dhr.c.id == dhr_order.c.dhr_id)
+        .where(dhr.c.state.not_in(("released", "rejected")))
+    )
+    return list(connection.execute(query).scalars())
+
+
+def ids_of_lot(connection: Connection, lot: str, product: str | None) -> list[str]:
+    query = select(dhr.c.id).where(dhr.c.lot == lot).order_by(dhr.c.product)
+    if product is not None:
+        query = query.where(dhr.c.product == product)
+    return list(connection.execute(query).scalars())
+
+
+# -- which orders something new is about -------------------------------------------------------------------
+
+
+def touched(connection: Connection, after: int, through: int) -> list[str]:
+    """The orders that facts with a cursor in (after, through] are about."""
+    query = (
+        select(fact_index.c.work_order)
+        .where(
+            fact_index.c.envelope_id > after,
+            fact_index.c.envelope_id <= through,
+            fact_index.c.work_order.is_not(None),
+        )
+        .distinct()
+    )
+    return [str(reference) for reference in connection.execute(query).scalars()]
+
+
+def last_of_orders(connection: Connection, references: Collection[str]) -> int:
+    """The cursor of the newest fact about any of these orders."""
+    query = select(func.max(fact_index.c.envelope_id)).where(fact_index.c.work_order.in_(sorted(references)))
+    return connection.execute(query).scalar() or 0
