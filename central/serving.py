@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 
@@ -41,11 +42,17 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
             shown = f"[{host}]" if ":" in host else host
             sys.stderr.write(f"central serves {settings.site} at http://{shown}:{port}\n")
             sys.stderr.flush()
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, _ended)  # uvicorn ends by its own handler, then calls the one from before
             uvicorn.Server(config).run(sockets=[listening])
         finally:
             central.close()
     finally:
         listening.close()
+
+
+def _ended(_number: int, _frame: object) -> None:
+    """The server has ended already; what is left is to close everything in order."""
 
 
 def _listen(host: str, port: int) -> socket.socket:
