@@ -33,14 +33,13 @@ from edge_agent.papers import LOTS, WORK_ORDER, Papers
 from edge_agent.runner import StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
-from edge_agent.uplink import Uplink
+from edge_agent.uplink import Uplink, UplinkSettings
 from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
 from records.errors import ConfigurationError, StorageFailed
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
 from records.yaml import Loaded
 
-PRUNE_EVERY_S = 600.0
 CLOCK_CHECK_S = 5.0
 CLOCK_JUMP_S = 2.0
 
@@ -91,7 +90,18 @@ class Agent:
         self._papers = Papers()
         self.documents = Documents(self.outbox, identity.central, clock, self._document_changed)
         self.uplink = Uplink(
-            self.outbox, identity, line.uplink, clock, self.documents, self._tell, failpoint=failpoint
+            self.outbox,
+            identity,
+            UplinkSettings(
+                line.uplink.broker,
+                line.uplink.protocol,
+                head_interval_s=line.uplink.head_interval,
+                keepalive_s=line.uplink.keepalive,
+            ),
+            clock,
+            self._tell,
+            documents=self.documents,
+            failpoint=failpoint,
         )
         self._supervisors = {
             name: Supervisor(build_device(name, device, clock), clock, self._device_event)
@@ -203,7 +213,6 @@ class Agent:
                     *(supervisor.run() for supervisor in self._supervisors.values()),
                     *(desk.run() for desk in self._desks.values()),
                     *(runner.run() for runner in self.runners),
-                    self._housekeeping(),
                     self._watch_clock(),
                 ]
                 running = [tasks.create_task(part) for part in parts]
@@ -224,11 +233,6 @@ class Agent:
         task = asyncio.ensure_future(part)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    async def _housekeeping(self) -> None:
-        while True:
-            await asyncio.sleep(PRUNE_EVERY_S)
-            await asyncio.to_thread(self.outbox.prune)
 
     async def _watch_clock(self) -> None:
         """A wall clock that was set is a record: order stays by seq, but people must know."""

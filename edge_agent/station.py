@@ -183,8 +183,8 @@ class Station:
             state, effects = after.state, after.effects
         else:
             state, effects = self._react(state, event, papers)
-        if state.after is not None:
-            return state, effects
+        if state.after is not None or isinstance(event, WriteFailed):
+            return state, effects  # what failed is tried again at the next tick, not at once
         return self._with_permit(state, effects)
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:

@@ -164,7 +164,8 @@ class StationSettings(Settings):
 
     def watched(self) -> tuple[str, ...]:
         """Tags whose every change moves the station."""
-        return tuple(tag for tag in (self.trigger.tag, self.trigger.running) if tag is not None)
+        tags = (self.trigger.tag, self.trigger.running, self.subject.carrier)
+        return tuple(tag for tag in tags if tag is not None)
 
     def captured(self) -> tuple[str, ...]:
         """Tags that are read together once the machine says done."""

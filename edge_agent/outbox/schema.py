@@ -16,6 +16,8 @@ from records.errors import Damaged
 
 APPLICATION_ID = 0x4C4B4F42  # "LKOB"
 FORMAT = 1
+NO_GENERATION = -1
+"""Central's generation before it was first heard."""
 
 _TABLES: dict[str, dict[str, type]] = {
     "control": {"name": str, "value": str},
@@ -100,7 +102,13 @@ def create(connection: sqlite3.Connection, agent: str, stream: str) -> None:
     db.table("runs").create_index(["order_reference", "station", "subject"], index_name="runs_by_subject")
     for statement in TRIGGERS.values():
         db.execute(statement)
-    rows = {"agent": agent, "stream": stream, "generation": "0", "acknowledged": "0", "running_s": "0"}
+    rows = {
+        "agent": agent,
+        "stream": stream,
+        "generation": str(NO_GENERATION),
+        "acknowledged": "0",
+        "running_s": "0",
+    }
     db.table("control").insert_all({"name": name, "value": value} for name, value in rows.items())
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {FORMAT}")

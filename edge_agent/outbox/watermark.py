@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from edge_agent.outbox import ledger
-from edge_agent.outbox.schema import control, set_control
+from edge_agent.outbox.schema import NO_GENERATION, control, set_control
 from edge_agent.outbox.types import Applied, Outcome, Place
 from records.errors import Damaged
 from records.model import Fact, Header, OperationsEvent
@@ -63,7 +63,7 @@ def judge(connection: sqlite3.Connection, watermark: Watermark) -> Verdict:
     generation = int(control(connection, "generation"))
     if watermark.generation < generation:
         return Verdict(Outcome.REFUSED, reason="of an older generation")
-    restored = watermark.generation > generation
+    restored = watermark.generation > generation != NO_GENERATION
     place = place_of(watermark)
     epoch = ledger.epoch_named(connection, place.epoch)
     if epoch is None:
