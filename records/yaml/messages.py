@@ -31,6 +31,7 @@ _KIND = {
     "model_type": "a mapping (lines of `key: value`)",
     "model_attributes_type": "a mapping (lines of `key: value`)",
 }
+_FEW = 20
 _LIMITS = {
     "greater_than": "more than {gt}",
     "greater_than_equal": "at least {ge}",
@@ -46,7 +47,7 @@ def shown(path: Path) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[object]) -> str | None:
-    """The known word that is meant, or all of them when none is close."""
+    """The known word that is meant, or all of them when none is close and they are few."""
     words = [str(name) for name in known]
     near = get_close_matches(word, words, 1, 0.6) or get_close_matches(
         word.lower(), {name.lower(): name for name in words}, 1, 0.6
@@ -54,7 +55,7 @@ def did_you_mean(word: str, known: Iterable[object]) -> str | None:
     if near:
         exact = next(name for name in words if name.lower() == near[0].lower())
         return f"did you mean `{exact}`?"
-    return f"known here: {', '.join(words)}" if words else None
+    return f"known here: {', '.join(words)}" if 0 < len(words) <= _FEW else None
 
 
 def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseModel]) -> list[Problem]:

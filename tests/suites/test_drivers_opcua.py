@@ -179,14 +179,22 @@ def test_sessions_do_not_pile_up_on_the_server(bench: Bench) -> None:
     bench.run(job)
 
 
-def test_a_session_that_the_watchdog_gave_up_leaves_no_socket(bench: Bench) -> None:
+def test_a_session_with_a_server_that_hangs_leaves_no_socket(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         assert rig.server is not None
-        device._client.uaclient.mark_disconnected()  # type: ignore[attr-defined]
-        with pytest.raises(Unreachable, match="disconnected"):
-            await device.read(["torque"])
-        await device.close()
-        await until(lambda: not rig.server.bserver.clients, "the connection's end")  # type: ignore[union-attr]
+        hasty = device_of(rig, rig.yaml.replace("timeout: 5s", "timeout: 500ms"))
+        before = set(rig.server.bserver.clients)
+        await hasty.connect()
+        protocol = hasty._client.uaclient.protocol  # type: ignore[attr-defined]
+        for client in set(rig.server.bserver.clients) - before:
+            client.transport.pause_reading()
+        with pytest.raises(Unreachable, match="no answer in time"):
+            await hasty.read(["torque"])
+        hasty._client.uaclient.mark_disconnected()  # type: ignore[attr-defined]  as asyncua's watchdog does
+        await hasty.close()
+        await until(lambda: protocol.transport is None, "the socket's end")
+        for client in set(rig.server.bserver.clients) - before:
+            client.transport.resume_reading()
 
     bench.run(job)
 
