@@ -19,6 +19,9 @@ again gives the first answer again.
 """
 
 
+PROBLEM = "application/problem+json"
+
+
 def openapi() -> Schema:
     """The document; making it asks nothing of the desk behind the interface, so there is none."""
     return cast(Schema, create_site(cast(Desk, None)).openapi())
@@ -36,7 +39,7 @@ def page() -> str:
     for name in in_order(told.get("paths"), parts):
         part = mapping(parts[name])
         if "properties" in part:
-            sections += [f"### {name}", _text(part), keys(part, parts)]
+            sections += [f"### {name}", _text(part), keys(part, parts, nulls=True)]
     return document("HTTP interface", *sections)
 
 
@@ -47,11 +50,15 @@ def _operation(heading: str, operation: Schema, parts: Schema) -> list[str]:
     if rows:
         sections.append(table(("parameter", "in", "type", "what it is"), rows))
     body = _content(mapping(operation.get("requestBody")), parts)
-    answers = [
+    answers = mapping(operation.get("responses"))
+    errors = [status for status, answer in answers.items() if PROBLEM in mapping(mapping(answer).get("content"))]
+    told = [
         f"- {status}: {_content(mapping(answer), parts) or cell(str(mapping(answer).get('description', '')))}"
-        for status, answer in mapping(operation.get("responses")).items()
+        for status, answer in answers.items()
+        if status not in errors
     ]
-    return [*sections, f"Body: {body}" if body else "", "Answers:\n\n" + "\n".join(answers)]
+    told += [f"- {', '.join(errors)}: `{PROBLEM}`"] if errors else []
+    return [*sections, f"Body: {body}" if body else "", "Answers:\n\n" + "\n".join(told)]
 
 
 def _parameter(given: Schema, parts: Schema) -> tuple[str, str, str, str]:

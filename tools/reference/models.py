@@ -74,7 +74,7 @@ def _references(value: JsonValue) -> list[str]:
     return [name for each in value for name in _references(each)] if isinstance(value, list) else []
 
 
-def keys(schema: Schema, parts: Schema) -> str:
+def keys(schema: Schema, parts: Schema, *, nulls: bool = False) -> str:
     """The table of keys of one part; the last column is left out when no key has a text."""
     required = schema.get("required")
     needed = required if isinstance(required, list) else []
@@ -83,19 +83,24 @@ def keys(schema: Schema, parts: Schema) -> str:
         part = mapping(value)
         default = "**required**" if key in needed else code(_default(part))
         rows.append(
-            (code(key), type_text(part, parts), default, str(part.get("description") or "").replace("``", "`"))
+            (
+                code(key),
+                type_text(part, parts, nulls=nulls),
+                default,
+                str(part.get("description") or "").replace("``", "`"),
+            )
         )
     head = ("key", "type", "default", "what it is")
     width = 4 if any(row[3] for row in rows) else 3
     return table(head[:width], [row[:width] for row in rows])
 
 
-def type_text(schema: Schema, parts: Schema) -> str:
-    """A key's type in words; other parts of the file are linked."""
+def type_text(schema: Schema, parts: Schema, *, nulls: bool = False) -> str:
+    """A key's type in words; other parts are linked. ``nulls``: say where null may stand."""
     if "$ref" in schema:
         name = str(schema["$ref"]).rpartition("/")[2]
         part = mapping(parts[name])
-        return f"[{name}](#{name.lower()})" if "properties" in part else type_text(part, parts)
+        return f"[{name}](#{name.lower()})" if "properties" in part else type_text(part, parts, nulls=nulls)
     if "const" in schema:
         return code(json.dumps(schema["const"], ensure_ascii=False))
     if isinstance(values := schema.get("enum"), list):
@@ -103,16 +108,20 @@ def type_text(schema: Schema, parts: Schema) -> str:
     for key in ("anyOf", "oneOf"):
         if isinstance(choices := schema.get(key), list):
             return " or ".join(
-                type_text(mapping(choice), parts) for choice in choices if choice != {"type": "null"}
+                type_text(mapping(choice), parts, nulls=nulls)
+                for choice in choices
+                if nulls or choice != {"type": "null"}
             )
     kind = str(schema.get("type", "any"))
     if kind == "array":
-        return f"list of {type_text(mapping(schema.get('items')), parts)}"
+        return f"list of {type_text(mapping(schema.get('items')), parts, nulls=nulls)}"
     if kind == "object" and "additionalProperties" in schema:
-        return f"name: {type_text(mapping(schema.get('additionalProperties')), parts)}"
+        return f"name: {type_text(mapping(schema.get('additionalProperties')), parts, nulls=nulls)}"
     if kind == "string" and isinstance(examples := schema.get("examples"), list):
         return "such as " + ", ".join(code(str(each)) for each in examples)
-    words = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`"}.get(kind, kind)
+    words = {"string": "text", "integer": "whole number", "boolean": "`true` or `false`", "null": "`null`"}.get(
+        kind, kind
+    )
     return words + _bounds(schema)
 
 
