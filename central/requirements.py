@@ -108,9 +108,8 @@ def _status(requirement: Requirement, s: Situation) -> RequirementStatus:
             kept = [p for p in s.pieces if p.fate is not Fate.SCRAP]
             return _counted(requirement, sum(p.serial is not None for p in kept), s.due, Link("units"))
         case "record":
-            return _counted(
-                requirement, s.quantities.good + s.quantities.scrap, s.quantities.ordered, Link("units")
-            )
+            accounted = s.quantities.good + s.quantities.scrap
+            return _counted(requirement, accounted, s.due + s.quantities.scrap, Link("units"))
         case "certificate":
             settled = _certificate_settled(s)
             met = s.certificate.grade is Grade.COMPLETE or settled

@@ -145,6 +145,7 @@ class Line:
         self,
         code: str,
         station: str | None = None,
+        /,
         *,
         agent: str = "assembly-1",
         ordered: bool = True,

@@ -1,0 +1,406 @@
+"""The device history record: complete, deterministic, and honest about what is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from central.assessment import Assessment, Limits, assess
+from central.causes import About
+from central.certificate import certify
+from central.dhr import assemble, dhr_id
+from central.domain import BLOCKERS, Closing, DeviceHistoryRecord, DhrState, Finding, Grade
+from central.exceptions import of_event
+from central.finding_codes import MATTERS, PARAMS
+from central.genealogy import cured
+from central.links.base import WorkOrder
+from central.stored import StoredFact
+from records.codes import DISCREPANCIES, EXCEPTIONS
+from records.model import Act, OperationRecord, Purpose, Result, SpcState, Target
+from records.wire import canonical_json
+from spc.rules import Signal
+from tests.unit.central.factories import EQUIPMENT, Line, order
+from tests.unit.central.test_domain_findings import TROUBLES, misread, out_of_specification, retest, rework, scrap
+
+
+def record_of(
+    line: Line, work_order: WorkOrder | None = None, facts: Sequence[StoredFact] | None = None
+) -> DeviceHistoryRecord:
+    part = assess(line.dossier(order() if work_order is None else work_order, facts=facts), Limits())
+    return assemble([part], ())
+
+
+def troubled() -> Line:
+    line = Line()
+    rework(line)
+    return line
+
+
+# -- the same facts give the same record -------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_any_interleaving_and_any_repetition_give_the_same_record(data: st.DataObject) -> None:
+    trouble: Callable[[Line], None] = data.draw(st.sampled_from([t for t, _ in TROUBLES]))
+    line = Line()
+    trouble(line)
+    expected = record_of(line)
+    facts = line.facts()
+    mixed = data.draw(st.permutations(facts))
+    again = data.draw(st.lists(st.sampled_from(facts), max_size=10))
+    arrived = [replace(fact, received_us=number, cursor=number) for number, fact in enumerate([*mixed, *again])]
+    record = record_of(line, facts=arrived)
+    assert record.content_hash == expected.content_hash
+    assert canonical_json(record.content) == canonical_json(expected.content)
+    assert [f.id for f in record.findings] == [f.id for f in expected.findings]
+    assert record.state is expected.state
+
+
+def test_two_agents_in_any_order_of_arrival_end_in_the_same_record() -> None:
+    """Facts of each agent come in order, those of the two in any mixture: no prefix matters in the end."""
+    line = Line()
+    misread(line)
+    facts = line.facts()
+    first = [f for f in facts if f.agent == "assembly-1"]
+    second = [f for f in facts if f.agent == "testing-1"]
+    assert record_of(line, facts=[*first, *second]).content == record_of(line, facts=[*second, *first]).content
+
+
+def test_the_hash_is_that_of_the_canonical_content_and_every_fact_changes_it() -> None:
+    line = Line().clean()
+    record = record_of(line)
+    assert record.content_hash == hashlib.sha256(canonical_json(record.content)).hexdigest()
+    line.event("order-stopped", "wash", agent="testing-1", order="WO-1000")
+    assert record_of(line).content_hash != record.content_hash
+
+
+def test_the_erp_s_booking_is_no_part_of_what_is_signed() -> None:
+    line = Line().clean()
+    posted = record_of(line, order(state="closed", posting="posted"))
+    assert posted.content_hash == record_of(line).content_hash
+    assert posted.orders[0].posting == "posted"
+
+
+def test_the_id_is_opaque_and_tells_product_and_lot_apart() -> None:
+    assert len({dhr_id("VS-100", "A"), dhr_id("VS-200", "A"), dhr_id("VS-100", "B"), dhr_id(None, "A")}) == 4
+    assert "A" not in dhr_id("VS-100", "A")
+
+
+# -- quantities and completeness ---------------------------------------------------------------------------
+
+
+def test_quantities_per_operation_tell_rework_retest_scrap_and_setup_apart() -> None:
+    line = Line()
+    line.assemble(1, result=Result.ABORTED)
+    line.record("OP10", [line.carrier(9)], purpose=Purpose.SETUP)
+    rework(line)
+    record = record_of(line)
+    by_name = {o.operation: o for o in record.operations}
+    assert [o.operation for o in record.operations] == ["OP10", "OP20", "OP30", "OP40"]
+    op10, op20, op30 = by_name["OP10"], by_name["OP20"], by_name["OP30"]
+    assert (op10.started, op10.passed, op10.aborted_runs, op10.not_counted_runs) == (4, 4, 1, 1)
+    assert (op20.started, op20.passed, op20.reworked, op20.runs) == (4, 4, 1, 5)
+    assert (op30.started, op30.passed, op30.failed, op30.reworked) == (4, 4, 0, 1)
+    assert op10.equipment == (EQUIPMENT["OP10"],)
+    assert op10.duration_s == pytest.approx(5.0)
+
+
+def test_scrap_and_good_add_up_to_what_was_ordered() -> None:
+    line = Line()
+    scrap(line)
+    record = record_of(line)
+    q = record.quantities
+    assert (q.good, q.scrap, q.pending, q.in_process, int(q.ordered)) == (3, 1, 0, 0, 4)
+    operations = [s for s in record.completeness if s.requirement.kind == "operation"]
+    assert [(s.requirement.needs, s.have, s.need) for s in operations] == [
+        (name, 3, 3) for name in ("OP10", "OP20", "OP30", "OP40")
+    ]
+    assert [s.met for s in record.completeness if s.requirement.kind in ("record", "bom", "subject")] == [True] * 4
+
+
+def test_blockers_name_what_is_missing_and_where_to_mend_it() -> None:
+    line = Line()
+    line.piece(1)
+    record = record_of(line)
+    assert record.state is DhrState.COLLECTING
+    blockers = {blocker.code: blocker for blocker in record.blockers}
+    assert {"operation-incomplete", "material-incomplete", "identification-incomplete", "quantity-open"} < set(
+        blockers
+    )
+    wash = [b for b in record.blockers if b.params.get("operation") == "OP40"]
+    assert [(b.params["have"], b.params["need"], b.link.to, b.link.id) for b in wash] == [
+        ("0", "4", "operation", "OP40")
+    ]
+    assert blockers["erp-not-confirmed"].params == {"order": "WO-1000", "state": None}
+    assert blockers["signature-missing"].params == {"meaning": "reviewed"}
+    assert all(set(b.params) == set(BLOCKERS[b.code]) for b in record.blockers)
+
+
+def test_a_clean_record_is_complete_and_waits_for_review_and_the_erp_only() -> None:
+    record = record_of(Line().clean())
+    assert record.state is DhrState.COMPLETE
+    assert record.review_blockers == ()
+    assert [blocker.code for blocker in record.blockers] == ["erp-not-confirmed", "signature-missing"]
+    summary = record.summary()
+    assert (summary.good, summary.exceptions, summary.certificate) == (4, 0, Grade.COMPLETE)
+    assert summary.requirements - summary.requirements_met == 2
+
+
+def test_an_order_that_ended_short_is_accepted_by_closing_its_discrepancy() -> None:
+    line = Line()
+    for index in (1, 2, 3):
+        line.piece(index)
+    line.wash((1, 2, 3))
+    closed = order(state="closed", posting="posted")
+    before = record_of(line, closed)
+    assert "quantity-open" in [b.code for b in before.blockers]
+    line.decide(Target("discrepancy", before.findings[0].id))
+    after = record_of(line, closed)
+    assert [b.code for b in after.blockers] == ["signature-missing"]
+    assert after.state is DhrState.IN_REVIEW
+
+
+def test_a_lot_of_an_unknown_order_cannot_be_released() -> None:
+    line = Line().clean()
+    record = assemble([assess(line.dossier(None), Limits())], ())
+    assert record.product == "VS-100"
+    assert "order-unknown" in [b.code for b in record.review_blockers]
+    assert not record.orders[0].known
+
+
+# -- genealogy ---------------------------------------------------------------------------------------------
+
+
+def test_units_and_component_lots_are_found_both_ways() -> None:
+    line = Line()
+    line.assemble(1, ring="SR-1")
+    line.assemble(2, ring="SR-2")
+    for index in (1, 2):
+        line.weld(index)
+        line.leak(index)
+    line.wash((1, 2))
+    record = record_of(line, order(units=2))
+    unit = record.unit("WO-1000-002")
+    assert unit is not None
+    assert (unit.carrier, [(use.item, use.lot) for use in unit.used]) == (
+        "C002",
+        [("VB-10", "VB-1"), ("SR-20", "SR-2")],
+    )
+    assert record.unit("C002") == unit
+    assert [run.operation for run in unit.runs] == ["OP10", "OP20", "OP30", "OP40"]
+    assert unit.containers == ("TRAY-001/2",)
+    lots = {(m.item, m.lot): m for m in record.evidence.materials}
+    assert lots["VB-10", "VB-1"].pieces == ("WO-1000-001", "WO-1000-002")
+    assert lots["SR-20", "SR-2"].pieces == ("WO-1000-002",)
+    assert (lots["SR-20", "SR-1"].expiry, lots["SR-20", "SR-1"].known_to_erp) == ("2027-12-31", True)
+    assert (lots["SR-20", "SR-2"].expiry, lots["SR-20", "SR-2"].known_to_erp) == (None, False)
+
+
+def test_the_piece_is_what_stood_on_the_carrier_even_when_its_label_is_another_s() -> None:
+    line = Line()
+    line.piece(1)
+    line.assemble(2)
+    line.weld(2)
+    line.leak(1, carrier=2)
+    pieces = record_of(line).evidence.units
+    assert [(p.carrier, p.serial, len(p.runs)) for p in pieces] == [
+        ("C001", "WO-1000-001", 3),
+        ("C002", "WO-1000-001", 3),
+    ]
+
+
+def test_a_failure_is_cured_only_by_what_came_after_it() -> None:
+    line = Line()
+    retest(line)
+    part = assess(line.dossier(order()), Limits())
+    (failed,) = [f for f in part.findings if f.code == "unit-failed"]
+    piece = next(p for p in part.pieces if failed.id in p.findings)
+    assert cured(piece, failed)
+    assert not cured(replace(piece, runs=piece.runs[:3]), failed)
+    assert not cured(replace(piece, runs=tuple(reversed(piece.runs))), failed)
+
+
+# -- certificate -------------------------------------------------------------------------------------------
+
+
+def test_the_certificate_counts_cycles_from_the_record_before_the_order() -> None:
+    line = Line().clean()
+    dossier = line.dossier(order())
+    before = next(f for f in dossier.facts if isinstance(f.fact.data, OperationRecord))
+    data = before.fact.data
+    assert isinstance(data, OperationRecord)
+
+    def neighbour(cycle: int) -> StoredFact:
+        assert isinstance(data, OperationRecord)
+        other = replace(data, order="WO-999", run_id="other", cycle=cycle, counters=())
+        fact = replace(before.fact, data=other)
+        return replace(before, seq=1, hash="f" * 64, fact=fact)  # type: ignore[type-var]
+
+    assert data.cycle is not None
+    joined = certify(replace(dossier, neighbours=(neighbour(data.cycle - 1),)))
+    torn = certify(replace(dossier, neighbours=(neighbour(data.cycle - 3),)))
+    assert joined.grade is Grade.COMPLETE
+    (part,) = [c for c in torn.cycles if c.grade is not Grade.COMPLETE]
+    assert part.unaccounted == (data.cycle - 2, data.cycle - 1)
+    assert (part.first, part.recorded) == (data.cycle - 2, 4)
+
+
+def test_a_counter_that_steps_back_opens_a_new_period_and_loses_nothing() -> None:
+    line = Line()
+    line.piece(1)
+    line.cycles["OP20"], line.totals["OP20"] = 0, 0
+    line.event("counter-period", "weld", ordered=False, was="101", now="1", why="step-back")
+    for index in (2, 3, 4):
+        line.piece(index)
+    line.wash((1, 2, 3, 4))
+    record = record_of(line)
+    assert record.findings == ()
+    weld = [c for c in record.certificate.cycles if c.station == "weld"]
+    assert [(c.period, c.first, c.last, c.recorded) for c in weld] == [(1, 101, 101, 1), (2, 1, 3, 3)]
+    assert record.certificate.grade is Grade.COMPLETE
+
+
+def test_an_epoch_that_nothing_joins_breaks_the_certificate() -> None:
+    dossier = Line().clean().dossier(order())
+    for joined, grade in ((True, Grade.COMPLETE), (False, Grade.INCOMPLETE)):
+        chains = tuple(replace(c, head_last=None, head_us=None, next_epoch_joined=joined) for c in dossier.chains)
+        assert certify(replace(dossier, chains=chains)).grade is grade
+
+
+def test_tombstones_are_gaps_in_the_evidence() -> None:
+    dossier = Line().clean().dossier(order())
+    chains = tuple(replace(chain, tombstones=1) for chain in dossier.chains)
+    assert certify(replace(dossier, chains=chains)).grade is Grade.INCOMPLETE
+
+
+# -- evidence ----------------------------------------------------------------------------------------------
+
+
+def test_people_equipment_and_configurations_are_told() -> None:
+    evidence = record_of(troubled()).evidence
+    assert [(p.id, p.operations) for p in evidence.people] == [("B000001", ("OP10", "OP20", "OP30", "OP40"))]
+    assert [e.equipment for e in evidence.equipment] == ["ASM-01", "WELD-01", "LEAK-01", "WASH-01"]
+    assert [(c.agent, c.hash) for c in evidence.configurations] == [
+        ("assembly-1", "sha256:assembly-1"),
+        ("testing-1", "sha256:testing-1"),
+    ]
+    assert sum(c.records for c in evidence.configurations) == 15
+
+
+def test_charts_have_their_points_limits_signals_and_gaps() -> None:
+    line = Line()
+    for number in range(1, 5):
+        line.assemble(number)
+    states = [
+        SpcState("torque", "imr", 1, 1, 1, "in_control", (), 2.2, None, 2.2, 2.0, 2.4, "a"),
+        SpcState("torque", "imr", 2, 1, 1, "gap", (), None, None, None, None, None, "a"),
+        SpcState("torque", "imr", 3, 1, 1, "signal", ("nelson1",), 2.5, None, 2.2, 2.0, 2.4, "a"),
+        SpcState("torque", "imr", 4, 1, 1, "in_control", (), 2.3, 0.2, 2.3, 2.1, 2.5, "b"),
+    ]
+    tape = line.tapes["assembly-1"]
+    tape.entries = (
+        [tape.entries[0]]
+        + [
+            (header, replace(data, spc=(state,)))  # type: ignore[type-var]
+            for (header, data), state in zip(tape.entries[1:], states, strict=True)
+        ]
+    )
+    (series,) = record_of(line).evidence.spc
+    assert (series.characteristic, series.station, series.chart, series.unit) == (
+        "torque",
+        "assemble",
+        "imr",
+        "N.m",
+    )
+    assert [point.value for point in series.points] == [2.2, None, 2.5, 2.3]
+    assert [(span.version, span.start, span.stop) for span in series.limits] == [("a", 0, 3), ("b", 3, None)]
+    assert series.signals == (Signal("nelson1", 2, (2,)),)
+    assert (series.gaps, series.readings, series.lower, series.upper) == (1, 4, 1.8, 2.6)
+    assert series.points[2].subjects == ("C003",)
+
+
+def test_an_open_subgroup_is_no_point_yet() -> None:
+    line = Line()
+    line.assemble(1)
+    line.assemble(2)
+    tape = line.tapes["assembly-1"]
+    states = [
+        SpcState("torque", "xbar_r", 1, 1, 2, "open", (), None, None, None, None, None, None),
+        SpcState("torque", "xbar_r", 1, 2, 2, "in_control", (), 2.2, 0.1, 2.2, 2.0, 2.4, "a"),
+    ]
+    tape.entries = (
+        [tape.entries[0]]
+        + [
+            (header, replace(data, spc=(state,)))  # type: ignore[type-var]
+            for (header, data), state in zip(tape.entries[1:], states, strict=True)
+        ]
+    )
+    (series,) = record_of(line).evidence.spc
+    assert ([p.range_value for p in series.points], series.readings, series.size) == ([0.1], 2, 2)
+
+
+# -- the catalogue -----------------------------------------------------------------------------------------
+
+
+def test_every_code_has_parameters_and_every_finding_keeps_to_them() -> None:
+    assert set(PARAMS) == {*EXCEPTIONS, *DISCREPANCIES}
+    assert set(PARAMS) >= MATTERS
+    for trouble, _ in TROUBLES:
+        line = Line()
+        trouble(line)
+        for finding in assess(line.dossier(order()), Limits()).findings:
+            assert set(finding.params) == set(PARAMS[finding.code]), finding.code
+            assert finding.code in (EXCEPTIONS if finding.kind == "exception" else DISCREPANCIES)
+
+
+def test_every_refused_scan_is_an_exception_by_its_reason() -> None:
+    line = Line()
+    line.event("scan-refused", "assemble", scanner="s", reason="lot-blocked", text="x", raw="78")
+    line.event("scan-refused", "assemble", scanner="s", reason="a-later-build-knows", text="x", raw="78")
+    about = About("WO-1000", "VS-100", "WO-1000")
+    events = line.dossier(order()).events
+    assert [f.code for e in events for f in of_event(about, e)] == ["lot-blocked", "scan-not-understood"]
+
+
+# -- what is kept of the past ------------------------------------------------------------------------------
+
+
+def test_a_closed_finding_tells_who_decided_and_why() -> None:
+    line = Line()
+    out_of_specification(line)
+    (finding,) = record_of(line).findings
+    line.decide(Target("exception", finding.id), Act.CONCESSION, by="quinn")
+    (closed,) = record_of(line).findings
+    assert isinstance(closed, Finding)
+    assert isinstance(closed.closing, Closing)
+    assert (closed.closing.user, closed.closing.reason, closed.closing.system) == ("quinn", "looked at", False)
+    assert closed.settled
+
+
+def test_a_finding_that_lost_its_cause_stays_in_the_record_but_is_not_signed() -> None:
+    line = Line().clean()
+    clean = record_of(line).content_hash
+    line.event(
+        "exception-opened",
+        agent="central",
+        exception="gone",
+        code="operation-missing",
+        params={"operation": "OP20", "piece": "C001", "next": "OP30"},
+        lot="WO-1000",
+        product="VS-100",
+    )
+    line.decide(Target("exception", "gone"), by="central", role="system")
+    record = record_of(line)
+    (past,) = record.findings
+    assert (past.id, past.state, past.params["piece"]) == ("gone", "closed", "C001")
+    assert record.content_hash == clean
+    part: Assessment = assess(line.dossier(order()), Limits())
+    assert part.findings == ()
+    assert part.quantities.ordered == Decimal(4)
