@@ -20,11 +20,14 @@ NOT_CODE = {".py", ".pyc"}
 pytestmark = pytest.mark.timeout(300)
 
 
-def run(*command: str | Path, cwd: Path, code: int = 0) -> str:
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
+def run(*command: str | Path, cwd: Path, code: int = 0, stdin: str = "") -> str:
     """Run to the end, away from the source tree; its standard output."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    words = [str(word) for word in command]
     done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
+        words, cwd=cwd, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -100,3 +103,29 @@ def test_the_agent_checks_every_installed_line_file(installed: Path, tmp_path: P
     for line in lines:
         answer = run(installed / "bin" / "lotkeeper-edge", "check", line, "--json", cwd=tmp_path)
         assert json.loads(answer) == []
+
+
+def test_central_begins_and_verifies_its_own_store(installed: Path, tmp_path: Path) -> None:
+    central = installed / "bin" / "lotkeeper-central"
+    words = ("--site", "suzhou", "--time-zone", "Asia/Shanghai", "--password-stdin", "--json")
+    run(central, "init", *words, cwd=tmp_path, stdin="a long enough password 7\n")
+    answer = json.loads(run(central, "verify", "--json", cwd=tmp_path))
+    assert answer["ok"] is True
+    assert int(answer["records"]) > 0
+
+
+def test_a_simulated_machine_comes_up(installed: Path, tmp_path: Path) -> None:
+    command = [str(installed / "bin" / "lotkeeper-sim"), "plc-modbus", "--port", "0", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as machine:
+        assert machine.stdout is not None
+        try:
+            assert machine.stdout.readline().strip() == "{"
+        finally:
+            machine.terminate()
+            machine.wait(timeout=30)
+
+
+def test_the_scripted_troubles_are_found(installed: Path, tmp_path: Path) -> None:
+    """They lie beside the packages, wherever these are installed."""
+    program = "from simulators.troubles import default_script; print(len(default_script().troubles))"
+    assert int(run(installed / "bin" / "python", "-c", program, cwd=tmp_path)) > 5
