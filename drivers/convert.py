@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from drivers.tags import REGISTER_COUNT, ModbusTag
+from drivers.tags import ModbusTag
 from records.errors import Invalid
 
 Value: TypeAlias = bool | int | float | str
@@ -124,19 +124,3 @@ def _padded(value: Value, size: int) -> bytes:
     if len(raw) > size:
         raise Invalid(f"{value!r} is longer than {size} bytes")
     return raw.ljust(size, b"\0")
-
-
-def decode_all_orders(registers: list[int], data_type: str) -> dict[str, Value | None]:
-    """The value that these registers (0..65535) hold in each of the four byte orders.
-
-    Raises:
-        Invalid: the number of registers is not the type's.
-    """
-    count = len(registers) if data_type == "string" else REGISTER_COUNT.get(data_type)
-    if count is None:
-        raise Invalid(f"{data_type!r} is no data type of registers")
-    if count != len(registers) or not registers:
-        raise Invalid(f"{data_type} takes {count or 1} registers, not {len(registers)}")
-    raw = struct.pack(f">{count}H", *registers)
-    orders = ("ABCD", "CDAB", "BADC", "DCBA")
-    return {order: decode(raw, RegisterFormat(data_type, order, count))[0] for order in orders}

@@ -199,10 +199,10 @@ class OpcUa:
         return self._groups[key]
 
     async def _call(self, request: Awaitable[T]) -> T:
-        """The answer to one request; the session is given up when there is none."""
+        """The answer to one request; whatever a server sends instead of one must not end the agent."""
         try:
             return await request
-        except (OSError, UaError) as error:
+        except Exception as error:
             raise Unreachable(f"{self._where}: {_reason(error)}") from None
 
     async def _connect_error(self, error: Exception) -> LotkeeperError:

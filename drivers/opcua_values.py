@@ -73,7 +73,7 @@ def add_value(builder: BlockBuilder, declared: str, found: ua.DataValue) -> None
     if variant is not None and variant.Value is not None:
         actual = _NAMES.get(variant.VariantType, variant.VariantType.name) + ("[]" if variant.is_array else "")
         value, problem = _judged(variant, actual, declared)
-        raw = None if variant.is_array else variant_to_binary(variant)
+        raw = variant_to_binary(variant) if variant.VariantType in _NAMES and not variant.is_array else None
         if problem and not status.startswith("Bad"):
             status = problem
     elif status.startswith("Good"):

@@ -11,7 +11,7 @@ Sources: GS1 General Specifications (7.8, 7.12), GS1 syntax dictionary (reposito
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -163,15 +163,3 @@ def check_digit(payload: str) -> str:
     """The GS1 check digit that belongs behind these digits."""
     total = sum(int(digit) * (3 if at % 2 == 0 else 1) for at, digit in enumerate(reversed(payload)))
     return str(-total % 10)
-
-
-def build_gs1(elements: Sequence[tuple[str, str]]) -> str:
-    """The element string of (identifier, value as printed) pairs, separators where they are needed.
-
-    The caller prepends its carrier's symbology identifier, if the scanner is to send one.
-    """
-    parts: list[str] = []
-    for at, (name, value) in enumerate(elements):
-        variable = GS1ApplicationIdentifier.extract(name).separator_required
-        parts.append(name + value + (GS if variable and at < len(elements) - 1 else ""))
-    return "".join(parts)

@@ -12,6 +12,7 @@ from asyncua import Server, ua
 from driver_rigs import Bench, OpcUaRig, device_of, until
 
 from drivers.base import Device, ReadingBlock
+from drivers.opcua_values import status_text
 from records.errors import Refused, Unreachable
 from records.model import Quality
 
@@ -60,6 +61,19 @@ def test_statuses_and_times_come_from_the_server(bench: Bench) -> None:
         assert (await device.read(["count"])).values == (7,)
 
     bench.run(job)
+
+
+def test_words_of_statuses_begin_with_their_quality() -> None:
+    for code, word in {
+        0: "Good",
+        0x00000480: "Good+Overflow",
+        0x40930480: "UncertainSensorNotAccurate+Overflow",
+        0x80050000: "BadCommunicationError",
+        0x80320000: "BadWaitingForInitialData",
+        0x8FFF0000: "Bad0x8FFF0000",
+        0xC0000000: "Bad",
+    }.items():
+        assert status_text(code) == word
 
 
 def test_a_subscription_tells_every_value_with_its_times(bench: Bench) -> None:

@@ -117,6 +117,19 @@ def test_a_confirmation_is_posted_and_read_back(erp: ErpRig, order: ErpOrder) ->
     assert_booked_once(erp, confirmation)
 
 
+def test_central_and_an_independent_reader_see_the_same(erp: ErpRig, order: ErpOrder) -> None:
+    confirmation = confirmation_of(order)
+    with closing(erp.link()) as link:
+        link.post(confirmation, Steps())
+        result = link.read_back(order.erp_id)
+    booked = erp.booked()
+    assert len(booked) == ORDERS
+    own = booked[order.reference]
+    assert (own.state, sorted(own.good), own.scrap) == (result.state, sorted(result.good), result.scrap)
+    used = {(use.item, use.lot, use.quantity) for use in own.consumed}
+    assert used == {(use.item, use.lot, use.quantity) for use in result.consumed}
+
+
 def test_posting_again_writes_nothing(erp: ErpRig, order: ErpOrder) -> None:
     confirmation = confirmation_of(order)
     with closing(erp.link()) as link:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.convert import RegisterFormat, decode, decode_all_orders, encode, reorder
+from drivers.convert import RegisterFormat, decode, encode, reorder
 from records.errors import Invalid
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
@@ -35,7 +35,6 @@ def test_the_published_example(order: str, registers: tuple[int, ...]) -> None:
     form = RegisterFormat("float32", order, 2)
     value, status = decode(raw(*registers), form)
     assert (value, status) == (pytest.approx(123.456, rel=1e-7), "Good")
-    assert decode_all_orders(list(registers), "float32")[order] == value
     assert encode(123.456, form) == raw(*registers)
 
 
@@ -126,10 +125,3 @@ def test_what_is_no_number_has_no_value(value: float) -> None:
 def test_what_does_not_fit_is_refused(value: object, data_type: str) -> None:
     with pytest.raises(Invalid):
         encode(value, RegisterFormat(data_type))  # type: ignore[arg-type]
-
-
-def test_the_number_of_registers_must_be_the_types() -> None:
-    with pytest.raises(Invalid, match="float32 takes 2 registers, not 1"):
-        decode_all_orders([1], "float32")
-    with pytest.raises(Invalid, match="no data type"):
-        decode_all_orders([1], "float16")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.udi import GS, build_gs1, check_digit, parse
+from drivers.udi import GS, check_digit, parse
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "data" / "barcodes.json").read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ CSET = st.text("ABCXYZabcxyz0123456789-./_%&'()*+,:;<=>?!\"", min_size=1, max_si
 @given(lot=CSET, serial=CSET, year=st.integers(0, 99), month=st.integers(1, 12), day=st.integers(0, 28))
 def test_a_label_says_what_it_was_made_of(lot: str, serial: str, year: int, month: int, day: int) -> None:
     expiry = f"{year:02d}{month:02d}{day:02d}"
-    scan = "]d2" + build_gs1([("01", GTIN), ("17", expiry), ("10", lot), ("21", serial)])
+    scan = f"]d201{GTIN}17{expiry}10{lot}{GS}21{serial}"
     found = parse(scan)
     assert found.error is None
     assert (found.fields["10"], found.fields["21"], found.udi_di) == (lot, serial, GTIN)
