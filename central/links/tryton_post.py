@@ -13,58 +13,22 @@ close.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
 from central.links.base import Confirmation, ErpRefused, StepLog, StepOutcome
 from central.links.settings import TrytonSettings
-from central.links.tryton_rows import (
-    CONTROL_FIELDS,
-    CONTROLS,
-    IDS,
-    INSPECTIONS,
-    LOT_FIELDS,
-    LOTS,
-    ORDER_FIELDS,
-    ORDERS,
-    WORK_FIELDS,
-    WORKS,
-    Cycle,
-    Lot,
-    MoveRow,
-    Order,
-    Point,
-    Work,
-    operation_code,
-)
+from central.links.tryton_moves import Wanted, changes
+from central.links.tryton_rows import IDS, LOT_FIELDS, LOTS, ORDER_FIELDS, ORDERS, Lot, Order
 from central.links.tryton_rpc import TrytonRpc, TrytonWarning
+from central.links.tryton_work import TrytonInspection, TrytonWorks
 
 Step = Callable[[], StepOutcome]
 
 WARNINGS_LIMIT = 20
 """Most warnings that are confirmed for one button."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A move as it should be; ``values`` is what Tryton gets when it is not there."""
-
-    product: int
-    lot: int
-    quantity: Decimal
-    to_location: int
-    values: dict[str, object]
-
-    def is_met_by(self, move: MoveRow) -> bool:
-        return (move.product, move.lot, move.quantity, move.to_location) == (
-            self.product,
-            self.lot,
-            self.quantity,
-            self.to_location,
-        )
 
 
 class TrytonPosting:
@@ -75,6 +39,7 @@ class TrytonPosting:
         self._settings = settings
         self._confirmation = confirmation
         self._id = int(confirmation.erp_id)
+        self._works = TrytonWorks(rpc, self._id)
 
     def run(self, progress: StepLog) -> None:
         """All steps in order; see ``ErpLink.post`` for what is raised."""
@@ -98,9 +63,9 @@ class TrytonPosting:
         ]
         for total in self._confirmation.operations:
             duration = timedelta(seconds=total.duration_s)
-            steps.append((f"work {total.operation}", partial(self._works, total.operation, duration)))
+            steps.append((f"work {total.operation}", partial(self._works.book, total.operation, duration)))
         if self._settings.quality_control is not None:
-            steps.append(("inspection", partial(self._inspection, self._settings.quality_control)))
+            steps.append(("inspection", partial(self._inspect, self._settings.quality_control)))
         steps.append(("close", partial(self._button, "do", ("done",))))
         return steps
 
@@ -117,9 +82,6 @@ class TrytonPosting:
             )
         return rows[0]
 
-    def _read_works(self) -> list[Work]:
-        return self._rpc.read(WORKS, "production.work", [["production", "=", self._id]], WORK_FIELDS)
-
     def _read_lots(self, order: Order, numbers: Collection[str], item: str | None) -> dict[str, list[Lot]]:
         """Stock lots of one item by number, with what the order's storage holds of each."""
         domain: list[object] = [["number", "in", sorted(set(numbers))], ["product.code", "=", item]]
@@ -133,7 +95,7 @@ class TrytonPosting:
         """Before anything is written: a routing that differs would leave the order half posted."""
         self._order()
         ours = {total.operation for total in self._confirmation.operations}
-        erp = {operation_code(work.operation.name) for work in self._read_works()}
+        erp = self._works.operations()
         if ours != erp:
             only = ", ".join(sorted(ours ^ erp))
             raise ErpRefused(
@@ -147,7 +109,7 @@ class TrytonPosting:
         if order.state == "done":
             return "found"
         wanted = self._wanted_inputs(order)
-        if _changes(order.inputs, wanted) == []:
+        if not changes(order.inputs, wanted):
             return "found"
         if order.state == "running":
             raise ErpRefused(
@@ -161,10 +123,10 @@ class TrytonPosting:
         if reserved:  # an assignment that found only a part of the stock
             self._rpc.call("stock.move.draft", reserved)
             order = self._order()
-        self._write_moves(order, "inputs", _changes(order.inputs, wanted))
+        self._write_moves(order, "inputs", changes(order.inputs, wanted))
         return "written"
 
-    def _wanted_inputs(self, order: Order) -> list[_Wanted]:
+    def _wanted_inputs(self, order: Order) -> list[Wanted]:
         quantities: dict[tuple[str, str], Decimal] = {}
         for use in self._confirmation.consumed:
             quantities[use.item, use.lot] = quantities.get((use.item, use.lot), Decimal(0)) + use.quantity
@@ -179,7 +141,7 @@ class TrytonPosting:
                 "from_location": order.warehouse.storage_location,
                 "to_location": order.location,
             }
-            wanted.append(_Wanted(lot.product.id, lot.id, quantity, order.location, values))
+            wanted.append(Wanted(lot.product.id, lot.id, quantity, order.location, values))
         return wanted
 
     def _component_lot(self, order: Order, item: str, number: str) -> Lot:
@@ -195,9 +157,9 @@ class TrytonPosting:
             raise ErpRefused(f"the ERP holds lot {number} of {item} {len(candidates)} times")
         return candidates[0]
 
-    def _write_moves(self, order: Order, field: str, changes: list[object]) -> None:
+    def _write_moves(self, order: Order, field: str, commands: list[object]) -> None:
         stamp = {f"production,{order.id}": order.timestamp}
-        self._rpc.call("production.write", [order.id], {field: changes}, context={"_timestamp": stamp})
+        self._rpc.call("production.write", [order.id], {field: commands}, context={"_timestamp": stamp})
 
     # -- buttons -------------------------------------------------------------------------------------------
 
@@ -271,13 +233,13 @@ class TrytonPosting:
         order = self._order()
         if order.state == "done":
             return "found"
-        changes = _changes(order.outputs, self._wanted_outputs(order))
-        if not changes:
+        commands = changes(order.outputs, self._wanted_outputs(order))
+        if not commands:
             return "found"
-        self._write_moves(order, "outputs", changes)
+        self._write_moves(order, "outputs", commands)
         return "written"
 
-    def _wanted_outputs(self, order: Order) -> list[_Wanted]:
+    def _wanted_outputs(self, order: Order) -> list[Wanted]:
         scrap = self._scrap_numbers()
         if scrap and not order.warehouse.waste_locations:
             raise ErpRefused(
@@ -290,7 +252,7 @@ class TrytonPosting:
         places = [(number, storage, good) for number in self._confirmation.good]
         places += [(number, order.warehouse.waste_locations[0].id, bad) for number in scrap]
         return [
-            _Wanted(
+            Wanted(
                 order.product.id,
                 lots[number][0].id,
                 Decimal(1),
@@ -308,102 +270,7 @@ class TrytonPosting:
             for number, place, price in places
         ]
 
-    # -- works and inspection ------------------------------------------------------------------------------
-
-    def _works(self, operation: str, duration: timedelta) -> StepOutcome:
-        """One cycle per work; where the routing has the operation more than once the time goes to the first."""
-        outcome: StepOutcome = "found"
-        works = [work for work in self._read_works() if operation_code(work.operation.name) == operation]
-        for place, work in enumerate(works):
-            if work.state not in ("finished", "done"):
-                self._finish(work, duration if place == 0 else timedelta())
-                outcome = "written"
-        return outcome
-
-    def _finish(self, work: Work, duration: timedelta) -> None:
-        cycles = _active(work)
-        if not cycles:
-            self._rpc.call("production.work.cycle.create", [{"work": work.id}])
-            cycles = _active(next(row for row in self._read_works() if row.id == work.id))
-        if len(cycles) > 1:
-            raise ErpRefused(f"somebody else has booked time on {work.operation.name} in the ERP")
-        ids = [cycles[0].id]
-        if cycles[0].state == "draft":
-            self._rpc.call("production.work.cycle.run", ids)
-        self._rpc.call("production.work.cycle.write", ids, {"duration": duration})
-        self._rpc.call("production.work.cycle.do", ids)
-        state = next(row.state for row in self._read_works() if row.id == work.id)
-        if state not in ("finished", "done"):
-            raise ErpRefused(f"{work.operation.name} stays {state} in the ERP")
-
-    def _inspection(self, control_name: str) -> StepOutcome:
+    def _inspect(self, control: str) -> StepOutcome:
         if self._order().state == "done":
             return "found"
-        origin, key = f"production,{self._id}", self._confirmation.key
-        domain: list[object] = [["origin", "=", origin], ["reference", "=", key]]
-        rows = self._rpc.read(INSPECTIONS, "quality.inspection", domain, ["state"])
-        if [row.state for row in rows] == ["passed"]:
-            return "found"
-        if not rows:
-            controls = self._rpc.read(CONTROLS, "quality.control", [["name", "=", control_name]], CONTROL_FIELDS)
-            if len(controls) != 1:
-                raise ErpRefused(f"the ERP has {len(controls)} quality controls named {control_name!r}, not one")
-            points = {point.name: self._worst(point) for point in controls[0].points}
-            row = {"origin": origin, "control": controls[0].id, "reference": key, "points": points}
-            self._rpc.call("quality.inspection.create", [row])
-            rows = self._rpc.read(INSPECTIONS, "quality.inspection", domain, ["state"])
-        pending = [row.id for row in rows if row.state == "pending"]
-        if pending:
-            self._rpc.call("quality.inspection.process", pending)
-            rows = self._rpc.read(INSPECTIONS, "quality.inspection", domain, ["state"])
-        if [row.state for row in rows] != ["passed"]:
-            states = ", ".join(row.state for row in rows)
-            raise ErpRefused(f"inspection {key} is {states} in the ERP, not passed once")
-        return "written"
-
-    def _worst(self, point: Point) -> float | bool:
-        """The value of the unit that is nearest to (or farthest beyond) the control's tolerances."""
-        values = [
-            value for unit in self._confirmation.inspections for name, value in unit.values if name == point.name
-        ]
-        if not values:
-            raise ErpRefused(f"the ERP's inspection asks for {point.name}, which no record has")
-        if point.type_ == "boolean":
-            return all(values)
-
-        def margin(value: float) -> float:
-            lower = float("-inf") if point.tolerance_lower is None else point.tolerance_lower
-            upper = float("inf") if point.tolerance_upper is None else point.tolerance_upper
-            return min(value - lower, upper - value)
-
-        return min(values, key=margin)
-
-
-def _active(work: Work) -> list[Cycle]:
-    return [cycle for cycle in work.cycles if cycle.state != "cancelled"]
-
-
-def _changes(moves: Sequence[MoveRow], wanted: Sequence[_Wanted]) -> list[object]:
-    """The shortest list of Tryton's x2many commands that turns ``moves`` into ``wanted``; [] when they are it."""
-    left = [move for move in moves if move.state != "cancelled"]
-    missing: list[_Wanted] = []
-    for want in wanted:
-        met = next((move for move in left if want.is_met_by(move)), None)
-        if met is None:
-            missing.append(want)
-        else:
-            left.remove(met)
-    commands: list[object] = []
-    new: list[dict[str, object]] = []
-    for want in missing:
-        spare = next((move for move in left if move.product == want.product and move.state != "done"), None)
-        if spare is None:
-            new.append(want.values)
-        else:
-            left.remove(spare)
-            commands.append(["write", [spare.id], want.values])
-    if new:
-        commands.append(["create", new])
-    if left:
-        commands.append(["delete", [move.id for move in left]])
-    return commands
+        return TrytonInspection(self._rpc, control, self._confirmation).ensure()

@@ -134,4 +134,5 @@ WORK_FIELDS = ["operation.name", "state", "cycles.state", "cycles.duration"]
 CONTROLS = TypeAdapter(list[Control])
 CONTROL_FIELDS = ["points.name", "points.type_", "points.tolerance_lower", "points.tolerance_upper"]
 INSPECTIONS = TypeAdapter(list[Inspection])
+INSPECTION_FIELDS = ["state"]
 IDS = TypeAdapter(list[Id])

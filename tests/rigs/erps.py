@@ -14,8 +14,10 @@ from central.links.settings import RestErpSettings, TrytonSettings
 from central.links.tryton_rpc import TrytonRpc
 from records.clock import FakeClock
 from records.yaml import Secret
+from simulators.check import ErpBooked
 from simulators.erp import BOOK_FILE, ErpServer, Faults, create_erp
 from simulators.erp_book import Book
+from simulators.erp_readback import from_simulated, from_tryton
 from simulators.erp_tryton import QUALITY_CONTROL, TrytonServer
 
 ORDERS = 12
@@ -39,6 +41,9 @@ class ErpRig(Protocol):
 
     def doubles(self, confirmation: Confirmation) -> list[str]:
         """Everything of this confirmation that the ERP holds more than once (or lacks)."""
+
+    def booked(self) -> dict[str, ErpBooked]:
+        """What it holds by reference, asked without central's code."""
 
     def restart(self) -> None:
         """Kill the ERP and start it again at the same address."""
@@ -73,6 +78,9 @@ class SimulatedRig:
     def doubles(self, confirmation: Confirmation) -> list[str]:
         keys = [booked.key for booked in self.book.bookings(confirmation.erp_id)]
         return [] if keys == [confirmation.key] else [f"booked {keys}"]
+
+    def booked(self) -> dict[str, ErpBooked]:
+        return from_simulated(self.url, TOKEN, ORDERS)
 
     def restart(self) -> None:
         port = self._server.port
@@ -141,6 +149,9 @@ class TrytonRig:
             if have != count:
                 found.append(f"{have} {what}, not {count}")
         return found
+
+    def booked(self) -> dict[str, ErpBooked]:
+        return from_tryton(self.url, self.server.database, self.server.user, self.server.password)
 
     def restart(self) -> None:
         self.server.kill()
