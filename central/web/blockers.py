@@ -58,7 +58,9 @@ def _param(words: Words, code: str, name: str, value: object) -> str:
 def requirement(words: Words, check: RequirementStatus) -> str:
     """What a requirement asks for, named."""
     asked = check.requirement
-    kind = states.name(words, "requirement", asked.kind)
+    kind = states.name(words, "requirement", "quantity" if asked.needs == "quantity" else asked.kind)
     if asked.kind == "signature":
         return f"{kind}: {states.name(words, 'meaning', asked.needs)}"
-    return f"{kind} {asked.needs}" if asked.needs else kind
+    if asked.kind == "discrepancy" and asked.needs == "erp":
+        return words(N_("ERP agrees after booking"))
+    return f"{kind} {asked.needs}" if asked.kind in ("operation", "bom") and asked.needs else kind

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from central.web import states
 from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
 
 LABELS: Mapping[str, str] = {
     "address": N_("Address"),
     "agent": N_("Agent"),
+    "allowed": N_("Allowed"),
     "badge": N_("Badge"),
     "bytes": N_("Bytes"),
     "carrier": N_("Carrier"),
@@ -134,7 +136,24 @@ PAIRS: tuple[tuple[str, str], ...] = (
 )
 """Parameters that are two sides of one thing, the one that ought to be first."""
 
-_BRIEF_LIMIT = 80
+_VALUES: Mapping[str, str] = {
+    "chart": "chart",
+    "grade": "grade",
+    "machine": "result",
+    "meaning": "meaning",
+    "purpose": "purpose",
+    "result": "result",
+    "role": "role",
+    "rule": "rule",
+    "what": "what",
+}
+"""Parameters whose values are codes themselves -> the set of words that they belong to."""
+
+_NOT_BRIEF = frozenset(
+    {"attempt", "bytes", "chart", "from_cycle", "hash", "limit_version", "lower", "machine", "operation", "parts"}
+    | {"raw", "run", "runs", "run_id", "scanner", "subgroup", "text", "to_cycle", "unit", "upper"}
+)
+_BRIEF_LIMIT = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +166,46 @@ class Side:
 
 
 def value_text(value: JsonValue) -> str:
-    """One parameter's value, in one line."""
+    """One parameter's value in one line, numbers with six significant figures at most."""
     if value is None:
         return DASH
     if isinstance(value, list):
         return ", ".join(value_text(v) for v in value) or DASH
     if isinstance(value, dict):
-        return ", ".join(f"{k} {value_text(v)}" for k, v in value.items()) or DASH
+        return _test_text(value) if "characteristic" in value else _pairs_text(value)
+    if isinstance(value, float):
+        return f"{value:.6g}".replace("-", "−")
     return figure(value)
+
+
+def _pairs_text(value: Mapping[str, JsonValue]) -> str:
+    return ", ".join(f"{k} {value_text(v)}" for k, v in value.items()) or DASH
+
+
+def _test_text(test: Mapping[str, JsonValue]) -> str:
+    """A measured value with its specification: ``leak_rate 0.62 mL/min [0 … 0.5]``."""
+    unit = test.get("unit")
+    shown = unit_text(unit) if isinstance(unit, str) else ""
+    text = f"{test['characteristic']} {value_text(test.get('value'))} {shown}"
+    return f"{text.strip()} [{span_text(test.get('lower'), test.get('upper'))}]"
+
+
+def span_text(lower: JsonValue, upper: JsonValue) -> str:
+    """``0.3 … 0.5``, one-sided where a side is missing."""
+    low, high = (value_text(side) if side is not None else "" for side in (lower, upper))
+    return f"{low} … {high}".strip()
+
+
+def spoken(words: Words, name: str, value: JsonValue) -> str:
+    """One parameter's value in the reader's language where it is a code."""
+    group = _VALUES.get(name)
+    if group is not None and isinstance(value, str):
+        known = states.NAMES.get(group, {}).get(value)
+        if known is not None:
+            return words(known)
+        if group in states.STATES and value in states.STATES[group]:
+            return words(states.STATES[group][value].word)
+    return value_text(value)
 
 
 def label(words: Words, name: str) -> str:
@@ -163,31 +214,50 @@ def label(words: Words, name: str) -> str:
     return words(found) if found else name.replace("_", " ")
 
 
-def labelled(words: Words, params: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
-    return [(label(words, name), value_text(value)) for name, value in params.items()]
+def labelled(
+    words: Words, params: Mapping[str, JsonValue], without: Collection[str] = ()
+) -> list[tuple[str, str]]:
+    """(label, value) of every parameter that says something."""
+    return [
+        (label(words, name), spoken(words, name, value))
+        for name, value in params.items()
+        if name not in without and value not in (None, "", [])
+    ]
 
 
-def pair(params: Mapping[str, JsonValue]) -> tuple[Side, ...]:
-    """The values that disagree, side by side, by the names of their labels; empty when there are no two sides."""
+def pair(words: Words, params: Mapping[str, JsonValue]) -> tuple[Side, ...]:
+    """The values that disagree, side by side; empty when there are no two sides."""
     unit = params.get("unit")
     note = unit_text(unit) if isinstance(unit, str) else ""
     if "value" in params and ("lower" in params or "upper" in params):
-        low, high = params.get("lower"), params.get("upper")
-        allowed = f"{value_text(low) if low is not None else ''} … {value_text(high) if high is not None else ''}"
-        return (Side("expected", allowed.strip(), note), Side("value", value_text(params["value"]), note))
-    for first, second in PAIRS:
-        if first in params and second in params:
-            return (Side(first, value_text(params[first]), note), Side(second, value_text(params[second]), note))
+        allowed = span_text(params.get("lower"), params.get("upper"))
+        return (Side("allowed", allowed, note), Side("value", value_text(params["value"]), note))
+    for names in PAIRS:
+        if all(name in params for name in names):
+            return tuple(Side(name, spoken(words, name, params[name]), note) for name in names)
     return ()
 
 
+def paired(params: Mapping[str, JsonValue]) -> frozenset[str]:
+    """Names of the parameters that ``pair`` shows."""
+    if "value" in params and ("lower" in params or "upper" in params):
+        return frozenset({"value", "lower", "upper", "unit"})
+    return next((frozenset(names) for names in PAIRS if all(name in params for name in names)), frozenset())
+
+
 def brief(words: Words, params: Mapping[str, JsonValue]) -> str:
-    """The parameters in one line, for lists."""
-    sides = pair(params)
-    shown = [f"{label(words, s.label)} {s.value} {s.note}".strip() for s in sides]
-    used = {s.label for s in sides} | {"lower", "upper", "unit", "value"} if sides else set()
+    """What matters of the parameters, in one line, for lists."""
+    shown: list[str] = []
+    if "characteristic" in params and "value" in params:
+        shown.append(_test_text(params))
+    elif "characteristic" in params:
+        shown.append(str(params["characteristic"]))
+    else:
+        shown += [f"{label(words, s.label)} {s.value} {s.note}".strip() for s in pair(words, params)]
+    used = paired(params) | _NOT_BRIEF | {"characteristic"}
     for name, value in params.items():
-        if name not in used and name not in ("run_id", "raw", "hash", "epoch") and value not in (None, "", []):
-            shown.append(f"{label(words, name)} {value_text(value)}")
-    text = " · ".join(shown)
-    return text if len(text) <= _BRIEF_LIMIT * 2 else text[: _BRIEF_LIMIT * 2 - 1] + "…"
+        if name not in used and value not in (None, "", []):
+            text = spoken(words, name, value)
+            shown.append(text if name in ("rule", "tests", "what") else f"{label(words, name)} {text}")
+    line = " · ".join(shown)
+    return line if len(line) <= _BRIEF_LIMIT else line[: _BRIEF_LIMIT - 1] + "…"

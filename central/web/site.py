@@ -20,7 +20,7 @@ from central.web.desk import Desk
 from central.web.i18n import N_
 from central.web.live import CentralParts, LiveDesk
 from central.web.pages import audit, dhrs, door, findings, home, lines, orders, trace
-from central.web.params import label, value_text
+from central.web.params import label, span_text, value_text
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
 from records.errors import LotkeeperError, StorageFailed, Unreachable
 
@@ -54,6 +54,7 @@ def create_site(desk: Desk) -> FastAPI:
     templates = environment(files)
     templates.filters["param_label"] = _param_label
     templates.filters["param_value"] = value_text
+    templates.globals["span_text"] = span_text
     app.state.desk = desk
     app.state.templates = templates
     for area in (door, home, orders, findings, dhrs, trace, audit, lines):

@@ -199,6 +199,17 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "imr": N_("Individual values"),
         "xbar_r": N_("Subgroup means"),
     },
+    "what": {
+        "consumed": N_("consumption"),
+        "cycles": N_("cycles"),
+        "finished": N_("pieces finished"),
+        "good": N_("good units"),
+        "inspection": N_("inspection"),
+        "operation": N_("operation"),
+        "scrap": N_("scrap"),
+        "started": N_("pieces begun"),
+        "state": N_("state of the order"),
+    },
     "outcome": {
         "completed": N_("Completed"),
         "aborted": N_("Aborted"),

@@ -75,7 +75,7 @@ class StoryErp:
             confirmation.good,
             Decimal(confirmation.scrap),
             confirmation.consumed,
-            tuple(ErpOperation(o.operation, True, o.duration_s, o.quantity) for o in confirmation.operations),
+            tuple(ErpOperation(o.operation, True, o.duration_s, 1) for o in confirmation.operations),
         )
 
     def read_back(self, erp_id: str) -> ErpResult:

@@ -130,6 +130,7 @@ def _page(
         blocker_href=lambda link: href(dhr, link),
         check_name=lambda check: blockers.requirement(words, check),
         check_href=lambda check: href(dhr, check.link),
+        late={line.ref.hash for line in dhr.evidence.records if line.late},
         choices=choices,
         form={"meaning": preset, "reason": "", "user": visit.user.id} | dict(form or {}),
         next_step=next_step(dhr),

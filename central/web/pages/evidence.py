@@ -15,6 +15,7 @@ TABS = {
     "units": N_("Units"),
     "records": N_("Records"),
     "charts": N_("Control charts"),
+    "events": N_("Events"),
     "materials": N_("Material"),
     "people": N_("People"),
     "equipment": N_("Equipment"),
