@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ def make(
         opaque_id(about.order, code, *target),
         kind,
         code,
-        params,
+        {name: _finite(value) for name, value in params.items()},
         about.order,
         about.product,
         about.lot,
@@ -58,6 +59,17 @@ def make(
         tuple(subjects),
         tuple(records),
     )
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """JSON proper has no NaN and no infinity: they are told as text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return value
 
 
 def discrepancy(

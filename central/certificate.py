@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from central.causes import discrepancy
 from central.counters import Tick, ticks
 from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, Finding, Grade
-from central.dossier import Dossier
+from central.dossier import Dossier, whole
 from records.clock import MICROSECONDS
 from records.wire import CENTRAL
 
@@ -85,19 +85,18 @@ def _cycles(dossier: Dossier) -> list[CyclePart]:
     for (agent, station), row in ticks(dossier).items():
         for number, period in enumerate(_periods(row), start=1):
             if any(tick.ours for tick in period):
-                parts.append(_period(agent, station, number, period, missed.get((agent, station), set())))
+                parts.append(_period(agent, station, number, period, missed.get((agent, station), [])))
     return parts
 
 
-def _declared(dossier: Dossier) -> dict[tuple[str, str], set[int]]:
+def _declared(dossier: Dossier) -> dict[tuple[str, str], list[range]]:
     """Cycles that agents themselves stated as missed, per (agent, station)."""
-    found: dict[tuple[str, str], set[int]] = {}
+    found: dict[tuple[str, str], list[range]] = {}
     for event in (*dossier.events, *dossier.surroundings):
-        if event.data.code != "cycles-missed":
-            continue
-        first, last = int(str(event.data.params["first"])), int(str(event.data.params["last"]))
-        key = (event.fact.agent, event.fact.fact.header.station or "")
-        found.setdefault(key, set()).update(range(first, min(last, first + _MOST_NAMED) + 1))
+        first, last = whole(event.data.params.get("first")), whole(event.data.params.get("last"))
+        if event.data.code == "cycles-missed" and first is not None and last is not None:
+            key = (event.fact.agent, event.fact.fact.header.station or "")
+            found.setdefault(key, []).append(range(first, last + 1))
     return found
 
 
@@ -114,7 +113,7 @@ def _periods(row: Sequence[Tick]) -> list[list[Tick]]:
     return periods
 
 
-def _period(agent: str, station: str, number: int, period: Sequence[Tick], declared: set[int]) -> CyclePart:
+def _period(agent: str, station: str, number: int, period: Sequence[Tick], told: Sequence[range]) -> CyclePart:
     """Cycles from the record before the order's first to the order's last."""
     mine = [index for index, tick in enumerate(period) if tick.ours]
     begin = max(0, mine[0] - 1)
@@ -128,8 +127,9 @@ def _period(agent: str, station: str, number: int, period: Sequence[Tick], decla
     recorded = set(counts)
     # a jump beyond all reason is told by its first cycles
     wanted = range(first, min(last, first + len(counts) + _MOST_NAMED) + 1)
-    missed = tuple(cycle for cycle in wanted if cycle in declared and cycle not in recorded)
-    unaccounted = tuple(cycle for cycle in wanted if cycle not in recorded and cycle not in declared)
+    absent = [cycle for cycle in wanted if cycle not in recorded]
+    missed = tuple(cycle for cycle in absent if any(cycle in declared for declared in told))
+    unaccounted = tuple(cycle for cycle in absent if cycle not in missed)
     doubled = (
         tuple(sorted({cycle for cycle in counts if counts.count(cycle) > 1}))
         if len(recorded) < len(counts)

@@ -12,11 +12,10 @@ from central import reconcile
 from central import requirements as needed
 from central.assessment import Assessment
 from central.domain import Fate, Piece, opaque_id
-from central.dossier import Dossier
+from central.dossier import Dossier, amount
 from central.links.base import Confirmation, Consumption, Inspection, OperationTotal
 from central.requirements import Situation
 from records.model import MaterialKind, OperationRecord
-from records.quantity import quantity
 
 
 def confirmation(part: Assessment) -> Confirmation | None:
@@ -50,7 +49,7 @@ def _consumed(dossier: Dossier) -> tuple[Consumption, ...]:
             lot = edge.source
             if edge.kind is MaterialKind.CONSUMED and lot is not None and lot.product is not None:
                 key = (lot.product, lot.id)
-                totals[key] = totals.get(key, Decimal(0)) + quantity(edge.quantity)
+                totals[key] = totals.get(key, Decimal(0)) + amount(edge.quantity)
     return tuple(Consumption(item, lot, total) for (item, lot), total in sorted(totals.items()))
 
 

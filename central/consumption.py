@@ -14,10 +14,10 @@ from pydantic import JsonValue
 
 from central.causes import UNKNOWN, discrepancy
 from central.domain import Fate, Finding, Piece
-from central.dossier import Dossier, Stated
+from central.dossier import Dossier, Stated, amount
 from records.clock import from_us
 from records.model import MaterialKind, OperationRecord, Outcome, Purpose, Subject, SubjectKind
-from records.quantity import quantity, quantity_text
+from records.quantity import quantity_text
 
 
 def of_lots(dossier: Dossier) -> list[Finding]:
@@ -91,7 +91,7 @@ def _consumed(dossier: Dossier) -> tuple[dict[str, Decimal], dict[str, set[tuple
         for edge in data.materials:
             if edge.kind is MaterialKind.CONSUMED and edge.source is not None and edge.source.product is not None:
                 item = edge.source.product
-                used[item] = used.get(item, Decimal(0)) + quantity(edge.quantity)
+                used[item] = used.get(item, Decimal(0)) + amount(edge.quantity)
                 takers.setdefault(item, set()).add(data.operation)
     users: dict[str, set[tuple[str, ...]]] = {}
     for item, operations_taking in takers.items():

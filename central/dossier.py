@@ -9,12 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import Generic, TypeVar
 
+from pydantic import JsonValue
+
 from central.domain import ChainEvidence, FactLike, FactRef
 from central.links.base import ErpDifference, ErpLot, WorkOrder
+from records.errors import Invalid
 from records.model import Decision, OperationRecord, OperationsEvent
+from records.quantity import quantity
 from records.wire import CENTRAL
 
 D = TypeVar("D", OperationRecord, OperationsEvent, Decision)
@@ -151,7 +156,8 @@ class Dossier:
         agent, epoch, seq = params.get("agent"), params.get("epoch"), params.get("seq")
         if seq is not None:
             span = self.spans.get((str(agent), str(epoch), None))
-            return span is not None and span[0] <= int(str(seq)) <= span[1]
+            number = whole(seq)
+            return span is not None and number is not None and span[0] <= number <= span[1]
         ours = any(chain == agent for chain, _, _ in self.spans)
         at_us, began, ended = event.fact.fact.header.at_us, self.began_us, self.ended_us
         return ours and began is not None and ended is not None and began <= at_us <= ended
@@ -190,3 +196,21 @@ def once(records: Iterable[Stated[OperationRecord]]) -> tuple[Stated[OperationRe
         if held is None or (held.fact.fact.header.stored_as and not record.fact.fact.header.stored_as):
             kept[record.data.run_id] = record
     return tuple(kept.values())
+
+
+def whole(value: JsonValue) -> int | None:
+    """A whole number out of an event's parameters, which any agent may have written; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def amount(text: str) -> Decimal:
+    """A record's quantity; 0 for what is none: then the bill of material disagrees, and somebody looks."""
+    try:
+        return quantity(text)
+    except Invalid:
+        return Decimal(0)

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from central.causes import UNKNOWN, About, make, merged
 from central.domain import Finding, Piece
-from central.dossier import Dossier, Stated
+from central.dossier import Dossier, Stated, whole
 from central.walk import of_walk
 from records.codes import SCAN_REFUSALS
 from records.model import (
@@ -249,7 +249,7 @@ def _of_event(
 
 def _of_signal(about: About, event: Stated[OperationsEvent]) -> Finding:
     params, fact = event.data.params, event.fact
-    subgroup = int(str(params.get("subgroup", 0)))
+    subgroup = whole(params.get("subgroup")) or 0
     name, rule = str(params.get("characteristic")), str(params.get("rule"))
     target = _signal_target(fact.agent, fact.epoch, fact.fact.header.station, name, subgroup, rule)
     told: dict[str, JsonValue] = {

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from central.causes import UNKNOWN
 from central.domain import Fate, Finding, LotUse, MaterialLine, Piece, Run
-from central.dossier import Dossier, Stated
+from central.dossier import Dossier, Stated, amount
 from central.finding_codes import CURABLE, MATTERS
 from central.links.base import ErpLot
 from records.model import (
@@ -29,7 +29,6 @@ from records.model import (
     SubjectKind,
     SubjectResult,
 )
-from records.quantity import quantity
 
 
 @dataclass
@@ -167,7 +166,7 @@ def _add_edge(
 
 def _use(record: Stated[OperationRecord], edge: MaterialActual, lot: Subject) -> LotUse:
     data = record.data
-    return LotUse(lot.product or UNKNOWN, lot.id, quantity(edge.quantity), edge.unit, data.run_id, data.ended_us)
+    return LotUse(lot.product or UNKNOWN, lot.id, amount(edge.quantity), edge.unit, data.run_id, data.ended_us)
 
 
 def _piece(order: str, draft: _Draft) -> Piece:

@@ -32,7 +32,7 @@ from central.store import envelopes, intake
 from central.store import findings as sql
 from central.store.engine import Store
 from records.clock import Clock
-from records.errors import Invalid
+from records.errors import Invalid, StorageFailed
 from records.model import Decision, OperationsEvent
 from records.wire import CENTRAL
 
@@ -117,16 +117,24 @@ class Reviews:
         return True
 
     def _judge(self, references: Iterable[str]) -> int:
+        """An order that cannot be judged keeps no other from being judged; its error comes at the end."""
         changed = 0
         ids: set[str] = set()
+        broken: Exception | None = None
         for reference in dict.fromkeys(references):
-            part = self._dossiers.assessment(reference)
-            if not has_agents_facts(part):
-                continue
-            changed += self._findings.settle(part)
-            ids |= self._assign(reference, part)
+            try:
+                part = self._dossiers.assessment(reference)
+                if has_agents_facts(part):
+                    changed += self._findings.settle(part)
+                    ids |= self._assign(reference, part)
+            except StorageFailed:
+                raise
+            except Exception as error:
+                broken = broken or error
         for id_ in sorted(ids):
             self._refresh(id_)
+        if broken is not None:
+            raise broken
         return changed
 
     def _assign(self, reference: str, part: Assessment) -> set[str]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from central.assessment import Assessment, Limits, assess
+from central.dhr import assemble
 from central.domain import Fate, Grade
 from central.links.base import ErpLot, WorkOrder
 from records.model import Act, Purpose, Result, Subject, SubjectKind, Target
@@ -490,3 +491,24 @@ def test_a_run_that_was_stored_again_under_a_new_epoch_counts_once() -> None:
     copy = next(f for f in facts if f.kind == "operation_record")
     again = replace(copy, epoch="second", seq=1, hash="0" * 64)
     assert codes(judged(line, facts=[*facts, again])) == {}
+
+
+def test_what_an_agent_wrote_wrongly_stops_nothing() -> None:
+    line = Line().clean()
+    line.event("cycles-missed", "weld", first="many", last=None)
+    line.event("spc-signal", "weld", subgroup="x", rule="nelson1")
+    line.event("scan-refused", "weld")
+    line.event("clock-jump", "weld", seconds=float("nan"))
+    carrier = line.carrier(5)
+    parts = [replace(edge, quantity="a lot") for edge in line.components(carrier)]
+    line.record("OP10", [carrier], materials=parts)
+    part = judged(line)
+    assert assemble([part], ()).content_hash
+    assert codes(part) == {
+        "cycles-missed": 1,
+        "spc-signal": 1,
+        "scan-not-understood": 1,
+        "clock-jump": 1,
+        "consumption-disagrees": 2,
+        "quantity-disagrees": 1,
+    }

@@ -509,6 +509,29 @@ def test_two_orders_of_one_lot_are_one_record(plant: Plant) -> None:
     assert plant.reviews.find("LOT-7") == [row.id]
 
 
+def test_an_order_that_cannot_be_judged_keeps_no_other_from_being_judged(plant: Plant) -> None:
+    plant.book.orders["WO-0999"] = order("WO-0999")
+    line = Line().clean()
+    line.event("order-started", "assemble", order="WO-0999", previous=None, ordered=False)
+    get = plant.book.get
+
+    def broken(reference: str) -> WorkOrder | None:
+        if reference == "WO-0999":
+            raise ZeroDivisionError
+        return get(reference)
+
+    plant.book.get = broken  # type: ignore[method-assign]
+    plant.send(line)
+    plant.heads(line.now_us)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            plant.reviews.sweep()
+    assert [row.lot for row in plant.reviews.queue()] == ["WO-1000"]
+    plant.book.get = get  # type: ignore[method-assign]
+    plant.reviews.sweep()
+    assert sorted(row.lot for row in plant.reviews.queue()) == ["WO-0999", "WO-1000"]
+
+
 def test_an_order_on_which_nobody_worked_is_not_in_the_queue(plant: Plant) -> None:
     plant.reviews.sweep(["WO-1000"])
     assert plant.reviews.queue() == []
