@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass as model
 
 from records.clock import Clock, SystemClock, new_secret
 from records.keys import write_private
-from simulators.erp_book import Book, Booking, Forbidden, Lot, Order, Tested, Use, Worked
+from simulators.erp_book import Book, Booking, Forbidden, Inspected, Lot, Order, Use, Worked
 
 Mode = Literal["none", "error", "slow", "lose-answer", "duplicate", "no-entry", "too-many"]
 TOKEN_FILE = "erp.token"  # noqa: S105  a file's name
@@ -74,7 +74,7 @@ class Result:
     scrap: int
     consumed: list[Use]
     operations: list[Worked]
-    inspections: list[Tested]
+    inspections: list[Inspected]
 
 
 def create_erp(book: Book, token: str, faults: Faults | None = None) -> FastAPI:

@@ -81,7 +81,7 @@ class Worked:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Inspected:
     serial: str
     values: dict[str, bool | float]
 
@@ -94,7 +94,7 @@ class Booking:
     scrap: int
     consumed: tuple[Use, ...]
     operations: tuple[Worked, ...]
-    inspections: tuple[Tested, ...] = ()
+    inspections: tuple[Inspected, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,21 @@ class TrytonWarning(ErpRefused):
 class TrytonRpc:
     """One user of one database. Not for use by two threads at once."""
 
-    def __init__(self, url: str, database: str, user: str, password: Secret, timeout_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        database: str,
+        user: str,
+        password: Secret,
+        timeout_s: float,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Nothing is sent yet. ``transport`` takes the network's place in tests."""
         self.address = f"Tryton {url.rstrip('/')}/{database}"
         self._path = f"/{database}/rpc/"
         self._user = user
         self._password = password
-        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=timeout_s)
+        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=timeout_s, transport=transport)
         self._session: str | None = None
         self._context: dict[str, Wire] = {}
 
