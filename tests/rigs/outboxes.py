@@ -1,16 +1,12 @@
-"""Facts, identities and outboxes for tests, and a writer that can be killed.
-
-Run as a program (``python outboxes.py FOLDER FAILPOINT NTH``) it commits numbered facts until the NTH time that
-FAILPOINT is reached, and is then gone by SIGKILL; each number is printed once its commit was promised.
-"""
+"""Facts, identities and outboxes for tests, and a writer that can be killed."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
@@ -89,7 +85,11 @@ def make_identity(folder: Path, central: SigningKey, *, agent: str = AGENT, user
     return Identity.open(folder)
 
 
-def _write_until_killed(folder: Path, failpoint: str, nth: int) -> None:
+def write_until_killed(folder: Path, failpoint: str, nth: int, promised: Connection) -> None:
+    """Commit numbered facts until the ``nth`` time that ``failpoint`` is reached, and be gone by SIGKILL then.
+
+    Each number is sent to ``promised`` once its commit was promised. Meant for a process of its own.
+    """
     left = nth
 
     def die(name: str) -> None:
@@ -107,9 +107,5 @@ def _write_until_killed(folder: Path, failpoint: str, nth: int) -> None:
         futures = [(n, outbox.commit(batch(n, clock))) for n in range(number + 1, number + 4)]
         for n, future in futures:
             future.result()
-            print(n, flush=True)
+            promised.send(n)
         number += 3
-
-
-if __name__ == "__main__":
-    _write_until_killed(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
