@@ -122,7 +122,7 @@ class Erp:
                 event = OperationsEvent("erp-unreachable", {"link": address, "error": text})
                 self._facts.state(connection, event)
             elif state == "refused":
-                event = OperationsEvent("erp-refused", {"link": address, "step": "sign-in", "error": text})
+                event = OperationsEvent("erp-refused", {"step": "sign-in", "error": text})
                 self._facts.state(connection, event)
 
         self._store.write(job)

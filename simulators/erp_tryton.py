@@ -27,6 +27,7 @@ import httpx
 from records.clock import SystemClock, new_secret
 from records.durable import snapshot
 from records.errors import LotkeeperError, Unreachable
+from records.keys import write_private
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "tryton_setup.py"
@@ -117,9 +118,8 @@ def _fill(python: Path, source: Path, target: Path, orders: int, units: int, tel
         TRYTON_MES_PASSWORD=password,
     )
     secret = target / "mes.password.new"
-    secret.touch(mode=0o600)
-    secret.write_text(password)
-    secret.rename(target / "mes.password")  # last: its presence says that all is complete
+    write_private(secret, password.encode())
+    secret.replace(target / "mes.password")  # last: its presence says that all is complete
 
 
 def _fresh_folder(folder: Path, port: int = 0) -> Path:
@@ -152,13 +152,15 @@ class TrytonServer:
         self.folder = folder
         self.user = USER
         self.database = DATABASE
-        self.password = filled.password
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / f"{DATABASE}.sqlite"
+        self.password_file = folder / "mes.password"
         if not self.file.exists():
+            write_private(self.password_file, filled.password.encode())
             snapshot(filled.database, self.file)
+        self.password = self.password_file.read_text()
         self.port = free_port()
         self.start()
 
