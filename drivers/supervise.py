@@ -124,6 +124,7 @@ class Supervisor:
                 try:
                     self._failed.clear()
                     await self.device.connect()
+                    _still_wanted()
                     self._link.up()
                     await self._watch_all()
                 except (Unreachable, Refused) as error:
@@ -158,6 +159,13 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _still_wanted() -> None:
+    """Raise CancelledError when the running task was cancelled and a library swallowed it (pymodbus does)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class ScannerSupervisor:

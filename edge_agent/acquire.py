@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -134,6 +134,8 @@ class ScanDesk:
             log.warning("scan-without-station", scanner=self._name, text=frame.text)
             return False
         barcode = udi.parse(frame.text)
+        if frame.error is not None:
+            barcode = replace(barcode, error=frame.error)  # half a frame: why it is no scan goes into the record
         scan = Scanned(self._name, frame.text, frame.raw, barcode, frame.at_us)
         concerned = [r for r in self._runners if recognise(r.station.settings, scan)] or self._runners[:1]
         self._waiting = _Waiting(len(concerned), True, asyncio.Event())

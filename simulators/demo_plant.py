@@ -197,9 +197,8 @@ class DemoPlant:
     def _start_plant(self) -> None:
         folder = self.folder / "plant"
         folder.mkdir(exist_ok=True)
-        lots: JsonValue = [
-            {"item": item, "lot": number, "quantity": quantity}
-            | ({"expiry": expiry.isoformat()} if expiry else {})
+        lots: list[JsonValue] = [
+            {"item": item, "lot": number, "quantity": quantity, "expiry": expiry.isoformat() if expiry else None}
             for number, item, expiry, quantity in lots_in_stock(self.plan.orders, self.plan.units)
         ]
         troubles = self.plan.troubles

@@ -13,7 +13,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from records.clock import Clock, from_us
+from records.errors import LotkeeperError
+from records.files import replace_file
 from records.model import Purpose, Result
 from simulators import ledger as truth
 from simulators.jobs import STATIONS, Cycle, Job, Scan, StationName
@@ -120,8 +124,8 @@ class Line:
             station: Operator(scanner, settings.scan_timeout, say) for station, scanner in self.scanners.items()
         }
 
-    async def start(self) -> None:
-        """Open every device, then write ``plant-ready.json`` (whole or not at all).
+    async def start(self) -> JsonValue:
+        """Open every device, then write ``plant-ready.json`` (whole or not at all) and give what it holds.
 
         Raises:
             Unreachable: a port or path cannot be had.
@@ -130,7 +134,7 @@ class Line:
             await plc.start()
         for scanner in self.scanners.values():
             scanner.open()
-        ready = {
+        ready: JsonValue = {
             "endpoints": {
                 DEVICE[station]: {"url": plc.url, "host": plc.host, "port": plc.port}
                 for station, plc in self.plcs.items()
@@ -139,16 +143,22 @@ class Line:
             "ledger": str(self.ledger.path.absolute()),
             "pid": os.getpid(),
         }
-        target = self.settings.folder / READY_FILE
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(ready, indent=2) + "\n", encoding="utf-8")
-        partial.replace(target)
+        content = json.dumps(ready, indent=2) + "\n"
+        replace_file(self.settings.folder / READY_FILE, content.encode(), sync=False)
+        return ready
 
     async def run(self) -> None:
-        """Make all orders; returns after the last cycle was acknowledged and ``end`` is in the ledger."""
-        async with asyncio.TaskGroup() as group:
-            for station in STATIONS:
-                group.create_task(self._work(station), name=station)
+        """Make all orders; returns after the last cycle was acknowledged and ``end`` is in the ledger.
+
+        Raises:
+            StorageFailed: the ledger's disk; the line stands still then.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for station in STATIONS:
+                    group.create_task(self._work(station), name=station)
+        except* LotkeeperError as failed:
+            raise failed.exceptions[0] from None
         await self.ledger.write([{"type": "end"}])
 
     async def stop(self) -> None:

@@ -113,6 +113,7 @@ class _Planner:
         shelves = [_Shelf(c, _fresh(order.lots, c.item, today)) for c in self.settings.product.components]
         aborted = {p.index for p in of_kind(plan.troubles, "aborted-cycle")}
         first = (Scan(reference), Scan(self.settings.operators.op10), *self._refused(plan, today))
+        wrong = tuple(p.code for p in of_kind(plan.troubles, "wrong-lot-scanned", "expired-lot-scanned"))
         pieces: list[int | None] = [None] if of_kind(plan.troubles, "setup-piece") else []
         pieces += range(order.units)
         for piece in pieces:
@@ -133,9 +134,10 @@ class _Planner:
                     materials=materials,
                 ),
                 after=(self.carrier_free[carrier],) if carrier in self.carrier_free else (),
-                troubles=("setup-piece",) if piece is None else _beginning(plan, piece, "drift", "aborted-cycle"),
+                troubles=(*wrong, *_beginning(plan, piece, "setup-piece", "drift", "aborted-cycle")),
                 scans_before=scans,
             )
+            wrong = ()
             if piece in aborted and piece is not None:
                 self.jobs["assemble"].append(
                     replace(
@@ -317,8 +319,8 @@ def _fresh(lots: Sequence[LotOnShelf], item: str, today: dt.date) -> list[LotOnS
     return [lot for lot in lots if lot.item == item and not _expired(lot, today)]
 
 
-def _beginning(plan: OrderPlan, piece: int, *codes: str) -> tuple[str, ...]:
-    """Troubles with these codes that begin at this piece."""
+def _beginning(plan: OrderPlan, piece: int | None, *codes: str) -> tuple[str, ...]:
+    """Troubles with these codes that begin at this piece (None: before the first)."""
     return tuple(p.code for p in of_kind(plan.troubles, *codes) if p.index == piece)
 
 

@@ -83,7 +83,8 @@ class PtyScanner:
         """Read one label; the host's answer, or None when none came in time."""
         self.send(text.encode("ascii") + CR)
         try:
-            return await asyncio.wait_for(self._answers.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._answers.get()
         except TimeoutError:
             return None
 
