@@ -21,7 +21,7 @@ from records.model import MaterialKind, OperationRecord
 def confirmation(part: Assessment) -> Confirmation | None:
     """The report of the order; None while anything stands against it, or the ERP does not know the order."""
     order = part.dossier.order
-    if order is None or not part.over:
+    if order is None:
         return None
     situation = Situation((), part.pieces, part.quantities, part.findings, part.certificate, ())
     if not needed.met(needed.evaluate(needed.requirements([order]), situation), "order_close"):

@@ -14,7 +14,7 @@ from central.dhr import assemble
 from central.domain import Fate, Grade
 from central.links.base import ErpLot, WorkOrder
 from records.model import Act, Purpose, Result, Subject, SubjectKind, Target
-from tests.unit.central.factories import LOTS, Line, order
+from tests.unit.central.factories import LOTS, Line, S, order
 
 
 def judged(line: Line, work_order: WorkOrder | None = None, **how: object) -> Assessment:
@@ -93,9 +93,9 @@ def rework(line: Line) -> None:
 
 
 def setup_piece(line: Line) -> None:
-    line.record(
-        "OP10", [Subject(SubjectKind.CARRIER, "SETUP-01")], purpose=Purpose.SETUP, value=9.9, result=Result.FAIL
-    )
+    carrier = Subject(SubjectKind.CARRIER, "SETUP-01")
+    parts = line.components(carrier)
+    line.record("OP10", [carrier], purpose=Purpose.SETUP, value=9.9, result=Result.FAIL, materials=parts)
     line.clean()
 
 
@@ -377,6 +377,26 @@ def test_what_is_absent_is_judged_only_when_the_other_agent_has_nothing_left_to_
     assert Counter(p.fate for p in waiting.pieces) == {Fate.GOOD: 1, Fate.PENDING: 3}
     silent = assess(replace(dossier, facts=(*first, *others)), Limits())
     assert codes(silent)["identity-unknown"] == 3
+
+
+def test_an_operation_is_not_missing_while_its_record_may_be_on_its_way() -> None:
+    line = Line()
+    line.piece(2)
+    line.assemble(1)
+    line.weld(1)
+    line.leak(1)
+    dossier = line.dossier(order())
+    weld = next(f for f in reversed(dossier.facts) if f.agent == "assembly-1")
+    arrived = tuple(f for f in dossier.facts if f is not weld)
+    behind = tuple(
+        replace(c, last=weld.seq - 1, through=weld.seq - 1, through_us=weld.received_us - S, head_us=None)
+        if c.agent == "assembly-1"
+        else c
+        for c in dossier.chains
+    )
+    assert codes(assess(replace(dossier, facts=arrived, chains=behind), Limits())) == {}
+    told = tuple(replace(c, head_us=line.now_us) for c in behind)
+    assert codes(assess(replace(dossier, facts=arrived, chains=told), Limits())) == {"operation-missing": 1}
 
 
 def test_the_tail_is_unknown_until_the_agent_signs_a_head_after_its_last_record() -> None:

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from central import signature
 from central.access import Role, User
 from central.assessment import Limits
 from central.dhr import dhr_id
 from central.domain import DhrState, Grade
 from central.links.base import ErpDifference, ErpLot, WorkOrder
-from central.reviews import Reviews
+from central.reviews import CURSOR, Reviews
 from central.signature import Rules, SignatureRefused
+from central.store import dossiers, envelopes, intake
 from records.clock import FakeClock
 from records.errors import Invalid, Refused, StorageFailed
-from records.model import Decision, Fact, OperationsEvent, Purpose, Result, encode, kind_of
-from records.wire import CENTRAL, canonical_json
+from records.model import Decision, EpochOpened, Fact, OperationsEvent, Purpose, Result, encode, kind_of
+from records.wire import CENTRAL, Head, canonical_json
 from tests.unit.central.core_rig import Agent, Rig
 from tests.unit.central.factories import LOTS, Line, S, order
 
@@ -258,6 +260,64 @@ def test_a_kill_between_two_sweeps_or_inside_one_leaves_all_or_nothing(plant: Pl
     assert len(plant.stated("exception-opened")) == len(plant.reviews.findings()) == 5
 
 
+def test_two_that_settle_at_once_state_a_finding_once(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant.all_here(troubled())
+    monkeypatch.setattr("central.findings._differs", lambda held, present: True)
+    plant.make().sweep(["WO-1000"])
+    assert len(plant.stated("exception-opened")) == 5
+
+
+def test_a_sweep_goes_on_from_where_the_last_one_was_done(plant: Plant) -> None:
+    def done() -> int:
+        with plant.rig.store.read() as connection:
+            return intake.cursor_of(connection, CURSOR)
+
+    line = troubled()
+    plant.send(line)
+    with plant.rig.store.read() as connection:
+        last = envelopes.last_cursor(connection)
+    assert (plant.reviews.sweep(), done()) == (5, last)
+    assert plant.reviews.sweep() == 0
+    assert done() > last  # its own facts
+
+
+def test_a_head_that_is_not_the_head_of_what_is_here_proves_nothing(plant: Plant) -> None:
+    line = Line().clean()
+    plant.send(line)
+    agent = plant.agents["assembly-1"]
+    false = Head(agent.name, agent.epoch, "records", len(agent.envelopes), "0" * 64, line.now_us)
+    true = replace(false, hash=agent.envelopes[-1].hash.hex())
+    for head, expected in ((false, []), (true, [true])):
+        plant.rig.store.write(lambda c, head=head: intake.keep_head(c, head, b"", 1))  # type: ignore[misc]
+        with plant.rig.store.read() as connection:
+            assert [h for h in dossiers.provable(connection) if h.agent == agent.name] == expected
+
+
+@pytest.mark.parametrize(("missing", "grade"), [(0, Grade.COMPLETE), (2, Grade.INCOMPLETE)])
+def test_an_order_over_two_epochs_is_whole_when_the_second_names_the_last_record_of_the_first(
+    plant: Plant, missing: int, grade: Grade
+) -> None:
+    line = Line()
+    line.piece(1)
+    line.piece(2)
+    plant.send(line)
+    old = plant.agents["assembly-1"]
+    new = Agent("assembly-1", old.key)
+    new.envelopes.clear()
+    new.write(EpochOpened("restored", old.epoch, len(old.envelopes) + missing))
+    plant.agents["assembly-1"] = new
+    plant.rig.ingest.take(new.topic, new.frame())
+    line.piece(3)
+    line.piece(4)
+    line.wash((1, 2, 3, 4))
+    plant.all_here(line)
+    record = plant.reviews.get(plant.id)
+    assert record is not None
+    assert [c.agent for c in record.certificate.chains] == ["assembly-1", "assembly-1", "testing-1"]
+    assert record.certificate.grade is grade
+    assert [f.code for f in record.findings] == (["certificate-incomplete"] if missing else [])
+
+
 def test_closing_needs_a_right_an_act_and_a_reason_and_happens_once(plant: Plant) -> None:
     plant.all_here(troubled())
     finding = plant.reviews.findings()[0]
@@ -434,6 +494,29 @@ def test_a_page_that_is_no_longer_true_cannot_be_signed_and_says_what_changed(pl
     assert "records" not in refused.value.changed
 
 
+def test_what_arrives_at_the_very_moment_of_signing_stops_the_signature(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line().clean()
+    plant.all_here(line)
+    record = plant.reviews.get(plant.id)
+    assert record is not None
+    decide = signature.decision
+
+    def meanwhile(*args: object) -> Decision:
+        line.event("scan-refused", "wash", agent="testing-1", scanner="s", reason="not-now", text="x", raw="78")
+        plant.send(line)
+        return decide(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(signature, "decision", meanwhile)
+    with pytest.raises(SignatureRefused) as refused:
+        plant.reviews.sign(plant.id, "reviewed", QA, "", record.content_hash)
+    assert refused.value.code == "content-changed"
+    after = plant.reviews.get(plant.id)
+    assert after is not None
+    assert after.signatures == ()
+
+
 def test_what_arrives_after_a_signature_is_flagged_and_must_be_signed_again(plant: Plant) -> None:
     line = Line().clean()
     plant.all_here(line)
@@ -507,6 +590,10 @@ def test_two_orders_of_one_lot_are_one_record(plant: Plant) -> None:
     (row,) = plant.reviews.queue()
     assert (row.lot, row.orders, row.good, int(row.ordered)) == ("LOT-7", ("WO-1000", "WO-1001"), 8, 8)
     assert plant.reviews.find("LOT-7") == [row.id]
+    (torn,) = [f for f in plant.reviews.findings() if f.code.startswith("certificate-")]
+    assert (torn.code, torn.order) == ("certificate-incomplete", "WO-1001")
+    lost = {station: len(cycles) for station, cycles, _ in torn.params["unaccounted"]}  # type: ignore[misc, union-attr]
+    assert lost == {"assemble": 46, "weld": 46, "leak_test": 46, "wash": 49}
 
 
 def test_an_order_that_cannot_be_judged_keeps_no_other_from_being_judged(plant: Plant) -> None:
