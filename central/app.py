@@ -168,6 +168,7 @@ def build(
     configuration: str | None = None,
     on_failure: OnFailure | None = None,
     log: FilteringBoundLogger | None = None,
+    failpoint: Callable[[str], None] = lambda _: None,
 ) -> Central:
     """Open central's folder and make its parts. ``configuration`` is the hash of the settings' file.
 
@@ -186,7 +187,7 @@ def build(
         undo.callback(store.close)
         facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors)
         store.write(facts.open)
-        central = _assemble(settings, clock, origin, keys, store, facts, lock, log, failed)
+        central = _assemble(settings, clock, origin, keys, store, facts, lock, log, failed, failpoint)
         undo.pop_all()
     return central
 
@@ -201,10 +202,11 @@ def _assemble(
     lock: InstanceLock,
     log: FilteringBoundLogger,
     on_failure: OnFailure,
+    failpoint: Callable[[str], None],
 ) -> Central:
     access = Access(store, facts, clock, limits_of(settings))
     ingest = Ingest(store, facts, clock)
-    mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure)
+    mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
     enrolment = Enrolment(store, facts, clock, mqtt.resync)
     administration = Administration(access, enrolment)
     erp = None

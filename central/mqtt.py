@@ -90,6 +90,7 @@ class Mqtt:
         clock: Clock,
         log: FilteringBoundLogger,
         on_failure: Callable[[StorageFailed], None],
+        failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._ingest = ingest
@@ -98,6 +99,7 @@ class Mqtt:
         self._clock = clock
         self._log = log
         self._on_failure = on_failure
+        self._failpoint = failpoint
         self._work: queue.Queue[_Message | _Say | _Acknowledged | _Resync | None] = queue.Queue()
         self._worker = threading.Thread(target=self._run, name="central broker", daemon=True)
         self._client = self._make_client()
@@ -236,6 +238,7 @@ class Mqtt:
                 self._say_everything(item.agent)
 
     def _take(self, message: _Message) -> None:
+        self._failpoint("ingest.before_commit")
         try:
             outcome = self._ingest.take(message.topic, message.payload)
         except StorageFailed:
@@ -243,7 +246,9 @@ class Mqtt:
         except Exception:
             self._acknowledge(message)  # the watermark did not move: the agent sends it again
             raise
+        self._failpoint("ingest.after_commit")
         self._acknowledge(message)
+        self._failpoint("ingest.after_ack")
         if outcome.result in ("hole", "conflict", "quarantined"):
             self._log.warning(f"ingest-{outcome.result}", agent=outcome.agent, detail=outcome.detail)
         if outcome.watermark is not None:

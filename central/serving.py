@@ -15,6 +15,7 @@ from central.settings import CentralSettings
 from central.web.site import create_app
 from records.clock import SystemClock
 from records.errors import Refused, StorageFailed
+from records.failpoint import failpoint_from_environment
 from records.yaml import Loaded
 
 
@@ -28,7 +29,13 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
     settings = loaded.value
     listening = _listen(settings.http.host, settings.http.port)
     try:
-        central = build(settings, SystemClock(), configuration=loaded.hash, on_failure=_die)
+        central = build(
+            settings,
+            SystemClock(),
+            configuration=loaded.hash,
+            on_failure=_die,
+            failpoint=failpoint_from_environment(),
+        )
         try:
             config = uvicorn.Config(
                 create_app(central),
