@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
-
 from central.access import Capability, User
 from central.assessment import SYSTEM, Assessment
 from central.domain import VANISHED, Closing, Finding
 from central.facts import Facts
 from central.store import findings as sql
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.errors import Invalid, Refused
 from records.model import Act, Decision, OperationsEvent, Person, SubjectKind, Target

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import JsonValue
-from sqlalchemy import Connection
 
 from central import signature
 from central.access import User
@@ -30,7 +29,7 @@ from central.signature import Rules, SignatureRefused
 from central.store import dossiers as evidence
 from central.store import envelopes, intake
 from central.store import findings as sql
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from records.clock import Clock
 from records.errors import Invalid, StorageFailed
 from records.model import Decision, OperationsEvent
