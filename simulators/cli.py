@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -77,6 +78,7 @@ def plant(
         line = Line(settings, troubles, SystemClock(), say)
         try:
             _ready(await line.start(), as_json)
+            gc.freeze()  # two OPC UA address spaces that stay: nothing for the collector to go over
             await _until(stopped, line.run())
             if not exit_when_done:
                 await stopped.wait()

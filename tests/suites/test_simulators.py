@@ -61,17 +61,21 @@ class Host:
         self.scans: dict[str, list[str]] = {name: [] for name in line.scanners}
         self.silent_for = 0
         self._handles: list[int] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for station in ("assemble", "weld"):
-                group.create_task(self._opcua(station))
-            for station in ("leak_test", "wash"):
-                group.create_task(self._modbus(station))
-            for station, scanner in self.line.scanners.items():
-                self._listen(station, scanner.link)
+    def start(self) -> None:
+        for station in ("assemble", "weld"):
+            self._tasks.append(asyncio.create_task(self._opcua(station)))
+        for station in ("leak_test", "wash"):
+            self._tasks.append(asyncio.create_task(self._modbus(station)))
+        for station, scanner in self.line.scanners.items():
+            self._listen(station, scanner.link)
 
-    def close(self) -> None:
+    async def stop(self) -> None:
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:  # again and again: wait_for in the client libraries can swallow it
+                task.cancel()
+            await asyncio.wait(running, timeout=0.1)
         for handle in self._handles:
             asyncio.get_running_loop().remove_reader(handle)
             os.close(handle)
@@ -199,20 +203,15 @@ async def running(settings: PlantSettings) -> AsyncIterator[tuple[Line, Host]]:
     try:
         yield line, host
     finally:
-        host.close()
+        await host.stop()
         await line.stop()
 
 
 async def answered(line: Line, host: Host) -> None:
     """Run the line to its end with the host at work."""
-    task = asyncio.create_task(host.run())
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            await line.run()
-    finally:
-        while not task.done():  # wait_for in the client libraries can swallow a cancellation
-            task.cancel()
-            await asyncio.wait([task], timeout=0.1)
+    host.start()
+    async with asyncio.timeout(DEADLINE_S):
+        await line.run()
 
 
 async def make(settings: PlantSettings) -> tuple[list[dict[str, Any]], Host]:
