@@ -105,6 +105,7 @@ class Uplink:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
+        self._blocked: str | None = None
         self._sent = self._sent_again = 0
         self._window = Window(settings.limits, outbox.acknowledged()[0], clock.monotonic_s())
         self._highest = 0
@@ -140,7 +141,7 @@ class Uplink:
             pending.records,
             None if age is None else max(age, 0.0),
             self._outbox.acknowledged()[1],
-            self._error,
+            self._blocked or self._error,
             self._sent,
             self._sent_again,
             self._incoming.refused,
@@ -168,6 +169,10 @@ class Uplink:
                 except StorageFailed as error:
                     self._fault(str(error))
                     return  # the outbox has told whoever must stop the process
+                except Exception as error:
+                    # A mistake of ours must not end the way to central: nothing is lost by beginning again.
+                    self._log.exception("uplink-mistake")
+                    self._fault(f"the uplink made a mistake and begins again: {error!r}")
                 finally:
                     self._connected = False
                     link.close()
@@ -199,8 +204,10 @@ class Uplink:
         if not self._connected:
             wait_s = 1.0
         else:
+            due = [self._head_due_s - now_s, self._prune_due_s - now_s]
             stalled_s = self._window.until_stalled_s(now_s)
-            due = [self._head_due_s - now_s, 5.0, *([stalled_s] if stalled_s is not None else [])]
+            if stalled_s is not None:
+                due.append(stalled_s)
             if self._send_from_s > now_s:
                 due.append(self._send_from_s - now_s)
             wait_s = max(min(due), 0.0)
@@ -260,8 +267,11 @@ class Uplink:
         if now_s >= self._send_from_s:
             try:
                 self._send(link, now_s)
+                self._blocked = None
             except Damaged as error:
-                self._fault(str(error))
+                if self._blocked is None:
+                    self._log.error("uplink-blocked", reason=str(error))
+                self._blocked = str(error)
                 self._send_from_s = now_s + BLOCKED_S
         if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.in_flight < link.receive_maximum:
             self._head_asked.clear()

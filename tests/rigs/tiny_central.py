@@ -15,13 +15,16 @@ from records import chain
 from records.errors import Damaged, Invalid
 from records.keys import KeyRing, SigningKey
 from records.wire import TOPIC_ROOT, Envelope, Head, Watermark, ack_topic, decode_frame, sign, unsign
+from tests.rigs.mosquitto import BrokerTls
 
 
 class TinyCentral:
     """``records``: (epoch, seq) -> envelope. ``commits`` False: it receives and says nothing."""
 
-    def __init__(self, port: int, key: SigningKey, ring: KeyRing, agent: str, *, stream: str = "records") -> None:
-        self.key, self.ring, self.agent, self.stream = key, ring, agent, stream
+    def __init__(
+        self, port: int, key: SigningKey, ring: KeyRing, agent: str, *, tls: BrokerTls | None = None
+    ) -> None:
+        self.key, self.ring, self.agent, self.stream = key, ring, agent, "records"
         self.records: dict[tuple[str, int], Envelope] = {}
         self.received: Counter[tuple[str, int]] = Counter()
         self.heads: list[Head | None] = []
@@ -35,6 +38,8 @@ class TinyCentral:
         )
         self._client.reconnect_delay_set(1, 1)
         self._client.max_queued_messages_set(10_000)
+        if tls is not None:
+            self._client.tls_set(str(tls.ca), str(tls.certificate), str(tls.key))
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(f"{TOPIC_ROOT}/up/#", 1), (f"{TOPIC_ROOT}/state/#", 1)]
         )

@@ -1,0 +1,115 @@
+"""Documents of central: only signed, only newer, kept over restarts, and honest about their age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent import documents as module
+from edge_agent.documents import Documents
+from edge_agent.outbox import Outbox
+from records.clock import FakeClock
+from records.errors import Damaged, Invalid
+from records.keys import KeyRing, PublicKey, SigningKey
+from records.wire import Document, down_topic, sign
+from tests.rigs.outboxes import AGENT, open_outbox
+
+KEY = SigningKey.generate()
+RING = KeyRing([PublicKey("central", KEY.public.hex())])
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, clock: FakeClock) -> Iterator[Outbox]:
+    opened = open_outbox(tmp_path, clock)
+    yield opened
+    opened.close()
+
+
+def order(version: int, content: object = "x", number: str = "WO/1") -> Document:
+    return Document("work-order", number, version, 1, content)  # type: ignore[arg-type]
+
+
+def send(documents: Documents, document: Document, to: str = AGENT, key: SigningKey = KEY) -> bool:
+    return documents.take(down_topic(to, document.kind, document.id), AGENT, sign(document, key))
+
+
+def test_the_newest_version_stands(outbox: Outbox, clock: FakeClock) -> None:
+    changes: list[tuple[str, str]] = []
+    documents = Documents(outbox, RING, clock, lambda kind, name: changes.append((kind, name)))
+    assert documents.get("work-order", "WO/1") is None
+    assert send(documents, order(2, "second"))
+    assert not send(documents, order(1, "first"))
+    assert not send(documents, order(2, "second"))
+    assert documents.get("work-order", "WO/1") == order(2, "second")
+    assert send(documents, order(3, "third"), to="*")
+    assert documents.all("work-order") == [order(3, "third")]
+    assert documents.all("lots") == []
+    assert changes == [("work-order", "WO/1")] * 2
+
+
+def test_a_withdrawn_document_does_not_come_back(outbox: Outbox, clock: FakeClock) -> None:
+    documents = Documents(outbox, RING, clock)
+    send(documents, order(1))
+    send(documents, order(2, None))
+    send(documents, order(1))
+    for known in (documents, Documents(outbox, RING, clock)):
+        assert known.get("work-order", "WO/1") is None
+        assert known.all("work-order") == []
+
+
+def test_what_central_did_not_sign_is_not_taken(outbox: Outbox, clock: FakeClock) -> None:
+    documents = Documents(outbox, RING, clock)
+    with pytest.raises(Damaged):
+        send(documents, order(1), key=SigningKey.generate())
+    with pytest.raises(Invalid):
+        documents.take(down_topic(AGENT, "work-order", "WO/1"), AGENT, b"garbage")
+    with pytest.raises(Invalid, match="came on the topic"):
+        documents.take(down_topic(AGENT, "work-order", "WO/2"), AGENT, sign(order(1), KEY))
+    with pytest.raises(Invalid, match="came on the topic"):
+        documents.take(down_topic("other", "work-order", "WO/1"), AGENT, sign(order(1), KEY))
+    assert documents.get("work-order", "WO/1") is None
+    assert outbox.documents.all() == []
+
+
+def test_documents_are_there_after_a_restart_and_verified_again(outbox: Outbox, clock: FakeClock) -> None:
+    send(Documents(outbox, RING, clock), order(1))
+    assert Documents(outbox, RING, clock).get("work-order", "WO/1") == order(1)
+    other = Documents(outbox, KeyRing([PublicKey("central", SigningKey.generate().public.hex())]), clock)
+    assert other.get("work-order", "WO/1") is None
+    assert other.refused == 1
+
+
+def test_age_counts_from_arrival_and_from_when_central_was_last_heard(outbox: Outbox, clock: FakeClock) -> None:
+    documents = Documents(outbox, RING, clock)
+    assert documents.age_s("work-order", "WO/1") is None
+    send(documents, order(1))
+    clock.advance(100)
+    assert documents.age_s("work-order", "WO/1") == 100
+    documents.heard()
+    clock.advance(7)
+    assert documents.age_s("work-order", "WO/1") == 7
+    assert Documents(outbox, RING, clock).age_s("work-order", "WO/1") == 7, "also for a process started now"
+    clock.advance(5)
+    documents.heard()
+    clock.advance(3)
+    assert documents.age_s("work-order", "WO/1") == 3
+    assert Documents(outbox, RING, clock).age_s("work-order", "WO/1") == 15, "written once a minute at most"
+
+
+def test_the_oldest_give_way_withdrawn_ones_first(
+    outbox: Outbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_DOCUMENTS", 2)
+    documents = Documents(outbox, RING, clock)
+    for number, content in (("a", "x"), ("b", None), ("c", "x"), ("d", "x")):
+        send(documents, order(1, content, number))
+        clock.advance(1)
+    assert [document.id for document in documents.all("work-order")] == ["c", "d"]
+    assert [kept.id for kept in outbox.documents.all()] == ["c", "d"]

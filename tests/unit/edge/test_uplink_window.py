@@ -1,0 +1,115 @@
+"""How much is on its way, and when it is sent again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent.uplink.broker import address
+from edge_agent.uplink.window import Limits, Window
+from records.errors import ConfigurationError
+from records.keys import SigningKey
+from tests.rigs.outboxes import make_identity
+
+LIMITS = Limits(messages=3, bytes=1000, resend_after_s=5, resend_max_s=60)
+
+
+def filled(*sizes: int) -> Window:
+    window = Window(LIMITS, 0, 0.0)
+    for position, size in enumerate(sizes, 1):
+        window.sent(position, size, 0.0)
+    return window
+
+
+def test_the_window_is_bounded_by_messages_and_bytes() -> None:
+    assert filled(1, 1).room()
+    assert not filled(1, 1, 1).room()
+    assert not filled(600, 600).room()
+    assert filled(5000).room() is False
+    assert filled().room(), "one frame always goes, however large"
+
+
+def test_only_a_watermark_makes_room() -> None:
+    window = filled(1, 1, 1)
+    window.moved(2, 1.0)
+    assert window.room()
+    assert (window.on_their_way, window.cursor) == (1, 3)
+
+
+def test_when_nothing_moves_one_frame_is_sent_again_ever_more_seldom() -> None:
+    window = filled(1, 1, 1)
+    now, waits = 0.0, []
+    for _ in range(6):
+        began = now
+        while not window.stalled(now):
+            assert window.until_stalled_s(now) is not None
+            now += 1.0
+        waits.append(now - began)
+        assert (window.cursor, window.room()) == (0, True)
+        window.sent(1, 1, now)
+        assert not window.room(), "only one while nobody answers"
+    assert waits == [5, 10, 20, 40, 60, 60]
+    window.moved(1, now)
+    assert window.room()
+    window.sent(2, 1, now)
+    assert window.room(), "it is open again"
+    assert not window.stalled(now + 4.9)
+    assert window.stalled(now + 5)
+
+
+def test_a_watermark_that_moves_puts_the_next_resend_off() -> None:
+    window = filled(1, 1, 1)
+    window.moved(1, 4.0)
+    assert not window.stalled(8.0)
+    assert window.stalled(9.0)
+    assert window.cursor == 1
+
+
+def test_a_watermark_ahead_of_what_was_sent_is_passed_over() -> None:
+    window = filled(1)
+    window.moved(9, 1.0)
+    assert (window.cursor, window.on_their_way) == (9, 0)
+    assert window.until_stalled_s(1.0) is None
+
+
+def test_a_watermark_that_went_back_sends_everything_behind_it_again() -> None:
+    window = filled(1, 1, 1)
+    window.moved(2, 1.0)
+    window.moved(0, 2.0)
+    assert (window.cursor, window.on_their_way, window.room()) == (0, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("mqtt://127.0.0.1:1884", "mqtt://127.0.0.1:1884"),
+        ("mqtt://localhost", "mqtt://localhost:1883"),
+        ("mqtt://[::1]:1884", "mqtt://[::1]:1884"),
+        ("mqtt://127.8.9.10", "mqtt://127.8.9.10:1883"),
+    ],
+)
+def test_brokers_on_this_machine_may_be_plain(tmp_path: Path, url: str, text: str) -> None:
+    identity = make_identity(tmp_path, SigningKey.generate())
+    found = address(url, identity)
+    assert (str(found), found.tls) == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mqtt://10.0.0.5:1883", "without TLS"),
+        ("mqtt://central.plant", "without TLS"),
+        ("mqtt://0.0.0.0", "without TLS"),
+        ("tcp://127.0.0.1", "no address"),
+        ("127.0.0.1:1883", "no address"),
+        ("mqtt://", "no address"),
+        ("mqtt://127.0.0.1:99999", "no address"),
+        ("mqtt://user:pw@127.0.0.1", "no address"),
+        ("mqtt://127.0.0.1/topic", "no address"),
+        ("mqtts://central.plant", r"lacks ca\.crt, tls\.crt, tls\.key"),
+    ],
+)
+def test_a_broker_that_cannot_be_used_is_a_configuration_error(tmp_path: Path, url: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        address(url, make_identity(tmp_path, SigningKey.generate()))
