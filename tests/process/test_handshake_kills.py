@@ -1,0 +1,129 @@
+"""Agents killed at each phase of the handshake, by the process dying there as in a power cut: nothing is missing,
+nothing is doubled, nothing is altered against the ledger of truth."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from edge_agent.outbox import verify
+from records.clock import new_id
+from simulators.check import compare
+from tests.rigs.line import AGENTS, LineRig
+
+PHASES = (
+    "station.before_capture",
+    "station.after_capture",
+    "outbox.before_commit",
+    "station.after_commit",
+    "station.after_ack",
+    "station.after_done_falls",
+    "station.before_ack_falls",
+)
+KILLED = 137
+LIMIT_S = 90.0
+
+
+def keep_running(
+    rig: LineRig, agent: str, failpoints: list[str], ending: threading.Event, codes: list[int]
+) -> None:
+    """Run an agent; each time it dies at its failpoint start it again with the next."""
+    left = list(failpoints)
+    while not ending.is_set():
+        process = rig.start(agent, left.pop(0) if left else None)
+        while process.poll() is None and not ending.wait(0.05):
+            pass
+        if process.poll() is None:
+            process.terminate()
+        codes.append(process.wait(LIMIT_S))
+
+
+def kill_at(rig: LineRig, failpoints: dict[str, list[str]]) -> dict[str, list[int]]:
+    """Run the line to its end while the agents die at these points; their exit codes."""
+    ending = threading.Event()
+    codes: dict[str, list[int]] = {agent: [] for agent in AGENTS}
+    keepers = [
+        threading.Thread(target=keep_running, args=(rig, agent, failpoints[agent], ending, codes[agent]))
+        for agent in AGENTS
+    ]
+    for keeper in keepers:
+        keeper.start()
+    try:
+        rig.processes.wait_for("the end of the order", lambda: rig.truth.finished, LIMIT_S)
+    finally:
+        ending.set()
+        for keeper in keepers:
+            keeper.join()
+        rig.stop()
+    return codes
+
+
+def judge(rig: LineRig) -> None:
+    truth = rig.truth
+    found = compare(truth, rig.records())
+    assert found.agrees, found
+    assert truth.cycles
+    for agent in AGENTS:
+        checked = verify(rig.folder / agent / "buffer" / "records.db")
+        assert checked.ok, checked
+
+
+@pytest.mark.timeout(240)
+def test_killed_at_each_phase_of_the_handshake(tmp_path: Path) -> None:
+    rig = LineRig(tmp_path, units=10)
+    points = [f"{phase}:2" for phase in PHASES]
+    codes = kill_at(rig, dict.fromkeys(AGENTS, points))
+    judge(rig)
+    for agent in AGENTS:
+        assert codes[agent].count(KILLED) == len(PHASES), (agent, codes[agent])
+
+
+@pytest.mark.timeout(240)
+def test_answering_before_the_commit_would_lose_cycles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutation: an agent that acknowledges first. The same kills must then cost records, or the test above
+    proves nothing."""
+    rig = LineRig(tmp_path, units=10)
+    monkeypatch.setattr("tests.rigs.line.command", lambda name: str(mutant(tmp_path)))
+    kill_at(rig, {agent: ["station.answered_first:2"] for agent in AGENTS})
+    assert compare(rig.truth, rig.records()).missing
+
+
+def mutant(folder: Path) -> Path:
+    """``lotkeeper-edge`` with the rule broken: the acknowledge is written before the record is committed."""
+    script = folder / "mutant.py"
+    if not script.exists():
+        script.write_text(
+            f"#!{sys.executable}\n"
+            "from edge_agent import runner\n"
+            "from edge_agent.cli import main\n"
+            "from records.model import OperationRecord\n"
+            "honest = runner.StationRunner._commit\n"
+            "async def answer_first(self, effect):\n"
+            "    if any(isinstance(data, OperationRecord) for data in effect.facts):\n"
+            "        await self._plant.write(self.station.settings.trigger.acknowledge, True)\n"
+            "        self._failpoint('station.answered_first')\n"
+            "    return await honest(self, effect)\n"
+            "runner.StationRunner._commit = answer_first\n"
+            "main()\n"
+        )
+        script.chmod(0o755)
+    return script
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("turn", range(10))
+def test_killed_at_random_phases_again_and_again(tmp_path: Path, turn: int) -> None:
+    rig = LineRig(tmp_path, units=40, seed=turn)
+    points = {
+        agent: [f"{PHASES[int(new_id(2), 16) % len(PHASES)]}:{1 + int(new_id(2), 16) % 6}" for _ in range(12)]
+        for agent in AGENTS
+    }
+    codes = kill_at(rig, points)
+    judge(rig)
+    print(
+        f"turn {turn}: {sum(c.count(KILLED) for c in codes.values())} kills, {len(rig.truth.cycles)} cycles, 0 lost"
+    )
