@@ -124,6 +124,5 @@ def test_killed_at_random_phases_again_and_again(tmp_path: Path, turn: int) -> N
     }
     codes = kill_at(rig, points)
     judge(rig)
-    print(
-        f"turn {turn}: {sum(c.count(KILLED) for c in codes.values())} kills, {len(rig.truth.cycles)} cycles, 0 lost"
-    )
+    kills = sum(found.count(KILLED) for found in codes.values())
+    print(f"turn {turn}: {kills} kills, {len(rig.truth.cycles)} cycles, 0 lost")
