@@ -154,12 +154,14 @@ class Limits:
 class Access:
     """Accounts, sessions and tokens. Its methods block (a hash takes a while): call them from a thread."""
 
-    def __init__(self, store: Store, facts: Facts, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, facts: Facts, clock: Clock, limits: Limits, hasher: PasswordHasher | None = None
+    ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
         self._limits = limits
-        self._hasher = PasswordHasher()
+        self._hasher = hasher or PasswordHasher()
         self._hashing = threading.BoundedSemaphore(2)  # each hash takes 64 MiB
         self._nobody: str | None = None
 

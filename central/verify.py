@@ -88,6 +88,9 @@ def verify(
         return Verification(False, count.records, count.tombstones, bad.place, bad.reason)
     except Damaged as error:
         return Verification(False, count.records, count.tombstones, None, str(error))
+    except (TypeError, ValueError, AttributeError) as error:  # a hand put a text where bytes were, or the like
+        reason = f"the database holds something that central never writes: {error}"
+        return Verification(False, count.records, count.tombstones, None, reason)
     return Verification(True, count.records, count.tombstones, None, None)
 
 
@@ -184,7 +187,15 @@ def _walk(
     return last
 
 
+def _typed(*columns: tuple[object, type]) -> bool:
+    """SQLite stores whatever it is given, whatever the column is for."""
+    return all(isinstance(value, kind) for value, kind in columns)
+
+
 def _link(key: Key, item: Envelope, previous: bytes) -> bytes:
+    stored = [(item.schema, int), (item.kind, str), (item.digest, bytes), (item.hash, bytes)]
+    if not _typed(*stored, *([] if item.body is None else [(item.body, bytes)])):
+        raise _Bad(key, item.seq, "the record was changed: a column holds what none of ours would")
     if item.body is None and item.tombstone is None:
         raise _Bad(key, item.seq, "the record has neither body nor tombstone")
     digest = item.digest if item.body is None else chain.digest(item.body)

@@ -160,7 +160,9 @@ def test_garbage_goes_to_quarantine(rig: Rig, agent: Agent, payload: bytes) -> N
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 400), bit=st.integers(0, 7), cut=st.integers(0, 40))
-def test_a_damaged_frame_is_never_taken_for_anything_else(rig: Rig, agent: Agent, at: int, bit: int, cut: int) -> None:
+def test_a_damaged_frame_is_never_taken_for_anything_else(
+    rig: Rig, agent: Agent, at: int, bit: int, cut: int
+) -> None:
     payload = bytearray(agent.frame())
     payload[at % len(payload)] ^= 1 << bit
     outcome = rig.ingest.take(agent.topic, bytes(payload[: len(payload) - cut]))

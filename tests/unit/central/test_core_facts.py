@@ -1,0 +1,162 @@
+"""Central's own chain: stated with its job or not at all, never the same key twice; and the store's promises."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from central.facts import read_anchors
+from central.store import documents, intake
+from central.store.engine import Connection, Store
+from records.errors import Damaged, Refused
+from records.model import Act, Decision, EpochOpened, OperationsEvent, Person, Target
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Rig, event
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+def state(rig: Rig, number: int) -> int:
+    return rig.store.write(lambda c: rig.facts.state(c, event(order=f"WO-{number}"))).seq
+
+
+def test_both_streams_begin_with_their_epoch(rig: Rig) -> None:
+    for stream in ("records", "audit"):
+        (first,) = rig.store.facts(stream=stream)
+        assert (first.agent, first.seq, first.fact.data) == ("central", 1, EpochOpened("created"))
+
+
+def test_a_fact_is_found_by_what_it_is_about(rig: Rig) -> None:
+    decision = Decision(Act.CLOSE, Target("discrepancy", "d1"), Person("li.na", "qa"), "counted again")
+    stated = rig.store.write(
+        lambda c: rig.facts.state(c, decision, order="WO-1", product="VS-100", lot="L/0001", station="wash")
+    )
+    for found in (
+        rig.store.facts(order="WO-1"),
+        rig.store.facts(lot="L/0001", product="VS-100"),
+        rig.store.facts(kinds=["decision"], codes=["close"]),
+        rig.store.facts(stations=["wash"]),
+        rig.store.facts(after=stated.cursor - 1),
+    ):
+        assert found == [stated]
+    assert rig.store.fact(stated.hash) == stated
+    assert rig.store.facts(after=stated.cursor) == []
+    assert rig.store.fact("no hash") is None
+
+
+def test_a_job_that_fails_takes_its_fact_back(rig: Rig) -> None:
+    def job(connection: Connection) -> None:
+        rig.facts.state(connection, event(order="WO-lost"))
+        raise Refused("changed its mind")
+
+    with pytest.raises(Refused):
+        rig.store.write(job)
+    assert rig.store.facts(order="WO-lost") == []
+    assert state(rig, 1) == 2, "the seq was not used up"
+
+
+def test_a_job_may_not_wait_for_another(rig: Rig) -> None:
+    with pytest.raises(RuntimeError):
+        rig.store.write(lambda _: state(rig, 1))
+
+
+def test_a_reader_sees_one_moment_and_cannot_write(rig: Rig) -> None:
+    with rig.store.read() as connection:
+        before = intake.watermarks(connection)
+        state(rig, 1)
+        assert intake.watermarks(connection) == before
+        with pytest.raises(Exception, match="readonly"):
+            connection.exec_driver_sql("DELETE FROM watermark")
+
+
+@pytest.mark.parametrize("table", ["envelope", "frame", "conflict", "quarantine", "agent_key"])
+def test_evidence_is_append_only(rig: Rig, table: str) -> None:
+    rig.enrol(agent := core_rig.Agent())
+    rig.ingest.take(agent.topic, agent.frame())
+    rig.ingest.take(agent.topic, b"garbage")
+    twin = core_rig.Agent(agent.name, agent.key, agent.epoch)
+    twin.envelopes.clear()
+    twin.write(event(order="XX"))
+    rig.ingest.take(agent.topic, twin.frame())
+    with closing(sqlite3.connect(rig.folder / "central.db")) as connection:
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > 0
+        column = connection.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchall()[-1][0]
+        for statement in (
+            f"UPDATE {table} SET {column} = NULL",
+            f"DELETE FROM {table}",
+            f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
+        ):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(statement)
+
+
+def test_a_store_whose_guards_are_gone_is_not_opened(rig: Rig) -> None:
+    rig.store.close()
+    with closing(sqlite3.connect(rig.folder / "central.db")) as connection:
+        connection.execute("DROP TRIGGER guard_envelope_delete")
+    with pytest.raises(Damaged, match="guard_envelope_delete"):
+        Store(rig.folder / "central.db")
+
+
+def test_a_rolled_back_disk_begins_another_epoch(rig: Rig) -> None:
+    state(rig, 1)
+    rig.store.close()
+    copy = (rig.folder / "central.db").read_bytes()
+    second = rig.reopen()
+    state(second, 2)
+    with second.store.read() as connection:
+        marks = intake.watermarks(connection)
+    second.facts.anchor(marks)
+    second.store.close()
+    (rig.folder / "central.db").write_bytes(copy)
+    third = rig.reopen()
+    try:
+        opened = third.store.facts(kinds=["epoch_opened"])[-1]
+        lost = next(mark for mark in marks if mark.stream == "records")
+        assert opened.fact.data == EpochOpened("rolled_back", lost.epoch, lost.committed_through, lost.hash)
+        assert (opened.epoch != lost.epoch, opened.seq) == (True, 1)
+        assert third.store.facts(kinds=["epoch_opened"], stream="audit")[-1].seq == 1, "nothing was lost there"
+        assert len(third.store.facts(kinds=["epoch_opened"], stream="audit")) == 1
+    finally:
+        third.store.close()
+
+
+def test_a_lost_database_begins_another_epoch_that_names_the_old_one(rig: Rig) -> None:
+    with rig.store.read() as connection:
+        rig.facts.anchor(intake.watermarks(connection))
+    rig.store.close()
+    (rig.folder / "central.db").unlink()
+    second = rig.reopen()
+    try:
+        data = second.store.facts()[0].fact.data
+        assert isinstance(data, EpochOpened)
+        assert (data.why, data.predecessor_last) == ("created", 1)
+    finally:
+        second.store.close()
+
+
+def test_anchors_only_ever_grow(rig: Rig) -> None:
+    for number in range(3):
+        state(rig, number)
+        with rig.store.read() as connection:
+            rig.facts.anchor(intake.watermarks(connection))
+    heads = read_anchors(rig.folder / "anchors.jsonl", rig.ring)
+    assert [h.last for h in heads if h.stream == "records"] == [2, 3, 4]
+
+
+def test_the_newest_version_of_a_document_is_kept(rig: Rig) -> None:
+    for version, content in ((1, "a"), (3, "c"), (2, "b")):
+        params = {"kind": "lots", "id": "VB-10", "version": str(version), "content": content}
+        rig.store.write(lambda c, p=params: rig.facts.state(c, OperationsEvent("document-issued", p)))  # type: ignore[misc,arg-type]
+    with rig.store.read() as connection:
+        (document,) = documents.current(connection)
+        assert documents.version_of(connection, "lots", "VB-10") == 3
+    assert (document.version, document.content) == (3, "c")
