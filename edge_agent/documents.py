@@ -20,8 +20,6 @@ from records.errors import Damaged, Invalid
 from records.keys import KeyRing
 from records.wire import CENTRAL, Document, down_topic, unsign
 
-EVERY_AGENT = "*"
-"""Stands for the agent in the topic of a document that is for all of them."""
 MOST_DOCUMENTS = 10_000
 """Most documents that are kept; withdrawn ones and those confirmed longest ago give way."""
 CONFIRM_EVERY_S = 60.0
@@ -92,8 +90,7 @@ class Documents:
         """
         now_us = self._clock.now_us()
         document = unsign(Document, payload, self._ring, CENTRAL, at_us=now_us)
-        topics = [down_topic(name, document.kind, document.id) for name in (agent, EVERY_AGENT)]
-        if topic not in topics:
+        if topic != down_topic(agent, document.kind, document.id):
             raise Invalid(f"the document {document.kind} {document.id} came on the topic {topic}")
         key = (document.kind, document.id)
         with self._lock:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from edge_agent.documents import EVERY_AGENT, Documents
+from edge_agent.documents import Documents
 from edge_agent.outbox import Applied, Outbox, Outcome, Place, Run
 from edge_agent.uplink.broker import UplinkSettings, address
 from edge_agent.uplink.frames import Frames
@@ -221,7 +221,7 @@ class Uplink:
             case Connected(link):
                 topics = [ack_topic(self._agent, self._stream)]
                 if self._documents is not None:
-                    topics += [f"{TOPIC_ROOT}/down/{name}/+/+" for name in (self._agent, EVERY_AGENT)]
+                    topics.append(f"{TOPIC_ROOT}/down/{self._agent}/+/+")
                 link.subscribe(topics)
             case Subscribed(_, refused):
                 now_s = self._clock.monotonic_s()

@@ -36,8 +36,8 @@ def order(version: int, content: object = "x", number: str = "WO/1") -> Document
     return Document("work-order", number, version, 1, content)  # type: ignore[arg-type]
 
 
-def send(documents: Documents, document: Document, to: str = AGENT, key: SigningKey = KEY) -> bool:
-    return documents.take(down_topic(to, document.kind, document.id), AGENT, sign(document, key))
+def send(documents: Documents, document: Document, key: SigningKey = KEY) -> bool:
+    return documents.take(down_topic(AGENT, document.kind, document.id), AGENT, sign(document, key))
 
 
 def test_the_newest_version_stands(outbox: Outbox, clock: FakeClock) -> None:
@@ -48,7 +48,7 @@ def test_the_newest_version_stands(outbox: Outbox, clock: FakeClock) -> None:
     assert not send(documents, order(1, "first"))
     assert not send(documents, order(2, "second"))
     assert documents.get("work-order", "WO/1") == order(2, "second")
-    assert send(documents, order(3, "third"), to="*")
+    assert send(documents, order(3, "third"))
     assert documents.all("work-order") == [order(3, "third")]
     assert documents.all("lots") == []
     assert changes == [("work-order", "WO/1")] * 2

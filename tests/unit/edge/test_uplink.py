@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from central.enrol import access_list
 from edge_agent.documents import Documents
 from edge_agent.outbox import Batch, Outbox, Run, export, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
@@ -231,7 +232,7 @@ def test_garbage_is_counted_reported_and_changes_nothing(bench: Bench) -> None:
         central.tell(replace(mark(row), agent="somebody-else"), retain=False)
         for payload in (b"{}", sign(Document("lots", "X", 1, 1, "x"), stranger), b""):
             central.publish(down_topic(AGENT, "lots", "X"), payload)
-        central.publish(down_topic("*", "lots", "Y"), sign(Document("lots", "Y", 1, 1, ["y"]), CENTRAL))
+        central.publish(down_topic(AGENT, "lots", "Y"), sign(Document("lots", "Y", 1, 1, ["y"]), CENTRAL))
         until(lambda: documents.get("lots", "Y") is not None)
         fill(bench.outbox, 1, 3)
         central.wait(arrived(central, 3))
@@ -352,7 +353,15 @@ def test_more_frames_than_the_broker_takes_at_once_all_arrive(bench: Bench) -> N
 
 # -- who may do what -----------------------------------------------------------------------------------------
 
-ACL = (Path(__file__).parents[3] / "config" / "mosquitto.acl").read_text()
+CONFIG = Path(__file__).parents[3] / "config"
+ACL = (CONFIG / "mosquitto.acl").read_text()
+
+
+def test_the_shipped_access_list_is_the_one_that_central_writes() -> None:
+    def rights(text: str) -> list[str]:
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    assert rights(ACL) == rights(access_list())
 
 
 def tls_broker(bench: Bench, authority: Authority) -> Mosquitto:
@@ -470,3 +479,33 @@ def test_an_agent_killed_at_each_of_the_uplinks_moments_loses_nothing(bench: Ben
         assert len(numbers(central)) == last, "nothing twice"
     assert bench.outbox.finding.why is None
     assert verify(bench.outbox.path).ok
+
+
+def test_the_shipped_broker_configuration_is_one_that_mosquitto_takes(bench: Bench) -> None:
+    """Its files and port replaced by our own, all other lines as they are."""
+    authority = Authority(bench.folder / "authority")
+    certificate, key = authority.issue("broker", server=True)
+    bench.broker = Mosquitto(bench.folder / "shipped", settings=())
+    replaced = {
+        "listener": f"{bench.broker.port} 127.0.0.1",
+        "cafile": authority.certificate,
+        "certfile": certificate,
+        "keyfile": key,
+        "acl_file": CONFIG / "mosquitto.acl",
+        "persistence_location": f"{bench.broker.data}/",
+    }
+    lines = ["user root"]
+    for line in (CONFIG / "mosquitto.conf").read_text().splitlines():
+        word, _, value = line.partition(" ")
+        lines.append(f"{word} {replaced.pop(word, value)}".rstrip())
+    assert replaced == {}, "a line that the example should have"
+    (bench.broker.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+    bench.broker.start()
+    give_certificate(authority, AGENT, bench.identity.folder)
+    uplink = bench.uplink(quick(f"mqtts://localhost:{bench.broker.port}"))
+    until(lambda: uplink.status().connected)
+    fill(bench.outbox, 1, 5)
+    until(lambda: uplink.status().frames_sent > 0)
+    bench.broker.restart(kill=True)
+    until(lambda: not uplink.status().connected or uplink.status().frames_sent_again > 0)
+    until(lambda: uplink.status().connected)
