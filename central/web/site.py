@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from jinja2 import pass_context
 from jinja2.runtime import Context
+from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -20,7 +21,7 @@ from central.web.desk import Desk
 from central.web.i18n import N_
 from central.web.live import CentralParts, LiveDesk
 from central.web.pages import audit, dhrs, door, findings, home, lines, orders, trace
-from central.web.params import label, span_text, value_text
+from central.web.params import label, span_text, spoken, value_text
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
 from records.errors import LotkeeperError, StorageFailed, Unreachable
 
@@ -54,6 +55,7 @@ def create_site(desk: Desk) -> FastAPI:
     templates = environment(files)
     templates.filters["param_label"] = _param_label
     templates.filters["param_value"] = value_text
+    templates.filters["spoken"] = _spoken
     templates.globals["span_text"] = span_text
     app.state.desk = desk
     app.state.templates = templates
@@ -71,6 +73,11 @@ def create_site(desk: Desk) -> FastAPI:
 @pass_context
 def _param_label(context: Context, name: str) -> str:
     return label(context["words"], name)
+
+
+@pass_context
+def _spoken(context: Context, value: JsonValue, name: str) -> str:
+    return spoken(context["words"], name, value)
 
 
 def _static(app: FastAPI, files: dict[str, tuple[bytes, str]]) -> None:

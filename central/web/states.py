@@ -95,6 +95,7 @@ STATES: Mapping[str, Mapping[str, Status]] = {
     "check": {
         "met": _state("ok", N_("Complete")),
         "open": _state("warning", N_("Missing")),
+        "none": _state("idle", N_("Nothing to check")),
     },
     "agent": {
         "online": _state("ok", N_("Connected")),

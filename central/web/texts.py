@@ -270,6 +270,22 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "exception-opened": CodeText(N_("Exception opened"), N_("Something that a reviewer must look at.")),
     "discrepancy-opened": CodeText(N_("Discrepancy opened"), N_("Machine, records and ERP do not agree.")),
     "quarantined": CodeText(N_("Message in quarantine"), N_("A message could not be read and was set aside.")),
+    "central-restored": CodeText(
+        N_("Central restored from a backup"),
+        N_("The agent sends again from there; what it no longer has is lost."),
+    ),
+    "watermark-refused": CodeText(
+        N_("Watermark refused"), N_("Central's word on what it holds did not fit the agent's own chain.")
+    ),
+    "payload-refused": CodeText(
+        N_("Message refused by the agent"), N_("A message to the agent could not be believed or read.")
+    ),
+    "record-damaged": CodeText(
+        N_("Record damaged"), N_("A stored record no longer has its content; its hash stays in the chain.")
+    ),
+    "record-undeliverable": CodeText(
+        N_("Record too large to be sent"), N_("The record stays with the agent; its hash is sent in its place.")
+    ),
     "conflict": CodeText(N_("Two contents for one record"), N_("A record number came with another content.")),
     "erp-posted": CodeText(N_("Sent to the ERP"), N_("The ERP took the message.")),
     "erp-refused": CodeText(N_("ERP refused the booking"), N_("The ERP answered with an error.")),

@@ -125,7 +125,7 @@ class Group:
 NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         N_("Review"),
-        (("/", N_("My work")), ("/dhrs", N_("Device history records")), ("/findings", N_("Exceptions"))),
+        (("/", N_("My work")), ("/dhrs", N_("Device history records")), ("/findings", N_("Findings"))),
     ),
     (N_("Production"), (("/orders", N_("Work orders")), ("/lines", N_("Lines and agents")))),
     (N_("Evidence"), (("/trace", N_("Trace")), ("/audit", N_("Audit trail")))),

@@ -105,6 +105,10 @@ def erp_order(number: int, quantity: int) -> ErpOrder:
     )
 
 
+Tell = Callable[[story.Plant], list[ErpOrder]]
+"""Tells a plant what happens in it, and gives the orders that its ERP has."""
+
+
 @dataclass
 class FixtureCentral:
     """The parts that the pages use, under their names in the running central."""
@@ -139,7 +143,7 @@ class FixtureCentral:
 
 
 @contextmanager
-def central(folder: Path, tell: Callable[[story.Plant], list[ErpOrder]]) -> Iterator[FixtureCentral]:
+def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
     """A central in which ``tell`` has happened; it gives the orders that the ERP has."""
     plant = story.Plant()
     erp_orders = tell(plant)
@@ -189,7 +193,7 @@ def central(folder: Path, tell: Callable[[story.Plant], list[ErpOrder]]) -> Iter
         store.close()
 
 
-def whole_story(units: int = 50) -> Callable[[story.Plant], list[ErpOrder]]:
+def whole_story(units: int = 50) -> Tell:
     """One clean order, one troubled, one on the line, one not begun."""
 
     def tell(plant: story.Plant) -> list[ErpOrder]:

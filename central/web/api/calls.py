@@ -110,7 +110,7 @@ def _pack(text: str) -> str:
 
 def _unpack(cursor: str) -> str:
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except ValueError:
         raise Problem(422, "the cursor is not one that this list gave") from None
 

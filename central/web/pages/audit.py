@@ -84,7 +84,9 @@ def audit(
 
 def what(words: Words, code: str) -> str:
     """What an entry's code means: an event's title, or the name of a decision's act."""
-    return words(texts.event_text(code).title) if code in texts.EVENT_TEXTS else states.name(words, "act", code)
+    if code in texts.EVENT_TEXTS:
+        return words(texts.event_text(code).title)
+    return states.name(words, "kind" if code in states.NAMES["kind"] else "act", code)
 
 
 def audit_row(words: Words, entry: AuditEntry) -> AuditRow:

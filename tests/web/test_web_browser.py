@@ -1,0 +1,167 @@
+"""In Chromium: a lot is signed and released in both languages, nothing overflows, axe finds nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import Site, dhr_of
+from fixture_central import PASSWORD
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WIDTHS = (1280, 390)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    path = next(p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
+        yield browser
+        browser.close()
+
+
+def visit(browser: Browser, site: Site, user: str, language: str, theme: str = "light") -> BrowserContext:
+    context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+    wanted = {"lk_language": language, "lk_theme": theme}
+    context.add_cookies([{"name": name, "value": value, "url": site.url} for name, value in wanted.items()])
+    page = context.new_page()
+    page.goto("/sign-in")
+    page.locator("#user").fill(user)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("form[action='/sign-in'] button").click()
+    page.wait_for_url(f"{site.url}/")
+    page.close()
+    return context
+
+
+def every_page(site: Site) -> list[str]:
+    client = site.signed_in("mueller")
+    lot = dhr_of(client, "WO-1002")
+    finding = client.get("/api/v1/exceptions", params={"code": "out-of-specification"}).json()["items"][0]["id"]
+    record = client.get("/api/v1/operation-records", params={"station": "weld"}).json()["items"][0]["hash"]
+    tabs = ("units", "records", "charts", "events", "materials", "people", "equipment", "configurations")
+    pages = ["/", "/orders", "/orders/WO-1002", "/findings?state=all", f"/findings/{finding}", "/dhrs"]
+    pages += [f"/dhrs/{lot}?show={tab}" for tab in (*tabs, "certificate", "audit")]
+    return [
+        *pages,
+        f"/units/{lot}/000034",
+        f"/records/{record}",
+        "/audit",
+        "/lines",
+        "/trace",
+        "/trace?q=SR-2026-007",
+    ]
+
+
+def _sign(page: Page, lot: str, user: str, meaning: str) -> None:
+    page.goto(f"/dhrs/{lot}")
+    panel = page.locator("#sign")
+    panel.locator(f"#meaning-{meaning}").check()
+    panel.locator("#reason").fill("looked at every exception / 已查看每项异常")
+    panel.locator("#user").fill(user)
+    panel.locator("#password").fill(PASSWORD)
+    panel.locator("button.primary").click()
+    page.wait_for_url("**#signatures")
+
+
+@pytest.mark.parametrize(
+    ("language", "reviewed", "released"), [("en", "Reviewed", "Released"), ("zh-CN", "已审核", "已放行")]
+)
+def test_a_lot_is_reviewed_and_released(
+    chromium: Browser, own: Site, language: str, reviewed: str, released: str
+) -> None:
+    lot = dhr_of(own.signed_in("chen.li"), "WO-1001")
+    for user, meaning, word in (("chen.li", "reviewed", reviewed), ("mueller", "released", released)):
+        context = visit(chromium, own, user, language)
+        page = context.new_page()
+        faults: list[str] = []
+        page.on(
+            "console",
+            lambda message, faults=faults: faults.append(message.text) if message.type == "error" else None,
+        )
+        _sign(page, lot, user, meaning)
+        assert page.locator("h1 + .status").inner_text().strip() == word
+        assert page.locator("#signatures").inner_text().count(word) >= 1
+        assert page.locator("html").get_attribute("lang") == language
+        assert faults == []
+        context.close()
+    states = {d.lot: d.state.value for d in own.central.reviews.queue()}
+    assert states["WO-1001"] == "released"
+
+
+def test_a_finding_is_decided_with_the_keyboard_alone(chromium: Browser, own: Site) -> None:
+    client = own.signed_in("chen.li")
+    finding = client.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]["id"]
+    context = visit(chromium, own, "chen.li", "en")
+    page = context.new_page()
+    page.goto(f"/findings/{finding}")
+    page.locator("#act-close").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.type("taken off the line")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.get_by_text("taken off the line").wait_for()
+    assert page.locator("h1 + .status").inner_text().strip() == "Closed"
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(chromium: Browser, shared: Site, theme: str) -> None:
+    axe = Axe()
+    stranger = chromium.new_context(base_url=shared.url, color_scheme=theme)  # type: ignore[arg-type]
+    door = stranger.new_page()
+    door.goto("/sign-in")
+    found = [("/sign-in", violation["id"]) for violation in axe.run(door).response["violations"]]
+    stranger.close()
+    context = visit(chromium, shared, "mueller", "en" if theme == "light" else "zh-CN", theme)
+    page = context.new_page()
+    for path in every_page(shared):
+        page.goto(path)
+        for violation in axe.run(page).response["violations"]:
+            places = [node["target"] for node in violation["nodes"][:3]]
+            found.append((path, f"{violation['id']} {places}"))
+    context.close()
+    assert found == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_nothing_overflows(chromium: Browser, shared: Site, language: str) -> None:
+    context = visit(chromium, shared, "mueller", language)
+    page = context.new_page()
+    wide = []
+    pages = every_page(shared)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in pages if language == "en" else pages[:8]:
+            page.goto(path)
+            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if over > 0:
+                wide.append((width, path, over))
+    context.close()
+    assert wide == []
+
+
+def test_pages_are_whole_without_javascript(chromium: Browser, shared: Site) -> None:
+    context = visit(chromium, shared, "mueller", "en")
+    state = context.storage_state()
+    context.close()
+    plain = chromium.new_context(base_url=shared.url, java_script_enabled=False, storage_state=state)
+    page = plain.new_page()
+    lot = dhr_of(shared.signed_in("mueller"), "WO-1002")
+    page.goto(f"/dhrs/{lot}?show=charts")
+    assert page.locator(".chart svg").count() == 6
+    page.goto("/findings")
+    page.locator("#filter-code").select_option("out-of-specification")
+    page.locator(".filters button").click()
+    assert "code=out-of-specification" in page.url
+    assert page.locator("tbody tr").count() == 1
+    page.locator("tbody tr .rowlink").click()
+    assert "/findings/" in page.url
+    plain.close()

@@ -1,0 +1,316 @@
+"""Pages as the server makes them: who may see them, what they say, and what happens to their forms."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import Site, dhr_of, form_token, site
+from fastapi.routing import APIRoute
+from fixture_central import PASSWORD, FixtureCentral
+from markupsafe import escape
+from starlette.routing import BaseRoute
+
+from central.web import create_app
+from central.web.pages.evidence import TABS
+
+OPEN = {"/sign-in", "/sign-out", "/preferences", "/static/{name}", "/healthz", "/metrics"}
+PLACES = {"{dhr_id}": "x", "{name:path}": "x", "{reference:path}": "x", "{finding_id}": "x", "{chain_hash}": "ab"}
+
+
+def _routes(routes: list[BaseRoute]) -> list[APIRoute]:
+    found: list[APIRoute] = []
+    for route in routes:
+        if isinstance(route, APIRoute):
+            found.append(route)
+        found += _routes(list(getattr(route, "routes", []) or []))
+    return found
+
+
+def _paths(made: FixtureCentral) -> list[tuple[str, str]]:
+    app = create_app(made)
+    paths = app.openapi()["paths"]
+    found = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+    found += [("GET", path) for path in ("/", "/orders", "/findings", "/dhrs", "/trace", "/audit", "/lines")]
+    found += [("GET", path) for path in ("/orders/x", "/findings/x", "/dhrs/x", "/units/x/y", "/records/ab")]
+    return [*found, ("POST", "/findings/x"), ("POST", "/dhrs/x")]
+
+
+def test_every_route_wants_somebody_who_has_signed_in(shared: Site) -> None:
+    client = shared.visitor()
+    token = form_token(client, "/sign-in")
+    paths = _paths(shared.central)
+    assert len(paths) > 30
+    for method, path in paths:
+        for place in re.findall(r"\{[^}]+\}", path):
+            path = path.replace(place, "x")
+        answer = client.request(method, path, data={"csrf": token} if method == "POST" else None)
+        if path.startswith("/api/"):
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["content-type"] == "application/problem+json"
+        else:
+            assert answer.status_code == 303, (method, path)
+            assert answer.headers["location"].startswith("/sign-in?next=%2F")
+
+
+def test_the_pages_known_above_are_all_pages_there_are(shared: Site) -> None:
+    schema = create_app(shared.central).openapi()["paths"]
+    routed = {r.path for r in _routes(create_app(shared.central).router.routes)} - set(schema) - OPEN
+    known = {"/", "/orders", "/findings", "/dhrs", "/trace", "/audit", "/lines", "/orders/{reference:path}"}
+    known |= {"/findings/{finding_id}", "/dhrs/{dhr_id}", "/units/{dhr_id}/{name:path}", "/records/{chain_hash}"}
+    assert routed - known <= {"/api/{path:path}"}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_page_is_there_in_both_languages(quality: httpx.Client, language: str) -> None:
+    spoken = {"cookie": f"lk_session={quality.cookies['lk_session']}; lk_language={language}"}
+    lot = dhr_of(quality, "WO-1002")
+    records = quality.get("/api/v1/operation-records", params={"station": "weld"}).json()["items"]
+    finding = quality.get("/api/v1/exceptions", params={"code": "out-of-specification"}).json()["items"][0]
+    pages = [
+        "/",
+        "/orders",
+        "/orders/WO-1002",
+        "/orders/WO-1004",
+        "/findings?state=all",
+        f"/findings/{finding['id']}",
+    ]
+    pages += ["/dhrs", *(f"/dhrs/{lot}?show={tab}" for tab in (*TABS, "all")), f"/units/{lot}/000034"]
+    pages += [
+        f"/records/{records[0]['hash']}",
+        "/audit",
+        "/lines",
+        "/trace",
+        "/trace?q=SR-2026-007",
+        "/trace?q=zzz",
+    ]
+    for page in pages:
+        answer = quality.get(page, headers=spoken)
+        assert answer.status_code == 200, page
+        assert f'<html lang="{language}"' in answer.text
+
+
+def test_what_a_page_says_of_the_troubled_lot(quality: httpx.Client) -> None:
+    lot = dhr_of(quality, "WO-1002")
+    text = quality.get(f"/dhrs/{lot}").text
+    for said in ("Out of specification", "Operation done twice", "Material lot expired", "Blockers to release"):
+        assert said in text
+    hash_ = quality.get(f"/api/v1/dhrs/{lot}").json()["content_hash"]
+    assert text.count(hash_) >= 3  # what is signed, its form field, the footer
+    records = quality.get(f"/dhrs/{lot}?show=records&operation=OP20").text
+    assert "0.5350" in records
+    assert '<th class="num">collapse<span class="unit">mm</span></th>' in records
+    charts = quality.get(f"/dhrs/{lot}?show=charts").text
+    assert charts.count("<svg xmlns") == 6  # location and range of three characteristics
+    assert "nine points in a row on one side of the centre line" in charts
+
+
+def test_codes_are_translated_and_record_content_is_not(quality: httpx.Client) -> None:
+    lot = dhr_of(quality, "WO-1002")
+    text = quality.get(f"/dhrs/{lot}?show=equipment", headers={"accept-language": "zh-Hans,en;q=0.5"}).text
+    assert "超出规格" in text
+    assert "设备历史记录" in text
+    assert "WELD-01" in text
+    assert "leak_test" in text
+
+
+def test_security_headers_and_no_inline_script_or_style(quality: httpx.Client) -> None:
+    lot = dhr_of(quality, "WO-1002")
+    answer = quality.get(f"/dhrs/{lot}?show=charts")
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "<style" not in answer.text
+    assert " style=" not in answer.text
+    assert not re.search(r"<script(?![^>]*src=)", answer.text)
+    assert not re.search(r"\son[a-z]+=", answer.text)
+
+
+def test_content_of_records_cannot_become_markup(own: Site) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    own.central.plant.event("OP10", "scan-refused", "WO-1003", scanner="s", reason="barcode-invalid", text=evil)
+    own.central.deliver()
+    own.central.settle()
+    client = own.signed_in("chen.li")
+    found = client.get("/api/v1/exceptions", params={"code": "barcode-invalid"}).json()["items"][0]
+    text = client.get(f"/findings/{found['id']}").text
+    assert evil not in text
+    assert str(escape(evil)) in text
+    assert evil not in client.get(f"/trace?q={evil}").text
+
+
+# -- forms -------------------------------------------------------------------------------------------------
+
+
+def test_a_forged_form_is_refused(shared: Site) -> None:
+    client = shared.visitor()
+    token = form_token(client, "/sign-in")
+    data = {"user": "mueller", "password": PASSWORD}
+    assert client.post("/sign-in", data=data).status_code == 403
+    assert client.post("/sign-in", data=data | {"csrf": token + "x"}).status_code == 403
+    elsewhere = {"origin": "https://elsewhere.example"}
+    assert client.post("/sign-in", data=data | {"csrf": token}, headers=elsewhere).status_code == 403
+    cross = {"origin": "null"}
+    assert client.post("/sign-in", data=data | {"csrf": token}, headers=cross).status_code == 403
+    assert client.post("/sign-in", data=data | {"csrf": token}).status_code == 303
+
+
+def test_a_wrong_password_does_not_tell_whether_the_user_exists(shared: Site) -> None:
+    client = shared.visitor()
+    token = form_token(client, "/sign-in")
+    texts = []
+    for user in ("audit", "nobody"):
+        answer = client.post("/sign-in", data={"csrf": token, "user": user, "password": "wrong wrong"})
+        assert answer.status_code == 401
+        texts.append(answer.text.replace(f'value="{user}"', ""))
+    assert texts[0] == texts[1]
+    assert "lk_session" not in client.cookies
+
+
+def test_signing_in_leads_back_but_never_away(shared: Site) -> None:
+    for asked, led in (
+        ("/lines", "/lines"),
+        ("//evil.example", "/"),
+        ("https://evil.example/", "/"),
+        ("/\\evil", "/"),
+    ):
+        client = shared.visitor()
+        token = form_token(client, "/sign-in")
+        data = {"csrf": token, "user": "audit", "password": PASSWORD, "next": asked}
+        assert client.post("/sign-in", data=data).headers["location"] == led
+
+
+def test_signing_out_ends_the_session(shared: Site) -> None:
+    client = shared.signed_in("audit")
+    cookie = client.cookies["lk_session"]
+    assert client.post("/sign-out", data={"csrf": form_token(client, "/")}).status_code == 303
+    client.cookies.set("lk_session", cookie)
+    assert client.get("/").status_code == 303
+
+
+def test_language_and_theme_are_remembered(shared: Site) -> None:
+    client = shared.signed_in("audit")
+    token = form_token(client, "/")
+    for data in ({"language": "zh-CN"}, {"theme": "dark"}, {"language": "xx"}, {"theme": "pink"}):
+        answer = client.post("/preferences", data={"csrf": token, "next": "/lines?x=1", **data})
+        assert answer.headers["location"] == "/lines?x=1"
+    assert '<html lang="zh-CN" data-theme="dark">' in client.get("/").text
+
+
+def test_a_role_without_the_right_reads_and_does_not_decide(own: Site) -> None:
+    client = own.signed_in("op")
+    lot = dhr_of(client, "WO-1001")
+    page = client.get(f"/dhrs/{lot}")
+    assert page.status_code == 200
+    assert 'name="password"' not in page.text
+    assert client.get("/audit").status_code == 403
+    finding = client.get("/api/v1/exceptions").json()["items"][0]["id"]
+    data = {"csrf": form_token(client, "/"), "act": "close", "reason": "seen"}
+    assert client.post(f"/findings/{finding}", data=data).status_code == 403
+
+
+def test_a_finding_is_closed_with_act_and_reason(own: Site) -> None:
+    client = own.signed_in("chen.li")
+    finding = client.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]["id"]
+    token = form_token(client, f"/findings/{finding}")
+    assert client.post(f"/findings/{finding}", data={"csrf": token, "act": "close"}).status_code == 422
+    data = {"csrf": token, "act": "close", "reason": "Lot was taken off the line, never mounted."}
+    assert client.post(f"/findings/{finding}", data=data).status_code == 303
+    page = client.get(f"/findings/{finding}").text
+    assert "never mounted." in page
+    assert "chen.li" in page
+    assert client.post(f"/findings/{finding}", data=data).status_code == 409
+    assert "never mounted." in client.get("/audit").text
+
+
+def _sign(client: httpx.Client, lot: str, user: str, meaning: str, **changed: str) -> tuple[int, str]:
+    page = client.get(f"/dhrs/{lot}").text
+    content = re.search(r'name="content_hash" value="([0-9a-f]{64})"', page)
+    assert content is not None
+    data = {
+        "csrf": form_token(client, f"/dhrs/{lot}"),
+        "content_hash": content[1],
+        "meaning": meaning,
+        "reason": "looked at",
+        "user": user,
+        "password": PASSWORD,
+    } | changed
+    answer = client.post(f"/dhrs/{lot}", data=data)
+    return answer.status_code, answer.text
+
+
+def test_a_clean_lot_is_reviewed_and_released_by_two_people(own: Site) -> None:
+    client = own.signed_in("mueller")
+    lot = dhr_of(client, "WO-1001")
+    status, text = _sign(client, lot, "mueller", "released")
+    assert status == 403
+    assert "Signature missing: Reviewed" in text
+    status, text = _sign(client, lot, "mueller", "reviewed", password="wrong")
+    assert status == 403
+    assert "user or password is wrong" in text
+    assert _sign(client, lot, "op", "reviewed")[0] == 403
+    assert _sign(client, lot, "chen.li", "reviewed")[0] == 303  # the signer need not be who has signed in
+    assert _sign(client, lot, "chen.li", "released")[0] == 403
+    assert _sign(client, lot, "mueller", "released")[0] == 303
+    page = client.get(f"/dhrs/{lot}").text
+    assert "Released" in page
+    assert "Chen Li" in page
+    assert "Anna Müller" in page
+    assert 'name="password"' not in page
+    codes = [e["code"] for e in client.get("/api/v1/audit").json()["items"]]
+    assert codes.count("signature-refused") >= 3
+    assert {"review", "release"} <= set(codes)
+
+
+def test_a_page_that_is_no_longer_true_cannot_be_signed(own: Site) -> None:
+    client = own.signed_in("chen.li")
+    lot = dhr_of(client, "WO-1001")
+    client.get(f"/dhrs/{lot}")
+    page = client.get(f"/dhrs/{lot}").text
+    content = re.search(r'name="content_hash" value="([0-9a-f]{64})"', page)
+    assert content is not None
+    own.central.plant.event("OP10", "device-lost", "WO-1001", device="assembler", address="a", error="e")
+    own.central.deliver()
+    own.central.settle()
+    status, text = _sign(client, lot, "chen.li", "reviewed", content_hash=content[1])
+    assert status == 409
+    assert "Nothing was signed: the record changed" in text
+    assert "exceptions and discrepancies" in text
+    assert client.get(f"/api/v1/dhrs/{lot}/signatures").json()["items"] == []
+
+
+# -- odd requests ------------------------------------------------------------------------------------------
+
+
+def test_errors_are_pages_for_people(quality: httpx.Client) -> None:
+    for path, status in (("/nope", 404), ("/dhrs/none", 404), ("/records/zz", 404), ("/audit?before=x", 422)):
+        answer = quality.get(path)
+        assert answer.status_code == status, path
+        assert "<!doctype html>" in answer.text
+        assert "Traceback" not in answer.text
+
+
+def test_a_body_that_is_too_large_is_not_read(quality: httpx.Client) -> None:
+    assert quality.post("/sign-in", content=b"x" * 70_000).status_code == 413
+
+
+def test_static_files_are_cached_under_their_hash(quality: httpx.Client) -> None:
+    page = quality.get("/").text
+    for address in set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page)):
+        answer = quality.get(address)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+    assert quality.get("/static/../site.py").status_code in (404, 422)
+
+
+def test_an_empty_central_says_what_comes_next(tmp_path: Path) -> None:
+    with site(tmp_path, lambda _plant: []) as empty:
+        client = empty.signed_in("mueller")
+        for path, said in (
+            ("/dhrs", "No records yet"),
+            ("/orders", "No work orders"),
+            ("/findings", "No open findings"),
+        ):
+            assert said in client.get(path).text
