@@ -363,10 +363,15 @@ class EpochOpened:
 
 @dataclass(frozen=True, slots=True)
 class StoredAs:
-    """The identity a record had in an epoch that was given up."""
+    """The identity a record had in an epoch that was given up.
+
+    ``hash`` is its chain hash (hexadecimal) there: after a disk was rolled back, two records can have had one
+    epoch and seq.
+    """
 
     epoch: str
     seq: Int64
+    hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,7 +190,11 @@ def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: 
             continue
         content = json.loads(envelope.body)
         if content["header"].get("stored_as") is None:
-            content["header"]["stored_as"] = {"epoch": envelope.epoch, "seq": str(envelope.seq)}
+            content["header"]["stored_as"] = {
+                "epoch": envelope.epoch,
+                "seq": str(envelope.seq),
+                "hash": envelope.hash.hex(),
+            }
         body = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         append(connection, [(envelope.schema, envelope.kind, body)], at_us)
         count += 1

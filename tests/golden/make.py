@@ -105,7 +105,7 @@ def facts() -> list[Fact]:
     """One fact of every kind."""
     target = Target("dhr", "d-1", "cd" * 32)
     signature = Signature("qa", "Q. A. Person", "released", 1_795_000_009_000_000, "ef" * 32, role="quality")
-    stored = Header(1, -60, "s", None, None, "x", None, StoredAs("ffee", 7))
+    stored = Header(1, -60, "s", None, None, "x", None, StoredAs("ffee", 7, "0f" * 32))
     return [
         Fact(HEADER, EpochOpened("created")),
         Fact(HEADER, _operation()),

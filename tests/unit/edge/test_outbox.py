@@ -248,6 +248,8 @@ def rolled_back(outbox: Outbox, old: str, settled: int, again: list[int], known:
     assert [number_of(row.body or b"") for row in rows[2:]] == again
     stored = [fact.header.stored_as for fact in facts[2:]]
     assert [(s.epoch, s.seq) for s in stored if s] == [(old, settled + i) for i in range(1, len(again) + 1)]
+    hashes = {row.seq: row.hash.hex() for row in export(outbox.path) if row.epoch == old}
+    assert [s.hash for s in stored if s] == [hashes[settled + i] for i in range(1, len(again) + 1)]
     assert {row.epoch for row in rows} == {outbox.head().epoch} != {old}
     assert outbox.pending().records == len(again) + 2
     assert verify(outbox.path).ok
