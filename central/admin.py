@@ -1,81 +1,41 @@
-"""Administration from the command line, whether central runs or not.
+"""Administration while central runs, and while it does not.
 
 Only one process may write in central's folder: the one that holds ``instance.lock``. When that is the running
-server, a command hands its request over to it: the server listens on a loopback port of its own choice and writes
-port and a secret into ``admin.json``, which only the account that runs central can read. One request and one
-answer, each one line of JSON, then the connection ends. When nothing runs, the command takes the lock, opens the
-store itself and does the same.
+server, a command hands its request over to it (``central.requests``); when nothing runs, the command takes the
+lock, opens the store itself and does the same.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-import socket
 import socketserver
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
 from central.access import Access, Actor
 from central.enrol import Enrolment
-from records import errors
+from central.requests import (
+    ADMIN_FILE,
+    TIMEOUT_S,
+    AgentRegister,
+    Request,
+    TokenCreate,
+    TokenRevoke,
+    UserAdd,
+    UserDisable,
+    UserPassword,
+    read_request,
+)
 from records.clock import iso_z, new_secret
-from records.errors import Invalid, LotkeeperError, Unreachable
+from records.errors import Invalid, LotkeeperError
 from records.keys import write_private
 
 ORIGIN = "command line"
-TIMEOUT_S = 30.0
 LONGEST_LINE = 64 * 1024
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    by: str
-
-
-class UserAdd(_Request):
-    do: Literal["user-add"] = "user-add"
-    user: str
-    role: str
-    password: str
-    name: str | None = None
-
-
-class UserDisable(_Request):
-    do: Literal["user-disable"] = "user-disable"
-    user: str
-
-
-class UserPassword(_Request):
-    do: Literal["user-password"] = "user-password"
-    user: str
-    password: str
-
-
-class TokenCreate(_Request):
-    do: Literal["token-create"] = "token-create"
-    name: str
-    scope: str
-
-
-class TokenRevoke(_Request):
-    do: Literal["token-revoke"] = "token-revoke"
-    name: str
-
-
-class AgentRegister(_Request):
-    do: Literal["agent-register"] = "agent-register"
-    agent: str
-    partition: str
-    public: str
-
-
-Request = UserAdd | UserDisable | UserPassword | TokenCreate | TokenRevoke | AgentRegister
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 
 class Administration:
@@ -113,7 +73,7 @@ class AdminServer:
     """The running server's side."""
 
     def __init__(self, folder: Path, administration: Administration) -> None:
-        self._file = folder / "admin.json"
+        self._file = folder / ADMIN_FILE
         self._administration = administration
         self._secret = new_secret()
         self._server: socketserver.ThreadingTCPServer | None = None
@@ -151,7 +111,7 @@ class AdminServer:
     def answer(self, line: bytes) -> bytes:
         """One request's answer, as JSON."""
         try:
-            secret, request = _read(line)
+            secret, request = read_request(line)
             if not hmac.compare_digest(secret.encode(), self._secret.encode()):
                 raise Invalid("wrong secret")
             return json.dumps({"answer": self._administration.do(request)}).encode()
@@ -160,37 +120,3 @@ class AdminServer:
         except Exception as error:  # the command that asked must hear of it
             told = {"kind": "LotkeeperError", "message": f"a fault in central: {error!r}", "hint": None}
         return json.dumps({"error": told}).encode()
-
-
-def _read(line: bytes) -> tuple[str, Request]:
-    try:
-        message = json.loads(line)
-        return str(message["secret"]), _REQUEST.validate_python(message["request"])
-    except (ValueError, TypeError, KeyError, ValidationError):
-        raise Invalid("no request") from None
-
-
-def ask_server(folder: Path, request: Request) -> JsonValue:
-    """Have the running server do it.
-
-    Raises:
-        Unreachable: no server answers. LotkeeperError: what the server refused, as it said it.
-    """
-    try:
-        place = json.loads((folder / "admin.json").read_bytes())
-        with socket.create_connection(("127.0.0.1", int(place["port"])), TIMEOUT_S) as connection:
-            line = {"secret": place["secret"], "request": request.model_dump()}
-            connection.sendall(json.dumps(line).encode() + b"\n")
-            with connection.makefile("rb") as file:
-                answer = json.loads(file.readline())
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Unreachable(
-            f"central is running in {folder} but cannot be asked: {error}",
-            hint="run this command as the account that runs central, or stop central first",
-        ) from error
-    if "error" in answer:
-        told = answer["error"]
-        kind = getattr(errors, told["kind"], LotkeeperError)
-        raise kind(told["message"], hint=told["hint"])
-    result: JsonValue = answer["answer"]
-    return result

@@ -1,6 +1,7 @@
 """``lotkeeper-central``: what an administrator, a quality manager and an auditor type.
 
-Commands that write take central's folder for themselves, or ask the running server to do it (``central.admin``).
+Commands that write take central's folder for themselves, or ask the running server (``central.requests``). What
+takes long to load is loaded by the commands that need it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import typer
 from pydantic import JsonValue
 
 import central
-from central.admin import (
+from central.requests import (
     AgentRegister,
     Request,
     TokenCreate,
@@ -27,8 +28,6 @@ from central.admin import (
     ask_server,
 )
 from central.settings import CentralSettings, load_settings
-from central.store import access as accounts
-from central.store.engine import reading
 from records.clock import SystemClock, iso_z
 from records.console import print_json, run_app
 from records.errors import ConfigurationError, Refused
@@ -222,6 +221,9 @@ def user_password(
 @user.command("list", epilog="Example: lotkeeper-central user list --json")
 def user_list(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Every account that ever was."""
+    from central.store import access as accounts
+    from central.store.engine import reading
+
     with reading(load_settings(config).value.database) as connection:
         found = accounts.accounts(connection)
     if json:
@@ -268,6 +270,9 @@ def token_revoke(
 @token.command("list", epilog="Example: lotkeeper-central token list")
 def token_list(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     """Every token that ever was, without its secret."""
+    from central.store import access as accounts
+    from central.store.engine import reading
+
     with reading(load_settings(config).value.database) as connection:
         found = accounts.tokens(connection)
     if json:

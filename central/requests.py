@@ -1,0 +1,105 @@
+"""What the command line can ask of central, and how it asks the running server.
+
+The server listens on a loopback port of its own choice and writes port and a secret into ``admin.json``, which
+only the account that runs central can read. One request and one answer, each one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+
+from records import errors
+from records.errors import Invalid, LotkeeperError, Unreachable
+
+ADMIN_FILE = "admin.json"
+TIMEOUT_S = 30.0
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    by: str
+
+
+class UserAdd(_Request):
+    do: Literal["user-add"] = "user-add"
+    user: str
+    role: str
+    password: str
+    name: str | None = None
+
+
+class UserDisable(_Request):
+    do: Literal["user-disable"] = "user-disable"
+    user: str
+
+
+class UserPassword(_Request):
+    do: Literal["user-password"] = "user-password"
+    user: str
+    password: str
+
+
+class TokenCreate(_Request):
+    do: Literal["token-create"] = "token-create"
+    name: str
+    scope: str
+
+
+class TokenRevoke(_Request):
+    do: Literal["token-revoke"] = "token-revoke"
+    name: str
+
+
+class AgentRegister(_Request):
+    do: Literal["agent-register"] = "agent-register"
+    agent: str
+    partition: str
+    public: str
+
+
+Request = UserAdd | UserDisable | UserPassword | TokenCreate | TokenRevoke | AgentRegister
+_REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
+
+
+def read_request(line: bytes) -> tuple[str, Request]:
+    """Secret and request.
+
+    Raises:
+        Invalid: it is none.
+    """
+    try:
+        message = json.loads(line)
+        return str(message["secret"]), _REQUEST.validate_python(message["request"])
+    except (ValueError, TypeError, KeyError, ValidationError):
+        raise Invalid("no request") from None
+
+
+def ask_server(folder: Path, request: Request) -> JsonValue:
+    """Have the running server do it.
+
+    Raises:
+        Unreachable: no server answers. LotkeeperError: what the server refused, as it said it.
+    """
+    try:
+        place = json.loads((folder / ADMIN_FILE).read_bytes())
+        with socket.create_connection(("127.0.0.1", int(place["port"])), TIMEOUT_S) as connection:
+            line = {"secret": place["secret"], "request": request.model_dump()}
+            connection.sendall(json.dumps(line).encode() + b"\n")
+            with connection.makefile("rb") as file:
+                answer = json.loads(file.readline())
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Unreachable(
+            f"central is running in {folder} but cannot be asked: {error}",
+            hint="run this command as the account that runs central, or stop central first",
+        ) from error
+    if "error" in answer:
+        told = answer["error"]
+        kind = getattr(errors, told["kind"], LotkeeperError)
+        raise kind(told["message"], hint=told["hint"])
+    result: JsonValue = answer["answer"]
+    return result
