@@ -11,7 +11,6 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from records.errors import ConfigurationError
 from records.model import Purpose, Result
 from simulators.jobs import (
     STATIONS,
@@ -24,17 +23,15 @@ from simulators.jobs import (
     Scan,
     StationName,
     carrier_id,
-    component_label,
     serial_of,
     unit_label,
 )
+from simulators.lots import Shelf, fresh, refused_scans
 from simulators.plant import Physics, Values
-from simulators.settings import Component, LotOnShelf, PlantSettings
-from simulators.troubles import CounterDisagrees, Placed, ScanTrouble, of_kind
+from simulators.settings import PlantSettings
+from simulators.troubles import CounterDisagrees, Placed, of_kind
 
 SETUP_CARRIER = "SETUP-01"
-STALE_LOT = "EXPIRED-01"
-STALE_EXPIRY = dt.date(2021, 12, 31)
 
 
 def plan_line(
@@ -54,31 +51,6 @@ def plan_line(
     for number, (order, placed) in enumerate(zip(settings.orders, troubles, strict=True), start=1):
         planner.add(OrderPlan(number, order, tuple(placed)), today)
     return {station: tuple(jobs) for station, jobs in planner.jobs.items()}
-
-
-@dataclass(slots=True)
-class _Shelf:
-    """The lots of one component, taken one after another."""
-
-    component: Component
-    lots: list[LotOnShelf]
-    mounted: LotOnShelf | None = None
-    left: int = 0
-
-    def take(self, order: str) -> tuple[Consumed, Scan | None]:
-        """What one piece uses, and the label to scan when that needs another lot."""
-        need, scan = self.component.per_unit, None
-        while self.mounted is None or self.left < need:
-            if not self.lots:
-                raise ConfigurationError(
-                    f"order {order}: its lots of {self.component.item} do not suffice",
-                    hint=f"each piece uses {need} of one lot; raise a quantity or add a lot that has not expired",
-                )
-            self.mounted = self.lots.pop(0)
-            self.left = self.mounted.quantity
-            scan = Scan(component_label(self.component.gtin, self.mounted.lot, self.mounted.expiry))
-        self.left -= need
-        return Consumed(self.component.item, self.mounted.lot, need), scan
 
 
 @dataclass(slots=True)
@@ -110,9 +82,13 @@ class _Planner:
 
     def _assemble(self, plan: OrderPlan, physics: Physics, today: dt.date) -> None:
         order, reference = plan.order, plan.order.reference
-        shelves = [_Shelf(c, _fresh(order.lots, c.item, today)) for c in self.settings.product.components]
+        shelves = [Shelf(c, fresh(order.lots, c.item, today)) for c in self.settings.product.components]
         aborted = {p.index for p in of_kind(plan.troubles, "aborted-cycle")}
-        first = (Scan(reference), Scan(self.settings.operators.op10), *self._refused(plan, today))
+        first = (
+            Scan(reference),
+            Scan(self.settings.operators.op10),
+            *refused_scans(self.settings.product, plan, today),
+        )
         wrong = tuple(p.code for p in of_kind(plan.troubles, "wrong-lot-scanned", "expired-lot-scanned"))
         pieces: list[int | None] = [None] if of_kind(plan.troubles, "setup-piece") else []
         pieces += range(order.units)
@@ -289,34 +265,6 @@ class _Planner:
         """The same run, one machine cycle later."""
         self.totals[cycle.station] += 1
         return replace(cycle, cycle=len(self.jobs[cycle.station]) + 1, total=self.totals[cycle.station])
-
-    def _refused(self, plan: OrderPlan, today: dt.date) -> list[Scan]:
-        """What the operator scans wrongly before the first piece."""
-        scans = []
-        for placed in plan.troubles:
-            trouble = placed.trouble
-            if not isinstance(trouble, ScanTrouble):
-                continue
-            component = next((c for c in self.settings.product.components if c.item == trouble.item), None)
-            if component is None:
-                raise ConfigurationError(f"the trouble {trouble.code} names {trouble.item}, which is no component")
-            stale = [x for x in plan.order.lots if x.item == trouble.item and _expired(x, today)]
-            if trouble.code == "wrong-lot-scanned":
-                label = component_label(self.settings.product.foreign_gtin, "FOREIGN-01", None)
-            elif stale:
-                label = component_label(component.gtin, stale[0].lot, stale[0].expiry)
-            else:
-                label = component_label(component.gtin, STALE_LOT, STALE_EXPIRY)
-            scans.append(Scan(label, accept=False))
-        return scans
-
-
-def _expired(lot: LotOnShelf, today: dt.date) -> bool:
-    return lot.expiry is not None and lot.expiry < today
-
-
-def _fresh(lots: Sequence[LotOnShelf], item: str, today: dt.date) -> list[LotOnShelf]:
-    return [lot for lot in lots if lot.item == item and not _expired(lot, today)]
 
 
 def _beginning(plan: OrderPlan, piece: int | None, *codes: str) -> tuple[str, ...]:
