@@ -11,11 +11,11 @@ import pytest
 
 BIN = Path(sys.executable).parent
 ORDERS = 2
-UNITS = 12
+UNITS = 8
 NONE_OF = ("missing", "extra", "doubled", "altered", "erp_disagreements")
 
 
-def lotkeeper(*words: str | Path, seconds: float = 240) -> str:
+def lotkeeper(*words: str | Path, seconds: float = 400) -> str:
     """Run one command to its end; its standard output."""
     program, *rest = map(str, words)
     done = subprocess.run([str(BIN / program), *rest], capture_output=True, text=True, timeout=seconds)
@@ -41,7 +41,7 @@ def judge(figures: dict[str, object]) -> None:
 
 
 @pytest.mark.mosquitto
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_simulated_erp_over_mosquitto(tmp_path: Path) -> None:
     figures = check(tmp_path / "kept", "--erp", "simulated", "--broker", "mosquitto")
     judge(figures)
@@ -54,7 +54,7 @@ def test_simulated_erp_over_mosquitto(tmp_path: Path) -> None:
         assert json.loads(lotkeeper("lotkeeper-edge", "buffer", "verify", line, "--json"))["ok"] is True
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_simulated_erp_over_the_broker_that_the_demo_brings(tmp_path: Path) -> None:
     figures = check(tmp_path / "kept", "--erp", "simulated", "--broker", "amqtt", "--troubles", "none")
     judge(figures)
@@ -62,6 +62,6 @@ def test_simulated_erp_over_the_broker_that_the_demo_brings(tmp_path: Path) -> N
 
 @pytest.mark.tryton
 @pytest.mark.mosquitto
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(420)
 def test_real_tryton_over_mosquitto(tmp_path: Path) -> None:
     judge(check(tmp_path / "kept", "--erp", "tryton", "--broker", "mosquitto"))
