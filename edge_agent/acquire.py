@@ -21,6 +21,7 @@ from edge_agent.papers import Papers
 from edge_agent.runner import StationRunner
 from edge_agent.scans import GTIN, LOT, recognise
 from edge_agent.settings import LineSettings
+from records.clock import utc_offset_min
 from records.errors import LotkeeperError, Unreachable
 from records.model import Quality, Reading
 
@@ -86,6 +87,7 @@ class Watching:
 class _Waiting:
     """A scan that its stations have not all answered yet."""
 
+    number: int
     outstanding: int
     accepted: bool
     done: asyncio.Event
@@ -102,6 +104,7 @@ class ScanDesk:
         machines: Machines,
         outbox: Outbox,
         papers: Callable[[], Papers],
+        time_zone: str = "UTC",
     ) -> None:
         self._name = name
         self._scanner = scanner
@@ -109,6 +112,8 @@ class ScanDesk:
         self._machines = machines
         self._outbox = outbox
         self._papers = papers
+        self._time_zone = time_zone
+        self._number = 0
         self._waiting: _Waiting | None = None
 
     async def run(self) -> None:
@@ -121,8 +126,8 @@ class ScanDesk:
                 log.warning("scan-not-answered", scanner=self._name, error=str(error))
 
     def answered(self, answer: Answer) -> None:
-        """One station has committed its part of the present scan."""
-        if self._waiting is None:
+        """One station has committed its part of a scan; of an earlier one than the present it says nothing."""
+        if self._waiting is None or answer.number != self._waiting.number:
             return
         self._waiting.outstanding -= 1
         self._waiting.accepted &= answer.accepted
@@ -136,9 +141,19 @@ class ScanDesk:
         barcode = udi.parse(frame.text)
         if frame.error is not None:
             barcode = replace(barcode, error=frame.error)  # half a frame: why it is no scan goes into the record
-        scan = Scanned(self._name, frame.text, frame.raw, barcode, frame.at_us)
+        self._number += 1
+        offset_min = utc_offset_min(self._time_zone, frame.at_us)
+        scan = Scanned(
+            self._name,
+            frame.text,
+            frame.raw,
+            barcode,
+            frame.at_us,
+            number=self._number,
+            utc_offset_min=offset_min,
+        )
         concerned = [r for r in self._runners if recognise(r.station.settings, scan)] or self._runners[:1]
-        self._waiting = _Waiting(len(concerned), True, asyncio.Event())
+        self._waiting = _Waiting(self._number, len(concerned), True, asyncio.Event())
         for runner in concerned:
             await runner.post(await self._with_identity(runner, scan))
         try:
@@ -166,4 +181,4 @@ class ScanDesk:
         order = self._papers().order_of_lot(lot, gtin) if lot else None
         product = order.product if order else None
         known = self._outbox.identity(product, "gs1", serial)
-        return Scanned(scan.scanner, scan.text, scan.raw, scan.barcode, scan.at_us, carrier, known)
+        return replace(scan, carrier=carrier, known_as=known)

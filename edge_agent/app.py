@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -36,8 +37,10 @@ from edge_agent.station import Station
 from edge_agent.uplink import Uplink, UplinkSettings
 from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
 from records.errors import ConfigurationError, StorageFailed
+from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
+from records.wire import Envelope
 from records.yaml import Loaded
 
 CLOCK_CHECK_S = 5.0
@@ -115,7 +118,7 @@ class Agent:
         self._machines = Machines(self._supervisors, line)
         self.runners = [self._runner(name) for name in line.stations]
         self._desks = {
-            name: ScanDesk(name, scanner, self.runners, self._machines, self.outbox, self.papers)
+            name: ScanDesk(name, scanner, self.runners, self._machines, self.outbox, self.papers, line.time_zone)
             for name, scanner in self._scanners.items()
         }
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -177,7 +180,8 @@ class Agent:
 
     def record(self, code: str, params: dict[str, JsonValue], device: str | None = None) -> None:
         """Commit an event of the agent; returns at once, the outbox keeps the order."""
-        self.outbox.commit(Batch((self.fact(OperationsEvent(code, params, device=device), None),)))
+        stored = self.outbox.commit(Batch((self.fact(OperationsEvent(code, params, device=device), None),)))
+        stored.add_done_callback(lambda done: _kept(code, done))
 
     def _tell(self, code: str, params: dict[str, JsonValue]) -> None:
         log.warning(code, **params)
@@ -196,7 +200,11 @@ class Agent:
     # -- running -------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Run until ``stop``; what any part raises ends all of it."""
+        """Run until ``stop``.
+
+        Raises:
+            LotkeeperError: what any part raised; it ends all of them.
+        """
         self._loop = asyncio.get_running_loop()
         self.record("agent-started", {"software": software(), "host": platform.node()})
         self.record(
@@ -207,6 +215,7 @@ class Agent:
             if watching.tags:
                 supervisor.watch(watching.tags, watching.changed)
         self.uplink.start()
+        reason = "failed"
         try:
             async with asyncio.TaskGroup() as tasks:
                 parts: list[Coroutine[Any, Any, None]] = [
@@ -219,9 +228,12 @@ class Agent:
                 await self._stopping.wait()
                 for task in running:
                     task.cancel()
+            reason = "asked"
+        except ExceptionGroup as group:
+            raise _first(group) from group
         finally:
             with suppress(StorageFailed):
-                self.record("agent-stopped", {"reason": "asked"})
+                self.record("agent-stopped", {"reason": reason})
             self.uplink.stop()
             self.outbox.close()
 
@@ -245,21 +257,17 @@ class Agent:
             before = now
 
 
-def failpoint_from_environment() -> Callable[[str], None]:
-    """LOTKEEPER_FAILPOINT=NAME[:N] ends the process, as a power cut would, when it comes to NAME the N-th time."""
-    name, _, count = os.environ.get("LOTKEEPER_FAILPOINT", "").partition(":")
-    if not name:
-        return lambda _: None
-    left = int(count or 1)
+def _kept(code: str, stored: Future[list[Envelope]]) -> None:
+    """Say when an event of the agent was not kept: a buffer at its cap takes none."""
+    error = stored.exception()
+    if error is not None:
+        log.error("event-not-kept", code=code, error=str(error))
 
-    def reached(here: str) -> None:
-        nonlocal left
-        if here == name:
-            left -= 1
-            if left == 0:
-                os._exit(137)
 
-    return reached
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    """What ended the parts: the first error that is not itself a group."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 def run_agent(loaded: Loaded[LineSettings]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from drivers.udi import Barcode
 from pydantic import JsonValue
 
+from drivers.udi import Barcode
 from records.model import Data, Reading, Subject
 
 # -- events ------------------------------------------------------------------------------------------------
@@ -42,7 +42,10 @@ class CaptureFailed:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """One scan. ``carrier`` is what stands at the station now, ``known_as`` the carrier already married to it."""
+    """One scan. ``carrier`` is what stands at the station now, ``known_as`` the carrier already married to it.
+
+    ``number`` tells it from the scanner's other scans, ``utc_offset_min`` is how far local time was ahead of UTC.
+    """
 
     scanner: str
     text: str
@@ -51,6 +54,8 @@ class Scanned:
     at_us: int
     carrier: str | None = None
     known_as: str | None = None
+    number: int = 0
+    utc_offset_min: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +152,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tell the scanner whether the scan counts (after the commit that holds it)."""
+    """Tell the scanner whether the scan with this number counts (after the commit that holds it)."""
 
     scanner: str
     accepted: bool
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -56,9 +56,10 @@ class LotStatus(_Content):
     expiry: date | None = None
     quantity: str | None = None
 
-    def expired(self, at_us: int) -> bool:
-        """Whether its expiry date lies before the (UTC) day of ``at_us``; it may be used on the day itself."""
-        return self.expiry is not None and self.expiry < from_us(at_us).date()
+    def expired(self, at_us: int, utc_offset_min: int = 0) -> bool:
+        """Whether its expiry date lies before the plant's day at ``at_us``; it may be used on the day itself."""
+        today = (from_us(at_us) + timedelta(minutes=utc_offset_min)).date()
+        return self.expiry is not None and self.expiry < today
 
 
 class ItemLots(_Content):
@@ -108,11 +109,13 @@ class Papers:
         return None if reference is None else self.orders.get(reference)
 
     def order_of_lot(self, lot: str, gtin: str | None) -> WorkOrder | None:
-        """The open order that makes this manufacturing lot (of the product with this GTIN, where known)."""
-        for order in self.orders.values():
-            if order.lot == lot and (gtin is None or order.product_gtin in (None, gtin)):
-                return order
-        return None
+        """The order that makes this manufacturing lot, or None.
+
+        A lot is unique per product only, and several orders may make one: that of the product with this GTIN
+        comes first, then one that is open.
+        """
+        made = [order for order in self.orders.values() if order.lot == lot]
+        return max(made, key=lambda o: (o.product_gtin == gtin, o.product_gtin is None, o.open), default=None)
 
     def lot(self, item: str, lot: str) -> LotStatus | None:
         known = self.lots.get(item)

@@ -58,15 +58,15 @@ Meaning = Operator | Order | Container | Mounted | Unit | Refusal
 def recognise(settings: StationSettings, scan: Scanned) -> FieldName | None:
     """Which field of the station such content belongs to, or None. Says nothing about whether it is right.
 
-    A pattern that the engineer wrote comes first: an order number may look like the beginning of a GS1 code.
+    A pattern that the engineer wrote comes first: an order number may look like the beginning of a GS1 code. What
+    is no text (half a frame, control characters) belongs to no field, however wide a pattern is.
     """
-    text = scan.barcode.text
     operator, order, subject = settings.operator, settings.order, settings.subject
-    if operator and operator.scan == scan.scanner and _fits(operator.pattern, text):
+    if operator and operator.scan == scan.scanner and _fits(operator.pattern, scan):
         return "operator"
-    if order.scan == scan.scanner and order.pattern and _fits(order.pattern, text):
+    if order.scan == scan.scanner and _fits(order.pattern, scan):
         return "order"
-    if subject.collect and subject.scan == scan.scanner and _fits(subject.collect.container, text):
+    if subject.collect and subject.scan == scan.scanner and _fits(subject.collect.container, scan):
         return "container"
     if scan.barcode.kind == "gs1":
         if subject.scan == scan.scanner and subject.ai in scan.barcode.fields:
@@ -76,8 +76,13 @@ def recognise(settings: StationSettings, scan: Scanned) -> FieldName | None:
     return None
 
 
-def _fits(pattern: str | None, text: str) -> bool:
-    return pattern is not None and re.fullmatch(pattern, text) is not None
+def _fits(pattern: str | None, scan: Scanned) -> bool:
+    """Whether the pattern describes the scan; what GS1 finds wrong of a text matters only to GS1 fields."""
+    barcode = scan.barcode
+    is_text = bool(barcode.text.strip()) and barcode.text.isprintable()
+    if pattern is None or not is_text or (barcode.kind == "plain" and barcode.error is not None):
+        return False
+    return re.fullmatch(pattern, barcode.text) is not None
 
 
 def meaning(
@@ -119,7 +124,7 @@ def _lot(settings: StationSettings, scan: Scanned, papers: Papers, order: str | 
         return Refusal("lot-unknown", expected=material.item, found=number)
     if status.status != "available":
         return Refusal("lot-blocked", expected=material.item, found=number)
-    if status.expired(scan.at_us):
+    if status.expired(scan.at_us, scan.utc_offset_min):
         return Refusal("lot-expired", expected=str(status.expiry), found=number)
     return Mounted(MountedLot(material.item, number, None if status.expiry is None else str(status.expiry)))
 
@@ -132,7 +137,7 @@ def _unit(settings: StationSettings, scan: Scanned, papers: Papers) -> Meaning:
     fields = scan.barcode.fields
     serial = fields[settings.subject.ai or SERIAL]
     gtin, lot = fields.get(GTIN), fields.get(LOT)
-    order = papers.order_of_lot(lot, None) if lot is not None else None
+    order = papers.order_of_lot(lot, gtin) if lot is not None else None
     if order is None or not order.open:
         return Refusal("label-wrong-lot", expected="lot of a released order", found=lot)
     if gtin is None or order.product_gtin not in (None, gtin):

@@ -373,7 +373,7 @@ class Station:
             device=event.scanner,
         )
         prompt = Prompt(why.reason, {"expected": why.expected, "found": why.found})
-        return self._commit(state, (fact,), state, (Answer(event.scanner, False), prompt))
+        return self._commit(state, (fact,), state, (Answer(event.scanner, False, event.number), prompt))
 
     def _accept(
         self,
@@ -386,7 +386,7 @@ class Station:
         married: tuple[Married, ...] = (),
     ) -> Step:
         """Commit the scan; a scan that changes nothing (read twice) is answered without another record."""
-        answer = Answer(event.scanner, True)
+        answer = Answer(event.scanner, True, event.number)
         if kept == state.kept:
             return state, (answer,)
         scan = OperationsEvent(
