@@ -180,7 +180,7 @@ def chart_verdicts(
 ) -> tuple[dict[str, JsonValue], tuple[Verdict, ...]]:
     """Judge every charted characteristic of a run; gives the next chart states and the verdicts.
 
-    A state that no longer fits its plan (the YAML changed) begins anew.
+    A state that no longer fits its plan (the YAML changed), or that this version cannot read, begins anew.
     """
     after = dict(charts)
     verdicts = []
@@ -188,10 +188,8 @@ def chart_verdicts(
         reading = readings.get(characteristics[name].tag)
         if reading is None:
             continue
-        held = charts.get(name)
-        state = ChartState.start(plan) if held is None else ChartState.from_json(held)
-        if not state.fits(plan):
-            state = ChartState.start(plan)
+        held = _held(charts.get(name))
+        state = held if held is not None and held.fits(plan) else ChartState.start(plan)
         value = reading.value if isinstance(reading.value, int | float) else None
         usable = float(value) if value is not None and reading.quality is Quality.GOOD else None
         state, verdict = judge(plan, state, usable, subject_ref(subject))
@@ -202,7 +200,16 @@ def chart_verdicts(
 
 def changeover(charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The chart states after a changeover: no run and no open subgroup crosses it."""
-    return {name: restart(ChartState.from_json(held)).to_json() for name, held in charts.items()}  # type: ignore[misc]
+    states = {name: _held(held) for name, held in charts.items()}
+    return {name: restart(held).to_json() for name, held in states.items() if held is not None}  # type: ignore[misc]
+
+
+def _held(state: JsonValue) -> ChartState | None:
+    """A kept chart state, or None when there is none that this version can read."""
+    try:
+        return None if state is None else ChartState.from_json(state)
+    except ValueError:
+        return None
 
 
 def spc_state(verdict: Verdict) -> SpcState:

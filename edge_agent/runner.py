@@ -35,12 +35,16 @@ from edge_agent.papers import Papers
 from edge_agent.recording import subject_ref
 from edge_agent.station import Phase, State, Station
 from records.clock import Clock, new_id
-from records.errors import LotkeeperError
+from records.errors import LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, Reading
 
 TICK_S = 0.25
 WAITING_LIMIT = 1000
 """Most events that may wait for one station; beyond it whoever posts has to wait."""
+
+FULL_PAUSE_S = 1.0
+"""How long a station waits before it tries a full buffer again."""
+BUFFER_FULL = "buffer-full"
 
 log = structlog.get_logger()
 
@@ -170,10 +174,22 @@ class StationRunner:
                 for m in effect.married
             ),
         )
-        await asyncio.wrap_future(self._outbox.commit(batch))
+        await self._store(batch)
         if any(isinstance(data, OperationRecord) for data in effect.facts):
             self._failpoint("station.after_commit")
         return Committed()
+
+    async def _store(self, batch: Batch) -> None:
+        """Until it is on disk. A buffer at its cap stops the line: nothing is answered while it takes nothing."""
+        while True:
+            try:
+                await asyncio.wrap_future(self._outbox.commit(batch))
+                return
+            except Refused as error:
+                if self._prompt != BUFFER_FULL:
+                    log.error(BUFFER_FULL, station=self.station.name, error=str(error))
+                self._prompt = BUFFER_FULL
+                await asyncio.sleep(FULL_PAUSE_S)
 
     async def _capture(self, effect: Capture) -> Event:
         self._failpoint("station.before_capture")
