@@ -41,11 +41,11 @@ def check(line: LineFile, json: Json = False) -> None:
             raise
         print_json([problem.to_json() for problem in error.problems])  # type: ignore[misc]  # JSON by its promise
         raise typer.Exit(error.exit_code) from None
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     if json:
         print_json([])
         return
-    for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
     settings = loaded.value
     tags = sum(len(device.tags) for device in settings.devices.values())
     typer.echo(

@@ -6,10 +6,12 @@ each other (a tag that no device has, an acknowledge that may not be written, a 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field
@@ -36,10 +38,30 @@ def _agent(name: str) -> str:
     return name
 
 
+def _broker(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in ("mqtt", "mqtts") or not host:
+        raise fault(f"{url!r} is no address of a broker", hint="mqtts://HOST:PORT, or mqtt://127.0.0.1:PORT")
+    if parts.scheme == "mqtt" and not _on_this_machine(host):
+        raise fault("plain mqtt:// is only for a broker on this machine", hint="write mqtts://")
+    return url
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Uplink(Settings):
     """The way to central. ``protocol`` is never changed silently: a broker that refuses it is reported."""
 
-    broker: str = "mqtt://127.0.0.1:1883"
+    broker: Annotated[str, AfterValidator(_broker)] = "mqtt://127.0.0.1:1883"
     identity: Path
     protocol: Literal[5, "3.1.1"] = 5
     head_interval: Duration = 30.0
@@ -106,11 +128,22 @@ def _cross_check(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
             yield loaded.problem(where, f"no device has a tag {name!r}", did_you_mean(name, tags) or "DEVICE.TAG")
         elif writable and tag.access != "write":
             yield loaded.problem(where, f"{name} is written here and is read only", "give the tag access: write")
+        elif _counts(where) and _no_number(tag):
+            yield loaded.problem(where, f"{name} is no number", "a machine's count is needed")
     for where, scanner in _scanner_uses(line):
         if scanner not in line.scanners:
             hint = did_you_mean(scanner, line.scanners) or "a device with driver: serial_scanner"
             yield loaded.problem(where, f"{scanner!r} is no scanner", hint)
     yield from _characteristics(loaded)
+
+
+def _counts(where: Place) -> bool:
+    """Whether this place of a station names a count."""
+    return where[2:] == ("trigger", "cycle") or where[2:3] == ("counters",)
+
+
+def _no_number(tag: TagSettings) -> bool:
+    return tag.type_name.endswith("[]") or tag.type_name in ("bool", "string")
 
 
 def _characteristics(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
@@ -122,7 +155,7 @@ def _characteristics(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
         tag = line.tag(settings.tag)
         if tag is None:
             continue
-        if tag.type_name.endswith("[]") or tag.type_name in ("bool", "string"):
+        if _no_number(tag):
             yield loaded.problem(where, f"{settings.tag} is no number", "a characteristic is one number a run")
         elif line.stations and settings.tag not in captured:
             yield loaded.problem(where, f"no station captures {settings.tag}", "add it to capture: of its station")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from records.model import Purpose, SubjectKind
-from records.yaml import Duration, Settings
+from records.yaml import Duration, Settings, fault
 from spc.limits import LimitSet
 from spc.state import ChartPlan
 
@@ -25,6 +25,10 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 """A regular expression that must fit the whole scan."""
 
 Ai = Annotated[str, Field(pattern=r"^[0-9]{2,4}$")]
+
+
+LOT_AI = "10"
+"""The GS1 element of a label that names our manufacturing lot, and by it the order."""
 
 
 class Source(Settings):
@@ -156,6 +160,41 @@ class StationSettings(Settings):
     capture: tuple[str, ...] = ()
     counters: dict[str, str] = Field(default_factory=dict)
     tool: str | None = None
+
+    @model_validator(mode="after")
+    def _scans_have_a_field(self) -> StationSettings:
+        """What would be read and never understood is refused here."""
+        if self.operator and self.operator.ai:
+            raise fault("an operator is recognised by pattern", at=("operator", "ai"), hint='pattern: "B[0-9]{6}"')
+        if self.order.ai and (self.order.ai != LOT_AI or self.subject.scan != self.order.scan):
+            raise fault(
+                f"an order is known by the lot (ai {LOT_AI}) on the label of a scanned subject, or by pattern",
+                at=("order", "ai"),
+                hint="give the order's barcode a pattern",
+            )
+        if self.subject.scan and self.subject.kind is not SubjectKind.UNIT:
+            raise fault(f"a scanned label names a unit, not a {self.subject.kind.value}", at=("subject", "kind"))
+        if self.materials and not self.scanners():
+            raise fault("no scanner of this station can read a component's lot", at=("materials", 0))
+        for n, material in enumerate(self.materials):
+            if any(material.item == m.item or material.match == m.match for m in self.materials[:n]):
+                raise fault(f"{material.item} or its GTIN stands here twice", at=("materials", n))
+        return self
+
+    @model_validator(mode="after")
+    def _permit_can_be_given(self) -> StationSettings:
+        """A need that nothing at the station can meet would keep the machine waiting for ever."""
+        met_by_scan = {
+            "order": self.order.scan,
+            "operator": self.operator and self.operator.scan,
+            "material": self.materials,
+            "subject": self.subject.scan,
+        }
+        for n, need in enumerate(self.permit.needs if self.permit else ()):
+            if not met_by_scan[need]:
+                hint = "take it out of needs" if need == "material" else f"give {need} a scan, or take it out"
+                raise fault(f"no scan at this station gives the {need}", at=("permit", "needs", n), hint=hint)
+        return self
 
     def scanners(self) -> tuple[str, ...]:
         """The scanners whose scans concern this station."""
