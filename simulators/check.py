@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -93,9 +93,15 @@ def read_ledger(lines: Iterable[Mapping[str, JsonValue]]) -> Truth:
 
 
 class HeldReading(_Json):
+    """``data_type`` None: not told, so single precision is enough."""
+
     tag: str
     value: JsonValue = None
     quality: str = "good"
+    data_type: str | None = None
+
+
+NOT_READ = HeldReading(tag="", quality="bad")
 
 
 class HeldSubject(_Json):
@@ -201,13 +207,14 @@ def _differences(truth: TrueCycle, held: HeldRecord) -> Iterable[Difference]:
     ]
     if truth.carrier is not None:
         pairs.append(("carrier", truth.carrier, readings.get("carrier")))
-    by_tag = {reading.tag: reading.value for reading in held.readings}
+    by_tag = {reading.tag: reading for reading in held.readings}
     for what, true_value, held_value in pairs:
         if true_value != held_value:
             yield Difference(truth.station, truth.cycle, what, str(true_value), str(held_value))
     for tag, value in truth.values.items():
-        if not same_value(value, by_tag.get(tag)):
-            yield Difference(truth.station, truth.cycle, tag, str(value), str(by_tag.get(tag)))
+        reading = by_tag.get(tag, NOT_READ)
+        if not same_value(value, reading.value, single=reading.data_type in ("float32", None)):
+            yield Difference(truth.station, truth.cycle, tag, str(value), str(reading.value))
 
 
 def _used(materials: Iterable[Used]) -> dict[str, Decimal]:
@@ -225,25 +232,26 @@ def _consumed(materials: Iterable[HeldMaterial]) -> dict[str, Decimal]:
     return dict(total)
 
 
-def same_value(truth: JsonValue, held: JsonValue) -> bool:
-    """Equal, or equal in single precision: a Modbus float32 cannot carry more."""
+def same_value(truth: JsonValue, held: JsonValue, *, single: bool = True) -> bool:
+    """Equal, or with ``single`` equal in single precision: a Modbus float32 cannot carry more."""
     if isinstance(truth, list):
         return (
             isinstance(held, list)
             and len(truth) == len(held)
-            and all(same_value(a, b) for a, b in zip(truth, held, strict=True))
+            and all(same_value(a, b, single=single) for a, b in zip(truth, held, strict=True))
         )
     if isinstance(truth, bool) or isinstance(held, bool):
         return truth is held
     if isinstance(truth, int | float) and isinstance(held, int | float):
-        return truth == held or _single(truth) == held
+        return truth == held or (single and _single(truth) == held)
     return truth == held
 
 
 def _single(value: float) -> float:
-    if not math.isfinite(value):
-        return value
-    single: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    try:
+        single: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
     return single
 
 
@@ -270,16 +278,13 @@ def erp_disagreements(truth: Truth, booked: Mapping[str, ErpBooked]) -> tuple[st
         units = [unit for unit in truth.units if unit.order == order]
         good = sorted(unit.serial or "" for unit in units if unit.disposition == "good")
         scrap = sum(1 for unit in units if unit.disposition == "scrap")
-        used: Counter[str] = Counter()
-        for cycle in truth.cycles:
-            if cycle.order == order and cycle.purpose != "setup":
-                used.update({key: int(quantity) for key, quantity in _used(cycle.materials).items()})
-        erp_used = {key: int(quantity) for key, quantity in _used(held.consumed).items()}
+        cycles = [cycle for cycle in truth.cycles if cycle.order == order and cycle.purpose != "setup"]
+        used = _used(use for cycle in cycles for use in cycle.materials)
         pairs: tuple[tuple[str, object, object], ...] = (
             ("state", "closed", held.state),
             ("good serials", good, sorted(held.good)),
             ("scrap", Decimal(scrap), held.scrap),
-            ("consumed", dict(used), erp_used),
+            ("consumed", used, _used(held.consumed)),
         )
         found += [f"{order}: {what}: ledger {a}, ERP {b}" for what, a, b in pairs if a != b]
     return tuple(found)
