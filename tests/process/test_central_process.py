@@ -12,7 +12,7 @@ from central.store import envelopes
 from central.store.engine import reading
 from records.failpoint import ENDED
 from records.keys import Identity
-from tests.process.central_rig import CentralProcess, Wire
+from tests.process.central_rig import CentralProcess, Wire, wait_until
 from tests.rigs.mosquitto import Mosquitto
 from tests.unit.central.core_rig import Agent, event
 
@@ -66,6 +66,17 @@ def test_killed_around_the_commit(central: CentralProcess, broker: Mosquitto) ->
     assert central.stop() == 0
     answer = json.loads(central.command("verify", "--json"))
     assert (answer["ok"], answer["first_bad"]) == (True, None)
+
+
+def test_the_broker_is_answered_only_after_the_commit(central: CentralProcess, broker: Mosquitto) -> None:
+    """So it brings the frame again by itself, although its agent sends nothing more."""
+    agent = enrol(central, "assembly-1")
+    central.start(LOTKEEPER_FAILPOINT="ingest.before_commit")
+    with Wire(broker.port, agent) as wire:
+        wire.send_until(lambda: central.ended, agent.frame())
+    assert held(central, agent) == []
+    central.start()
+    wait_until(lambda: len(held(central, agent)) == 10, "the frame from the broker's session")
 
 
 def test_commands_work_while_it_runs_and_while_it_does_not(central: CentralProcess, broker: Mosquitto) -> None:
