@@ -66,10 +66,21 @@ _JOBS_OWN_FAULT = frozenset(
 _NO_DATABASE = frozenset((sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT))
 
 
-def primary_code(error: sqlite3.Error) -> int | None:
+def primary_code(error: BaseException) -> int | None:
     """SQLite's primary result code; None when the error was raised by Python's own checks."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error that SQLite raised says that the file's content is damaged, not that the disk refuses.
+
+    Text that is no UTF-8 comes as a UnicodeDecodeError, or as an error of Python's own without a result code:
+    such text was never written.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return True
+    return isinstance(error, sqlite3.DatabaseError) and primary_code(error) in (*_NO_DATABASE, None)
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -87,10 +98,10 @@ def open_writer(path: Path) -> sqlite3.Connection:
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
             if found != value:
                 raise StorageFailed(f"{path}: PRAGMA {name} is {found!r}, {value!r} is needed")
-    except (sqlite3.Error, OSError, StorageFailed) as error:
+    except (sqlite3.Error, OSError, StorageFailed, UnicodeDecodeError) as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error) and primary_code(error) in _NO_DATABASE:
+        if is_damage(error):
             raise Damaged(f"{path} is no SQLite database or is damaged: {error}") from error
         if isinstance(error, StorageFailed):
             raise

@@ -55,9 +55,17 @@ class Epoch:
         return Place(self.epoch, self.last, self.head)
 
 
+def _epoch(row: tuple[object, ...]) -> Epoch:
+    """STRICT tables hold what they were declared to hold, unless the disk changed it."""
+    wanted: tuple[type | tuple[type, ...], ...] = (int, str, int, int, bytes, (int, type(None)), int, bytes)
+    if not all(isinstance(value, kind) for value, kind in zip(row, wanted, strict=True)):
+        raise Damaged("an epoch of the outbox holds values of the wrong type")
+    return Epoch(*row)  # type: ignore[arg-type]
+
+
 def epochs(connection: sqlite3.Connection) -> list[Epoch]:
     """All epochs of the file, oldest first."""
-    return [Epoch(*row) for row in connection.execute(f"SELECT {_EPOCH} FROM epochs ORDER BY number")]  # noqa: S608
+    return [_epoch(row) for row in connection.execute(f"SELECT {_EPOCH} FROM epochs ORDER BY number")]  # noqa: S608
 
 
 def current(connection: sqlite3.Connection) -> Epoch:
@@ -65,12 +73,12 @@ def current(connection: sqlite3.Connection) -> Epoch:
     row = connection.execute(f"SELECT {_EPOCH} FROM epochs ORDER BY number DESC LIMIT 1").fetchone()  # noqa: S608
     if row is None:
         raise Damaged("the outbox has no epoch")
-    return Epoch(*row)
+    return _epoch(row)
 
 
 def epoch_named(connection: sqlite3.Connection, name: str) -> Epoch | None:
     row = connection.execute(f"SELECT {_EPOCH} FROM epochs WHERE epoch = ?", (name,)).fetchone()  # noqa: S608
-    return None if row is None else Epoch(*row)
+    return None if row is None else _epoch(row)
 
 
 def envelopes(connection: sqlite3.Connection, epoch: Epoch, first: int, last: int) -> Iterator[Envelope]:

@@ -20,7 +20,7 @@ from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_
 from edge_agent.outbox.watermark import roll_over
 from records import chain
 from records.clock import from_us
-from records.durable import open_reader, open_writer, primary_code, transaction
+from records.durable import is_damage, open_reader, open_writer, primary_code, transaction
 from records.errors import ConfigurationError, Damaged, StorageFailed
 from records.files import sync_folder
 from records.model import Header
@@ -73,8 +73,8 @@ def examine(path: Path, agent: str, stream: str, now_us: int) -> Finding:
         return Finding("foreign", noted, _set_aside(path, "foreign", now_us))
     except Damaged:
         return Finding("damaged", noted, _set_aside(path, "damaged", now_us))
-    except sqlite3.DatabaseError as error:
-        if primary_code(error) not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        if not is_damage(error) and primary_code(error) != sqlite3.SQLITE_ERROR:  # no such table or column
             raise StorageFailed(f"cannot read {path}: {error}", hint="check the disk") from error
         return Finding("damaged", noted, _set_aside(path, "damaged", now_us))
 
@@ -88,12 +88,12 @@ def _examine(connection: sqlite3.Connection, path: Path, agent: str, stream: str
             f"{path} has format {version}, this software knows {schema.FORMAT}",
             hint="install the newer version again, or give the agent another buffer path",
         )
-    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if problem != "ok":
         raise Damaged(f"{path}: {problem}")
     if (schema.control(connection, "agent"), schema.control(connection, "stream")) != (agent, stream):
         raise _Foreign
-    schema.assert_guards(connection)
+    schema.assert_whole(connection)
     last = ledger.current(connection)
     first = max(last.pruned, last.last - TAIL)
     damaged = []
@@ -145,7 +145,7 @@ def prepare(
                 _save(connection, finding.aside, header.at_us)
         elif finding.why is not None and finding.predecessor is not None:
             roll_over(connection, context, finding.why, finding.predecessor)
-    schema.assert_guards(connection)
+    schema.assert_whole(connection)
 
 
 def _save(connection: sqlite3.Connection, aside: Path, at_us: int) -> None:
@@ -166,7 +166,7 @@ def _save(connection: sqlite3.Connection, aside: Path, at_us: int) -> None:
                         f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
                         row,
                     )
-    except (sqlite3.DatabaseError, Damaged, StorageFailed):
+    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged, StorageFailed):
         return  # nothing more can be read; the file stays aside, the gap is named by the epoch's predecessor
 
 
@@ -201,12 +201,12 @@ def _row(old: sqlite3.Connection, epoch: ledger.Epoch, seq: int) -> tuple[Envelo
         if row is None or row.body is None:
             return None, None
         return replace(row, digest=chain.digest(row.body)), ledger.hash_at(old, epoch, seq - 1)
-    except (sqlite3.DatabaseError, Damaged):
+    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
         return None, None
 
 
 def _readable(old: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[object, ...]]:
     try:
         yield from old.execute(f"SELECT {', '.join(columns)} FROM {table}")  # noqa: S608
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return

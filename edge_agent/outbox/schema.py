@@ -54,6 +54,7 @@ _TABLES: dict[str, dict[str, type]] = {
     "identities": {"product": str, "scheme": str, "id": str, "carrier": str},
     "documents": {"kind": str, "id": str, "version": int, "payload": bytes, "received_us": int},
 }
+_SQL_TYPES: dict[type, str] = {str: "TEXT", int: "INTEGER", bytes: "BLOB", float: "REAL"}
 _KEYS: dict[str, str | tuple[str, ...]] = {
     "control": "name",
     "epochs": "number",
@@ -114,17 +115,21 @@ def create(connection: sqlite3.Connection, agent: str, stream: str) -> None:
     db.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def assert_guards(connection: sqlite3.Connection) -> None:
-    """The triggers are there, word for word.
+def assert_whole(connection: sqlite3.Connection) -> None:
+    """Every table has its columns, and the guards are there word for word.
 
     Raises:
-        Damaged: names the one that is missing or altered.
+        Damaged: names what is missing or altered.
     """
-    found: dict[str, str] = dict(
+    for table, columns in _TABLES.items():
+        found = {row[1]: row[2] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if found != {name: _SQL_TYPES[kind] for name, kind in columns.items()}:
+            raise Damaged(f"the table {table} of the outbox is missing or altered")
+    guards: dict[str, str] = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     )
     for name, statement in TRIGGERS.items():
-        if found.get(name) != statement:
+        if guards.get(name) != statement:
             raise Damaged(f"the guard {name} of the records is missing or altered")
 
 

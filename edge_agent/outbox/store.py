@@ -316,7 +316,7 @@ class Outbox:
             self._reader.execute("BEGIN")
             try:
                 yield self._reader
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 raise Damaged(f"{self.path} cannot be read: {error}", hint="start the agent again") from error
             finally:
                 self._reader.execute("ROLLBACK")

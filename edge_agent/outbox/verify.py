@@ -45,7 +45,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
                 raise Damaged(f"{path} is no outbox of an agent")
             yield connection
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise Damaged(f"{path} is damaged: {error}") from error
 
 
@@ -112,7 +112,7 @@ def _verify(connection: sqlite3.Connection, path: Path) -> Verification:
     problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if problem != "ok":
         return Verification(False, 0, 0, None, f"SQLite finds the file damaged: {problem}")
-    schema.assert_guards(connection)
+    schema.assert_whole(connection)
     records = tombstones = 0
     agent, stream = schema.control(connection, "agent"), schema.control(connection, "stream")
     position = 1

@@ -648,3 +648,23 @@ def test_a_file_can_be_looked_into_while_it_is_written_to(outbox: Outbox) -> Non
     assert [row.seq for row in export(outbox.path)] == list(range(1, 12))
     with closing(open_reader(outbox.path)) as reader, pytest.raises(sqlite3.OperationalError):
         reader.execute("DELETE FROM state")
+
+
+def test_no_flipped_bit_goes_unseen_and_none_keeps_the_agent_from_starting(tmp_path: Path) -> None:
+    """Bit rot at sixty places: what verify calls good is as it was, a start always ends in a whole file."""
+    prepared(tmp_path, 30)
+    good = (tmp_path / "records.db").read_bytes()
+    rows = list(export(tmp_path / "records.db"))
+    step = len(good) // 60
+    for turn in range(60):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        bad = bytearray(good)
+        bad[turn * step + turn * 37 % step] ^= 1 << turn % 8
+        (folder / "records.db").write_bytes(bad)
+        if verify(folder / "records.db").ok:
+            assert list(export(folder / "records.db")) == rows
+        outbox = open_outbox(folder)
+        outbox.commit(batch(31)).result()
+        assert verify(outbox.path).ok
+        outbox.close()
