@@ -118,7 +118,7 @@ class LiveDesk:
 
     def findings(self) -> list[Finding]:
         found = self._central.reviews.findings()
-        return sorted(found, key=lambda f: (not f.open, -(f.opened_us or f.at_us or 0), f.id))
+        return sorted(found, key=lambda f: (not f.open, -(f.at_us or f.opened_us or 0), f.id))
 
     def finding(self, finding_id: str) -> Finding | None:
         return self._central.reviews.finding(finding_id)

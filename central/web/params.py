@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from central.web import states
+from central.web import states, texts
 from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
 
@@ -150,6 +150,7 @@ _VALUES: Mapping[str, str] = {
     "machine": "result",
     "meaning": "meaning",
     "purpose": "purpose",
+    "reason": "reason",
     "result": "result",
     "role": "role",
     "rule": "rule",
@@ -206,6 +207,8 @@ def span_text(lower: JsonValue, upper: JsonValue) -> str:
 
 def spoken(words: Words, name: str, value: JsonValue) -> str:
     """One parameter's value in the reader's language where it is a code."""
+    if name == "reason" and isinstance(value, str) and value in texts.EXCEPTION_TEXTS:
+        return words(texts.EXCEPTION_TEXTS[value].title)
     group = _VALUES.get(name)
     if group is not None and isinstance(value, str):
         known = states.NAMES.get(group, {}).get(value)

@@ -107,6 +107,20 @@ def test_what_a_page_says_of_the_troubled_lot(quality: httpx.Client) -> None:
     assert "nine points in a row on one side of the centre line" in charts
 
 
+def test_a_signature_is_proposed_but_never_a_rejection(quality: httpx.Client) -> None:
+    clean = quality.get(f"/dhrs/{dhr_of(quality, 'WO-1001')}").text
+    assert re.search(r'value="reviewed"[^>]* checked', clean)
+    troubled = quality.get(f"/dhrs/{dhr_of(quality, 'WO-1002')}").text
+    assert not re.search(r'name="meaning"[^>]* checked', troubled)
+    assert re.search(r'value="reviewed"[^>]* disabled', troubled)
+
+
+def test_the_whole_record_holds_every_operation_and_part(quality: httpx.Client) -> None:
+    text = quality.get(f"/dhrs/{dhr_of(quality, 'WO-1001')}?show=all").text
+    for said in ("torque", "collapse", "leak_rate", "wash_temperature", "TRAY-001", "SR-2026-007", "LEAK-01"):
+        assert said in text
+
+
 def test_codes_are_translated_and_record_content_is_not(quality: httpx.Client) -> None:
     lot = dhr_of(quality, "WO-1002")
     text = quality.get(f"/dhrs/{lot}?show=equipment", headers={"accept-language": "zh-Hans,en;q=0.5"}).text

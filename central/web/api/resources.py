@@ -12,6 +12,7 @@ from central.domain import DeviceHistoryRecord, Finding, Piece
 from central.web.api import items
 from central.web.api.calls import Caller, Items, Page, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
+from central.web.api.records import Item, OperationRecordItem
 from central.web.desk import Desk
 from records.model import OperationRecord
 
@@ -45,7 +46,7 @@ def operation_records(
     product: Word = None,
     station: Word = None,
     serial: Word = None,
-) -> Items[items.OperationRecordItem]:
+) -> Items[OperationRecordItem]:
     """Operation records in the order in which central committed them."""
     facts = call.desk.records(
         after=page.after,
@@ -57,18 +58,16 @@ def operation_records(
         serial=serial,
     )
     shown = facts[: page.limit]
-    found = [
-        items.OperationRecordItem.of(f, f.fact.data) for f in shown if isinstance(f.fact.data, OperationRecord)
-    ]
+    found = [OperationRecordItem.of(f, f.fact.data) for f in shown if isinstance(f.fact.data, OperationRecord)]
     return Items(items=found, next=str(shown[-1].cursor) if len(facts) > page.limit else None)
 
 
 @router.get("/operation-records/{chain_hash}", tags=["records"])
-def operation_record(call: Caller, chain_hash: str) -> items.OperationRecordItem:
+def operation_record(call: Caller, chain_hash: str) -> OperationRecordItem:
     fact = call.desk.fact(chain_hash)
     if fact is None or not isinstance(fact.fact.data, OperationRecord):
         raise Problem(404, f"no operation record with the chain hash {chain_hash}")
-    return items.OperationRecordItem.of(fact, fact.fact.data)
+    return OperationRecordItem.of(fact, fact.fact.data)
 
 
 @router.get("/lots", tags=["lots"])
@@ -166,7 +165,7 @@ def signatures(call: Caller, dhr_id: str) -> Items[items.SignatureItem]:
     return Items(items=[items.SignatureItem.of(s) for s in found_dhr(call.desk, dhr_id).signatures])
 
 
-class TracedPiece(items.Item):
+class TracedPiece(Item):
     """One piece: what it is called, what became of it, its runs, and the component lots in it."""
 
     dhr: str
@@ -211,7 +210,7 @@ class TracedPiece(items.Item):
         )
 
 
-class Traced(items.Item):
+class Traced(Item):
     """``pieces`` carry the serial, or contain the lot, or belong to it; ``dhrs`` are the records concerned."""
 
     pieces: list[TracedPiece]

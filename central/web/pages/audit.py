@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from central.access import Capability
 from central.audit import AuditEntry
+from central.web import params as params_of
 from central.web import states, texts
 from central.web.i18n import Words
 from central.web.visit import Visit, needs
@@ -107,7 +108,7 @@ def audit_row(words: Words, entry: AuditEntry) -> AuditRow:
         TONES.get(entry.code, "idle"),
         about,
         target_href(str(kind), str(identity)) if identity is not None else None,
-        str(reason or ""),
+        params_of.spoken(words, "reason", reason) if reason else "",
         old,
         new,
         tuple((k, v) for k, v in params.items() if v is not None),

@@ -15,11 +15,14 @@ from central.web import blockers, charts, params, refusals
 from central.web.desk import Signing
 from central.web.i18n import N_
 from central.web.pages.audit import AuditRow, audit_row
-from central.web.pages.evidence import TABS, matrix
+from central.web.pages.evidence import TABS, Matrix, matrix
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
 from records.errors import LotkeeperError
 
 router = APIRouter(include_in_schema=False)
+
+MOST_RUNS = 5000
+"""Most runs of one station that a page shows."""
 
 MEANINGS: Mapping[str, tuple[Capability, str]] = {
     "reviewed": (
@@ -115,7 +118,7 @@ def _page(
     tab = tab if tab in (*TABS, "all") else "units"
     words = visit.words
     choices = [choice(visit, dhr, meaning) for meaning in MEANINGS]
-    preset = next((c.meaning for c in choices if c.open), "")
+    preset = next((c.meaning for c in choices if c.open and c.meaning != "rejected"), "")
     return visit.page(
         "dhr.html",
         status=status,
@@ -123,7 +126,7 @@ def _page(
         tab=tab,
         tabs=TABS,
         charts=[charts.chart(s, words) for s in dhr.evidence.spc] if tab in ("charts", "all") else [],
-        matrices=_matrices(visit, dhr, operation) if tab in ("records", "all") else [],
+        matrices=_matrices(visit, dhr, operation, tab),
         audit=audit_of(visit, dhr) if tab in ("audit", "all") else [],
         operation=operation or (dhr.operations[0].operation if dhr.operations else ""),
         blockers=[blockers.text(words, b) for b in dhr.blockers],
@@ -180,15 +183,19 @@ def href(dhr: DeviceHistoryRecord, link: Link) -> str:
     return places.get(link.to, f"/dhrs/{dhr.id}")
 
 
-def _matrices(visit: Visit, dhr: DeviceHistoryRecord, operation: str) -> list[object]:
-    wanted = [o for o in dhr.operations if operation in ("", o.operation)]
-    if not operation and wanted:
-        wanted = wanted[:1]
-    found: list[object] = []
-    for line in wanted:
-        for station in line.stations:
-            facts = visit.desk.records(after=None, limit=2000, lot=dhr.lot, product=dhr.product, station=station)
-            found.append(matrix(line, station, facts))
+def _matrices(visit: Visit, dhr: DeviceHistoryRecord, operation: str, tab: str) -> list[Matrix]:
+    """The runs of the asked operation (the first, when none is asked), or of all for the whole record."""
+    if tab not in ("records", "all"):
+        return []
+    first = dhr.operations[0].operation if dhr.operations else ""
+    found: list[Matrix] = []
+    for line in dhr.operations:
+        if tab == "all" or line.operation == (operation or first):
+            for station in line.stations:
+                facts = visit.desk.records(
+                    after=None, limit=MOST_RUNS, lot=dhr.lot, product=dhr.product, station=station
+                )
+                found.append(matrix(line, station, facts))
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Response
 
 from central.domain import DhrState, DhrSummary
+from central.erp import ErpStatus
 from central.links.base import WorkOrder
 from central.web.desk import AgentLine
 from central.web.i18n import N_, Words
@@ -52,12 +53,16 @@ def home(visit: Enter) -> Response:
         unhealthy=sum(not a.healthy for a in agents),
         agents=agents,
         fresh=not (queue or orders or agents),
-        problems=problems(visit.words, agents, orders, queue),
+        problems=problems(visit.words, agents, orders, queue, visit.desk.erp()),
     )
 
 
 def problems(
-    words: Words, agents: list[AgentLine], orders: list[WorkOrder], queue: list[DhrSummary]
+    words: Words,
+    agents: list[AgentLine],
+    orders: list[WorkOrder],
+    queue: list[DhrSummary],
+    erp: ErpStatus | None,
 ) -> list[Problem]:
     """Everything that does not run, worst first."""
     bad, warning = Status("bad", "diamond", words(N_("Problem"))), Status("warning", "triangle", words(N_("Look")))
@@ -66,6 +71,12 @@ def problems(
         advice = _agent_advice(agent)
         if advice is not None:
             found.append(Problem(bad if advice[1] else warning, agent.agent, words(advice[0]), "/lines"))
+    if erp is not None and erp.state == "refused":
+        text = words(N_("The ERP refuses central. It is left alone until somebody corrects user or rights."))
+        found.append(Problem(bad, "ERP", text, "/lines"))
+    elif erp is not None and erp.state == "failing":
+        text = words(N_("The ERP does not answer. It is tried again, less and less often."))
+        found.append(Problem(warning, "ERP", text, "/lines"))
     for order in orders:
         if order.posting == "refused":
             text = words(N_("The ERP refused the confirmation. The order's page shows its answer."))

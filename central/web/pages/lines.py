@@ -11,4 +11,6 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/lines")
 def lines(visit: Enter) -> Response:
-    return visit.page("lines.html", agents=visit.desk.agents(), quarantine=visit.desk.quarantine())
+    return visit.page(
+        "lines.html", agents=visit.desk.agents(), erp=visit.desk.erp(), quarantine=visit.desk.quarantine()
+    )

@@ -72,6 +72,7 @@ def order(visit: Enter, reference: str) -> Response:
     return visit.page(
         "order.html",
         order=found,
+        posting=visit.desk.posting(reference),
         dhr=dhr,
         used=_used(dhr),
         findings=[f for f in dhr.findings if f.order == reference] if dhr else [],
