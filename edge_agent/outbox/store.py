@@ -23,7 +23,7 @@ from pydantic import JsonValue
 
 from edge_agent.outbox import ledger, note, recovery, rows, watermark
 from edge_agent.outbox.kept import KeptDocuments
-from edge_agent.outbox.schema import control, set_control
+from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from records.clock import Clock
@@ -91,8 +91,7 @@ class Outbox:
         self.documents = KeptDocuments(self._writer, self._read)
         with self._read() as connection:
             self._latest = ledger.current(connection).place
-            self._running_s = float(control(connection, "running_s"))
-        self._opened_s = clock.monotonic_s()
+            self._running = RunningTime(connection, clock)
         self._write_note(sync=True)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
@@ -213,18 +212,6 @@ class Outbox:
         with self._read() as connection:
             return pending(connection)
 
-    def read_after(self, seq: int, max_records: int, max_bytes: int) -> tuple[bytes, list[Envelope]]:
-        """Rows of the current epoch behind ``seq`` and the hash before the first of them.
-
-        At least one row comes when there is one, whatever its size.
-
-        Raises:
-            Damaged: a row does not verify, or the row before the first is not held.
-        """
-        with self._read() as connection:
-            run = rows.run(connection, ledger.current(connection), seq + 1, max_records, max_bytes)
-        return run.previous, list(run.envelopes)
-
     def next_run(self, position: int, max_records: int, max_bytes: int) -> Run | None:
         """The rows that stand behind a position, of one epoch; None when there is none.
 
@@ -248,19 +235,6 @@ class Outbox:
         self._writer.submit(job).result()
         return self.next_run(position, max_records, max_bytes)
 
-    def bury(self, epoch: str, seq: int, reason: str, by: str) -> None:
-        """Put a tombstone in the place of one body (damaged, past retention); seq, digest and hash stay."""
-
-        def job(connection: sqlite3.Connection) -> None:
-            found = ledger.epoch_named(connection, epoch)
-            row = None if found is None else next(ledger.envelopes(connection, found, seq, seq), None)
-            if found is None or row is None:
-                raise Invalid(f"the buffer holds no row {epoch}/{seq}")
-            if row.body is not None:
-                ledger.bury(connection, found, row, reason, by)
-
-        self._writer.submit(job).result()
-
     def apply(self, mark: Watermark) -> Applied:
         """Act on a watermark whose signature was verified. Nothing is pruned here.
 
@@ -269,8 +243,8 @@ class Outbox:
         """
 
         def job(connection: sqlite3.Connection) -> Applied:
-            running = self._keep_running(connection)
-            applied = watermark.apply(connection, mark, self._context, self._bucket_end(running))
+            until_s = bucket_end(self._running.keep(connection), self._keep_s)
+            applied = watermark.apply(connection, mark, self._context, until_s)
             self._latest = ledger.current(connection).place
             return applied
 
@@ -286,7 +260,7 @@ class Outbox:
                 return total
 
     def _prune(self, connection: sqlite3.Connection) -> int:
-        running = self._keep_running(connection)
+        running = self._running.keep(connection)
         row = connection.execute(
             "SELECT max(position) FROM acks WHERE until_s + ? <= ?", (self._keep_s, running)
         ).fetchone()
@@ -297,17 +271,6 @@ class Outbox:
         if count < PRUNE_CHUNK:
             connection.execute("DELETE FROM acks WHERE until_s + ? <= ?", (self._keep_s, running))
         return count
-
-    def _keep_running(self, connection: sqlite3.Connection) -> float:
-        """Seconds that this buffer was in use, over all starts: no clock that is set wrong can age a record."""
-        running = self._running_s + self._clock.monotonic_s() - self._opened_s
-        set_control(connection, "running_s", repr(running))
-        return running
-
-    def _bucket_end(self, running_s: float) -> float:
-        """Acknowledgements are noted in a thousand buckets per ``keep_acknowledged_s``, each by its end."""
-        size = self._keep_s / 1000
-        return running_s if size == 0 else (math.floor(running_s / size) + 1) * size
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection]:

@@ -12,12 +12,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
 from edge_agent.documents import Documents
-from edge_agent.outbox import Applied, Outbox, Outcome, Place, Run
+from edge_agent.outbox import Applied, Outbox, Outcome, Run
 from edge_agent.uplink.broker import UplinkSettings, address
 from edge_agent.uplink.frames import Frames
 from edge_agent.uplink.incoming import Incoming, OnEvent
@@ -33,6 +32,7 @@ from edge_agent.uplink.link import (
     Subscribed,
     Wake,
 )
+from edge_agent.uplink.status import UplinkStatus
 from edge_agent.uplink.window import Window
 from records.clock import MICROSECONDS, Clock, new_id
 from records.errors import Damaged, StorageFailed, Unreachable
@@ -55,26 +55,6 @@ FAREWELL_S = 2.0
 NOT_SUBSCRIBED = "central is not subscribed at the broker"
 BLOCKED_S = 10.0
 """How long sending rests after a row that cannot be sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class UplinkStatus:
-    """How the way to central is. ``dropped`` counts records given up: it is 0, since there is no such path.
-
-    ``connected``: subscribed at the broker. ``watermark``: the last row that central has committed.
-    ``last_error``: what stands in the way now, None when nothing does.
-    """
-
-    connected: bool
-    broker: str
-    pending: int
-    oldest_pending_age_s: float | None
-    watermark: Place
-    last_error: str | None
-    frames_sent: int
-    frames_sent_again: int
-    payloads_refused: int
-    dropped: int = 0
 
 
 class Uplink:
@@ -276,7 +256,7 @@ class Uplink:
         if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.in_flight < link.receive_maximum:
             self._head_asked.clear()
             self._head_due_s = now_s + self._settings.head_interval_s
-            link.publish(state_topic(self._agent), self._signed_head(), retain=True)
+            self._state_head(link)
         if now_s >= self._prune_due_s:
             self._prune_due_s = now_s + self._settings.prune_interval_s
             self._failpoint("uplink.before_prune")
@@ -298,16 +278,14 @@ class Uplink:
     def _publish(self, link: Link, run: Run, frame: bytes) -> None:
         link.publish(up_topic(self._identity.file.partition, self._agent, self._stream), frame)
 
-    def _signed_head(self) -> bytes:
-        return sign(self._outbox.head(), self._identity.signing)
+    def _state_head(self, link: Link) -> int:
+        return link.publish(
+            state_topic(self._agent), sign(self._outbox.head(), self._identity.signing), retain=True
+        )
 
     def _farewell(self, link: Link) -> None:
         """State the head, then offline, and wait a little until the broker has both."""
-        topic = state_topic(self._agent)
-        waiting = {
-            link.publish(topic, self._signed_head(), retain=True),
-            link.publish(topic, OFFLINE, retain=True),
-        }
+        waiting = {self._state_head(link), link.publish(state_topic(self._agent), OFFLINE, retain=True)}
         deadline_s = self._clock.monotonic_s() + FAREWELL_S
         while waiting and (left_s := deadline_s - self._clock.monotonic_s()) > 0:
             try:

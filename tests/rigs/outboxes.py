@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
+from edge_agent.outbox import Batch, IdentityIndex, KeptDocument, Outbox, RunIndex, schema
 from records.clock import Clock, FakeClock, SystemClock
 from records.keys import Identity, IdentityFile, PublicKey, SigningKey
 from records.model import Fact, Header, OperationsEvent
@@ -31,7 +32,7 @@ def fact(number: int, clock: Clock | None = None, text: str = "") -> Fact:
 
 def number_of(body: bytes) -> int | None:
     """The number of a fact made by ``fact``; None for what the outbox wrote itself."""
-    order = json.loads(body)["data"].get("params", {}).get("order")
+    order = json.loads(body).get("data", {}).get("params", {}).get("order")
     return None if order is None else int(order.removeprefix("WO-"))
 
 
@@ -83,6 +84,38 @@ def make_identity(folder: Path, central: SigningKey, *, agent: str = AGENT, user
     file = IdentityFile(agent, "p0", (PublicKey("central", central.public.hex()),), user)
     Identity.write(folder, file, SigningKey.generate(), "secret" if user else None)
     return Identity.open(folder)
+
+
+def numbers(outbox: Outbox, behind: int = 0) -> list[int]:
+    """The numbers of the facts that stand behind a position, in order."""
+    found = [number_of(row.body or b"{}") for row in held(outbox, behind)]
+    return [number for number in found if number is not None]
+
+
+def fill(outbox: Outbox, first: int, last: int) -> None:
+    """Commit numbered facts, waiting for all of them at once."""
+    for future in [outbox.commit(batch(number)) for number in range(first, last + 1)]:
+        future.result()
+
+
+def prepared(tmp_path: Path, through: int = 10, acknowledged: int = 4) -> str:
+    """A closed outbox with facts 1 to ``through`` and one document, acknowledged so far; its epoch."""
+    outbox = open_outbox(tmp_path)
+    fill(outbox, 1, through)
+    outbox.documents.put(KeptDocument("lots", "SR-20", 1, b"signed", 5)).result()
+    outbox.apply(mark(held(outbox)[acknowledged - 1]))
+    epoch = outbox.head().epoch
+    outbox.close()
+    return epoch
+
+
+def unguarded(connection: sqlite3.Connection, statement: str) -> None:
+    """What somebody does who owns the file: take the guard away, change a row, put the guard back."""
+    for name in schema.TRIGGERS:
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.execute(statement)
+    for trigger in schema.TRIGGERS.values():
+        connection.execute(trigger)
 
 
 def write_until_killed(folder: Path, failpoint: str, nth: int, promised: Connection) -> None:

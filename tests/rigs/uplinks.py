@@ -9,11 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from edge_agent.outbox import Outbox
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
 from records.clock import SystemClock
 from records.keys import Identity, KeyRing, PublicKey
-from tests.rigs.outboxes import batch, open_outbox
+from tests.rigs.outboxes import fill, open_outbox
 
 QUICK = UplinkSettings(
     "mqtt://127.0.0.1:1",
@@ -41,11 +40,6 @@ def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "what was waited for did not happen"
         time.sleep(0.02)
-
-
-def fill(outbox: Outbox, first: int, last: int) -> None:
-    for future in [outbox.commit(batch(number)) for number in range(first, last + 1)]:
-        future.result()
 
 
 def run_until_killed(folder: Path, url: str, failpoint: str, nth: int) -> None:

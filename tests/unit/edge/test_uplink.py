@@ -26,9 +26,9 @@ from records.wire import Document, Watermark, ack_topic, down_topic, sign, state
 from tests.rigs import uplinks
 from tests.rigs.certificates import Authority
 from tests.rigs.mosquitto import BrokerTls, Mosquitto, free_port
-from tests.rigs.outboxes import AGENT, fact, make_identity, mark, number_of, open_outbox
+from tests.rigs.outboxes import AGENT, fact, fill, make_identity, mark, number_of, open_outbox
 from tests.rigs.tiny_central import TinyCentral
-from tests.rigs.uplinks import fill, quick, ring_of, until
+from tests.rigs.uplinks import quick, ring_of, until
 
 pytestmark = pytest.mark.mosquitto
 
