@@ -1,0 +1,64 @@
+"""The start gate: one list, in the order in which an operator meets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.recording import MountedLot
+from edge_agent.requirements import missing, start_requirements
+from edge_agent.station_settings import StationSettings
+from records.model import Requirement
+from tests.unit.edge.stations import ASSEMBLE, LABEL
+
+
+@dataclass
+class Here:
+    order: str | None = None
+    operator: str | None = None
+    lots: tuple[MountedLot, ...] = ()
+    loaded: tuple[object, ...] = ()
+
+
+def of(settings: Any, **changes: object) -> tuple[Requirement, ...]:
+    return start_requirements(StationSettings.model_validate(settings | changes))
+
+
+def test_a_component_is_a_requirement_each() -> None:
+    assert of(ASSEMBLE) == (
+        Requirement("start", "operator"),
+        Requirement("start", "order"),
+        Requirement("start", "material", "run", "VB-10", "1"),
+        Requirement("start", "material", "run", "SR-20", "2"),
+    )
+
+
+def test_without_a_permit_nothing_is_required() -> None:
+    assert of(ASSEMBLE, permit=None) == ()
+
+
+def test_only_what_the_permit_needs() -> None:
+    assert of(ASSEMBLE, permit={"tag": "plc.permit", "needs": ["order"]}) == (Requirement("start", "order"),)
+
+
+def test_each_is_met_by_itself() -> None:
+    needed = of(ASSEMBLE)
+    here = Here()
+    assert missing(needed, here) == needed
+    here.lots = (MountedLot("SR-20", "SR-1"),)
+    assert [r.needs or r.kind for r in missing(needed, here)] == ["operator", "order", "VB-10"]
+    here.operator = "B000001"
+    assert [r.needs or r.kind for r in missing(needed, here)] == ["order", "VB-10"]
+    here.order, here.lots = "WO-1", (MountedLot("SR-20", "SR-1"), MountedLot("VB-10", "VB-1"))
+    assert missing(needed, here) == ()
+
+
+def test_a_subject_is_there_once_a_unit_is_loaded() -> None:
+    needed = of(LABEL)
+    assert [r.kind for r in missing(needed, Here(operator="B000001"))] == ["subject"]
+    assert missing(needed, Here(operator="B000001", loaded=(object(),))) == ()
+
+
+def test_a_lot_of_another_item_meets_nothing() -> None:
+    here = Here("WO-1", "B000001", (MountedLot("XX-1", "VB-1"),))
+    assert [r.needs for r in missing(of(ASSEMBLE), here)] == ["VB-10", "SR-20"]

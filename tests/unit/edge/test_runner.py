@@ -1,0 +1,289 @@
+"""The rim around a station: commit before answer, failures tried again at a measured pace, nothing in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from edge_agent import runner
+from edge_agent.events import Answer
+from edge_agent.outbox import Batch
+from edge_agent.runner import StationRunner
+from records.clock import SystemClock
+from records.errors import Damaged, Refused, StorageFailed, Unreachable
+from records.model import Data, Fact, Header, OperationRecord, OperationsEvent, Reading
+from tests.unit.edge.stations import ASSEMBLE, captured, papers, plain, reading, station
+
+LIMIT_S = 20.0
+
+
+class World:
+    """Plant and outbox of one station, which write down what happens, in order."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, object]] = []
+        self.plc: dict[str, JsonValue] = {"done": False, "running": False}
+        self.unread = 0
+        self.unwritten: dict[str, int] = {}
+        self.full = 0
+        self.kept: dict[str, JsonValue] = {}
+        self.hold: asyncio.Event | None = None
+
+    # the plant
+    async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
+        self.log.append(("read", None))
+        if self.unread > 0:
+            self.unread -= 1
+            raise Unreachable("plc (10.0.0.5): no answer")
+        shown = captured(int(str(self.plc["cycle"]))).readings
+        return {tag: shown.get(tag) or reading(tag, None) for tag in tags}
+
+    async def write(self, tag: str, value: bool) -> None:
+        self.log.append(("write", (tag, value)))
+        if self.unwritten.get(tag, 0) > 0:
+            self.unwritten[tag] -= 1
+            raise Refused(f"{tag}: the PLC holds another value")
+
+    # the outbox
+    def commit(self, batch: Batch) -> Future[list[Any]]:
+        self.log.append(("asked", [type(fact.data) for fact in batch.facts]))
+        stored: Future[list[Any]] = Future()
+        if self.full > 0:
+            self.full -= 1
+            stored.set_exception(Refused("the buffer is full"))
+        elif self.hold is None:
+            self._store(batch, stored)
+        else:
+            asyncio.get_running_loop().create_task(self._later(batch, stored, self.hold))
+        return stored
+
+    async def _later(self, batch: Batch, stored: Future[list[Any]], hold: asyncio.Event) -> None:
+        await hold.wait()
+        self._store(batch, stored)
+
+    def _store(self, batch: Batch, stored: Future[list[Any]]) -> None:
+        self.kept.update(batch.state)
+        for fact in batch.facts:
+            self.log.append(("stored", fact.data))
+        stored.set_result([])
+
+    def state(self, key: str) -> JsonValue:
+        return self.kept.get(key)
+
+    def prior_runs(self, order: str | None, name: str, subject: str) -> int:
+        return 0
+
+    # what is asked
+    def fact(self, data: Data, name: str | None) -> Fact:
+        return Fact(Header(0, 0, "suzhou", "valve-1", name, "test", None), data)
+
+    def answer(self, answer: Answer) -> None:
+        self.log.append(("answer", answer.accepted))
+
+    def count(self, what: str, which: object = None) -> int:
+        return sum(1 for name, said in self.log if name == what and which in (None, said))
+
+    @property
+    def records(self) -> list[OperationRecord]:
+        return [said for _, said in self.log if isinstance(said, OperationRecord)]
+
+    def codes(self) -> list[str]:
+        return [said.code for _, said in self.log if isinstance(said, OperationsEvent)]
+
+    def where(self, what: str, which: object) -> int:
+        return next(n for n, (name, said) in enumerate(self.log) if name == what and said == which)
+
+
+def make(world: World) -> StationRunner:
+    core = station(ASSEMBLE)
+    return StationRunner(
+        core,
+        world,
+        world,  # type: ignore[arg-type]
+        papers,
+        world.fact,
+        world.answer,
+        SystemClock(),
+        lambda _: None,
+    )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def play(scene: Callable[[World, StationRunner], Awaitable[None]], world: World | None = None) -> World:
+    """Run a station while the scene happens; an error of the station ends both."""
+
+    async def all_of_it() -> World:
+        here = world or World()
+        made = make(here)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(made.run())
+            await scene(here, made)
+            task.cancel()
+        return here
+
+    return asyncio.run(all_of_it())
+
+
+def shows(runner_: StationRunner, **values: object) -> None:
+    runner_.see({f"plc.{name}": value for name, value in values.items()})
+
+
+def test_a_cycle_is_on_disk_before_it_is_acknowledged() -> None:
+    async def scene(world: World, made: StationRunner) -> None:
+        world.hold = asyncio.Event()
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: world.count("asked") == 1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert world.count("write", ("plc.ack", True)) == 0
+        assert made.status.last_cycle is None
+        world.hold.set()
+        await until(lambda: world.count("write", ("plc.ack", True)))
+        shows(made, done=False)
+        await until(lambda: world.count("write", ("plc.ack", False)))
+
+    world = play(scene)
+    (record,) = world.records
+    assert record.cycle == 7
+    assert world.where("stored", record) < world.where("write", ("plc.ack", True))
+
+
+def test_a_scan_is_on_disk_before_its_operator_is_told() -> None:
+    async def scene(world: World, made: StationRunner) -> None:
+        world.hold = asyncio.Event()
+        await made.post(plain("WO-1"))
+        await until(lambda: world.count("asked") == 1)
+        assert world.count("answer") == 0
+        assert made.status.order is None
+        world.hold.set()
+        await until(lambda: world.count("answer", True))
+        assert made.status.order == "WO-1"
+
+    assert play(scene).codes() == ["scan-accepted", "order-started"]
+
+
+def test_a_write_that_fails_is_tried_again_once_a_tick() -> None:
+    """Three refusals cost three ticks, not thousands of attempts."""
+    world = World()
+    world.unwritten["plc.ack"] = 3
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        clock = SystemClock()
+        shows(made, done=True)
+        await until(lambda: world.count("write", ("plc.ack", True)))
+        began_s = clock.monotonic_s()
+        await until(lambda: made.status.phase == "waiting")
+        ticks = (clock.monotonic_s() - began_s) / runner.TICK_S
+        assert world.count("write", ("plc.ack", True)) == 4
+        assert ticks > 2
+
+    play(scene, world)
+    assert len(world.records) == 1
+    assert world.count("read") == 1
+
+
+def test_a_permit_that_cannot_be_written_is_tried_again_and_holds_up_no_scan() -> None:
+    world = World()
+    world.unwritten["plc.permit"] = 10**9
+
+    async def scene(world: World, made: StationRunner) -> None:
+        await until(lambda: world.count("write") == 2)
+        for text in ("WO-1", "B000001", "WO-2"):
+            await made.post(plain(text))
+        await until(lambda: world.count("answer", True) == 3)
+        assert world.count("write") < 10  # one a tick and one an event, no busy loop
+
+    play(scene, world)
+
+
+def test_a_capture_that_fails_is_tried_again_once_a_tick() -> None:
+    world = World()
+    world.unread = 3
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: world.records)
+        assert world.count("read") == 4
+
+    play(scene, world)
+    assert len(world.records) == 1
+
+
+def test_a_full_buffer_stops_the_line_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "FULL_PAUSE_S", 0.01)
+    world = World()
+    world.full = 3
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: made.status.prompt == runner.BUFFER_FULL)
+        assert world.count("write", ("plc.ack", True)) == 0
+        await until(lambda: world.count("write", ("plc.ack", True)))
+
+    play(scene, world)
+    assert len(world.records) == 1
+    assert world.count("asked") == 4
+
+
+def test_a_disk_that_fails_ends_the_station() -> None:
+    class Broken(World):
+        def commit(self, batch: Batch) -> Future[list[Any]]:
+            raise StorageFailed("no space left")
+
+    async def scene(world: World, made: StationRunner) -> None:
+        await made.post(plain("WO-1"))
+        await asyncio.sleep(LIMIT_S)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        play(scene, Broken())
+    assert caught.group_contains(StorageFailed, match="no space")
+
+
+def test_a_station_goes_on_from_what_was_committed() -> None:
+    world = World()
+
+    async def first(world: World, made: StationRunner) -> None:
+        await made.post(plain("WO-1"))
+        await until(lambda: world.count("answer"))
+
+    play(first, world)
+
+    async def second(world: World, made: StationRunner) -> None:
+        assert made.status.order == "WO-1"
+        assert "order" not in made.status.missing
+
+    play(second, world)
+
+
+def test_a_state_that_cannot_be_read_is_said_and_not_overwritten() -> None:
+    world = World()
+    world.kept["station/s"] = {"loaded": "nonsense"}
+    with pytest.raises(Damaged, match="station s: its kept state cannot be read"):
+        make(world)
+    assert world.kept == {"station/s": {"loaded": "nonsense"}}
+
+
+def test_watched_values_are_by_level_and_do_not_queue_up() -> None:
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        for _ in range(10_000):
+            shows(made, done=False)
+        shows(made, done=True)
+        await until(lambda: world.records)
+        assert world.count("read") == 1
+
+    play(scene)
