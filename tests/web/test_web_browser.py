@@ -165,3 +165,33 @@ def test_pages_are_whole_without_javascript(chromium: Browser, shared: Site) -> 
     page.locator("tbody tr .rowlink").click()
     assert "/findings/" in page.url
     plain.close()
+
+
+def test_print_shows_every_row(chromium: Browser, shared: Site) -> None:
+    context = visit(chromium, shared, "mueller", "en", "dark")
+    page = context.new_page()
+    page.emulate_media(media="print")
+    page.goto(f"/dhrs/{dhr_of(shared.signed_in('mueller'), 'WO-1002')}?show=all")
+    boxes = page.locator(".table").evaluate_all("all => all.map(box => [box.scrollHeight, box.clientHeight])")
+    assert len(boxes) > 12
+    assert [pair for pair in boxes if pair[0] > pair[1] + 1] == []
+    assert page.locator("#sign").is_hidden()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    context.close()
+
+
+def test_live_parts_say_when_they_are_old(chromium: Browser, shared: Site) -> None:
+    context = visit(chromium, shared, "mueller", "en")
+    page = context.new_page()
+    page.clock.install()
+    page.goto("/lines")
+    stale = page.get_by_text("Central does not answer")
+    assert stale.is_hidden()
+    context.set_offline(True)
+    page.clock.run_for(6000)
+    stale.wait_for()
+    context.set_offline(False)
+    page.clock.run_for(6000)
+    stale.wait_for(state="hidden")
+    assert page.locator("[data-live] tbody tr").count() == 2
+    context.close()

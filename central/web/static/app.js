@@ -27,6 +27,7 @@ for (const form of document.querySelectorAll("form[data-sign]")) {
 // Live parts: the page is fetched again and its part put in place; after a failure the part says that it is old.
 const live = document.querySelector("[data-live]");
 if (live) {
+  const tell = (fresh) => document.querySelector("[data-stale]")?.toggleAttribute("hidden", fresh);
   const refresh = async () => {
     try {
       const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
@@ -37,9 +38,9 @@ if (live) {
         live.replaceChildren(...fresh.childNodes);
         document.querySelector(".clock")?.replaceChildren(...clock.childNodes);
       }
-      live.toggleAttribute("data-old", !answer.ok);
+      tell(answer.ok);
     } catch {
-      live.setAttribute("data-old", "");
+      tell(false);
     }
   };
   setInterval(() => { if (!document.hidden) refresh(); }, 5000);
