@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from central.access import Access, Limits
 from central.admin import Administration, AdminServer
+from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
 from central.enrol import Enrolment
 from central.erp import Erp
@@ -29,6 +30,7 @@ from central.mqtt import Mqtt
 from central.orders import Orders
 from central.reviews import Reviews
 from central.settings import CentralSettings
+from central.signature import Rules
 from central.store import intake
 from central.store.engine import Store
 from central.stored import StoredFact
@@ -213,6 +215,14 @@ def _assemble(
     if settings.erp is not None:
         erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
     orders = Orders(store, facts, clock, erp, settings.items, mqtt)
+    reviews = Reviews(
+        store,
+        facts,
+        clock,
+        orders,
+        limits=ReviewLimits(settings.review.document_age, settings.head_grace_s),
+        rules=Rules(settings.review.four_eyes),
+    )
     return Central(
         settings,
         clock,
@@ -227,7 +237,7 @@ def _assemble(
         mqtt,
         erp,
         orders,
-        Reviews(store, facts, clock, orders),
+        reviews,
         administration,
         Schedule(clock, settings.time_zone),
         AdminServer(settings.folder, administration),

@@ -14,6 +14,9 @@ from pydantic import Field, field_validator, model_validator
 from central.links.settings import ErpSettings, ItemSettings
 from records.yaml import Duration, Loaded, Secret, Settings, load
 
+HEADS_MISSED = 4
+SHORTEST_HEAD_GRACE_S = 60.0
+
 
 class HttpSettings(Settings):
     """Where the web pages and the API listen. ``secure_cookies``: true behind HTTPS, which is set up in front."""
@@ -78,8 +81,21 @@ class LockoutSettings(Settings):
     period: Duration = 15 * 60.0
 
 
+class ReviewSettings(Settings):
+    """``four_eyes``: whoever reviewed a lot may not release it. ``document_age``: a run that relied on an order or
+    lot list older than this is an exception.
+    """
+
+    four_eyes: bool = True
+    document_age: Duration = 7 * 86_400.0
+
+
 class CentralSettings(Settings):
-    """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder."""
+    """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder.
+
+    ``head_interval`` is how often the agents state their last record: after a few times that (and no less than a
+    minute) an agent that has not is a discrepancy of the lots it worked on.
+    """
 
     site: Annotated[str, Field(min_length=1, max_length=100)]
     time_zone: str
@@ -90,6 +106,7 @@ class CentralSettings(Settings):
     erp: ErpSettings | None = None
     head_interval: Duration = 30.0
     anchor_interval: Duration = 300.0
+    review: ReviewSettings = ReviewSettings()
     sessions: SessionSettings = SessionSettings()
     lockout: LockoutSettings = LockoutSettings()
 
@@ -101,6 +118,11 @@ class CentralSettings(Settings):
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin or Asia/Shanghai") from None
         return name
+
+    @property
+    def head_grace_s(self) -> float:
+        """How long an agent's signed head may stay away after its last record."""
+        return max(SHORTEST_HEAD_GRACE_S, HEADS_MISSED * self.head_interval)
 
     @property
     def database(self) -> Path:

@@ -82,19 +82,14 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _bounded(value: int | None) -> int | None:
-    """A number that no 64-bit column can hold stays in the body only."""
-    return value if value is not None and -(2**63) <= value < 2**63 else None
-
-
 def _index(fact: Fact, about: About) -> dict[str, object]:
     data = fact.data
-    row: dict[str, object] = {"at_us": _bounded(fact.header.at_us), "station": fact.header.station}
+    row: dict[str, object] = {"at_us": fact.header.at_us, "station": fact.header.station}
     order, product, lot = about.order, about.product, about.lot
     match data:
         case OperationRecord():
             order, product, lot = order or data.order, product or data.product, lot or data.lot
-            row |= {"station": data.station, "operation": data.operation, "cycle": _bounded(data.cycle)}
+            row |= {"station": data.station, "operation": data.operation, "cycle": data.cycle}
             row |= {"run_id": data.run_id, "purpose": data.purpose.value}
         case OperationsEvent(params=params):
             order = order or data.order or _text(params.get("order"))

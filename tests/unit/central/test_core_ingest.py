@@ -234,11 +234,12 @@ def test_an_unreadable_record_is_committed_and_shown(rig: Rig, agent: Agent, kin
     assert said.fact.data.params["seq"] == "11"  # type: ignore[union-attr]
 
 
-def test_a_cycle_that_no_column_can_hold_does_not_stop_the_chain(rig: Rig, agent: Agent) -> None:
+def test_a_number_that_no_column_can_hold_does_not_stop_the_chain(rig: Rig, agent: Agent) -> None:
     body = agent.envelopes[1].body or b""
     agent.write_body("operations_event", body.replace(b"1795000000000000", b"9" * 40))
     assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
-    assert len(rig.store.facts(agent=agent.name)) == 11
+    assert len(held(rig, agent)) == 11
+    assert [row.reason for row in quarantined(rig)] == ["body"]
 
 
 def test_a_later_epoch_is_the_one_that_is_answered(rig: Rig, agent: Agent) -> None:
