@@ -13,7 +13,7 @@ from edge_agent.outbox import export, inspect, verify
 from edge_agent.settings import LineSettings, load_line
 from records.clock import iso_z
 from records.console import print_json, run_app
-from records.errors import ConfigurationError
+from records.errors import ConfigurationError, Unreachable
 from records.yaml import Loaded
 
 app = typer.Typer(
@@ -137,7 +137,10 @@ def buffer_show(
 def _database(loaded: Loaded[LineSettings]) -> Path:
     if loaded.value.buffer is None:
         raise ConfigurationError(f"{loaded.file} has no buffer", hint="add buffer: {path: FOLDER}")
-    return loaded.value.buffer.path / "records.db"
+    path = loaded.value.buffer.path / "records.db"
+    if not path.exists():
+        raise Unreachable(f"there is no buffer {path}", hint="has the agent run on this machine yet?")
+    return path
 
 
 def main() -> None:

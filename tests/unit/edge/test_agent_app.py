@@ -1,0 +1,243 @@
+"""The agent as it is put together: what it refuses to start with, and what it records about itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from drivers.supervise import DeviceEvent
+from edge_agent import app
+from edge_agent.app import Agent
+from edge_agent.outbox import export
+from edge_agent.settings import load_line
+from records.clock import FakeClock
+from records.errors import ConfigurationError, Damaged, LotkeeperError
+from records.keys import SigningKey
+from records.model import OperationsEvent, decode
+from records.wire import Document, down_topic, sign
+from tests.rigs.outboxes import make_identity
+
+LIMIT_S = 20.0
+LINE = """\
+agent: press-1
+site: suzhou
+line: valve-1
+time_zone: Asia/Shanghai
+devices:
+  plc:
+    driver: modbus_tcp
+    host: 127.0.0.1
+    port: {port}
+    timeout: 50ms
+    tags: [{{name: done, address: 0}}, {{name: cycle, address: 1}}, {{name: ack, address: 2, access: write}}]
+stations:
+  press:
+    equipment: PRESS-01
+    operation: OP10
+    order: {{tag: plc.cycle}}
+    trigger: {{tag: plc.done, acknowledge: plc.ack, cycle: plc.cycle}}
+    subject: {{kind: carrier, tag: plc.cycle}}
+uplink: {{broker: "{broker}", identity: identity}}
+buffer: {{path: buffer}}
+"""
+
+
+def write_line(folder: Path, *, broker: str = "mqtt://127.0.0.1:9", without: str = "") -> Path:
+    text = LINE.format(port=9, broker=broker)
+    file = folder / "line.yaml"
+    file.write_text("".join(f"{row}\n" for row in text.splitlines() if not (without and row.startswith(without))))
+    return file
+
+
+def build(folder: Path, clock: FakeClock | None = None) -> Agent:
+    return Agent(load_line(folder / "line.yaml"), clock or FakeClock())
+
+
+@pytest.fixture
+def central(tmp_path: Path) -> SigningKey:
+    key = SigningKey.generate()
+    make_identity(tmp_path / "identity", key)
+    write_line(tmp_path)
+    return key
+
+
+def run(folder: Path, scene: Callable[[Agent, FakeClock], object]) -> list[OperationsEvent]:
+    """Run the agent while the scene says "wait"; the events that it left behind."""
+
+    async def all_of_it() -> None:
+        clock = FakeClock()
+        agent = build(folder, clock)
+        running = asyncio.create_task(agent.run())
+        async with asyncio.timeout(LIMIT_S):
+            while not scene(agent, clock) and not running.done():
+                await asyncio.sleep(0.002)
+        agent.stop()
+        await running
+
+    asyncio.run(all_of_it())
+    return events(folder)
+
+
+def events(folder: Path) -> list[OperationsEvent]:
+    facts = [decode(e.kind, e.body or b"").data for e in export(folder / "buffer" / "records.db")]
+    return [fact for fact in facts if isinstance(fact, OperationsEvent)]
+
+
+@pytest.mark.parametrize("part", ["buffer", "uplink"])
+def test_without_buffer_or_uplink_it_checks_but_does_not_run(tmp_path: Path, part: str) -> None:
+    write_line(tmp_path, without=part)
+    with pytest.raises(ConfigurationError, match=f"has no {part}"):
+        build(tmp_path)
+    assert not (tmp_path / "buffer").exists()
+
+
+def test_an_identity_that_is_not_there_says_how_to_make_it(tmp_path: Path) -> None:
+    write_line(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"no identity in .*lotkeeper-central enrol"):
+        build(tmp_path)
+    assert not (tmp_path / "buffer").exists()
+
+
+def test_the_identity_of_another_agent_is_refused(tmp_path: Path) -> None:
+    make_identity(tmp_path / "identity", SigningKey.generate(), agent="press-2")
+    write_line(tmp_path)
+    with pytest.raises(ConfigurationError, match="is the identity of press-2, the file is of press-1"):
+        build(tmp_path)
+    assert not (tmp_path / "buffer").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"agent": 1}', b"\xff"])
+def test_a_damaged_identity_names_its_file(tmp_path: Path, central: SigningKey, damage: bytes) -> None:
+    (tmp_path / "identity" / "identity.json").write_bytes(damage)
+    with pytest.raises(ConfigurationError, match=r"identity\.json is damaged"):
+        build(tmp_path)
+
+
+def test_mutual_tls_needs_its_files(tmp_path: Path, central: SigningKey) -> None:
+    write_line(tmp_path, broker="mqtts://central.plant:8883")
+    with pytest.raises(ConfigurationError, match=r"lacks ca\.crt, tls\.crt, tls\.key"):
+        build(tmp_path)
+
+
+def test_two_agents_never_share_a_buffer(tmp_path: Path, central: SigningKey) -> None:
+    agent = build(tmp_path)
+    with pytest.raises(LotkeeperError, match="in use by another"):
+        build(tmp_path)
+    agent.outbox.close()
+
+
+def test_it_records_that_it_started_with_which_configuration(tmp_path: Path, central: SigningKey) -> None:
+    found = run(tmp_path, lambda *_: True)
+    assert [event.code for event in found][:2] == ["agent-started", "configuration-loaded"]
+    assert found[1].params == {"file": "line.yaml", "hash": load_line(tmp_path / "line.yaml").hash}
+    assert found[-1].code == "agent-stopped"
+    assert found[-1].params == {"reason": "asked"}
+
+
+def test_every_record_names_place_zone_and_configuration(tmp_path: Path, central: SigningKey) -> None:
+    agent = build(tmp_path)
+    header = agent.header("press")
+    assert (header.site, header.line, header.station, header.utc_offset_min) == ("suzhou", "valve-1", "press", 480)
+    assert header.configuration == load_line(tmp_path / "line.yaml").hash
+    assert header.software.startswith("lotkeeper-edge/")
+    agent.outbox.close()
+
+
+def test_a_device_that_is_away_is_a_record_with_its_address(tmp_path: Path, central: SigningKey) -> None:
+    """Nothing listens on port 9 of this machine."""
+    found = run(tmp_path, lambda agent, _: any(e.code == "device-lost" for e in events(tmp_path)))
+    (lost,) = [event for event in found if event.code == "device-lost"]
+    assert lost.params["address"] == "127.0.0.1:9 unit 1"
+    assert "127.0.0.1:9" in str(lost.params["error"])
+    assert lost.device == "plc"
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0, 2.5])
+def test_a_clock_that_was_set_is_a_record(
+    tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(app, "CLOCK_CHECK_S", 0.005)
+    turns = 0
+
+    def scene(agent: Agent, clock: FakeClock) -> bool:
+        nonlocal turns
+        turns += 1
+        if turns == 20:
+            clock.jump(seconds)
+        return any(event.code == "clock-jump" for event in events(tmp_path))
+
+    (jump,) = [event for event in run(tmp_path, scene) if event.code == "clock-jump"]
+    assert jump.params == {"seconds": seconds}
+
+
+def test_time_that_passes_is_no_jump(tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "CLOCK_CHECK_S", 0.005)
+    turns = 0
+
+    def scene(agent: Agent, clock: FakeClock) -> bool:
+        nonlocal turns
+        turns += 1
+        clock.advance(100.0)
+        clock.jump(0.001)
+        return turns > 50
+
+    assert "clock-jump" not in [event.code for event in run(tmp_path, scene)]
+
+
+def test_what_ends_a_part_ends_the_agent_and_is_said_as_it_is(tmp_path: Path, central: SigningKey) -> None:
+    async def all_of_it() -> None:
+        agent = build(tmp_path)
+
+        async def breaks() -> None:
+            raise Damaged("the chart of torque cannot be read")
+
+        agent.runners[0].run = breaks  # type: ignore[method-assign]
+        await agent.run()
+
+    with pytest.raises(Damaged, match="the chart of torque"):
+        asyncio.run(all_of_it())
+    assert events(tmp_path)[-1].params == {"reason": "failed"}
+
+
+def test_an_event_that_a_full_buffer_does_not_take_is_said(tmp_path: Path, central: SigningKey) -> None:
+    file = tmp_path / "line.yaml"
+    file.write_text(file.read_text().replace("{path: buffer}", "{path: buffer, records_max: 1B}"))
+    agent = build(tmp_path)
+    with capture_logs() as said:
+        agent.record("clock-jump", {"seconds": 5.0})
+        agent.outbox.close()
+    assert [(line["event"], line["code"]) for line in said] == [("event-not-kept", "clock-jump")]
+
+
+def test_papers_are_read_anew_after_a_change_and_damage_is_said(tmp_path: Path, central: SigningKey) -> None:
+    agent = build(tmp_path)
+    assert agent.papers() is agent.papers()
+    for version, content in ((1, {"reference": "WO-1"}), (2, None)):
+        document = Document("work-order", "WO-1", version, 0, content)
+        with capture_logs() as said:
+            agent.documents.take(down_topic("press-1", "work-order", "WO-1"), "press-1", sign(document, central))
+            assert agent.papers().order("WO-1") is None
+        assert [line["event"] for line in said].count("document-not-understood") == (1 if content else 0)
+    agent.outbox.close()
+
+
+def test_a_device_event_wakes_every_station(tmp_path: Path, central: SigningKey) -> None:
+    posted: list[object] = []
+
+    def scene(agent: Agent, _: FakeClock) -> bool:
+        if not posted:
+
+            async def post(event: object) -> None:
+                posted.append(event)
+
+            agent.runners[0].post = post  # type: ignore[method-assign]
+            agent._device_event(DeviceEvent("plc", "connected", "127.0.0.1:9 unit 1", None, 0))
+            posted.append("asked")
+        return len(posted) == 2
+
+    run(tmp_path, scene)
+    assert getattr(posted[1], "device", None) == "plc"
