@@ -81,6 +81,8 @@ def init(
     settings = loaded.value
     password = _password(password_stdin)
     now_us = SystemClock().now_us()
+    make_folder(settings.folder)
+    settings.folder.chmod(0o700)  # keys, password hashes
     if not (settings.keys / "central.key").exists():
         CentralKeys.create(settings.keys, now_us)
         create_authority(settings.keys, settings.site, now_us)
