@@ -1,0 +1,107 @@
+"""The documents for people: links lead somewhere, and every command line in them is one that exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tools.commands import Command, commands, programs
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {
+    str(path.relative_to(ROOT)): path
+    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+}
+COMMANDS = {each.path: each for name, app in programs().items() for each in commands(name, app)}
+
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_INLINE = re.compile(r"`(lotkeeper-(?:edge|central|sim) [^`]+)`")
+_LINE = re.compile(r"^(?:\S*/)?(lotkeeper-(?:edge|central|sim) .+)$")
+_ENDS = re.compile(r"\s(?:#|\||>|&|;).*$")
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings of a page get, as the usual renderers make them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def dead_links(page: Path) -> Iterator[str]:
+    for target in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        found = page if not name else (page.parent / name).resolve()
+        if not found.exists() or (anchor and found.suffix == ".md" and anchor not in anchors(found)):
+            yield target
+
+
+def command_lines(text: str) -> Iterator[str]:
+    """Every ``lotkeeper-...`` command line of a page: in blocks at the begin of a line, and inside sentences."""
+    for block in _FENCE.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            start = re.sub(r"^.*=(?=(?:/\S*/)?lotkeeper-)", "", line.strip())  # ExecStart= of a systemd unit
+            if found := _LINE.match(start):
+                yield _ENDS.sub("", found[1])
+    yield from _INLINE.findall(_FENCE.sub("", text))
+
+
+def fault(line: str) -> str | None:
+    """Why a command line would not be taken, or None."""
+    words = shlex.split(line)
+    path, rest = words[0], words[1:]
+    while rest and f"{path} {rest[0]}" in COMMANDS:
+        path, rest = f"{path} {rest[0]}", rest[1:]
+    command = COMMANDS.get(path)
+    if command is None or (command.is_group and rest and not rest[0].startswith("-")):
+        return f"{line}: no such command"
+    unknown = {word.partition("=")[0] for word in rest if word.startswith("--")} - options(command)
+    return f"{line}: no option {', '.join(sorted(unknown))}" if unknown else None
+
+
+def options(command: Command) -> set[str]:
+    known = {word for parameter in command.command.get_params(command.context) for word in parameter.opts}
+    return known | {"--help", "--debug"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    assert list(dead_links(PAGES[name])) == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_line_exists(name: str) -> None:
+    lines = command_lines(PAGES[name].read_text(encoding="utf-8"))
+    assert [found for line in lines if (found := fault(line)) is not None] == []
+
+
+def test_command_lines_are_found_and_judged() -> None:
+    text = (
+        "Run `lotkeeper-edge check LINE.yaml`:\n```sh\n.venv/bin/lotkeeper-central verify --config FILE | head\n"
+        "ExecStart=/opt/lotkeeper/bin/lotkeeper-edge run LINE.yaml\n```\n"
+    )
+    found = list(command_lines(text))
+    assert found == [
+        "lotkeeper-central verify --config FILE",
+        "lotkeeper-edge run LINE.yaml",
+        "lotkeeper-edge check LINE.yaml",
+    ]
+    assert [fault(line) for line in found] == [None, None, None]
+    assert (
+        fault("lotkeeper-central restore --from BACKUP")
+        == "lotkeeper-central restore --from BACKUP: no such command"
+    )
+    assert fault("lotkeeper-edge run LINE.yaml --fast") == "lotkeeper-edge run LINE.yaml --fast: no option --fast"
+
+
+def test_dead_links_are_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A head\n[x](other.md) [y](#a-head) [z](#b-head) [w](https://example.org) ![p](page.md#a-head)\n"
+    )
+    assert list(dead_links(page)) == ["other.md", "#b-head"]
