@@ -1,0 +1,150 @@
+"""The way that plants use: a broker as ``enrol --broker`` makes it, central and an agent with certificates of
+their own, everything in processes of its own, every agent under its own name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from central.store import envelopes, intake
+from central.store.engine import reading
+from edge_agent.outbox import verify
+from records.wire import state_topic, up_topic
+from tests.process.central_rig import CentralProcess, wait_until
+from tests.process.test_bad_input import contiguous
+from tests.rigs.agent import OneAgent
+from tests.rigs.mosquitto import free_port, program
+
+pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
+
+
+@contextmanager
+def broker(folder: Path, port: int) -> Iterator[Path]:
+    """Mosquitto with the very files that enrolment made, on loopback; its log."""
+    conf = folder / "mosquitto.conf"
+    made = conf.read_text()
+    assert f"listener {port}\n" in made
+    account = "user root\n" if os.geteuid() == 0 else ""  # else it gives up the right to read a test's folder
+    conf.write_text(account + made.replace(f"listener {port}\n", f"listener {port} 127.0.0.1\n"))
+    log = folder / "mosquitto.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([program("mosquitto"), "-c", str(conf)], stderr=output)
+    try:
+        wait_until(lambda: b"running" in log.read_bytes() or process.poll() is not None, "the broker")
+        assert process.poll() is None, log.read_text()
+        yield log
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+class Client:
+    """A plain MQTT client with the certificate of an identity folder, or with none."""
+
+    def __init__(self, port: int, ca: Path, folder: Path | None) -> None:
+        self.confirmed: dict[int, str] = {}
+        self.connected = False
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        if folder is None:
+            self.client.tls_set(str(ca))
+        else:
+            self.client.tls_set(str(ca), str(folder / "tls.crt"), str(folder / "tls.key"))
+        self.client.on_connect = self._on_connect
+        self.client.on_publish = self._on_publish
+        self.client.connect("127.0.0.1", port, 20)
+        self.client.loop_start()
+
+    def _on_connect(self, *_: object) -> None:
+        self.connected = True
+
+    def _on_publish(
+        self, _client: paho.Client, _data: object, mid: int, code: object, _properties: object
+    ) -> None:
+        self.confirmed[mid] = str(code)
+
+    def publish(self, topic: str, payload: bytes) -> str:
+        """What the broker says of it."""
+        mid = self.client.publish(topic, payload, qos=1).mid
+        wait_until(lambda: mid in self.confirmed, "the broker's word")
+        return self.confirmed[mid]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def committed(central: CentralProcess, agent: OneAgent) -> dict[tuple[str, int], bytes]:
+    """What central holds of the agent's buffer."""
+    epochs = dict.fromkeys(envelope.epoch for envelope in agent.envelopes())
+    with reading(central.folder / "data" / "central.db") as connection:
+        return {
+            (e.epoch, e.seq): e.hash
+            for epoch in epochs
+            for e in envelopes.walk(connection, agent.name, epoch, "records")
+        }
+
+
+def test_records_arrive_over_mutual_tls_and_nobody_speaks_for_another(tmp_path: Path) -> None:
+    port = free_port()
+    central = CentralProcess(tmp_path, "mqtt://127.0.0.1:1")
+    keys = tmp_path / "data" / "keys"
+    files = f"ca: {keys / 'ca.crt'}, certificate: {keys / 'tls.crt'}, key: {keys / 'tls.key'}"
+    text = central.config.read_text()
+    central.config.write_text(
+        text.replace("{url: 'mqtt://127.0.0.1:1'}", f"{{url: 'mqtts://127.0.0.1:{port}', {files}}}")
+    )
+    central.command("enrol", "--broker", "127.0.0.1", "--port", str(port), "--out", str(tmp_path / "broker"))
+    for name in ("testing-1", "assembly-1"):
+        central.command("enrol", name, "--out", str(tmp_path / name))
+    agent = OneAgent(tmp_path / "line", broker=f"mqtts://127.0.0.1:{port}", identity=tmp_path / "testing-1")
+    agent.start_machine("near")
+    clients: list[Client] = []
+    try:
+        with broker(tmp_path / "broker", port) as log, agent:
+            central.start()
+            wait_until(lambda: len(agent.cycles("near")) > 5, "some cycles")
+            seen = {(e.epoch, e.seq): e.hash for e in agent.envelopes()}
+            wait_until(lambda: seen.items() <= committed(central, agent).items(), "the records at central")
+
+            other = Client(port, keys / "ca.crt", tmp_path / "assembly-1")
+            clients.append(other)
+            before = len(committed(central, agent))
+            forged = b"a frame of somebody else"
+            for topic in (up_topic("p0", "testing-1", "records"), state_topic("testing-1")):
+                assert "Not authorized" in other.publish(topic, forged)
+            assert "Success" in other.publish(up_topic("p0", "assembly-1", "records"), forged)
+            wait_until(lambda: quarantined(central) == {"assembly-1"}, "the one that was let through")
+            wait_until(lambda: len(committed(central, agent)) > before, "further records")
+
+            stranger = Client(port, keys / "ca.crt", None)
+            clients.append(stranger)
+            stranger.client.publish(up_topic("p0", "testing-1", "records"), forged, qos=1)
+            wait_until(lambda: b"did not return a certificate" in log.read_bytes(), "the broker's refusal")
+            assert not stranger.connected
+            assert stranger.confirmed == {}
+            assert agent.stop() == 0
+        assert central.stop() == 0
+    finally:
+        for client in clients:
+            client.close()
+        central.kill()
+    sent = {(e.epoch, e.seq): e.hash for e in agent.envelopes()}
+    assert committed(central, agent).items() <= sent.items()
+    assert contiguous(agent.cycles("near"))
+    assert verify(agent.folder / "buffer" / "records.db").ok
+    assert json.loads(central.command("verify", "--json"))["ok"]
+    assert "Traceback" not in agent.log.read_text() + central.log.read_text()
+
+
+def quarantined(central: CentralProcess) -> set[str]:
+    """Of whom central has set payloads aside."""
+    with reading(central.folder / "data" / "central.db") as connection:
+        return {row.agent or "" for row in intake.quarantined(connection)}

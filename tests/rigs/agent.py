@@ -1,0 +1,199 @@
+"""One real agent as a process, with two leak testers and a scanner of its own: what a line PC is made of.
+
+The machines (``near``, ``far``) are simulated Modbus PLCs that run cycle after cycle, each waiting for its
+acknowledge; they are started and ended apart. The scanner is a pseudo-terminal that the test holds.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import time
+import tty
+from pathlib import Path
+from typing import Self
+
+from pydantic import JsonValue
+
+from edge_agent.outbox import KeptDocument, Outbox, export
+from records.clock import SystemClock
+from records.keys import Identity, IdentityFile, PublicKey, SigningKey
+from records.model import Data, Header, OperationRecord, OperationsEvent, decode
+from records.wire import CENTRAL, Document, Envelope, sign
+from simulators.processes import command
+from tests.rigs.mosquitto import free_port
+
+MACHINES = ("near", "far")
+ORDER: dict[str, JsonValue] = {
+    "reference": "WO-1",
+    "product": "VS-100",
+    "product_gtin": "04012345000016",
+    "lot": "WO-1",
+    "quantity": "8",
+    "state": "released",
+    "bom": [],
+}
+DEVICE = """\
+  {name}:
+    driver: modbus_tcp
+    host: 127.0.0.1
+    port: {port}
+    byte_order: CDAB
+    poll_interval: 20ms
+    tags:
+      - {{name: done, address: 0}}
+      - {{name: ack, address: 1, access: write}}
+      - {{name: count, address: 2, data_type: uint32, role: counter}}
+      - {{name: carrier, address: 10, data_type: string, length: 8, byte_order: ABCD}}
+      - {{name: leak_rate, address: 100, data_type: float32, unit: mL/min}}
+"""
+STATION = """\
+  {name}:
+    equipment: {name}-01
+    operation: OP30
+    order: {{scan: scanner, pattern: "WO-.*"}}
+    operator: {{scan: scanner, pattern: "B.*"}}
+    trigger: {{tag: {name}.done, acknowledge: {name}.ack, cycle: {name}.count}}
+    subject: {{kind: carrier, tag: {name}.carrier}}
+    capture: [{name}.leak_rate]
+"""
+
+
+class OneAgent:
+    """``identity`` None: one is made, as enrolment would; ``central`` is then the key of its central."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "testing-1",
+        broker: str = "mqtt://127.0.0.1:9",
+        identity: Path | None = None,
+    ) -> None:
+        self.folder, self.name = folder, name
+        self.line = folder / "line.yaml"
+        self.log = folder / "agent.log"
+        self.central = SigningKey.generate()
+        self.ports = {machine: free_port() for machine in MACHINES}
+        self.process: subprocess.Popen[bytes] | None = None
+        self._machines: dict[str, subprocess.Popen[bytes]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        if identity is None:
+            identity = folder / "identity"
+            file = IdentityFile(name, "p0", (PublicKey(CENTRAL, self.central.public.hex()),))
+            Identity.write(identity, file, SigningKey.generate(), None)
+        self.identity = identity
+        self._know_the_order()
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.line.write_text(
+            f"agent: {name}\nsite: suzhou\nline: valve-1\ndevices:\n"
+            + "".join(DEVICE.format(name=machine, port=port) for machine, port in self.ports.items())
+            + f"  scanner: {{driver: serial_scanner, port: {os.ttyname(self._slave)}, terminator: CR, "
+            + "acknowledge: true}\n"
+            + "stations:\n"
+            + "".join(STATION.format(name=machine) for machine in MACHINES)
+            + f'uplink: {{broker: "{broker}", identity: {identity}, head_interval: 1s}}\n'
+            + "buffer: {path: buffer}\n"
+        )
+
+    def _know_the_order(self) -> None:
+        """A buffer that has heard of the order, as one that spoke with central before."""
+        clock = SystemClock()
+        outbox = Outbox(
+            self.folder / "buffer",
+            self.name,
+            clock,
+            context=lambda: Header(clock.now_us(), 0, "suzhou", "valve-1", None, "test", None),
+        )
+        payload = sign(Document("work-order", "WO-1", 1, clock.now_us(), ORDER), self.central)
+        outbox.documents.put(KeptDocument("work-order", "WO-1", 1, payload, clock.now_us())).result()
+        outbox.close()
+
+    # -- processes -----------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        for machine in list(self._machines):
+            self.stop_machine(machine)
+        os.close(self._master)
+        os.close(self._slave)
+
+    def start(self) -> Self:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [command("lotkeeper-edge"), "run", str(self.line)], stdout=log, stderr=subprocess.STDOUT
+            )
+        return self
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self, limit_s: float = 60.0) -> int:
+        """As a service manager would; its exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(limit_s)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(60)
+
+    def start_machine(self, machine: str) -> None:
+        words = ["plc-modbus", "--port", str(self.ports[machine]), "--every", "0.1", "--handshake"]
+        with (self.folder / f"{machine}.log").open("ab") as log:
+            self._machines[machine] = subprocess.Popen([command("lotkeeper-sim"), *words], stdout=log, stderr=log)
+
+    def stop_machine(self, machine: str) -> None:
+        process = self._machines.pop(machine)
+        process.terminate()
+        process.wait(60)
+
+    # -- the scanner ---------------------------------------------------------------------------------------
+
+    def send(self, content: bytes) -> None:
+        os.write(self._master, content)
+
+    def answer(self, limit_s: float = 30.0) -> bytes:
+        """The next byte that the host sends to the scanner; empty when none came."""
+        deadline = time.monotonic() + limit_s
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self._master], [], [], min(left, 0.2))[0]:
+                return os.read(self._master, 1)
+        return b""
+
+    def scan(self, text: str) -> bytes:
+        """Read one label; the host's answer."""
+        self.send(text.encode("latin-1") + b"\r")
+        return self.answer()
+
+    def sign_on(self, *texts: str) -> bytes:
+        """Read these labels, each until it is taken: while a run is on, an order has to wait."""
+        answer = b""
+        for text in texts:
+            for _ in range(50):
+                answer = self.scan(text)
+                if answer == b"\x06":
+                    break
+        return answer
+
+    # -- what it keeps -------------------------------------------------------------------------------------
+
+    def envelopes(self) -> list[Envelope]:
+        return list(export(self.folder / "buffer" / "records.db"))
+
+    def facts(self) -> list[Data]:
+        return [decode(e.kind, e.body or b"").data for e in self.envelopes()]
+
+    def events(self, code: str) -> list[OperationsEvent]:
+        return [fact for fact in self.facts() if isinstance(fact, OperationsEvent) and fact.code == code]
+
+    def cycles(self, station: str) -> list[int | None]:
+        """The machine cycles that a station has recorded, in order."""
+        return [f.cycle for f in self.facts() if isinstance(f, OperationRecord) and f.station == station]
