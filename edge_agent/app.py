@@ -136,6 +136,7 @@ class Agent:
             lambda answer: self._desks[answer.scanner].answered(answer),
             self._clock,
             self._failpoint,
+            self.uplink.request_head,
         )
 
     # -- what every record carries -------------------------------------------------------------------------
@@ -168,6 +169,8 @@ class Agent:
 
     def _document_changed(self, kind: str, document: str) -> None:
         self._stale.set()
+        if kind == WORK_ORDER:
+            self.uplink.request_head()  # an order that central closes wants this agent's last word on it
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._post_all, kind, document)
 

@@ -55,8 +55,11 @@ def text_value(readings: Mapping[str, Reading], tag: str | None) -> str | None:
 
 
 def integer_value(readings: Mapping[str, Reading], tag: str | None) -> int | None:
+    """The value as an integer, None when it was not read or is none that a record can hold (63 bits)."""
     value = good_value(readings, tag)
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+        return None
+    return int(value)
 
 
 def purpose_of(settings: StationSettings, readings: Mapping[str, Reading]) -> Purpose:
@@ -256,6 +259,17 @@ def spc_signals(verdicts: Iterable[Verdict], order: str | None) -> tuple[Data, .
 def named(
     readings: Mapping[str, Reading], characteristics: Mapping[str, CharacteristicSettings]
 ) -> tuple[Reading, ...]:
-    """The readings, each characteristic's under its name."""
+    """The readings as a record holds them: each characteristic's under its name, 64-bit integers as text."""
     names = {settings.tag: name for name, settings in characteristics.items()}
-    return tuple(replace(reading, characteristic=names.get(tag)) for tag, reading in readings.items())
+    return tuple(
+        replace(reading, value=_exact(reading), characteristic=names.get(tag)) for tag, reading in readings.items()
+    )
+
+
+def _exact(reading: Reading) -> JsonValue:
+    """JSON numbers are doubles to many readers: what needs 64 bits is written in digits."""
+    if reading.data_type.removesuffix("[]") not in ("int64", "uint64"):
+        return reading.value
+    if isinstance(reading.value, list):
+        return [str(value) for value in reading.value]
+    return None if reading.value is None else str(reading.value)

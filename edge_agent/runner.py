@@ -33,7 +33,8 @@ from edge_agent.events import (
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
 from edge_agent.recording import subject_ref
-from edge_agent.station import Phase, State, Station
+from edge_agent.station import Station
+from edge_agent.station_state import Phase, State
 from records.clock import Clock, new_id
 from records.errors import LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, Reading
@@ -84,6 +85,7 @@ class StationRunner:
         answer: Callable[[Answer], None],
         clock: Clock,
         failpoint: Callable[[str], None],
+        order_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.station = station
         self._plant = plant
@@ -93,6 +95,7 @@ class StationRunner:
         self._answer = answer
         self._clock = clock
         self._failpoint = failpoint
+        self._order_ended = order_ended
         self._key = f"station/{station.name}"
         self._state: State = station.open(outbox.state(self._key))
         self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
@@ -135,10 +138,12 @@ class StationRunner:
                 await self._take(Tick(self._clock.now_us(), self._clock.monotonic_s()))
 
     async def _take(self, event: Event) -> None:
-        waiting = self._state.phase is Phase.WAITING
+        waiting, order = self._state.phase is Phase.WAITING, self._state.kept.order
         self._state, effects = self.station.step(self._state, event, self._papers())
         if waiting and isinstance(event, Observed) and self._state.phase is Phase.RELEASING:
             self._failpoint("station.after_done_falls")
+        if order is not None and self._state.kept.order != order:
+            self._order_ended()
         for effect in effects:
             outcome = await self._perform(effect)
             if outcome is not None:

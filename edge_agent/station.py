@@ -26,24 +26,20 @@ A commit carries facts, the state to keep and the indexes; the state inside it i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
-from edge_agent import recording, scans
+from edge_agent import recording
 from edge_agent.events import (
-    Answer,
     Capture,
     Captured,
     CaptureFailed,
-    Commit,
     Committed,
     DeviceBack,
     DocumentChanged,
     Effect,
     Event,
-    Married,
     Observed,
     Prompt,
     Ran,
@@ -53,94 +49,13 @@ from edge_agent.events import (
     WriteDone,
     WriteFailed,
 )
-from edge_agent.papers import LOTS, WORK_ORDER, Papers, WorkOrder
-from edge_agent.recording import MountedLot
+from edge_agent.papers import Papers
 from edge_agent.requirements import missing, start_requirements
+from edge_agent.run_record import RunRecorder
+from edge_agent.station_scans import ScanRules
 from edge_agent.station_settings import CharacteristicSettings, StationSettings
-from records.errors import Damaged
-from records.model import (
-    Data,
-    Int64,
-    MaterialActual,
-    MaterialKind,
-    OperationRecord,
-    OperationsEvent,
-    Outcome,
-    Person,
-    Purpose,
-    Reading,
-    Requirement,
-    Result,
-    Subject,
-    SubjectKind,
-    SubjectResult,
-)
-from spc.state import Verdict
-
-
-class Phase(StrEnum):
-    START = "start"
-    IDLE = "idle"
-    CAPTURING = "capturing"
-    ANSWERING = "answering"
-    WAITING = "waiting"
-    RELEASING = "releasing"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRun:
-    """A run whose start is committed and whose end is not."""
-
-    run_id: str
-    began_us: Int64
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A unit that waits for the next run; ``position`` is its container and place."""
-
-    subject: Subject
-    position: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a station remembers over a restart; committed with the facts that changed it."""
-
-    order: str | None = None
-    operator: str | None = None
-    lots: tuple[MountedLot, ...] = ()
-    loaded: tuple[Loaded, ...] = ()
-    container: str | None = None
-    last_cycle: Int64 | None = None
-    run: OpenRun | None = None
-    charts: dict[str, JsonValue] = field(default_factory=dict)
-
-
-_KEPT = TypeAdapter(Kept)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Everything between two events. ``after`` is what to install and do once the pending commit is on disk."""
-
-    kept: Kept
-    phase: Phase = Phase.START
-    done: bool | None = None
-    running: bool = False
-    permit: bool | None = None  # as last written and verified
-    recovered: bool = False  # the open run began before this start of the agent
-    lost_since_s: float | None = None  # an open run's machine neither runs nor says done since then
-    after: After | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    state: State
-    effects: tuple[Effect, ...]
-
-
-Step = tuple[State, tuple[Effect, ...]]
+from edge_agent.station_state import OpenRun, Phase, State, Step, commit, read_kept
+from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
 
 
 class Station:
@@ -151,10 +66,8 @@ class Station:
     ) -> None:
         self.name = name
         self.settings = settings
-        captured = set(settings.captured())
-        self._characteristics = {n: c for n, c in characteristics.items() if c.tag in captured}
-        plans = ((n, c.plan(n)) for n, c in self._characteristics.items())
-        self._plans = {n: plan for n, plan in plans if plan is not None}
+        self._recorder = RunRecorder(name, settings, characteristics)
+        self._scans = ScanRules(settings)
         self._requirements = start_requirements(settings)
 
     def open(self, kept: JsonValue | None) -> State:
@@ -163,15 +76,7 @@ class Station:
         Raises:
             Damaged: what was kept cannot be read; nothing was changed.
         """
-        if kept is None:
-            return State(Kept())
-        try:
-            known = _KEPT.validate_python(kept)
-        except ValidationError as error:
-            raise Damaged(
-                f"station {self.name}: its kept state cannot be read: {error.errors()[0]['msg']}",
-                hint="was the buffer written by a newer version?",
-            ) from error
+        known = read_kept(self.name, kept)
         return State(known, recovered=known.run is not None)
 
     def step(self, state: State, event: Event, papers: Papers) -> Step:
@@ -189,18 +94,11 @@ class Station:
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""
-        source = self.settings.subject
-        if source.scan is not None and state.kept.loaded:
-            return tuple((unit.subject, unit.position) for unit in state.kept.loaded)
-        tag = source.tag or source.carrier
-        found = recording.text_value(readings, tag) or recording.UNKNOWN
-        kind = source.kind if source.tag is not None else SubjectKind.CARRIER
-        return ((Subject(kind, found), None),)
+        return self._recorder.subjects(state, readings)
 
     def order(self, state: State, readings: Mapping[str, Reading]) -> str | None:
         """The order that a run captured now belongs to."""
-        tag = self.settings.order.tag
-        return recording.text_value(readings, tag) if tag is not None else state.kept.order
+        return self._recorder.order(state, readings)
 
     def missing(self, state: State) -> Sequence[Requirement]:
         """The requirements of the start gate that are not met."""
@@ -217,7 +115,7 @@ class Station:
             case CaptureFailed():
                 return replace(state, phase=Phase.START), (Prompt("capture-failed", {"error": event.error}),)
             case Scanned():
-                return self._scanned(state, event, papers)
+                return self._scans.take(state, event, papers)
             case Tick():
                 return self._tick(state, event)
             case WriteDone() | WriteFailed():
@@ -273,9 +171,9 @@ class Station:
         return replace(state, phase=Phase.RELEASING), (Write(acknowledge, False),)
 
     def _run_started(self, state: State, at_us: int, run_id: str) -> Step:
-        kept = replace(state.kept, run=OpenRun(run_id, at_us))
+        kept = replace(state.kept, run=OpenRun(run_id, at_us, state.kept.lots))
         fact = OperationsEvent("run-started", {"run_id": run_id}, order=state.kept.order)
-        return self._commit(state, (fact,), replace(state, kept=kept, recovered=False))
+        return commit(state, (fact,), replace(state, kept=kept, recovered=False))
 
     def _tick(self, state: State, event: Tick) -> Step:
         """Try again what failed, and give up a run that the machine no longer knows."""
@@ -298,7 +196,7 @@ class Station:
             "run-aborted", {"run_id": run.run_id, "reason": "no-end-from-machine"}, order=state.kept.order
         )
         kept = replace(state.kept, run=None)
-        return self._commit(state, (fact,), replace(state, kept=kept, lost_since_s=None, recovered=False))
+        return commit(state, (fact,), replace(state, kept=kept, lost_since_s=None, recovered=False))
 
     def _written(self, state: State, event: WriteDone | WriteFailed) -> Step:
         trigger, permit = self.settings.trigger, self.settings.permit
@@ -316,141 +214,6 @@ class Station:
             return replace(state, phase=Phase.IDLE), ()
         return state, ()
 
-    def _commit(
-        self,
-        state: State,
-        facts: tuple[Data, ...],
-        then: State,
-        effects: tuple[Effect, ...] = (),
-        ran: Ran | None = None,
-        married: tuple[Married, ...] = (),
-    ) -> Step:
-        kept: JsonValue = _KEPT.dump_python(then.kept, mode="json")
-        return replace(state, after=After(replace(then, after=None), effects)), (
-            Commit(facts, kept, ran, married),
-        )
-
-    # -- scans ---------------------------------------------------------------------------------------------
-
-    def _scanned(self, state: State, event: Scanned, papers: Papers) -> Step:
-        field_name = scans.recognise(self.settings, event)
-        if field_name is None:
-            reason = "barcode-invalid" if event.barcode.error else "scan-not-understood"
-            if event.barcode.kind == "gs1" and not event.barcode.error:
-                reason = "item-not-in-bom"
-            return self._refuse(state, event, scans.Refusal(reason, found=event.barcode.error))
-        said = scans.meaning(self.settings, event, field_name, papers, state.kept.order)
-        if isinstance(said, scans.Unit | scans.Container) and state.phase not in (Phase.IDLE, Phase.START):
-            said = scans.Refusal("not-now", expected="end of the run")
-        match said:
-            case scans.Refusal():
-                return self._refuse(state, event, said)
-            case scans.Operator(badge=badge):
-                signed_on = OperationsEvent("operator-signed-on", {"badge": badge})
-                return self._accept(state, event, field_name, replace(state.kept, operator=badge), (signed_on,))
-            case scans.Order(order=order):
-                kept, facts = self._start_order(state.kept, order)
-                return self._accept(state, event, field_name, kept, facts)
-            case scans.Mounted(lot=lot):
-                return self._mount(state, event, lot)
-            case scans.Container(id=id_):
-                return self._accept(state, event, field_name, replace(state.kept, container=id_), ())
-            case scans.Unit():
-                return self._load(state, event, said)
-
-    def _refuse(self, state: State, event: Scanned, why: scans.Refusal) -> Step:
-        fact = OperationsEvent(
-            "scan-refused",
-            {
-                "scanner": event.scanner,
-                "reason": why.reason,
-                "text": event.text,
-                "raw": event.raw.hex(),
-                "expected": why.expected,
-                "found": why.found,
-            },
-            order=state.kept.order,
-            device=event.scanner,
-        )
-        prompt = Prompt(why.reason, {"expected": why.expected, "found": why.found})
-        return self._commit(state, (fact,), state, (Answer(event.scanner, False, event.number), prompt))
-
-    def _accept(
-        self,
-        state: State,
-        event: Scanned,
-        field_name: str,
-        kept: Kept,
-        facts: tuple[Data, ...],
-        subjects: tuple[Subject, ...] = (),
-        married: tuple[Married, ...] = (),
-    ) -> Step:
-        """Commit the scan; a scan that changes nothing (read twice) is answered without another record."""
-        answer = Answer(event.scanner, True, event.number)
-        if kept == state.kept:
-            return state, (answer,)
-        scan = OperationsEvent(
-            "scan-accepted",
-            {"scanner": event.scanner, "field": field_name, "text": event.text, "raw": event.raw.hex()},
-            subjects,
-            kept.order,
-            event.scanner,
-        )
-        return self._commit(state, (scan, *facts), replace(state, kept=kept), (answer,), married=married)
-
-    def _start_order(self, kept: Kept, order: WorkOrder) -> tuple[Kept, tuple[Data, ...]]:
-        """A changeover, unless the order is already the station's."""
-        if kept.order == order.reference:
-            return kept, ()
-        fact = OperationsEvent(
-            "order-started", {"order": order.reference, "previous": kept.order}, order=order.reference
-        )
-        items = {line.item for line in order.bom}
-        after = replace(
-            kept,
-            order=order.reference,
-            lots=tuple(lot for lot in kept.lots if lot.item in items),
-            loaded=(),
-            container=None,
-            charts=recording.changeover(kept.charts),
-        )
-        return after, (fact,)
-
-    def _mount(self, state: State, event: Scanned, lot: MountedLot) -> Step:
-        others = tuple(held for held in state.kept.lots if held.item != lot.item)
-        kept = replace(state.kept, lots=tuple(sorted((*others, lot), key=lambda held: held.item)))
-        subject = Subject(SubjectKind.LOT, lot.lot, lot.item, "supplier")
-        fact = OperationsEvent(
-            "lot-mounted",
-            {"item": lot.item, "lot": lot.lot, "expiry": lot.expiry},
-            (subject,),
-            state.kept.order,
-        )
-        return self._accept(state, event, "lot", kept, (fact,), (subject,))
-
-    def _load(self, state: State, event: Scanned, unit: scans.Unit) -> Step:
-        kept, facts = self._start_order(state.kept, unit.order)
-        if self.settings.subject.collect is None:
-            kept = replace(kept, loaded=(Loaded(unit.subject),))
-        else:
-            if state.kept.container is None:
-                return self._refuse(state, event, scans.Refusal("not-now", expected="container"))
-            if any(held.subject.key == unit.subject.key for held in kept.loaded):
-                return self._accept(state, event, "subject", state.kept, ())
-            container = state.kept.container
-            slot = 1 + sum(
-                1 for held in kept.loaded if held.position and held.position.startswith(container + "/")
-            )
-            kept = replace(
-                kept,
-                container=container,
-                loaded=(*kept.loaded, Loaded(unit.subject, f"{container}/{slot}")),
-            )
-        married: tuple[Married, ...] = ()
-        if event.carrier is not None:
-            married = (Married(unit.subject, unit.order.reference, event.carrier),)
-        return self._accept(state, event, "subject", kept, facts, (unit.subject,), married)
-
     # -- the run -------------------------------------------------------------------------------------------
 
     def _captured(self, state: State, event: Captured, papers: Papers) -> Step:
@@ -461,7 +224,7 @@ class Station:
             return replace(state, phase=Phase.START), (Prompt("cycle-not-read", {"tag": trigger.cycle}),)
         if cycle is not None and cycle == state.kept.last_cycle:
             return self._answer(state)
-        record, charts, verdicts = self._record(state, event, papers, cycle)
+        record, charts, verdicts = self._recorder.record(state, event, papers, cycle)
         facts: list[Data] = []
         if record.resumed:
             facts.append(OperationsEvent("run-resumed", {"run_id": record.run_id, "cycle": _text(cycle)}))
@@ -481,100 +244,13 @@ class Station:
         if record.order is not None and record.purpose.counts and record.outcome is Outcome.COMPLETED:
             ran = Ran(record.order, tuple(result.subject for result in record.subjects))
         then, effects = self._answer(replace(state, kept=kept, recovered=False))
-        return self._commit(state, tuple(facts), then, effects, ran)
+        return commit(state, tuple(facts), then, effects, ran)
 
     def _answer(self, state: State) -> Step:
         acknowledge = self.settings.trigger.acknowledge
         if acknowledge is None:
             return replace(state, phase=Phase.WAITING), ()
         return replace(state, phase=Phase.ANSWERING), (Write(acknowledge, True),)
-
-    def _record(
-        self, state: State, event: Captured, papers: Papers, cycle: int | None
-    ) -> tuple[OperationRecord, dict[str, JsonValue], tuple[Verdict, ...]]:
-        settings, kept, readings = self.settings, state.kept, event.readings
-        purpose = recording.purpose_of(settings, readings)
-        machine = recording.machine_result(settings.result, readings)
-        aborted = machine is Result.ABORTED
-        reference = self.order(state, readings)
-        order = papers.order(reference)
-        tests = () if aborted else recording.tests_of(self._characteristics, readings)
-        attempts = event.attempts if purpose.counts else {}
-        results = recording.subject_results(self.subjects(state, readings), attempts, machine, tests)
-        charts: dict[str, JsonValue] = dict(kept.charts)
-        verdicts: tuple[Verdict, ...] = ()
-        if reference != kept.order:
-            charts = recording.changeover(charts)
-        if purpose.counts and not aborted:
-            charts, verdicts = recording.chart_verdicts(
-                self._plans, self._characteristics, charts, readings, results[0].subject
-            )
-        run = kept.run or OpenRun(event.new_id, event.at_us)
-        record = OperationRecord(
-            run_id=run.run_id,
-            station=self.name,
-            equipment=settings.equipment,
-            operation=settings.operation,
-            order=reference,
-            product=order.product if order else None,
-            lot=order.lot if order else None,
-            purpose=purpose,
-            attempt=max(result.attempt for result in results),
-            cycle=cycle,
-            began_us=run.began_us,
-            ended_us=event.at_us,
-            outcome=Outcome.ABORTED if aborted else Outcome.COMPLETED,
-            subjects=results,
-            people=self._people(kept, readings),
-            readings=recording.named(readings, self._characteristics),
-            materials=self._materials(kept, readings, results, purpose, aborted),
-            spc=tuple(recording.spc_state(verdict) for verdict in verdicts),
-            counters=recording.counters_of(settings, readings),
-            documents=papers.used(self._documents(reference)),
-            product_revision=order.revision if order else None,
-            tool=settings.tool,
-            resumed=state.recovered,
-            repeat_possible=settings.trigger.cycle is None,
-        )
-        return record, charts, verdicts
-
-    def _people(self, kept: Kept, readings: Mapping[str, Reading]) -> tuple[Person, ...]:
-        source = self.settings.operator
-        if source is None:
-            return ()
-        badge = recording.text_value(readings, source.tag) if source.tag else kept.operator
-        return () if badge is None else (Person(badge),)
-
-    def _documents(self, reference: str | None) -> tuple[tuple[str, str], ...]:
-        orders = () if reference is None else ((WORK_ORDER, reference),)
-        return (*orders, *((LOTS, material.item) for material in self.settings.materials))
-
-    def _materials(
-        self,
-        kept: Kept,
-        readings: Mapping[str, Reading],
-        results: tuple[SubjectResult, ...],
-        purpose: Purpose,
-        aborted: bool,
-    ) -> tuple[MaterialActual, ...]:
-        """Consumed components, the marriage of carrier and unit, and what left as scrap."""
-        first = results[0].subject
-        edges: list[MaterialActual] = []
-        if not aborted:
-            edges += recording.consumed(self.settings.materials, kept.lots, first, purpose)
-        carrier = recording.text_value(readings, self.settings.subject.carrier)
-        if carrier is not None and first.kind is SubjectKind.UNIT:
-            edges.append(
-                MaterialActual(
-                    MaterialKind.IDENTIFIED_AS, Subject(SubjectKind.CARRIER, carrier), first, first.quantity
-                )
-            )
-        edges += [
-            MaterialActual(MaterialKind.SCRAPPED, r.subject, None, r.subject.quantity, reason="machine-result")
-            for r in results
-            if r.result is Result.SCRAP
-        ]
-        return tuple(edges)
 
 
 def _text(cycle: int | None) -> str | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+import structlog
 
 HERE = Path(__file__).parent
 EXPECTED = HERE / "expected_skips.toml"
@@ -142,3 +144,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def find_program(name: str) -> str | None:
     """A program on the PATH, or where Debian keeps servers (not on everybody's PATH)."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a test's process logs to ends with the test: its captured stderr is closed then."""
+    yield
+    structlog.reset_defaults()

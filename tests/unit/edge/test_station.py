@@ -25,8 +25,9 @@ from edge_agent.events import (
     WriteDone,
     WriteFailed,
 )
-from edge_agent.papers import Papers
-from edge_agent.station import Kept, Phase, State, Station
+from edge_agent.papers import LotStatus, Papers
+from edge_agent.station import Station
+from edge_agent.station_state import Kept, Phase, State
 from records.model import MaterialKind, OperationRecord, OperationsEvent, Outcome, Purpose, Quality, Result
 from tests.unit.edge.stations import (
     ASSEMBLE,
@@ -225,6 +226,13 @@ def test_a_lot_before_any_order_has_to_wait() -> None:
 def test_a_closed_order_is_refused() -> None:
     bench = Bench(station(ASSEMBLE), papers(state="closed"))
     assert refusal(bench, plain("WO-1")) == "order-unknown"
+
+
+def papers_with_another_lot() -> Papers:
+    known = papers()
+    bodies = known.lots["VB-10"]
+    more = bodies.model_copy(update={"lots": (*bodies.lots, LotStatus(lot="VB-2"))})
+    return replace(known, lots={**known.lots, "VB-10": more})
 
 
 def label(carrier: str | None = "C-1", known_as: str | None = None, **changes: str) -> Scanned:
@@ -455,3 +463,46 @@ def test_any_failure_at_any_moment_leaves_one_record_a_cycle(  # noqa: C901  one
     answered = machine.cycle if not machine.done else machine.cycle - 1
     assert len(cycles) == len(set(cycles))
     assert set(range(1, answered + 1)) <= set(cycles)
+
+
+def test_the_next_order_waits_for_the_end_of_the_run() -> None:
+    bench = Bench(station(ASSEMBLE)).ready()
+    bench.see(running=True)
+    assert refusal(bench, plain("WO-2")) == "not-now"
+    bench.see(running=False)
+    record = bench.cycle(1)
+    assert record is not None
+    assert record.order == "WO-1"
+    assert Answer("scanner", True) in bench.feed(plain("WO-2"))
+
+
+def test_a_lot_mounted_during_a_run_is_for_the_next_one() -> None:
+    bench = Bench(station(ASSEMBLE), papers_with_another_lot()).ready()
+    bench.see(running=True)
+    assert Answer("scanner", True) in bench.feed(gs1(a01=VB, a10="VB-2"))
+    bench.see(running=False)
+    first, second = bench.cycle(1), bench.cycle(2)
+    assert first is not None
+    assert second is not None
+    assert [m.source and m.source.id for m in (first.materials[0], second.materials[0])] == ["VB-1", "VB-2"]
+
+
+def test_a_label_read_again_because_the_answer_was_missed_is_accepted_during_its_run() -> None:
+    bench = Bench(station(LABEL))
+    bench.see(done=False)
+    bench.feed(label())
+    bench.see(done=True)
+    facts = len(bench.facts)
+    assert Answer("scanner", True) in bench.feed(label())
+    assert len(bench.facts) == facts
+
+
+def test_64_bit_values_are_text_in_a_record() -> None:
+    bench = Bench(station(ASSEMBLE)).ready()
+    shown = captured(1, torque=2.2)
+    big = replace(shown.readings["plc.total"], value=2**62 + 1, data_type="uint64")
+    bench.see(done=True)
+    bench.feed(replace(shown, readings={**shown.readings, "plc.total": big}))
+    (record,) = bench.records
+    assert next(r.value for r in record.readings if r.tag == "plc.total") == str(2**62 + 1)
+    assert record.counters[0].value == 2**62 + 1

@@ -1,0 +1,145 @@
+"""One run becomes one ``OperationRecord``: put together from what was captured and what the station knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from edge_agent import recording
+from edge_agent.events import Captured
+from edge_agent.papers import LOTS, WORK_ORDER, Papers
+from edge_agent.recording import MountedLot
+from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_state import Kept, OpenRun, State
+from records.model import (
+    MaterialActual,
+    MaterialKind,
+    OperationRecord,
+    Outcome,
+    Person,
+    Purpose,
+    Reading,
+    Result,
+    Subject,
+    SubjectKind,
+    SubjectResult,
+)
+from spc.state import Verdict
+
+
+class RunRecorder:
+    """Pure; holds what the line file says about the station and its characteristics."""
+
+    def __init__(
+        self, name: str, settings: StationSettings, characteristics: Mapping[str, CharacteristicSettings]
+    ) -> None:
+        self._name = name
+        self.settings = settings
+        captured = set(settings.captured())
+        self._characteristics = {n: c for n, c in characteristics.items() if c.tag in captured}
+        plans = ((n, c.plan(n)) for n, c in self._characteristics.items())
+        self._plans = {n: plan for n, plan in plans if plan is not None}
+
+    def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
+        """Whom a run that is captured now is about, each with its position."""
+        source = self.settings.subject
+        if source.scan is not None and state.kept.loaded:
+            return tuple((unit.subject, unit.position) for unit in state.kept.loaded)
+        tag = source.tag or source.carrier
+        found = recording.text_value(readings, tag) or recording.UNKNOWN
+        kind = source.kind if source.tag is not None else SubjectKind.CARRIER
+        return ((Subject(kind, found), None),)
+
+    def order(self, state: State, readings: Mapping[str, Reading]) -> str | None:
+        """The order that a run captured now belongs to."""
+        tag = self.settings.order.tag
+        return recording.text_value(readings, tag) if tag is not None else state.kept.order
+
+    def record(
+        self, state: State, event: Captured, papers: Papers, cycle: int | None
+    ) -> tuple[OperationRecord, dict[str, JsonValue], tuple[Verdict, ...]]:
+        """The record of a run, the chart states after it, and what the charts said."""
+        settings, kept, readings = self.settings, state.kept, event.readings
+        purpose = recording.purpose_of(settings, readings)
+        machine = recording.machine_result(settings.result, readings)
+        aborted = machine is Result.ABORTED
+        reference = self.order(state, readings)
+        order = papers.order(reference)
+        tests = () if aborted else recording.tests_of(self._characteristics, readings)
+        attempts = event.attempts if purpose.counts else {}
+        results = recording.subject_results(self.subjects(state, readings), attempts, machine, tests)
+        charts: dict[str, JsonValue] = dict(kept.charts)
+        verdicts: tuple[Verdict, ...] = ()
+        if reference != kept.order:
+            charts = recording.changeover(charts)
+        if purpose.counts and not aborted:
+            charts, verdicts = recording.chart_verdicts(
+                self._plans, self._characteristics, charts, readings, results[0].subject
+            )
+        run = kept.run or OpenRun(event.new_id, event.at_us, kept.lots)
+        record = OperationRecord(
+            run_id=run.run_id,
+            station=self._name,
+            equipment=settings.equipment,
+            operation=settings.operation,
+            order=reference,
+            product=order.product if order else None,
+            lot=order.lot if order else None,
+            purpose=purpose,
+            attempt=max(result.attempt for result in results),
+            cycle=cycle,
+            began_us=run.began_us,
+            ended_us=event.at_us,
+            outcome=Outcome.ABORTED if aborted else Outcome.COMPLETED,
+            subjects=results,
+            people=self._people(kept, readings),
+            readings=recording.named(readings, self._characteristics),
+            materials=self._materials(run.lots, readings, results, purpose, aborted),
+            spc=tuple(recording.spc_state(verdict) for verdict in verdicts),
+            counters=recording.counters_of(settings, readings),
+            documents=papers.used(self._documents(reference)),
+            product_revision=order.revision if order else None,
+            tool=settings.tool,
+            resumed=state.recovered,
+            repeat_possible=settings.trigger.cycle is None,
+        )
+        return record, charts, verdicts
+
+    def _people(self, kept: Kept, readings: Mapping[str, Reading]) -> tuple[Person, ...]:
+        source = self.settings.operator
+        if source is None:
+            return ()
+        badge = recording.text_value(readings, source.tag) if source.tag else kept.operator
+        return () if badge is None else (Person(badge),)
+
+    def _documents(self, reference: str | None) -> tuple[tuple[str, str], ...]:
+        orders = () if reference is None else ((WORK_ORDER, reference),)
+        return (*orders, *((LOTS, material.item) for material in self.settings.materials))
+
+    def _materials(
+        self,
+        lots: tuple[MountedLot, ...],
+        readings: Mapping[str, Reading],
+        results: tuple[SubjectResult, ...],
+        purpose: Purpose,
+        aborted: bool,
+    ) -> tuple[MaterialActual, ...]:
+        """Consumed components, the marriage of carrier and unit, and what left as scrap."""
+        first = results[0].subject
+        edges: list[MaterialActual] = []
+        if not aborted:
+            edges += recording.consumed(self.settings.materials, lots, first, purpose)
+        carrier = recording.text_value(readings, self.settings.subject.carrier)
+        if carrier is not None and first.kind is SubjectKind.UNIT:
+            edges.append(
+                MaterialActual(
+                    MaterialKind.IDENTIFIED_AS, Subject(SubjectKind.CARRIER, carrier), first, first.quantity
+                )
+            )
+        edges += [
+            MaterialActual(MaterialKind.SCRAPPED, r.subject, None, r.subject.quantity, reason="machine-result")
+            for r in results
+            if r.result is Result.SCRAP
+        ]
+        return tuple(edges)

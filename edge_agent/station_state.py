@@ -1,0 +1,115 @@
+"""What a station remembers: the part that survives the process, and everything else between two events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from edge_agent.events import Commit, Effect, Married, Ran
+from edge_agent.recording import MountedLot
+from records.errors import Damaged
+from records.model import Data, Int64, Subject
+
+
+class Phase(StrEnum):
+    START = "start"
+    IDLE = "idle"
+    CAPTURING = "capturing"
+    ANSWERING = "answering"
+    WAITING = "waiting"
+    RELEASING = "releasing"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun:
+    """A run whose start is committed and whose end is not."""
+
+    run_id: str
+    began_us: Int64
+    lots: tuple[MountedLot, ...] = ()  # what it takes from: a lot mounted meanwhile is for the next run
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A unit that waits for the next run; ``position`` is its container and place."""
+
+    subject: Subject
+    position: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a station remembers over a restart; committed with the facts that changed it."""
+
+    order: str | None = None
+    operator: str | None = None
+    lots: tuple[MountedLot, ...] = ()
+    loaded: tuple[Loaded, ...] = ()
+    container: str | None = None
+    last_cycle: Int64 | None = None
+    run: OpenRun | None = None
+    charts: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything between two events. ``after`` is what to install and do once the pending commit is on disk."""
+
+    kept: Kept
+    phase: Phase = Phase.START
+    done: bool | None = None
+    running: bool = False
+    permit: bool | None = None  # as last written and verified
+    recovered: bool = False  # the open run began before this start of the agent
+    lost_since_s: float | None = None  # an open run's machine neither runs nor says done since then
+    after: After | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is going on: what names the next piece has to wait."""
+        return self.phase not in (Phase.IDLE, Phase.START) or self.running or self.kept.run is not None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    state: State
+    effects: tuple[Effect, ...]
+
+
+Step = tuple[State, tuple[Effect, ...]]
+
+
+_KEPT = TypeAdapter(Kept)
+
+
+def read_kept(station: str, kept: JsonValue | None) -> Kept:
+    """What the last commit kept (None: never committed).
+
+    Raises:
+        Damaged: it cannot be read; nothing was changed.
+    """
+    if kept is None:
+        return Kept()
+    try:
+        return _KEPT.validate_python(kept)
+    except ValidationError as error:
+        raise Damaged(
+            f"station {station}: its kept state cannot be read: {error.errors()[0]['msg']}",
+            hint="was the buffer written by a newer version?",
+        ) from error
+
+
+def commit(
+    state: State,
+    facts: tuple[Data, ...],
+    then: State,
+    effects: tuple[Effect, ...] = (),
+    ran: Ran | None = None,
+    married: tuple[Married, ...] = (),
+) -> Step:
+    """Store facts and what ``then`` keeps; once they are on disk, install ``then`` and do ``effects``."""
+    kept: JsonValue = _KEPT.dump_python(then.kept, mode="json")
+    waiting = replace(state, after=After(replace(then, after=None), effects))
+    return waiting, (Commit(facts, kept, ran, married),)
