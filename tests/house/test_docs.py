@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,21 @@ def test_dead_links_are_found(tmp_path: Path) -> None:
         "# A head\n[x](other.md) [y](#a-head) [z](#b-head) [w](https://example.org) ![p](page.md#a-head)\n"
     )
     assert list(dead_links(page)) == ["other.md", "#b-head"]
+
+
+def test_the_verifier_in_the_documents_verifies() -> None:
+    page = ROOT / "docs" / "explanation" / "the-record.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    golden = ROOT / "tests" / "golden"
+    rows = json.loads((golden / "chain.json").read_text())["rows"]
+    bodies = sorted(golden.glob("body_*.json"))
+    held = [
+        {"epoch": "00112233445566778899aabb", "body": body.read_text(encoding="utf-8"), **row}
+        for row, body in zip(rows, bodies, strict=False)
+    ]
+    sample: dict[str, Callable[[str, str, list[dict[str, str]]], None]] = {}
+    exec(code, sample)  # noqa: S102  what a reader would run
+    sample["verify"]("assembly-1", "records", held)
+    held[2]["body"] = held[2]["body"].replace("suzhou", "Suzhou")
+    with pytest.raises(AssertionError, match="record 3 is not what was chained"):
+        sample["verify"]("assembly-1", "records", held)
