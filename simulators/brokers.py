@@ -6,6 +6,7 @@ Both listen on loopback only and take nobody without a user name and a generated
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import subprocess
@@ -103,6 +104,7 @@ class Amqtt:
             from amqtt.broker import Broker as AmqttBroker
         except ImportError as error:
             raise Unreachable("amqtt is not installed", hint="pip install 'lotkeeper[demo]'") from error
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # its warnings are no news to who looks at a demo
         loop = asyncio.new_event_loop()
         self._loop = loop
         self._thread = threading.Thread(target=loop.run_forever, name="amqtt", daemon=True)
