@@ -21,6 +21,7 @@ from edge_agent.events import (
     CaptureFailed,
     Commit,
     Committed,
+    DeviceBack,
     Effect,
     Event,
     Observed,
@@ -105,6 +106,8 @@ class StationRunner:
 
     async def post(self, event: Event) -> None:
         """Hand over an event; waits when too many wait already."""
+        if isinstance(event, DeviceBack):  # what was seen of it before it went is no longer so
+            self._seen = {tag: seen for tag, seen in self._seen.items() if not tag.startswith(event.device + ".")}
         await self._events.put(event)
         self._wake.set()
 

@@ -121,11 +121,20 @@ class Station:
             case WriteDone() | WriteFailed():
                 return self._written(state, event)
             case DeviceBack():
-                permit = self.settings.permit
-                ours = permit is not None and permit.tag.startswith(event.device + ".")
-                return (replace(state, permit=None) if ours else state), ()
+                return self._device_back(state, event.device), ()
             case DocumentChanged() | Committed():
                 return state, ()
+
+    def _device_back(self, state: State, device: str) -> State:
+        """What it was told and what it said before counts for nothing: it may have restarted, with its memory or
+        without. The handshake begins anew from what it shows now.
+        """
+        permit, trigger = self.settings.permit, self.settings.trigger
+        if permit is not None and permit.tag.startswith(device + "."):
+            state = replace(state, permit=None)
+        if trigger.tag.startswith(device + "."):
+            state = replace(state, phase=Phase.START, done=None, running=False)
+        return state
 
     def _with_permit(self, state: State, effects: tuple[Effect, ...]) -> Step:
         """Keep the interlock true to the requirements. It is taken away before anything is answered."""

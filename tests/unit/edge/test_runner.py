@@ -11,7 +11,7 @@ import pytest
 from pydantic import JsonValue
 
 from edge_agent import runner
-from edge_agent.events import Answer
+from edge_agent.events import Answer, DeviceBack
 from edge_agent.outbox import Batch
 from edge_agent.runner import StationRunner
 from records.clock import SystemClock
@@ -270,6 +270,21 @@ def test_a_state_that_cannot_be_read_is_said_and_not_overwritten() -> None:
     with pytest.raises(Damaged, match="station s: its kept state cannot be read"):
         make(world)
     assert world.kept == {"station/s": {"loaded": "nonsense"}}
+
+
+def test_what_a_machine_showed_before_it_went_is_not_believed() -> None:
+    """It came back without its memory: done was seen and not captured yet, and is not so any more."""
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await made.post(DeviceBack("plc"))
+        await until(lambda: made.status.phase == "start")
+        shows(made, done=False)
+        await until(lambda: made.status.phase == "idle")
+        assert world.count("read") == 0
+
+    assert play(scene).records == []
 
 
 def test_watched_values_are_by_level_and_do_not_queue_up() -> None:
