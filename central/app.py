@@ -23,7 +23,7 @@ from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin
 from central.ingest import Ingest
-from central.jobs import Guarded, OnFailure, Schedule, Woken
+from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keys import CentralKeys
 from central.links.factory import open_link
 from central.mqtt import Mqtt
@@ -150,10 +150,13 @@ class Central:
     def _sweep_all(self) -> None:
         self.reviews.sweep(everything=True)
 
-    def _poll(self) -> None:
+    def _poll(self) -> object:
+        if not self.orders.polling_due:
+            return SKIPPED
         synced = self.orders.sync()
         if synced.orders or synced.items:
             self.reviews.sweep(everything=True)
+        return synced
 
     def _post(self) -> None:
         if self.orders.post_ready(self.reviews.confirmation_for) and self._sweeper is not None:

@@ -21,6 +21,10 @@ from records.errors import LotkeeperError, StorageFailed
 OnFailure = Callable[[StorageFailed], None]
 
 
+SKIPPED = object()
+"""What a job returns that was not due: neither a success nor a failure."""
+
+
 class Guarded:
     """Calls a job so that its failure is told once per change, and a failed disk ends the process."""
 
@@ -36,7 +40,7 @@ class Guarded:
     def __call__(self) -> bool:
         """Run it; whether it did its work."""
         try:
-            self._job()
+            result = self._job()
         except StorageFailed as error:
             self._on_failure(error)
             return False
@@ -46,7 +50,7 @@ class Guarded:
         except Exception as error:  # a fault of one job must not end the others
             self._tell(repr(error), fault=True)
             return False
-        if self._trouble is not None:
+        if self._trouble is not None and result is not SKIPPED:
             self._log.info("job-works-again", job=self.name)
             self._trouble = None
         return True

@@ -114,6 +114,11 @@ class Orders:
             self._publisher.publish_document(EVERY_AGENT, document)
         return synced
 
+    @property
+    def polling_due(self) -> bool:
+        """Whether ``sync`` would ask now: there is an ERP, it lets us in, and it is not being given a pause."""
+        return self._erp is not None and self._erp.polling_due
+
     # -- to the ERP ----------------------------------------------------------------------------------------
 
     def post_ready(self, confirmation_for: Callable[[str], Confirmation | None]) -> Sequence[Posting]:
