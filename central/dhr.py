@@ -17,6 +17,7 @@ from central import certificate, evidence, genealogy, reconcile
 from central import requirements as needed
 from central.assessment import Assessment
 from central.domain import (
+    DECIDED,
     Blocker,
     DeviceHistoryRecord,
     DhrState,
@@ -204,7 +205,7 @@ def _state(lot: _Lot, signatures: Sequence[SignatureLine]) -> DhrState:
 def _decided(state: DhrState, signatures: Sequence[SignatureLine]) -> tuple[Blocker, ...]:
     """A released or rejected record takes no further signature, unless something came after it."""
     if state in (DhrState.RELEASED, DhrState.REJECTED) and signatures[-1].current:
-        return (Blocker("already-decided", {"state": state.value}, Link("sign")),)
+        return (Blocker(DECIDED, {"state": state.value}, Link("sign")),)
     return ()
 
 

@@ -45,6 +45,7 @@ from spc.rules import Signal
 
 __all__ = [
     "BLOCKERS",
+    "DECIDED",
     "VANISHED",
     "Blocker",
     "Certificate",
@@ -85,6 +86,10 @@ __all__ = [
 ]
 
 # -- evidence ----------------------------------------------------------------------------------------------
+
+
+DECIDED = "already-decided"
+"""The blocker of a further signature on a decided record; nothing keeps a released lot from being released."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +356,7 @@ class DeviceHistoryRecord:
             discrepancies_open=sum(f.open for f in discrepancies),
             discrepancies=len(discrepancies),
             certificate=self.certificate.grade,
-            blockers=len(self.blockers),
+            blockers=sum(blocker.code != DECIDED for blocker in self.blockers),
             began_us=self.began_us,
             ended_us=self.ended_us,
             signature_outdated=self.signature_outdated,

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from central.access import Capability, User
 from central.dhr import ACTS, DHR_TARGET
-from central.domain import Blocker, DeviceHistoryRecord
+from central.domain import DECIDED, Blocker, DeviceHistoryRecord
 from records.errors import Invalid, Refused
 from records.model import Decision, Person, Signature, Target
 
@@ -88,7 +88,7 @@ def _blockers(record: DeviceHistoryRecord, meaning: str) -> tuple[Blocker, ...]:
         return record.blockers
     if meaning == "reviewed":
         return record.review_blockers
-    return tuple(blocker for blocker in record.blockers if blocker.code == "already-decided")
+    return tuple(blocker for blocker in record.blockers if blocker.code == DECIDED)
 
 
 def decision(record: DeviceHistoryRecord, meaning: str, user: User, reason: str, now_us: int) -> Decision:

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from central.access import Capability
 from central.audit import entry_of
-from central.domain import Blocker, DeviceHistoryRecord, Link
+from central.domain import DECIDED, Blocker, DeviceHistoryRecord, Link
 from central.web import blockers, charts, params, refusals
 from central.web.desk import Signing
 from central.web.i18n import N_
@@ -129,7 +129,7 @@ def _page(
         matrices=_matrices(visit, dhr, operation, tab),
         audit=audit_of(visit, dhr) if tab in ("audit", "all") else [],
         operation=operation or (dhr.operations[0].operation if dhr.operations else ""),
-        blockers=[blockers.text(words, b) for b in dhr.blockers],
+        blockers=[blockers.text(words, b) for b in dhr.blockers if b.code != DECIDED],
         blocker_href=lambda link: href(dhr, link),
         check_name=lambda check: blockers.requirement(words, check),
         check_href=lambda check: href(dhr, check.link),
@@ -148,7 +148,7 @@ def choice(visit: Visit, dhr: DeviceHistoryRecord, meaning: str) -> Choice:
     right, consequence = MEANINGS[meaning]
     against = {"reviewed": dhr.review_blockers, "released": dhr.blockers}.get(meaning, ())
     if meaning == "rejected":
-        against = tuple(b for b in dhr.blockers if b.code == "already-decided")
+        against = tuple(b for b in dhr.blockers if b.code == DECIDED)
     return Choice(meaning, visit.words(consequence), visit.user.may(right), against)
 
 
