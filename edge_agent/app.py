@@ -45,6 +45,7 @@ from records.yaml import Loaded
 
 CLOCK_CHECK_S = 5.0
 CLOCK_JUMP_S = 2.0
+CANCEL_AGAIN_S = 0.5
 
 log = structlog.get_logger()
 
@@ -220,20 +221,14 @@ class Agent:
         self.uplink.start()
         reason = "failed"
         try:
-            async with asyncio.TaskGroup() as tasks:
-                parts: list[Coroutine[Any, Any, None]] = [
-                    *(supervisor.run() for supervisor in self._supervisors.values()),
-                    *(desk.run() for desk in self._desks.values()),
-                    *(runner.run() for runner in self.runners),
-                    self._watch_clock(),
-                ]
-                running = [tasks.create_task(part) for part in parts]
-                await self._stopping.wait()
-                for task in running:
-                    task.cancel()
+            await _together(
+                self._stopping.wait(),
+                *(supervisor.run() for supervisor in self._supervisors.values()),
+                *(desk.run() for desk in self._desks.values()),
+                *(runner.run() for runner in self.runners),
+                self._watch_clock(),
+            )
             reason = "asked"
-        except ExceptionGroup as group:
-            raise _first(group) from group
         finally:
             with suppress(StorageFailed):
                 self.record("agent-stopped", {"reason": reason})
@@ -267,10 +262,24 @@ def _kept(code: str, stored: Future[list[Envelope]]) -> None:
         log.error("event-not-kept", code=code, error=str(error))
 
 
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    """What ended the parts: the first error that is not itself a group."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, ExceptionGroup) else error
+async def _together(*parts: Coroutine[Any, Any, object]) -> None:
+    """Run all parts until one ends, then end the others.
+
+    Raises:
+        what a part raised.
+    """
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        left = set(tasks)
+        while left:  # again and again: a library may swallow a cancellation, as wait_for of Python 3.11 does
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 def run_agent(loaded: Loaded[LineSettings]) -> None:

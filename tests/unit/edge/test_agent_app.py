@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,28 @@ def test_what_ends_a_part_ends_the_agent_and_is_said_as_it_is(tmp_path: Path, ce
     with pytest.raises(Damaged, match="the chart of torque"):
         asyncio.run(all_of_it())
     assert events(tmp_path)[-1].params == {"reason": "failed"}
+
+
+def test_a_part_that_swallows_the_cancellation_is_told_again(tmp_path: Path, central: SigningKey) -> None:
+    ended: list[str] = []
+
+    async def all_of_it() -> None:
+        agent = build(tmp_path)
+
+        async def deaf() -> None:
+            agent.stop()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            ended.append("swallowed")
+            await asyncio.Event().wait()
+
+        agent.runners[0].run = deaf  # type: ignore[method-assign]
+        async with asyncio.timeout(LIMIT_S):
+            await agent.run()
+
+    asyncio.run(all_of_it())
+    assert ended == ["swallowed"]
+    assert events(tmp_path)[-1].params == {"reason": "asked"}
 
 
 def test_an_event_that_a_full_buffer_does_not_take_is_said(tmp_path: Path, central: SigningKey) -> None:
