@@ -33,11 +33,11 @@ from edge_agent.events import (
 )
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
-from edge_agent.recording import subject_ref
+from edge_agent.recording import good_value, subject_ref
 from edge_agent.station import Station
 from edge_agent.station_state import Phase, State
 from records.clock import Clock, new_id
-from records.errors import LotkeeperError, Refused
+from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, Reading
 
 TICK_S = 0.25
@@ -203,6 +203,7 @@ class StationRunner:
         self._failpoint("station.before_capture")
         try:
             readings = await self._plant.read(effect.tags)
+            await self._look_again(readings)
         except LotkeeperError as error:
             return CaptureFailed(str(error))
         self._failpoint("station.after_capture")
@@ -214,6 +215,21 @@ class StationRunner:
             if order is not None
         }
         return Captured(readings, self._clock.now_us(), new_id(), attempts)
+
+    async def _look_again(self, readings: Mapping[str, Reading]) -> None:
+        """The values came in several requests, perhaps from several devices: they are of one cycle only if the
+        machine still says done, of the same cycle, after the last of them.
+
+        Raises:
+            Invalid: it does not. Unreachable: it cannot be asked.
+        """
+        trigger = self.station.settings.trigger
+        tags = (trigger.tag,) if trigger.cycle is None else (trigger.tag, trigger.cycle)
+        now = await self._plant.read(tags)
+        if not good_value(now, trigger.tag):
+            raise Invalid(f"{trigger.tag} no longer says done", hint="the machine is asked again")
+        if trigger.cycle is not None and good_value(now, trigger.cycle) != good_value(readings, trigger.cycle):
+            raise Invalid(f"{trigger.cycle} moved on while it was read", hint="the machine is asked again")
 
     async def _write(self, effect: Write) -> Event:
         acknowledge = effect.tag == self.station.settings.trigger.acknowledge

@@ -166,12 +166,15 @@ class Station:
         if state.phase not in (Phase.START, Phase.IDLE):
             return state, ()
         if state.done:
-            return replace(state, phase=Phase.CAPTURING, lost_since_s=None), (Capture(self.settings.captured()),)
+            return self._capture(state)
         if state.phase is Phase.START:
             return self._release(state)
         if state.running and state.kept.run is None:
             return self._run_started(state, at_us, new_id)
         return state, ()
+
+    def _capture(self, state: State) -> Step:
+        return replace(state, phase=Phase.CAPTURING, lost_since_s=None), (Capture(self.settings.captured()),)
 
     def _release(self, state: State) -> Step:
         acknowledge = self.settings.trigger.acknowledge
@@ -187,8 +190,8 @@ class Station:
     def _tick(self, state: State, event: Tick) -> Step:
         """Try again what failed, and give up a run that the machine no longer knows."""
         acknowledge = self.settings.trigger.acknowledge
-        if state.phase is Phase.START and state.done:
-            return replace(state, phase=Phase.CAPTURING), (Capture(self.settings.captured()),)
+        if state.phase in (Phase.START, Phase.IDLE) and state.done:
+            return self._capture(state)
         if acknowledge is not None and state.phase is Phase.ANSWERING:
             return state, (Write(acknowledge, True),)
         if acknowledge is not None and state.phase is Phase.RELEASING:
@@ -220,7 +223,8 @@ class Station:
             state = replace(state, phase=Phase.WAITING)
             return self._release(state) if state.done is False else (state, ())
         if state.phase is Phase.RELEASING:
-            return replace(state, phase=Phase.IDLE), ()
+            state = replace(state, phase=Phase.IDLE)
+            return self._capture(state) if state.done else (state, ())  # the next cycle may be offered already
         return state, ()
 
     # -- the run -------------------------------------------------------------------------------------------

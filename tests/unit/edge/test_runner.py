@@ -29,6 +29,8 @@ class World:
         self.log: list[tuple[str, object]] = []
         self.plc: dict[str, JsonValue] = {"done": False, "running": False}
         self.unread = 0
+        self.still_done = True
+        self.moves_on = 0
         self.unwritten: dict[str, int] = {}
         self.full = 0
         self.kept: dict[str, JsonValue] = {}
@@ -36,11 +38,15 @@ class World:
 
     # the plant
     async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
-        self.log.append(("read", None))
+        self.log.append(("read" if "plc.carrier" in tags else "look again", None))
         if self.unread > 0:
             self.unread -= 1
             raise Unreachable("plc (10.0.0.5): no answer")
-        shown = captured(int(str(self.plc["cycle"]))).readings
+        shown = dict(captured(int(str(self.plc["cycle"]))).readings)
+        shown["plc.done"] = reading("plc.done", self.still_done)
+        if self.moves_on and "plc.carrier" in tags:
+            self.moves_on -= 1
+            self.plc["cycle"] = int(str(self.plc["cycle"])) + 1  # while the values were on their way
         return {tag: shown.get(tag) or reading(tag, None) for tag in tags}
 
     async def write(self, tag: str, value: bool) -> None:
@@ -277,11 +283,14 @@ def test_what_a_machine_showed_before_it_went_is_not_believed() -> None:
 
     async def scene(world: World, made: StationRunner) -> None:
         world.plc["cycle"] = 7
-        shows(made, done=True)
-        await made.post(DeviceBack("plc"))
-        await until(lambda: made.status.phase == "start")
         shows(made, done=False)
         await until(lambda: made.status.phase == "idle")
+        shows(made, done=True)
+        await made.post(DeviceBack("plc"))
+        await made.post(plain("WO-1"))
+        await until(lambda: world.count("answer"))
+        await made.post(plain("WO-2"))
+        await until(lambda: world.count("answer") == 2)  # whatever was seen before the first has been taken by now
         assert world.count("read") == 0
 
     assert play(scene).records == []
@@ -297,3 +306,34 @@ def test_watched_values_are_by_level_and_do_not_queue_up() -> None:
         assert world.count("read") == 1
 
     play(scene)
+
+
+def test_values_of_a_machine_that_moved_on_while_it_was_read_are_read_again() -> None:
+    world = World()
+    world.moves_on = 1
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: made.status.phase == "waiting")
+
+    play(scene, world)
+    assert [record.cycle for record in world.records] == [8]
+    assert world.count("read") == 2
+
+
+def test_values_of_a_machine_that_no_longer_says_done_are_no_record() -> None:
+    world = World()
+    world.still_done = False
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: world.count("read") > 1)
+        assert world.count("write", ("plc.ack", True)) == 0
+        assert world.records == []
+        world.still_done = True
+        await until(lambda: made.status.phase == "waiting")
+
+    play(scene, world)
+    assert [record.cycle for record in world.records] == [7]

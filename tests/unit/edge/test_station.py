@@ -506,3 +506,15 @@ def test_64_bit_values_are_text_in_a_record() -> None:
     (record,) = bench.records
     assert next(r.value for r in record.readings if r.tag == "plc.total") == str(2**62 + 1)
     assert record.counters[0].value == 2**62 + 1
+
+
+def test_a_cycle_offered_while_the_acknowledge_still_falls_is_taken() -> None:
+    """The write of the fall was reported as failed, yet it arrived: the machine offers its next cycle already."""
+    bench = Bench(station(ASSEMBLE)).ready()
+    core, known = bench.core, papers()
+    state = replace(bench.state, phase=Phase.RELEASING, done=False)
+    state, _ = core.step(state, WriteFailed("plc.ack", "no answer"), known)
+    state, _ = core.step(state, Observed({"plc.done": True}, NOW_US, "run"), known)
+    state, effects = core.step(state, WriteDone("plc.ack"), known)
+    assert Capture(core.settings.captured()) in effects
+    assert state.phase is Phase.CAPTURING
