@@ -424,6 +424,11 @@ def test_any_failure_at_any_moment_leaves_one_record_a_cycle(  # noqa: C901  one
     def observe() -> Observed:
         return Observed({"plc.done": machine.done, "plc.running": False}, NOW_US, "run")
 
+    faults = True
+
+    def works() -> bool:
+        return not faults or data.draw(st.booleans())
+
     def perform(effect: Effect) -> Event | None:
         nonlocal kept
         if isinstance(effect, Commit):
@@ -431,34 +436,48 @@ def test_any_failure_at_any_moment_leaves_one_record_a_cycle(  # noqa: C901  one
             disk.append(effect.facts)
             return Committed()
         if isinstance(effect, Capture):
-            return captured(machine.cycle) if data.draw(st.booleans()) else CaptureFailed("lost")
+            return captured(machine.cycle) if machine.done and works() else CaptureFailed("lost")
         if isinstance(effect, Write):
-            if not data.draw(st.booleans()):
-                return WriteFailed(effect.tag, "lost")
-            if effect.tag == "plc.ack":
-                machine.ack = effect.value
-            return WriteDone(effect.tag)
+            arrives = works()
+            if effect.tag == "plc.ack" and (arrives or data.draw(st.booleans())):
+                machine.ack = effect.value  # perhaps it arrived, though it is reported as failed
+            return WriteDone(effect.tag) if arrives else WriteFailed(effect.tag, "lost")
         return None
 
+    def react(event: Event) -> None:
+        """One event and all that it leads to; the process may die before any effect."""
+        nonlocal state
+        events = [event]
+        while events:
+            state, effects = core.step(state, events.pop(0), known)
+            for effect in effects:
+                if faults and data.draw(st.integers(0, 9)) == 0:
+                    state = core.open(kept)
+                    return
+                answer = perform(effect)
+                if answer is not None:
+                    events.append(answer)
+
     for _ in range(data.draw(st.integers(5, 60))):
-        choice = data.draw(st.sampled_from(["turn", "see", "see", "tick", "tick", "kill"]))
+        choice = data.draw(st.sampled_from(["turn", "see", "see", "tick", "tick", "kill", "restart"]))
         if choice == "turn":
             machine.turn()
             continue
         if choice == "kill":
             state = core.open(kept)
             continue
-        events: list[Event] = [observe() if choice == "see" else Tick(NOW_US, 0.0)]
-        killed = False
-        while events and not killed:
-            state, effects = core.step(state, events.pop(0), known)
-            for effect in effects:
-                if data.draw(st.integers(0, 9)) == 0:
-                    state, killed = core.open(kept), True  # the process dies before this effect
-                    break
-                answer = perform(effect)
-                if answer is not None:
-                    events.append(answer)
+        if choice == "restart":
+            machine.ack = False  # its outputs are retained, what was written to it is not
+            react(DeviceBack("plc"))
+            continue
+        react(observe() if choice == "see" else Tick(NOW_US, 0.0))
+    faults = False
+    before = machine.cycle
+    for _ in range(12):  # whatever happened, a line without faults goes on
+        machine.turn()
+        react(observe())
+        react(Tick(NOW_US, 0.0))
+    assert machine.cycle > before + 1
     cycles = [f.cycle for facts in disk for f in facts if isinstance(f, OperationRecord)]
     answered = machine.cycle if not machine.done else machine.cycle - 1
     assert len(cycles) == len(set(cycles))
