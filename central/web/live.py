@@ -21,6 +21,7 @@ from central.store.engine import Store
 from central.stored import StoredFact
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from records.clock import Clock
+from records.errors import Refused
 from records.wire import CENTRAL, Head, Watermark
 
 RECORDS = "records"
@@ -243,7 +244,13 @@ def _agent_state(newest: Watermark | None, head: tuple[Head, int] | None, presen
 
 
 def _user(visitor: Visitor) -> User:
-    """A visitor as the account that acts. A program that may decide acts as quality, under its token's name."""
+    """A visitor as the account that acts.
+
+    Raises:
+        Refused: a program, which has no role in the plant.
+    """
     if visitor.program:
-        return User(f"token:{visitor.id}", visitor.name, Role.QA, False, 0, 0)
+        raise Refused(
+            f"the token {visitor.id} decides nothing by itself", hint="bring a person's user and password"
+        )
     return User(visitor.id, visitor.name, Role(visitor.role), False, 0, 0)

@@ -25,8 +25,8 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 class DecisionBody(BaseModel):
     """What was decided about a finding, and why.
 
-    ``user`` and ``password``: whose decision a program brings. Without them it is the caller's own: the person of
-    the session, or the token by its name.
+    ``user`` and ``password``: whose decision a program brings; it has none of its own. Without them it is the
+    decision of the person of the session.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -59,6 +59,9 @@ def _decide(
 ) -> JSONResponse:
     call.need(Capability.CLOSE_FINDING)
     found_finding(call.desk, kind, finding_id)
+
+    if call.visitor.program and (body.user is None or body.password is None):
+        raise Problem(403, "a program decides nothing by itself: bring user and password of the person who does")
 
     def work() -> object:
         try:
