@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from records.model import (
     Data,
     MaterialActual,
     MaterialKind,
+    OperationRecord,
     OperationsEvent,
     Purpose,
     Quality,
@@ -273,3 +275,31 @@ def _exact(reading: Reading) -> JsonValue:
     if isinstance(reading.value, list):
         return [str(value) for value in reading.value]
     return None if reading.value is None else str(reading.value)
+
+
+LARGEST_READING = 256 * 1024
+"""Most bytes of one reading in a record that would not go into the buffer otherwise."""
+
+
+def storable(data: Data) -> tuple[Data, tuple[str, ...]]:
+    """The same without readings that no buffer can hold, which become bad ones; and the tags of those.
+
+    A machine's cycle is recorded whatever it shows: refusing the whole record would stop the line for good.
+    """
+    if not isinstance(data, OperationRecord):
+        return data, ()
+    given_up = tuple(reading.tag for reading in data.readings if not _fits(reading))
+    readings = tuple(
+        replace(reading, value=None, quality=Quality.BAD, status="BadNotStorable", raw=None)
+        if reading.tag in given_up
+        else reading
+        for reading in data.readings
+    )
+    return replace(data, readings=readings), given_up
+
+
+def _fits(reading: Reading) -> bool:
+    try:
+        return len(json.dumps([reading.value, reading.raw], ensure_ascii=False).encode()) <= LARGEST_READING
+    except UnicodeEncodeError:
+        return False

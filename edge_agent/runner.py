@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -33,12 +33,12 @@ from edge_agent.events import (
 )
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
-from edge_agent.recording import good_value, subject_ref
+from edge_agent.recording import good_value, storable, subject_ref
 from edge_agent.station import Station
 from edge_agent.station_state import Phase, State
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
-from records.model import Data, Fact, OperationRecord, Reading
+from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
 
 TICK_S = 0.25
 WAITING_LIMIT = 1000
@@ -173,19 +173,29 @@ class StationRunner:
             runs = tuple(
                 RunIndex(effect.ran.order, self.station.name, subject_ref(s)) for s in effect.ran.subjects
             )
-        batch = Batch(
-            tuple(self._fact(data, self.station.name) for data in effect.facts),
-            {self._key: effect.kept},
-            runs,
-            tuple(
-                IdentityIndex(m.unit.product, m.unit.scheme, m.unit.id, f"{m.order}/{m.carrier}")
-                for m in effect.married
-            ),
+        identities = tuple(
+            IdentityIndex(m.unit.product, m.unit.scheme, m.unit.id, f"{m.order}/{m.carrier}")
+            for m in effect.married
         )
-        await self._store(batch)
+        facts = tuple(self._fact(data, self.station.name) for data in effect.facts)
+        batch = Batch(facts, {self._key: effect.kept}, runs, identities)
+        try:
+            await self._store(batch)
+        except Invalid as error:
+            log.error("record-not-storable", station=self.station.name, error=str(error))
+            await self._store(replace(batch, facts=self._storable(effect.facts)))
         if any(isinstance(data, OperationRecord) for data in effect.facts):
             self._failpoint("station.after_commit")
         return Committed()
+
+    def _storable(self, facts: tuple[Data, ...]) -> tuple[Fact, ...]:
+        """The facts without what no buffer can hold; an event names each reading that was given up."""
+        kept: list[Data] = []
+        for data in facts:
+            fitting, given_up = storable(data)
+            kept.append(fitting)
+            kept += [OperationsEvent("reading-bad", {"tag": tag, "status": "BadNotStorable"}) for tag in given_up]
+        return tuple(self._fact(data, self.station.name) for data in kept)
 
     async def _store(self, batch: Batch) -> None:
         """Until it is on disk. A buffer at its cap stops the line: nothing is answered while it takes nothing."""

@@ -444,9 +444,16 @@ def kind_of(data: Data) -> str:
 
 
 def encode(fact: Fact) -> bytes:
-    """The body: compact UTF-8 JSON, fields in the order of the classes. Call it once per fact."""
-    _, codec = _CODECS[kind_of(fact.data)]
-    return codec.dump_json(fact)
+    """The body: compact UTF-8 JSON, fields in the order of the classes. Call it once per fact.
+
+    Raises:
+        Invalid: something in it is no text that UTF-8 can hold.
+    """
+    kind = kind_of(fact.data)
+    try:
+        return _CODECS[kind][1].dump_json(fact)
+    except ValueError as error:  # a lone surrogate, which some device took for text
+        raise Invalid(f"the {kind} cannot be written: {error}") from error
 
 
 def decode(kind: str, body: bytes) -> Fact:

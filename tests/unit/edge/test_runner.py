@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from pydantic import JsonValue
 
 from edge_agent import runner
 from edge_agent.events import Answer, DeviceBack
-from edge_agent.outbox import Batch
+from edge_agent.outbox import Batch, export
 from edge_agent.runner import StationRunner
 from records.clock import SystemClock
 from records.errors import Damaged, Refused, StorageFailed, Unreachable
-from records.model import Data, Fact, Header, OperationRecord, OperationsEvent, Reading
+from records.model import Data, Fact, Header, OperationRecord, OperationsEvent, Reading, decode
+from tests.rigs.outboxes import open_outbox
 from tests.unit.edge.stations import ASSEMBLE, captured, papers, plain, reading, station
 
 LIMIT_S = 20.0
@@ -31,6 +33,7 @@ class World:
         self.unread = 0
         self.still_done = True
         self.moves_on = 0
+        self.shown: dict[str, JsonValue] = {}
         self.unwritten: dict[str, int] = {}
         self.full = 0
         self.kept: dict[str, JsonValue] = {}
@@ -47,6 +50,7 @@ class World:
         if self.moves_on and "plc.carrier" in tags:
             self.moves_on -= 1
             self.plc["cycle"] = int(str(self.plc["cycle"])) + 1  # while the values were on their way
+        shown |= {tag: reading(tag, value) for tag, value in self.shown.items()}
         return {tag: shown.get(tag) or reading(tag, None) for tag in tags}
 
     async def write(self, tag: str, value: bool) -> None:
@@ -337,3 +341,27 @@ def test_values_of_a_machine_that_no_longer_says_done_are_no_record() -> None:
 
     play(scene, world)
     assert [record.cycle for record in world.records] == [7]
+
+
+@pytest.mark.parametrize("value", ["x" * 5_000_000, "\ud800"])
+def test_a_reading_that_no_buffer_can_hold_costs_itself_and_not_the_line(tmp_path: Path, value: str) -> None:
+    """Else the same cycle, offered again after every start, would stop the agent for ever."""
+    world = World()
+    outbox = open_outbox(tmp_path, SystemClock())
+    world.commit = outbox.commit  # type: ignore[method-assign]
+    world.shown = {"plc.torque": value}
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: made.status.phase == "waiting")
+
+    play(scene, world)
+    facts = [decode(e.kind, e.body or b"").data for e in export(outbox.path)]
+    outbox.close()
+    (record,) = [fact for fact in facts if isinstance(fact, OperationRecord)]
+    torque = next(r for r in record.readings if r.tag == "plc.torque")
+    assert (record.cycle, torque.value, torque.status) == (7, None, "BadNotStorable")
+    assert [f.params["tag"] for f in facts if isinstance(f, OperationsEvent) and f.code == "reading-bad"] == [
+        "plc.torque"
+    ]
