@@ -56,7 +56,7 @@ def assess(dossier: Dossier, limits: Limits) -> Assessment:
     standing = _stand(early, closings, opened)
     pieces = genealogy.judged(dossier, found, standing)
     over = reconcile.ended(dossier, pieces, standing)
-    proof = certificate.certify(dossier)
+    proof = certificate.certify(dossier, over=over)
     findings = _stand(
         merged(
             [

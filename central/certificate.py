@@ -1,21 +1,22 @@
 """The gap certificate: every record of the order's chains is here, and every machine cycle is accounted for.
 
 Pure. Per chain (agent and epoch): seq first..last of the order without a gap, and, for the newest, the agent's own
-signed head stated after the order's last record. Per station: the machine's cycles from the one after the record
-before the order to the order's last, each recorded or declared missed by the agent. What that cannot show:
-whether the agent itself read every station (that is what cycles are for), and whether a station without a cycle
-counter ran unseen.
+signed head stated after the last record of the whole order, of whichever agent: it says that this agent had
+nothing more then. Epochs opened until then must name what came before. Every operation of the routing must have
+been recorded. Per station: the machine's cycles from the one after the record before the order, in whichever
+epoch, to the order's last, each recorded or declared missed by the agent. What that cannot show: whether the agent
+itself read every station (that is what cycles are for), and whether a station without a cycle counter ran unseen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import JsonValue
 
-from central.causes import discrepancy
+from central.causes import UNKNOWN, discrepancy
 from central.counters import Tick, ticks
-from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, Finding, Grade
+from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, EpochEvidence, Finding, Grade
 from central.dossier import Dossier, whole
 from records.clock import MICROSECONDS
 from records.wire import CENTRAL
@@ -33,20 +34,41 @@ def worst(grades: Iterable[Grade]) -> Grade:
     return max(grades, key=_WORST.index, default=Grade.COMPLETE)
 
 
-def certify(dossier: Dossier) -> Certificate:
-    """The certificate of one order as far as its records reach now."""
-    ends = {
-        (agent, epoch): last for (agent, epoch, station), (_, last) in dossier.spans.items() if station is None
-    }
-    times: dict[tuple[str, str], int] = {}
-    for fact in dossier.timeline:
-        if ends.get((fact.agent, fact.epoch)) == fact.seq:
-            times[fact.agent, fact.epoch] = fact.fact.header.at_us
-    chains = tuple(_chain(chain, times.get((chain.agent, chain.epoch), 0)) for chain in dossier.chains)
-    cycles = tuple(_cycles(dossier))
+def certify(dossier: Dossier, *, over: bool) -> Certificate:
+    """The certificate of one order as far as its records reach now; ``over``: nothing more will be made."""
+    ends = _ends(dossier)
+    rows = ticks(dossier)
+    torn = _torn(dossier, rows)
+    chains = tuple(_chain(dossier, chain, ends.get(chain.agent, 0), torn) for chain in dossier.chains)
+    cycles = (*_cycles(dossier, rows), *_unseen(dossier, over=over))
     # an order without a single record has nothing to certify
     grade = worst([*(c.grade for c in chains), *(c.grade for c in cycles)]) if chains else Grade.TAIL_UNKNOWN
     return Certificate(grade, chains, cycles)
+
+
+def _ends(dossier: Dossier) -> dict[str, int]:
+    """Agent -> when its head must have been stated at the earliest: its own last fact, anyone's last run."""
+    order_us = max((s.fact.fact.header.at_us for s in dossier.records), default=0)
+    ends: dict[str, int] = {}
+    for fact in dossier.timeline:
+        ends[fact.agent] = max(ends.get(fact.agent, order_us), fact.fact.header.at_us)
+    return ends
+
+
+def _torn(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> set[tuple[str, str]]:
+    """Chains of the order before which, since a machine's record before the order, an epoch was not joined."""
+    found = set()
+    for (agent, _), row in rows.items():
+        mine = next((index for index, tick in enumerate(row) if tick.ours), 0)
+        if mine == 0:
+            continue
+        before, first = row[mine - 1].record.fact.epoch, row[mine].record.fact.epoch
+        opened = [e for e in dossier.epochs if e.agent == agent]
+        names = [e.epoch for e in opened]
+        if before in names and first in names:
+            between = opened[names.index(before) + 1 : names.index(first) + 1]
+            found |= {(agent, first)} if not all(e.joined for e in between) else set()
+    return found
 
 
 def joined(parts: Sequence[Certificate]) -> Certificate:
@@ -56,16 +78,13 @@ def joined(parts: Sequence[Certificate]) -> Certificate:
     return Certificate(grade, chains, tuple(cycle for part in parts for cycle in part.cycles))
 
 
-def _chain(chain: ChainEvidence, end_us: int) -> ChainPart:
+def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: set[tuple[str, str]]) -> ChainPart:
     missing = (chain.last - chain.first + 1) - chain.stored
-    told = chain.head_last is not None and chain.head_us is not None
-    after_end = told and (chain.head_last or 0) >= chain.last and (chain.head_us or 0) >= end_us
-    if missing > 0 or chain.tombstones > 0 or chain.next_epoch_joined is False:
+    if missing > 0 or chain.tombstones > 0 or (chain.agent, chain.epoch) in torn:
         grade = Grade.INCOMPLETE
-    elif chain.next_epoch_joined or after_end:
-        grade = Grade.COMPLETE
     else:
-        grade = Grade.TAIL_UNKNOWN
+        grade = _tail(dossier, chain, end_us)
+    after_end = (chain.head_last or 0) >= chain.last and (chain.head_us or 0) >= end_us
     return ChainPart(
         chain.agent,
         chain.epoch,
@@ -79,14 +98,46 @@ def _chain(chain: ChainEvidence, end_us: int) -> ChainPart:
     )
 
 
-def _cycles(dossier: Dossier) -> list[CyclePart]:
+def _tail(dossier: Dossier, chain: ChainEvidence, end_us: int) -> Grade:
+    """Whether everything that the agent made until the order's end is here, over the epochs that it opened."""
+    opened = [e for e in dossier.epochs if e.agent == chain.agent]
+    names = [e.epoch for e in opened]
+    later: Sequence[EpochEvidence] = opened[names.index(chain.epoch) + 1 :] if chain.epoch in names else ()
+    head_last, head_us = chain.head_last, chain.head_us
+    least = chain.last
+    for following in later:
+        told = (head_last or 0) >= least and (head_us or 0) >= end_us
+        if told and following.opened_us is not None and following.opened_us > end_us:
+            return Grade.COMPLETE
+        if not following.joined:
+            return Grade.INCOMPLETE
+        head_last, head_us, least = following.head_last, following.head_us, 1
+    told = (head_last or 0) >= least and (head_us or 0) >= end_us
+    return Grade.COMPLETE if told else Grade.TAIL_UNKNOWN
+
+
+def _cycles(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> list[CyclePart]:
     parts = []
     missed = _declared(dossier)
-    for (agent, station), row in ticks(dossier).items():
+    for (agent, station), row in rows.items():
+        begun = False
         for number, period in enumerate(_periods(row), start=1):
             if any(tick.ours for tick in period):
-                parts.append(_period(agent, station, number, period, missed.get((agent, station), [])))
+                told = missed.get((agent, station), [])
+                parts.append(_period(agent, station, number, period, told, whole_period=begun))
+                begun = True
     return parts
+
+
+def _unseen(dossier: Dossier, *, over: bool) -> list[CyclePart]:
+    """Operations of the routing that no station recorded, each under its own name: nobody knows who is missing."""
+    seen = {s.data.operation for s in dossier.records if s.data.purpose.counts}
+    grade = Grade.INCOMPLETE if over else Grade.TAIL_UNKNOWN
+    return [
+        CyclePart(UNKNOWN, operation, 1, None, None, 0, (), (), (), grade)
+        for operation in dossier.routing
+        if operation not in seen
+    ]
 
 
 def _declared(dossier: Dossier) -> dict[tuple[str, str], list[range]]:
@@ -113,16 +164,30 @@ def _periods(row: Sequence[Tick]) -> list[list[Tick]]:
     return periods
 
 
-def _period(agent: str, station: str, number: int, period: Sequence[Tick], told: Sequence[range]) -> CyclePart:
-    """Cycles from the record before the order's first to the order's last."""
+def _period(
+    agent: str,
+    station: str,
+    number: int,
+    period: Sequence[Tick],
+    told: Sequence[range],
+    *,
+    whole_period: bool,
+) -> CyclePart:
+    """Cycles from the record before the order's first to the order's last.
+
+    ``whole_period``: the order began in an earlier period, so this one must be there from its own beginning.
+    """
     mine = [index for index, tick in enumerate(period) if tick.ours]
-    begin = max(0, mine[0] - 1)
+    follows = mine[0] > 0 and not whole_period
+    begin = mine[0] - 1 if follows else 0
     range_of = period[begin : mine[-1] + 1]
     ours = [tick for tick in period if tick.ours]
     counts = [tick.cycle for tick in range_of if tick.cycle is not None]
     if any(tick.cycle is None for tick in ours) or not counts:
         return CyclePart(agent, station, number, None, None, len(ours), (), (), (), Grade.CYCLES_NOT_PROVABLE)
-    first = counts[0] if begin == mine[0] else counts[0] + 1
+    first = counts[0] + 1 if follows else counts[0]
+    # a count that begins here, or anew, at 41: nobody knows about 1 to 40
+    begun = follows or first <= 1
     last = counts[-1]
     recorded = set(counts)
     # a jump beyond all reason is told by its first cycles
@@ -135,7 +200,8 @@ def _period(agent: str, station: str, number: int, period: Sequence[Tick], told:
         if len(recorded) < len(counts)
         else ()
     )
-    grade = Grade.INCOMPLETE if unaccounted or doubled else Grade.COMPLETE
+    provable = Grade.COMPLETE if begun else Grade.CYCLES_NOT_PROVABLE
+    grade = Grade.INCOMPLETE if unaccounted or doubled else provable
     return CyclePart(agent, station, number, first, last, len(ours), missed, unaccounted, doubled, grade)
 
 

@@ -33,7 +33,9 @@ class Tick:
 
 def ticks(dossier: Dossier) -> dict[tuple[str, str], list[Tick]]:
     """(agent, station) -> its records in the order of the machine, epochs joined in the order of their opening."""
-    ranks = {(chain.agent, chain.epoch): rank for rank, chain in enumerate(dossier.chains)}
+    opened = [(e.agent, e.epoch) for e in dossier.epochs]
+    opened += [(c.agent, c.epoch) for c in dossier.chains if (c.agent, c.epoch) not in opened]
+    ranks = {chain: rank for rank, chain in enumerate(opened)}
     ours = {s.data.run_id for s in dossier.records}
     found: dict[tuple[str, str], list[Tick]] = {}
     neighbours = dossier.neighbour_records

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
-from central.domain import ChainEvidence, FactLike, FactRef
+from central.domain import ChainEvidence, EpochEvidence, FactLike, FactRef
 from central.links.base import ErpDifference, ErpLot, WorkOrder
 from records.errors import Invalid
 from records.model import Decision, OperationRecord, OperationsEvent
@@ -43,10 +43,11 @@ class Dossier:
 
     ``facts`` name the order (agents' and central's own). ``around`` are facts that name no order but lie between
     the order's first and last fact of the same chain, and central's own about those chains. ``neighbours`` are the
-    other records of the order's stations in that range and the last one before it. ``chains`` come in the order in
-    which their epochs were opened. ``lots`` is what the ERP told: item -> lot number -> lot; an item that is
-    missing there was never told about. ``elsewhere`` maps serials that also occur in another order to that order.
-    ``differences`` are the points in which the ERP, read back after the report, is not what was reported.
+    other records of the order's stations in that range, over all epochs, and the last one before it. ``chains``
+    come in the order in which their epochs were opened, ``epochs`` are all of those agents' in that order.
+    ``lots`` is what the ERP told: item -> lot number -> lot; an item that is missing there was never told about.
+    ``elsewhere`` maps serials that also occur in another order to that order. ``differences`` are the points in
+    which the ERP, read back after the report, is not what was reported.
     ``cursor`` is that of the newest of ``facts`` in the store.
     """
 
@@ -56,6 +57,7 @@ class Dossier:
     around: tuple[FactLike, ...] = ()
     neighbours: tuple[FactLike, ...] = ()
     chains: tuple[ChainEvidence, ...] = ()
+    epochs: tuple[EpochEvidence, ...] = ()
     lots: Mapping[str, Mapping[str, ErpLot]] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     differences: tuple[ErpDifference, ...] = ()

@@ -91,6 +91,7 @@ class Dossiers:
                 around += sql.central_events(connection, bare.began_us, bare.ended_us)
             neighbours = sql.neighbours(connection, reference, sql.machine_spans(connection, reference))
             chains = sql.chains(connection, where)
+            epochs = sql.epochs(connection, {span.agent for span in where})
             product = bare.product or UNKNOWN
             elsewhere = sql.elsewhere(connection, reference, _serials(bare), product)
         return Dossier(
@@ -100,6 +101,7 @@ class Dossiers:
             around=tuple(around),
             neighbours=tuple(neighbours),
             chains=chains,
+            epochs=epochs,
             lots=self._lots_used(bare),
             elsewhere=elsewhere,
             differences=(report.differences or ()) if report is not None else (),
@@ -145,6 +147,7 @@ def _stamp(dossier: Dossier) -> tuple[object, ...]:
         None if dossier.order is None else replace(dossier.order, seen_us=0, version=0),
         tuple(loose),
         dossier.chains,
+        dossier.epochs,
         lots,
         told,
         tuple(sorted(dossier.elsewhere.items())),

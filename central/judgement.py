@@ -295,8 +295,23 @@ class ChainEvidence:
     through_us: int
     head_last: int | None = None
     head_us: int | None = None
-    next_epoch_joined: bool | None = None
-    """Whether the order's next epoch of this agent names this one's last record; None: no next epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEvidence:
+    """One of an agent's epochs, whether or not an order has facts there.
+
+    ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: it names
+    the epoch before it, and a last record there that is here with the very hash; everything of the epoch before
+    is here then. A head is as in ``ChainEvidence``.
+    """
+
+    agent: str
+    epoch: str
+    opened_us: int | None
+    joined: bool
+    head_last: int | None = None
+    head_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     Row,
+    Select,
     Table,
     Text,
     and_,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from central.domain import ChainEvidence
+from central.domain import ChainEvidence, EpochEvidence
 from central.store import envelopes, intake
 from central.store.schema import envelope, fact_index, fact_subject, metadata, watermark
 from central.stored import StoredFact
@@ -33,6 +34,7 @@ from records.model import EpochOpened, decode
 from records.wire import CENTRAL, Head
 
 RECORDS = "records"
+_NO_END = 2**63 - 1
 LOOSE = (
     "device-lost",
     "device-connected",
@@ -152,23 +154,67 @@ def central_events(connection: Connection, began_us: int, ended_us: int) -> list
 
 
 def neighbours(connection: Connection, reference: str, where: Iterable[Span]) -> list[StoredFact]:
-    """Other orders' records of the same machines in the order's time, and each machine's last one before it."""
-    found: list[StoredFact] = []
+    """Other orders' records of the same machines in the order's time, and each machine's last one before it.
+
+    An order may lie in several epochs of an agent, and a machine's record before it in an earlier one.
+    """
+    machines: dict[tuple[str, str | None], dict[str, Span]] = {}
     for span in where:
-        records = (
-            select(envelope)
-            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-            .where(
-                fact_index.c.kind == "operation_record",
-                fact_index.c.station == span.station,
-                fact_index.c.readable.is_(True),
-            )
+        machines.setdefault((span.agent, span.station), {})[span.epoch] = span
+    opened = _opened(connection, {agent for agent, _ in machines})
+    found: list[StoredFact] = []
+    for (agent, station), spans_of in machines.items():
+        order_of = [epoch for epoch in opened[agent] if epoch in spans_of]
+        begin, end = opened[agent].index(order_of[0]), opened[agent].index(order_of[-1])
+        first, last = spans_of[order_of[0]], spans_of[order_of[-1]]
+        for epoch in opened[agent][begin : end + 1]:
+            low = first.first if epoch == first.epoch else 1
+            high = last.last if epoch == last.epoch else _NO_END
+            found += _others(connection, reference, Span(agent, epoch, station, low, high))
+        for epoch in reversed(opened[agent][: begin + 1]):
+            below = first.first if epoch == first.epoch else _NO_END
+            before = _last_before(connection, Span(agent, epoch, station, below, below))
+            if before is not None:
+                found.append(before)
+                break
+    return found
+
+
+def _machine(span: Span) -> Select[tuple[object, ...]]:
+    return (
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(
+            fact_index.c.kind == "operation_record",
+            fact_index.c.station == span.station,
+            fact_index.c.readable.is_(True),
         )
-        others = records.where(
-            *_within(span), or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != reference)
-        )
-        before = records.where(*_chain(span), envelope.c.seq < span.first).order_by(envelope.c.seq.desc()).limit(1)
-        found += [_fact(row) for query in (others, before) for row in connection.execute(query)]
+    )
+
+
+def _others(connection: Connection, reference: str, span: Span) -> list[StoredFact]:
+    query = _machine(span).where(
+        *_within(span), or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != reference)
+    )
+    return [_fact(row) for row in connection.execute(query)]
+
+
+def _last_before(connection: Connection, span: Span) -> StoredFact | None:
+    query = _machine(span).where(*_chain(span), envelope.c.seq < span.first)
+    row = connection.execute(query.order_by(envelope.c.seq.desc()).limit(1)).first()
+    return None if row is None else _fact(row)
+
+
+def _opened(connection: Connection, agents: Collection[str]) -> dict[str, list[str]]:
+    """Agent -> its epochs in the order in which they were opened."""
+    query = (
+        select(watermark.c.agent, watermark.c.epoch)
+        .where(watermark.c.stream == RECORDS, watermark.c.agent.in_(sorted(agents)))
+        .order_by(watermark.c.agent, watermark.c.opened)
+    )
+    found: dict[str, list[str]] = {}
+    for agent, epoch in connection.execute(query):
+        found.setdefault(agent, []).append(epoch)
     return found
 
 
@@ -207,13 +253,11 @@ def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence
     rows = connection.execute(select(watermark).where(watermark.c.stream == RECORDS)).all()
     opened = {(row.agent, row.epoch): row.opened for row in rows}
     through = {(row.agent, row.epoch): row.committed_through for row in rows}
-    following = {(row.agent, row.opened - 1): row.epoch for row in rows}
     found = []
     for span in sorted(where, key=lambda s: (s.agent, opened.get((s.agent, s.epoch), 0), s.epoch)):
         key = (span.agent, span.epoch)
         last = through.get(key, 0)
         head = proven(connection, *key)
-        following_epoch = following.get((span.agent, opened.get(key, 0)))
         count, tombstones = connection.execute(
             select(func.count(), func.count(envelope.c.tombstone_reason)).where(*_within(span))
         ).one()
@@ -229,9 +273,6 @@ def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence
                 through_us=_time_of(connection, span, last),
                 head_last=None if head is None else head.last,
                 head_us=None if head is None else head.at_us,
-                next_epoch_joined=None
-                if following_epoch is None
-                else _joined(connection, span, following_epoch, last),
             )
         )
     return tuple(found)
@@ -246,22 +287,52 @@ def _time_of(connection: Connection, span: Span, seq: int) -> int:
     return connection.execute(query).scalar_one_or_none() or 0
 
 
-def _joined(connection: Connection, span: Span, following: str, through: int) -> bool:
-    """Whether the next epoch's first record names this epoch and a last record that is here."""
-    row = connection.execute(
-        select(envelope).where(
-            envelope.c.agent == span.agent,
-            envelope.c.epoch == following,
-            envelope.c.stream == RECORDS,
-            envelope.c.seq == 1,
-            envelope.c.kind == "epoch_opened",
-            envelope.c.body.is_not(None),
-        )
-    ).one_or_none()
-    opened = None if row is None else _fact(row).fact.data
-    if not isinstance(opened, EpochOpened) or opened.predecessor != span.epoch:
+def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEvidence, ...]:
+    """Every epoch of some agents, each agent's in the order in which they were opened."""
+    found = []
+    for agent, opened in _opened(connection, agents).items():
+        before: str | None = None
+        for epoch in opened:
+            first = _first(connection, agent, epoch)
+            head = proven(connection, agent, epoch)
+            found.append(
+                EpochEvidence(
+                    agent=agent,
+                    epoch=epoch,
+                    opened_us=None if first is None else first.fact.header.at_us,
+                    joined=before is not None and first is not None and _joined(connection, first, before),
+                    head_last=None if head is None else head.last,
+                    head_us=None if head is None else head.at_us,
+                )
+            )
+            before = epoch
+    return tuple(found)
+
+
+def _first(connection: Connection, agent: str, epoch: str) -> StoredFact | None:
+    query = select(envelope).where(
+        envelope.c.agent == agent,
+        envelope.c.epoch == epoch,
+        envelope.c.stream == RECORDS,
+        envelope.c.seq == 1,
+        envelope.c.kind == "epoch_opened",
+        envelope.c.body.is_not(None),
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _fact(row)
+
+
+def _joined(connection: Connection, first: StoredFact, before: str) -> bool:
+    """Whether an epoch's first record names the epoch before it and a last record that is here, with its hash."""
+    data = first.fact.data
+    if not isinstance(data, EpochOpened) or data.predecessor != before:
         return False
-    return opened.predecessor_last is not None and opened.predecessor_last <= through
+    last = data.predecessor_last
+    mark = intake.watermark_of(connection, first.agent, before, RECORDS)
+    if last is None or mark is None or mark.committed_through < last:
+        return False
+    held = envelopes.hashes(connection, first.agent, before, RECORDS, last, last).get(last)
+    return last == 0 or (held is not None and held.hex() == data.predecessor_head)
 
 
 def proven(connection: Connection, agent: str, epoch: str) -> Head | None:

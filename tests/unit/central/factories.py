@@ -134,7 +134,7 @@ class Line:
         self.tapes = {name: Tape(name) for name in ("assembly-1", "testing-1", CENTRAL)}
         for tape in self.tapes.values():
             tape.add(EpochOpened("created"), now_us, None)
-        self.cycles = dict.fromkeys(OPERATIONS, 100)
+        self.cycles = dict.fromkeys(OPERATIONS, 0)
         self.totals = dict.fromkeys(OPERATIONS, 5000)
         self.attempts: dict[tuple[str, str], int] = {}
         self.run = 0

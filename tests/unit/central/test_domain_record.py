@@ -15,7 +15,7 @@ from central.assessment import Assessment, Limits, assess
 from central.causes import About
 from central.certificate import certify
 from central.dhr import assemble, dhr_id
-from central.domain import BLOCKERS, Closing, DeviceHistoryRecord, DhrState, Finding, Grade
+from central.domain import BLOCKERS, Closing, DeviceHistoryRecord, DhrState, EpochEvidence, Finding, Grade
 from central.exceptions import of_event
 from central.finding_codes import MATTERS, PARAMS
 from central.genealogy import cured
@@ -25,7 +25,7 @@ from records.codes import DISCREPANCIES, EXCEPTIONS
 from records.model import Act, OperationRecord, Purpose, Result, SpcState, Target
 from records.wire import canonical_json
 from spc.rules import Signal
-from tests.unit.central.factories import EQUIPMENT, Line, order
+from tests.unit.central.factories import AGENTS, EQUIPMENT, Line, S, order
 from tests.unit.central.test_domain_findings import TROUBLES, misread, out_of_specification, retest, rework, scrap
 
 
@@ -231,8 +231,9 @@ def test_a_failure_is_cured_only_by_what_came_after_it() -> None:
 
 
 def test_the_certificate_counts_cycles_from_the_record_before_the_order() -> None:
-    line = Line().clean()
-    dossier = line.dossier(order())
+    line = Line()
+    line.cycles["OP10"] = 100
+    dossier = line.clean().dossier(order())
     before = next(f for f in dossier.facts if isinstance(f.fact.data, OperationRecord))
     data = before.fact.data
     assert isinstance(data, OperationRecord)
@@ -244,8 +245,8 @@ def test_the_certificate_counts_cycles_from_the_record_before_the_order() -> Non
         return replace(before, seq=1, hash="f" * 64, fact=fact)  # type: ignore[type-var]
 
     assert data.cycle is not None
-    joined = certify(replace(dossier, neighbours=(neighbour(data.cycle - 1),)))
-    torn = certify(replace(dossier, neighbours=(neighbour(data.cycle - 3),)))
+    joined = certify(replace(dossier, neighbours=(neighbour(data.cycle - 1),)), over=True)
+    torn = certify(replace(dossier, neighbours=(neighbour(data.cycle - 3),)), over=True)
     assert joined.grade is Grade.COMPLETE
     (part,) = [c for c in torn.cycles if c.grade is not Grade.COMPLETE]
     assert part.unaccounted == (data.cycle - 2, data.cycle - 1)
@@ -255,29 +256,119 @@ def test_the_certificate_counts_cycles_from_the_record_before_the_order() -> Non
 def test_a_counter_that_steps_back_opens_a_new_period_and_loses_nothing() -> None:
     line = Line()
     line.piece(1)
+    line.piece(2)
     line.cycles["OP20"], line.totals["OP20"] = 0, 0
-    line.event("counter-period", "weld", ordered=False, was="101", now="1", why="step-back")
-    for index in (2, 3, 4):
+    line.event("counter-period", "weld", ordered=False, was="2", now="1", why="step-back")
+    for index in (3, 4):
         line.piece(index)
     line.wash((1, 2, 3, 4))
     record = record_of(line)
     assert record.findings == ()
     weld = [c for c in record.certificate.cycles if c.station == "weld"]
-    assert [(c.period, c.first, c.last, c.recorded) for c in weld] == [(1, 101, 101, 1), (2, 1, 3, 3)]
+    assert [(c.period, c.first, c.last, c.recorded) for c in weld] == [(1, 1, 2, 2), (2, 1, 2, 2)]
     assert record.certificate.grade is Grade.COMPLETE
 
 
 def test_an_epoch_that_nothing_joins_breaks_the_certificate() -> None:
+    line = Line().clean()
+    dossier = line.dossier(order(), heads=False)
+
+    def graded(*, joined: bool, head_us: int | None) -> Grade:
+        epochs = []
+        for c in dossier.chains:
+            epochs.append(EpochEvidence(c.agent, c.epoch, 0, False))
+            epochs.append(EpochEvidence(c.agent, "next", line.now_us, joined, 1, head_us))
+        return certify(replace(dossier, epochs=tuple(epochs)), over=True).grade
+
+    assert graded(joined=True, head_us=line.now_us) is Grade.COMPLETE
+    assert graded(joined=True, head_us=line.now_us - 1) is Grade.TAIL_UNKNOWN
+    assert graded(joined=True, head_us=None) is Grade.TAIL_UNKNOWN
+    assert graded(joined=False, head_us=line.now_us) is Grade.INCOMPLETE
+
+
+def test_an_epoch_opened_long_after_the_order_takes_nothing_from_it() -> None:
+    line = Line().clean()
+    dossier = line.dossier(order())
+    epochs = tuple(
+        EpochEvidence(c.agent, epoch, opened_us, False, c.head_last, c.head_us)
+        for c in dossier.chains
+        for epoch, opened_us in ((c.epoch, 0), ("next", line.now_us + S))
+    )
+    assert certify(replace(dossier, epochs=epochs), over=True).grade is Grade.COMPLETE
+
+
+def test_a_head_from_before_another_agent_ended_the_order_leaves_the_tail_unknown() -> None:
     dossier = Line().clean().dossier(order())
-    for joined, grade in ((True, Grade.COMPLETE), (False, Grade.INCOMPLETE)):
-        chains = tuple(replace(c, head_last=None, head_us=None, next_epoch_joined=joined) for c in dossier.chains)
-        assert certify(replace(dossier, chains=chains)).grade is grade
+    theirs = max(f.fact.header.at_us for f in dossier.facts if f.agent == "assembly-1")
+    chains = tuple(replace(c, head_us=theirs) if c.agent == "assembly-1" else c for c in dossier.chains)
+    found = certify(replace(dossier, chains=chains), over=True)
+    assert {c.agent: c.grade for c in found.chains} == {
+        "assembly-1": Grade.TAIL_UNKNOWN,
+        "testing-1": Grade.COMPLETE,
+    }
+
+
+@pytest.mark.parametrize("agent", ["assembly-1", "testing-1"])
+def test_an_agent_of_which_nothing_is_here_is_missed_by_its_operations(agent: str) -> None:
+    dossier = Line().clean().dossier(order(state="closed"))
+    facts = tuple(f for f in dossier.facts if f.agent != agent)
+    chains = tuple(c for c in dossier.chains if c.agent != agent)
+    bare = replace(dossier, facts=facts, chains=chains)
+    found = certify(bare, over=True)
+    assert found.grade is Grade.INCOMPLETE
+    missed = {c.station for c in found.cycles if c.grade is Grade.INCOMPLETE}
+    assert missed == {operation for operation, name in AGENTS.items() if name == agent}
+    assert certify(bare, over=False).grade is Grade.TAIL_UNKNOWN
+    assert "certificate-incomplete" in [f.code for f in assess(bare, Limits()).findings]
+
+
+@pytest.mark.parametrize(("first", "grade"), [(1, Grade.COMPLETE), (41, Grade.CYCLES_NOT_PROVABLE)])
+def test_cycles_before_the_first_of_a_period_are_not_provable(first: int, grade: Grade) -> None:
+    stepped, new = Line(), Line()
+    stepped.cycles["OP20"] = 99
+    stepped.weld(9)
+    dossier = stepped.dossier(order())
+    (before,) = dossier.records
+    stepped.tapes["assembly-1"].entries.pop()
+    for line in (stepped, new):
+        line.cycles["OP20"] = first - 1
+        line.clean()
+        whole = line.dossier(order())
+        if line is stepped:
+            data = replace(before.data, order="WO-0999", run_id="other")
+            neighbour = replace(before.fact, seq=0, fact=replace(before.fact.fact, data=data))
+            whole = replace(whole, neighbours=(neighbour,))
+        assert certify(whole, over=True).grade is grade
+
+
+def test_an_order_cut_by_a_reset_needs_the_new_period_from_its_beginning() -> None:
+    line = Line()
+    line.piece(1)
+    for cycle, name in ((41, "WO-0999"), (42, None)):
+        line.cycles["OP20"] = 0
+        line.record("OP20", [line.carrier(2)], cycle=cycle)
+        header, data = line.tapes["assembly-1"].entries[-1]
+        assert isinstance(data, OperationRecord)
+        if name:
+            line.tapes["assembly-1"].entries[-1] = (header, replace(data, order=name))
+    line.tapes["assembly-1"].entries[2:3] = [
+        (h, replace(d, cycle=99) if isinstance(d, OperationRecord) else d)
+        for h, d in line.tapes["assembly-1"].entries[2:3]
+    ]
+    facts = line.facts()
+    other = [f for f in facts if getattr(f.fact.data, "order", None) == "WO-0999"]
+    dossier = replace(line.dossier(order()), neighbours=tuple(other))
+    weld = [c for c in certify(dossier, over=False).cycles if c.station == "weld"]
+    assert [(c.period, c.first, c.last, c.grade) for c in weld] == [
+        (1, 99, 99, Grade.CYCLES_NOT_PROVABLE),
+        (2, 41, 42, Grade.CYCLES_NOT_PROVABLE),
+    ]
 
 
 def test_tombstones_are_gaps_in_the_evidence() -> None:
     dossier = Line().clean().dossier(order())
     chains = tuple(replace(chain, tombstones=1) for chain in dossier.chains)
-    assert certify(replace(dossier, chains=chains)).grade is Grade.INCOMPLETE
+    assert certify(replace(dossier, chains=chains), over=True).grade is Grade.INCOMPLETE
 
 
 # -- evidence ----------------------------------------------------------------------------------------------

@@ -293,9 +293,12 @@ def test_a_head_that_is_not_the_head_of_what_is_here_proves_nothing(plant: Plant
             assert [h for h in dossiers.provable(connection) if h.agent == agent.name] == expected
 
 
-@pytest.mark.parametrize(("missing", "grade"), [(0, Grade.COMPLETE), (2, Grade.INCOMPLETE)])
+@pytest.mark.parametrize(
+    ("missing", "hash_", "grade"),
+    [(0, None, Grade.COMPLETE), (2, None, Grade.INCOMPLETE), (0, "0" * 64, Grade.INCOMPLETE)],
+)
 def test_an_order_over_two_epochs_is_whole_when_the_second_names_the_last_record_of_the_first(
-    plant: Plant, missing: int, grade: Grade
+    plant: Plant, missing: int, hash_: str | None, grade: Grade
 ) -> None:
     line = Line()
     line.piece(1)
@@ -304,7 +307,8 @@ def test_an_order_over_two_epochs_is_whole_when_the_second_names_the_last_record
     old = plant.agents["assembly-1"]
     new = Agent("assembly-1", old.key)
     new.envelopes.clear()
-    new.write(EpochOpened("restored", old.epoch, len(old.envelopes) + missing))
+    head = hash_ or old.envelopes[-1].hash.hex()
+    new.write(EpochOpened("restored", old.epoch, len(old.envelopes) + missing, head))
     plant.agents["assembly-1"] = new
     plant.rig.ingest.take(new.topic, new.frame())
     line.piece(3)
@@ -315,7 +319,34 @@ def test_an_order_over_two_epochs_is_whole_when_the_second_names_the_last_record
     assert record is not None
     assert [c.agent for c in record.certificate.chains] == ["assembly-1", "assembly-1", "testing-1"]
     assert record.certificate.grade is grade
-    assert [f.code for f in record.findings] == (["certificate-incomplete"] if missing else [])
+    assert [f.code for f in record.findings] == ([] if grade is Grade.COMPLETE else ["certificate-incomplete"])
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_the_machine_s_record_before_the_order_is_sought_in_earlier_epochs(plant: Plant, *, joined: bool) -> None:
+    first = Line()
+    first.piece(1)
+    plant.send(first)
+    old = plant.agents["assembly-1"]
+    new = Agent("assembly-1", old.key)
+    new.envelopes.clear()
+    new.write(
+        EpochOpened("damaged", old.epoch, len(old.envelopes), old.envelopes[-1].hash.hex() if joined else None)
+    )
+    plant.agents["assembly-1"] = new
+    plant.rig.ingest.take(new.topic, new.frame())
+    plant.book.orders["WO-1001"] = order("WO-1001")
+    line = Line("WO-1001", now_us=first.now_us)
+    line.cycles, line.totals = first.cycles, first.totals
+    line.clean()
+    for name, tape in line.tapes.items():
+        tape.entries[0:1] = first.tapes[name].entries
+    plant.all_here(line)
+    record = plant.reviews.get(dhr_id("VS-100", "WO-1001"))
+    assert record is not None
+    spans = {c.station: (c.first, c.last, c.grade) for c in record.certificate.cycles}
+    assert spans["assemble"] == (2, 5, Grade.COMPLETE)
+    assert record.certificate.grade is (Grade.COMPLETE if joined else Grade.INCOMPLETE)
 
 
 def test_closing_needs_a_right_an_act_and_a_reason_and_happens_once(plant: Plant) -> None:
