@@ -129,8 +129,8 @@ class Plant:
         default_factory=lambda: {name: Agent(name) for name in ("assembly-1", "testing-1")}
     )
     now_us: int = START_US
-    cycles: dict[str, int] = field(default_factory=lambda: {"OP10": 100, "OP20": 200, "OP30": 300, "OP40": 40})
-    totals: dict[str, int] = field(default_factory=lambda: {"OP10": 100, "OP20": 200, "OP30": 300, "OP40": 40})
+    cycles: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("OP10", "OP20", "OP30", "OP40"), 0))
+    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("OP10", "OP20", "OP30", "OP40"), 0))
     charts: dict[str, ChartState] = field(
         default_factory=lambda: {name: ChartState.start(plan) for name, plan in PLANS.items()}
     )
