@@ -86,8 +86,15 @@ def closed(decisions: Iterable[Stated[Decision]]) -> dict[str, Closing]:
         data = decision.data
         if data.target.kind in ("exception", "discrepancy"):
             at_us, system = decision.fact.fact.header.at_us, data.by.role == SYSTEM
+            told = data.new.get("substance") if isinstance(data.new, dict) else None
             found[data.target.id] = Closing(
-                data.act.value, data.by.id, data.reason, at_us, decision.fact.hash, system
+                data.act.value,
+                data.by.id,
+                data.reason,
+                at_us,
+                decision.fact.hash,
+                system,
+                told if isinstance(told, str) else None,
             )
     return found
 
@@ -97,14 +104,14 @@ def _stand(
 ) -> tuple[Finding, ...]:
     """The findings as they stand: closed where a person closed them.
 
-    Central's own closing does not hold while the cause is there.
+    Central's own closing does not hold while the cause is there, a person's not for what has come since.
     """
     standing = []
     for finding in found:
         closing = closings.get(finding.id)
         held = opened.get(finding.id)
         opened_us = held.opened_us if held is not None else None
-        if closing is None or closing.system:
+        if closing is None or closing.system or closing.substance not in (None, finding.substance):
             standing.append(replace(finding, opened_us=opened_us))
         else:
             standing.append(replace(finding, opened_us=opened_us, state="closed", closing=closing))

@@ -47,6 +47,18 @@ PARAMS: Final[dict[str, tuple[str, ...]]] = {
 """Finding code -> names of its parameters (one may be None). ``lot-expired`` of a lot that was used all the same
 has item, lot and expiry instead."""
 
+GROWING: Final = frozenset(
+    {
+        "quantity-disagrees",
+        "consumption-disagrees",
+        "certificate-incomplete",
+        "certificate-tail-unknown",
+        "certificate-cycles-not-provable",
+        "erp-disagrees",
+    }
+)
+"""What an order has only once, however much it comes to say: a decision holds for what it said then."""
+
 MATTERS: Final = frozenset(
     {
         "unit-failed",

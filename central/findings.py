@@ -2,7 +2,8 @@
 
 Promise: a finding, its row and the fact that states it are committed together, so that a kill leaves all or
 nothing; settling again opens nothing twice. A finding whose cause is gone (late data arrived) is closed by central
-itself, by a decision that says so, and opened again when the cause comes back. What a person closed stays closed.
+itself, by a decision that says so, and opened again when the cause comes back. What a person closed stays closed,
+as long as it says what it said then: a count of missing records that has grown since is opened again.
 """
 
 from __future__ import annotations
@@ -56,14 +57,20 @@ class Findings:
             held = sql.of_order(connection, reference)
         if not _differs(held, assessment.findings):
             return 0
-        return self._store.write(lambda connection: self._settle(connection, reference, assessment.findings))
+        return self._store.write(lambda connection: self._settle(connection, assessment))
 
-    def _settle(self, connection: Connection, reference: str, present: Sequence[Finding]) -> int:
+    def _settle(self, connection: Connection, assessment: Assessment) -> int:
+        reference, present = assessment.dossier.reference, assessment.findings
         held = sql.of_order(connection, reference)
+        # a decision that this assessment does not know yet is not undone by it
+        current = sql.last_of_orders(connection, [reference]) <= assessment.dossier.cursor
         changed = 0
         for finding in present:
             known = held.get(finding.id)
-            if known is None or (known.finding.closing is not None and known.finding.closing.system):
+            grown = known is not None and _grown(known.finding, finding)
+            if grown and not current:
+                continue
+            if known is None or grown or (known.finding.closing is not None and known.finding.closing.system):
                 stated = self._state_open(connection, finding)
                 sql.put(connection, finding, stated.fact.header.at_us, stated.hash)
                 changed += 1
@@ -127,7 +134,12 @@ class Findings:
     def _close(self, connection: Connection, held: sql.HeldFinding, act: Act, by: Person, reason: str) -> None:
         finding = held.finding
         decision = Decision(
-            act, Target(finding.kind, finding.id, held.opened_hash), by, reason, old="open", new="closed"
+            act,
+            Target(finding.kind, finding.id, held.opened_hash),
+            by,
+            reason,
+            old="open",
+            new="closed" if finding.substance is None else {"state": "closed", "substance": finding.substance},
         )
         stated = self._facts.state(
             connection, decision, order=finding.order, product=finding.product, lot=finding.lot
@@ -146,6 +158,11 @@ def _open(connection: Connection, finding_id: str, act: Act) -> sql.HeldFinding:
     if act is Act.SCRAP and not any(subject.kind in pieces for subject in held.finding.subjects):
         raise Refused(f"finding {finding_id} ({held.finding.code}) is about no piece that could be scrapped")
     return held
+
+
+def _grown(known: Finding, finding: Finding) -> bool:
+    """Whether a person closed it when it said something else."""
+    return known.settled and known.substance != finding.substance
 
 
 def _differs(held: dict[str, sql.HeldFinding], present: Sequence[Finding]) -> bool:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from pydantic import JsonValue
 
+from central.finding_codes import GROWING
 from records.model import Fact, Requirement, Subject
 from records.quantity import quantity_text
 from records.wire import canonical_json
@@ -79,6 +80,8 @@ class Closing:
     hash: str
     """Chain hash of the decision, hexadecimal."""
     system: bool = False
+    substance: str | None = None
+    """What the finding said then, see ``Finding.substance``; None where that was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,13 @@ class Finding:
     def settled(self) -> bool:
         """Closed by a person: what it says is accepted as it stands."""
         return self.closing is not None and not self.closing.system
+
+    @property
+    def substance(self) -> str | None:
+        """SHA-256 (hexadecimal) of what it says, for those that may come to say more after a person decided."""
+        if self.code not in GROWING:
+            return None
+        return hashlib.sha256(canonical_json(dict(self.params))).hexdigest()
 
     def content(self) -> JsonValue:
         """What of it is signed: the cause and the decision, nothing that depends on when data arrived."""

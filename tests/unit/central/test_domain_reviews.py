@@ -16,6 +16,7 @@ from central.access import Role, User
 from central.assessment import Limits
 from central.dhr import dhr_id
 from central.domain import DhrState, Grade
+from central.findings import Findings
 from central.links.base import ErpDifference, ErpLot, WorkOrder
 from central.reviews import CURSOR, Reviews
 from central.signature import Rules, SignatureRefused
@@ -235,6 +236,38 @@ def test_central_closes_what_late_data_explains_and_opens_it_again_never_a_perso
     plant.reviews.sweep(["WO-1000"])
     (finding,) = plant.reviews.findings()
     assert finding.settled
+
+
+def test_what_a_person_closed_is_opened_again_when_it_has_come_to_say_more(plant: Plant) -> None:
+    line = Line()
+    line.piece(1)
+    line.cycles["OP20"] += 1
+    line.totals["OP20"] += 1
+    for index in (2, 3, 4):
+        line.piece(index)
+    line.wash((1, 2, 3, 4))
+    plant.all_here(line)
+    (finding,) = plant.reviews.findings()
+    assert finding.params["unaccounted"] == [["weld", [2], []]]
+    stale = plant.reviews._dossiers.assessment("WO-1000")
+    plant.reviews.close(finding.id, QA, "close", "one dry run")
+    plant.reviews.sweep(["WO-1000"])
+    assert plant.reviews.findings()[0].settled
+    line.cycles["OP20"] += 3
+    line.totals["OP20"] += 3
+    line.weld(4, purpose=Purpose.REWORK)
+    line.leak(4, purpose=Purpose.REWORK)
+    plant.all_here(line)
+    (again,) = [f for f in plant.reviews.findings() if f.code == "certificate-incomplete"]
+    assert (again.open, again.id) == (True, finding.id)
+    assert again.params["unaccounted"] == [["weld", [2, 6, 7, 8], []]]
+    assert len(plant.stated("discrepancy-opened")) == 2
+    assert plant.reviews.confirmation_for("WO-1000") is None
+    plant.reviews.close(finding.id, QA, "close", "three more")
+    Findings(plant.rig.store, plant.rig.facts).settle(stale)
+    plant.reviews.sweep(["WO-1000"])
+    (last,) = [f for f in plant.reviews.findings() if f.code == "certificate-incomplete"]
+    assert last.settled
 
 
 def test_a_kill_between_two_sweeps_or_inside_one_leaves_all_or_nothing(plant: Plant) -> None:
