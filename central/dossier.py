@@ -166,9 +166,17 @@ class Dossier:
 
 
 def timeline(facts: Iterable[FactLike]) -> tuple[FactLike, ...]:
-    """Each fact once, by time of making; facts of one chain keep its order even where its clock stepped back."""
+    """Each fact once, by time of making; facts of one chain keep its order even where its clock stepped back.
+
+    A fact that was stored again under a new epoch is left out where it is here under its first identity.
+    """
     chains: dict[tuple[str, str, str], dict[int, FactLike]] = {}
-    for fact in facts:
+    told = tuple(facts)
+    held_as = {(f.agent, f.epoch, f.stream, f.seq, f.hash) for f in told}
+    for fact in told:
+        first = fact.fact.header.stored_as
+        if first is not None and (fact.agent, first.epoch, fact.stream, first.seq, first.hash) in held_as:
+            continue
         chains.setdefault((fact.agent, fact.epoch, fact.stream), {})[fact.seq] = fact
     placed: list[tuple[int, tuple[str, str, str], int, FactLike]] = []
     for chain, held in chains.items():

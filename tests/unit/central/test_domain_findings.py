@@ -13,7 +13,8 @@ from central.assessment import Assessment, Limits, assess
 from central.dhr import assemble
 from central.domain import Fate, Grade
 from central.links.base import ErpLot, WorkOrder
-from records.model import Act, Purpose, Result, Subject, SubjectKind, Target
+from central.stored import StoredFact
+from records.model import Act, Purpose, Result, StoredAs, Subject, SubjectKind, Target
 from tests.unit.central.factories import LOTS, Line, S, order
 
 
@@ -511,6 +512,27 @@ def test_a_run_that_was_stored_again_under_a_new_epoch_counts_once() -> None:
     copy = next(f for f in facts if f.kind == "operation_record")
     again = replace(copy, epoch="second", seq=1, hash="0" * 64)
     assert codes(judged(line, facts=[*facts, again])) == {}
+
+
+def test_an_event_that_was_stored_again_under_a_new_epoch_counts_once() -> None:
+    line = Line().clean()
+    line.event("cycles-missed", "weld", first="900", last="901")
+    line.event("scan-refused", "wash", agent="testing-1", scanner="s", reason="not-now", text="x", raw="78")
+    facts = line.facts()
+
+    def again(fact: StoredFact, hash_: str) -> StoredFact:
+        first = StoredAs(fact.epoch, fact.seq, hash_)
+        header = replace(fact.fact.header, stored_as=first)
+        return replace(fact, epoch="second", hash=f"{fact.seq:064}", fact=replace(fact.fact, header=header))
+
+    events = [f for f in facts if f.kind == "operations_event"]
+    assert len(events) == 2
+    once = judged(line, facts=facts)
+    copies = [again(f, f.hash) for f in events]
+    assert judged(line, facts=[*facts, *copies]).findings == once.findings
+    assert len(judged(line, facts=[*facts, *copies]).dossier.events) == 2
+    # another record had the same place before the disk was rolled back: both happened
+    assert len(judged(line, facts=[*facts, *(again(f, "f" * 64) for f in events)]).dossier.events) == 4
 
 
 def test_what_an_agent_wrote_wrongly_stops_nothing() -> None:
