@@ -103,6 +103,8 @@ class Ingest:
                 outcome = self._take_frame(topic, agent, stream, payload)
             case ["state", agent]:
                 outcome = self._take_state(topic, agent, payload)
+            case ["ack" | "down", *_]:
+                outcome = Outcome("ignored", detail="central's own word, which some brokers send back")
             case _:
                 outcome = self._refused(topic, None, "topic", "no such topic", payload)
         if outcome.facts and self.on_committed is not None:

@@ -75,6 +75,7 @@ class Reviews:
         self._dossiers = Dossiers(store, clock, orders, limits or Limits())
         self._findings = Findings(store, facts)
         self._sweeping = threading.Lock()
+        self._signing = threading.Lock()
         self._made: OrderedDict[str, _Made] = OrderedDict()
         self._shown: OrderedDict[str, Mapping[str, JsonValue]] = OrderedDict()
         self._keeping = threading.Lock()
@@ -227,19 +228,20 @@ class Reviews:
             Invalid: no such record or meaning, a reason that is missing.
             SignatureRefused: changed since it was shown, not allowed, or something must be done first.
         """
-        made = self._make(id_)
-        if made is None:
-            raise Invalid(f"there is no device history record {id_}")
-        record = made.record
-        try:
-            self._unchanged(record, content_hash)
-            signature.check(record, meaning, user, reason, self._rules)
-            signed = self._sign(made, meaning, user, reason)
-        except SignatureRefused as error:
-            self._note_refusal(record, user, error.code)
-            raise
-        self.sweep([order.reference for order in record.orders])
-        return signed
+        with self._signing:  # two of one form at the same moment: the second sees the first
+            made = self._make(id_)
+            if made is None:
+                raise Invalid(f"there is no device history record {id_}")
+            record = made.record
+            try:
+                self._unchanged(record, content_hash)
+                signature.check(record, meaning, user, reason, self._rules)
+                signed = self._sign(made, meaning, user, reason)
+            except SignatureRefused as error:
+                self._note_refusal(record, user, error.code)
+                raise
+            self.sweep([order.reference for order in record.orders])
+            return signed
 
     def _unchanged(self, record: DeviceHistoryRecord, content_hash: str) -> None:
         if content_hash == record.content_hash:

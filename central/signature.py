@@ -74,6 +74,10 @@ def check(record: DeviceHistoryRecord, meaning: str, user: User, reason: str, ru
             "same-person",
             hint="somebody else releases it",
         )
+    if any((line.user, line.meaning, line.current) == (user.id, meaning, True) for line in record.signatures):
+        raise SignatureRefused(
+            f"{user.id} has signed this content of lot {record.lot} as {meaning}", "signed-already"
+        )
     blockers = _blockers(record, meaning)
     if blockers:
         raise SignatureRefused(

@@ -47,6 +47,8 @@ def check(line: LineFile, json: Json = False) -> None:
         print_json([])
         return
     settings = loaded.value
+    if not settings.stations:
+        typer.echo(f"warning: {line}: no stations: this agent records no operations", err=True)
     tags = sum(len(device.tags) for device in settings.devices.values())
     typer.echo(
         f"{line}: fine: {len(settings.devices)} devices, {tags} tags, {len(settings.stations)} stations, "

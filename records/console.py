@@ -35,6 +35,11 @@ def run_app(app: typer.Typer) -> None:
             traceback.print_exc()
         sys.stderr.write(describe(error) + "\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"error: {error} (check the path, its rights and free space)\n")
+        sys.exit(3)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

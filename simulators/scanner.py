@@ -53,7 +53,8 @@ class PtyScanner:
         os.set_blocking(self._master, False)
         try:
             self.link.parent.mkdir(parents=True, exist_ok=True)
-            self.link.unlink(missing_ok=True)
+            if self.link.is_symlink():  # left behind by a simulator that was killed; anything else is somebody's
+                self.link.unlink()
             self.link.symlink_to(os.ttyname(self._slave))
         except OSError as error:
             self.close()
@@ -67,7 +68,8 @@ class PtyScanner:
         os.close(self._master)
         os.close(self._slave)
         self._master = self._slave = -1
-        self.link.unlink(missing_ok=True)
+        if self.link.is_symlink():
+            self.link.unlink()
 
     def send(self, content: bytes) -> None:
         """Put bytes on the line as they are; those before them that the host never took are gone."""

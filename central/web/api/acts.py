@@ -60,6 +60,8 @@ def _decide(
     call.need(Capability.CLOSE_FINDING)
     found_finding(call.desk, kind, finding_id)
 
+    if (body.user is None) != (body.password is None):
+        raise Problem(422, "user and password go together")
     if call.visitor.program and (body.user is None or body.password is None):
         raise Problem(403, "a program decides nothing by itself: bring user and password of the person who does")
 

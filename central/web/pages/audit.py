@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import JsonValue
 
 from central.access import Capability
@@ -67,7 +67,7 @@ def audit(
     visit: Annotated[Visit, Depends(needs(Capability.VIEW_AUDIT))],
     user: str = "",
     code: str = "",
-    before: int | None = None,
+    before: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
     entries = visit.desk.audit(user=user or None, code=code or None, before=before, limit=PAGE + 1)
     return visit.page(

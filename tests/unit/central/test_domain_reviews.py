@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from central.assessment import Limits
 from central.dhr import dhr_id
 from central.domain import DhrState, Grade
 from central.findings import Findings
-from central.links.base import ErpDifference, ErpLot, WorkOrder
+from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
 from central.reviews import CURSOR, Reviews
 from central.signature import Rules, SignatureRefused
 from central.store import dossiers, envelopes, intake
@@ -35,7 +36,9 @@ OPERATOR = User("olga", "Olga Operator", Role.OPERATOR, False, 0, 0)
 
 @dataclass
 class Told:
+    confirmation: Confirmation
     differences: tuple[ErpDifference, ...] | None = None
+    state: PostingState = "posted"
 
 
 @dataclass
@@ -111,7 +114,12 @@ class Plant:
     def post(self, reference: str = "WO-1000") -> None:
         """The ERP has taken the report and closed the order."""
         self.book.orders[reference] = replace(self.book.orders[reference], state="closed", posting="posted")
-        self.book.reports[reference] = Told(())
+        self.book.reports[reference] = Told(self.report(reference), ())
+
+    def report(self, reference: str = "WO-1000") -> Confirmation:
+        told = self.reviews.confirmation_for(reference)
+        assert told is not None
+        return told
 
 
 @pytest.fixture
@@ -454,16 +462,46 @@ def test_nothing_is_reported_while_a_record_may_be_missing(plant: Plant) -> None
 def test_an_erp_that_disagrees_after_the_report_blocks_the_release_until_it_is_closed(plant: Plant) -> None:
     plant.all_here(Line().clean())
     plant.post()
-    plant.book.reports["WO-1000"] = Told((ErpDifference("scrap", "WO-1000", "0", "1"),))
+    plant.book.reports["WO-1000"] = Told(plant.report(), (ErpDifference("scrap", "WO-1000", "0", "1"),))
     plant.reviews.sweep(["WO-1000"])
     (finding,) = plant.reviews.findings()
     assert (finding.code, finding.params["ours"], finding.params["erp"]) == ("erp-disagrees", "0", "1")
     record = plant.reviews.get(plant.id)
     assert record is not None
     assert "discrepancies-open" in [blocker.code for blocker in record.blockers]
-    plant.book.reports["WO-1000"] = Told(())
+    plant.book.reports["WO-1000"] = Told(plant.report(), ())
     plant.reviews.sweep(["WO-1000"])
     assert not plant.reviews.findings()[0].open
+
+
+def test_a_decision_after_the_report_that_changes_what_was_reported_disagrees_with_the_erp(plant: Plant) -> None:
+    line = Line()
+    for index in (1, 2, 3, 4):
+        line.piece(index)
+    line.wash((1, 2, 3, 4))
+    line.event(
+        "spc-signal",
+        "assemble",
+        subjects=(line.carrier(4),),
+        characteristic="torque",
+        chart="imr",
+        rule="nelson1",
+        parts=["C004"],
+        subgroup=4,
+        limit_version="torque-1",
+    )
+    plant.all_here(line)
+    plant.post()
+    plant.reviews.sweep(["WO-1000"])
+    (signal,) = plant.reviews.findings()
+    assert (signal.code, signal.open) == ("spc-signal", True)
+    plant.reviews.close(signal.id, QA, "scrap", "torque not trusted")
+    plant.reviews.sweep()
+    found = {(f.params["what"], f.params["ours"], f.params["erp"]) for f in plant.reviews.findings() if f.open}
+    assert found == {("good", "0", "1"), ("scrap", "1", "0")}
+    record = plant.reviews.get(plant.id)
+    assert record is not None
+    assert "discrepancies-open" in [blocker.code for blocker in record.blockers]
 
 
 def test_an_erp_refusal_is_a_discrepancy_until_a_later_try_succeeds(plant: Plant) -> None:
@@ -706,3 +744,25 @@ def test_an_order_that_becomes_known_later_moves_to_its_lot(plant: Plant) -> Non
     (row,) = plant.reviews.queue()
     assert row.lot == "LOT-9"
     assert [f.open for f in plant.reviews.findings() if f.code == "identity-unknown"] == [False]
+
+
+def test_one_form_sent_twice_at_the_same_moment_is_one_signature(plant: Plant) -> None:
+    content_hash = ready(plant)
+    outcomes: list[str] = []
+
+    def sign() -> None:
+        try:
+            plant.reviews.sign(plant.id, "reviewed", QA, "", content_hash)
+            outcomes.append("signed")
+        except SignatureRefused as error:
+            outcomes.append(error.code)
+
+    both = [threading.Thread(target=sign) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(outcomes) == ["signed", "signed-already"]
+    record = plant.reviews.get(plant.id)
+    assert record is not None
+    assert len(record.signatures) == 1

@@ -209,3 +209,16 @@ def test_the_proxy_ends_what_is_open_and_what_is_new(mode: Mode) -> None:
         again_writer.close()
 
     asyncio.run(with_echo(test))
+
+
+def test_a_scanner_takes_nobodys_file_away(tmp_path: Path) -> None:
+    """Bug: ``--link`` of an ordinary file deleted that file."""
+    precious = tmp_path / "central.yaml"
+    precious.write_text("site: suzhou\n")
+
+    async def scene() -> None:
+        with pytest.raises(Unreachable, match=r"central\.yaml"):
+            PtyScanner("scanner", precious).open()
+
+    asyncio.run(scene())
+    assert precious.read_text() == "site: suzhou\n"
