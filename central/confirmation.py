@@ -6,16 +6,15 @@ same whenever and however often it is made.
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from central import reconcile
 from central import requirements as needed
 from central.assessment import Assessment
+from central.consumption import consumed
 from central.domain import Fate, Piece, opaque_id
-from central.dossier import Dossier, amount
-from central.links.base import Confirmation, Consumption, Inspection, OperationTotal
+from central.dossier import Dossier
+from central.links.base import Confirmation, Inspection, OperationTotal
 from central.requirements import Situation
-from records.model import MaterialKind, OperationRecord
+from records.model import OperationRecord
 
 
 def confirmation(part: Assessment) -> Confirmation | None:
@@ -36,21 +35,10 @@ def confirmation(part: Assessment) -> Confirmation | None:
         product=order.product,
         good=tuple(piece.name for piece in good),
         scrap=part.quantities.scrap,
-        consumed=_consumed(part.dossier),
+        consumed=consumed(part.dossier),
         operations=_operations(part),
         inspections=_inspections(part.dossier, good),
     )
-
-
-def _consumed(dossier: Dossier) -> tuple[Consumption, ...]:
-    totals: dict[tuple[str, str], Decimal] = {}
-    for record in dossier.records:
-        for edge in record.data.materials if record.data.purpose.counts else ():
-            lot = edge.source
-            if edge.kind is MaterialKind.CONSUMED and lot is not None and lot.product is not None:
-                key = (lot.product, lot.id)
-                totals[key] = totals.get(key, Decimal(0)) + amount(edge.quantity)
-    return tuple(Consumption(item, lot, total) for (item, lot), total in sorted(totals.items()))
 
 
 def _operations(part: Assessment) -> tuple[OperationTotal, ...]:

@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from central.causes import UNKNOWN, discrepancy
 from central.domain import Fate, Finding, Piece
 from central.dossier import Dossier, Stated, amount
+from central.links.base import Consumption
 from records.clock import from_us
 from records.model import MaterialKind, OperationRecord, Outcome, Purpose, Subject, SubjectKind
 from records.quantity import quantity_text
@@ -80,6 +81,18 @@ def of_consumption(dossier: Dossier, pieces: Sequence[Piece], *, over: bool) -> 
             }
             found.append(discrepancy(dossier, "consumption-disagrees", (item,), params, at_us=dossier.ended_us))
     return found
+
+
+def consumed(dossier: Dossier) -> tuple[Consumption, ...]:
+    """What the ERP is told of components: per item and lot, of every run that counts."""
+    totals: dict[tuple[str, str], Decimal] = {}
+    for record in dossier.records:
+        for edge in record.data.materials if record.data.purpose.counts else ():
+            lot = edge.source
+            if edge.kind is MaterialKind.CONSUMED and lot is not None and lot.product is not None:
+                key = (lot.product, lot.id)
+                totals[key] = totals.get(key, Decimal(0)) + amount(edge.quantity)
+    return tuple(Consumption(item, lot, total) for (item, lot), total in sorted(totals.items()))
 
 
 def _consumed(dossier: Dossier) -> tuple[dict[str, Decimal], dict[str, set[tuple[str, ...]]]]:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from pydantic import JsonValue
 
 from central.domain import ChainEvidence, EpochEvidence, FactLike, FactRef
-from central.links.base import ErpDifference, ErpLot, WorkOrder
+from central.links.base import Confirmation, ErpDifference, ErpLot, WorkOrder
 from records.errors import Invalid
 from records.model import Decision, OperationRecord, OperationsEvent
 from records.quantity import quantity
@@ -47,7 +47,7 @@ class Dossier:
     come in the order in which their epochs were opened, ``epochs`` are all of those agents' in that order.
     ``lots`` is what the ERP told: item -> lot number -> lot; an item that is missing there was never told about.
     ``elsewhere`` maps serials that also occur in another order to that order. ``differences`` are the points in
-    which the ERP, read back after the report, is not what was reported.
+    which the ERP, read back after the report, is not what was reported; ``reported`` is that report, once posted.
     ``cursor`` is that of the newest of ``facts`` in the store.
     """
 
@@ -61,6 +61,7 @@ class Dossier:
     lots: Mapping[str, Mapping[str, ErpLot]] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     differences: tuple[ErpDifference, ...] = ()
+    reported: Confirmation | None = None
     now_us: int = 0
     cursor: int = 0
 

@@ -16,7 +16,7 @@ from central.assessment import Assessment, Limits, assess
 from central.causes import UNKNOWN
 from central.domain import Grade
 from central.dossier import Dossier
-from central.links.base import ErpDifference, ErpLot, WorkOrder
+from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
 from central.store import dossiers as sql
 from central.store.engine import Store
 from central.stored import StoredFact
@@ -31,6 +31,10 @@ ORDERS_KEPT = 32
 class Report(Protocol):
     """How a report to the ERP came out."""
 
+    @property
+    def confirmation(self) -> Confirmation: ...
+    @property
+    def state(self) -> PostingState: ...
     @property
     def differences(self) -> tuple[ErpDifference, ...] | None: ...
 
@@ -105,6 +109,7 @@ class Dossiers:
             lots=self._lots_used(bare),
             elsewhere=elsewhere,
             differences=(report.differences or ()) if report is not None else (),
+            reported=report.confirmation if report is not None and report.state == "posted" else None,
             now_us=self._clock.now_us(),
             cursor=held.cursor,
         )
@@ -152,6 +157,7 @@ def _stamp(dossier: Dossier) -> tuple[object, ...]:
         told,
         tuple(sorted(dossier.elsewhere.items())),
         dossier.differences,
+        dossier.reported,
     )
 
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from central.causes import discrepancy
-from central.consumption import of_consumption, of_lots
+from central.consumption import consumed, of_consumption, of_lots
 from central.counters import of_counters, of_cycles
 from central.domain import Fate, Finding, OperationQuantities, Piece, Quantities, Run
 from central.dossier import Dossier
@@ -205,6 +205,36 @@ def of_erp(dossier: Dossier) -> list[Finding]:
     return list({finding.id: finding for finding in found}.values())
 
 
+def of_report(dossier: Dossier, pieces: Sequence[Piece]) -> list[Finding]:
+    """Where the record has come to say something else than the ERP was told: a decision or data after the report.
+
+    ``ours`` is what would be reported now, ``erp`` what was. While a piece is undecided nothing is compared.
+    """
+    told = dossier.reported
+    if told is None or any(piece.fate is Fate.PENDING for piece in pieces):
+        return []
+    good = [piece.serial for piece in pieces if piece.fate is Fate.GOOD and piece.serial is not None]
+    scrap = sum(piece.fate is Fate.SCRAP for piece in pieces)
+    points = [("good", serial, good.count(serial), told.good.count(serial)) for serial in {*good, *told.good}]
+    points.append(("scrap", dossier.reference, scrap, told.scrap))
+    now = {(use.item, use.lot): use.quantity for use in consumed(dossier)}
+    then = {(use.item, use.lot): use.quantity for use in told.consumed}
+    compared = [(what, subject, Decimal(ours), Decimal(erp)) for what, subject, ours, erp in points]
+    for lot in {*now, *then}:
+        compared.append(("consumed", " ".join(lot), now.get(lot, Decimal(0)), then.get(lot, Decimal(0))))
+    found = []
+    for what, subject, ours, erp in sorted(compared):
+        if ours != erp:
+            params: dict[str, JsonValue] = {
+                "what": what,
+                "subject": subject,
+                "ours": quantity_text(ours),
+                "erp": quantity_text(erp),
+            }
+            found.append(discrepancy(dossier, "erp-disagrees", ("report", what, subject), params))
+    return found
+
+
 def of_intake(dossier: Dossier) -> list[Finding]:
     """Conflicts and quarantined data of the order's chains."""
     names = {
@@ -234,5 +264,6 @@ def of_order(dossier: Dossier, pieces: Sequence[Piece], *, over: bool) -> list[F
         *of_lots(dossier),
         *of_consumption(dossier, pieces, over=over),
         *of_erp(dossier),
+        *of_report(dossier, pieces),
         *of_intake(dossier),
     ]
