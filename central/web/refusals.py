@@ -15,9 +15,7 @@ TEXTS: Mapping[str, str] = {
     "locked": N_("Nothing was done: this account is locked for a while after several wrong passwords."),
     "not-allowed": N_("Nothing was signed: the role of this user may not give this signature."),
     "same-person": N_("Nothing was signed: whoever reviewed a lot may not release it too. Ask somebody else."),
-    "signed-already": N_(
-        "Nothing was signed: this person has signed this content with this meaning already."
-    ),
+    "signed-already": N_("Nothing was signed: this person has signed this content with this meaning already."),
     "blocked": N_("Nothing was signed: something must be done first."),
 }
 
