@@ -75,7 +75,7 @@ def entry_of(stored: StoredFact) -> AuditEntry:
                 "id": data.target.id,
                 "reason": data.reason,
                 "old": data.old,
-                "new": data.new,
+                "new": _state(data.new),
                 "meaning": None if data.signature is None else data.signature.meaning,
             }
         case _:
@@ -91,6 +91,11 @@ def entry_of(stored: StoredFact) -> AuditEntry:
         stored.hash,
         stored.cursor,
     )
+
+
+def _state(value: JsonValue) -> JsonValue:
+    """What a decision made of its target; where it keeps more than a word, only the word."""
+    return value.get("state") if isinstance(value, dict) else value
 
 
 def _text(value: JsonValue) -> str | None:
