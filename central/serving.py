@@ -44,22 +44,24 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=5,
             )
+            server = uvicorn.Server(config)
+
+            def end(_number: int, _frame: object) -> None:
+                """Before uvicorn listens to signals itself, this one is remembered; afterwards it has ended."""
+                server.should_exit = True
+
+            for name in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(name, end)
             central.start()
             host, port = listening.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             sys.stderr.write(f"central serves {settings.site} at http://{shown}:{port}\n")
             sys.stderr.flush()
-            for name in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(name, _ended)  # uvicorn ends by its own handler, then calls the one from before
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
         finally:
             central.close()
     finally:
         listening.close()
-
-
-def _ended(_number: int, _frame: object) -> None:
-    """The server has ended already; what is left is to close everything in order."""
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -101,3 +101,11 @@ def test_commands_work_while_it_runs_and_while_it_does_not(central: CentralProce
     assert users["li.na"]["disabled"]
     assert token not in (central.folder / "data" / "central.db").read_bytes().decode("latin-1")
     assert json.loads(central.command("verify", "--json"))["ok"]
+
+
+def test_told_to_end_while_it_still_begins_it_ends(tmp_path: Path) -> None:
+    """Bug: a SIGTERM between central's start and the web server's was forgotten, and central went on."""
+    central = CentralProcess(tmp_path, "mqtt://127.0.0.1:9")
+    for _ in range(3):
+        central.start()
+        assert central.stop() == 0
