@@ -14,14 +14,11 @@ import struct
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from drivers.status import BAD_NOT_FINITE, BAD_NOT_TEXT, GOOD_STATUS
 from drivers.tags import ModbusTag
 from records.errors import Invalid
 
 Value: TypeAlias = bool | int | float | str
-
-GOOD = "Good"
-NOT_FINITE = "BadNotFinite"
-NOT_TEXT = "BadNotText"
 
 _STRUCTS = {
     "int16": struct.Struct(">h"),
@@ -64,29 +61,29 @@ def reorder(raw: bytes, byte_order: str, *, text: bool = False) -> bytes:
     return raw
 
 
-def decode(raw: bytes, form: RegisterFormat) -> tuple[Value | None, str]:
+def decode(raw: bytes, form: RegisterFormat) -> tuple[Value | None, int]:
     """The value of ``2 * form.count`` bytes as they travelled, and its status (None unless the status is Good)."""
     if form.data_type == "string":
         return _text(reorder(raw, form.byte_order, text=True))
     ordered = raw if form.byte_order == "ABCD" else reorder(raw, form.byte_order)
     if form.bit is not None:
-        return bool(int.from_bytes(ordered, "big") >> form.bit & 1), GOOD
+        return bool(int.from_bytes(ordered, "big") >> form.bit & 1), GOOD_STATUS
     if form.data_type == "bool":
-        return any(ordered), GOOD
+        return any(ordered), GOOD_STATUS
     value: int | float = _STRUCTS[form.data_type].unpack(ordered)[0]
     if form.scale != 1.0 or form.offset != 0.0:
         value = value * form.scale + form.offset
     if isinstance(value, float) and not math.isfinite(value):
-        return None, NOT_FINITE
-    return value, GOOD
+        return None, BAD_NOT_FINITE
+    return value, GOOD_STATUS
 
 
-def _text(raw: bytes) -> tuple[str | None, str]:
+def _text(raw: bytes) -> tuple[str | None, int]:
     try:
         text = raw.split(b"\0", 1)[0].decode("utf-8").rstrip(" ")
     except UnicodeDecodeError:
-        return None, NOT_TEXT
-    return (text, GOOD) if text.isprintable() else (None, NOT_TEXT)
+        return None, BAD_NOT_TEXT
+    return (text, GOOD_STATUS) if text.isprintable() else (None, BAD_NOT_TEXT)
 
 
 def encode(value: Value, form: RegisterFormat) -> bytes:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from drivers.base import Device, Scanner
+from drivers.base import Device, OnNotice, Scanner
 from drivers.tags import ModbusTcpDevice, OpcUaDevice, SerialScannerDevice
 from records.clock import Clock
 
 
-def build_device(name: str, settings: OpcUaDevice | ModbusTcpDevice, clock: Clock) -> Device:
-    """The device that these settings describe, not yet connected."""
+def build_device(name: str, settings: OpcUaDevice | ModbusTcpDevice, clock: Clock, tell: OnNotice) -> Device:
+    """The device that these settings describe, not yet connected; ``tell`` hears what it notices."""
     if isinstance(settings, OpcUaDevice):
         from drivers.opcua import OpcUa
 
-        return OpcUa(name, settings, clock)
+        return OpcUa(name, settings, clock, tell)
     from drivers.modbus import ModbusTcp
 
-    return ModbusTcp(name, settings, clock)
+    return ModbusTcp(name, settings, clock, tell)
 
 
 def build_scanner(name: str, settings: SerialScannerDevice, clock: Clock) -> Scanner:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from drivers.base import Device, OnChange, ReadingBlock, ScanFrame, Scanner
+from drivers.base import Device, OnBlock, ReadingBlock, ScanFrame, Scanner
 from records.clock import Clock, new_id
 from records.errors import LotkeeperError, Refused, Unreachable
 
@@ -77,7 +77,7 @@ class Supervisor:
     ) -> None:
         self.device = device
         self._link = _Link(device.name, device.settings.address_text, clock, on_event, longest_pause_s)
-        self._watches: list[tuple[tuple[str, ...], OnChange]] = []
+        self._watches: list[tuple[tuple[str, ...], OnBlock, bool]] = []
         self._failed = asyncio.Event()
         self._failure: LotkeeperError | None = None
 
@@ -95,9 +95,9 @@ class Supervisor:
         """Edge time of the device's last answer, 0 before the first."""
         return self.device.seen_us
 
-    def watch(self, tags: Sequence[str], on_change: OnChange) -> None:
-        """Tell changes of these tags from the next connection on, and anew after each; call it before ``run``."""
-        self._watches.append((tuple(tags), on_change))
+    def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> None:
+        """Tell these tags from the next connection on, and anew after each; call it before ``run``."""
+        self._watches.append((tuple(tags), on_block, every))
 
     async def read(self, tags: Sequence[str]) -> ReadingBlock:
         """As the device's ``read``."""
@@ -146,7 +146,7 @@ class Supervisor:
 
     async def _watch_all(self) -> None:
         """Run every watch until one loses the device, or a read or write did."""
-        watches = [self.device.watch(tags, told) for tags, told in self._watches]
+        watches = [self.device.watch(tags, told, every=every) for tags, told, every in self._watches]
         tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(job) for job in (*watches, self._failed.wait())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

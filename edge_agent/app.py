@@ -23,6 +23,7 @@ from typing import Any
 import structlog
 from pydantic import JsonValue
 
+from drivers.base import Notice
 from drivers.factory import build_device, build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
 from drivers.tags import SerialScannerDevice
@@ -108,7 +109,7 @@ class Agent:
             failpoint=failpoint,
         )
         self._supervisors = {
-            name: Supervisor(build_device(name, device, clock), clock, self._device_event)
+            name: Supervisor(build_device(name, device, clock, self._notice), clock, self._device_event)
             for name, device in line.devices.items()
             if not isinstance(device, SerialScannerDevice)
         }
@@ -200,6 +201,12 @@ class Agent:
         if event.state == "connected":
             for runner in self.runners:
                 self._spawn(runner.post(DeviceBack(event.device)))
+
+    def _notice(self, notice: Notice) -> None:
+        """A driver noticed something beside values."""
+        device = notice.params.get("device")
+        log.warning(notice.code, **notice.params)
+        self.record(notice.code, dict(notice.params), device if isinstance(device, str) else None)
 
     # -- running -------------------------------------------------------------------------------------------
 

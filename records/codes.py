@@ -18,6 +18,11 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "clock-jump": ("seconds",),
     "plc-write": ("tag", "value", "verified", "error"),
     "reading-bad": ("tag", "status"),
+    "reading-stale": ("tag", "age_s"),
+    "samples-lost": ("device", "tag", "why", "count"),
+    "server-certificate": ("device", "fingerprint", "was"),
+    "device-identity": ("device", "manufacturer", "model", "serial", "firmware"),
+    "settings-revised": ("device", "tag", "setting", "asked", "given"),
     # what the agent keeps, and what central says of it
     "epoch-rolled-back": ("watermark", "held"),
     "central-restored": ("generation", "watermark", "lost_first", "lost_last"),

@@ -248,6 +248,17 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "clock-jump": CodeText(N_("Clock jumped"), N_("The clock of the line PC was moved.")),
     "plc-write": CodeText(N_("Value written to the PLC"), N_("A value was written to the machine.")),
     "reading-bad": CodeText(N_("Value of bad quality"), N_("The machine did not give a usable value.")),
+    "reading-stale": CodeText(N_("Value too old"), N_("The machine told no fresh value for too long.")),
+    "samples-lost": CodeText(
+        N_("Samples lost"), N_("Values between two readings were lost before the agent could take them.")
+    ),
+    "server-certificate": CodeText(
+        N_("Certificate of a machine seen"), N_("The OPC UA server showed this certificate for the first time.")
+    ),
+    "device-identity": CodeText(N_("Device told who it is"), N_("Maker, model, serial number and firmware.")),
+    "settings-revised": CodeText(
+        N_("Server changed a setting"), N_("The OPC UA server reads or queues otherwise than it was asked to.")
+    ),
     "epoch-rolled-back": CodeText(N_("Disk rolled back"), N_("The agent's disk holds an older state.")),
     "scan-accepted": CodeText(N_("Scan accepted"), N_("The station took the scan.")),
     "scan-refused": CodeText(N_("Scan refused"), N_("The station said no to the scan.")),

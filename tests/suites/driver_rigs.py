@@ -12,7 +12,7 @@ from asyncua import Server, ua
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from drivers.base import Device
+from drivers.base import Device, OnNotice
 from drivers.factory import build_device
 from drivers.tags import Devices
 from records.clock import SystemClock
@@ -82,10 +82,10 @@ class Bench:
         self._runner.close()
 
 
-def device_of(rig: Rig, text: str | None = None) -> Device:
+def device_of(rig: Rig, text: str | None = None, tell: OnNotice = lambda _: None) -> Device:
     """The driver for a rig, from YAML as a line engineer writes it."""
     settings = parse((text or rig.yaml).encode(), LineFile).value.devices["plc"]
-    return build_device("plc", settings, SystemClock())  # type: ignore[arg-type]
+    return build_device("plc", settings, SystemClock(), tell)  # type: ignore[arg-type]
 
 
 _UA_TYPES = {

@@ -34,7 +34,7 @@ def test_a_group_is_read_with_unit_quality_times_and_raw(bench: Bench) -> None:
     async def job(rig: Rig, device: Device) -> None:
         block = await device.read(TAGS)
         assert block.tags == TAGS
-        assert block.values == (rig.values["torque"], 7, False, False, "C-017")
+        assert block.listed() == (rig.values["torque"], 7, False, False, "C-017")
         assert block.quality.tolist() == [0] * 5
         torque = block.reading("torque")
         assert (torque.tag, torque.unit, torque.quality, torque.status) == ("plc.torque", "N.m", "good", "Good")
@@ -57,7 +57,7 @@ def test_a_bad_tag_is_a_bad_reading_and_leaves_its_neighbours_alone(bench: Bench
     async def job(rig: Rig, device: Device) -> None:
         for _ in range(2):  # the second time with what was learned
             block = await device.read(["torque", "missing", "count"])
-            assert block.values == (rig.values["torque"], None, 7)
+            assert block.listed() == (rig.values["torque"], None, 7)
             bad = block.reading("missing")
             assert bad.quality is Quality.BAD
             assert bad.value is None
@@ -80,7 +80,7 @@ def test_a_write_arrives_and_is_read_back(bench: Bench) -> None:
         assert await rig.get("ack") is True
         await device.write("carrier", "C-99")
         assert await rig.get("carrier") == "C-99"
-        assert (await device.read(["ack", "carrier"])).values == (True, "C-99")
+        assert (await device.read(["ack", "carrier"])).listed() == (True, "C-99")
         with pytest.raises(Invalid, match=r"plc\.torque is not writable"):
             await device.write("torque", 1.0)
         with pytest.raises(Invalid, match=r"plc\.ack: 7 is no bool"):
@@ -120,7 +120,7 @@ def test_watching_tells_the_first_values_and_then_only_changes(bench: Bench) -> 
         told: list[ReadingBlock] = []
         watch = asyncio.create_task(device.watch(["done", "count"], told.append))
         await until(lambda: told, "the first values")
-        assert told[0].values == (False, 7)
+        assert told[0].listed() == (False, 7)
         first_us = device.seen_us
         await until(lambda: device.seen_us > first_us, "another poll")
         assert len(told) == 1
@@ -157,7 +157,7 @@ def test_a_restarted_server_heals_by_itself(rig: Rig) -> None:
         await rig.start()
         await until(lambda: told[-1].value("count") == 9, "the values after the restart")
         await supervisor.write("ack", True)
-        assert (await supervisor.read(["ack"])).values == (True,)
+        assert (await supervisor.read(["ack"])).listed() == (True,)
         assert [event.state for event in events] == ["lost", "connected", "lost", "connected"]
         assert supervisor.error is None
         running.cancel()

@@ -9,7 +9,7 @@ import pytest
 from driver_rigs import Bench, ModbusRig, device_of, until
 
 from drivers.base import Device
-from drivers.plan import Request
+from drivers.modbus.plan import Request
 from records.errors import Invalid, Refused, Unreachable
 
 
@@ -24,7 +24,7 @@ def test_tables_bits_scales_and_raw_registers(bench: Bench) -> None:
     async def job(rig: ModbusRig, device: Device) -> None:
         await rig.poke(16, 102, [123])
         block = await device.read(["passed", "lamp", "door", "level", "torque", "count"])
-        assert block.values == (True, False, True, pytest.approx(7.3), 2.25, 7)
+        assert block.listed() == (True, False, True, pytest.approx(7.3), 2.25, 7)
         assert block.types == ("bool", "bool", "bool", "float64", "float32", "uint32")
         # registers as they travelled: words swapped, the low one first
         assert block.reading("torque").raw == "00004010"
@@ -40,9 +40,9 @@ def test_writes_of_every_kind(bench: Bench) -> None:
         await device.write("level", -3.2)
         assert (await device.read(["level"])).reading("level").raw == "0012"
         await device.write("wide", 1e300)
-        assert (await device.read(["wide"])).values == (1e300,)
+        assert (await device.read(["wide"])).listed() == (1e300,)
         await device.write("lamp", True)
-        assert (await device.read(["lamp"])).values == (True,)
+        assert (await device.read(["lamp"])).listed() == (True,)
         await device.write("lamp", False)
         with pytest.raises(Invalid, match=r"plc\.level: 5000\.0 does not fit into int16"):
             await device.write("level", 5000.0)
@@ -73,11 +73,11 @@ def test_a_hole_in_a_block_is_learned_and_not_asked_again(bench: Bench) -> None:
         device._ask = counting  # type: ignore[attr-defined]
         tags = ["count", "carrier", "missing", "done"]
         block = await device.read(tags)
-        assert block.values == (7, "C-017", None, False)
-        assert block.status[2] == "BadIllegalAddress"
+        assert block.listed() == (7, "C-017", None, False)
+        assert block.words()[2] == "BadIllegalAddress"
         assert asked == [(0, 22), (0, 4), (10, 12), (10, 8), (20, 2)]
         asked.clear()
-        assert (await device.read(tags)).values == block.values
+        assert (await device.read(tags)).listed() == block.listed()
         assert asked == [(0, 4), (10, 8), (20, 2)]
 
     bench.run(job)
@@ -161,8 +161,8 @@ def test_a_late_answer_is_never_taken_for_the_next_request() -> None:
         with pytest.raises(Unreachable, match="not connected"):
             await device.read(["done"])
         await device.connect()
-        assert (await device.read(["done"])).values == (False,)
-        assert (await device.read(["done"])).values == (False,)
+        assert (await device.read(["done"])).listed() == (False,)
+        assert (await device.read(["done"])).listed() == (False,)
 
     _with_bad_server(answers, job)
 
@@ -200,7 +200,7 @@ def test_exceptions_are_bad_readings_and_refused_writes() -> None:
 
     async def job(device: Device) -> None:
         block = await device.read(["done", "count"])
-        assert block.status == ("BadDeviceBusy", "BadDeviceBusy")
+        assert block.words() == ("BadDeviceBusy", "BadDeviceBusy")
         with pytest.raises(Refused, match="refused to write ack: BadDeviceBusy"):
             await device.write("ack", True)
 

@@ -12,7 +12,7 @@ from asyncua import Server, ua
 from driver_rigs import Bench, OpcUaRig, device_of, until
 
 from drivers.base import Device, ReadingBlock
-from drivers.opcua_values import status_text
+from drivers.opcua.values import status_text
 from records.errors import Refused, Unreachable
 from records.model import Quality
 
@@ -27,9 +27,9 @@ def bench() -> Iterator[Bench]:
 def test_values_are_told_as_they_are_or_not_at_all(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
         block = await device.read(["profile", "mistyped", "untyped", "foreign", "torque"])
-        assert block.values == ([1.5, 2.5, 3.5], None, 7, None, 2.2)
+        assert block.listed() == ([1.5, 2.5, 3.5], None, 7, None, 2.2)
         assert block.types == ("float64[]", "string", "uint32", "float64", "float64")
-        assert block.status == ("Good", "BadTypeMismatch", "Good", "BadNamespaceUnknown", "Good")
+        assert block.words() == ("Good", "BadTypeMismatch", "Good", "BadNamespaceUnknown", "Good")
         # a scalar as a binary Variant: type 11 (Double), then the value, least significant byte first
         assert block.reading("torque").raw == "0b9a99999999990140"
         assert block.reading("profile").raw is None
@@ -38,8 +38,8 @@ def test_values_are_told_as_they_are_or_not_at_all(bench: Bench) -> None:
         await rig.set("torque", float("nan"))
         await rig.set("profile", [1.0, float("inf")])
         block = await device.read(["torque", "profile"])
-        assert block.values == (None, None)
-        assert block.status == ("BadNotFinite", "BadNotFinite")
+        assert block.listed() == (None, None)
+        assert block.words() == ("BadNotFinite", "BadNotFinite")
 
     bench.run(job)
 
@@ -58,7 +58,7 @@ def test_statuses_and_times_come_from_the_server(bench: Bench) -> None:
             assert (reading.quality, reading.value, reading.status) == (quality, value, status)
             if value is not None:
                 assert reading.source_us == 1_795_163_400_123_456
-        assert (await device.read(["count"])).values == (7,)
+        assert (await device.read(["count"])).listed() == (7,)
 
     bench.run(job)
 

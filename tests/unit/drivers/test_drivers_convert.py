@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.convert import RegisterFormat, decode, encode, reorder
+from drivers.status import BAD_NOT_FINITE, BAD_NOT_TEXT, GOOD_STATUS
 from records.errors import Invalid
 
 ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
@@ -34,7 +35,7 @@ def raw(*registers: int) -> bytes:
 def test_the_published_example(order: str, registers: tuple[int, ...]) -> None:
     form = RegisterFormat("float32", order, 2)
     value, status = decode(raw(*registers), form)
-    assert (value, status) == (pytest.approx(123.456, rel=1e-7), "Good")
+    assert (value, status) == (pytest.approx(123.456, rel=1e-7), GOOD_STATUS)
     assert encode(123.456, form) == raw(*registers)
 
 
@@ -46,15 +47,15 @@ def test_64_bits_follow_the_same_rule_over_four_registers() -> None:
         "BADC": (0x0201, 0x0403, 0x0605, 0x0807),
         "DCBA": (0x0807, 0x0605, 0x0403, 0x0201),
     }.items():
-        assert decode(raw(*registers), RegisterFormat("uint64", order, 4)) == (value, "Good")
+        assert decode(raw(*registers), RegisterFormat("uint64", order, 4)) == (value, GOOD_STATUS)
 
 
 def test_16_bits_and_strings_follow_only_the_bytes_part() -> None:
     for order, word in {"ABCD": 0x1234, "CDAB": 0x1234, "BADC": 0x3412, "DCBA": 0x3412}.items():
-        assert decode(raw(word), RegisterFormat("uint16", order)) == (0x1234, "Good")
+        assert decode(raw(word), RegisterFormat("uint16", order)) == (0x1234, GOOD_STATUS)
         swapped = order in ("BADC", "DCBA")
         text = b"-C10\0\0" if swapped else b"C-01\0\0"
-        assert decode(text, RegisterFormat("string", order, 3)) == ("C-01", "Good")
+        assert decode(text, RegisterFormat("string", order, 3)) == ("C-01", GOOD_STATUS)
 
 
 @given(orders, st.sampled_from(sorted(INTEGERS)), st.data())
@@ -63,7 +64,7 @@ def test_integers_there_and_back(order: str, data_type: str, data: st.DataObject
     low, high = (0, 2**bits - 1) if data_type.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     value = data.draw(st.integers(low, high))
     form = RegisterFormat(data_type, order, bits // 16)
-    assert decode(encode(value, form), form) == (value, "Good")
+    assert decode(encode(value, form), form) == (value, GOOD_STATUS)
     for beyond in (low - 1, high + 1):
         with pytest.raises(Invalid, match="does not fit"):
             encode(beyond, form)
@@ -72,13 +73,13 @@ def test_integers_there_and_back(order: str, data_type: str, data: st.DataObject
 @given(orders, st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_there_and_back(order: str, value: float) -> None:
     form = RegisterFormat("float64", order, 4)
-    assert decode(encode(value, form), form) == (value, "Good")
+    assert decode(encode(value, form), form) == (value, GOOD_STATUS)
 
 
 @given(orders, st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_short_floats_there_and_back(order: str, value: float) -> None:
     form = RegisterFormat("float32", order, 2)
-    assert decode(encode(value, form), form) == (value, "Good")
+    assert decode(encode(value, form), form) == (value, GOOD_STATUS)
 
 
 @given(orders, st.binary(min_size=8, max_size=8))
@@ -86,35 +87,35 @@ def test_an_order_is_its_own_inverse_and_nothing_raises(order: str, bits: bytes)
     assert reorder(reorder(bits, order), order) == bits
     for data_type, count in (("float64", 4), ("float32", 2), ("int64", 4), ("string", 4), ("bool", 1)):
         value, status = decode(bits[: 2 * count], RegisterFormat(data_type, order, count))
-        assert (value is None) == (status != "Good")
+        assert (value is None) == (status != GOOD_STATUS)
         assert not isinstance(value, float) or math.isfinite(value)
 
 
 @given(orders, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=16))
 def test_strings_there_and_back(order: str, text: str) -> None:
     form = RegisterFormat("string", order, 8)
-    assert decode(encode(text, form), form) == (text, "Good")
+    assert decode(encode(text, form), form) == (text, GOOD_STATUS)
 
 
 def test_a_string_ends_at_its_first_nul_without_trailing_spaces() -> None:
     form = RegisterFormat("string", "ABCD", 4)
-    assert decode(b"AB \0CD\0\0", form) == ("AB", "Good")
-    assert decode(b"\0" * 8, form) == ("", "Good")
-    assert decode(b"\xff\xfe\0\0\0\0\0\0", form) == (None, "BadNotText")
-    assert decode(b"A\x07\0\0\0\0\0\0", form) == (None, "BadNotText")
+    assert decode(b"AB \0CD\0\0", form) == ("AB", GOOD_STATUS)
+    assert decode(b"\0" * 8, form) == ("", GOOD_STATUS)
+    assert decode(b"\xff\xfe\0\0\0\0\0\0", form) == (None, BAD_NOT_TEXT)
+    assert decode(b"A\x07\0\0\0\0\0\0", form) == (None, BAD_NOT_TEXT)
 
 
 def test_bits_scale_and_offset() -> None:
     assert [decode(raw(0b1000), RegisterFormat("uint16", bit=bit))[0] for bit in (2, 3)] == [False, True]
-    assert decode(raw(123), RegisterFormat("uint16", scale=0.1)) == (pytest.approx(12.3), "Good")
-    assert decode(raw(0xFFFF), RegisterFormat("int16", scale=2.0, offset=5.0)) == (3.0, "Good")
+    assert decode(raw(123), RegisterFormat("uint16", scale=0.1)) == (pytest.approx(12.3), GOOD_STATUS)
+    assert decode(raw(0xFFFF), RegisterFormat("int16", scale=2.0, offset=5.0)) == (3.0, GOOD_STATUS)
     assert encode(12.3, RegisterFormat("uint16", scale=0.1)) == raw(123)
-    assert decode(raw(2), RegisterFormat("bool")) == (True, "Good")
+    assert decode(raw(2), RegisterFormat("bool")) == (True, GOOD_STATUS)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_has_no_value(value: float) -> None:
-    assert decode(struct.pack(">f", value), RegisterFormat("float32", "ABCD", 2)) == (None, "BadNotFinite")
+    assert decode(struct.pack(">f", value), RegisterFormat("float32", "ABCD", 2)) == (None, BAD_NOT_FINITE)
     with pytest.raises(Invalid):
         encode(value, RegisterFormat("float32", "ABCD", 2))
 

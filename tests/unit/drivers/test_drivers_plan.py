@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.plan import Request, plan, split
+from drivers.modbus.plan import Request, plan, split
 from drivers.tags import ModbusTag
 
 WIDTHS = {"uint16": 1, "float32": 2, "int64": 4}

@@ -13,6 +13,7 @@ from asyncua.ua.ua_binary import variant_to_binary
 from asyncua.ua.uaerrors import UaError
 from pydantic import JsonValue
 
+from drivers import status as statuses
 from drivers.base import BlockBuilder
 from records.errors import Invalid
 
@@ -43,7 +44,9 @@ _OVERFLOW = 0x0080
 
 @lru_cache(maxsize=512)
 def status_text(code: int) -> str:
-    """The server's status as a word whose first letters tell the quality, by its severity bits."""
+    """A status as a word whose first letters tell the quality, by its severity bits."""
+    if code in statuses.WORDS:
+        return statuses.WORDS[code]
     severity = ("Good", "Uncertain", "Bad", "Bad")[code >> 30 & 3]
     name = get_name_and_doc(code & 0xFFFF0000)[0]
     if name in ("Good", "Uncertain", "Bad") and code & 0xFFFF0000 & 0x3FFFFFFF:
@@ -64,8 +67,7 @@ def to_us(moment: datetime | None) -> int:
 
 def add_value(builder: BlockBuilder, declared: str, found: ua.DataValue) -> None:
     """The next tag of the block from what the server told; ``declared`` is the tag's data type or empty."""
-    code = 0 if found.StatusCode is None else found.StatusCode.value
-    status = "Good" if code == 0 else status_text(code)
+    status = statuses.GOOD_STATUS if found.StatusCode is None else found.StatusCode.value
     variant = found.Value
     value: JsonValue = None
     raw: bytes | None = None
@@ -74,10 +76,10 @@ def add_value(builder: BlockBuilder, declared: str, found: ua.DataValue) -> None
         actual = _NAMES.get(variant.VariantType, variant.VariantType.name) + ("[]" if variant.is_array else "")
         value, problem = _judged(variant, actual, declared)
         raw = variant_to_binary(variant) if variant.VariantType in _NAMES and not variant.is_array else None
-        if problem and not status.startswith("Bad"):
+        if problem and not statuses.is_bad(status):
             status = problem
-    elif status.startswith("Good"):
-        status = "BadNoData"
+    elif status >> 30 == statuses.GOOD:
+        status = statuses.BAD_NO_DATA
     builder.add(
         value,
         status,
@@ -88,16 +90,16 @@ def add_value(builder: BlockBuilder, declared: str, found: ua.DataValue) -> None
     )
 
 
-def _judged(variant: ua.Variant, actual: str, declared: str) -> tuple[JsonValue, str]:
+def _judged(variant: ua.Variant, actual: str, declared: str) -> tuple[JsonValue, int]:
     """The value, and the status that it gets when it cannot be taken as one."""
     value = variant.Value
     if variant.VariantType not in _NAMES or (declared and actual != declared):
-        return None, "BadTypeMismatch"
+        return None, statuses.BAD_TYPE_MISMATCH
     if variant.VariantType in (ua.VariantType.Float, ua.VariantType.Double):
         numbers = ua.flatten(value) if variant.is_array else [value]
         if not all(math.isfinite(number) for number in numbers or ()):
-            return None, "BadNotFinite"
-    return value, ""
+            return None, statuses.BAD_NOT_FINITE
+    return value, statuses.GOOD_STATUS
 
 
 def variant_of(value: bool | int | float | str, data_type: str) -> ua.Variant:

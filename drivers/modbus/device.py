@@ -19,28 +19,17 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 
-from drivers.base import BlockBuilder, Group, OnChange, ReadingBlock
+from drivers.base import BlockBuilder, Group, OnBlock, OnNotice, ReadingBlock
 from drivers.convert import RegisterFormat, decode, encode
-from drivers.plan import Request, plan, split
+from drivers.modbus.plan import Request, plan, split
 from drivers.poll import poll
+from drivers.status import BAD_NO_DATA, GOOD_STATUS, modbus_status, word
 from drivers.tags import ModbusTag, ModbusTcpDevice
 from records.clock import Clock, new_id
 from records.errors import Invalid, Refused, Unreachable
 
 T = TypeVar("T")
 
-_EXCEPTIONS = {
-    1: "IllegalFunction",
-    2: "IllegalAddress",
-    3: "IllegalValue",
-    4: "DeviceFailure",
-    5: "Acknowledge",
-    6: "DeviceBusy",
-    7: "NegativeAcknowledge",
-    8: "MemoryParity",
-    10: "GatewayPath",
-    11: "GatewayNoResponse",
-}
 _ADDRESS_EXCEPTIONS = (2, 3, 4)
 """What devices answer to a block with a hole in it (4: some answer with their general failure)."""
 
@@ -52,11 +41,12 @@ logging.getLogger("pymodbus").addHandler(logging.NullHandler())  # an applicatio
 class ModbusTcp:
     """A ``Device`` that speaks Modbus TCP."""
 
-    def __init__(self, name: str, settings: ModbusTcpDevice, clock: Clock) -> None:
+    def __init__(self, name: str, settings: ModbusTcpDevice, clock: Clock, tell: OnNotice) -> None:
         self.name = name
         self.settings = settings
         self.seen_us = 0
         self._clock = clock
+        self._tell = tell
         self._client: AsyncModbusTcpClient | None = None
         self._tags = {tag.name: tag for tag in settings.tags}
         self._forms = {tag.name: RegisterFormat.of(tag, settings.byte_order) for tag in settings.tags}
@@ -90,7 +80,7 @@ class ModbusTcp:
     async def read(self, tags: Sequence[str]) -> ReadingBlock:
         key = tuple(tags)
         group, requests = self._plan(key)
-        found: list[tuple[bytes | bool | None, str]] = [(None, "BadNoData")] * len(key)
+        found: list[tuple[bytes | bool | None, int]] = [(None, BAD_NO_DATA)] * len(key)
         pending, learned = list(reversed(requests)), list[Request]()
         while pending:
             request = pending.pop()
@@ -123,17 +113,18 @@ class ModbusTcp:
         else:
             answer = await self._call(lambda: client.write_registers(start, registers, device_id=unit))
         if answer.isError():
-            raise Refused(f"{self._where} refused to write {tag}: {self._status(answer)}")
+            raise Refused(f"{self._where} refused to write {tag}: {word(self._status(answer))}")
         block = await self.read([tag])
         wanted: bytes | bool = bool(value) if settings.table == "coil" else raw
-        if block.status[0] != "Good" or (block.values[0] if settings.table == "coil" else block.raw[0]) != wanted:
+        held = block.at(0) if settings.table == "coil" else block.raw[0]
+        if block.status[0] != GOOD_STATUS or held != wanted:
             raise Refused(
-                f"{self._where} took {value!r} for {tag}, but holds {block.values[0]!r} ({block.status[0]})",
+                f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
                 hint="does the machine write this address too?",
             )
 
-    async def watch(self, tags: Sequence[str], on_change: OnChange) -> None:
-        await poll(lambda: self.read(tags), self.settings.poll_interval, on_change)
+    async def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> None:
+        await poll(lambda: self.read(tags), self.settings.poll_interval, on_block, every=every)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -211,25 +202,24 @@ class ModbusTcp:
         return int(answer.exception_code) if isinstance(answer, ExceptionResponse) else 0
 
     @classmethod
-    def _status(cls, answer: ModbusPDU) -> str:
-        code = cls._code(answer)
-        return f"Bad{_EXCEPTIONS.get(code, f'Exception{code}')}"
+    def _status(cls, answer: ModbusPDU) -> int:
+        return modbus_status(cls._code(answer))
 
-    def _spread(self, request: Request, answer: ModbusPDU, found: list[tuple[bytes | bool | None, str]]) -> None:
+    def _spread(self, request: Request, answer: ModbusPDU, found: list[tuple[bytes | bool | None, int]]) -> None:
         """Give each tag of a request its part of the answer."""
         if answer.isError():
             for span in request.spans:
                 found[span.position] = (None, self._status(answer))
         elif request.table in ("coil", "discrete"):
             for span in request.spans:
-                found[span.position] = (answer.bits[span.offset], "Good")
+                found[span.position] = (answer.bits[span.offset], GOOD_STATUS)
         else:
             raw = struct.pack(f">{request.count}H", *answer.registers)
             for span in request.spans:
                 at = 2 * span.offset
-                found[span.position] = (raw[at : at + 2 * span.count], "Good")
+                found[span.position] = (raw[at : at + 2 * span.count], GOOD_STATUS)
 
-    def _block(self, group: Group, found: Sequence[tuple[bytes | bool | None, str]]) -> ReadingBlock:
+    def _block(self, group: Group, found: Sequence[tuple[bytes | bool | None, int]]) -> ReadingBlock:
         builder = BlockBuilder(group)
         for name, (part, status) in zip(group.tags, found, strict=True):
             if isinstance(part, bytes):

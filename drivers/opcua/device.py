@@ -22,9 +22,10 @@ from asyncua.ua import uaerrors
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
-from drivers.base import BlockBuilder, Group, OnChange, ReadingBlock
-from drivers.opcua_values import add_value, status_text, variant_of
+from drivers.base import BlockBuilder, Group, OnBlock, OnNotice, ReadingBlock
+from drivers.opcua.values import add_value, status_text, variant_of
 from drivers.poll import poll
+from drivers.status import BAD_NAMESPACE_UNKNOWN
 from drivers.tags import OpcUaDevice, OpcUaTag
 from records.clock import Clock
 from records.errors import Invalid, LotkeeperError, Refused, Unreachable
@@ -52,11 +53,12 @@ _REFUSALS = (
 class OpcUa:
     """A ``Device`` that speaks OPC UA."""
 
-    def __init__(self, name: str, settings: OpcUaDevice, clock: Clock) -> None:
+    def __init__(self, name: str, settings: OpcUaDevice, clock: Clock, tell: OnNotice) -> None:
         self.name = name
         self.settings = settings
         self.seen_us = 0
         self._clock = clock
+        self._tell = tell
         self._client: Client | None = None
         self._tags = {tag.name: tag for tag in settings.tags}
         self._nodes: dict[str, ua.NodeId | None] = {}
@@ -105,7 +107,7 @@ class OpcUa:
             if is_known:
                 add_value(builder, tag.type_name, next(found, None) or ua.DataValue())
             else:
-                builder.add(None, "BadNamespaceUnknown")
+                builder.add(None, BAD_NAMESPACE_UNKNOWN)
         self.seen_us = self._clock.now_us()
         return builder.block(self.seen_us)
 
@@ -126,20 +128,20 @@ class OpcUa:
         (status,) = await self._call(client.uaclient.session.write(ua.WriteParameters(NodesToWrite=[wanted])))
         if not status.is_good():
             raise Refused(f"{self._where} refused to write {tag}: {status_text(status.value)}")
-        expected = BlockBuilder(Group.of(self.name, [settings]))
+        expected = BlockBuilder(Group.of(self.name, [settings], status_text))
         add_value(expected, data_type, ua.DataValue(variant))
         block = await self.read([tag])
         if block.raw[0] != expected.raw[0]:
             raise Refused(
-                f"{self._where} took {value!r} for {tag}, but holds {block.values[0]!r} ({block.status[0]})",
+                f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
                 hint="does the machine write this node too?",
             )
 
-    async def watch(self, tags: Sequence[str], on_change: OnChange) -> None:
+    async def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> None:
         polled = [name for name in tags if self._tag(name).mode == "poll" or self._nodes.get(name) is None]
         subscribed = [name for name in tags if name not in polled]
         if not subscribed:
-            await self._poll(polled, on_change)
+            await self._poll(polled, on_block, every)
             return
         subscription = await self._call(
             self._connected().create_subscription(self.settings.publish_interval * 1000)
@@ -149,9 +151,9 @@ class OpcUa:
             polled += [
                 name for name in subscribed if name not in {name for group in names.values() for name in group}
             ]
-            jobs: list[Coroutine[Any, Any, None]] = [self._notifications(subscription, names, on_change)]
+            jobs: list[Coroutine[Any, Any, None]] = [self._notifications(subscription, names, on_block)]
             if polled:
-                jobs.append(self._poll(polled, on_change))
+                jobs.append(self._poll(polled, on_block, every))
             await _until_first_error(jobs)
         finally:
             await self._forget(subscription)
@@ -195,7 +197,11 @@ class OpcUa:
             )
             if len(self._groups) >= _GROUPS:
                 self._groups.clear()
-            self._groups[key] = (Group.of(self.name, tags), parameters, tuple(n is not None for n in nodes))
+            self._groups[key] = (
+                Group.of(self.name, tags, status_text),
+                parameters,
+                tuple(n is not None for n in nodes),
+            )
         return self._groups[key]
 
     async def _call(self, request: Awaitable[T]) -> T:
@@ -229,8 +235,8 @@ class OpcUa:
         policies = {f"{(e.SecurityPolicyUri or '').rpartition('#')[2]} {e.SecurityMode.name}" for e in found}
         return ", ".join(sorted(policies))
 
-    async def _poll(self, names: Sequence[str], on_change: OnChange) -> None:
-        await poll(lambda: self.read(names), self.settings.poll_interval, on_change)
+    async def _poll(self, names: Sequence[str], on_block: OnBlock, every: bool) -> None:
+        await poll(lambda: self.read(names), self.settings.poll_interval, on_block, every=every)
 
     async def _subscribe(self, subscription: Subscription, names: Sequence[str]) -> dict[ua.NodeId, list[str]]:
         """Subscribe these tags; the names by node of those that the server took."""
@@ -256,9 +262,13 @@ class OpcUa:
         return taken
 
     async def _notifications(
-        self, subscription: Subscription, names: dict[ua.NodeId, list[str]], on_change: OnChange
+        self, subscription: Subscription, names: dict[ua.NodeId, list[str]], on_block: OnBlock
     ) -> None:
-        groups = {name: Group.of(self.name, [self._tags[name]]) for group in names.values() for name in group}
+        groups = {
+            name: Group.of(self.name, [self._tags[name]], status_text)
+            for group in names.values()
+            for name in group
+        }
         async for event in subscription:
             if not isinstance(event, DataChangeEvent):
                 break
@@ -266,7 +276,7 @@ class OpcUa:
             for name in names.get(event.node.nodeid, ()):
                 builder = BlockBuilder(groups[name])
                 add_value(builder, self._tags[name].type_name, event.data.monitored_item.Value)
-                on_change(builder.block(self.seen_us))
+                on_block(builder.block(self.seen_us))
         raise Unreachable(f"{self._where}: the server ended the subscription")
 
     async def _forget(self, subscription: Subscription) -> None:

@@ -1,0 +1,5 @@
+"""Modbus over pymodbus; ``device`` is the driver."""
+
+from drivers.modbus.device import ModbusTcp
+
+__all__ = ["ModbusTcp"]
