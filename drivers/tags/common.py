@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from records.yaml import Duration, Settings, did_you_mean, fault
 
@@ -32,6 +32,10 @@ def known_type(known: tuple[str, ...], value: object) -> object:
     return value
 
 
+FILTERS = ("deadband", "on_change", "heartbeat", "average")
+"""What thins the telemetry of a tag; never allowed on a tag that is kept with a run, judged or counted."""
+
+
 class Described(Settings):
     """Texts below the fields are their descriptions in the JSON Schema and in the reference."""
 
@@ -50,14 +54,65 @@ class TagSettings(Described):
     access: Literal["read", "write"] = "read"
     """``write``: may be written by a station, and read as well."""
     mode: Literal["poll", "subscribe"] = "poll"
-    """Whether a watched tag is read at the device's poll interval or told by its server."""
+    """Whether a watched tag is read at the poll interval or told by its server."""
+    poll_interval: Duration | None = None
+    """How often the tag is read; as often as the device says when left out."""
+    stale_after: Duration | None = None
+    """A value older than this is no longer good."""
+    deadband: float | None = Field(None, gt=0)
+    """Telemetry only: a value that differs by less than this (in the tag's unit) from the last one kept is left
+    out."""
+    on_change: bool = False
+    """Telemetry only: a value equal to the last one kept is left out."""
+    heartbeat: Duration | None = None
+    """With on_change or deadband: a value is kept at least this often."""
+    average: Duration | None = None
+    """Telemetry only: one mean value for each span of this length."""
     description: str | None = None
     """For people."""
+
+    @field_validator("poll_interval", "stale_after", "heartbeat", "average")
+    @classmethod
+    def _span(cls, seconds: float | None) -> float | None:
+        return None if seconds is None else in_range(seconds)
+
+    @model_validator(mode="after")
+    def _filters_fit(self) -> TagSettings:
+        filters = self.filters
+        if filters and self.role != "telemetry":
+            raise fault(
+                f"`{filters[0]}` thins telemetry, a {self.role} tag keeps every value",
+                at=filters[0],
+                hint="take it out, or give the tag role: telemetry",
+            )
+        no_number = self.type_name in ("bool", "string") or self.type_name.endswith("[]")
+        for key in ("deadband", "average"):
+            if no_number and key in filters:
+                raise fault(f"a {self.type_name} has no {key}", at=key, hint="use on_change: true")
+        if self.heartbeat is not None and not (self.on_change or self.deadband is not None):
+            raise fault(
+                "nothing is left out, so there is no heartbeat", at="heartbeat", hint="add on_change: true"
+            )
+        if self.average is not None and (self.on_change or self.deadband is not None):
+            raise fault("a mean is kept for each span, changed or not", at="average", hint="give one of the two")
+        return self
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Which of the keys that thin telemetry are set."""
+        return tuple(key for key in FILTERS if getattr(self, key) not in (None, False))
 
     @property
     def type_name(self) -> str:
         """The data type that readings of this tag name; empty when the server decides."""
         return ""
+
+
+def in_range(seconds: float) -> float:
+    """A span of time that a loop can keep, or a fault."""
+    if not 0.005 <= seconds <= 86_400:
+        raise fault(f"{seconds:g} s is out of range", hint="from 5ms to 1d")
+    return seconds
 
 
 class DeviceSettings(Described):
@@ -73,9 +128,7 @@ class DeviceSettings(Described):
     @field_validator("timeout", "poll_interval")
     @classmethod
     def _positive(cls, seconds: float) -> float:
-        if not 0.005 <= seconds <= 86_400:
-            raise fault(f"{seconds:g} s is out of range", hint="from 5ms to 1d")
-        return seconds
+        return in_range(seconds)
 
     @property
     def address_text(self) -> str:

@@ -1,8 +1,8 @@
 """The only door to YAML: a file becomes a frozen pydantic model, or every error of it at once, with its place.
 
-``load`` reads a file, ``parse`` its bytes. Both give a ``Loaded``: the value, the SHA-256 of the very bytes (the
-configuration hash that every record names), warnings (an alias of another tool was used) and, for checks that go
-across the file later, the place of every value.
+``load`` reads a file, ``parse`` its bytes. Both give a ``Loaded``: the value, the very bytes and their SHA-256
+(the configuration hash that every record names), warnings (an alias of another tool was used) and, for checks that
+go across the file later, the place of every value.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Loaded(Generic[M]):
 
     value: M
     hash: str
+    sources: tuple[tuple[str, bytes], ...] = field(repr=False)
+    """The files it was read from, the file itself first: name (relative to the file's folder) and very bytes."""
     warnings: tuple[Problem, ...]
     _tree: Tree = field(repr=False)
 
@@ -116,7 +118,8 @@ def parse(
     if problems:
         refuse(problems)
     digest = hashlib.sha256(content).hexdigest()
-    loaded = Loaded(value, f"sha256:{digest}", tuple(sorted(warnings, key=_place)), tree)
+    name = FilePath(file).name
+    loaded = Loaded(value, f"sha256:{digest}", ((name, content),), tuple(sorted(warnings, key=_place)), tree)
     if check is not None:
         found = tuple(check(loaded))
         if found:

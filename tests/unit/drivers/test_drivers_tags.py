@@ -161,6 +161,32 @@ INSECURE = "(write security: {policy: None, allow_insecure: true} where the netw
             "driver: modbus_tcp, host: h, tags: [{name: a, address: 1, mode: subscribe}]",
             "devices.x.tags.0.mode: Modbus has no subscriptions (use mode: poll)",
         ),
+        (
+            "driver: modbus_tcp, host: h, tags: [{name: a, address: 1, role: record, deadband: 0.5}]",
+            "devices.x.tags.0.deadband: `deadband` thins telemetry, a record tag keeps every value "
+            "(take it out, or give the tag role: telemetry)",
+        ),
+        (
+            "driver: modbus_tcp, host: h, tags: [{name: a, address: 1, role: characteristic, average: 1s}]",
+            "devices.x.tags.0.average: `average` thins telemetry, a characteristic tag keeps every value "
+            "(take it out, or give the tag role: telemetry)",
+        ),
+        (
+            "driver: modbus_tcp, host: h, tags: [{name: a, register: coil, address: 1, deadband: 0.5}]",
+            "devices.x.tags.0.deadband: a bool has no deadband (use on_change: true)",
+        ),
+        (
+            "driver: modbus_tcp, host: h, tags: [{name: a, address: 1, heartbeat: 10s}]",
+            "devices.x.tags.0.heartbeat: nothing is left out, so there is no heartbeat (add on_change: true)",
+        ),
+        (
+            "driver: modbus_tcp, host: h, tags: [{name: a, address: 1, average: 10s, on_change: true}]",
+            "devices.x.tags.0.average: a mean is kept for each span, changed or not (give one of the two)",
+        ),
+        (
+            "driver: modbus_tcp, host: h, tags: [{name: a, address: 1, stale_after: 1ms}]",
+            "devices.x.tags.0.stale_after: 0.001 s is out of range (from 5ms to 1d)",
+        ),
         ("driver: serial_scanner", "devices.x.port: `port` is missing"),
         (
             "driver: serial_scanner, port: p, terminator: cr",

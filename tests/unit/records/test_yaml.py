@@ -175,6 +175,7 @@ def test_values_keep_their_kind() -> None:
     loaded = parse(text.encode(), Line)
     assert (loaded.value.agent, loaded.value.site, loaded.value.cap) == ("007", "NO", 20 * 2**30)
     assert loaded.hash == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    assert loaded.sources == (("(text)", text.encode()),)
     assert loaded.warnings == ()
 
 
