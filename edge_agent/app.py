@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -28,16 +29,17 @@ from drivers.factory import build_device, build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
 from drivers.tags import SerialScannerDevice
 from edge_agent.acquire import Machines, ScanDesk, Watching
+from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
 from edge_agent.events import DeviceBack, DocumentChanged
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.papers import LOTS, WORK_ORDER, Papers
-from edge_agent.runner import StationRunner
+from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
 from edge_agent.uplink import Uplink, UplinkSettings
 from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
-from records.errors import ConfigurationError, StorageFailed
+from records.errors import ConfigurationError, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
@@ -74,6 +76,8 @@ class Agent:
                 hint="an agent that runs needs buffer: and uplink:",
             )
         self._loaded, self._line, self._clock, self._failpoint = loaded, line, clock, failpoint
+        self._configuration = record_of(loaded, software(), "not-required")
+        self._in_force: str | None = None
         identity = Identity.open(line.uplink.identity)
         if identity.file.agent != line.agent:
             raise ConfigurationError(
@@ -144,7 +148,7 @@ class Agent:
     # -- what every record carries -------------------------------------------------------------------------
 
     def header(self, station: str | None = None) -> Header:
-        """The header of a record made now."""
+        """The header of a record made now; it names no configuration before one is committed."""
         now_us = self._clock.now_us()
         return Header(
             now_us,
@@ -153,7 +157,7 @@ class Agent:
             self._line.line,
             station,
             software(),
-            self._loaded.hash,
+            self._in_force,
         )
 
     def fact(self, data: Data, station: str | None) -> Fact:
@@ -217,10 +221,6 @@ class Agent:
             LotkeeperError: what any part raised; it ends all of them.
         """
         self._loop = asyncio.get_running_loop()
-        self.record("agent-started", {"software": software(), "host": platform.node()})
-        self.record(
-            "configuration-loaded", {"file": os.path.basename(self._loaded.file), "hash": self._loaded.hash}
-        )
         for name, supervisor in self._supervisors.items():
             watching = Watching(self.runners, name)
             if watching.tags:
@@ -228,6 +228,7 @@ class Agent:
         self.uplink.start()
         reason = "failed"
         try:
+            await self._begin()
             await _together(
                 self._stopping.wait(),
                 *(supervisor.run() for supervisor in self._supervisors.values()),
@@ -241,6 +242,29 @@ class Agent:
                 self.record("agent-stopped", {"reason": reason})
             self.uplink.stop()
             self.outbox.close()
+
+    async def _begin(self) -> None:
+        """Say what runs and by which configuration, before anything else. A full buffer keeps the line waiting."""
+        file = os.path.basename(self._loaded.file)
+        said: list[Data] = [
+            OperationsEvent("agent-started", {"software": software(), "host": platform.node()}),
+            OperationsEvent("configuration-loaded", {"file": file, "hash": self._loaded.hash}),
+        ]
+        committed = Committed(self.outbox, software())
+        if not committed.holds(self._loaded.hash):
+            said.insert(0, self._configuration)
+        state = committed.with_(self._loaded.hash)
+        while self._in_force is None:
+            header = replace(self.header(), configuration=self._loaded.hash)
+            try:
+                stored = self.outbox.commit(Batch(tuple(Fact(header, data) for data in said), state))
+                await asyncio.wrap_future(stored)
+                self._in_force = self._loaded.hash
+            except Refused as error:
+                log.error("buffer-full", error=str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), FULL_PAUSE_S)
+                    return
 
     def stop(self) -> None:
         """End ``run`` in good order; call it in the loop's thread."""

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter, ValidationError
 
+from records.configuration import ConfigurationRecord
 from records.errors import Invalid
 
 SCHEMA = 1
@@ -391,7 +392,7 @@ class Header:
     stored_as: StoredAs | None = None
 
 
-Data = OperationRecord | OperationsEvent | Decision | EpochOpened
+Data = OperationRecord | OperationsEvent | Decision | EpochOpened | ConfigurationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +403,7 @@ class Fact:
     data: Data
 
 
-Kind = Literal["operation_record", "operations_event", "decision", "epoch_opened"]
+Kind = Literal["operation_record", "operations_event", "decision", "epoch_opened", "configuration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,11 +430,18 @@ class _EpochOpenedFact:
     data: EpochOpened
 
 
+@dataclass(frozen=True, slots=True)
+class _ConfigurationFact:
+    header: Header
+    data: ConfigurationRecord
+
+
 _CODECS: dict[str, tuple[type, TypeAdapter[object]]] = {
     "operation_record": (OperationRecord, TypeAdapter(_OperationRecordFact)),
     "operations_event": (OperationsEvent, TypeAdapter(_OperationsEventFact)),
     "decision": (Decision, TypeAdapter(_DecisionFact)),
     "epoch_opened": (EpochOpened, TypeAdapter(_EpochOpenedFact)),
+    "configuration": (ConfigurationRecord, TypeAdapter(_ConfigurationFact)),
 }
 _KINDS: dict[type, str] = {data: kind for kind, (data, _) in _CODECS.items()}
 

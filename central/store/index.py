@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from central.store.schema import envelope, fact_index, fact_subject
-from records.model import Data, Decision, Fact, OperationRecord, OperationsEvent, Subject
+from records.configuration import ConfigurationRecord
+from records.model import Data, Decision, EpochOpened, Fact, OperationRecord, OperationsEvent, Subject
 from records.wire import Envelope
 
 READ_AT_ONCE = 500
@@ -99,7 +100,9 @@ def _index(fact: Fact, about: About) -> dict[str, object]:
         case Decision(target=target):
             row["code"] = data.act.value
             order = order or (target.id if target.kind == "order" else None)
-        case _:
+        case ConfigurationRecord():
+            row["code"] = "configuration"
+        case EpochOpened():
             row["code"] = "epoch-opened"
     return row | {"work_order": order, "product": product, "lot": lot}
 

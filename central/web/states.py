@@ -151,6 +151,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "operations_event": N_("Event"),
         "decision": N_("Decision"),
         "epoch_opened": N_("Record series opened"),
+        "configuration": N_("Configuration"),
     },
     "act": {
         "correct": N_("Corrected"),

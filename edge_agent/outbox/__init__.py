@@ -1,6 +1,6 @@
 """The edge's durable buffer; see ``store`` for its promise."""
 
-from edge_agent.outbox.store import Outbox
+from edge_agent.outbox.store import MAX_BODY, Outbox
 from edge_agent.outbox.types import (
     Applied,
     Batch,
@@ -16,6 +16,7 @@ from edge_agent.outbox.types import (
 from edge_agent.outbox.verify import Contents, export, inspect, verify
 
 __all__ = [
+    "MAX_BODY",
     "Applied",
     "Batch",
     "Contents",

@@ -10,8 +10,10 @@ import json
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import JsonValue
 
 from records import chain
+from records.configuration import ConfigurationFile, ConfigurationRecord
 from records.keys import SigningKey
 from records.model import (
     SCHEMA,
@@ -116,6 +118,19 @@ def facts() -> list[Fact]:
     ]
 
 
+def later_facts() -> list[Fact]:
+    """Facts of kinds and with fields that came after the frame was fixed."""
+    text = "agent: assembly-1  # 装配\n"
+    file = ConfigurationFile("line.yaml", chain.digest(text.encode()).hex(), text)
+    resolved: JsonValue = {"agent": "assembly-1", "stations": {}, "password": "env:PLC"}
+    return [
+        Fact(
+            HEADER,
+            ConfigurationRecord("sha256:" + "ab" * 32, (file,), resolved, "lotkeeper 0.1.0", "approved"),
+        )
+    ]
+
+
 def envelopes() -> list[Envelope]:
     """The facts chained, and behind them a body that is a tombstone by now."""
     rows: list[Envelope] = []
@@ -141,6 +156,7 @@ def payloads() -> dict[str, bytes]:
             Document("work-order", "WO-1000", 3, 1_795_000_000_000_000, {"lot": "WO-1000/A", "数量": "8"}), KEY
         ),
         **{f"body_{row.seq}_{row.kind}.json": row.body for row in rows if row.body is not None},
+        **{f"later_{n}_{kind_of(fact.data)}.json": encode(fact) for n, fact in enumerate(later_facts(), 1)},
         "chain.json": json.dumps(
             {
                 "first_hash": chain.first_hash(AGENT, EPOCH, STREAM).hex(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from make import AGENT, EPOCH, KEY, STREAM, envelopes, facts, payloads
+from make import AGENT, EPOCH, KEY, STREAM, envelopes, facts, later_facts, payloads
 
 from records import chain
 from records.keys import KeyRing, PublicKey
@@ -28,8 +28,10 @@ def test_the_bytes_are_the_ones_that_were_fixed(name: str) -> None:
 
 
 def test_golden_bodies_are_read_and_written_again_to_the_byte() -> None:
-    for fact in facts():
-        [path] = HERE.glob(f"body_*_{kind_of(fact.data)}.json")
+    samples = [(f"body_*_{kind_of(fact.data)}.json", fact) for fact in facts()]
+    samples += [(f"later_{n}_{kind_of(fact.data)}.json", fact) for n, fact in enumerate(later_facts(), 1)]
+    for name, fact in samples:
+        [path] = HERE.glob(name)
         again = decode(kind_of(fact.data), path.read_bytes())
         assert again == fact
         assert encode(again) == path.read_bytes()

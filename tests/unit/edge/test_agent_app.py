@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +14,17 @@ from structlog.testing import capture_logs
 from drivers.supervise import DeviceEvent
 from edge_agent import app
 from edge_agent.app import Agent
+from edge_agent.configuration import record_of
 from edge_agent.events import DeviceBack
-from edge_agent.outbox import export
+from edge_agent.outbox import MAX_BODY, export
 from edge_agent.settings import load_line
 from records.clock import FakeClock
+from records.configuration import ConfigurationRecord
 from records.errors import ConfigurationError, Damaged, LotkeeperError
 from records.keys import SigningKey
-from records.model import OperationsEvent, decode
+from records.model import Fact, OperationsEvent, decode
 from records.wire import Document, down_topic, sign
+from records.yaml import Secret, Settings, parse
 from tests.rigs.outboxes import make_identity
 
 LIMIT_S = 20.0
@@ -84,9 +88,12 @@ def run(folder: Path, scene: Callable[[Agent, FakeClock], object]) -> list[Opera
     return events(folder)
 
 
+def facts(folder: Path) -> list[Fact]:
+    return [decode(e.kind, e.body or b"") for e in export(folder / "buffer" / "records.db")]
+
+
 def events(folder: Path) -> list[OperationsEvent]:
-    facts = [decode(e.kind, e.body or b"").data for e in export(folder / "buffer" / "records.db")]
-    return [fact for fact in facts if isinstance(fact, OperationsEvent)]
+    return [fact.data for fact in facts(folder) if isinstance(fact.data, OperationsEvent)]
 
 
 @pytest.mark.parametrize("part", ["buffer", "uplink"])
@@ -141,12 +148,73 @@ def test_it_records_that_it_started_with_which_configuration(tmp_path: Path, cen
 
 
 def test_every_record_names_place_zone_and_configuration(tmp_path: Path, central: SigningKey) -> None:
-    agent = build(tmp_path)
-    header = agent.header("press")
-    assert (header.site, header.line, header.station, header.utc_offset_min) == ("suzhou", "valve-1", "press", 480)
-    assert header.configuration == load_line(tmp_path / "line.yaml").hash
-    assert header.software.startswith("lotkeeper-edge/")
-    agent.outbox.close()
+    run(tmp_path, lambda *_: True)
+    opened, *others = [fact.header for fact in facts(tmp_path)]
+    assert opened.configuration is None  # an epoch opens before there is a record of the configuration
+    hash_ = load_line(tmp_path / "line.yaml").hash
+    for header in others:
+        assert (header.site, header.line, header.utc_offset_min) == ("suzhou", "valve-1", 480)
+        assert header.configuration == hash_
+        assert header.software.startswith("lotkeeper-edge/")
+
+
+def test_the_configuration_is_a_record_before_the_first_that_names_it(tmp_path: Path, central: SigningKey) -> None:
+    file = tmp_path / "line.yaml"
+    with_secret = file.read_bytes().replace(b"site: suzhou", b"site: suzhou  # \xe8\x8b\x8f\xe5\xb7\x9e")
+    file.write_bytes(with_secret)
+    for _ in range(2):  # the second start finds it committed
+        run(tmp_path, lambda *_: True)
+    held = [fact.data for fact in facts(tmp_path)]
+    (kept,) = [data for data in held if isinstance(data, ConfigurationRecord)]
+    assert held.index(kept) == 1  # behind the epoch's opening
+    assert kept.hash == "sha256:" + hashlib.sha256(with_secret).hexdigest()
+    (one,) = kept.files
+    assert (one.name, one.text.encode()) == ("line.yaml", with_secret)
+    assert one.digest == hashlib.sha256(with_secret).hexdigest()
+    assert kept.resolved["devices"]["plc"]["timeout"] == 0.05  # type: ignore[index,call-overload]
+    assert kept.approval == "not-required"
+
+    file.write_bytes(with_secret + b"# another\n")
+    run(tmp_path, lambda *_: True)
+    hashes = [fact.data.hash for fact in facts(tmp_path) if isinstance(fact.data, ConfigurationRecord)]
+    assert hashes == [kept.hash, load_line(file).hash]
+
+
+class WithSecret(Settings):
+    password: Secret
+
+
+def test_a_secret_is_a_reference_in_the_record_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLC_PASSWORD", "very secret indeed")
+    loaded = parse(b"password: 'env:PLC_PASSWORD'\n", WithSecret)
+    body = str(record_of(loaded, "test", "approved"))  # type: ignore[arg-type]  # any model with a secret will do
+    assert "env:PLC_PASSWORD" in body
+    assert "very secret" not in body
+
+
+def test_a_configuration_that_fits_no_record_is_refused_and_a_large_one_keeps_its_bytes(
+    tmp_path: Path, central: SigningKey
+) -> None:
+    file = tmp_path / "line.yaml"
+    text = file.read_text()
+    file.write_text(text + "#" * (MAX_BODY - len(text) - 4600) + "\n")
+    assert record_of(load_line(file), "test", "").resolved is None
+    run(tmp_path, lambda *_: True)
+    assert any(isinstance(fact.data, ConfigurationRecord) for fact in facts(tmp_path))
+    file.write_text(text + "\n" + "# \n" * ((MAX_BODY - len(text)) // 4 - 4))
+    with pytest.raises(ConfigurationError, match="cannot be kept as a record"):
+        build(tmp_path)
+
+
+def test_a_full_buffer_keeps_the_line_waiting_until_the_configuration_is_on_disk(
+    tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "FULL_PAUSE_S", 0.005)
+    file = tmp_path / "line.yaml"
+    file.write_text(file.read_text().replace("{path: buffer}", "{path: buffer, records_max: 1B}"))
+    with capture_logs() as said:
+        found = run(tmp_path, lambda *_: any(line["event"] == "buffer-full" for line in said))
+    assert found == []
 
 
 def test_a_device_that_is_away_is_a_record_with_its_address(tmp_path: Path, central: SigningKey) -> None:
