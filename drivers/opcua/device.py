@@ -1,8 +1,6 @@
 """OPC UA over asyncua: one session, a whole group in one read, subscriptions, writes that are read back.
 
-asyncua can reconnect by itself and the supervisor does so too; here only the supervisor does. After a loss this
-driver closes what is left of the session and the next ``connect`` makes a new client, which resolves every node id
-again from its namespace URI: a server that came back may number its namespaces in another order.
+Every ``connect`` resolves every node id again from its namespace URI.
 
 A node that does not exist is one bad reading. A node that cannot be subscribed is polled instead, so that it
 heals when the server knows it again.
@@ -12,42 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from asyncua import ua
-from asyncua.client.client import Client
 from asyncua.common.subscription import DataChangeEvent, Subscription
-from asyncua.ua import uaerrors
 from asyncua.ua.attribute_ids import AttributeIds
-from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from drivers.base import BlockBuilder, Group, OnBlock, OnNotice, ReadingBlock
+from drivers.opcua.session import Session
 from drivers.opcua.values import add_value, status_text, variant_of
 from drivers.poll import poll
 from drivers.status import BAD_NAMESPACE_UNKNOWN
 from drivers.tags import OpcUaDevice, OpcUaTag
 from records.clock import Clock
-from records.errors import Invalid, LotkeeperError, Refused, Unreachable
+from records.errors import Invalid, Refused, Unreachable
 
-T = TypeVar("T")
-
-_SESSION_MS = 60_000
-_WATCHDOG_S = 5.0
 _GROUPS = 64
-
-# an application that logs gets the library's messages all the same; nobody sees them by accident
-logging.getLogger("asyncua").addHandler(logging.NullHandler())
-
-_REFUSALS = (
-    uaerrors.BadUserAccessDenied,
-    uaerrors.BadIdentityTokenRejected,
-    uaerrors.BadIdentityTokenInvalid,
-    uaerrors.BadSecurityChecksFailed,
-    uaerrors.BadSecurityModeRejected,
-    uaerrors.BadSecurityPolicyRejected,
-    uaerrors.BadTooManySessions,
-)
 
 
 class OpcUa:
@@ -59,49 +38,24 @@ class OpcUa:
         self.seen_us = 0
         self._clock = clock
         self._tell = tell
-        self._client: Client | None = None
+        self._session = Session(name, settings, clock, tell)
         self._tags = {tag.name: tag for tag in settings.tags}
         self._nodes: dict[str, ua.NodeId | None] = {}
         self._groups: dict[tuple[str, ...], tuple[Group, ua.ReadParameters, tuple[bool, ...]]] = {}
 
     async def connect(self) -> None:
-        await self.close()
-        settings = self.settings
-        watchdog_s = max(_WATCHDOG_S, 2 * settings.timeout)
-        client = Client(settings.endpoint, timeout=settings.timeout, watchdog_intervall=watchdog_s)
-        client.name = client.description = f"lotkeeper {self.name}"
-        client.application_uri = "urn:lotkeeper:edge"
-        client.session_timeout = _SESSION_MS
-        self._client = client
-        try:
-            await client.connect(auto_reconnect=False)
-            await self._resolve(client)
-        except asyncio.CancelledError:
-            await self.close()
-            raise
-        except Exception as error:
-            await self.close()
-            raise await self._connect_error(error) from None
+        self._groups.clear()
+        await self._session.connect()
+        self._resolve()
 
     async def close(self) -> None:
-        client, self._client = self._client, None
         self._groups.clear()
-        if client is None:
-            return
-        protocol = client.uaclient.protocol
-        try:
-            await asyncio.wait_for(client.disconnect(), self.settings.timeout)
-        except Exception as error:  # whatever is left of a broken session ends here
-            logging.getLogger(__name__).debug("closing %s: %r", self.name, error)
-        finally:
-            # asyncua leaves the socket open when its watchdog has already given the session up
-            if protocol is not None and protocol.transport is not None:
-                protocol.disconnect_socket()
+        await self._session.close()
 
     async def read(self, tags: Sequence[str]) -> ReadingBlock:
         group, parameters, known = self._group(tuple(tags))
-        client = self._connected()
-        found = iter(await self._call(client.uaclient.session.read(parameters)) if any(known) else ())
+        client = self._session.client
+        found = iter(await self._session.call(client.uaclient.session.read(parameters)) if any(known) else ())
         builder = BlockBuilder(group)
         for tag, is_known in zip(group.settings, known, strict=True):
             if is_known:
@@ -115,7 +69,7 @@ class OpcUa:
         settings = self._tag(tag)
         if settings.access != "write":
             raise Invalid(f"{self.name}.{tag} is not writable", hint="give the tag `access: write`")
-        client = self._connected()
+        client = self._session.client
         data_type = settings.type_name or (await self.read([tag])).types[0]
         try:
             variant = variant_of(value, data_type)
@@ -123,17 +77,19 @@ class OpcUa:
             raise Invalid(f"{self.name}.{tag}: {error.message}") from None
         node = self._nodes.get(tag)
         if node is None:
-            raise Refused(f"{self._where} has no namespace {settings.namespace_uri} for {tag}")
+            raise Refused(f"{self._session.where} has no namespace {settings.namespace_uri} for {tag}")
         wanted = ua.WriteValue(NodeId=node, AttributeId=AttributeIds.Value, Value=ua.DataValue(variant))
-        (status,) = await self._call(client.uaclient.session.write(ua.WriteParameters(NodesToWrite=[wanted])))
+        (status,) = await self._session.call(
+            client.uaclient.session.write(ua.WriteParameters(NodesToWrite=[wanted]))
+        )
         if not status.is_good():
-            raise Refused(f"{self._where} refused to write {tag}: {status_text(status.value)}")
+            raise Refused(f"{self._session.where} refused to write {tag}: {status_text(status.value)}")
         expected = BlockBuilder(Group.of(self.name, [settings], status_text))
         add_value(expected, data_type, ua.DataValue(variant))
         block = await self.read([tag])
         if block.raw[0] != expected.raw[0]:
             raise Refused(
-                f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
+                f"{self._session.where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
                 hint="does the machine write this node too?",
             )
 
@@ -143,8 +99,8 @@ class OpcUa:
         if not subscribed:
             await self._poll(polled, on_block, every)
             return
-        subscription = await self._call(
-            self._connected().create_subscription(self.settings.publish_interval * 1000)
+        subscription = await self._session.call(
+            self._session.client.create_subscription(self.settings.publish_interval * 1000)
         )
         try:
             names = await self._subscribe(subscription, subscribed)
@@ -160,24 +116,13 @@ class OpcUa:
 
     # -- inside ----------------------------------------------------------------------------------------------
 
-    @property
-    def _where(self) -> str:
-        return f"{self.name} ({self.settings.address_text})"
-
     def _tag(self, name: str) -> OpcUaTag:
         if name not in self._tags:
             raise Invalid(f"{self.name} has no tag {name!r}")
         return self._tags[name]
 
-    def _connected(self) -> Client:
-        if self._client is None:
-            raise Unreachable(f"{self._where}: not connected")
-        return self._client
-
-    async def _resolve(self, client: Client) -> None:
-        namespaces: list[str] = []
-        if any(tag.namespace_uri for tag in self.settings.tags):
-            namespaces = await client.get_namespace_array()
+    def _resolve(self) -> None:
+        namespaces = self._session.namespaces
         for tag in self.settings.tags:
             if tag.node_id is not None:
                 self._nodes[tag.name] = ua.NodeId.from_string(tag.node_id)
@@ -204,43 +149,12 @@ class OpcUa:
             )
         return self._groups[key]
 
-    async def _call(self, request: Awaitable[T]) -> T:
-        """The answer to one request; whatever a server sends instead of one must not end the agent."""
-        try:
-            return await request
-        except Exception as error:
-            raise Unreachable(f"{self._where}: {_reason(error)}") from None
-
-    async def _connect_error(self, error: Exception) -> LotkeeperError:
-        if isinstance(error, _REFUSALS):
-            return Refused(f"{self._where} refuses the session: {_reason(error)}")
-        if isinstance(error, UaError) and "No matching endpoints" in str(error):
-            offered = await self._offered()
-            return Refused(
-                f"{self._where} offers no channel without security",
-                hint=f"it offers {offered}" if offered else None,
-            )
-        if isinstance(error, OSError | UaError):
-            hint = "check cable, address and port, and that the server runs"
-            return Unreachable(f"{self._where}: {_reason(error)}", hint=hint)
-        return Unreachable(f"{self._where}: does not answer as an OPC UA server ({type(error).__name__}: {error})")
-
-    async def _offered(self) -> str:
-        try:
-            found = await Client(
-                self.settings.endpoint, timeout=self.settings.timeout
-            ).connect_and_get_server_endpoints()
-        except Exception:
-            return ""
-        policies = {f"{(e.SecurityPolicyUri or '').rpartition('#')[2]} {e.SecurityMode.name}" for e in found}
-        return ", ".join(sorted(policies))
-
     async def _poll(self, names: Sequence[str], on_block: OnBlock, every: bool) -> None:
         await poll(lambda: self.read(names), self.settings.poll_interval, on_block, every=every)
 
     async def _subscribe(self, subscription: Subscription, names: Sequence[str]) -> dict[ua.NodeId, list[str]]:
         """Subscribe these tags; the names by node of those that the server took."""
-        client = self._connected()
+        client = self._session.client
         by_item: dict[tuple[float, int], list[str]] = {}
         for name in names:
             tag = self._tags[name]
@@ -249,7 +163,7 @@ class OpcUa:
         taken: dict[ua.NodeId, list[str]] = {}
         for (sampling_ms, queue_size), group in by_item.items():
             nodes = {node: client.get_node(node) for name in group if (node := self._nodes[name]) is not None}
-            results = await self._call(
+            results = await self._session.call(
                 subscription.subscribe_data_change(
                     list(nodes.values()), queuesize=queue_size, sampling_interval=ua.Double(sampling_ms)
                 )
@@ -277,26 +191,14 @@ class OpcUa:
                 builder = BlockBuilder(groups[name])
                 add_value(builder, self._tags[name].type_name, event.data.monitored_item.Value)
                 on_block(builder.block(self.seen_us))
-        raise Unreachable(f"{self._where}: the server ended the subscription")
+        raise Unreachable(f"{self._session.where}: the server ended the subscription")
 
     async def _forget(self, subscription: Subscription) -> None:
-        if self._client is not None:
+        if self._session.connected:
             try:
                 await asyncio.wait_for(subscription.delete(), self.settings.timeout)
             except Exception as error:  # the session may be gone, and with it the subscription
                 logging.getLogger(__name__).debug("subscription of %s: %r", self.name, error)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there (connection refused)"
-    if isinstance(error, UaStatusCodeError):
-        return f"the server answers {status_text(error.code)}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
 
 
 async def _until_first_error(jobs: Sequence[Coroutine[Any, Any, None]]) -> None:

@@ -199,12 +199,12 @@ def test_a_session_with_a_server_that_hangs_leaves_no_socket(bench: Bench) -> No
         hasty = device_of(rig, rig.yaml.replace("timeout: 5s", "timeout: 500ms"))
         before = set(rig.server.bserver.clients)
         await hasty.connect()
-        protocol = hasty._client.uaclient.protocol  # type: ignore[attr-defined]
+        protocol = hasty._session.client.uaclient.protocol  # type: ignore[attr-defined]
         for client in set(rig.server.bserver.clients) - before:
             client.transport.pause_reading()
         with pytest.raises(Unreachable, match="no answer in time"):
             await hasty.read(["torque"])
-        hasty._client.uaclient.mark_disconnected()  # type: ignore[attr-defined]  as asyncua's watchdog does
+        hasty._session.client.uaclient.mark_disconnected()  # type: ignore[attr-defined]  as asyncua's watchdog does
         await hasty.close()
         await until(lambda: protocol.transport is None, "the socket's end")
         for client in set(rig.server.bserver.clients) - before:
@@ -215,7 +215,7 @@ def test_a_session_with_a_server_that_hangs_leaves_no_socket(bench: Bench) -> No
 
 def test_a_group_is_one_request(bench: Bench) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
-        session = device._client.uaclient.session  # type: ignore[attr-defined]
+        session = device._session.client.uaclient.session  # type: ignore[attr-defined]
         sizes: list[int] = []
         read = session.read
 
