@@ -26,6 +26,10 @@ BAD_NOT_FINITE = 0x8F020000
 BAD_NOT_TEXT = 0x8F030000
 BAD_TYPE_MISMATCH = 0x8F040000
 BAD_NAMESPACE_UNKNOWN = 0x8F050000
+BAD_SENTINEL = 0x8F100000
+BAD_NOT_BCD = 0x8F110000
+BAD_NOT_LISTED = 0x8F120000
+BAD_TORN = 0x8F130000
 _MODBUS = 0x8FE00000
 
 _MODBUS_WORDS = {
@@ -49,6 +53,10 @@ WORDS = MappingProxyType(
         BAD_NOT_TEXT: "BadNotText",
         BAD_TYPE_MISMATCH: "BadTypeMismatch",
         BAD_NAMESPACE_UNKNOWN: "BadNamespaceUnknown",
+        BAD_SENTINEL: "BadSentinel",
+        BAD_NOT_BCD: "BadNotBcd",
+        BAD_NOT_LISTED: "BadNotListed",
+        BAD_TORN: "BadTorn",
         **{_MODBUS + (code << 16): word for code, word in _MODBUS_WORDS.items()},
     }
 )
@@ -59,6 +67,10 @@ WORDS = MappingProxyType(
 - BadNotText: bytes that are no text
 - BadTypeMismatch: the machine has another type there than the tag map says
 - BadNamespaceUnknown: the server has no such namespace
+- BadSentinel: a number by which the machine says that it has no value (`invalid` in the tag map)
+- BadNotBcd: a digit above 9 where the tag map says BCD
+- BadNotListed: a number to which the enumeration of the tag map gives no name
+- BadTorn: the machine changed values while they were read, each time they were
 - the others are Modbus exceptions (Modbus Application Protocol 1.1b3, section 7)
 """
 

@@ -13,26 +13,50 @@ from typing import Annotated
 from pydantic import Field
 
 from drivers.tags.common import DeviceSettings, Name, Role, TagSettings
-from drivers.tags.modbus import REGISTER_COUNT, ByteOrder, ModbusTag, ModbusTcpDevice, Register
+from drivers.tags.modbus import (
+    MODBUS_TYPES,
+    REGISTER_COUNT,
+    BitField,
+    ByteOrder,
+    ModbusTag,
+    Register,
+    SequenceCheck,
+)
+from drivers.tags.modbus_devices import (
+    AnyModbusDevice,
+    ModbusDevice,
+    ModbusRtuOverTcpDevice,
+    ModbusSerialDevice,
+    ModbusTcpDevice,
+    ModbusTlsDevice,
+)
 from drivers.tags.opcua import OPCUA_TYPES, OpcUaDevice, OpcUaSecurity, OpcUaTag
 from drivers.tags.scanner import SerialScannerDevice
 
 __all__ = [
     "ALIASES",
+    "MODBUS_TYPES",
     "OPCUA_TYPES",
     "REGISTER_COUNT",
     "AnyDevice",
+    "AnyModbusDevice",
+    "BitField",
     "ByteOrder",
     "DeviceSettings",
     "Devices",
+    "ModbusDevice",
+    "ModbusRtuOverTcpDevice",
+    "ModbusSerialDevice",
     "ModbusTag",
     "ModbusTcpDevice",
+    "ModbusTlsDevice",
     "Name",
     "OpcUaDevice",
     "OpcUaSecurity",
     "OpcUaTag",
     "Register",
     "Role",
+    "SequenceCheck",
     "SerialScannerDevice",
     "TagSettings",
 ]

@@ -193,8 +193,8 @@ INSECURE = "(write security: {policy: None, allow_insecure: true} where the netw
             "devices.x.terminator: 'cr' is not one of CR, LF, CRLF (did you mean `CR`?)",
         ),
         (
-            "driver: modbus",
-            "devices.x.driver: 'modbus' is no known driver (did you mean `modbus_tcp`?)",
+            "driver: modbus_tc",
+            "devices.x.driver: 'modbus_tc' is no known driver (did you mean `modbus_tcp`?)",
         ),
     ],
 )
