@@ -1,8 +1,9 @@
 """What all suites share: parts of the machine that a test may need, skips that explain themselves, times by suite.
 
-A test marked ``mosquitto`` or ``browser`` is skipped with its reason where that program is missing; ``make
-setup`` as root installs both. At the end every skip is listed with its reason, and with ``--strict-skips`` (the
-way ``.ci/run`` calls it) a skip that ``tests/expected_skips.toml`` does not expect fails the run.
+A test marked ``mosquitto``, ``browser``, ``libmodbus`` or ``node_opcua`` is skipped with its reason where that
+program is missing; ``make setup`` as root installs what Debian has. At the end every skip is listed with its
+reason, and with ``--strict-skips`` (the way ``.ci/run`` calls it) a skip that ``tests/expected_skips.toml`` does
+not expect fails the run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,12 @@ PROGRAMS = {
     "browser": ("chromium", "chromium-browser", "google-chrome"),
 }
 """Marker -> the programs of which one must be there."""
+
+SERVERS = {
+    "libmodbus": "tests.rigs.libmodbus_server",
+    "node_opcua": "tests.rigs.opcua_server",
+}
+"""Marker -> the module whose ``why_not`` says why such a server cannot run here."""
 
 SHARES_S = {
     "house": 60,
@@ -139,6 +147,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, programs in PROGRAMS.items():
         if item.get_closest_marker(marker) and not any(map(find_program, programs)):
             pytest.skip(f"{programs[0]} is not installed; make setup as root installs it")
+    for marker, module in SERVERS.items():
+        if item.get_closest_marker(marker) and (reason := import_module(module).why_not()) is not None:
+            pytest.skip(reason)
 
 
 def find_program(name: str) -> str | None:

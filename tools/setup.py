@@ -1,12 +1,13 @@
 """Make this folder ready to run, test and demonstrate Lotkeeper; the second time, do nothing.
 
-Three steps, each skipped when its work is there already:
+Four steps, each skipped when its work is there already:
 
 1. uv: the one on the PATH, else its own small environment in ``.cache/uv`` (pinned in ``tools/uv.lock.txt``);
 2. ``.venv``: exactly what ``requirements.lock`` names, each file checked against its hash, and this folder
    itself in editable form. The stamp in ``.venv`` holds the hash of what it was made from;
 3. programs that are no Python packages (a broker, a browser, a font) and that only tests need: installed where
-   this is Debian and we are root, else named together with what goes without them.
+   this is Debian and we are root, else named together with what goes without them;
+4. servers for the driver tests that are not Python (``tests/rigs/prepare.py``): built and fetched into ``.cache``.
 
 Standard library only: this runs before anything is installed.
 """
@@ -37,7 +38,9 @@ class SetupError(Exception):
 def main() -> int:
     """Exit codes: 0 ready, 2 usage, 3 something could not be fetched or made."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python-only", action="store_true", help="leave step 3 out (the demo needs none of it)")
+    parser.add_argument(
+        "--python-only", action="store_true", help="leave steps 3 and 4 out (the demo needs none of it)"
+    )
     arguments = parser.parse_args()
     try:
         make_environment()
@@ -46,6 +49,7 @@ def main() -> int:
         return 3
     if not arguments.python_only:
         install_missing(say)
+        subprocess.run([str(PYTHON), "-m", "tests.rigs.prepare"], cwd=ROOT, check=False)
     return 0
 
 

@@ -21,6 +21,9 @@ NEEDED = {
     "mosquitto-clients": "tests that look at the broker from outside",
     "chromium": "tests in a browser",
     "fonts-noto-cjk": "Chinese pages in screenshots",
+    "gcc": "Modbus server of the driver tests and benchmarks",
+    "libc6-dev": "Modbus server of the driver tests and benchmarks",
+    "libmodbus-dev": "Modbus server of the driver tests and benchmarks",
 }
 """Debian package -> what goes without it."""
 

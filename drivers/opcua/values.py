@@ -66,7 +66,11 @@ def to_us(moment: datetime | None) -> int:
 
 
 def add_value(builder: BlockBuilder, declared: str, found: ua.DataValue) -> None:
-    """The next tag of the block from what the server told; ``declared`` is the tag's data type or empty."""
+    """The next tag of the block from what the server told; ``declared`` is the tag's data type or empty.
+
+    asyncua 2.1.0 looks for the server time before the source's picoseconds, on the wire it comes after them (OPC
+    UA part 6, 5.2.2.17): with picoseconds, what it calls the server time is none.
+    """
     status = statuses.GOOD_STATUS if found.StatusCode is None else found.StatusCode.value
     variant = found.Value
     value: JsonValue = None
@@ -85,7 +89,7 @@ def add_value(builder: BlockBuilder, declared: str, found: ua.DataValue) -> None
         status,
         data_type=actual or declared,
         source_us=to_us(found.SourceTimestamp),
-        server_us=to_us(found.ServerTimestamp),
+        server_us=0 if found.SourcePicoseconds is not None else to_us(found.ServerTimestamp),
         raw=raw,
     )
 

@@ -43,7 +43,9 @@ async def until(condition: Callable[[], object], what: str) -> None:
 
 
 class Rig(Protocol):
-    port: int
+    """``address``: how messages name the device."""
+
+    address: str
     yaml: str
     values: dict[str, Any]
 
@@ -103,6 +105,7 @@ class OpcUaRig:
 
     def __init__(self) -> None:
         self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
         self.other_namespaces: tuple[str, ...] = ()
         self.server: Server | None = None
         self.values = {tag: value for tag, (value, _) in _UA_TYPES.items()}
@@ -172,11 +175,24 @@ def _words(raw: bytes) -> list[int]:
     return list(struct.unpack(f">{len(raw) // 2}H", raw))
 
 
+def registers_of(tag: str) -> tuple[int, int]:
+    """First register and count of a tag of the Modbus rigs."""
+    return _REGISTERS[tag]
+
+
+def decode_words(tag: str, words: list[int]) -> Any:
+    """What the registers of a tag of the Modbus rigs say."""
+    if tag == "carrier":
+        return struct.pack(f">{len(words)}H", *words).rstrip(b"\0").decode()
+    return bool(words[0]) if tag in ("done", "ack") else words
+
+
 class ModbusRig:
     """pymodbus' own server: registers 0..17 and 100..107 exist, the others do not; CDAB as so many PLCs."""
 
     def __init__(self) -> None:
         self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
         self.server: ModbusTcpServer | None = None
         self.values: dict[str, Any] = {"torque": 2.25, "count": 7, "done": False, "ack": False, "carrier": "C-017"}
         self.requests: list[tuple[int, int, int]] = []
@@ -239,8 +255,5 @@ devices:
 
     async def get(self, tag: str) -> Any:
         assert self.server is not None
-        address, count = _REGISTERS[tag]
-        words = await self.server.async_getValues(1, _READ_HOLDING, address, count)
-        if tag == "carrier":
-            return struct.pack(f">{count}H", *words).rstrip(b"\0").decode()
-        return bool(words[0]) if tag in ("done", "ack") else words
+        address, count = registers_of(tag)
+        return decode_words(tag, await self.server.async_getValues(1, _READ_HOLDING, address, count))
