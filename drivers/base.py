@@ -77,6 +77,10 @@ class RawColumn:
         begin = int(self.begin[at])
         return None if begin < 0 else self.data[begin : int(self.end[at])]
 
+    def part(self, at: NDArray[np.intp]) -> RawColumn:
+        """The column of these places alone, over the same bytes."""
+        return RawColumn(self.data, self.begin[at], self.end[at])
+
     @classmethod
     def of(cls, parts: Sequence[bytes | None]) -> RawColumn:
         """A column from pieces that are apart."""

@@ -75,8 +75,8 @@ class Watching:
         )
 
     def changed(self, block: ReadingBlock) -> None:
-        """Called by the driver for every change; a value of bad quality is passed on as None."""
-        seen = {r.tag: None if r.quality is Quality.BAD else r.value for r in block.readings()}
+        """Called for every change; a value of bad quality is passed on as None."""
+        seen = {f"{block.device}.{tag}": value for tag, value in zip(block.tags, block.listed(), strict=True)}
         for runner, tags in self._runners:
             values = {tag: value for tag, value in seen.items() if tag in tags}
             if values:
