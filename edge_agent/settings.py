@@ -7,6 +7,7 @@ each other (a tag that no device has, an acknowledge that may not be written, a 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,17 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field
 
 from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings
-from edge_agent.station_settings import CharacteristicSettings, Source, StationSettings
+from edge_agent.station_settings import (
+    CharacteristicSettings,
+    Pattern,
+    Source,
+    StationSettings,
+)
 from records.errors import Problem
 from records.yaml import Duration, Loaded, Settings, Size, did_you_mean, fault, load
 from records.yaml import Path as Place
+
+KINDS = ("gs1", "hibc", "ean", "plain")
 
 
 def _zone(name: str) -> str:
@@ -84,6 +92,7 @@ class LineSettings(Settings):
     devices: Devices = Field(min_length=1)
     stations: dict[str, StationSettings] = Field(default_factory=dict)
     characteristics: dict[str, CharacteristicSettings] = Field(default_factory=dict)
+    schemes: dict[str, Pattern] = Field(default_factory=dict)
     uplink: Uplink | None = None
     buffer: Buffer | None = None
 
@@ -92,6 +101,11 @@ class LineSettings(Settings):
         device, _, tag = name.partition(".")
         found = self.devices.get(device)
         return None if found is None else next((t for t in found.tags if t.name == tag), None)
+
+    @property
+    def barcode_schemes(self) -> dict[str, re.Pattern[str]]:
+        """The patterns of codes that are neither GS1 nor HIBC nor EAN, compiled; named groups are their fields."""
+        return {name: re.compile(pattern) for name, pattern in self.schemes.items()}
 
     @property
     def scanners(self) -> dict[str, SerialScannerDevice]:
@@ -135,6 +149,30 @@ def _cross_check(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
             hint = did_you_mean(scanner, line.scanners) or "a device with driver: serial_scanner"
             yield loaded.problem(where, f"{scanner!r} is no scanner", hint)
     yield from _characteristics(loaded)
+    yield from _schemes(loaded)
+
+
+def _schemes(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
+    """A station can read only schemes that exist, and only fields that their patterns give."""
+    line = loaded.value
+    for name in line.schemes:
+        if name in KINDS:
+            yield loaded.problem(("schemes", name), f"{name} is known already", "choose another name", key=True)
+    for name, station in line.stations.items():
+        subject, at = station.subject, ("stations", name, "subject")
+        if subject.scheme in KINDS:
+            if subject.scheme == "hibc" and subject.field != "serial":
+                yield loaded.problem((*at, "field"), "an HIBC label names a unit by its serial", "field: serial")
+            continue
+        pattern = line.barcode_schemes.get(subject.scheme)
+        if pattern is None:
+            hint = did_you_mean(subject.scheme, (*KINDS, *line.schemes)) or "gs1, hibc, or a name of schemes:"
+            yield loaded.problem((*at, "scheme"), f"there is no scheme {subject.scheme!r}", hint)
+            continue
+        for group in (subject.serial_field, "lot", "di"):
+            if group not in pattern.groupindex:
+                hint = f"write (?P<{group}>...) in schemes.{subject.scheme}"
+                yield loaded.problem((*at, "scheme"), f"the pattern has no group {group!r}", hint)
 
 
 def _counts(where: Place) -> bool:
