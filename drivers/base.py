@@ -77,6 +77,10 @@ class RawColumn:
         begin = int(self.begin[at])
         return None if begin < 0 else self.data[begin : int(self.end[at])]
 
+    def part(self, at: NDArray[np.intp]) -> RawColumn:
+        """The column of these places alone, over the same bytes."""
+        return RawColumn(self.data, self.begin[at], self.end[at])
+
     @classmethod
     def of(cls, parts: Sequence[bytes | None]) -> RawColumn:
         """A column from pieces that are apart."""
@@ -288,7 +292,11 @@ class Device(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanFrame:
-    """One scan. With an ``error`` (incomplete, too_long, prefix, encoding) the text is empty: it is no scan."""
+    """One scan. With an ``error`` the text is empty: it is no scan.
+
+    Errors: incomplete (its beginning or end is missing), glued (two without an end between), noise (a control
+    character), prefix, symbology (its identifier is missing), length, too_long, encoding.
+    """
 
     raw: bytes
     text: str

@@ -30,6 +30,7 @@ BAD_SENTINEL = 0x8F100000
 BAD_NOT_BCD = 0x8F110000
 BAD_NOT_LISTED = 0x8F120000
 BAD_TORN = 0x8F130000
+BAD_STALE = 0x8F060000
 _MODBUS = 0x8FE00000
 
 _MODBUS_WORDS = {
@@ -57,6 +58,7 @@ WORDS = MappingProxyType(
         BAD_NOT_BCD: "BadNotBcd",
         BAD_NOT_LISTED: "BadNotListed",
         BAD_TORN: "BadTorn",
+        BAD_STALE: "BadStale",
         **{_MODBUS + (code << 16): word for code, word in _MODBUS_WORDS.items()},
     }
 )
@@ -71,6 +73,7 @@ WORDS = MappingProxyType(
 - BadNotBcd: a digit above 9 where the tag map says BCD
 - BadNotListed: a number to which the enumeration of the tag map gives no name
 - BadTorn: the machine changed values while they were read, each time they were
+- BadStale: the value was not read or told anew for longer than it may be old
 - the others are Modbus exceptions (Modbus Application Protocol 1.1b3, section 7)
 """
 

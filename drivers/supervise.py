@@ -9,16 +9,30 @@ agent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-from drivers.base import Device, OnBlock, ReadingBlock, ScanFrame, Scanner
+from drivers.base import Device, OnBlock, OnNotice, ReadingBlock, ScanFrame, Scanner
+from drivers.doubts import Doubts, Lateness
+from drivers.poll import PollMeter, poll
+from drivers.shares import Share
+from drivers.stale import Freshness, Overdue, WatchPlan, stale_block
 from records.clock import Clock, new_id
-from records.errors import LotkeeperError, Refused, Unreachable
+from records.errors import Invalid, LotkeeperError, Refused, Unreachable
+from records.model import Reading
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
+LONGEST_PHASE_S = 0.5
+"""Devices with one poll interval begin apart, by less than this and less than the interval."""
+SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.05, 1.0
+"""How often it is looked for values that are not refreshed."""
+SUSPECT_S = 2.0
+"""How long a server may take to tell a value that a read has already shown."""
+LATEST = 4096
+"""Most groups of tags whose newest block is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +84,37 @@ class _Link:
 
 
 class Supervisor:
-    """One device, kept connected while ``run`` runs; ``read`` and ``write`` raise Unreachable while it is away."""
+    """One device, kept connected while ``run`` runs; ``read`` and ``write`` raise Unreachable while it is away.
+
+    Whoever wants tags calls ``watch``. Every tag is read or subscribed once however many want it: polled tags in
+    groups by their interval, each on its own grid, subscribed ones through the device's ``watch``. ``tell`` hears
+    what is wrong with readings.
+    """
 
     def __init__(
-        self, device: Device, clock: Clock, on_event: OnEvent, *, longest_pause_s: float = LONGEST_PAUSE_S
+        self,
+        device: Device,
+        clock: Clock,
+        on_event: OnEvent,
+        tell: OnNotice = lambda _: None,
+        *,
+        longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> None:
         self.device = device
+        self.meter = PollMeter()
+        self._clock = clock
         self._link = _Link(device.name, device.settings.address_text, clock, on_event, longest_pause_s)
-        self._watches: list[tuple[tuple[str, ...], OnBlock, bool]] = []
+        self._shares: dict[str, Share] = {}
+        self._latest: dict[int, ReadingBlock] = {}
+        self._doubts = Doubts(device.name, clock, tell)
+        self._lateness = Lateness(device.name, self.meter, tell)
+        self._freshness = Freshness()
+        self._suspects: dict[str, float] = {}
+        self._phase = int(new_id(2), 16) / 0x10000
+        self._reading = 0
         self._failed = asyncio.Event()
+        self._again = asyncio.Event()
+        self._renew = asyncio.Event()
         self._failure: LotkeeperError | None = None
 
     @property
@@ -95,9 +131,23 @@ class Supervisor:
         """Edge time of the device's last answer, 0 before the first."""
         return self.device.seen_us
 
-    def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> None:
-        """Tell these tags from the next connection on, and anew after each; call it before ``run``."""
-        self._watches.append((tuple(tags), on_block, every))
+    def latest(self) -> dict[str, Reading]:
+        """The newest reading of every watched tag that has one, by the tag's name without the device's."""
+        blocks = sorted(self._latest.values(), key=lambda block: block.edge_us)
+        newest = {tag: block for block in blocks for tag in block.tags}
+        return {tag: block.reading(tag) for tag, block in newest.items()}
+
+    def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False, name: str = "") -> None:
+        """Tell these tags from now on, and anew after each connection.
+
+        ``on_block`` gets blocks of these tags only: first as they are, then whenever a value or status is another;
+        with ``every``, after each poll. A tag that is not refreshed in time is told as BadStale. A watch takes the
+        place of the one with the same name; one without tags only ends it.
+        """
+        self._shares.pop(name, None)
+        if tags:
+            self._shares[name] = Share(tuple(tags), on_block, every)
+        self._again.set()
 
     async def read(self, tags: Sequence[str]) -> ReadingBlock:
         """As the device's ``read``."""
@@ -119,6 +169,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Connect, watch, and connect again for ever; until cancelled, which closes the device."""
+        watchdog = asyncio.ensure_future(self._watchdog())
         try:
             while True:
                 try:
@@ -126,13 +177,19 @@ class Supervisor:
                     await self.device.connect()
                     _still_wanted()
                     self._link.up()
-                    await self._watch_all()
+                    for share in tuple(self._shares.values()):
+                        share.forget()
+                    await self._watch_all(watchdog)
                 except (Unreachable, Refused) as error:
                     self._link.down(error)
                 await self.device.close()
                 await self._link.pause()
         finally:
+            watchdog.cancel()
             await self.device.close()
+            await asyncio.gather(watchdog, return_exceptions=True)
+
+    # -- inside ----------------------------------------------------------------------------------------------
 
     def _require(self) -> None:
         if not self.connected:
@@ -144,21 +201,142 @@ class Supervisor:
         self._failure = error
         self._failed.set()
 
-    async def _watch_all(self) -> None:
-        """Run every watch until one loses the device, or a read or write did."""
-        watches = [self.device.watch(tags, told, every=every) for tags, told, every in self._watches]
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(job) for job in (*watches, self._failed.wait())]
+    async def _watch_all(self, watchdog: asyncio.Future[None]) -> None:
+        """Watch what is wanted until the device is lost; anew when something else is wanted."""
+        while True:
+            self._again.clear()
+            jobs = self._jobs()
+            tasks: list[asyncio.Future[Any]] = [
+                asyncio.ensure_future(job) for job in (*jobs, self._failed.wait(), self._again.wait())
+            ]
+            try:
+                done, _ = await asyncio.wait([*tasks, watchdog], return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+                if self._failure is not None:
+                    raise self._failure
+                await self._between_reads()
+            finally:
+                self._failure = None
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _between_reads(self) -> None:
+        """A request that is cut off may cost the session: wait for its end, within reason."""
+        deadline_s = self._clock.monotonic_s() + SUSPECT_S
+        while self._reading and self._clock.monotonic_s() < deadline_s:
+            await asyncio.sleep(0.001)
+
+    async def _read_group(self, tags: tuple[str, ...]) -> ReadingBlock:
+        self._reading += 1
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-            if self._failure is not None:
-                raise self._failure
+            return await self.device.read(tags)
         finally:
-            self._failure = None
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._reading -= 1
+
+    def _jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """One poll for each interval, one watch for all that is subscribed."""
+        plan = WatchPlan.of(self.device.settings, [tag for share in self._shares.values() for tag in share.tags])
+        plan.expect(self._freshness, self._clock.monotonic_s())
+        self._suspects.clear()
+        jobs = [
+            poll(
+                partial(self._read_group, group.tags),
+                group.interval_s,
+                partial(self._take, group.heads),
+                every=True,
+                phase_s=self._phase * min(group.interval_s, LONGEST_PHASE_S),
+                meter=self.meter,
+            )
+            for group in plan.polled
+        ]
+        if plan.subscribed:
+            jobs.append(self._subscribed(tuple(tag.name for tag in plan.subscribed)))
+        return jobs
+
+    async def _subscribed(self, tags: tuple[str, ...]) -> None:
+        """The device's own watch, begun anew when it seems to have fallen silent."""
+        while True:
+            self._renew.clear()
+            tasks: list[asyncio.Future[Any]] = [
+                asyncio.ensure_future(self.device.watch(tags, self._take_told, every=True)),
+                asyncio.ensure_future(self._renew.wait()),
+            ]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                if tasks[0].done():
+                    tasks[0].result()
+                    return
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take(self, heads: tuple[str, ...], block: ReadingBlock) -> None:
+        now_s = self._clock.monotonic_s()
+        for tag in heads:
+            self._freshness.refreshed(tag, now_s)
+        self._tell(block)
+
+    def _take_told(self, block: ReadingBlock) -> None:
+        now_s = self._clock.monotonic_s()
+        for tag in block.tags:
+            self._freshness.refreshed(tag, now_s)
+            self._suspects.pop(tag, None)
+        self._tell(block)
+
+    def _tell(self, block: ReadingBlock) -> None:
+        self._latest[id(block.group)] = block  # the block holds its group, so the id stays its
+        if len(self._latest) > LATEST:
+            self._latest.pop(next(iter(self._latest)))
+        self._doubts.look(block)
+        for share in tuple(self._shares.values()):
+            share.take(block)
+
+    async def _watchdog(self) -> None:
+        """Make readings of what is not refreshed, for as long as the device is supervised."""
+        while True:
+            await asyncio.sleep(min(max(self._freshness.shortest_s / 4, SHORTEST_LOOK_S), LONGEST_LOOK_S))
+            now_s = self._clock.monotonic_s()
+            self._lateness.look(now_s)
+            for overdue in self._freshness.overdue(now_s, connected=self.connected):
+                tags = await self._silent(overdue.tags) if overdue.told and self.connected else overdue.tags
+                if tags:
+                    self._gone_stale(tags, overdue)
+
+    def _gone_stale(self, tags: tuple[str, ...], overdue: Overdue) -> None:
+        stale = stale_block(self.device, tags, self._clock.now_us())
+        self._latest[id(stale.group)] = stale
+        for share in tuple(self._shares.values()):
+            share.take(stale)
+        if self.connected:  # of a device that is lost everybody has been told
+            self._doubts.stale(tags, overdue.age_s)
+            if overdue.told:
+                self._renew.set()
+
+    async def _silent(self, tags: tuple[str, ...]) -> tuple[str, ...]:
+        """Which subscribed tags their server has stopped telling; the others did not change.
+
+        That is found by reading: the server holds another value than it told last, and has not told that one a
+        moment later either.
+        """
+        try:
+            block = await self.read(tags)
+        except (Unreachable, Invalid):
+            return tags
+        known, now_s = self.latest(), self._clock.monotonic_s()
+        silent = []
+        for tag in tags:
+            found, told = block.reading(tag), known.get(tag)
+            if told is not None and (told.value, told.status) == (found.value, found.status):
+                self._freshness.refreshed(tag, now_s)
+                self._suspects.pop(tag, None)
+            elif now_s - self._suspects.setdefault(tag, now_s) < SUSPECT_S:
+                self._freshness.doubtful(tag)
+            else:
+                silent.append(tag)
+        return tuple(silent)
 
 
 def _still_wanted() -> None:

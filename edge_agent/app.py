@@ -27,7 +27,7 @@ from pydantic import JsonValue
 from drivers.base import Notice
 from drivers.factory import build_device, build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
-from drivers.tags import SerialScannerDevice
+from drivers.tags import ModbusTcpDevice, OpcUaDevice, SerialScannerDevice
 from edge_agent.acquire import Machines, ScanDesk, Watching
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
@@ -113,7 +113,7 @@ class Agent:
             failpoint=failpoint,
         )
         self._supervisors = {
-            name: Supervisor(build_device(name, device, clock, self._notice), clock, self._device_event)
+            name: self._supervisor(name, device)
             for name, device in line.devices.items()
             if not isinstance(device, SerialScannerDevice)
         }
@@ -123,13 +123,26 @@ class Agent:
         }
         self._machines = Machines(self._supervisors, line)
         self.runners = [self._runner(name) for name in line.stations]
-        self._desks = {
-            name: ScanDesk(name, scanner, self.runners, self._machines, self.outbox, self.papers, line.time_zone)
-            for name, scanner in self._scanners.items()
-        }
+        self._desks = {name: self._desk(name, scanner) for name, scanner in self._scanners.items()}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
+
+    def _supervisor(self, name: str, device: OpcUaDevice | ModbusTcpDevice) -> Supervisor:
+        built = build_device(name, device, self._clock, self._notice)
+        return Supervisor(built, self._clock, self._device_event, self._notice)
+
+    def _desk(self, name: str, scanner: ScannerSupervisor) -> ScanDesk:
+        return ScanDesk(
+            name,
+            scanner,
+            self.runners,
+            self._machines,
+            self.outbox,
+            self.papers,
+            self._line.time_zone,
+            self._line.barcode_schemes,
+        )
 
     def _runner(self, name: str) -> StationRunner:
         station = Station(name, self._line.stations[name], self._line.characteristics)
@@ -208,9 +221,9 @@ class Agent:
 
     def _notice(self, notice: Notice) -> None:
         """A driver noticed something beside values."""
-        device = notice.params.get("device")
+        device = notice.params.get("device") or str(notice.params.get("tag", "")).partition(".")[0]
         log.warning(notice.code, **notice.params)
-        self.record(notice.code, dict(notice.params), device if isinstance(device, str) else None)
+        self.record(notice.code, dict(notice.params), str(device) or None)
 
     # -- running -------------------------------------------------------------------------------------------
 

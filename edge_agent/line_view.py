@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from re import Pattern
 from typing import Any, Protocol
 
 from drivers.tags import AnyDevice, TagSettings
@@ -37,6 +38,7 @@ class LineView:
     devices: Mapping[str, AnyDevice]
     stations: Mapping[str, StationSettings]
     characteristics: Mapping[str, CharacteristicSettings]
+    schemes: Mapping[str, Pattern[str]]
     problem: Tell
     left_out: tuple[tuple[Path, Item], ...] = ()
 

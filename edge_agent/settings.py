@@ -7,6 +7,7 @@ each other (a tag that no device has, an acknowledge that may not be written, a 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from pydantic import AfterValidator, Field
 from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings, expand_devices
 from edge_agent.line_check import check_line, doubtful
 from edge_agent.line_view import LineView
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import CharacteristicSettings, Pattern, StationSettings
 from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, load
 
 
@@ -86,6 +87,7 @@ class LineSettings(Settings):
     devices: Devices = Field(min_length=1)
     stations: dict[str, StationSettings] = Field(default_factory=dict)
     characteristics: dict[str, CharacteristicSettings] = Field(default_factory=dict)
+    schemes: dict[str, Pattern] = Field(default_factory=dict)
     uplink: Uplink | None = None
     buffer: Buffer | None = None
 
@@ -99,6 +101,11 @@ class LineSettings(Settings):
         device, _, tag = name.partition(".")
         found = self.devices.get(device)
         return None if found is None else next((t for t in found.tags if t.name == tag), None)
+
+    @property
+    def barcode_schemes(self) -> dict[str, re.Pattern[str]]:
+        """The patterns of codes that are neither GS1 nor HIBC nor EAN, compiled; named groups are their fields."""
+        return {name: re.compile(pattern) for name, pattern in self.schemes.items()}
 
     @property
     def scanners(self) -> dict[str, SerialScannerDevice]:
@@ -116,6 +123,7 @@ _PARTS: Parts = {
     ("devices", "*", "tags", "*"): DROP,
     ("stations", "*"): DROP,
     ("characteristics", "*"): DROP,
+    ("schemes", "*"): DROP,
 }
 """What may be wrong without hiding what the other parts say wrong of each other."""
 
@@ -151,4 +159,6 @@ def _resolved(line: LineSettings, base: Path) -> LineSettings:
 
 def _view(loaded: Loaded[LineSettings]) -> LineView:
     line = loaded.value
-    return LineView(line.devices, line.stations, line.characteristics, loaded.problem, loaded.left_out)
+    return LineView(
+        line.devices, line.stations, line.characteristics, line.barcode_schemes, loaded.problem, loaded.left_out
+    )

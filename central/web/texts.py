@@ -259,6 +259,19 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "settings-revised": CodeText(
         N_("Server changed a setting"), N_("The OPC UA server reads or queues otherwise than it was asked to.")
     ),
+    "clock-skew": CodeText(
+        N_("Clock of a machine is wrong"), N_("The machine's clock is far from that of the line PC.")
+    ),
+    "polls-late": CodeText(
+        N_("Reading falls behind"), N_("The machine is read more slowly than the line file asks for.")
+    ),
+    "polls-on-time": CodeText(N_("Reading keeps up again"), N_("The machine is read as often as asked for.")),
+    "telemetry-thinned": CodeText(
+        N_("Trend data given up"), N_("The buffer of trend data was full: the oldest chunks gave way.")
+    ),
+    "telemetry-lost": CodeText(
+        N_("Trend data lost"), N_("Values of trend data could not be kept. Records are not concerned.")
+    ),
     "epoch-rolled-back": CodeText(N_("Disk rolled back"), N_("The agent's disk holds an older state.")),
     "scan-accepted": CodeText(N_("Scan accepted"), N_("The station took the scan.")),
     "scan-refused": CodeText(N_("Scan refused"), N_("The station said no to the scan.")),

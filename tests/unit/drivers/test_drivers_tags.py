@@ -190,7 +190,7 @@ INSECURE = "(write security: {policy: None, allow_insecure: true} where the netw
         ("driver: serial_scanner", "devices.x.port: `port` is missing"),
         (
             "driver: serial_scanner, port: p, terminator: cr",
-            "devices.x.terminator: 'cr' is not one of CR, LF, CRLF (did you mean `CR`?)",
+            "devices.x.terminator: 'cr' is not one of CR, LF, CRLF, STX_ETX, idle (did you mean `CR`?)",
         ),
         (
             "driver: modbus_tc",
