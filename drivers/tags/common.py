@@ -8,15 +8,25 @@ from copy import copy
 from functools import cache
 from typing import Annotated, Any, Literal, Optional, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from records.yaml import Duration, Settings, did_you_mean, fault
 
 Role = Literal["characteristic", "record", "trigger", "counter", "telemetry"]
 
 
+_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
+
+
 def _name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", value):
+    if not re.fullmatch(_NAME, value):
         raise fault(
             f"{value!r} is no name",
             hint="a letter, then letters, digits, _ and -, at most 63; a tag is called DEVICE.TAG elsewhere",
@@ -48,7 +58,7 @@ class Described(Settings):
 class TagSettings(Described):
     """What every tag has."""
 
-    name: Name
+    name: Name = Field(json_schema_extra={"pattern": f"^{_NAME}$"})
     """What the tag is called; elsewhere it is DEVICE.TAG."""
     unit: str | None = None
     """The unit of the value, as the machine's maker writes it."""

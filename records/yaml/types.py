@@ -67,7 +67,8 @@ class Settings(BaseModel):
         if keys:
             properties = handler.resolve_ref_schema(found).setdefault("properties", {})
             for key, kind in keys.items():
-                properties[key] = handler(TypeAdapter(kind).core_schema)
+                many: Any = tuple[kind, ...]  # type: ignore[valid-type]  # one entry of it is never inlined
+                properties[key] = handler(TypeAdapter(many).core_schema)["items"]
         return found
 
 
