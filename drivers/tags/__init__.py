@@ -32,7 +32,8 @@ from drivers.tags.modbus_devices import (
     ModbusTcpDevice,
     ModbusTlsDevice,
 )
-from drivers.tags.opcua import OPCUA_TYPES, OpcUaDevice, OpcUaSecurity, OpcUaTag
+from drivers.tags.opcua import OPCUA_TYPES, OpcUaDevice, OpcUaTag
+from drivers.tags.opcua_security import OpcUaSecurity, OpcUaUser
 from drivers.tags.scanner import SerialScannerDevice
 from records.errors import Problem
 from records.yaml import Tree
@@ -58,6 +59,7 @@ __all__ = [
     "OpcUaDevice",
     "OpcUaSecurity",
     "OpcUaTag",
+    "OpcUaUser",
     "Register",
     "Role",
     "SequenceCheck",
