@@ -2,7 +2,7 @@
 
 The two highest bits are the severity (00 Good, 01 Uncertain, 10 and 11 Bad), so one shift judges a
 whole column. What an OPC UA server says is kept as it is, its information bits included. What only we can know has
-numbers of its own under the Bad subcodes 0xF00 to 0xFFF, which OPC UA leaves free (OPC 10000-4, 7.39);
+numbers of its own under the subcodes 0xF00 to 0xFFF, which OPC UA leaves free (OPC 10000-4, 7.39);
 a Modbus exception is 0xFE0 plus its code.
 
 A word begins with its quality: Good, Uncertain or Bad.
@@ -31,6 +31,7 @@ BAD_NOT_BCD = 0x8F110000
 BAD_NOT_LISTED = 0x8F120000
 BAD_TORN = 0x8F130000
 BAD_STALE = 0x8F060000
+UNCERTAIN_CLOCK = 0x4F010000
 _MODBUS = 0x8FE00000
 
 _MODBUS_WORDS = {
@@ -59,6 +60,7 @@ WORDS = MappingProxyType(
         BAD_NOT_LISTED: "BadNotListed",
         BAD_TORN: "BadTorn",
         BAD_STALE: "BadStale",
+        UNCERTAIN_CLOCK: "UncertainClock",
         **{_MODBUS + (code << 16): word for code, word in _MODBUS_WORDS.items()},
     }
 )
@@ -74,6 +76,7 @@ WORDS = MappingProxyType(
 - BadNotListed: a number to which the enumeration of the tag map gives no name
 - BadTorn: the machine changed values while they were read, each time they were
 - BadStale: the value was not read or told anew for longer than it may be old
+- UncertainClock: the value came with a source time that cannot be (before 2020, or a day in the future)
 - the others are Modbus exceptions (Modbus Application Protocol 1.1b3, section 7)
 """
 

@@ -131,7 +131,8 @@ devices:
       - {{name: profile, namespace_uri: "urn:test", identifier: s=profile, data_type: "float64[]", unit: N}}
       - {{name: mistyped, namespace_uri: "urn:test", identifier: s=carrier, data_type: float64}}
       - {{name: untyped, namespace_uri: "urn:test", identifier: s=count}}
-      - {{name: told, namespace_uri: "urn:test", identifier: s=count, mode: subscribe, sampling_interval: 10ms}}
+      - {{name: told, namespace_uri: "urn:test", identifier: s=count, mode: subscribe, sampling_interval: 10ms,
+         queue_size: 10}}
       - {{name: told_missing, namespace_uri: "urn:test", identifier: s=nothing, mode: subscribe}}
 """
 

@@ -12,6 +12,8 @@ from asyncua import Server, ua
 from driver_rigs import Bench, OpcUaRig, device_of, until
 
 from drivers.base import Device, ReadingBlock
+from drivers.opcua import codec
+from drivers.opcua.session import Session
 from drivers.opcua.values import status_text
 from records.errors import Refused, Unreachable
 from records.model import Quality
@@ -213,17 +215,16 @@ def test_a_session_with_a_server_that_hangs_leaves_no_socket(bench: Bench) -> No
     bench.run(job)
 
 
-def test_a_group_is_one_request(bench: Bench) -> None:
+def test_a_group_is_one_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def job(rig: OpcUaRig, device: Device) -> None:
-        session = device._session.client.uaclient.session  # type: ignore[attr-defined]
         sizes: list[int] = []
-        read = session.read
+        ask = codec.ask
 
-        async def counting(parameters: ua.ReadParameters) -> Any:
-            sizes.append(len(parameters.NodesToRead))
-            return await read(parameters)
+        async def counting(session: Session, request: codec.Request, now_us: int, timeout_s: float) -> bytes:
+            sizes.append(len(request.request.Parameters.NodesToRead))
+            return await ask(session, request, now_us, timeout_s)
 
-        session.read = counting
+        monkeypatch.setattr(codec, "ask", counting)
         await device.read(["torque", "count", "done", "ack", "carrier", "foreign"])
         assert sizes == [5]
 

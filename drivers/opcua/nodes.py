@@ -1,0 +1,214 @@
+"""Where each tag is on this server, and what the server says about it: looked up after every connect.
+
+A tag whose node cannot be named (no such namespace, a browse path that leads nowhere or to several nodes), or
+whose structure or enumeration has no definition, has a problem instead of a value; the others are read all the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+
+from drivers.opcua.asking import Ask
+from drivers.opcua.definitions import key_of, learn, learn_encoding
+from drivers.opcua.structures import Structures
+from drivers.opcua.units import unit_text
+from drivers.opcua.values import BAD_DATA_TYPE_ID_UNKNOWN, Take
+from drivers.status import BAD_NAMESPACE_UNKNOWN
+from drivers.tags import OpcUaTag
+from drivers.tags.opcua import browse_steps
+
+BAD_NO_MATCH = 0x806F0000
+BAD_TOO_MANY_MATCHES = 0x806D0000
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A tag on this server: its node, or the status that says why it has none.
+
+    ``tag`` has the server's unit where the map has none. ``limits`` are its plausible range, if it is to be held.
+    """
+
+    tag: OpcUaTag
+    node: ua.NodeId | None
+    problem: int
+    take: Take
+    limits: tuple[float, float] | None = None
+
+
+class Nodes:
+    """Looks up tags; what it learned about data types is kept as long as the session."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._structures = Structures()
+
+    async def points(self, tags: Sequence[OpcUaTag], *, refresh: bool = False) -> dict[str, Point]:
+        """Every tag's point by its name; with ``refresh``, by the namespaces that the server has now.
+
+        Raises:
+            Unreachable: the session is lost.
+        """
+        if refresh:
+            await self._ask.refresh()
+        found = {tag.name: self._named(tag) for tag in tags}
+        await self._follow(found)
+        await self._ask_units(found)
+        for name, point in found.items():
+            if point.node is not None and not point.problem:
+                found[name] = await self._with_type(point, point.node)
+        return found
+
+    def node_id(self, text: str, namespace_uri: str | None) -> ua.NodeId | None:
+        """A node by its id, or by an identifier in a namespace; None when there is no such namespace."""
+        if namespace_uri is None:
+            return ua.NodeId.from_string(text)
+        index = self._index_of(namespace_uri)
+        return None if index is None else ua.NodeId.from_string(f"ns={index};{text}")
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _index_of(self, uri: str) -> int | None:
+        namespaces = self._ask.namespaces
+        return namespaces.index(uri) if uri in namespaces else None
+
+    def _named(self, tag: OpcUaTag) -> Point:
+        how = Take(
+            "" if tag.data_type in (None, "enum") else tag.data_type,
+            tag.array_index,
+            tuple(tag.field.split(".")) if tag.field else (),
+            tag.enumeration,
+            self._structures,
+        )
+        limits = tag.range if isinstance(tag.range, tuple) else None
+        if tag.browse_path is not None:
+            return Point(tag, None, 0, how, limits)
+        node = self.node_id(tag.node_id or tag.identifier or "", tag.namespace_uri)
+        return Point(tag, node, BAD_NAMESPACE_UNKNOWN if node is None else 0, how, limits)
+
+    async def _follow(self, found: dict[str, Point]) -> None:
+        names: list[str] = []
+        paths: list[ua.BrowsePath] = []
+        for name, point in found.items():
+            if point.tag.browse_path is None:
+                continue
+            steps = []
+            for step in browse_steps(point.tag.browse_path, point.tag.namespace_uri):
+                index = step.index if step.uri is None else self._index_of(step.uri)
+                steps.append(None if index is None else ua.QualifiedName(step.name, ua.UInt16(index)))
+            if None in steps:
+                found[name] = replace(point, problem=BAD_NAMESPACE_UNKNOWN)
+                continue
+            names.append(name)
+            paths.append(browse_path(ua.NodeId(ua.Int32(ObjectIds.RootFolder)), steps))
+        for name, nodes in zip(names, await self._ask.followed(paths) if paths else (), strict=True):
+            if len(nodes) == 1:
+                found[name] = replace(found[name], node=nodes[0])
+            else:
+                found[name] = replace(found[name], problem=BAD_TOO_MANY_MATCHES if nodes else BAD_NO_MATCH)
+
+    async def _ask_units(self, found: dict[str, Point]) -> None:
+        units = [n for n, p in found.items() if p.node is not None and p.tag.unit is None and _measured(p.tag)]
+        ranges = [n for n, p in found.items() if p.node is not None and p.tag.range == "server"]
+        for name, unit in zip(units, await self._properties(found, units, "EngineeringUnits"), strict=True):
+            if isinstance(unit, ua.EUInformation) and (text := unit_text(unit)):
+                tag = found[name].tag.model_copy(update={"unit": text})
+                found[name] = replace(found[name], tag=tag)
+        for name, limits in zip(ranges, await self._properties(found, ranges, "EURange"), strict=True):
+            if isinstance(limits, ua.Range) and limits.Low < limits.High:
+                found[name] = replace(found[name], limits=(float(limits.Low), float(limits.High)))
+
+    async def _properties(self, found: dict[str, Point], names: Sequence[str], name: str) -> list[object]:
+        """The property's value of each tag's node, None where there is none."""
+        return await self._of_nodes([node for n in names if (node := found[n].node) is not None], name)
+
+    async def _of_nodes(self, nodes: Sequence[ua.NodeId], name: str) -> list[object]:
+        if not nodes:
+            return []
+        wanted = ua.QualifiedName(name, ua.UInt16(0))
+        followed = await self._ask.followed([browse_path(node, [wanted]) for node in nodes])
+        there = [targets[0] for targets in followed if targets]
+        values = iter(await self._ask.attributes(there, AttributeIds.Value) if there else ())
+        return [next(values) if targets else None for targets in followed]
+
+    async def _with_type(self, point: Point, node: ua.NodeId) -> Point:
+        """The point with what its data type needs to be known before its value can be told."""
+        tag = point.tag
+        if tag.field is not None or tag.data_type == "structure":
+            await self._learn_structure(node)
+            return point
+        if tag.data_type != "enum" or tag.enumeration is not None:
+            return point
+        words = await self._words(node)
+        if words is None:
+            return replace(point, problem=BAD_DATA_TYPE_ID_UNKNOWN)
+        return replace(point, take=replace(point.take, words=words))
+
+    async def _learn_structure(self, node: ua.NodeId) -> None:
+        data_type = await self._ask.attribute(node, AttributeIds.DataType)
+        if isinstance(data_type, ua.NodeId):
+            await learn(self._structures, data_type, self._ask)
+            if self._structures.plans.get(key_of(data_type)) is not None:
+                return
+        value = await self._ask.attribute(node, AttributeIds.Value)
+        if isinstance(value, ua.ExtensionObject) and not value.TypeId.is_null():
+            await learn_encoding(self._structures, value.TypeId, self._ask)
+        elif isinstance(actual := getattr(value, "data_type", None), ua.NodeId):
+            await learn(self._structures, actual, self._ask)
+
+    async def _words(self, node: ua.NodeId) -> dict[int, str] | None:
+        """The names of an enumeration's numbers, by its variable, else by its data type."""
+        data_type = await self._ask.attribute(node, AttributeIds.DataType)
+        places = [node, data_type] if isinstance(data_type, ua.NodeId) else [node]
+        for place in places:
+            (strings,) = await self._of_nodes([place], "EnumStrings")
+            if words := _by_number(
+                (n, item) for n, item in enumerate(strings if isinstance(strings, list) else ())
+            ):
+                return words
+            (values,) = await self._of_nodes([place], "EnumValues")
+            told = values if isinstance(values, list) else ()
+            if words := _by_number(
+                (item.Value, item.DisplayName) for item in told if hasattr(item, "DisplayName")
+            ):
+                return words
+        if isinstance(data_type, ua.NodeId):
+            await learn(self._structures, data_type, self._ask)
+            return self._structures.words.get(key_of(data_type))
+        return None
+
+
+def _measured(tag: OpcUaTag) -> bool:
+    """Whether a unit can be meant."""
+    return tag.type_name.removesuffix("[]") in ("", "float32", "float64") or tag.type_name.startswith(
+        ("int", "uint")
+    )
+
+
+def _by_number(told: Iterable[tuple[int, Any]]) -> dict[int, str]:
+    words = {int(number): str(getattr(item, "Text", None) or item) for number, item in told}
+    return words if len(set(words.values())) == len(words) else {n: f"{word} ({n})" for n, word in words.items()}
+
+
+def browse_path(start: ua.NodeId, names: Sequence[ua.QualifiedName | None]) -> ua.BrowsePath:
+    """A path along these names from a node, by any hierarchical reference."""
+    return ua.BrowsePath(
+        start,
+        ua.RelativePath(
+            [
+                ua.RelativePathElement(
+                    ReferenceTypeId=ua.NodeId(ua.Int32(ObjectIds.HierarchicalReferences)),
+                    IsInverse=False,  # type: ignore[arg-type]
+                    IncludeSubtypes=True,  # type: ignore[arg-type]
+                    TargetName=name or ua.QualifiedName(),
+                )
+                for name in names
+            ]
+        ),
+    )
