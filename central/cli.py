@@ -315,10 +315,11 @@ def _administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
 
 def _template(site: str | None, time_zone: str | None) -> str:
     """The example settings with this plant's name and zone; JSON's strings are YAML's."""
-    lines = (Path(central.__file__).parent.parent / "config" / "central.yaml").read_text(encoding="utf-8")
+    text = (Path(central.__file__).parent.parent / "config" / "central.yaml").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("# yaml-language-server")]  # no copy of it
     given = {"site": site, "time_zone": time_zone}
     texts = {f"{key}:": f"{key}: {dumps(value)}" for key, value in given.items() if value is not None}
-    return "".join(f"{texts.get(line.split(' ', 1)[0], line)}\n" for line in lines.splitlines())
+    return "".join(f"{texts.get(line.split(' ', 1)[0], line)}\n" for line in lines)
 
 
 def _password(from_stdin: bool) -> str:

@@ -292,7 +292,11 @@ class Device(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanFrame:
-    """One scan. With an ``error`` (incomplete, too_long, prefix, encoding) the text is empty: it is no scan."""
+    """One scan. With an ``error`` the text is empty: it is no scan.
+
+    Errors: incomplete (its beginning or end is missing), glued (two without an end between), noise (a control
+    character), prefix, symbology (its identifier is missing), length, too_long, encoding.
+    """
 
     raw: bytes
     text: str

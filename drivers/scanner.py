@@ -1,84 +1,31 @@
 """Serial barcode scanners over pyserial: frames by terminator, raw bytes kept, ACK or NAK back.
 
-A thread reads the port, since pyserial blocks. A frame ends with suffix and terminator; what grows over the
-maximum length or stays without its end for the idle time is handed over as a frame with an error and no text,
-never as a shortened scan. When the consumer is slow the thread stops reading and the operating system holds the
-bytes. A scan that was sent while the port was closed is not taken: the operator saw no answer to it.
+A thread reads the port, since pyserial blocks. When the consumer is slow the thread stops reading and the
+operating system holds the bytes. A scan that was sent while the port was closed is not taken: the operator saw no
+answer to it; one under way while it was opened is thrown away up to the first pause, for its beginning is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
 from collections.abc import AsyncIterator
 
 import serial
 
 from drivers.base import ScanFrame
+from drivers.framer import Framer
 from drivers.tags import SerialScannerDevice
 from records.clock import Clock
 from records.errors import Unreachable
 
 ACK, NAK = b"\x06", b"\x15"
-_ENDS = {"CR": b"\r", "LF": b"\n", "CRLF": b"\r\n"}
 _PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
 _WAITING_LIMIT = 64
 _TICK_S = 0.05
-
-
-class Framer:
-    """Bytes to frames; pure but for the clock that stamps them."""
-
-    def __init__(self, settings: SerialScannerDevice, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._prefix = settings.prefix.encode(settings.encoding)
-        self._end = settings.suffix.encode(settings.encoding) + _ENDS[settings.terminator]
-        self._limit = len(self._prefix) + settings.max_length + len(self._end)
-        self._buffer = b""
-        self._skipping = False
-
-    def feed(self, data: bytes) -> list[ScanFrame]:
-        """The frames that these bytes complete."""
-        frames = []
-        self._buffer += data
-        while (at := self._buffer.find(self._end)) >= 0:
-            raw, self._buffer = self._buffer[:at], self._buffer[at + len(self._end) :]
-            if self._skipping:
-                self._skipping = False
-                continue
-            # a scanner set to CR LF leaves the other half of its terminator where one was expected
-            raw = raw.strip(b"\r\n") if len(self._end) == 1 else raw
-            if raw:
-                frames.append(self._frame(raw))
-        if len(self._buffer) >= self._limit:
-            if not self._skipping:
-                frames.append(self._wrong(self._buffer[: self._limit], "too_long"))
-            self._skipping = True
-            self._buffer = self._buffer[-len(self._end) :]
-        return frames
-
-    def idle(self) -> list[ScanFrame]:
-        """Told that nothing came for the idle time: an unfinished frame never will be finished."""
-        raw, self._buffer = self._buffer.lstrip(b"\r\n"), b""
-        skipped, self._skipping = self._skipping, False
-        return [self._wrong(raw, "incomplete")] if raw and not skipped else []
-
-    def _frame(self, raw: bytes) -> ScanFrame:
-        if not raw.startswith(self._prefix):
-            return self._wrong(raw, "prefix")
-        content = raw[len(self._prefix) :]
-        if len(content) > self._settings.max_length:
-            return self._wrong(raw, "too_long")
-        try:
-            text = content.decode(self._settings.encoding)
-        except UnicodeDecodeError:
-            return self._wrong(raw, "encoding")
-        return ScanFrame(raw, text, self._clock.now_us())
-
-    def _wrong(self, raw: bytes, error: str) -> ScanFrame:
-        return ScanFrame(raw, "", self._clock.now_us(), error)
+_SETTLE_LIMIT_S = 2.0
 
 
 class SerialScanner:
@@ -151,7 +98,7 @@ class SerialScanner:
     def _open_port(self) -> serial.Serial:
         settings = self.settings
         try:
-            return serial.Serial(
+            port = serial.Serial(
                 settings.port,
                 settings.baudrate,
                 bytesize=settings.bytesize,
@@ -164,6 +111,25 @@ class SerialScanner:
         except (OSError, ValueError, serial.SerialException) as error:
             hint = "is it plugged in, may this user read it, does another program hold it?"
             raise Unreachable(f"{self._where}: {_reason(error)}", hint=hint) from None
+        try:
+            _tell_line_errors(port, settings.parity)
+            self._settle(port)
+        except (OSError, serial.SerialException) as error:
+            port.close()
+            raise Unreachable(f"{self._where}: {_reason(error)}", hint="was it unplugged?") from None
+        except Unreachable:
+            port.close()
+            raise
+        return port
+
+    def _settle(self, port: serial.Serial) -> None:
+        """Throw away what comes until the line is silent: its beginning was sent before the port was open."""
+        until_s = self._clock.monotonic_s() + _SETTLE_LIMIT_S
+        while port.read(max(1, port.in_waiting)):
+            if self._clock.monotonic_s() > until_s:
+                raise Unreachable(
+                    f"{self._where}: sends without a pause", hint="noise on the line, or a wrong baud rate?"
+                )
 
     def _read(
         self,
@@ -174,17 +140,10 @@ class SerialScanner:
     ) -> None:
         """The thread: until told to stop or the port is gone."""
         framer = Framer(self.settings, self._clock)
-        last_s = self._clock.monotonic_s()
         try:
             while not stop.is_set():
                 data = port.read(max(1, port.in_waiting))
-                now_s = self._clock.monotonic_s()
-                found = framer.feed(data) if data else []
-                if data:
-                    last_s = now_s
-                elif now_s - last_s >= self.settings.idle:
-                    found = framer.idle()
-                for frame in found:
+                for frame in framer.feed(data, self._clock.monotonic_s()):
                     _hand_over(frame, loop, frames, stop)
         except (OSError, serial.SerialException) as error:
             lost = Unreachable(f"{self._where}: {_reason(error)}", hint="was it unplugged?")
@@ -211,6 +170,17 @@ def _hand_over(
         except concurrent.futures.TimeoutError:
             continue
     waiting.cancel()
+
+
+def _tell_line_errors(port: serial.Serial, parity: str) -> None:
+    """Have the system read a byte of wrong parity as NUL, which no scan holds; pyserial lets it pass."""
+    if sys.platform == "win32" or parity == "none":
+        return
+    import termios
+
+    attributes = termios.tcgetattr(port.fd)
+    attributes[0] = (attributes[0] | termios.INPCK) & ~(termios.IGNPAR | termios.PARMRK)
+    termios.tcsetattr(port.fd, termios.TCSANOW, attributes)
 
 
 def _reason(error: Exception) -> str:

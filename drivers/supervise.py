@@ -104,13 +104,14 @@ class Supervisor:
         self.meter = PollMeter()
         self._clock = clock
         self._link = _Link(device.name, device.settings.address_text, clock, on_event, longest_pause_s)
-        self._shares: tuple[Share, ...] = ()
+        self._shares: dict[str, Share] = {}
         self._latest: dict[int, ReadingBlock] = {}
         self._doubts = Doubts(device.name, clock, tell)
         self._lateness = Lateness(device.name, self.meter, tell)
         self._freshness = Freshness()
         self._suspects: dict[str, float] = {}
         self._phase = int(new_id(2), 16) / 0x10000
+        self._reading = 0
         self._failed = asyncio.Event()
         self._again = asyncio.Event()
         self._renew = asyncio.Event()
@@ -136,21 +137,17 @@ class Supervisor:
         newest = {tag: block for block in blocks for tag in block.tags}
         return {tag: block.reading(tag) for tag, block in newest.items()}
 
-    def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> Callable[[], None]:
-        """Tell these tags from now on, and anew after each connection; what is returned ends it.
+    def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False, name: str = "") -> None:
+        """Tell these tags from now on, and anew after each connection.
 
         ``on_block`` gets blocks of these tags only: first as they are, then whenever a value or status is another;
-        with ``every``, after each poll. A tag that is not refreshed in time is told as BadStale.
+        with ``every``, after each poll. A tag that is not refreshed in time is told as BadStale. A watch takes the
+        place of the one with the same name; one without tags only ends it.
         """
-        share = Share(tuple(tags), on_block, every)
-        self._shares = (*self._shares, share)
+        self._shares.pop(name, None)
+        if tags:
+            self._shares[name] = Share(tuple(tags), on_block, every)
         self._again.set()
-
-        def end() -> None:
-            self._shares = tuple(each for each in self._shares if each is not share)
-            self._again.set()
-
-        return end
 
     async def read(self, tags: Sequence[str]) -> ReadingBlock:
         """As the device's ``read``."""
@@ -180,7 +177,7 @@ class Supervisor:
                     await self.device.connect()
                     _still_wanted()
                     self._link.up()
-                    for share in self._shares:
+                    for share in tuple(self._shares.values()):
                         share.forget()
                     await self._watch_all(watchdog)
                 except (Unreachable, Refused) as error:
@@ -218,20 +215,34 @@ class Supervisor:
                     task.result()
                 if self._failure is not None:
                     raise self._failure
+                await self._between_reads()
             finally:
                 self._failure = None
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _between_reads(self) -> None:
+        """A request that is cut off may cost the session: wait for its end, within reason."""
+        deadline_s = self._clock.monotonic_s() + SUSPECT_S
+        while self._reading and self._clock.monotonic_s() < deadline_s:
+            await asyncio.sleep(0.001)
+
+    async def _read_group(self, tags: tuple[str, ...]) -> ReadingBlock:
+        self._reading += 1
+        try:
+            return await self.device.read(tags)
+        finally:
+            self._reading -= 1
+
     def _jobs(self) -> list[Coroutine[Any, Any, None]]:
         """One poll for each interval, one watch for all that is subscribed."""
-        plan = WatchPlan.of(self.device.settings, [tag for share in self._shares for tag in share.tags])
+        plan = WatchPlan.of(self.device.settings, [tag for share in self._shares.values() for tag in share.tags])
         plan.expect(self._freshness, self._clock.monotonic_s())
         self._suspects.clear()
         jobs = [
             poll(
-                partial(self.device.read, group.tags),
+                partial(self._read_group, group.tags),
                 group.interval_s,
                 partial(self._take, group.heads),
                 every=True,
@@ -280,7 +291,7 @@ class Supervisor:
         if len(self._latest) > LATEST:
             self._latest.pop(next(iter(self._latest)))
         self._doubts.look(block)
-        for share in self._shares:
+        for share in tuple(self._shares.values()):
             share.take(block)
 
     async def _watchdog(self) -> None:
@@ -297,7 +308,7 @@ class Supervisor:
     def _gone_stale(self, tags: tuple[str, ...], overdue: Overdue) -> None:
         stale = stale_block(self.device, tags, self._clock.now_us())
         self._latest[id(stale.group)] = stale
-        for share in self._shares:
+        for share in tuple(self._shares.values()):
             share.take(stale)
         if self.connected:  # of a device that is lost everybody has been told
             self._doubts.stale(tags, overdue.age_s)

@@ -7,6 +7,7 @@ as soon as its own devices answer. A device that comes or goes is a record.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ from edge_agent.events import Answer, Scanned
 from edge_agent.outbox import Outbox
 from edge_agent.papers import Papers
 from edge_agent.runner import StationRunner
-from edge_agent.scans import GTIN, LOT, recognise
+from edge_agent.scans import order_of, recognise, unit_of
 from edge_agent.settings import LineSettings
 from records.clock import utc_offset_min
 from records.errors import LotkeeperError, Unreachable
@@ -105,6 +106,7 @@ class ScanDesk:
         outbox: Outbox,
         papers: Callable[[], Papers],
         time_zone: str = "UTC",
+        schemes: Mapping[str, re.Pattern[str]] = udi.NO_SCHEMES,
     ) -> None:
         self._name = name
         self._scanner = scanner
@@ -113,6 +115,7 @@ class ScanDesk:
         self._outbox = outbox
         self._papers = papers
         self._time_zone = time_zone
+        self._schemes = schemes
         self._number = 0
         self._waiting: _Waiting | None = None
 
@@ -138,7 +141,7 @@ class ScanDesk:
         if not self._runners:
             log.warning("scan-without-station", scanner=self._name, text=frame.text)
             return False
-        barcode = udi.parse(frame.text)
+        barcode = udi.parse(frame.text, schemes=self._schemes)
         if frame.error is not None:
             barcode = replace(barcode, error=frame.error)  # half a frame: why it is no scan goes into the record
         self._number += 1
@@ -168,7 +171,7 @@ class ScanDesk:
     async def _with_identity(self, runner: StationRunner, scan: Scanned) -> Scanned:
         """Add what the station must know to marry a unit to a carrier."""
         subject = runner.station.settings.subject
-        serial = scan.barcode.fields.get(subject.ai or "")
+        serial = unit_of(subject, scan.barcode) if scan.barcode.issuer == subject.scheme else None
         if subject.carrier is None or serial is None:
             return scan
         try:
@@ -177,8 +180,7 @@ class ScanDesk:
             log.warning("carrier-not-read", station=runner.station.name, error=str(error))
             return scan
         carrier = None if reading.quality is Quality.BAD else (str(reading.value or "").strip() or None)
-        lot, gtin = scan.barcode.fields.get(LOT), scan.barcode.fields.get(GTIN)
-        order = self._papers().order_of_lot(lot, gtin) if lot else None
+        order = order_of(subject, scan.barcode, self._papers())
         product = order.product if order else None
-        known = self._outbox.identity(product, "gs1", serial)
+        known = self._outbox.identity(product, subject.scheme, serial)
         return replace(scan, carrier=carrier, known_as=known)

@@ -123,10 +123,7 @@ class Agent:
         }
         self._machines = Machines(self._supervisors, line)
         self.runners = [self._runner(name) for name in line.stations]
-        self._desks = {
-            name: ScanDesk(name, scanner, self.runners, self._machines, self.outbox, self.papers, line.time_zone)
-            for name, scanner in self._scanners.items()
-        }
+        self._desks = {name: self._desk(name, scanner) for name, scanner in self._scanners.items()}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
@@ -134,6 +131,18 @@ class Agent:
     def _supervisor(self, name: str, device: OpcUaDevice | ModbusTcpDevice) -> Supervisor:
         built = build_device(name, device, self._clock, self._notice)
         return Supervisor(built, self._clock, self._device_event, self._notice)
+
+    def _desk(self, name: str, scanner: ScannerSupervisor) -> ScanDesk:
+        return ScanDesk(
+            name,
+            scanner,
+            self.runners,
+            self._machines,
+            self.outbox,
+            self.papers,
+            self._line.time_zone,
+            self._line.barcode_schemes,
+        )
 
     def _runner(self, name: str) -> StationRunner:
         station = Station(name, self._line.stations[name], self._line.characteristics)

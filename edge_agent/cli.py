@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
+from edge_agent import cli_tools
 from edge_agent.outbox import export, inspect, verify
+from edge_agent.schema import line_schema
 from edge_agent.settings import LineSettings, load_line
 from records.clock import iso_z
 from records.console import print_json, run_app
@@ -24,16 +26,29 @@ app = typer.Typer(
 )
 buffer = typer.Typer(no_args_is_help=True, help="Look into the buffer of records, also while the agent is down.")
 app.add_typer(buffer, name="buffer")
+cli_tools.register(app)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
 
 @app.command(
-    epilog="Example: lotkeeper-edge check config/lines/valve-assembly.yaml",
+    epilog="Example: lotkeeper-edge check config/lines/valve-assembly.yaml\n\n"
+    "Example: lotkeeper-edge check --schema > line.schema.json",
 )
-def check(line: LineFile, json: Json = False) -> None:
+def check(
+    line: Annotated[Path | None, typer.Argument(metavar="LINE.yaml", help="The line file.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of line files, for your editor, and end.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Check a line file: every error at once, as file:line:col, with what is expected."""
+    if schema:
+        print_json(line_schema())
+        return
+    if line is None:
+        raise typer.BadParameter("which line file?", param_hint="LINE.yaml")
     try:
         loaded = load_line(line)
     except ConfigurationError as error:

@@ -6,15 +6,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from drivers.udi import Barcode
 from edge_agent.events import Scanned
 from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
-from edge_agent.station_settings import Material, StationSettings
+from edge_agent.station_settings import GTIN_AI, LOT_AI, Match, Material, StationSettings, SubjectSource
 from records.model import Subject, SubjectKind
 
 FieldName = Literal["operator", "order", "container", "lot", "subject"]
 
-GTIN, LOT, SERIAL = "01", "10", "21"
+LABELS = ("gs1", "hibc", "ean")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,55 @@ def recognise(settings: StationSettings, scan: Scanned) -> FieldName | None:
         return "order"
     if subject.collect and subject.scan == scan.scanner and _fits(subject.collect.container, scan):
         return "container"
-    if scan.barcode.kind == "gs1":
-        if subject.scan == scan.scanner and subject.ai in scan.barcode.fields:
-            return "subject"
-        if settings.materials and scan.scanner in settings.scanners() and LOT in scan.barcode.fields:
-            return "lot"
-    return None
+    barcode = scan.barcode
+    if subject.scan == scan.scanner and subject.scheme == barcode.issuer and unit_of(subject, barcode) is not None:
+        return "subject"
+    takes_lots = settings.materials and scan.scanner in settings.scanners()
+    known = barcode.issuer == "gs1" or any(names(material.match, barcode) for material in settings.materials)
+    return "lot" if takes_lots and known and lot_of(barcode) is not None else None
+
+
+def unit_of(subject: SubjectSource, barcode: Barcode) -> str | None:
+    """The number of the piece on a label, None where it says none."""
+    return barcode.said(subject.serial_field)
+
+
+def lot_of(barcode: Barcode) -> str | None:
+    """The lot on a label, None where it says none."""
+    return barcode.said(LOT_AI if barcode.issuer == "gs1" else "lot")
+
+
+def product_of(barcode: Barcode) -> str | None:
+    """The product code on a label: GTIN, LIC and PCN of HIBC, or the ``di`` of a pattern."""
+    if barcode.issuer == "gs1":
+        return barcode.said(GTIN_AI)
+    if barcode.issuer == "hibc":
+        return None if barcode.udi_di is None else barcode.udi_di[:-1]  # the last is the unit of measure
+    return barcode.udi_di
+
+
+def names(match: Match, barcode: Barcode) -> bool:
+    """Whether the label is one of this product."""
+    code = product_of(barcode)
+    wanted = {"gs1": match.gtin, "ean": match.gtin, "hibc": match.hibc}.get(barcode.issuer, match.di)
+    return code is not None and code == wanted
+
+
+def order_of(subject: SubjectSource, barcode: Barcode, papers: Papers) -> WorkOrder | None:
+    """The order that makes the lot on a unit's label, None where there is none or the label names no lot."""
+    lot = lot_of(barcode)
+    if lot is None:
+        return None
+    if subject.scheme == "gs1":
+        return papers.order_of_lot(lot, product_of(barcode))
+    item = _item(subject, barcode)
+    made = [order for order in papers.orders.values() if order.lot == lot]
+    return max(made, key=lambda order: (order.product == item, order.open), default=None)
+
+
+def _item(subject: SubjectSource, barcode: Barcode) -> str | None:
+    """The item that a label's product code means at this station."""
+    return next((product.item for product in subject.products if names(product.match, barcode)), None)
 
 
 def _fits(pattern: str | None, scan: Scanned) -> bool:
@@ -112,13 +156,14 @@ def _order(papers: Papers, reference: str) -> Meaning:
 
 
 def _lot(settings: StationSettings, scan: Scanned, papers: Papers, order: str | None) -> Meaning:
-    gtin, number = scan.barcode.fields.get(GTIN), scan.barcode.fields[LOT]
-    material = next((m for m in settings.materials if m.match.gtin == gtin), None)
+    barcode = scan.barcode
+    code, number = product_of(barcode), lot_of(barcode) or ""
+    material = next((m for m in settings.materials if names(m.match, barcode)), None)
     work_order = papers.order(order)
     if work_order is None:
         return Refusal("not-now", expected="order")
     if material is None or material.item not in {line.item for line in work_order.bom}:
-        return Refusal("item-not-in-bom", expected=_items(settings.materials), found=gtin)
+        return Refusal("item-not-in-bom", expected=_items(settings.materials), found=code)
     status = papers.lot(material.item, number)
     if status is None:
         return Refusal("lot-unknown", expected=material.item, found=number)
@@ -134,17 +179,28 @@ def _items(materials: tuple[Material, ...]) -> str:
 
 
 def _unit(settings: StationSettings, scan: Scanned, papers: Papers) -> Meaning:
-    fields = scan.barcode.fields
-    serial = fields[settings.subject.ai or SERIAL]
-    gtin, lot = fields.get(GTIN), fields.get(LOT)
-    order = papers.order_of_lot(lot, gtin) if lot is not None else None
+    subject, barcode = settings.subject, scan.barcode
+    serial, lot, code = unit_of(subject, barcode) or "", lot_of(barcode), product_of(barcode)
+    if _ate_another(serial, settings, papers):
+        return Refusal("barcode-invalid", found="glued")
+    order = order_of(subject, barcode, papers)
     if order is None or not order.open:
         return Refusal("label-wrong-lot", expected="lot of a released order", found=lot)
-    if gtin is None or order.product_gtin not in (None, gtin):
-        return Refusal("label-wrong-product", expected=order.product_gtin, found=gtin)
-    if settings.subject.carrier is not None:
+    if subject.scheme == "gs1":
+        if code is None or order.product_gtin not in (None, code):
+            return Refusal("label-wrong-product", expected=order.product_gtin, found=code)
+    elif order.product != _item(subject, barcode):
+        return Refusal("label-wrong-product", expected=order.product, found=code)
+    if subject.carrier is not None:
         if scan.carrier is None:
             return Refusal("nothing-to-identify", found=serial)
         if scan.known_as is not None and scan.known_as != f"{order.reference}/{scan.carrier}":
             return Refusal("serial-used", expected=scan.known_as, found=scan.carrier)
-    return Unit(Subject(SubjectKind.UNIT, serial, order.product, "gs1"), order)
+    return Unit(Subject(SubjectKind.UNIT, serial, order.product, subject.scheme), order)
+
+
+def _ate_another(serial: str, settings: StationSettings, papers: Papers) -> bool:
+    """Whether the serial ends in another label of ours: a GS1 label without a lot, glued behind a short serial."""
+    gtins = {material.match.gtin for material in settings.materials}
+    gtins |= {order.product_gtin for order in papers.orders.values()}
+    return any(gtin is not None and GTIN_AI + gtin in serial for gtin in gtins)

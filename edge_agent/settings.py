@@ -7,20 +7,21 @@ each other (a tag that no device has, an acknowledge that may not be written, a 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field
 
-from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings
-from edge_agent.station_settings import CharacteristicSettings, Source, StationSettings
-from records.errors import Problem
-from records.yaml import Duration, Loaded, Settings, Size, did_you_mean, fault, load
-from records.yaml import Path as Place
+from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings, expand_devices
+from edge_agent.line_check import check_line, doubtful
+from edge_agent.line_view import LineView
+from edge_agent.station_settings import CharacteristicSettings, Pattern, StationSettings
+from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, load
 
 
 def _zone(name: str) -> str:
@@ -77,6 +78,8 @@ class Buffer(Settings):
 
 
 class LineSettings(Settings):
+    """One agent: its devices, what they are to the stations, and where records go."""
+
     agent: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), AfterValidator(_agent)]
     site: str = Field(min_length=1)
     line: str = Field(min_length=1)
@@ -84,8 +87,14 @@ class LineSettings(Settings):
     devices: Devices = Field(min_length=1)
     stations: dict[str, StationSettings] = Field(default_factory=dict)
     characteristics: dict[str, CharacteristicSettings] = Field(default_factory=dict)
+    schemes: dict[str, Pattern] = Field(default_factory=dict)
     uplink: Uplink | None = None
     buffer: Buffer | None = None
+
+    @classmethod
+    def resolved_keys(cls) -> Mapping[str, Any]:
+        """A line file may extend another one."""
+        return {"extends": Annotated[str, Field(description="Another line file, from which this one differs.")]}
 
     def tag(self, name: str) -> TagSettings | None:
         """The settings of ``device.tag``."""
@@ -94,8 +103,29 @@ class LineSettings(Settings):
         return None if found is None else next((t for t in found.tags if t.name == tag), None)
 
     @property
+    def barcode_schemes(self) -> dict[str, re.Pattern[str]]:
+        """The patterns of codes that are neither GS1 nor HIBC nor EAN, compiled; named groups are their fields."""
+        return {name: re.compile(pattern) for name, pattern in self.schemes.items()}
+
+    @property
     def scanners(self) -> dict[str, SerialScannerDevice]:
         return {n: d for n, d in self.devices.items() if isinstance(d, SerialScannerDevice)}
+
+
+_PARTS: Parts = {
+    ("agent",): "unnamed",
+    ("site",): "unnamed",
+    ("line",): "unnamed",
+    ("time_zone",): DROP,
+    ("uplink",): DROP,
+    ("buffer",): DROP,
+    ("devices", "*"): DROP,
+    ("devices", "*", "tags", "*"): DROP,
+    ("stations", "*"): DROP,
+    ("characteristics", "*"): DROP,
+    ("schemes", "*"): DROP,
+}
+"""What may be wrong without hiding what the other parts say wrong of each other."""
 
 
 def load_line(path: Path) -> Loaded[LineSettings]:
@@ -104,7 +134,15 @@ def load_line(path: Path) -> Loaded[LineSettings]:
     Raises:
         ConfigurationError: with every problem of the file.
     """
-    loaded = load(path, LineSettings, aliases=ALIASES, check=_cross_check)
+    loaded = load(
+        path,
+        LineSettings,
+        aliases=ALIASES,
+        expand=expand_devices,
+        check=lambda loaded: check_line(_view(loaded)),
+        advise=lambda loaded: doubtful(_view(loaded)),
+        parts=_PARTS,
+    )
     return replace(loaded, value=_resolved(loaded.value, path.resolve().parent))
 
 
@@ -119,77 +157,8 @@ def _resolved(line: LineSettings, base: Path) -> LineSettings:
     )
 
 
-def _cross_check(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
+def _view(loaded: Loaded[LineSettings]) -> LineView:
     line = loaded.value
-    tags = [f"{name}.{tag.name}" for name, device in line.devices.items() for tag in device.tags]
-    for where, name, writable in _tag_uses(line):
-        tag = line.tag(name)
-        if tag is None:
-            yield loaded.problem(where, f"no device has a tag {name!r}", did_you_mean(name, tags) or "DEVICE.TAG")
-        elif writable and tag.access != "write":
-            yield loaded.problem(where, f"{name} is written here and is read only", "give the tag access: write")
-        elif _counts(where) and _no_number(tag):
-            yield loaded.problem(where, f"{name} is no number", "a machine's count is needed")
-    for where, scanner in _scanner_uses(line):
-        if scanner not in line.scanners:
-            hint = did_you_mean(scanner, line.scanners) or "a device with driver: serial_scanner"
-            yield loaded.problem(where, f"{scanner!r} is no scanner", hint)
-    yield from _characteristics(loaded)
-
-
-def _counts(where: Place) -> bool:
-    """Whether this place of a station names a count."""
-    return where[2:] == ("trigger", "cycle") or where[2:3] == ("counters",)
-
-
-def _no_number(tag: TagSettings) -> bool:
-    return tag.type_name.endswith("[]") or tag.type_name in ("bool", "string")
-
-
-def _characteristics(loaded: Loaded[LineSettings]) -> Iterator[Problem]:
-    """A characteristic that no station captures would never be judged, and nobody would notice."""
-    line = loaded.value
-    captured = {tag for station in line.stations.values() for tag in station.captured()}
-    for name, settings in line.characteristics.items():
-        where: Place = ("characteristics", name, "tag")
-        tag = line.tag(settings.tag)
-        if tag is None:
-            continue
-        if _no_number(tag):
-            yield loaded.problem(where, f"{settings.tag} is no number", "a characteristic is one number a run")
-        elif line.stations and settings.tag not in captured:
-            yield loaded.problem(where, f"no station captures {settings.tag}", "add it to capture: of its station")
-
-
-def _tag_uses(line: LineSettings) -> Iterator[tuple[Place, str, bool]]:
-    """Every place that names a tag, the name, and whether it is written."""
-    for name, station in line.stations.items():
-        at: Place = ("stations", name)
-        trigger = station.trigger
-        single = (
-            (("trigger", "tag"), trigger.tag, False),
-            (("trigger", "acknowledge"), trigger.acknowledge, True),
-            (("trigger", "cycle"), trigger.cycle, False),
-            (("trigger", "running"), trigger.running, False),
-            (("permit", "tag"), station.permit and station.permit.tag, True),
-            (("subject", "tag"), station.subject.tag, False),
-            (("subject", "carrier"), station.subject.carrier, False),
-            (("order", "tag"), station.order.tag, False),
-            (("operator", "tag"), station.operator and station.operator.tag, False),
-            (("purpose", "tag"), station.purpose and station.purpose.tag, False),
-            (("result", "tag"), station.result and station.result.tag, False),
-        )
-        yield from ((at + below, tag, write) for below, tag, write in single if tag)
-        yield from (((*at, "capture", n), tag, False) for n, tag in enumerate(station.capture))
-        yield from (((*at, "counters", key), tag, False) for key, tag in station.counters.items())
-    yield from ((("characteristics", n, "tag"), c.tag, False) for n, c in line.characteristics.items())
-
-
-def _scanner_uses(line: LineSettings) -> Iterator[tuple[Place, str]]:
-    for name, station in line.stations.items():
-        sources: tuple[tuple[str, Source | None], ...] = (("order", station.order), ("operator", station.operator))
-        for key, source in sources:
-            if source is not None and source.scan is not None:
-                yield ("stations", name, key, "scan"), source.scan
-        if station.subject.scan is not None:
-            yield ("stations", name, "subject", "scan"), station.subject.scan
+    return LineView(
+        line.devices, line.stations, line.characteristics, line.barcode_schemes, loaded.problem, loaded.left_out
+    )

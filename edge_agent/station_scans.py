@@ -24,7 +24,7 @@ class ScanRules:
         field_name = scans.recognise(self.settings, event)
         if field_name is None:
             reason = "barcode-invalid" if event.barcode.error else "scan-not-understood"
-            if event.barcode.kind == "gs1" and not event.barcode.error:
+            if event.barcode.kind in scans.LABELS and not event.barcode.error:
                 reason = "item-not-in-bom"
             return self._refuse(state, event, scans.Refusal(reason, found=event.barcode.error))
         said = scans.meaning(self.settings, event, field_name, papers, state.kept.order)

@@ -27,26 +27,33 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 Ai = Annotated[str, Field(pattern=r"^[0-9]{2,4}$")]
 
 
-LOT_AI = "10"
-"""The GS1 element of a label that names our manufacturing lot, and by it the order."""
+GTIN_AI, LOT_AI, SERIAL_AI = "01", "10", "21"
+"""The GS1 elements of a label that name the product, our manufacturing lot (and by it the order), and the unit."""
+
+FieldName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")]
 
 
 class Source(Settings):
-    """Where a station learns something: a scan recognised by pattern or GS1 element, or a tag."""
+    """Where a station learns something: a scan recognised by pattern, by the field of a label, or a tag.
+
+    ``ai`` is a field of a GS1 label, ``field`` one of another (HIBC, or a pattern of ``schemes``).
+    """
 
     scan: str | None = None
     pattern: Pattern | None = None
     ai: Ai | None = None
+    field: FieldName | None = None
     tag: str | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Source:
         if (self.scan is None) == (self.tag is None):
             raise ValueError("give either scan (a scanner) or tag")
-        if self.scan is not None and (self.pattern is None) == (self.ai is None):
-            raise ValueError("a scan is recognised by either pattern or ai (a GS1 application identifier)")
-        if self.tag is not None and (self.pattern is not None or self.ai is not None):
-            raise ValueError("pattern and ai belong to a scan, not to a tag")
+        said = [name for name in ("pattern", "ai", "field") if getattr(self, name) is not None]
+        if self.scan is not None and len(said) != 1:
+            raise ValueError("a scan is recognised by either pattern or ai (of a GS1 label) or field (of another)")
+        if self.tag is not None and said:
+            raise ValueError("pattern, ai and field belong to a scan, not to a tag")
         return self
 
 
@@ -56,16 +63,44 @@ class Collect(Settings):
     container: Pattern
 
 
+class Match(Settings):
+    """The product that a label names: one of the three."""
+
+    gtin: Annotated[str, Field(pattern=r"^[0-9]{14}$")] | None = None
+    hibc: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{3}[A-Z0-9]{1,18}$")] | None = None
+    """Labeller (LIC) and product (PCN) of an HIBC label, without the unit of measure."""
+    di: Annotated[str, Field(min_length=1)] | None = None
+    """What the group ``di`` of a pattern of ``schemes`` holds."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Match:
+        if sum(code is not None for code in (self.gtin, self.hibc, self.di)) != 1:
+            raise ValueError("give one of gtin, hibc and di")
+        return self
+
+
+class Product(Settings):
+    """An item that this station makes, and the product code on its labels."""
+
+    item: str
+    match: Match
+
+
 class SubjectSource(Settings):
     """How the station knows the piece: from a tag (a carrier's reader), or from a scanned label.
 
+    A GS1 label names the piece by ``ai``. Another ``scheme`` (hibc, or a pattern of ``schemes``) names it by
+    ``field``; which item its product code means stands in ``products``, since work orders name GTINs only.
     ``carrier`` names the tag of the carrier that the scanned unit sits on: the record then marries the two
     (``identified_as``). ``collect`` makes one run of many units.
     """
 
     kind: SubjectKind
     scan: str | None = None
+    scheme: FieldName = "gs1"
     ai: Ai | None = None
+    field: FieldName | None = None
+    products: tuple[Product, ...] = ()
     tag: str | None = None
     carrier: str | None = None
     collect: Collect | None = None
@@ -74,11 +109,20 @@ class SubjectSource(Settings):
     def _one(self) -> SubjectSource:
         if (self.scan is None) == (self.tag is None):
             raise ValueError("give either scan (a scanner) or tag")
-        if self.scan is not None and self.ai is None:
+        if self.tag is not None and (self.carrier or self.collect or self.ai or self.field or self.products):
+            raise ValueError("carrier, collect, ai, field and products belong to a scanned subject")
+        if self.scan is not None and self.scheme == "gs1" and (self.ai is None or self.field or self.products):
             raise ValueError('a scanned subject needs ai, the GS1 element that holds it (a serial is "21")')
-        if self.tag is not None and (self.carrier or self.collect or self.ai):
-            raise ValueError("carrier, collect and ai belong to a scanned subject")
+        if self.scan is not None and self.scheme != "gs1" and (self.ai or not self.field or not self.products):
+            raise ValueError(
+                f"a subject of {self.scheme} needs field (serial) and products (which item a product code is)"
+            )
         return self
+
+    @property
+    def serial_field(self) -> str:
+        """The field of a label that names the piece."""
+        return self.ai or self.field or SERIAL_AI
 
 
 class Trigger(Settings):
@@ -133,10 +177,6 @@ class ResultSource(Settings):
     aborted: Value | None = None
 
 
-class Match(Settings):
-    gtin: Annotated[str, Field(pattern=r"^[0-9]{14}$")]
-
-
 class Material(Settings):
     """A component: each run consumes ``per_unit`` of the lot that was last scanned for it."""
 
@@ -164,14 +204,18 @@ class StationSettings(Settings):
     @model_validator(mode="after")
     def _scans_have_a_field(self) -> StationSettings:
         """What would be read and never understood is refused here."""
-        if self.operator and self.operator.ai:
-            raise fault("an operator is recognised by pattern", at=("operator", "ai"), hint='pattern: "B[0-9]{6}"')
-        if self.order.ai and (self.order.ai != LOT_AI or self.subject.scan != self.order.scan):
-            raise fault(
-                f"an order is known by the lot (ai {LOT_AI}) on the label of a scanned subject, or by pattern",
-                at=("order", "ai"),
-                hint="give the order's barcode a pattern",
-            )
+        by_label = {"ai", "field"}
+        if self.operator and (at := by_label & self.operator.model_fields_set):
+            raise fault("an operator is recognised by pattern", at=("operator", *at), hint='pattern: "B[0-9]{6}"')
+        if at := by_label & self.order.model_fields_set:
+            lot = ("ai", LOT_AI) if self.subject.scheme == "gs1" else ("field", "lot")
+            said = " ".join(lot)
+            if (*at, self.order.ai or self.order.field) != lot or self.subject.scan != self.order.scan:
+                raise fault(
+                    f"an order is known by the lot ({said}) on the label of a scanned subject or by pattern",
+                    at=("order", *at),
+                    hint="give the order's barcode a pattern",
+                )
         if self.subject.scan and self.subject.kind is not SubjectKind.UNIT:
             raise fault(f"a scanned label names a unit, not a {self.subject.kind.value}", at=("subject", "kind"))
         if self.materials and not self.scanners():

@@ -255,6 +255,10 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "server-certificate": CodeText(
         N_("Certificate of a machine seen"), N_("The OPC UA server showed this certificate for the first time.")
     ),
+    "certificate-expires": CodeText(
+        N_("Certificate ends soon"),
+        N_("This OPC UA certificate ends within a month; after that the connection is refused."),
+    ),
     "device-identity": CodeText(N_("Device told who it is"), N_("Maker, model, serial number and firmware.")),
     "settings-revised": CodeText(
         N_("Server changed a setting"), N_("The OPC UA server reads or queues otherwise than it was asked to.")

@@ -10,7 +10,8 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaStatusCodeError
 
-from drivers.opcua.session import Session, parts
+from drivers.opcua.limits import parts
+from drivers.opcua.session import Session
 
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from asyncua import ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from drivers.opcua import binary, codec
-from drivers.opcua.session import Session, reason
+from drivers.opcua.failures import reason
+from drivers.opcua.session import Session
 
 _UNDER_WAY = 2
 _BAD_TIMEOUT, _BAD_TOO_MANY_PUBLISH_REQUESTS = 0x800A0000, 0x80780000

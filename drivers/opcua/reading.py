@@ -20,8 +20,9 @@ from drivers.base import OBJECTS, Group, RawColumn, ReadingBlock
 from drivers.opcua import binary, codec
 from drivers.opcua.asking import Ask
 from drivers.opcua.columns import Columns, Decoder
+from drivers.opcua.limits import parts
 from drivers.opcua.nodes import BAD_NO_MATCH, BAD_TOO_MANY_MATCHES, Nodes, Point
-from drivers.opcua.session import Session, parts
+from drivers.opcua.session import Session
 from drivers.opcua.values import BAD_DATA_TYPE_ID_UNKNOWN, BAD_DECODING_ERROR, status_text
 from drivers.tags import OpcUaTag
 from records.clock import Clock

@@ -9,93 +9,63 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
-from asyncua.ua import uaerrors
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
-from drivers.base import OnNotice
-from drivers.opcua.values import status_text
-from drivers.tags import OpcUaDevice
-from records.clock import Clock
-from records.errors import LotkeeperError, Refused, Unreachable
+from drivers.base import Notice, OnNotice
+from drivers.opcua import limits as limiting
+from drivers.opcua.failures import TOO_LARGE, of_connect, reason
+from drivers.opcua.identity import Identity, identify
+from drivers.opcua.limits import Cap, Limits, parts
+from drivers.opcua.security import GuardedClient, Party, log_in, offered, protect
+from drivers.tags import OpcUaDevice, OpcUaSecurity
+from records.clock import MICROSECONDS, Clock, iso_z
+from records.errors import Invalid, Unreachable
 
 T = TypeVar("T")
 
 _SESSION_MS = 60_000
 _WATCHDOG_S = 5.0
+_STATE_S = 5.0
+_DAY_US = 86_400 * MICROSECONDS
+_EXPIRES_SOON_US = 30 * _DAY_US
 
-# an application that logs gets the library's messages all the same; nobody sees them by accident
-logging.getLogger("asyncua").addHandler(logging.NullHandler())
+# Whole requests, passwords among them, stand in what asyncua tells at level DEBUG. An application that logs gets
+# its warnings all the same; nobody sees them by accident.
+_library = logging.getLogger("asyncua")
+_library.addHandler(logging.NullHandler())
+_library.setLevel(logging.WARNING)
 
-_REFUSALS = (
-    uaerrors.BadUserAccessDenied,
-    uaerrors.BadIdentityTokenRejected,
-    uaerrors.BadIdentityTokenInvalid,
-    uaerrors.BadSecurityChecksFailed,
-    uaerrors.BadSecurityModeRejected,
-    uaerrors.BadSecurityPolicyRejected,
-    uaerrors.BadTooManySessions,
-)
-
-NO_LIMIT = 1_000_000
-"""Stands for a limit that a server does not have; one request never holds so much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request to this server may hold at most (OPC 10000-5, 6.3.11 OperationLimitsType)."""
-
-    nodes_per_read: int = NO_LIMIT
-    nodes_per_write: int = NO_LIMIT
-    nodes_per_browse: int = NO_LIMIT
-    nodes_per_call: int = NO_LIMIT
-    nodes_per_translate: int = NO_LIMIT
-    monitored_items_per_call: int = NO_LIMIT
-    array_length: int = NO_LIMIT
-
-
-_LIMITS = {
-    "nodes_per_read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
-    "nodes_per_write": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
-    "nodes_per_browse": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
-    "nodes_per_call": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall,
-    "nodes_per_translate": (
-        ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds
-    ),
-    "monitored_items_per_call": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
-    "array_length": ObjectIds.Server_ServerCapabilities_MaxArrayLength,
-}
-
-
-def parts(items: Sequence[T], at_most: int) -> Iterator[Sequence[T]]:
-    """These items in order, so many at a time."""
-    if len(items) <= at_most:
-        yield items
-        return
-    left = iter(items)
-    while part := list(islice(left, at_most)):
-        yield part
+_SERVING = (ua.ServerState.Running, ua.ServerState.CommunicationFault, ua.ServerState.Unknown)
+"""States in which values come; in a communication fault each value tells its own quality."""
 
 
 class Session:
     """A session while it lasts. ``client``, ``limits`` and ``namespaces`` are those of the last ``connect``."""
 
-    def __init__(self, name: str, settings: OpcUaDevice, clock: Clock, tell: OnNotice) -> None:
+    def __init__(
+        self, name: str, settings: OpcUaDevice, clock: Clock, tell: OnNotice, agent: str = "edge"
+    ) -> None:
+        if settings.security is None:  # the tag map was not checked
+            raise Invalid(f"{name} does not say how its channel is protected")
         self.name = name
         self.limits = Limits()
         self.namespaces: tuple[str, ...] = ()
-        self._settings = settings
-        self._clock = clock
-        self._tell = tell
+        self._security: OpcUaSecurity = settings.security
+        self._settings, self._agent = settings, agent
+        self._clock, self._tell = clock, tell
         self._client: Client | None = None
+        self._party = Party()
+        self._cap = Cap.of(settings)
+        self._fingerprint: str | None = None
+        self._identity: Identity | None = None
+        self._warned_us: dict[str, int] = {}
+        self._guarding = asyncio.Lock()
 
     @property
     def where(self) -> str:
@@ -119,20 +89,29 @@ class Session:
         return self._client
 
     async def connect(self) -> None:
-        """Open the session anew and learn what the server allows.
+        """Open the session anew and learn who the server is and what it allows.
 
         Raises:
-            Unreachable: nothing answers. Refused: it answers and says no.
+            Unreachable: nothing answers, or a server that does not run. Refused: it answers and says no, or
+                the tag map does not trust it.
         """
         await self.close()
-        settings = self._settings
+        settings, security = self._settings, self._security
+        party = self._party = Party()
         watchdog_s = max(_WATCHDOG_S, 2 * settings.timeout)
-        client = Client(settings.endpoint, timeout=settings.timeout, watchdog_intervall=watchdog_s)
-        client.name = client.description = f"lotkeeper {self.name}"
-        client.application_uri = "urn:lotkeeper:edge"
+        now_us = self._clock.now_us()
+        client = GuardedClient(
+            settings.endpoint, security, party, now_us, timeout=settings.timeout, watchdog_intervall=watchdog_s
+        )
+        client.name = f"Lotkeeper {self._agent}"
+        client.description = f"lotkeeper {self._agent} {self.name}"
+        client.application_uri = f"urn:lotkeeper:{self._agent}"
         client.session_timeout = _SESSION_MS
         self._client = client
         try:
+            if security.secure:
+                await protect(client, security, party, now_us, settings.endpoint)
+            log_in(client, security)
             await client.connect(auto_reconnect=False)
             await self._learn(client)
         except asyncio.CancelledError:
@@ -140,7 +119,11 @@ class Session:
             raise
         except Exception as error:
             await self.close()
-            raise await self._connect_error(error) from None
+            offers = "" if isinstance(error, OSError) else await self._offers()
+            raise of_connect(self.where, error, security, party, offers) from None
+        self._tell_server()
+        self._tell_expiry()
+        await self._tell_identity(client)
 
     async def close(self) -> None:
         """End the session; never raises, may be called twice."""
@@ -160,24 +143,52 @@ class Session:
     async def call(self, request: Awaitable[T]) -> T:
         """The answer to one request; whatever a server sends instead of one must not end the agent.
 
+        After a complaint that a request was too large, the next session asks for half as much at once.
+
         Raises:
             Unreachable: there is no answer, or it is an error of the whole request.
         """
         try:
             return await request
+        except TOO_LARGE as error:
+            self._cap.halve()
+            raise Unreachable(
+                f"{self.where}: {reason(error)}; from now on at most {self._cap.nodes} nodes in a request"
+            ) from None
         except Exception as error:
             raise Unreachable(f"{self.where}: {reason(error)}") from None
+
+    async def guard(self) -> None:
+        """Look at the server's state, and at the age of certificates, until cancelled; one of many looks.
+
+        Raises:
+            Unreachable: the server does not answer, or says that it does not run.
+        """
+        async with self._guarding:
+            while True:
+                await asyncio.sleep(_STATE_S)
+                self._tell_expiry()
+                (state,) = await self.call(self._values(self.client, [ObjectIds.Server_ServerStatus_State], 1))
+                self._check_state(state)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
     async def _learn(self, client: Client) -> None:
-        first = await self._values(client, [_LIMITS["nodes_per_read"]], 1)
-        per_read = first[0] if isinstance(first[0], int) and first[0] > 0 else NO_LIMIT
-        wanted = [ObjectIds.Server_NamespaceArray, *_LIMITS.values()]
+        first, state = await self._values(
+            client, [limiting.NODES["nodes_per_read"], ObjectIds.Server_ServerStatus_State], 1
+        )
+        self._check_state(state)
+        per_read = limiting.told({"nodes_per_read": first}).at_most(self._cap.nodes).nodes_per_read
+        wanted = [ObjectIds.Server_NamespaceArray, *limiting.NODES.values()]
         namespaces, *limits = await self._values(client, wanted, per_read)
         self.namespaces = tuple(namespaces) if isinstance(namespaces, list) else ()
-        told = dict(zip(_LIMITS, limits, strict=True))
-        self.limits = Limits(**{key: n for key, n in told.items() if isinstance(n, int) and n > 0})
+        self.limits = limiting.told(dict(zip(limiting.NODES, limits, strict=True))).at_most(self._cap.nodes)
+
+    def _check_state(self, state: object) -> None:
+        if isinstance(state, int) and state not in _SERVING:
+            known = state in ua.ServerState.__members__.values()
+            word = ua.ServerState(state).name if known else str(state)
+            raise Unreachable(f"{self.where}: the server does not run, it says {word}")
 
     async def _values(self, client: Client, nodes: Sequence[int], at_most: int) -> list[object]:
         """Values of the server's own nodes, None where it has none."""
@@ -190,43 +201,50 @@ class Session:
             found += [None if a.Value is None or not _is_good(a) else a.Value.Value for a in answers]
         return found
 
-    async def _connect_error(self, error: Exception) -> LotkeeperError:
-        if isinstance(error, _REFUSALS):
-            return Refused(f"{self.where} refuses the session: {reason(error)}")
-        if isinstance(error, UaError) and "No matching endpoints" in str(error):
-            offered = await self._offered()
-            return Refused(
-                f"{self.where} offers no channel without security",
-                hint=f"it offers {offered}" if offered else None,
-            )
-        if isinstance(error, OSError | UaError):
-            hint = "check cable, address and port, and that the server runs"
-            return Unreachable(f"{self.where}: {reason(error)}", hint=hint)
-        return Unreachable(f"{self.where}: does not answer as an OPC UA server ({type(error).__name__}: {error})")
-
-    async def _offered(self) -> str:
+    async def _offers(self) -> str:
+        probe = Client(self._settings.endpoint, timeout=self._settings.timeout)
         try:
-            found = await Client(
-                self._settings.endpoint, timeout=self._settings.timeout
-            ).connect_and_get_server_endpoints()
+            return offered(await probe.connect_and_get_server_endpoints())
         except Exception:
             return ""
-        policies = {f"{(e.SecurityPolicyUri or '').rpartition('#')[2]} {e.SecurityMode.name}" for e in found}
-        return ", ".join(sorted(policies))
+
+    # -- what people are told ----------------------------------------------------------------------------------
+
+    def _tell_server(self) -> None:
+        """Whose certificate was met, once, and again when it is another."""
+        server = self._party.server
+        if server is None or server.fingerprint == self._fingerprint:
+            return
+        params = {"device": self.name, "fingerprint": server.fingerprint, "was": self._fingerprint}
+        if server.accepted:
+            params["accepted"] = "; ".join(server.accepted)
+        self._fingerprint = server.fingerprint
+        self._tell(Notice("server-certificate", params))
+
+    def _tell_expiry(self) -> None:
+        """Which certificate ends within a month, once a day."""
+        now_us = self._clock.now_us()
+        server, own = self._party.server, self._party.own
+        for whose, certificate in (("server", server), ("own", own)):
+            if certificate is None:
+                continue
+            until = certificate.certificate.not_valid_after_utc
+            until_us = int(until.timestamp() * MICROSECONDS)
+            if until_us - now_us < _EXPIRES_SOON_US and now_us - self._warned_us.get(whose, 0) >= _DAY_US:
+                self._warned_us[whose] = now_us
+                params = {"device": self.name, "whose": whose, "until": iso_z(until_us)}
+                self._tell(Notice("certificate-expires", {**params, "fingerprint": certificate.fingerprint}))
+
+    async def _tell_identity(self, client: Client) -> None:
+        try:
+            identity = await identify(client, self.namespaces, self.limits)
+        except Exception as error:  # a server that tells less of itself is no worse
+            logging.getLogger(__name__).debug("identity of %s: %r", self.name, error)
+            return
+        if identity is not None and identity != self._identity:
+            self._identity = identity
+            self._tell(Notice("device-identity", {"device": self.name, **identity.to_json()}))
 
 
 def _is_good(found: ua.DataValue) -> bool:
     return found.StatusCode is None or found.StatusCode.is_good()
-
-
-def reason(error: BaseException) -> str:
-    """Why a request failed, in words."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there (connection refused)"
-    if isinstance(error, UaStatusCodeError):
-        return f"the server answers {status_text(error.code)}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

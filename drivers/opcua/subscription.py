@@ -26,9 +26,10 @@ from drivers import status as statuses
 from drivers.base import OBJECTS, Group, Notice, OnBlock, OnNotice, RawColumn, ReadingBlock
 from drivers.opcua import binary
 from drivers.opcua.columns import Columns, Layout, walk
+from drivers.opcua.limits import parts
 from drivers.opcua.publishing import Ended, Message, Publisher, missing, republish
 from drivers.opcua.reading import SLOW, Judge, Reader
-from drivers.opcua.session import Session, parts
+from drivers.opcua.session import Session
 from drivers.opcua.values import Take, status_text
 from drivers.tags import OpcUaDevice, OpcUaTag
 from records.clock import Clock

@@ -2,17 +2,19 @@
 
 What a driver of this version cannot do is refused here, with its place in the file, never silently at run time.
 Words of other tools (``slave_id``, ``type``, ``id``, ...) are taken with a warning when the file is loaded with
-``aliases=ALIASES``.
+``aliases=ALIASES``; ``defaults:`` and ``groups:`` of a device are resolved with ``expand=expand_devices``.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import Field
 
+from drivers.tags.aliases import ALIASES
 from drivers.tags.common import DeviceSettings, Name, Role, TagSettings
+from drivers.tags.groups import expand
 from drivers.tags.modbus import (
     MODBUS_TYPES,
     REGISTER_COUNT,
@@ -30,8 +32,11 @@ from drivers.tags.modbus_devices import (
     ModbusTcpDevice,
     ModbusTlsDevice,
 )
-from drivers.tags.opcua import OPCUA_TYPES, OpcUaDevice, OpcUaSecurity, OpcUaTag
+from drivers.tags.opcua import OPCUA_TYPES, OpcUaDevice, OpcUaTag
+from drivers.tags.opcua_security import OpcUaSecurity, OpcUaUser
 from drivers.tags.scanner import SerialScannerDevice
+from records.errors import Problem
+from records.yaml import Tree
 
 __all__ = [
     "ALIASES",
@@ -54,36 +59,20 @@ __all__ = [
     "OpcUaDevice",
     "OpcUaSecurity",
     "OpcUaTag",
+    "OpcUaUser",
     "Register",
     "Role",
     "SequenceCheck",
     "SerialScannerDevice",
     "TagSettings",
+    "expand_devices",
 ]
-
-ALIASES = MappingProxyType(
-    {
-        "slave_id": "unit_id",
-        "slave": "unit_id",
-        "unitId": "unit_id",
-        "device_id": "unit_id",
-        "type": "data_type",
-        "dataType": "data_type",
-        "id": "node_id",
-        "nodeId": "node_id",
-        "identifer": "identifier",
-        "byteOrder": "byte_order",
-        "input_type": "register",
-        "count": "length",
-        "multiplier": "scale",
-        "interval": "poll_interval",
-        "scan_interval": "poll_interval",
-        "baud": "baudrate",
-        "baud_rate": "baudrate",
-    }
-)
-"""Words of Telegraf, ThingsBoard, Home Assistant and others, and ours for them."""
 
 AnyDevice = Annotated[OpcUaDevice | ModbusTcpDevice | SerialScannerDevice, Field(discriminator="driver")]
 Devices = dict[Name, AnyDevice]
 """The type of ``devices:`` in a line file."""
+
+
+def expand_devices(tree: Tree) -> Iterator[Problem]:
+    """Resolve ``defaults:`` and ``groups:`` of the devices in a tree; the problems that this meets."""
+    return expand(tree, AnyDevice)

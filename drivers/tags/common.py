@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from copy import copy
+from functools import cache
+from typing import Annotated, Any, Literal, Optional, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from records.yaml import Duration, Settings, did_you_mean, fault
 
 Role = Literal["characteristic", "record", "trigger", "counter", "telemetry"]
 
 
+_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,62}"
+
+
 def _name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,62}", value):
+    if not re.fullmatch(_NAME, value):
         raise fault(
             f"{value!r} is no name",
             hint="a letter, then letters, digits, _ and -, at most 63; a tag is called DEVICE.TAG elsewhere",
@@ -45,7 +58,7 @@ class Described(Settings):
 class TagSettings(Described):
     """What every tag has."""
 
-    name: Name
+    name: Name = Field(json_schema_extra={"pattern": f"^{_NAME}$"})
     """What the tag is called; elsewhere it is DEVICE.TAG."""
     unit: str | None = None
     """The unit of the value, as the machine's maker writes it."""
@@ -108,6 +121,40 @@ class TagSettings(Described):
         return ""
 
 
+@cache
+def defaults_model(tag: type[TagSettings]) -> type[Described]:
+    """A model of the keys of a tag that its device may say for all of them."""
+    return create_model(
+        f"{tag.__name__}Defaults",
+        __base__=Described,
+        __doc__="Keys that every tag of the device has unless it says otherwise.",
+        **_optional(tag),
+    )
+
+
+@cache
+def group_model(tag: type[TagSettings]) -> type[Described]:
+    """A model of a group: the same keys, and its tags."""
+    rows: Any = tuple[tag, ...]  # type: ignore[valid-type]  # made here, from a class that is a value
+    own: dict[str, Any] = {
+        "name": (str | None, Field(None, description="By which an extending file names the group.")),
+        "description": (str | None, Field(None, description="For people.")),
+        "tags": (rows, Field(description="The tags.")),
+    }
+    doc = "Tags with keys that every one of them has unless it says otherwise."
+    return create_model(f"{tag.__name__}Group", __base__=Described, __doc__=doc, **own, **_optional(tag))
+
+
+def _optional(tag: type[TagSettings]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, info in tag.model_fields.items():
+        if name not in ("name", "description"):
+            field = copy(info)
+            field.default = None
+            fields[name] = (Optional[info.annotation], field)  # noqa: UP045  # an annotation that is a value
+    return fields
+
+
 def in_range(seconds: float) -> float:
     """A span of time that a loop can keep, or a fault."""
     if not 0.005 <= seconds <= 86_400:
@@ -129,6 +176,14 @@ class DeviceSettings(Described):
     @classmethod
     def _positive(cls, seconds: float) -> float:
         return in_range(seconds)
+
+    @classmethod
+    def resolved_keys(cls) -> Mapping[str, Any]:
+        """``defaults`` and ``groups`` of tags."""
+        tag = get_args(cls.model_fields["tags"].annotation)[0] if "tags" in cls.model_fields else None
+        if tag is None:
+            return {}
+        return {"defaults": defaults_model(tag), "groups": tuple[group_model(tag), ...]}  # type: ignore[misc]
 
     @property
     def address_text(self) -> str:

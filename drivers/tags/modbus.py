@@ -82,7 +82,9 @@ def _number(value: object) -> object:
 _DataType = Annotated[
     str, BeforeValidator(_modbus_type), WithJsonSchema({"type": "string", "enum": list(MODBUS_TYPES)})
 ]
-_ADDRESS_SCHEMA = {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "^(0[xX][0-9a-fA-F]+|[0-9]+)$"}]}
+_ADDRESS_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^(0[xX][0-9a-fA-F]+|[0-9]+)$"}]
+}
 _Address = Annotated[int, BeforeValidator(_number), WithJsonSchema(_ADDRESS_SCHEMA)]
 
 

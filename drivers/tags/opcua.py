@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from drivers.tags.common import Described, DeviceSettings, TagSettings, known_type, names_once
-from records.yaml import Duration, fault
+from drivers.tags.common import DeviceSettings, TagSettings, known_type, names_once
+from drivers.tags.opcua_profiles import PROFILES
+from drivers.tags.opcua_security import SECURE, OpcUaSecurity
+from records.yaml import Duration, did_you_mean, fault
 
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _NUMBERS = (*_INTEGERS, "float32", "float64")
@@ -38,7 +40,16 @@ _DataType = Annotated[
     str, BeforeValidator(_opcua_type), WithJsonSchema({"type": "string", "enum": list(OPCUA_TYPES)})
 ]
 
-_INSECURE = "write security: {policy: None, allow_insecure: true} where the network is trusted"
+
+def _known_profile(value: object) -> object:
+    if value not in PROFILES:
+        raise fault(f"{value!r} is no known profile", hint=did_you_mean(str(value), PROFILES))
+    return value
+
+
+_Profile = Annotated[
+    str, BeforeValidator(_known_profile), WithJsonSchema({"type": "string", "enum": list(PROFILES)})
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,33 +202,6 @@ def _check_node_id(text: str, at: str, prefix: str) -> None:
         raise fault(f"{text!r} is no {at}", at=at, hint=f"for example {example}; i=, s=, g= and b= are known")
 
 
-class OpcUaSecurity(Described):
-    """How the channel is protected. This version speaks to servers without security only, and only when told."""
-
-    policy: str = "None"
-    """The security policy."""
-    allow_insecure: bool = False
-    """Says that a channel without security is meant."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _supported(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        if data.get("policy", "None") != "None":
-            raise fault(f"policy {data['policy']} is not supported by this version", at="policy", hint=_INSECURE)
-        for key in ("mode", "auth", "server_fingerprint", "certificate", "private_key"):
-            if key in data and not (key == "mode" and data[key] == "None"):
-                raise fault(f"`{key}` is not supported by this version", at=key, hint=_INSECURE)
-        return {key: value for key, value in data.items() if key != "mode"}
-
-    @model_validator(mode="after")
-    def _deliberate(self) -> OpcUaSecurity:
-        if not self.allow_insecure:
-            raise fault("a channel without security must be allowed", at="policy", hint=_INSECURE)
-        return self
-
-
 class OpcUaDevice(DeviceSettings):
     """A machine with an OPC UA server."""
 
@@ -226,6 +210,10 @@ class OpcUaDevice(DeviceSettings):
     """``opc.tcp://HOST:PORT`` and the path that the server names."""
     security: OpcUaSecurity | None = Field(None, validate_default=True)
     """How the channel is protected; must be said."""
+    profile: _Profile | None = None
+    """The kind of server, where its kind needs care that the server itself does not tell."""
+    max_nodes_per_request: int | None = Field(None, ge=1, le=100_000)
+    """At most so many nodes in one request, where the server does not say what it can take."""
     publish_interval: Duration = 0.1
     """How often the server sends what subscribed nodes did."""
     tags: tuple[OpcUaTag, ...] = ()
@@ -242,7 +230,7 @@ class OpcUaDevice(DeviceSettings):
     @classmethod
     def _security_is_said(cls, security: OpcUaSecurity | None) -> OpcUaSecurity:
         if security is None:
-            raise fault("`security` is missing", hint=_INSECURE)
+            raise fault("`security` is missing", hint=SECURE)
         return security
 
     @field_validator("tags")

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from records.errors import Problem
 from records.yaml.models import known_keys, literals, models_for, types_below
-from records.yaml.tree import ROOT, Item, Path, Tree
+from records.yaml.tree import Item, Path, Tree
 
 _KIND = {
     "string_type": "a text",
@@ -41,11 +41,6 @@ _LIMITS = {
 }
 
 
-def shown(path: Path) -> str:
-    """A path as people read it: ``devices.sealer.tags.0.node_id``."""
-    return ".".join(map(str, path)) or ROOT
-
-
 def did_you_mean(word: str, known: Iterable[object]) -> str | None:
     """The known word that is meant, or all of them when none is close and they are few."""
     words = [str(name) for name in known]
@@ -58,45 +53,52 @@ def did_you_mean(word: str, known: Iterable[object]) -> str | None:
     return f"known here: {', '.join(words)}" if 0 < len(words) <= _FEW else None
 
 
-def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseModel]) -> list[Problem]:
-    """One problem for each error; what several members of a union say about one place becomes one."""
-    found: dict[tuple[int, int, str], Problem] = {}
+def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseModel]) -> list[tuple[Path, Problem]]:
+    """One problem for each error with its path in the tree.
+
+    What several members of a union say about one place becomes one problem; what is wrong with a value that many
+    tags inherit is told once, the other paths have the same problem.
+    """
+    found: dict[Path, Problem] = {}
     for error in errors:
-        problem = _problem(error, tree, model)
-        key = (problem.line, problem.col, problem.path)
-        earlier = found.get(key)
+        path, problem = _problem(error, tree, model)
+        earlier = found.get(path)
         if earlier is not None and earlier.message != problem.message:
             message = f"{earlier.message}; or: {problem.message}"
             problem = replace(problem, message=message, hint=earlier.hint or problem.hint)
-        found[key] = problem
-    return list(found.values())
+        found[path] = problem
+    places: dict[tuple[str, int, int, str], Problem] = {}
+    told = []
+    for path, problem in found.items():
+        place = (problem.file, problem.line, problem.col, problem.path)
+        told.append((path, places.setdefault(place, problem)))
+    return told
 
 
-def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> Problem:
+def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> tuple[Path, Problem]:
+    """The problem, and the path in the tree that it is about."""
     kind, context = error["type"], error.get("ctx", {})
     path, item, annotations = _walk(error["loc"], tree.root, model)
+    key = False
     if kind == "missing":
         name = str(error["loc"][-1])
-        line, col = tree.key_at(path)
-        return Problem(tree.file, line, col, shown((*path, name)), f"`{name}` is missing")
-    if kind == "extra_forbidden":
-        name, (line, col) = str(path[-1]), tree.key_at(path)
+        path, message, hint, key = (*path, name), f"`{name}` is missing", None, True
+    elif kind == "extra_forbidden":
+        name = str(path[-1])
         _, parent, types = _walk(error["loc"][:-1], tree.root, model)
         known = {key: None for found in models_for(types, parent) for key in known_keys(found)}
-        hint = did_you_mean(name, known)
-        return Problem(tree.file, line, col, shown(path), f"unknown key `{name}`", hint)
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _discriminator(context, path, item, tree, annotations)
-    if kind == "lotkeeper":
+        message, hint, key = f"unknown key `{name}`", did_you_mean(name, known), True
+    elif kind in ("union_tag_invalid", "union_tag_not_found"):
+        path, message, hint, key = _discriminator(context, path, item, annotations)
+    elif kind == "lotkeeper":
         last = error["loc"][-1] if error["loc"] else None
         if path[-1:] != (last,) and any(last in known_keys(found) for found in models_for(annotations, item)):
             path = (*path, str(last))  # a key that is not there, whose default is refused
-        path = (*path, *context["at"])
-        line, col = tree.value_at(path)
-        return Problem(tree.file, line, col, shown(path), str(context["message"]), context["hint"])
-    message, hint = _value_message(error, item)
-    line, col = tree.key_at(path) if "[key]" in error["loc"] else tree.value_at(path)
-    return Problem(tree.file, line, col, shown(path), message, hint)
+        path, message, hint = (*path, *context["at"]), str(context["message"]), context["hint"]
+    else:
+        message, hint = _value_message(error, item)
+        key = "[key]" in error["loc"]
+    return path, tree.problem(path, message, hint, key=key)
 
 
 def _walk(loc: tuple[int | str, ...], root: Item, model: type[BaseModel]) -> tuple[Path, Item, list[Any]]:
@@ -111,19 +113,17 @@ def _walk(loc: tuple[int | str, ...], root: Item, model: type[BaseModel]) -> tup
     return path, item, annotations
 
 
-def _discriminator(context: dict[str, Any], path: Path, item: Item, tree: Tree, annotations: list[Any]) -> Problem:
+def _discriminator(
+    context: dict[str, Any], path: Path, item: Item, annotations: list[Any]
+) -> tuple[Path, str, str | None, bool]:
     name = str(context["discriminator"]).strip("'")
     known = re.findall(r"'([^']*)'", str(context.get("expected_tags", "")))
     if item.child(name) is None:
-        line, col = tree.key_at(path)
         options = known or _tags(annotations, name)
         hint = f"one of {', '.join(options)}" if options else None
-        return Problem(tree.file, line, col, shown((*path, name)), f"`{name}` is missing", hint)
-    line, col = tree.value_at((*path, name))
+        return (*path, name), f"`{name}` is missing", hint, True
     tag = str(context.get("tag"))
-    return Problem(
-        tree.file, line, col, shown((*path, name)), f"{tag!r} is no known {name}", did_you_mean(tag, known)
-    )
+    return (*path, name), f"{tag!r} is no known {name}", did_you_mean(tag, known), False
 
 
 def _tags(annotations: list[Any], name: str) -> list[str]:

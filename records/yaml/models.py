@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from records.yaml.tree import Item
+from records.yaml.types import Settings
 
 
 def _alternatives(annotation: Any) -> list[Any]:
@@ -26,6 +27,8 @@ def known_keys(model: type[BaseModel]) -> dict[str, Any]:
     for name, info in model.model_fields.items():
         alias = info.validation_alias if isinstance(info.validation_alias, str) else info.alias
         keys[alias or name] = info.annotation
+    if issubclass(model, Settings):
+        keys.update(model.resolved_keys())
     return keys
 
 
@@ -43,16 +46,17 @@ def models_for(annotations: list[Any], item: Item) -> list[type[BaseModel]]:
         for part in _alternatives(annotation)
         if isinstance(part, type) and issubclass(part, BaseModel)
     ]
-    return [model for model in models if _fits(model, item)] if len(models) > 1 else models
+    if len(models) < 2:
+        return models
+    keys = [known_keys(model) for model in models]
+    told_by = [key for key in keys[0] if all(literals(each.get(key)) for each in keys)]
+    return [model for model, each in zip(models, keys, strict=True) if _fits(each, item, told_by)]
 
 
-def _fits(model: type[BaseModel], item: Item) -> bool:
-    for key, annotation in known_keys(model).items():
-        allowed = literals(annotation)
-        found = item.child(key)
-        if len(allowed) == 1 and found is not None and found.scalar not in allowed:
-            return False
-    return True
+def _fits(keys: dict[str, Any], item: Item, told_by: list[str]) -> bool:
+    """Whether the item has no value under a key that tells the models apart, or one of this model's."""
+    found = ((key, item.child(key)) for key in told_by)
+    return all(value is None or value.scalar in literals(keys[key]) for key, value in found)
 
 
 def types_below(annotations: list[Any], item: Item, part: str | int) -> list[Any]:

@@ -29,9 +29,18 @@ _TEXT_TAGS = {"str", "timestamp", "value", "binary"}
 Path = tuple[str | int, ...]
 
 
+def shown(path: Path) -> str:
+    """A path as people read it: ``devices.sealer.tags.0.node_id``."""
+    return ".".join(map(str, path)) or ROOT
+
+
 @dataclass(slots=True)
 class Item:
-    """One YAML value: a scalar, or children by key or in a row. ``text`` is a scalar as it was written."""
+    """One YAML value: a scalar, or children by key or in a row. ``text`` is a scalar as it was written.
+
+    ``file``, ``line``, ``col`` and ``path`` say where it was written: an item that came into a tree from another
+    file, or from the defaults of a group, keeps its own place. A key of ``keys`` stands in the file of its value.
+    """
 
     line: int
     col: int
@@ -40,6 +49,21 @@ class Item:
     plain: bool = False
     keys: dict[str, tuple[Item, int, int]] | None = None
     rows: list[Item] | None = None
+    file: str = ""
+    path: Path = ()
+
+    @property
+    def is_null(self) -> bool:
+        return self.keys is None and self.rows is None and self.scalar is None
+
+    def problem(self, message: str, hint: str | None = None) -> Problem:
+        """A problem at this value."""
+        return Problem(self.file, self.line, self.col, shown(self.path), message, hint)
+
+    def key_problem(self, key: str, message: str, hint: str | None = None) -> Problem:
+        """A problem at a key of this mapping."""
+        item, line, col = (self.keys or {})[key]
+        return Problem(item.file, line, col, shown(item.path), message, hint)
 
     def child(self, part: str | int) -> Item | None:
         if self.keys is not None and isinstance(part, str) and part in self.keys:
@@ -65,28 +89,18 @@ class Tree:
         self.root = root
         self.problems = problems
 
-    def value_at(self, path: Path) -> tuple[int, int]:
-        """Line and column (from 1) of the value at ``path``, or of its nearest parent that exists."""
-        item = self.root
-        for part in path:
-            found = item.child(part)
-            if found is None:
-                break
-            item = found
-        return item.line, item.col
-
-    def key_at(self, path: Path) -> tuple[int, int]:
-        """Line and column of the key at the end of ``path``; of the value in a row, or of the nearest parent."""
-        item, place = self.root, (self.root.line, self.root.col)
+    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+        """A problem at the value at ``path`` (``key``: at its key), or at the nearest parent that exists."""
+        item, at, place = self.root, 0, (self.root.line, self.root.col)
         for part in path:
             found = item.child(part)
             if found is None:
                 break
             place = (found.line, found.col)
-            if item.keys is not None and isinstance(part, str):
+            if key and item.keys is not None and isinstance(part, str):
                 place = item.keys[part][1:]
-            item = found
-        return place
+            item, at = found, at + 1
+        return Problem(item.file or self.file, *place, shown((*item.path, *path[at:])), message, hint)
 
 
 def parse(content: bytes, file: str) -> Tree:
@@ -97,7 +111,7 @@ def parse(content: bytes, file: str) -> Tree:
         return _build(_compose(_decode(content)), file)
     except _Wrong as error:
         problem = Problem(file, error.line, error.col, ROOT, error.message, error.hint)
-        return Tree(file, Item(1, 1), (problem,))
+        return Tree(file, Item(1, 1, file=file), (problem,))
 
 
 class _Wrong(Exception):
@@ -165,8 +179,7 @@ class _Builder:
     open_nodes: list[int] = field(default_factory=list)
 
     def wrong(self, mark: Any, path: Path, message: str, hint: str | None = None) -> None:
-        shown = ".".join(map(str, path)) or ROOT
-        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, shown, message, hint))
+        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1, shown(path), message, hint))
 
     def item(self, node: Node, path: Path) -> Item:
         line, col = node.start_mark.line + 1, node.start_mark.column + 1
@@ -180,11 +193,12 @@ class _Builder:
         self.open_nodes.append(id(node))
         try:
             if isinstance(node, MappingNode):
-                item = Item(line, col, keys={})
+                item = Item(line, col, keys={}, file=self.file, path=path)
                 self.mapping(node, path, item)
                 return item
             if isinstance(node, SequenceNode):
-                return Item(line, col, rows=[self.item(row, (*path, n)) for n, row in enumerate(node.value)])
+                rows = [self.item(row, (*path, n)) for n, row in enumerate(node.value)]
+                return Item(line, col, rows=rows, file=self.file, path=path)
             if isinstance(node, ScalarNode):
                 return self.scalar(node, path, line, col)
             raise _Wrong(line, col, f"a {type(node).__name__} cannot stand here")
@@ -220,7 +234,7 @@ class _Builder:
         text, tag = str(node.value), str(node.tag)
         name = tag.removeprefix(_CORE)
         plain = node.style is None
-        item = Item(line, col, scalar=text, text=text, plain=plain)
+        item = Item(line, col, scalar=text, text=text, plain=plain, file=self.file, path=path)
         if not tag.startswith(_CORE):
             self.wrong(node.start_mark, path, f"the tag {tag} is not known here", "write the value without a tag")
         elif name == "null":

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from records.errors import ConfigurationError
@@ -41,6 +51,25 @@ class Settings(BaseModel):
     """Base of everything that is read from YAML: frozen, unknown keys are errors, no infinities."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def resolved_keys(cls) -> Mapping[str, Any]:
+        """Keys that may be written and are resolved before the model is made (defaults, groups), with their types.
+
+        They are known to "did you mean", to aliases and to the JSON Schema, and never reach the model.
+        """
+        return {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        keys = cls.resolved_keys()
+        if keys:
+            properties = handler.resolve_ref_schema(found).setdefault("properties", {})
+            for key, kind in keys.items():
+                many: Any = tuple[kind, ...]  # type: ignore[valid-type]  # one entry of it is never inlined
+                properties[key] = handler(TypeAdapter(many).core_schema)["items"]
+        return found
 
 
 def fault(message: str, *, at: str | tuple[str | int, ...] = (), hint: str | None = None) -> PydanticCustomError:

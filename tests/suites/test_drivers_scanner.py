@@ -8,9 +8,11 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from driver_rigs import until
 
+from drivers import udi
 from drivers.base import ScanFrame
 from drivers.factory import build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor
@@ -188,3 +190,130 @@ def test_an_unplugged_scanner_comes_back(pty: Pty) -> None:
             await taking
 
     asyncio.run(job())
+
+
+GTIN = "04012345000016"
+
+
+def label(serial: str) -> bytes:
+    return f"]d201{GTIN}10LOT-7\x1d21{serial}".encode()
+
+
+def test_a_scan_under_way_while_the_port_is_opened_is_none(pty: Pty) -> None:
+    """Its beginning went to nobody; what follows would look like a whole, shorter code."""
+
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty), SystemClock())
+        opening = asyncio.create_task(scanner.open())
+        for byte in b"S0001\rS0002\r":
+            pty.send(bytes([byte]))
+            await asyncio.sleep(0.005)
+        await opening
+        pty.send(b"S0003\r")
+        assert (await asyncio.wait_for(anext(scanner.frames()), 20)).text == "S0003"
+        await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_a_line_that_never_rests_is_told(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    from drivers import scanner as module
+
+    monkeypatch.setattr(module, "_SETTLE_LIMIT_S", 0.2)
+
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty), SystemClock())
+        opening = asyncio.create_task(scanner.open())
+        while not opening.done():
+            pty.send(b"\xff")
+            await asyncio.sleep(0.01)
+        with pytest.raises(Unreachable, match=r"sends without a pause .*wrong baud rate"):
+            await opening
+        await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_several_scanners_do_not_disturb_each_other(tmp_path: Path) -> None:
+    async def job() -> None:
+        ends = [Pty(tmp_path / name) for name in "abc"]
+        scanners = []
+        for end in ends:
+            end.path.parent.mkdir()
+            end.plug()
+            scanners.append(build_scanner(end.path.parent.name, settings(end), SystemClock()))
+        await asyncio.gather(*(scanner.open() for scanner in scanners))
+        for n in range(20):
+            for end in ends:
+                end.send(b"%s-%d\r" % (end.path.parent.name.encode(), n))
+        for scanner in scanners:
+            frames = scanner.frames()
+            found = [(await asyncio.wait_for(anext(frames), 20)).text for _ in range(20)]
+            assert found == [f"{scanner.name}-{n}" for n in range(20)]
+            await scanner.close()
+        for end in ends:
+            end.unplug()
+
+    asyncio.run(job())
+
+
+async def disturb(pty: Pty, supervisor: ScannerSupervisor, serial: str, chance: np.random.Generator) -> None:
+    """Send one label, whole or as a bad cable, a bad plug or a bad setting would."""
+    await until(lambda: supervisor.connected, "the connection")
+    frame = label(serial) + b"\r"
+    at = int(chance.integers(len(frame)))
+    match chance.choice(["whole", "whole", "cut", "glued", "noise", "unplug"]):
+        case "whole":
+            pty.send(frame)
+        case "cut":
+            pty.send(frame[:at])
+        case "glued":
+            pty.send(frame[:-1])
+        case "noise":
+            pty.send(frame[:at] + bytes([int(chance.choice([0, 7, 0x7F, 0xFF]))]) + frame[at:])
+        case "unplug":
+            pty.send(frame[:at])
+            pty.unplug()
+            await until(lambda: not supervisor.connected, "the loss")
+            pty.plug()
+    await asyncio.sleep(float(chance.choice([0, 0.01, 0.15])))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_disturbance_on_the_line_gives_a_wrong_serial(pty: Pty, seed: int) -> None:
+    """Fault F17: noise, half frames, glued scans and a plug that comes out, on a real port."""
+    chance = np.random.default_rng(seed)
+    sent = [f"SN{seed}{n:03d}" for n in range(25)]
+    believed: list[str] = []
+
+    async def job() -> None:
+        pty.plug()
+        model = settings(pty, idle="100ms", symbology_identifiers=True)
+        scanner = build_scanner("hand", model, SystemClock())
+        supervisor = ScannerSupervisor(scanner, SystemClock(), lambda _: None, longest_pause_s=0.1)
+
+        async def take() -> None:
+            async for frame in supervisor.frames():
+                code = udi.parse(frame.text)
+                if frame.error is None and code.valid and (serial := code.said("21")):
+                    believed.append(serial)
+
+        taking = asyncio.create_task(take())
+        for serial in sent:
+            await disturb(pty, supervisor, serial, chance)
+        await until(lambda: supervisor.connected, "the connection")
+        while "LAST" not in believed:  # scanned until it counts, each time after a pause
+            await asyncio.sleep(0.2)
+            pty.send(label("LAST") + b"\r")
+        taking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        pty.unplug()
+
+    asyncio.run(job())
+    assert set(believed) <= {*sent, "LAST"}
+    assert set(sent) & set(believed)

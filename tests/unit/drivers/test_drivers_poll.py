@@ -76,8 +76,8 @@ def test_one_poll_serves_all_who_want_its_tags() -> None:
     station: list[ReadingBlock] = []
 
     async def scene(supervisor: Supervisor) -> None:
-        supervisor.watch(["b", "c"], trend.append, every=True)
-        supervisor.watch(["b", "a"], station.append)
+        supervisor.watch(["b", "c"], trend.append, every=True, name="telemetry")
+        supervisor.watch(["b", "a"], station.append, name="stations")
         await until(lambda: len(trend) > 3)
         device.values["a"] = 2.0
         await until(lambda: len(station) > 1)
@@ -110,10 +110,10 @@ def test_a_watch_that_is_added_or_ended_while_the_device_runs_takes_effect_at_on
 
     async def scene(supervisor: Supervisor) -> None:
         await until(lambda: supervisor.connected)
-        end = supervisor.watch(["a"], seen.append, every=True)
+        supervisor.watch(["a"], seen.append, every=True, name="telemetry")
         await until(lambda: len(seen) > 2)
-        supervisor.watch(["b"], lambda _: None)
-        end()
+        supervisor.watch(["b"], lambda _: None, name="stations")
+        supervisor.watch([], seen.append, name="telemetry")
         await until(lambda: ("b",) in device.reads)
         told = len(seen)
         reads = len(device.reads)

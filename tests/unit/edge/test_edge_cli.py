@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge_agent import cli
 from records.keys import SigningKey
 from tests.rigs.outboxes import fact, make_identity, open_outbox
+from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_agent_app import write_line
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "config" / "lines" / "valve-assembly.yaml"
-
-
-class Said:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        """The one document on stdout."""
-        return json.loads(self.out)
-
-
-Type = Callable[..., Said]
-
-
-@pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """Type a command; what it said and how it ended."""
-
-    def run(*words: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["lotkeeper-edge", *map(str, words)])
-        capsys.readouterr()
-        code: object = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = end.code or 0
-        said = capsys.readouterr()
-        assert isinstance(code, int)
-        return Said(code, said.out, said.err)
-
-    return run
 
 
 def damaged(folder: Path, old: str = "agent: press-1", new: str = "agnet: press-1") -> Path:
@@ -243,7 +209,9 @@ def test_what_is_no_command_is_a_usage_error(typed: Type, words: tuple[object, .
 
 
 @pytest.mark.parametrize(
-    "words", [("check",), ("run",), ("buffer", "verify"), ("buffer", "show")], ids=lambda words: " ".join(words)
+    "words",
+    [("check",), ("run",), ("buffer", "verify"), ("buffer", "show"), ("scan",), ("decode",)],
+    ids=lambda words: " ".join(words),
 )
 def test_every_command_has_help_with_an_example(typed: Type, words: tuple[str, ...]) -> None:
     said = typed(*words, "--help")

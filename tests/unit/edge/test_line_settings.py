@@ -138,6 +138,42 @@ def test_what_the_parts_say_wrong_of_each_other_has_place_and_hint(
     assert hint in (found[0].hint or "")
 
 
+LABELLED = """\
+schemes:
+  plant: "(?P<di>VS)(?P<lot>[0-9]{4})(?P<serial>[0-9]{4})"
+stations:
+  label:
+    equipment: LABEL-01
+    operation: OP30
+    order: {scan: scanner, field: lot}
+    trigger: {tag: plc.done}
+    subject: {kind: unit, scan: scanner, scheme: plant, field: serial,
+              products: [{item: VS-100, match: {di: VS}}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "message", "hint"),
+    [
+        ("scheme: plant", "scheme: plan", "scheme", "no scheme 'plan'", "plant"),
+        ("?P<serial>", "?P<number>", "scheme", "no group 'serial'", "(?P<serial>...)"),
+        ("?P<di>", "?:", "scheme", "no group 'di'", "(?P<di>...)"),
+        ("  plant:", "  gs1:", "gs1", "gs1 is known already", "another name"),
+        ("scheme: plant, field: serial", "scheme: hibc, field: lot", "field", "by its serial", "field: serial"),
+        ("(?P<di>", "((?P<di>", "schemes.plant", "no regular expression", None),
+    ],
+)
+def test_a_scheme_gives_what_its_stations_need(
+    tmp_path: Path, old: str, new: str, path: str, message: str, hint: str | None
+) -> None:
+    text = LABELLED.replace(old, new)
+    found = problems(tmp_path, ("stations:\n", text))
+    assert any(
+        p.path.endswith(path) and message in p.message and (hint is None or hint in (p.hint or "")) for p in found
+    ), found
+    assert problems(tmp_path, ("stations:\n", LABELLED)) == ()
+
+
 def test_all_of_them_come_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
     found = problems(
         tmp_path,

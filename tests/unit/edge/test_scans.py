@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -175,3 +176,97 @@ def test_a_label_without_a_lot_or_of_nobodys_lot_is_refused() -> None:
         refusal = meaning(LABEL, scan(text, carrier="C-1"))
         assert isinstance(refusal, scans.Refusal)
         assert refusal.reason == "label-wrong-lot"
+
+
+# -- labels that are not GS1 ---------------------------------------------------------------------------------
+
+HIBC_LABEL = LABEL | {
+    "order": {"scan": "scanner", "field": "lot"},
+    "subject": {
+        "kind": "unit",
+        "scan": "scanner",
+        "scheme": "hibc",
+        "field": "serial",
+        "products": [{"item": "VS-100", "match": {"hibc": "A123BJC5D6E7"}}],
+    },
+}
+PLANT = {"plant": re.compile("(?P<di>VS[0-9]{3})-(?P<lot>WO-[0-9]+)-(?P<serial>[0-9]{4})")}
+PLANT_LABEL = HIBC_LABEL | {
+    "subject": {
+        "kind": "unit",
+        "scan": "scanner",
+        "scheme": "plant",
+        "field": "serial",
+        "products": [{"item": "VS-100", "match": {"di": "VS100"}}],
+    }
+}
+HIBC_LOTS = ASSEMBLE | {"materials": [{"item": "SR-20", "per_unit": 2, "match": {"hibc": "A123SR20"}}]}
+
+
+def hibc(body: str) -> str:
+    return body + udi.check_character(body)
+
+
+def test_a_unit_with_an_hibc_label() -> None:
+    unit = meaning(HIBC_LABEL, scan(hibc("+A123BJC5D6E71/$$7WO-1/S0001")), order=None)
+    assert isinstance(unit, scans.Unit)
+    assert (unit.subject.id, unit.subject.product, unit.subject.scheme) == ("0001", "VS-100", "hibc")
+    assert unit.order.reference == "WO-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("+A123BJC5D6E81/$$7WO-1/S0001", "label-wrong-product"),
+        ("+A123BJC5D6E71/$$7WO-9/S0001", "label-wrong-lot"),
+        ("+A123BJC5D6E71/S0001", "label-wrong-lot"),  # no lot
+        ("+$$7WO-1/S0001L", "label-wrong-product"),  # a secondary alone names no product
+    ],
+)
+def test_an_hibc_label_that_is_refused(body: str, reason: str) -> None:
+    refusal = meaning(HIBC_LABEL, scan(hibc(body)))
+    assert isinstance(refusal, scans.Refusal)
+    assert refusal.reason == reason
+
+
+def test_of_two_products_with_one_lot_the_labels_item_is_meant() -> None:
+    known = papers()
+    other = known.orders["WO-2"].model_copy(update={"lot": "WO-1", "product": "VX-200"})
+    unit = meaning(
+        HIBC_LABEL,
+        scan(hibc("+A123BJC5D6E71/$$7WO-1/S0001")),
+        Papers({"WO-2": other, "WO-1": known.orders["WO-1"]}),
+    )
+    assert isinstance(unit, scans.Unit)
+    assert unit.subject.product == "VS-100"
+
+
+def test_a_component_with_an_hibc_label_is_mounted() -> None:
+    assert meaning(HIBC_LOTS, scan(hibc("+A123SR201/$$7SR-1"))) == scans.Mounted(
+        MountedLot("SR-20", "SR-1", "2030-01-01")
+    )
+    for other in ("+A123SR211/$$7SR-1", "+$$7SR-1L"):
+        assert scans.recognise(station(HIBC_LOTS), scan(hibc(other))) is None
+
+
+def test_a_unit_known_by_a_pattern_of_the_line() -> None:
+    text = "VS100-WO-1-0007"
+    one = replace(scan(text), barcode=udi.parse(text, schemes=PLANT))
+    unit = meaning(PLANT_LABEL, one)
+    assert isinstance(unit, scans.Unit)
+    assert (unit.subject.id, unit.subject.scheme) == ("0007", "plant")
+    assert scans.recognise(station(PLANT_LABEL), scan(text)) is None  # the same text without the pattern
+    assert scans.recognise(station(HIBC_LABEL), one) is None
+
+
+@pytest.mark.parametrize("serial", ["07", "7"])
+def test_a_serial_that_ate_a_label_of_ours_is_refused(serial: str) -> None:
+    """Two GS1 labels glued: the second, of a component, names no lot and is short enough to fit."""
+    glued = meaning(LABEL, scan(f"01{VS}10WO-1{GS}21{serial}01{SR}", carrier="C-1"), _knows(SR))
+    assert glued == scans.Refusal("barcode-invalid", found="glued")
+
+
+def _knows(gtin: str) -> Papers:
+    known = papers()
+    other = known.orders["WO-2"].model_copy(update={"product_gtin": gtin})
+    return Papers({"WO-1": known.orders["WO-1"], "WO-2": other}, known.lots)

@@ -52,6 +52,40 @@ def test_an_order_has_one_source(order: object, message: str) -> None:
     assert message in refused(ASSEMBLE, "order", value=order)
 
 
+HIBC: dict[str, Any] = LABEL | {
+    "order": {"scan": "scanner", "field": "lot"},
+    "subject": {
+        "kind": "unit",
+        "scan": "scanner",
+        "scheme": "hibc",
+        "field": "serial",
+        "products": [{"item": "VS-100", "match": {"hibc": "A123BJC5D6E7"}}],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("order",), {"scan": "scanner", "ai": "10"}, "lot (field lot)"),
+        (("order", "field"), "serial", "lot (field lot)"),
+        (("operator",), {"scan": "scanner", "field": "badge"}, "recognised by pattern"),
+        (("subject", "field"), None, "needs field"),
+        (("subject", "ai"), "21", "needs field"),
+        (("subject", "products"), None, "products"),
+        (("subject", "scheme"), "gs1", "needs ai"),
+        (("subject", "products", 0, "match"), {}, "one of gtin, hibc and di"),
+        (("subject", "products", 0, "match"), {"hibc": "A123B", "di": "x"}, "one of gtin, hibc and di"),
+        (("subject", "products", 0, "match"), {"hibc": "123"}, "hibc"),
+    ],
+)
+def test_a_unit_with_another_label_needs_all_that_names_it(
+    path: tuple[str | int, ...], value: object, message: str
+) -> None:
+    StationSettings.model_validate(HIBC)
+    assert message in refused(HIBC, *path, value=value)
+
+
 def test_an_order_by_label_is_its_lot(*_: object) -> None:
     assert "lot (ai 10)" in refused(LABEL, "order", "ai", value="21")
     assert "lot (ai 10)" in refused(LABEL, "order", "scan", value="another")

@@ -1,4 +1,4 @@
-"""What a scan says: GS1 element strings with every check that identification needs, or plain text.
+"""GS1 element strings with every check that identification needs.
 
 biip parses GS1; it leaves out what is added here: it takes a GTIN with a wrong check digit, carriers that are no
 GS1 carriers (``]d1``, ``]C0``, ``]Q1``), repeated identifiers, a lot or serial without a GTIN, and it cuts a value
@@ -11,20 +11,15 @@ Sources: GS1 General Specifications (7.8, 7.12), GS1 syntax dictionary (reposito
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from biip import ParseError
 from biip.gs1_application_identifiers import GS1ApplicationIdentifier
 from biip.gs1_element_strings import GS1ElementString
 
-GS = "\x1d"
-MAX_LENGTH = 4096
-GS1_CARRIERS = frozenset({"]d2", "]C1", "]Q3", "]e0", "]J1"})
-"""Symbology identifiers of carriers with GS1 structure: DataMatrix, GS1-128, QR, DataBar, DotCode."""
+from drivers.udi.words import GS, Fields, Wrong
 
-Expect = Literal["auto", "gs1", "plain"]
+CARRIERS = frozenset({"]d2", "]C1", "]Q3", "]e0", "]J1"})
+"""Symbology identifiers of carriers with GS1 structure: DataMatrix, GS1-128, QR, DataBar, DotCode."""
 
 _CSET_82 = re.compile(r"[!\"%&'()*+,\-./0-9:;<=>?A-Z_a-z]*")
 _DATES = frozenset({"11", "12", "13", "15", "16", "17"})
@@ -44,109 +39,65 @@ _NEEDS = {
 """Identifiers that say nothing without one of these beside them (syntax dictionary, ``req``)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Barcode:
-    """What a scan says.
+def parse(text: str, symbology: str | None = None) -> Fields:
+    """The application identifiers of a message and their values.
 
-    ``text`` is the content without symbology identifier. ``fields`` are GS1 identifiers and their values: dates as
-    YYYY-MM-DD, measures (31nn to 36nn) as decimal strings, all else as printed, leading zeros kept; empty when
-    the code is plain or wrong. ``udi_di`` is the GTIN (AI 01) in 14 digits. ``error`` is a code: empty, length,
-    charset, not_gs1_carrier, hri_form, unknown_ai, date, format, check_digit, duplicate_ai, missing_gtin.
+    Raises:
+        Wrong: not_gs1_carrier, hri_form, charset, length, format, date, check_digit, unknown_ai, duplicate_ai,
+            missing_gtin or glued.
     """
-
-    kind: Literal["gs1", "plain"]
-    text: str
-    symbology: str | None
-    fields: Mapping[str, str] = field(default_factory=dict)
-    udi_di: str | None = None
-    error: str | None = None
-
-    @property
-    def valid(self) -> bool:
-        return self.error is None
-
-
-class _Wrong(Exception):
-    """The code of what is wrong."""
-
-
-def parse(scan: str, *, expect: Expect = "auto") -> Barcode:
-    """What a scan says; never raises.
-
-    ``auto`` without a symbology identifier: a leading 01 or 02 is GS1, all else is plain and valid.
-    """
-    symbology = scan[:3] if re.match(r"\][A-Za-z][0-9A-Za-z]", scan) else None
-    text = scan[3:] if symbology else scan
-    kind: Literal["gs1", "plain"] = "plain"
-    if expect == "gs1" or (expect == "auto" and _looks_like_gs1(text, symbology)):
-        kind = "gs1"
-    try:
-        if len(text) > MAX_LENGTH:
-            raise _Wrong("length")
-        if not text.strip(GS + " "):
-            raise _Wrong("empty")
-        if kind == "plain":
-            if not text.isprintable():
-                raise _Wrong("charset")
-            return Barcode(kind, text, symbology)
-        if symbology is not None and symbology not in GS1_CARRIERS:
-            raise _Wrong("not_gs1_carrier")
-        fields = _gs1(text)
-    except _Wrong as wrong:
-        return Barcode(kind, text, symbology, error=str(wrong))
-    return Barcode(kind, text, symbology, fields, fields.get("01"))
-
-
-def _looks_like_gs1(text: str, symbology: str | None) -> bool:
-    if symbology is not None:
-        return symbology in GS1_CARRIERS
-    return text.lstrip(GS).startswith(("01", "02"))
-
-
-def _gs1(text: str) -> dict[str, str]:
+    if symbology is not None and symbology not in CARRIERS:
+        raise Wrong("not_gs1_carrier")
     if text.startswith("("):
-        raise _Wrong("hri_form")
+        raise Wrong("hri_form")
     if not _CSET_82.fullmatch(text.replace(GS, "")):
-        raise _Wrong("charset")
-    fields: dict[str, str] = {}
+        raise Wrong("charset")
+    fields: Fields = {}
     rest = text.lstrip(GS)
     while rest:
         element = _element(rest)
         name = element.ai.ai
         after = rest[len(element) :]
         if element.ai.separator_required and after and not after.startswith(GS):
-            raise _Wrong("length")
+            raise Wrong("length")
         if name in fields:
-            raise _Wrong("duplicate_ai")
+            raise Wrong("duplicate_ai")
         fields[name] = _value(element)
         # a separator where none is needed is tolerated (General Specifications 7.8.6)
         rest = after.lstrip(GS)
     for name in fields:
         needed = _NEEDS.get(name)
         if needed is not None and not any(other in fields for other in needed):
-            raise _Wrong("missing_gtin")
+            raise Wrong("missing_gtin")
+    if any(_holds_another(str(value), fields) for value in fields.values()):
+        raise Wrong("glued")
     return fields
+
+
+def _holds_another(value: str, fields: Fields) -> bool:
+    """Whether a second label of the same product was glued behind a short lot or serial, which then ate it."""
+    return "01" in fields and len(value) > 16 and f"01{fields['01']}" in value
 
 
 def _element(rest: str) -> GS1ElementString:
     try:
         name = GS1ApplicationIdentifier.extract(rest).ai
     except ParseError:
-        raise _Wrong("unknown_ai") from None
+        raise Wrong("unknown_ai") from None
     try:
         return GS1ElementString.extract(rest)
     except ParseError:
         content = rest.split(GS, 1)[0][len(name) :]
         if name in _DATES and re.match(r"[0-9]{6}", content):
-            raise _Wrong("date") from None
+            raise Wrong("date") from None
         short = name in ("00", "01", "02", "03", *_DATES) and re.fullmatch(r"[0-9]*", content)
-        raise _Wrong("length" if short or not content else "format") from None
+        raise Wrong("length" if short or not content else "format") from None
 
 
 def _value(element: GS1ElementString) -> str:
     name, value = element.ai.ai, element.value
     if name in ("00", "01", "02", "03") and not _check_digit_holds(value):
-        raise _Wrong("check_digit")
+        raise Wrong("check_digit")
     if element.date is not None and name in _DATES:
         return element.date.isoformat()
     if element.decimal is not None and name[:2] in ("31", "32", "33", "34", "35", "36"):
