@@ -7,12 +7,17 @@ from drivers.tags import ModbusTcpDevice, OpcUaDevice, SerialScannerDevice
 from records.clock import Clock
 
 
-def build_device(name: str, settings: OpcUaDevice | ModbusTcpDevice, clock: Clock, tell: OnNotice) -> Device:
-    """The device that these settings describe, not yet connected; ``tell`` hears what it notices."""
+def build_device(
+    name: str, settings: OpcUaDevice | ModbusTcpDevice, clock: Clock, tell: OnNotice, *, agent: str = "edge"
+) -> Device:
+    """The device that these settings describe, not yet connected; ``tell`` hears what it notices.
+
+    ``agent`` is who we are to servers that ask.
+    """
     if isinstance(settings, OpcUaDevice):
         from drivers.opcua import OpcUa
 
-        return OpcUa(name, settings, clock, tell)
+        return OpcUa(name, settings, clock, tell, agent)
     from drivers.modbus import ModbusTcp
 
     return ModbusTcp(name, settings, clock, tell)

@@ -15,10 +15,11 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -32,6 +33,7 @@ from edge_agent.acquire import Machines, ScanDesk, Watching
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
 from edge_agent.events import DeviceBack, DocumentChanged
+from edge_agent.known_devices import KnownDevices
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.papers import LOTS, WORK_ORDER, Papers
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
@@ -94,6 +96,7 @@ class Agent:
             on_failure=on_failure,
             failpoint=failpoint,
         )
+        self._known = KnownDevices(self.outbox)
         self._stale = threading.Event()
         self._stale.set()
         self._papers = Papers()
@@ -129,7 +132,7 @@ class Agent:
         self._background: set[asyncio.Task[None]] = set()
 
     def _supervisor(self, name: str, device: OpcUaDevice | ModbusTcpDevice) -> Supervisor:
-        built = build_device(name, device, self._clock, self._notice)
+        built = build_device(name, device, self._clock, self._notice, agent=self._line.agent)
         return Supervisor(built, self._clock, self._device_event, self._notice)
 
     def _desk(self, name: str, scanner: ScannerSupervisor) -> ScanDesk:
@@ -200,9 +203,16 @@ class Agent:
 
     # -- events of the agent itself ------------------------------------------------------------------------
 
-    def record(self, code: str, params: dict[str, JsonValue], device: str | None = None) -> None:
-        """Commit an event of the agent; returns at once, the outbox keeps the order."""
-        stored = self.outbox.commit(Batch((self.fact(OperationsEvent(code, params, device=device), None),)))
+    def record(
+        self,
+        code: str,
+        params: dict[str, JsonValue],
+        device: str | None = None,
+        state: Mapping[str, JsonValue] = MappingProxyType({}),
+    ) -> None:
+        """Commit an event of the agent, and states with it; returns at once, the outbox keeps the order."""
+        event = self.fact(OperationsEvent(code, params, device=device), None)
+        stored = self.outbox.commit(Batch((event,), state))
         stored.add_done_callback(lambda done: _kept(code, done))
 
     def _tell(self, code: str, params: dict[str, JsonValue]) -> None:
@@ -222,8 +232,10 @@ class Agent:
     def _notice(self, notice: Notice) -> None:
         """A driver noticed something beside values."""
         device = notice.params.get("device") or str(notice.params.get("tag", "")).partition(".")[0]
-        log.warning(notice.code, **notice.params)
-        self.record(notice.code, dict(notice.params), str(device) or None)
+        news, state = self._known.sift(notice)
+        for told in news:
+            log.warning(told.code, **told.params)
+            self.record(told.code, dict(told.params), str(device) or None, state)
 
     # -- running -------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field
 from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings, expand_devices
 from edge_agent.line_check import check_line, doubtful
 from edge_agent.line_view import LineView
+from edge_agent.own_certificates import folder_beside, with_certificates
 from edge_agent.station_settings import CharacteristicSettings, Pattern, StationSettings
 from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, load
 
@@ -149,8 +150,10 @@ def load_line(path: Path) -> Loaded[LineSettings]:
 def _resolved(line: LineSettings, base: Path) -> LineSettings:
     """The same settings with every relative path taken from the file's folder."""
     uplink, buffer = line.uplink, line.buffer
+    ours = folder_beside(None if uplink is None else base / uplink.identity, base)
     return line.model_copy(
         update={
+            "devices": with_certificates(line.devices, ours),
             "uplink": uplink and uplink.model_copy(update={"identity": base / uplink.identity}),
             "buffer": buffer and buffer.model_copy(update={"path": base / buffer.path}),
         }

@@ -13,13 +13,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from drivers.tags.opcua_security import CERTIFICATE, KEY
 from records.clock import from_us
 from records.errors import ConfigurationError, Refused
 from records.files import make_folder, replace_file
 from records.keys import write_private
 
-CERTIFICATE, KEY, PEM = "certificate.der", "private_key.pem", "certificate.pem"
-"""Names of the files of our application certificate in its folder."""
+PEM = "certificate.pem"
+"""Our application certificate once more, for servers that want it so."""
 
 CHAIN_AT_MOST = 8
 RSA_BITS = 2048
@@ -40,6 +41,15 @@ def application_uri(certificate: x509.Certificate) -> str | None:
     names = alternative_names(certificate)
     found = names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
     return found[0] if found else None
+
+
+def hosts_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Host names and addresses that the certificate is for."""
+    names = alternative_names(certificate)
+    if names is None:
+        return ()
+    addresses = map(str, names.get_values_for_type(x509.IPAddress))
+    return (*names.get_values_for_type(x509.DNSName), *addresses)
 
 
 def split_chain(blob: bytes) -> tuple[x509.Certificate, ...]:
@@ -123,6 +133,9 @@ class Own:
         Raises:
             ConfigurationError: one cannot be read, or they do not belong together.
         """
+        if not certificate.exists() and not private_key.exists():
+            hint = "make it with: lotkeeper-edge certificate create LINE.yaml"
+            raise ConfigurationError(f"there is no certificate {certificate}", hint=hint)
         found = load_certificate(certificate)
         content = read_file(private_key, "the private key")
         load = (
@@ -209,4 +222,8 @@ def _host_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        pass
+    try:
+        return x509.DNSName(host if host.isascii() else host.encode("idna").decode())
+    except (ValueError, UnicodeError):
+        raise ConfigurationError(f"{host!r} is no host name", hint="name it with --host") from None

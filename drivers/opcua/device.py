@@ -27,13 +27,15 @@ from records.errors import Invalid
 class OpcUa:
     """A ``Device`` that speaks OPC UA."""
 
-    def __init__(self, name: str, settings: OpcUaDevice, clock: Clock, tell: OnNotice) -> None:
+    def __init__(
+        self, name: str, settings: OpcUaDevice, clock: Clock, tell: OnNotice, agent: str = "edge"
+    ) -> None:
         self.name = name
         self.settings = settings
         self.seen_us = 0
         self._clock = clock
         self._tell = tell
-        self._session = Session(name, settings, clock, tell)
+        self._session = Session(name, settings, clock, tell, agent)
         self._tags = {tag.name: tag for tag in settings.tags}
         self._reader = Reader(self._session, settings.tags, clock, settings.timeout)
         self._publisher = Publisher(self._session)

@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSc
 from drivers.tags.common import Described
 from records.yaml import Secret, did_you_mean, fault
 
+CERTIFICATE, KEY = "certificate.der", "private_key.pem"
+"""Names of the files of our application certificate in its folder."""
+
 POLICIES = ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
 INSECURE_POLICIES = ("None", "Basic128Rsa15", "Basic256")
 """No protection, and two that OPC 10000-7 withdrew with SHA-1."""

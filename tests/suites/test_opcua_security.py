@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives import hashes
 from driver_rigs import LineFile, free_port, until
 
 from drivers.base import Notice
-from drivers.opcua.certificates import CERTIFICATE, KEY, Own, create, uri_of
+from drivers.opcua.certificates import Own, create, uri_of
 from drivers.opcua.session import Session
+from drivers.tags.opcua_security import CERTIFICATE, KEY
 from records.clock import FakeClock, SystemClock
 from records.errors import Refused, Unreachable
 from records.yaml import parse

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from drivers.base import Notice
 from drivers.supervise import DeviceEvent
 from edge_agent import app
 from edge_agent.app import Agent
@@ -333,3 +334,24 @@ def test_a_device_event_wakes_every_station(tmp_path: Path, central: SigningKey)
 
     run(tmp_path, scene)
     assert DeviceBack("plc") in posted
+
+
+def test_a_machine_is_recorded_once_and_another_one_is_a_change_after_a_restart_too(
+    tmp_path: Path, central: SigningKey
+) -> None:
+    def shows(serial: str) -> Callable[[Agent, FakeClock], object]:
+        def scene(agent: Agent, clock: FakeClock) -> object:
+            agent._notice(Notice("device-identity", {"device": "plc", "serial": serial}))
+            return True
+
+        return scene
+
+    run(tmp_path, shows("1"))
+    run(tmp_path, shows("1"))
+    found = run(tmp_path, shows("2"))
+    told = [(event.code, event.device) for event in found if event.code.startswith("device-")]
+    assert [each for each in told if each[0] != "device-lost"] == [
+        ("device-identity", "plc"),
+        ("device-identity", "plc"),
+        ("device-changed", "plc"),
+    ]
