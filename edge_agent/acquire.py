@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -67,21 +67,34 @@ class Watching:
     """Watched tags of one device, as events for the stations that watch them."""
 
     def __init__(self, runners: Sequence[StationRunner], device: str) -> None:
-        self._runners = [
+        self.told = [
             (runner, {tag for tag in runner.station.settings.watched() if tag.startswith(device + ".")})
             for runner in runners
         ]
-        self.tags = tuple(
-            dict.fromkeys(tag.partition(".")[2] for _, tags in self._runners for tag in sorted(tags))
-        )
+        self._over = False
+        self.tags = tuple(dict.fromkeys(tag.partition(".")[2] for _, tags in self.told for tag in sorted(tags)))
 
     def changed(self, block: ReadingBlock) -> None:
         """Called for every change; a value of bad quality is passed on as None."""
+        if self._over:
+            return
         seen = {f"{block.device}.{tag}": value for tag, value in zip(block.tags, block.listed(), strict=True)}
-        for runner, tags in self._runners:
+        for runner, tags in self.told:
             values = {tag: value for tag, value in seen.items() if tag in tags}
             if values:
                 runner.see(values)
+
+    def end(self) -> None:
+        """Tell nobody any more."""
+        self._over = True
+
+    def same_as(self, other: Watching | None) -> bool:
+        """Whether it tells the same stations the same tags."""
+        return other is not None and self.told == other.told
+
+    def concerns(self, stations: Collection[str]) -> bool:
+        """Whether it tells one of these stations something."""
+        return any(tags and runner.name in stations for runner, tags in self.told)
 
 
 @dataclass(slots=True)
@@ -95,14 +108,16 @@ class _Waiting:
 
 
 class ScanDesk:
-    """Hands each scan of one scanner to the stations that it concerns and answers the operator once."""
+    """Hands each scan of one scanner to the stations that it concerns and answers the operator once.
+
+    ``runners`` may change meanwhile. ``between_scans`` is held while a scan is worked on.
+    """
 
     def __init__(
         self,
         name: str,
         scanner: ScannerSupervisor,
         runners: Sequence[StationRunner],
-        machines: Machines,
         outbox: Outbox,
         papers: Callable[[], Papers],
         time_zone: str = "UTC",
@@ -110,8 +125,8 @@ class ScanDesk:
     ) -> None:
         self._name = name
         self._scanner = scanner
-        self._runners = [r for r in runners if name in r.station.settings.scanners()]
-        self._machines = machines
+        self._everyone = runners
+        self.between_scans = asyncio.Lock()
         self._outbox = outbox
         self._papers = papers
         self._time_zone = time_zone
@@ -122,11 +137,16 @@ class ScanDesk:
     async def run(self) -> None:
         """Take frames for ever, one at a time."""
         async for frame in self._scanner.frames():
-            try:
-                await self._scanner.answer(await self._take(frame))
-            except Unreachable as error:
-                # the scan is on disk; the operator saw no answer and scans again, which changes nothing
-                log.warning("scan-not-answered", scanner=self._name, error=str(error))
+            async with self.between_scans:
+                try:
+                    await self._scanner.answer(await self._take(frame))
+                except Unreachable as error:
+                    # the scan is on disk; the operator saw no answer and scans again, which changes nothing
+                    log.warning("scan-not-answered", scanner=self._name, error=str(error))
+
+    def follow(self, former: ScanDesk) -> None:
+        """Count on where another desk ended, so that an answer which comes late to it is none here."""
+        self._number = former._number
 
     def answered(self, answer: Answer) -> None:
         """One station has committed its part of a scan; of an earlier one than the present it says nothing."""
@@ -138,7 +158,8 @@ class ScanDesk:
             self._waiting.done.set()
 
     async def _take(self, frame: ScanFrame) -> bool:
-        if not self._runners:
+        runners = [r for r in self._everyone if self._name in r.station.settings.scanners()]
+        if not runners:
             log.warning("scan-without-station", scanner=self._name, text=frame.text)
             return False
         barcode = udi.parse(frame.text, schemes=self._schemes)
@@ -155,7 +176,7 @@ class ScanDesk:
             number=self._number,
             utc_offset_min=offset_min,
         )
-        concerned = [r for r in self._runners if recognise(r.station.settings, scan)] or self._runners[:1]
+        concerned = [r for r in runners if recognise(r.station.settings, scan)] or runners[:1]
         self._waiting = _Waiting(self._number, len(concerned), True, asyncio.Event())
         for runner in concerned:
             await runner.post(await self._with_identity(runner, scan))
@@ -175,7 +196,7 @@ class ScanDesk:
         if subject.carrier is None or serial is None:
             return scan
         try:
-            reading = (await self._machines.read((subject.carrier,)))[subject.carrier]
+            reading = (await runner.read((subject.carrier,)))[subject.carrier]
         except LotkeeperError as error:
             log.warning("carrier-not-read", station=runner.station.name, error=str(error))
             return scan

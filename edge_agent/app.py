@@ -15,42 +15,41 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import structlog
 from pydantic import JsonValue
 
 from drivers.base import Notice
-from drivers.factory import build_device, build_scanner
-from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
-from drivers.tags import ModbusTcpDevice, OpcUaDevice, SerialScannerDevice
-from edge_agent.acquire import Machines, ScanDesk, Watching
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
-from edge_agent.events import DeviceBack, DocumentChanged
+from edge_agent.events import DocumentChanged
+from edge_agent.floor import Floor, Tools
 from edge_agent.known_devices import KnownDevices
+from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.papers import LOTS, WORK_ORDER, Papers
+from edge_agent.reload import plan
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
-from edge_agent.settings import LineSettings
-from edge_agent.station import Station
+from edge_agent.settings import LineSettings, load_line
 from edge_agent.uplink import Uplink, UplinkSettings
 from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
-from records.errors import ConfigurationError, Refused, StorageFailed
+from records.configuration import ConfigurationRecord
+from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
 from records.wire import Envelope
-from records.yaml import Loaded
+from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
 CLOCK_JUMP_S = 2.0
-CANCEL_AGAIN_S = 0.5
+PROBLEMS_TOLD = 5
+"""How many problems of a refused configuration its event names."""
 
 log = structlog.get_logger()
 
@@ -77,7 +76,7 @@ class Agent:
                 f"{loaded.file} has no {'buffer' if line.buffer is None else 'uplink'}",
                 hint="an agent that runs needs buffer: and uplink:",
             )
-        self._loaded, self._line, self._clock, self._failpoint = loaded, line, clock, failpoint
+        self._loaded, self._clock, self._failpoint = loaded, clock, failpoint
         self._configuration = record_of(loaded, software(), "not-required")
         self._in_force: str | None = None
         identity = Identity.open(line.uplink.identity)
@@ -115,66 +114,31 @@ class Agent:
             documents=self.documents,
             failpoint=failpoint,
         )
-        self._supervisors = {
-            name: self._supervisor(name, device)
-            for name, device in line.devices.items()
-            if not isinstance(device, SerialScannerDevice)
-        }
-        self._scanners = {
-            name: ScannerSupervisor(build_scanner(name, device, clock), clock, self._device_event)
-            for name, device in line.scanners.items()
-        }
-        self._machines = Machines(self._supervisors, line)
-        self.runners = [self._runner(name) for name in line.stations]
-        self._desks = {name: self._desk(name, scanner) for name, scanner in self._scanners.items()}
+        tools = Tools(
+            clock,
+            self.outbox,
+            self.papers,
+            self._header,
+            self.record,
+            self._notice,
+            self.uplink.request_head,
+            failpoint,
+        )
+        self.floor = Floor(loaded, tools)
+        self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
-        self._background: set[asyncio.Task[None]] = set()
-
-    def _supervisor(self, name: str, device: OpcUaDevice | ModbusTcpDevice) -> Supervisor:
-        built = build_device(name, device, self._clock, self._notice, agent=self._line.agent)
-        return Supervisor(built, self._clock, self._device_event, self._notice)
-
-    def _desk(self, name: str, scanner: ScannerSupervisor) -> ScanDesk:
-        return ScanDesk(
-            name,
-            scanner,
-            self.runners,
-            self._machines,
-            self.outbox,
-            self.papers,
-            self._line.time_zone,
-            self._line.barcode_schemes,
-        )
-
-    def _runner(self, name: str) -> StationRunner:
-        station = Station(name, self._line.stations[name], self._line.characteristics)
-        return StationRunner(
-            station,
-            self._machines,
-            self.outbox,
-            self.papers,
-            self.fact,
-            lambda answer: self._desks[answer.scanner].answered(answer),
-            self._clock,
-            self._failpoint,
-            self.uplink.request_head,
-        )
 
     # -- what every record carries -------------------------------------------------------------------------
 
     def header(self, station: str | None = None) -> Header:
         """The header of a record made now; it names no configuration before one is committed."""
-        now_us = self._clock.now_us()
-        return Header(
-            now_us,
-            utc_offset_min(self._line.time_zone, now_us),
-            self._line.site,
-            self._line.line,
-            station,
-            software(),
-            self._in_force,
-        )
+        return replace(self._header(self._loaded, station), configuration=self._in_force)
+
+    def _header(self, loaded: Loaded[LineSettings], station: str | None) -> Header:
+        now_us, line = self._clock.now_us(), loaded.value
+        offset_min = utc_offset_min(line.time_zone, now_us)
+        return Header(now_us, offset_min, line.site, line.line, station, software(), loaded.hash)
 
     def fact(self, data: Data, station: str | None) -> Fact:
         return Fact(self.header(station), data)
@@ -198,8 +162,12 @@ class Agent:
 
     def _post_all(self, kind: str, document: str) -> None:
         log.info("document", kind=kind, id=document)
-        for runner in self.runners:
-            self._spawn(runner.post(DocumentChanged()))
+        self.floor.post(DocumentChanged())
+
+    @property
+    def runners(self) -> list[StationRunner]:
+        """The stations at work."""
+        return self.floor.runners
 
     # -- events of the agent itself ------------------------------------------------------------------------
 
@@ -219,16 +187,6 @@ class Agent:
         log.warning(code, **params)
         self.record(code, params)
 
-    def _device_event(self, event: DeviceEvent) -> None:
-        log.info(f"device-{event.state}", device=event.device, address=event.address, error=event.error)
-        params: dict[str, JsonValue] = {"device": event.device, "address": event.address}
-        if event.state == "lost":
-            params["error"] = event.error
-        self.record(f"device-{event.state}", params, event.device)
-        if event.state == "connected":
-            for runner in self.runners:
-                self._spawn(runner.post(DeviceBack(event.device)))
-
     def _notice(self, notice: Notice) -> None:
         """A driver noticed something beside values."""
         device = notice.params.get("device") or str(notice.params.get("tag", "")).partition(".")[0]
@@ -246,21 +204,12 @@ class Agent:
             LotkeeperError: what any part raised; it ends all of them.
         """
         self._loop = asyncio.get_running_loop()
-        for name, supervisor in self._supervisors.items():
-            watching = Watching(self.runners, name)
-            if watching.tags:
-                supervisor.watch(watching.tags, watching.changed)
         self.uplink.start()
         reason = "failed"
         try:
             await self._begin()
-            await _together(
-                self._stopping.wait(),
-                *(supervisor.run() for supervisor in self._supervisors.values()),
-                *(desk.run() for desk in self._desks.values()),
-                *(runner.run() for runner in self.runners),
-                self._watch_clock(),
-            )
+            self.floor.start()
+            await self.floor.run(self._stopping.wait(), self._watch_clock(), self.watch.run())
             reason = "asked"
         finally:
             with suppress(StorageFailed):
@@ -270,35 +219,76 @@ class Agent:
 
     async def _begin(self) -> None:
         """Say what runs and by which configuration, before anything else. A full buffer keeps the line waiting."""
-        file = os.path.basename(self._loaded.file)
-        said: list[Data] = [
-            OperationsEvent("agent-started", {"software": software(), "host": platform.node()}),
-            OperationsEvent("configuration-loaded", {"file": file, "hash": self._loaded.hash}),
-        ]
+        started = OperationsEvent("agent-started", {"software": software(), "host": platform.node()})
+        await self._commit_configuration(self._loaded, self._configuration, started)
+
+    # -- the configuration ---------------------------------------------------------------------------------
+
+    async def _commit_configuration(
+        self, loaded: Loaded[LineSettings], record: ConfigurationRecord, *others: Data
+    ) -> None:
+        """Put it on disk, and that it is in force from now on; only then does any record name it.
+
+        A full buffer is tried again until it takes it, or until the agent is told to stop.
+        """
+        params: dict[str, JsonValue] = {"file": os.path.basename(loaded.file), "hash": loaded.hash}
         committed = Committed(self.outbox, software())
-        if not committed.holds(self._loaded.hash):
-            said.insert(0, self._configuration)
-        state = committed.with_(self._loaded.hash)
-        while self._in_force is None:
-            header = replace(self.header(), configuration=self._loaded.hash)
+        news: tuple[Data, ...] = () if committed.holds(loaded.hash) else (record,)
+        said = (*news, *others, OperationsEvent("configuration-loaded", params))
+        while True:
+            header = self._header(loaded, None)
+            batch = Batch(tuple(Fact(header, data) for data in said), committed.with_(loaded.hash))
             try:
-                stored = self.outbox.commit(Batch(tuple(Fact(header, data) for data in said), state))
-                await asyncio.wrap_future(stored)
-                self._in_force = self._loaded.hash
+                await asyncio.wrap_future(self.outbox.commit(batch))
+                break
             except Refused as error:
                 log.error("buffer-full", error=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), FULL_PAUSE_S)
-                    return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), FULL_PAUSE_S)
+                return
+        self._loaded, self._in_force = loaded, loaded.hash
+
+    async def reload(self, loaded: Loaded[LineSettings]) -> None:
+        """Go over to another configuration: all of it is built and on disk before anything that runs is touched.
+
+        Raises:
+            ConfigurationError: it is refused, and nothing has changed.
+        """
+        needs_restart = plan(self._loaded.value, loaded.value).restart
+        if needs_restart:
+            refuse(
+                loaded.problem(
+                    (key,), f"`{key}` cannot be changed while the agent runs", "restart the agent", key=True
+                )
+                for key in needs_restart
+            )
+        try:
+            prepared = self.floor.prepare(loaded)
+            record = record_of(loaded, software(), "not-required")
+        except Damaged as error:
+            raise ConfigurationError(error.message, hint=error.hint) from error
+        self._failpoint("reload.before_commit")
+        await self._commit_configuration(loaded, record)
+        if self._in_force != loaded.hash:
+            return  # the agent stops
+        self._failpoint("reload.after_commit")
+        log.info("configuration-loaded", file=loaded.file, hash=loaded.hash)
+        await self.floor.take(prepared)
+
+    def _refused(self, refusal: Refusal) -> None:
+        """What was read is not taken; what runs goes on."""
+        first = [str(problem) for problem in refusal.problems[:PROBLEMS_TOLD]]
+        log.error("configuration-refused", hash=refusal.hash, problems=first)
+        params: dict[str, JsonValue] = {
+            "file": os.path.basename(self._loaded.file),
+            "hash": refusal.hash,
+            "problems": [*first],
+        }
+        self.record("configuration-refused", params)
 
     def stop(self) -> None:
         """End ``run`` in good order; call it in the loop's thread."""
         self._stopping.set()
-
-    def _spawn(self, part: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(part)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
     async def _watch_clock(self) -> None:
         """A wall clock that was set is a record: order stays by seq, but people must know."""
@@ -318,28 +308,8 @@ def _kept(code: str, stored: Future[list[Envelope]]) -> None:
         log.error("event-not-kept", code=code, error=str(error))
 
 
-async def _together(*parts: Coroutine[Any, Any, object]) -> None:
-    """Run all parts until one ends, then end the others.
-
-    Raises:
-        what a part raised.
-    """
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        left = set(tasks)
-        while left:  # again and again: a library may swallow a cancellation, as wait_for of Python 3.11 does
-            for task in left:
-                task.cancel()
-            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
-
-
 def run_agent(loaded: Loaded[LineSettings]) -> None:
-    """Run one agent as a process until SIGTERM or Ctrl-C."""
+    """Run one agent as a process until SIGTERM or Ctrl-C; SIGHUP reads the line file again at once."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
     def failed(error: StorageFailed) -> None:
@@ -356,6 +326,7 @@ def run_agent(loaded: Loaded[LineSettings]) -> None:
         else:
             for name in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(name, agent.stop)
+            loop.add_signal_handler(signal.SIGHUP, agent.watch.now)
         await agent.run()
 
     asyncio.run(main())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from edge_agent.segments import held
 from edge_agent.station_settings import CharacteristicSettings, Material, ResultSource, StationSettings
 from records.model import (
     Counter,
@@ -185,7 +186,7 @@ def chart_verdicts(
 ) -> tuple[dict[str, JsonValue], tuple[Verdict, ...]]:
     """Judge every charted characteristic of a run; gives the next chart states and the verdicts.
 
-    A state that no longer fits its plan (the YAML changed), or that this version cannot read, begins anew.
+    A state that this version cannot read begins anew.
     """
     after = dict(charts)
     verdicts = []
@@ -193,8 +194,8 @@ def chart_verdicts(
         reading = readings.get(characteristics[name].tag)
         if reading is None:
             continue
-        held = _held(charts.get(name))
-        state = held if held is not None and held.fits(plan) else ChartState.start(plan)
+        known = held(charts.get(name))
+        state = known if known is not None and known.fits(plan) else ChartState.start(plan)
         value = reading.value if isinstance(reading.value, int | float) else None
         usable = float(value) if value is not None and reading.quality is Quality.GOOD else None
         state, verdict = judge(plan, state, usable, subject_ref(subject))
@@ -205,16 +206,8 @@ def chart_verdicts(
 
 def changeover(charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The chart states after a changeover: no run and no open subgroup crosses it."""
-    states = {name: _held(held) for name, held in charts.items()}
-    return {name: restart(held).to_json() for name, held in states.items() if held is not None}  # type: ignore[misc]
-
-
-def _held(state: JsonValue) -> ChartState | None:
-    """A kept chart state, or None when there is none that this version can read."""
-    try:
-        return None if state is None else ChartState.from_json(state)
-    except ValueError:
-        return None
+    states = {name: held(state) for name, state in charts.items()}
+    return {name: restart(state).to_json() for name, state in states.items() if state is not None}  # type: ignore[misc]
 
 
 def spc_state(verdict: Verdict) -> SpcState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -10,6 +11,7 @@ from edge_agent import recording
 from edge_agent.events import Captured
 from edge_agent.papers import LOTS, WORK_ORDER, Papers
 from edge_agent.recording import MountedLot
+from edge_agent.segments import segmented
 from edge_agent.station_settings import CharacteristicSettings, StationSettings
 from edge_agent.station_state import Kept, OpenRun, State
 from records.model import (
@@ -40,6 +42,12 @@ class RunRecorder:
         self._characteristics = {n: c for n, c in characteristics.items() if c.tag in captured}
         plans = ((n, c.plan(n)) for n, c in self._characteristics.items())
         self._plans = {n: plan for n, plan in plans if plan is not None}
+
+    def resume(self, kept: Kept) -> tuple[Kept, tuple[str, ...]]:
+        """What was kept, with a new segment for each chart whose plan was another; and the names of those."""
+        tags = {name: settings.tag for name, settings in self._characteristics.items()}
+        charts = segmented(self._plans, tags, kept.charts, kept.plans)
+        return replace(kept, charts=charts.states, plans=charts.plans), charts.cut
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""

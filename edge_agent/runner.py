@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
+from pydantic import JsonValue
 
 from edge_agent.events import (
     Answer,
@@ -35,7 +36,7 @@ from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable, subject_ref
 from edge_agent.station import Station
-from edge_agent.station_state import Phase, State
+from edge_agent.station_state import Phase, State, as_json
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
@@ -73,8 +74,27 @@ class StationStatus:
     prompt: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Changeover:
+    """What a station is to work by from the end of its run on. ``station`` None: it leaves.
+
+    ``anew``: its rules or devices are others, so that what it saw and wrote counts for nothing; otherwise only the
+    ``configuration`` has another name. ``replaced``: devices that it leaves. ``lost()`` tells whether its machine
+    was replaced and does not answer: then no end of a run can come. ``done()`` is called when it has happened.
+    """
+
+    station: Station | None
+    plant: Plant
+    fact: Callable[[Data, str | None], Fact]
+    configuration: str
+    anew: bool
+    replaced: tuple[str, ...] = ()
+    lost: Callable[[], bool] = lambda: False
+    done: Callable[[], None] = lambda: None
+
+
 class StationRunner:
-    """Runs one station for ever."""
+    """Runs one station until it leaves."""
 
     def __init__(
         self,
@@ -87,8 +107,10 @@ class StationRunner:
         clock: Clock,
         failpoint: Callable[[str], None],
         order_ended: Callable[[], None] = lambda: None,
+        configuration: str | None = None,
     ) -> None:
         self.station = station
+        self.configuration = configuration
         self._plant = plant
         self._outbox = outbox
         self._papers = papers
@@ -97,12 +119,14 @@ class StationRunner:
         self._clock = clock
         self._failpoint = failpoint
         self._order_ended = order_ended
+        self.name = station.name
         self._key = f"station/{station.name}"
         self._state: State = station.open(outbox.state(self._key))
         self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
         self._seen: dict[str, object] = {}
         self._wake = asyncio.Event()
         self._prompt: str | None = None
+        self._change: Changeover | None = None
 
     async def post(self, event: Event) -> None:
         """Hand over an event; waits when too many wait already."""
@@ -116,6 +140,20 @@ class StationRunner:
         self._seen.update(values)
         self._wake.set()
 
+    async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
+        """Read tags of the machines that the station works with now; Unreachable when one is away."""
+        return await self._plant.read(tags)
+
+    def change(self, change: Changeover) -> None:
+        """Work by something else as soon as no run is going on; the newest change counts."""
+        self._change = change
+        self._wake.set()
+
+    @property
+    def waits_to_change(self) -> bool:
+        """Whether a run keeps it from working by the newest configuration."""
+        return self._change is not None
+
     @property
     def status(self) -> StationStatus:
         kept = self._state.kept
@@ -125,9 +163,10 @@ class StationRunner:
         )
 
     async def run(self) -> None:
-        """Take events until cancelled. A damaged store or disk ends it with the error."""
+        """Take events until cancelled, or until it has left. A damaged store or disk ends it with the error."""
         next_tick_s = 0.0
-        while True:
+        await self._say_change(self._state.kept.configuration, ())
+        while not await self._changed_over():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_S)
             self._wake.clear()
@@ -151,6 +190,53 @@ class StationRunner:
             outcome = await self._perform(effect)
             if outcome is not None:
                 await self._take(outcome)
+
+    # -- another configuration ----------------------------------------------------------------------------
+
+    async def _changed_over(self) -> bool:
+        """Make a change that waits, if no run is going on; whether the station has left."""
+        change = self._change
+        if change is None or not (self._state.free or change.lost()):
+            return False
+        self._change = None
+        await self._withdraw_permit(change)
+        if change.station is not None:
+            state = self._state
+            cut: tuple[str, ...] = ()
+            if change.anew:
+                state, cut = change.station.take_over(state.kept)
+                self._seen.clear()
+            before, self._state = self._state.kept.configuration, state
+            self.station, self._plant, self._fact = change.station, change.plant, change.fact
+            self.configuration = change.configuration
+            await self._say_change(before, cut)
+        change.done()
+        return change.station is None
+
+    async def _say_change(self, before: str | None, cut: tuple[str, ...]) -> None:
+        """Commit by what the station works now, with the charts that begin a new segment."""
+        if before == self.configuration and not cut:
+            return
+        kept = replace(self._state.kept, configuration=self.configuration)
+        params: dict[str, JsonValue] = {"was": before, "now": self.configuration, "charts": [*cut]}
+        facts = () if before is None else (self._fact(OperationsEvent("station-configured", params), self.name),)
+        await self._store(Batch(facts, {self._key: as_json(kept)}))
+        self._state = replace(self._state, kept=kept)
+
+    async def _withdraw_permit(self, change: Changeover) -> None:
+        """A machine that this station no longer keeps locked or free must not go on by its last word."""
+        permit = self.station.settings.permit
+        after = None if change.station is None else change.station.settings.permit
+        if permit is None or not self._state.permit:
+            return
+        if after is not None and after.tag == permit.tag and permit.tag.partition(".")[0] not in change.replaced:
+            return
+        try:
+            await self._plant.write(permit.tag, False)
+        except LotkeeperError as error:
+            log.error("permit-not-withdrawn", station=self.name, tag=permit.tag, error=str(error))
+
+    # -- effects -------------------------------------------------------------------------------------------
 
     async def _perform(self, effect: Effect) -> Event | None:
         match effect:

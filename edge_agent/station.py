@@ -54,7 +54,7 @@ from edge_agent.requirements import missing, start_requirements
 from edge_agent.run_record import RunRecorder
 from edge_agent.station_scans import ScanRules
 from edge_agent.station_settings import CharacteristicSettings, StationSettings
-from edge_agent.station_state import OpenRun, Phase, State, Step, commit, read_kept
+from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, read_kept
 from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
 
 
@@ -76,8 +76,15 @@ class Station:
         Raises:
             Damaged: what was kept cannot be read; nothing was changed.
         """
-        known = read_kept(self.name, kept)
-        return State(known, recovered=known.run is not None)
+        return self.take_over(read_kept(self.name, kept))[0]
+
+    def take_over(self, kept: Kept) -> tuple[State, tuple[str, ...]]:
+        """The state in which these rules begin after others (or the process) ended, all but ``kept`` unknown.
+
+        Also the names of the charts that begin a new segment.
+        """
+        known, cut = self._recorder.resume(kept)
+        return State(known, recovered=known.run is not None), cut
 
     def step(self, state: State, event: Event, papers: Papers) -> Step:
         """The next state and what is to be done, in order."""

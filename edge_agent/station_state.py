@@ -51,6 +51,8 @@ class Kept:
     last_cycle: Int64 | None = None
     run: OpenRun | None = None
     charts: dict[str, JsonValue] = field(default_factory=dict)
+    plans: dict[str, JsonValue] = field(default_factory=dict)  # by which each chart was last judged
+    configuration: str | None = None  # the hash by which the station last worked
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ class State:
     def busy(self) -> bool:
         """Whether a run is going on: what names the next piece has to wait."""
         return self.phase not in (Phase.IDLE, Phase.START) or self.running or self.kept.run is not None
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing of a run is there: none goes on, and none waits to be captured or stored."""
+        return not self.busy and not self.done and self.after is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,12 @@ def read_kept(station: str, kept: JsonValue | None) -> Kept:
         ) from error
 
 
+def as_json(kept: Kept) -> JsonValue:
+    """What ``read_kept`` reads again."""
+    value: JsonValue = _KEPT.dump_python(kept, mode="json")
+    return value
+
+
 def commit(
     state: State,
     facts: tuple[Data, ...],
@@ -110,6 +123,5 @@ def commit(
     married: tuple[Married, ...] = (),
 ) -> Step:
     """Store facts and what ``then`` keeps; once they are on disk, install ``then`` and do ``effects``."""
-    kept: JsonValue = _KEPT.dump_python(then.kept, mode="json")
     waiting = replace(state, after=After(replace(then, after=None), effects))
-    return waiting, (Commit(facts, kept, ran, married),)
+    return waiting, (Commit(facts, as_json(then.kept), ran, married),)

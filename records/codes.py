@@ -12,6 +12,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "agent-started": ("software", "host"),
     "agent-stopped": ("reason",),
     "configuration-loaded": ("file", "hash"),
+    "configuration-refused": ("file", "hash", "problems"),
+    "station-configured": ("was", "now", "charts"),
     "device-connected": ("device", "address"),
     "device-lost": ("device", "address", "error"),
     "device-changed": ("device", "was", "now"),

@@ -242,6 +242,13 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "agent-started": CodeText(N_("Agent started"), N_("The agent began to work.")),
     "agent-stopped": CodeText(N_("Agent stopped"), N_("The agent ended in order.")),
     "configuration-loaded": CodeText(N_("Configuration loaded"), N_("The agent works by this configuration.")),
+    "configuration-refused": CodeText(
+        N_("Configuration refused"), N_("The line file is wrong or needs a restart. The agent works as before.")
+    ),
+    "station-configured": CodeText(
+        N_("Station works by another configuration"),
+        N_("From here on the station's records are made by the new configuration."),
+    ),
     "device-connected": CodeText(N_("Device connected"), N_("The device answers.")),
     "device-lost": CodeText(N_("Device lost"), N_("The device does not answer any more.")),
     "device-changed": CodeText(N_("Device changed"), N_("Another device answers at this address.")),

@@ -12,7 +12,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from drivers.base import Notice
-from drivers.supervise import DeviceEvent
 from edge_agent import app
 from edge_agent.app import Agent
 from edge_agent.configuration import record_of
@@ -318,7 +317,7 @@ def test_papers_are_read_anew_after_a_change_and_damage_is_said(tmp_path: Path, 
     agent.outbox.close()
 
 
-def test_a_device_event_wakes_every_station(tmp_path: Path, central: SigningKey) -> None:
+def test_a_device_that_is_back_is_told_to_its_stations(tmp_path: Path, central: SigningKey) -> None:
     posted: list[object] = []
 
     def scene(agent: Agent, _: FakeClock) -> bool:
@@ -328,7 +327,7 @@ def test_a_device_event_wakes_every_station(tmp_path: Path, central: SigningKey)
                 posted.append(event)
 
             agent.runners[0].post = post  # type: ignore[method-assign]
-            agent._device_event(DeviceEvent("plc", "connected", "127.0.0.1:9 unit 1", None, 0))
+            agent.floor.supervisors["plc"]._link.up()
             posted.append("asked")
         return any(getattr(event, "device", None) == "plc" for event in posted)
 

@@ -38,6 +38,7 @@ class World:
         self.full = 0
         self.kept: dict[str, JsonValue] = {}
         self.hold: asyncio.Event | None = None
+        self.made_by_new: list[Data] = []
 
     # the plant
     async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
@@ -109,8 +110,10 @@ class World:
         return next(n for n, (name, said) in enumerate(self.log) if name == what and said == which)
 
 
-def make(world: World) -> StationRunner:
-    core = station(ASSEMBLE)
+def make(
+    world: World, settings: dict[str, JsonValue] = ASSEMBLE, configuration: str | None = None
+) -> StationRunner:
+    core = station(settings)
     return StationRunner(
         core,
         world,
@@ -120,6 +123,7 @@ def make(world: World) -> StationRunner:
         world.answer,
         SystemClock(),
         lambda _: None,
+        configuration=configuration,
     )
 
 
@@ -129,12 +133,17 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.002)
 
 
-def play(scene: Callable[[World, StationRunner], Awaitable[None]], world: World | None = None) -> World:
+def play(
+    scene: Callable[[World, StationRunner], Awaitable[None]],
+    world: World | None = None,
+    settings: dict[str, JsonValue] = ASSEMBLE,
+    configuration: str | None = None,
+) -> World:
     """Run a station while the scene happens; an error of the station ends both."""
 
     async def all_of_it() -> World:
         here = world or World()
-        made = make(here)
+        made = make(here, settings, configuration)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(made.run())
             await scene(here, made)

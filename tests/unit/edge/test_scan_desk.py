@@ -62,7 +62,11 @@ class Post:
     settings: Any
     rule: Callable[[Scanned], bool | None]
     desk: list[ScanDesk]
+    machines: Reader
     seen: list[Scanned] = field(default_factory=list)
+
+    async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
+        return await self.machines.read(tags)
 
     @property
     def station(self) -> Station:
@@ -111,12 +115,12 @@ def work(
 ) -> list[Post]:
     """Let the scanner read everything; gives the stations as they were left."""
     desks: list[ScanDesk] = []
-    posts = [Post(f"station {n}", settings, rule, desks) for n, (settings, rule) in enumerate(stations)]
+    reader = machines or Reader(carrier="C-1")
+    posts = [Post(f"station {n}", settings, rule, desks, reader) for n, (settings, rule) in enumerate(stations)]
     desk = ScanDesk(
         "scanner",
         wand,  # type: ignore[arg-type]
         posts,  # type: ignore[arg-type]
-        machines or Reader(carrier="C-1"),  # type: ignore[arg-type]
         outbox or Known(),  # type: ignore[arg-type]
         lambda: known or papers(),
         zone,
@@ -185,15 +189,15 @@ def test_an_answer_that_comes_late_does_not_count_for_the_next_scan(monkeypatch:
         desks[0].answered(Answer("scanner", True, scan.number - 1))
         return False
 
-    post = Post("assemble", ASSEMBLE, late, desks)
-    desk = ScanDesk("scanner", wand, [post], Reader(carrier="C-1"), Known(), papers)  # type: ignore[list-item,arg-type]
+    post = Post("assemble", ASSEMBLE, late, desks, Reader(carrier="C-1"))
+    desk = ScanDesk("scanner", wand, [post], Known(), papers)  # type: ignore[list-item,arg-type]
     desks.append(desk)
     asyncio.run(desk.run())
     assert wand.answers == [False, False]
 
 
 def test_an_answer_that_nobody_waits_for_is_nothing() -> None:
-    desk = ScanDesk("scanner", Wand(), [], Reader(), Known(), papers)  # type: ignore[arg-type]
+    desk = ScanDesk("scanner", Wand(), [], Known(), papers)  # type: ignore[arg-type]
     desk.answered(Answer("scanner", True, 1))
 
 

@@ -1,0 +1,185 @@
+"""A station goes over to other rules between two runs, never inside one, and takes what it knows with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from edge_agent.runner import Changeover, StationRunner
+from edge_agent.station import Station
+from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from records.model import Data, Fact, Header, OperationsEvent
+from tests.unit.edge.stations import ASSEMBLE, plain
+from tests.unit.edge.test_runner import World, play, shows, until
+
+
+def other(world: World, settings: dict[str, Any], *, anew: bool = True, **more: Any) -> Changeover:
+    """Another configuration, ``new``, with these settings of the station."""
+    torque = CharacteristicSettings.model_validate(
+        {"tag": "plc.torque", "chart": "imr", "rules": ["nelson1"], "limits": {"from": "phase1", "subgroups": 5}}
+    )
+    station = Station("s", StationSettings.model_validate(settings), {"torque": torque})
+
+    def fact(data: Data, name: str | None) -> Fact:
+        world.made_by_new.append(data)
+        return Fact(Header(0, 0, "suzhou", "valve-1", name, "test", "new"), data)
+
+    return Changeover(station, world, fact, "new", anew, **more)
+
+
+async def begin_run(world: World, runner: StationRunner) -> None:
+    shows(runner, done=False)
+    await until(lambda: runner.status.phase == "idle")
+    shows(runner, running=True)
+    await until(lambda: "run-started" in world.codes())
+
+
+async def run_cycle(world: World, runner: StationRunner, cycle: int) -> None:
+    world.plc["cycle"] = cycle
+    shows(runner, done=True)
+    await until(lambda: runner.status.last_cycle == cycle and runner.status.phase == "waiting")
+    shows(runner, done=False, running=False)
+    await until(lambda: runner.status.phase in ("idle", "start"))  # start: it has gone over
+
+
+def test_a_run_that_is_on_ends_by_what_it_began_with() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        await runner.post(plain("WO-1"))
+        await begin_run(world, runner)
+        runner.change(other(world, ASSEMBLE | {"equipment": "ASM-02"}))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert runner.waits_to_change
+        await runner.post(plain("B000001"))  # a scan meanwhile is nothing of the new one's
+        await run_cycle(world, runner, 7)
+        await until(lambda: not runner.waits_to_change)
+        shows(runner, done=False)
+        await until(lambda: runner.status.phase == "idle")
+        await run_cycle(world, runner, 8)
+
+    world = play(scene, configuration="old")
+    first, second = world.records
+    assert (first.equipment, second.equipment) == ("ASM-01", "ASM-02")
+    assert (first.order, second.order) == ("WO-1", "WO-1")  # what it knew goes with it
+    assert [person.id for person in second.people] == ["B000001"]
+    assert first not in world.made_by_new
+    assert second in world.made_by_new
+    (told,) = [d for d in world.made_by_new if isinstance(d, OperationsEvent) and d.code == "station-configured"]
+    assert told.params == {"was": "old", "now": "new", "charts": ["torque"]}
+    assert "cycles-missed" not in world.codes()
+    assert world.where("stored", first) < world.where("stored", told) < world.where("stored", second)
+
+
+def test_a_run_that_is_not_stored_yet_keeps_the_station_as_it_is() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        world.hold = asyncio.Event()  # the commit of the run hangs
+        world.plc["cycle"] = 7
+        shows(runner, done=True)
+        await until(lambda: world.count("asked"))
+        runner.change(other(world, ASSEMBLE))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert runner.waits_to_change
+        world.hold.set()
+        await until(lambda: runner.status.phase == "waiting")
+        assert runner.waits_to_change
+        shows(runner, done=False)
+        await until(lambda: not runner.waits_to_change)
+
+    world = play(scene)
+    assert world.records[0] not in world.made_by_new
+
+
+def test_a_machine_that_was_replaced_and_is_silent_keeps_nobody_waiting() -> None:
+    silent = False
+
+    async def scene(world: World, runner: StationRunner) -> None:
+        nonlocal silent
+        await begin_run(world, runner)
+        runner.change(other(world, ASSEMBLE, lost=lambda: silent))
+        await asyncio.sleep(0.01)
+        assert runner.waits_to_change
+        silent = True
+        await until(lambda: not runner.waits_to_change)
+        await run_cycle(world, runner, 7)
+
+    world = play(scene)
+    (record,) = world.records
+    assert record.resumed  # its beginning was seen by others
+
+
+def test_only_another_name_changes_nothing_of_what_is_known_of_the_machine() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: runner.status.phase == "idle")
+        runner.change(other(world, ASSEMBLE, anew=False))
+        await until(lambda: not runner.waits_to_change)
+        assert runner.status.phase == "idle"
+        await run_cycle(world, runner, 7)
+
+    world = play(scene)
+    assert world.records[0] in world.made_by_new
+
+
+def permits(world: World) -> list[object]:
+    return [said for name, said in world.log if name == "write" and said[0].endswith("permit")]  # type: ignore[index]
+
+
+async def open_permit(world: World, runner: StationRunner) -> None:
+    for text in ("WO-1", "B000001"):
+        await runner.post(plain(text))
+    await until(lambda: world.count("write", ("plc.permit", True)))
+
+
+PERMIT = ASSEMBLE | {"permit": {"tag": "plc.permit", "needs": ["order", "operator"]}, "materials": []}
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "withdrawn"),
+    [
+        (PERMIT | {"equipment": "ASM-02"}, {}, False),
+        (PERMIT | {"permit": {"tag": "plc.other_permit", "needs": ["order"]}}, {}, True),
+        (PERMIT | {"permit": None}, {}, True),
+        (PERMIT, {"replaced": ("plc",)}, True),
+    ],
+)
+def test_a_machine_is_not_left_with_a_permit_that_nobody_keeps(
+    settings: dict[str, Any], more: dict[str, Any], withdrawn: bool
+) -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        await open_permit(world, runner)
+        runner.change(other(world, settings, **more))
+        await until(lambda: not runner.waits_to_change)
+
+    world = World()
+    play(scene, world, PERMIT)
+    told = permits(world)
+    assert (("plc.permit", False) in told[told.index(("plc.permit", True)) :]) is withdrawn
+
+
+def test_a_station_that_leaves_takes_its_permit_away_and_ends() -> None:
+    left: list[str] = []
+
+    async def scene(world: World, runner: StationRunner) -> None:
+        await open_permit(world, runner)
+        change = other(world, PERMIT, done=lambda: left.append("left"))
+        runner.change(Changeover(None, change.plant, change.fact, "new", True, done=change.done))
+        await until(lambda: left)
+
+    world = World()
+    play(scene, world, PERMIT)
+    assert permits(world)[-1] == ("plc.permit", False)
+
+
+def test_a_start_by_another_configuration_says_so_once() -> None:
+    async def scene(_: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: runner.status.phase == "idle")
+
+    world = World()
+    for hash_ in ("old", "old", "new"):
+        play(scene, world, configuration=hash_)
+    told = [said for _, said in world.log if isinstance(said, OperationsEvent)]
+    assert [event.params for event in told] == [{"was": "old", "now": "new", "charts": []}]
