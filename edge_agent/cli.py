@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from edge_agent import cli_opcua, cli_tools
+from edge_agent import cli_convert, cli_opcua, cli_tools
 from edge_agent.outbox import export, inspect, verify
 from edge_agent.schema import line_schema
 from edge_agent.settings import LineSettings, load_line
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 buffer = typer.Typer(no_args_is_help=True, help="Look into the buffer of records, also while the agent is down.")
 app.add_typer(buffer, name="buffer")
+cli_convert.register(app)
 cli_tools.register(app)
 cli_opcua.register(app)
 

@@ -22,7 +22,7 @@ from edge_agent.line_check import check_line, doubtful
 from edge_agent.line_view import LineView
 from edge_agent.own_certificates import folder_beside, with_certificates
 from edge_agent.station_settings import CharacteristicSettings, Pattern, StationSettings
-from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, load
+from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, parse, read_file
 
 
 def _zone(name: str) -> str:
@@ -135,16 +135,23 @@ def load_line(path: Path) -> Loaded[LineSettings]:
     Raises:
         ConfigurationError: with every problem of the file.
     """
-    loaded = load(
-        path,
+    loaded = parse_line(read_file(path), str(path), path.parent)
+    return replace(loaded, value=_resolved(loaded.value, path.resolve().parent))
+
+
+def parse_line(content: bytes, file: str, folder: Path) -> Loaded[LineSettings]:
+    """As ``load_line``, for bytes that are already here; buffer and identity keep their relative paths."""
+    return parse(
+        content,
         LineSettings,
+        file=file,
+        folder=folder,
         aliases=ALIASES,
         expand=expand_devices,
         check=lambda loaded: check_line(_view(loaded)),
         advise=lambda loaded: doubtful(_view(loaded)),
         parts=_PARTS,
     )
-    return replace(loaded, value=_resolved(loaded.value, path.resolve().parent))
 
 
 def _resolved(line: LineSettings, base: Path) -> LineSettings:

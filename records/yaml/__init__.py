@@ -48,6 +48,7 @@ __all__ = [
     "load",
     "models_for",
     "parse",
+    "read_file",
     "refuse",
     "types_below",
 ]
@@ -111,15 +112,8 @@ def load(
     Raises:
         ConfigurationError: with every problem, in the order of lines.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        problem = Problem(
-            str(path), 1, 1, ROOT, f"cannot be read: {error.strerror}", "check the path and its rights"
-        )
-        raise ConfigurationError(str(problem), (problem,)) from None
     return parse(
-        content,
+        read_file(path),
         model,
         file=str(path),
         folder=path.parent,
@@ -129,6 +123,21 @@ def load(
         advise=advise,
         parts=parts,
     )
+
+
+def read_file(path: FilePath) -> bytes:
+    """The bytes of a file, for ``parse``.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        problem = Problem(
+            str(path), 1, 1, ROOT, f"cannot be read: {error.strerror}", "check the path and its rights"
+        )
+        raise ConfigurationError(str(problem), (problem,)) from None
 
 
 def parse(
