@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import structlog
@@ -36,6 +37,9 @@ from edge_agent.papers import LOTS, WORK_ORDER, Papers
 from edge_agent.reload import plan
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import LineSettings, load_line
+from edge_agent.settings import Uplink as UplinkOfLine
+from edge_agent.telemetry import Context
+from edge_agent.trend import Trend
 from edge_agent.uplink import Uplink, UplinkSettings
 from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
 from records.configuration import ConfigurationRecord
@@ -79,12 +83,7 @@ class Agent:
         self._loaded, self._clock, self._failpoint = loaded, clock, failpoint
         self._configuration = record_of(loaded, software(), "not-required")
         self._in_force: str | None = None
-        identity = Identity.open(line.uplink.identity)
-        if identity.file.agent != line.agent:
-            raise ConfigurationError(
-                f"{line.uplink.identity} is the identity of {identity.file.agent}, the file is of {line.agent}",
-                hint="enrol this agent, or correct uplink.identity",
-            )
+        identity = _identity(line.agent, line.uplink.identity)
         self.outbox = Outbox(
             line.buffer.path,
             line.agent,
@@ -100,18 +99,26 @@ class Agent:
         self._stale.set()
         self._papers = Papers()
         self.documents = Documents(self.outbox, identity.central, clock, self._document_changed)
+        self.trend = Trend(
+            line.buffer,
+            self.outbox,
+            clock,
+            self.header,
+            self._chunk_context,
+            self._tell,
+            live=lambda: self.uplink.live,
+            failpoint=failpoint,
+            on_failure=on_failure,
+        )
         self.uplink = Uplink(
             self.outbox,
             identity,
-            UplinkSettings(
-                line.uplink.broker,
-                line.uplink.protocol,
-                head_interval_s=line.uplink.head_interval,
-                keepalive_s=line.uplink.keepalive,
-            ),
+            _uplink_settings(line.uplink),
             clock,
             self._tell,
             documents=self.documents,
+            telemetry=self.trend.outbox,
+            on_acknowledged=self.trend.acknowledged,
             failpoint=failpoint,
         )
         tools = Tools(
@@ -122,6 +129,7 @@ class Agent:
             self.record,
             self._notice,
             self.uplink.request_head,
+            self.trend.collector.feed,
             failpoint,
         )
         self.floor = Floor(loaded, tools)
@@ -139,6 +147,11 @@ class Agent:
         now_us, line = self._clock.now_us(), loaded.value
         offset_min = utc_offset_min(line.time_zone, now_us)
         return Header(now_us, offset_min, line.site, line.line, station, software(), loaded.hash)
+
+    def _chunk_context(self) -> Context:
+        """What a telemetry chunk made now names."""
+        line = self._loaded.value
+        return Context(line.agent, line.site, line.line, software(), self._in_force or self._loaded.hash)
 
     def fact(self, data: Data, station: str | None) -> Fact:
         return Fact(self.header(station), data)
@@ -214,7 +227,9 @@ class Agent:
         finally:
             with suppress(StorageFailed):
                 self.record("agent-stopped", {"reason": reason})
+            await self.trend.close()
             self.uplink.stop()
+            self.trend.outbox.close()
             self.outbox.close()
 
     async def _begin(self) -> None:
@@ -299,6 +314,22 @@ class Agent:
             if abs(now - before) > CLOCK_JUMP_S:
                 self.record("clock-jump", {"seconds": round(now - before, 3)})
             before = now
+
+
+def _identity(agent: str, folder: Path) -> Identity:
+    identity = Identity.open(folder)
+    if identity.file.agent != agent:
+        raise ConfigurationError(
+            f"{folder} is the identity of {identity.file.agent}, the file is of {agent}",
+            hint="enrol this agent, or correct uplink.identity",
+        )
+    return identity
+
+
+def _uplink_settings(uplink: UplinkOfLine) -> UplinkSettings:
+    return UplinkSettings(
+        uplink.broker, uplink.protocol, head_interval_s=uplink.head_interval, keepalive_s=uplink.keepalive
+    )
 
 
 def _kept(code: str, stored: Future[list[Envelope]]) -> None:

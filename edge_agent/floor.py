@@ -30,12 +30,15 @@ from edge_agent.reload import Plan, characteristics_of, devices_of, machines, pl
 from edge_agent.runner import Changeover, StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
+from edge_agent.telemetry import Feed
 from records.clock import Clock
 from records.model import Data, Fact, Header
 from records.yaml import Loaded
 
 SIDE_BY_SIDE_AFTER_S = 2.0
 """How long a new session waits for those that end: many machines and every serial port take only one."""
+
+TELEMETRY = "telemetry"
 
 log = structlog.get_logger()
 
@@ -51,6 +54,7 @@ class Tools:
     record: Callable[[str, dict[str, JsonValue], str | None], None]
     notice: OnNotice
     order_ended: Callable[[], None]
+    feed: Callable[[str, AnyDevice], Feed]
     failpoint: Callable[[str], None]
 
 
@@ -110,6 +114,8 @@ class Floor:
             self._device_event(machine, event)
 
         machine = _Machine(name, Supervisor(device, self._tools.clock, told, self._tools.notice))
+        feed = self._tools.feed(name, settings)
+        machine.supervisor.watch(feed.tags, feed.take, every=True, name=TELEMETRY)
         return machine
 
     def _desk(self, name: str, settings: SerialScannerDevice, line: LineSettings) -> _Desk:
@@ -231,7 +237,10 @@ class Floor:
         """Go over to what was prepared. Stations in a run follow when it has ended."""
         line = prepared.loaded.value
         old, self._machines = self._machines, prepared.machines
-        self._leaving += [machine for name, machine in old.items() if prepared.machines.get(name) is not machine]
+        left = [machine for name, machine in old.items() if prepared.machines.get(name) is not machine]
+        for machine in left:  # what takes its place tells from now on
+            machine.supervisor.watch((), lambda _: None, name=TELEMETRY)
+        self._leaving += left
         self._loaded = prepared.loaded
         await self._swap_desks(prepared.desks)
         for runner in self.runners:

@@ -71,11 +71,13 @@ class Uplink(Settings):
 
 
 class Buffer(Settings):
-    """Where records wait. ``path`` is a folder with ``records.db``."""
+    """Where records and telemetry wait. ``path`` is a folder with ``records.db`` and ``telemetry.db``."""
 
     path: Path
     keep_acknowledged: Duration = 14 * 86_400.0
     records_max: Size | None = None
+    telemetry_max: Size = 5 * 1024**3
+    telemetry_interval: Annotated[Duration, Field(ge=0.01, le=60)] = 1.0
 
 
 class LineSettings(Settings):

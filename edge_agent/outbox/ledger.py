@@ -15,10 +15,10 @@ from pydantic import JsonValue, TypeAdapter
 
 from edge_agent.outbox.schema import control, set_control
 from edge_agent.outbox.types import Place
-from records import chain, wire
+from records import chain, telemetry, wire
 from records.clock import new_id
 from records.errors import Damaged
-from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
+from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, StoredAs, encode, kind_of
 from records.wire import Envelope, Tombstone
 
 _TOMBSTONE = TypeAdapter(Tombstone)
@@ -196,17 +196,21 @@ def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: 
     for envelope in old:
         if envelope.body is None or envelope.kind == kind_of(EpochOpened("")):
             continue
-        content = json.loads(envelope.body)
-        if content["header"].get("stored_as") is None:
-            content["header"]["stored_as"] = {
-                "epoch": envelope.epoch,
-                "seq": str(envelope.seq),
-                "hash": envelope.hash.hex(),
-            }
-        body = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        former = StoredAs(envelope.epoch, envelope.seq, envelope.hash.hex())
+        if envelope.kind == telemetry.KIND:
+            body = telemetry.named_before(envelope.body, former)
+        else:
+            body = _named_before(envelope.body, former)
         append(connection, [(envelope.schema, envelope.kind, body)], at_us)
         count += 1
     return count
+
+
+def _named_before(body: bytes, former: StoredAs) -> bytes:
+    content = json.loads(body)
+    if content["header"].get("stored_as") is None:
+        content["header"]["stored_as"] = {"epoch": former.epoch, "seq": str(former.seq), "hash": former.hash}
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def acknowledged(connection: sqlite3.Connection) -> int:
@@ -247,6 +251,24 @@ def bury_damaged(connection: sqlite3.Connection, epoch: Epoch, seq: int, header:
     bury(connection, epoch, row, "damaged", row.agent)
     params: dict[str, JsonValue] = {"epoch": epoch.epoch, "seq": str(seq), "digest": row.digest.hex()}
     append(connection, [fact_body(Fact(header, OperationsEvent("record-damaged", params)))], header.at_us)
+
+
+def oldest_bodies(connection: sqlite3.Connection, epoch: Epoch, kind: str, size: int, limit: int) -> list[int]:
+    """Which rows (seq) of a kind are the oldest that wait for central and have a body: at most ``limit``, and no
+    more than hold ``size`` bytes together.
+    """
+    found: list[int] = []
+    rows = connection.execute(
+        "SELECT seq, length(body) FROM records WHERE position > ? AND epoch = ? AND kind = ? AND body IS NOT NULL"
+        " ORDER BY position LIMIT ?",
+        (max(acknowledged(connection), epoch.first_position - 1), epoch.number, kind, limit),
+    )
+    for seq, length in rows:
+        found.append(int(seq))
+        size -= length
+        if size <= 0:
+            break
+    return found
 
 
 def prune(connection: sqlite3.Connection, through: int, limit: int) -> int:

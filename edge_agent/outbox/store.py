@@ -14,7 +14,7 @@ import json
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
+from records import telemetry
 from records.clock import Clock
 from records.durable import Writer, open_reader
 from records.errors import Damaged, Invalid, Refused, StorageFailed
@@ -40,6 +41,12 @@ PRUNE_CHUNK = 2000
 """Rows deleted in one transaction, so that commits never wait long behind pruning."""
 INDEX_ROWS = 1_000_000
 """Most rows of each index; the oldest give way."""
+THIN_SHARE = 100
+"""When telemetry is at its cap, this part of the cap gives way at once (one hundredth)."""
+THIN_ROWS = 5000
+"""Most chunks that give way at once."""
+OnThin = Callable[[str, int, int], None]
+"""Epoch, first and last seq of the chunks that are about to give way."""
 NOTE_SYNC_S = 5.0
 """The note beside the file follows every commit; it is forced to disk this often."""
 
@@ -48,8 +55,10 @@ class Outbox:
     """One agent's durable buffer of one stream, in ``folder``. Opening it is recovery.
 
     ``context`` makes the header of records that the outbox writes itself. ``max_bytes`` bounds what is stored:
-    beyond it acknowledged records give way, oldest first, then ``commit`` is refused. ``on_failure`` is called
-    once, in the writer's thread, when the disk failed; the process must then stop.
+    beyond it acknowledged records give way, oldest first, then ``commit`` is refused. With ``on_thin`` the oldest
+    telemetry chunks give way instead, each to a tombstone; it is called before that, in the writer's thread, to
+    say so in a record: what it raises keeps the chunks. ``on_failure`` is called once, in the writer's thread,
+    when the disk failed; the process must then stop.
     """
 
     def __init__(
@@ -62,13 +71,14 @@ class Outbox:
         stream: str = "records",
         keep_acknowledged_s: float = KEEP_ACKNOWLEDGED_S,
         max_bytes: int | None = None,
+        on_thin: OnThin | None = None,
         on_failure: Callable[[StorageFailed], None] | None = None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.agent, self.stream = agent, stream
         self.path = folder / f"{stream}.db"
         self._clock, self._context, self._failpoint = clock, context, failpoint
-        self._keep_s, self._max_bytes = keep_acknowledged_s, max_bytes
+        self._keep_s, self._max_bytes, self._on_thin = keep_acknowledged_s, max_bytes, on_thin
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._latest: Place | None = None
         self._noted: Place | None = None
@@ -119,6 +129,13 @@ class Outbox:
             bodies = [ledger.fact_body(fact) for fact in batch.facts]
         except ValueError as error:
             raise Invalid(f"a record cannot be written as JSON: {error}") from error
+        return self._append(bodies, batch)
+
+    def keep(self, chunks: Sequence[bytes]) -> Future[list[Envelope]]:
+        """Store telemetry chunks in one transaction; as ``commit``."""
+        return self._append([(telemetry.SCHEMA, telemetry.KIND, chunk) for chunk in chunks], Batch())
+
+    def _append(self, bodies: Sequence[ledger.Body], batch: Batch) -> Future[list[Envelope]]:
         for _, kind, body in bodies:
             if len(body) > MAX_BODY:
                 raise Invalid(
@@ -142,11 +159,28 @@ class Outbox:
         if self._max_bytes is None:
             return
         while rows.used_bytes(connection) >= self._max_bytes:
-            if not ledger.prune(connection, ledger.acknowledged(connection), PRUNE_CHUNK):
+            if not ledger.prune(connection, ledger.acknowledged(connection), PRUNE_CHUNK) and not self._thin(
+                connection, self._max_bytes
+            ):
                 raise Refused(
                     f"the buffer {self.path} holds {self._max_bytes} bytes that central has not committed",
                     hint="the line must stop until central can be reached, or give the buffer more space",
                 )
+
+    def _thin(self, connection: sqlite3.Connection, cap: int) -> bool:
+        """Have the oldest chunks give way; False when none is left, or when it may not be."""
+        if self._on_thin is None:
+            return False
+        epoch = ledger.current(connection)  # what waits for central is of the current epoch alone
+        oldest = ledger.oldest_bodies(connection, epoch, telemetry.KIND, cap // THIN_SHARE, THIN_ROWS)
+        if not oldest:
+            return False
+        first, last = oldest[0], oldest[-1]
+        self._on_thin(epoch.epoch, first, last)
+        for row in ledger.envelopes(connection, epoch, first, last):
+            if row.body is not None and row.kind == telemetry.KIND:
+                ledger.bury(connection, epoch, row, "thinned", self.agent)
+        return True
 
     def _after_commit(self) -> None:
         self._failpoint("outbox.after_commit")

@@ -33,29 +33,33 @@ class _Report:
 class Incoming:
     """``refused`` counts the payloads and watermarks that changed nothing because they were not believed."""
 
-    def __init__(
-        self, outbox: Outbox, identity: Identity, clock: Clock, documents: Documents | None, on_event: OnEvent
-    ) -> None:
-        self._outbox, self._clock, self._documents, self._on_event = outbox, clock, documents, on_event
+    def __init__(self, identity: Identity, clock: Clock, documents: Documents | None, on_event: OnEvent) -> None:
+        self._clock, self._documents, self._on_event = clock, documents, on_event
         self._agent, self._ring = identity.file.agent, identity.central
         self._log = structlog.get_logger().bind(agent=self._agent)
         self._reports: dict[str, _Report] = {}
         self.refused = 0
 
-    def take(self, topic: str, payload: bytes, retained: bool) -> Applied | None:
-        """Act on one message; what became of it when it was a watermark that was not refused."""
+    def take(self, topic: str, payload: bytes) -> None:
+        """Act on one message that is no watermark."""
         try:
-            if topic == ack_topic(self._agent, self._outbox.stream):
-                return self._watermark(payload, retained)
             if self._documents is not None and payload:
                 self._documents.take(topic, self._agent, payload)
         except (Invalid, Damaged) as error:
             self._refuse("payload-refused", {"topic": topic, "reason": error.message})
-        return None
 
-    def _watermark(self, payload: bytes, retained: bool) -> Applied | None:
+    def watermark(self, outbox: Outbox, payload: bytes, *, retained: bool) -> Applied | None:
+        """Act on a watermark of this outbox's stream; what became of it, None when it was refused."""
+        try:
+            return self._watermark(outbox, payload, retained)
+        except (Invalid, Damaged) as error:
+            topic = ack_topic(self._agent, outbox.stream)
+            self._refuse("payload-refused", {"topic": topic, "reason": error.message})
+            return None
+
+    def _watermark(self, outbox: Outbox, payload: bytes, retained: bool) -> Applied | None:
         mark = unsign(Watermark, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
-        applied = self._outbox.apply(mark)
+        applied = outbox.apply(mark)
         if applied.outcome is Outcome.REFUSED:
             watermark: dict[str, JsonValue] = {
                 "epoch": mark.epoch,

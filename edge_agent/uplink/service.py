@@ -1,10 +1,10 @@
-"""The uplink: sends what the outbox holds, and acts on what central says.
+"""The uplink: sends what the outboxes hold, records before telemetry, and acts on what central says.
 
-Promise: it publishes from the outbox only, never lets go of anything itself, and whatever the broker or the
+Promise: it publishes from the outboxes only, never lets go of anything itself, and whatever the broker or the
 network does, it goes on from central's last signed watermark. A PUBACK frees nothing.
 
-One thread of its own decides and talks to the outbox; paho's thread only puts events into a bounded inbox. Garbage
-that arrives is counted, logged and reported as an event, and changes nothing.
+One thread of its own decides and talks to the outboxes; paho's thread only puts events into a bounded inbox.
+Garbage that arrives is counted, logged and reported as an event, and changes nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
 from edge_agent.documents import Documents
-from edge_agent.outbox import Applied, Outbox, Outcome, Run
+from edge_agent.outbox import Outbox, Outcome, Run
 from edge_agent.uplink.broker import UplinkSettings, address
-from edge_agent.uplink.frames import Frames
 from edge_agent.uplink.incoming import Incoming, OnEvent
+from edge_agent.uplink.lane import Lane
 from edge_agent.uplink.link import (
     NO_SUBSCRIBER,
     OFFLINE,
@@ -33,13 +34,12 @@ from edge_agent.uplink.link import (
     Wake,
 )
 from edge_agent.uplink.status import UplinkStatus
-from edge_agent.uplink.window import Window
-from records.clock import MICROSECONDS, Clock, new_id
-from records.errors import Damaged, StorageFailed, Unreachable
+from edge_agent.uplink.window import Limits
+from records.clock import Clock, new_id
+from records.errors import StorageFailed, Unreachable
 from records.keys import Identity
 from records.wire import (
     TOPIC_ROOT,
-    ack_topic,
     sign,
     state_topic,
     up_topic,
@@ -53,8 +53,10 @@ CONNECT_S = 10.0
 FAREWELL_S = 2.0
 """How long a stop waits until the broker has the last head."""
 NOT_SUBSCRIBED = "central is not subscribed at the broker"
-BLOCKED_S = 10.0
-"""How long sending rests after a row that cannot be sent."""
+TELEMETRY_APPLY_S = 1.0
+"""Watermarks of telemetry are acted on at most so often: each costs a commit, and nobody waits for it."""
+TELEMETRY_LIMITS = Limits(messages=50, bytes=512 * 1024)
+"""What telemetry may have on its way: little enough that a record behind it does not wait long."""
 
 
 class Uplink:
@@ -69,15 +71,31 @@ class Uplink:
         on_event: OnEvent = lambda _code, _params: None,
         *,
         documents: Documents | None = None,
+        telemetry: Outbox | None = None,
+        on_acknowledged: Callable[[int], None] = lambda _: None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Raises ConfigurationError when the broker's address or the identity cannot be used."""
         self._outbox, self._identity, self._settings, self._clock = outbox, identity, settings, clock
         self._documents, self._failpoint = documents, failpoint
         self._address = address(settings.broker, identity)
-        self._agent, self._stream = identity.file.agent, outbox.stream
-        self._frames = Frames(outbox, identity.signing, settings.max_frame_bytes, on_event)
-        self._incoming = Incoming(outbox, identity, clock, documents, on_event)
+        self._agent = identity.file.agent
+        self._incoming = Incoming(identity, clock, documents, on_event)
+        self._records = Lane(outbox, identity, settings, settings.limits, clock, on_event, self._publish)
+        self._telemetry: Lane | None = None
+        if telemetry is not None:
+            self._telemetry = Lane(
+                telemetry,
+                identity,
+                settings,
+                TELEMETRY_LIMITS,
+                clock,
+                on_event,
+                self._publish,
+                apply_every_s=TELEMETRY_APPLY_S,
+                on_acknowledged=on_acknowledged,
+            )
+        self._lanes = [lane for lane in (self._records, self._telemetry) if lane is not None]
         self._log = structlog.get_logger().bind(agent=self._agent, broker=str(self._address))
         self._inbox: queue.Queue[Event] = queue.Queue(INBOX)
         self._stopping = threading.Event()
@@ -85,12 +103,9 @@ class Uplink:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
-        self._blocked: str | None = None
-        self._sent = self._sent_again = 0
-        self._window = Window(settings.limits, outbox.acknowledged()[0], clock.monotonic_s())
-        self._highest = 0
-        self._send_from_s = self._head_due_s = self._prune_due_s = clock.monotonic_s()
-        outbox.listen(self._wake)
+        self._head_due_s = self._prune_due_s = clock.monotonic_s()
+        for lane in self._lanes:
+            lane.outbox.listen(partial(self._committed, lane))
 
     # -- from any thread -----------------------------------------------------------------------------------
 
@@ -111,21 +126,31 @@ class Uplink:
         self._head_asked.set()
         self._wake()
 
+    @property
+    def live(self) -> bool:
+        """Whether what is committed as telemetry now goes to central at once."""
+        lane = self._telemetry
+        return self._connected and lane is not None and not lane.waiting
+
     def status(self) -> UplinkStatus:
         """How it is now."""
-        pending = self._outbox.pending()
-        age = None if pending.oldest_us is None else (self._clock.now_us() - pending.oldest_us) / MICROSECONDS
+        records = self._records.status()
         return UplinkStatus(
             self._connected,
             str(self._address),
-            pending.records,
-            None if age is None else max(age, 0.0),
-            self._outbox.acknowledged()[1],
-            self._blocked or self._error,
-            self._sent,
-            self._sent_again,
+            records.pending,
+            records.oldest_pending_age_s,
+            records.watermark,
+            records.blocked or self._error,
+            records.frames_sent,
+            records.frames_sent_again,
             self._incoming.refused,
+            None if self._telemetry is None else self._telemetry.status(),
         )
+
+    def _committed(self, lane: Lane) -> None:
+        lane.wake()
+        self._wake()
 
     def _wake(self) -> None:
         try:
@@ -174,6 +199,7 @@ class Uplink:
                     self._fault(event.reason)
                     return self._connected
                 self._handle(event)
+            self._apply_marks()
             if self._connected:
                 self._work(link)
         if self._connected:
@@ -185,11 +211,7 @@ class Uplink:
             wait_s = 1.0
         else:
             due = [self._head_due_s - now_s, self._prune_due_s - now_s]
-            stalled_s = self._window.until_stalled_s(now_s)
-            if stalled_s is not None:
-                due.append(stalled_s)
-            if self._send_from_s > now_s:
-                due.append(self._send_from_s - now_s)
+            due += [in_s for lane in self._lanes if (in_s := lane.due_in_s(now_s)) is not None]
             wait_s = max(min(due), 0.0)
         try:
             return self._inbox.get(timeout=wait_s)
@@ -199,23 +221,25 @@ class Uplink:
     def _handle(self, event: Connected | Subscribed | Delivered | Message) -> None:
         match event:
             case Connected(link):
-                topics = [ack_topic(self._agent, self._stream)]
+                topics = [lane.ack_topic for lane in self._lanes]
                 if self._documents is not None:
                     topics.append(f"{TOPIC_ROOT}/down/{self._agent}/+/+")
                 link.subscribe(topics)
             case Subscribed(_, refused):
                 now_s = self._clock.monotonic_s()
                 self._connected, self._error = True, refused
-                self._window = Window(self._settings.limits, self._outbox.acknowledged()[0], now_s)
-                self._send_from_s = now_s + self._settings.settle_s
+                for lane in self._lanes:
+                    lane.restart(now_s)
                 self._head_due_s = now_s
                 self._log.info("uplink-connected")
             case Delivered():
                 self._delivered(event)
             case Message(_, topic, payload, retained):
-                applied = self._incoming.take(topic, payload, retained)
-                if applied is not None:
-                    self._watermark(applied)
+                concerned = next((lane for lane in self._lanes if lane.ack_topic == topic), None)
+                if concerned is None:
+                    self._incoming.take(topic, payload)
+                else:
+                    concerned.heard(payload, retained=retained)
 
     def _delivered(self, event: Delivered) -> None:
         """The broker has it, which is no proof of anything; only a refusal tells something."""
@@ -228,31 +252,27 @@ class Uplink:
         elif self._error == NOT_SUBSCRIBED:
             self._error = None
 
-    def _watermark(self, applied: Applied) -> None:
-        """What the outbox made of central's watermark, for what is sent next."""
+    def _apply_marks(self) -> None:
         now_s = self._clock.monotonic_s()
-        self._send_from_s = min(self._send_from_s, now_s)
-        if applied.outcome is not Outcome.UNCHANGED:
-            self._error = None
-            self._window.moved(self._outbox.acknowledged()[0], now_s)
-        if applied.outcome in (Outcome.ROLLED_BACK, Outcome.REWOUND):
-            self._log.error(f"watermark-{applied.outcome}", stored_again=applied.stored_again, lost=applied.lost)
+        for lane in self._lanes:
+            mark = lane.due_mark(now_s)
+            if mark is None:
+                continue
+            applied = self._incoming.watermark(lane.outbox, mark[0], retained=mark[1])
+            if applied is not None:
+                if lane is self._records and applied.outcome is not Outcome.UNCHANGED:
+                    self._error = None
+                lane.applied(applied, now_s)
 
     # -- what goes out -------------------------------------------------------------------------------------
 
     def _work(self, link: Link) -> None:
         now_s = self._clock.monotonic_s()
-        if self._window.stalled(now_s):
-            self._fault("central has confirmed nothing for a while; sending again")
-        if now_s >= self._send_from_s:
-            try:
-                self._send(link, now_s)
-                self._blocked = None
-            except Damaged as error:
-                if self._blocked is None:
-                    self._log.error("uplink-blocked", reason=str(error))
-                self._blocked = str(error)
-                self._send_from_s = now_s + BLOCKED_S
+        for lane in self._lanes:
+            if lane.stalled(now_s):
+                self._fault("central has confirmed nothing for a while; sending again")
+        for lane in self._lanes:
+            lane.send(link, now_s, self._failpoint)
         if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.in_flight < link.receive_maximum:
             self._head_asked.clear()
             self._head_due_s = now_s + self._settings.head_interval_s
@@ -260,23 +280,11 @@ class Uplink:
         if now_s >= self._prune_due_s:
             self._prune_due_s = now_s + self._settings.prune_interval_s
             self._failpoint("uplink.before_prune")
-            self._outbox.prune()
-
-    def _send(self, link: Link, now_s: float) -> None:
-        while self._window.room() and link.in_flight < link.receive_maximum:
-            made = self._frames.next(self._window.cursor, link.packet_maximum)
-            if made is None:
-                return
-            run, frame = made
-            self._failpoint("uplink.before_publish")
-            self._publish(link, run, frame)
-            self._sent += 1
-            self._sent_again += run.position <= self._highest
-            self._highest = max(self._highest, run.position)
-            self._window.sent(run.position, len(frame), now_s)
+            for lane in self._lanes:
+                lane.outbox.prune()
 
     def _publish(self, link: Link, run: Run, frame: bytes) -> None:
-        link.publish(up_topic(self._identity.file.partition, self._agent, self._stream), frame)
+        link.publish(up_topic(self._identity.file.partition, self._agent, run.envelopes[0].stream), frame)
 
     def _state_head(self, link: Link) -> int:
         return link.publish(

@@ -39,6 +39,11 @@ class Window:
         """Frames sent that no watermark covers yet."""
         return len(self._frames)
 
+    @property
+    def probing(self) -> bool:
+        """Whether central has been silent for so long that only one frame is sent again and again."""
+        return self._probing
+
     def room(self) -> bool:
         """Whether another frame may be sent now."""
         if not self._frames:

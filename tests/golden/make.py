@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import JsonValue
 
@@ -46,6 +47,7 @@ from records.model import (
     encode,
     kind_of,
 )
+from records.telemetry import Column, Series, SeriesTag, encode_chunk, encode_series, named_before
 from records.wire import Document, Envelope, Head, Tombstone, Watermark, encode_frame, seal, sign
 
 HERE = Path(__file__).parent
@@ -131,6 +133,53 @@ def later_facts() -> list[Fact]:
     ]
 
 
+def telemetry() -> tuple[bytes, bytes]:
+    """Two telemetry chunks: polls that have every tag, and readings that say whose they are."""
+    agent = ("assembly-1", "suzhou", "valve-1", "welder")
+    grid = Series(
+        *agent,
+        0.1,
+        "lotkeeper 0.1.0",
+        "sha256:" + "ab" * 32,
+        (
+            Column("float64", (SeriesTag("force", "N"), SeriesTag("温度", "°C"))),
+            Column("bool", (SeriesTag("running"),)),
+            Column("string", (SeriesTag("carrier"),)),
+        ),
+    )
+    edge_us = np.array([1_795_000_000_000_000, 1_795_000_000_100_000])
+    source_us = np.repeat(edge_us, 4) - 1500
+    source_us[3] = 0
+    polls = encode_chunk(
+        encode_series(grid),
+        edge_us,
+        source_us,
+        np.array([0, 0, 0, 0, 0, 0x8F060000, 0, 0x40000000], np.uint32),
+        [np.array([1.5, 20.25, 1.75, 0.0]), np.array([1, 0], np.uint8), ["C-07", "C-08/é"]],
+    )
+    thinned = (
+        SeriesTag("level", "mm", deadband=0.5, on_change=True, heartbeat_s=60.0),
+        SeriesTag("mean", average_s=10.0),
+    )
+    listed = Series(
+        *agent,
+        None,
+        "lotkeeper 0.1.0",
+        "sha256:" + "ab" * 32,
+        (Column("int16", thinned[:1]), Column("float64", thinned[1:])),
+    )
+    told = encode_chunk(
+        encode_series(listed),
+        edge_us,
+        np.array([946_684_800_000_000, 0, 1_795_000_000_099_000]),
+        np.zeros(3, np.uint32),
+        [np.array([-7, 8], np.int16), np.array([0.1])],
+        counts=np.array([2, 1]),
+        tags=np.array([0, 1, 0]),
+    )
+    return polls, named_before(told, StoredAs("ffee", 7, "0f" * 32))
+
+
 def envelopes() -> list[Envelope]:
     """The facts chained, and behind them a body that is a tombstone by now."""
     rows: list[Envelope] = []
@@ -170,6 +219,11 @@ def payloads() -> dict[str, bytes]:
     }
 
 
+TELEMETRY = ("telemetry_polls.lkt", "telemetry_told.lkt")
+"""Their headers are compressed, which other libraries may do otherwise: what counts is what is read from them."""
+
 if __name__ == "__main__":
+    for name, content in zip(TELEMETRY, telemetry(), strict=True):
+        (HERE / name).write_bytes(content)
     for name, content in payloads().items():
         (HERE / name).write_bytes(content)

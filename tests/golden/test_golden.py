@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
-from make import AGENT, EPOCH, KEY, STREAM, envelopes, facts, later_facts, payloads
+from make import AGENT, EPOCH, KEY, STREAM, TELEMETRY, envelopes, facts, later_facts, payloads, telemetry
 
 from records import chain
 from records.keys import KeyRing, PublicKey
 from records.model import decode, encode, kind_of
+from records.telemetry import decode_chunk
 from records.wire import Document, Head, Watermark, decode_frame, unsign
 
 HERE = Path(__file__).parent
@@ -54,6 +58,46 @@ def test_the_golden_frame_is_read_with_chain_and_signature() -> None:
 def test_golden_signed_payloads_are_believed(cls: type, name: str, owner: str) -> None:
     ring = RING if owner == AGENT else CENTRAL_RING
     assert isinstance(unsign(cls, (HERE / name).read_bytes(), ring, owner), cls)
+
+
+def test_golden_telemetry_is_read_by_its_reference_alone() -> None:
+    """As docs/reference/telemetry-chunk.md says, with nothing of ours."""
+    body = (HERE / TELEMETRY[0]).read_bytes()
+    assert body[:4] == b"LKT1"
+    at = 8 + int.from_bytes(body[4:8], "little")
+    header = json.loads(zlib.decompress(body[8:at]))
+    sections = {}
+    while at < len(body):
+        size = int.from_bytes(body[at + 4 : at + 8], "little")
+        sections[body[at : at + 4].decode()] = body[at + 8 : at + 8 + size]
+        at += 8 + size
+    assert (header["device"], header["interval_s"]) == ("welder", 0.1)
+    assert [(c["type"], [t["name"] for t in c["tags"]]) for c in header["columns"]] == [
+        ("float64", ["force", "温度"]),
+        ("bool", ["running"]),
+        ("string", ["carrier"]),
+    ]
+    assert struct.unpack("<2q", sections["EDGE"]) == (1_795_000_000_000_000, 1_795_000_000_100_000)
+    assert struct.unpack("<8i", sections["SRCD"]) == (-1500, -1500, -1500, -(2**31), -1500, -1500, -1500, -1500)
+    assert struct.unpack("<4I", sections["STAT"]) == (5, 7, 0x8F060000, 0x40000000)
+    assert struct.unpack("<4d", sections["V000"]) == (1.5, 20.25, 1.75, 0.0)
+    assert sections["V001"] == b"\x01\x00"
+    assert json.loads(sections["V002"]) == ["C-07", "C-08/é"]
+
+
+def test_golden_telemetry_says_for_ever_what_it_said() -> None:
+    for name, made in zip(TELEMETRY, telemetry(), strict=True):
+        kept, again = decode_chunk((HERE / name).read_bytes()), decode_chunk(made)
+        assert (kept.series, kept.former) == (again.series, again.former)
+        assert [kept.readings(tag.name) for tag in kept.series.tags] == [
+            again.readings(tag.name) for tag in again.series.tags
+        ]
+    told = decode_chunk((HERE / TELEMETRY[1]).read_bytes())
+    assert told.readings("level") == [
+        (1_795_000_000_000_000, 946_684_800_000_000, 0, -7),
+        (1_795_000_000_100_000, 1_795_000_000_099_000, 0, 8),
+    ]
+    assert told.readings("mean") == [(1_795_000_000_000_000, None, 0, 0.1)]
 
 
 def test_the_chain_is_what_its_definition_says() -> None:

@@ -63,11 +63,10 @@ class FakeDevice:
         group, count = self.group(tuple(tags)), len(tags)
         values = np.full(count, self.ticks, group.dtype)
         status = np.full(count, GOOD_STATUS, np.uint32)
-        for at, tag in enumerate(tags):
-            if tag in self.values:
-                values[at] = self.values[tag]
-            if tag in self.status:
-                status[at] = self.status[tag]
+        for said, column in ((self.values, values), (self.status, status)):
+            for tag, value in said.items():
+                if tag in group.index:
+                    column[group.index[tag]] = value
         now_us = self.seen_us = self.clock.now_us()
         source = np.full(count, now_us + self.source_off_us, np.int64)
         nothing = RawColumn(b"", np.full(count, -1, np.int64), np.zeros(count, np.int64))

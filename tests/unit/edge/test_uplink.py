@@ -118,7 +118,11 @@ def away_then_wiped(bench: Bench, cls: type[Uplink], enough: Callable[[TinyCentr
     confirmed: list[str] = []
     uplink = bench.uplink(cls=cls, failpoint=confirmed.append)
     fill(bench.outbox, 1, 50)
-    until(lambda: uplink._highest == 51 and confirmed.count("uplink.after_puback") > uplink.status().frames_sent)
+    until(
+        lambda: (
+            uplink._records.highest == 51 and confirmed.count("uplink.after_puback") > uplink.status().frames_sent
+        )
+    )
     assert "not subscribed" in (uplink.status().last_error or ""), "confirmed by the broker and by nobody else"
     bench.broker.restart(kill=True, wipe=True)
     fill(bench.outbox, 51, 60)
@@ -135,7 +139,7 @@ class PubackIsProof(Uplink):
     """The mistake that the promise forbids, kept to see the test above red: forget what the broker confirmed."""
 
     def _publish(self, link: Link, run: Run, frame: bytes) -> None:
-        topic = up_topic(self._identity.file.partition, self._agent, self._stream)
+        topic = up_topic(self._identity.file.partition, self._agent, run.envelopes[0].stream)
         self.__dict__.setdefault("frames", {})[link.publish(topic, frame)] = run.envelopes[-1]
 
     def _delivered(self, event: Delivered) -> None:

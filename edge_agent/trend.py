@@ -1,0 +1,68 @@
+"""The telemetry of one agent as a whole: its buffer beside that of records, its collector, its counters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import JsonValue
+
+from edge_agent.counters import Counters
+from edge_agent.outbox import Batch, Outbox
+from edge_agent.settings import Buffer
+from edge_agent.telemetry import Context, Telemetry
+from records.clock import Clock
+from records.errors import StorageFailed
+from records.model import Fact, Header, OperationsEvent
+
+STREAM = "telemetry"
+
+
+class Trend:
+    """``records``: the buffer of records, which hears of a gap before there is one. ``header`` and ``context``: of
+    a record and a chunk made now. ``tell`` is for what is to be recorded.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        records: Outbox,
+        clock: Clock,
+        header: Callable[[], Header],
+        context: Callable[[], Context],
+        tell: Callable[[str, dict[str, JsonValue]], None],
+        *,
+        live: Callable[[], bool],
+        failpoint: Callable[[str], None] = lambda _: None,
+        on_failure: Callable[[StorageFailed], None] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self._records, self._header = records, header
+        self.outbox = Outbox(
+            buffer.path,
+            records.agent,
+            clock,
+            context=header,
+            stream=STREAM,
+            keep_acknowledged_s=buffer.keep_acknowledged,
+            max_bytes=buffer.telemetry_max,
+            on_thin=self._give_up,
+            on_failure=on_failure,
+            failpoint=lambda name: failpoint(f"{STREAM}.{name}"),
+        )
+        self.collector = Telemetry(
+            self.outbox, clock, self.counters, context, tell, live=live, interval_s=buffer.telemetry_interval
+        )
+
+    def _give_up(self, epoch: str, first: int, last: int) -> None:
+        """In the writer's thread: the gap is a record before it is one."""
+        event = OperationsEvent("telemetry-thinned", {"epoch": epoch, "first": str(first), "last": str(last)})
+        self._records.commit(Batch((Fact(self._header(), event),))).result()
+        self.counters.add(chunks_given_up=last - first + 1)
+
+    def acknowledged(self, chunks: int) -> None:
+        """Central has committed so many more."""
+        self.counters.add(chunks_acknowledged=chunks)
+
+    async def close(self) -> None:
+        """Commit what has gathered."""
+        await self.collector.close()

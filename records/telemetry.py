@@ -1,0 +1,336 @@
+"""Telemetry chunks: what machines said between records, many readings in columns, as one body of the stream.
+
+The format is ``LKT1``, fixed for good; docs/reference/telemetry-chunk.md tells it to who reads it without this
+software::
+
+    b"LKT1"  4 bytes length of the header  header  sections
+    section: 4 bytes name  4 bytes length  data
+
+All integers and columns are little-endian. The header is JSON under zlib (RFC 1950): device, units, data types,
+configuration. A chunk holds entries, one for each reading, row by row; a row is one answer of the device:
+
+    EDGE  int64 a row: our own time, UTC microseconds
+    NUMB  uint32 a row: how many entries it has; without it each row has every tag, in the order of the header
+    TAGS  uint32 an entry: which tag (counted over the header's columns); present when NUMB is
+    SRCR  int64 a row: source time of all its entries, 0 none    } at most one of the three,
+    SRCD  int32 an entry: source time less EDGE, -2^31 none      } no source times without
+    SRCT  int64 an entry: source time, 0 none                    }
+    STAT  uint32 positions of the entries whose status is not Good (0), then as many uint32 statuses
+    Vnnn  values of column nnn of the header, in the order of entries: an array of its type, or JSON
+    WAS.  JSON: the identity that the chunk had in an epoch that was given up
+
+A section that a reader does not know is passed over. Where a status is bad, the value means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from records.errors import Invalid
+from records.model import StoredAs
+
+KIND = "telemetry"
+SCHEMA = 1
+"""The envelope's kind and schema."""
+MAGIC = b"LKT1"
+MOST_HEADER = 16 * 1024 * 1024
+MOST_ENTRIES = 4 * 1024 * 1024
+_NO_SOURCE = -(2**31)
+_BAD = 0x80000000
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "bool": np.dtype("u1"),
+    "int8": np.dtype("i1"),
+    "uint8": np.dtype("u1"),
+    "int16": np.dtype("<i2"),
+    "uint16": np.dtype("<u2"),
+    "int32": np.dtype("<i4"),
+    "uint32": np.dtype("<u4"),
+    "int64": np.dtype("<i8"),
+    "uint64": np.dtype("<u8"),
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+}
+"""How the values of these data types are written; all others are JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesTag:
+    """One tag: its name without the device's, its unit, and what thinned its values before they were kept."""
+
+    name: str
+    unit: str | None = None
+    deadband: float | None = None
+    on_change: bool = False
+    heartbeat_s: float | None = None
+    average_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Tags whose values have one data type."""
+
+    type: str
+    tags: tuple[SeriesTag, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What all readings of a chunk have in common. ``interval_s``: the poll interval, None where there is none."""
+
+    agent: str
+    site: str
+    line: str
+    device: str
+    interval_s: float | None
+    software: str
+    configuration: str
+    columns: tuple[Column, ...]
+
+    @property
+    def tags(self) -> tuple[SeriesTag, ...]:
+        """All tags by number."""
+        return tuple(tag for column in self.columns for tag in column.tags)
+
+
+_SERIES = TypeAdapter(Series)
+_FORMER = TypeAdapter(StoredAs)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Readings of one device. n entries over r rows; see the module for what stands where.
+
+    ``edge_us``: (r,). ``counts`` and ``tags``: (r,) and (n,), or None when each row has every tag. ``source_us``
+    (0 none), ``status``: (n,). ``values``: one array or list a column, in the order of entries.
+    """
+
+    series: Series
+    edge_us: NDArray[np.int64]
+    counts: NDArray[np.int64] | None
+    tags: NDArray[np.int64] | None
+    source_us: NDArray[np.int64]
+    status: NDArray[np.uint32]
+    values: tuple[NDArray[Any] | list[JsonValue], ...]
+    former: StoredAs | None = None
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """The tag's number of every entry, shape (n,)."""
+        if self.tags is not None:
+            return self.tags
+        return np.tile(np.arange(len(self.series.tags)), len(self.edge_us))
+
+    @cached_property
+    def times_us(self) -> NDArray[np.int64]:
+        """Our own time of every entry, shape (n,)."""
+        each = self.counts if self.counts is not None else len(self.series.tags)
+        return np.repeat(self.edge_us, each)
+
+    def readings(self, tag: str) -> list[tuple[int, int | None, int, JsonValue]]:
+        """(edge time, source time, status, value) of every reading of a tag; the value is None when it is bad."""
+        found: list[tuple[int, int | None, int, JsonValue]] = []
+        first = 0
+        for column, values in zip(self.series.columns, self.values, strict=True):
+            inside = (self.numbers >= first) & (self.numbers < first + len(column.tags))
+            at_value = np.cumsum(inside) - 1
+            for n, described in enumerate(column.tags):
+                if described.name == tag:
+                    at = np.flatnonzero(self.numbers == first + n)
+                    found += [self._reading(int(e), values[int(at_value[e])], column.type) for e in at]
+            first += len(column.tags)
+        return found
+
+    def _reading(self, entry: int, value: Any, data_type: str) -> tuple[int, int | None, int, JsonValue]:
+        status = int(self.status[entry])
+        plain = value.item() if isinstance(value, np.generic) else value
+        plain = bool(plain) if data_type == "bool" else plain
+        source_us = int(self.source_us[entry]) or None
+        return int(self.times_us[entry]), source_us, status, None if status >= _BAD else plain
+
+
+# -- writing -----------------------------------------------------------------------------------------------
+
+
+def encode_series(series: Series) -> bytes:
+    """The beginning of every chunk of a series; made once, since it costs more than the readings."""
+    header = zlib.compress(_SERIES.dump_json(series), 9)
+    return MAGIC + len(header).to_bytes(4, "little") + header
+
+
+def encode_chunk(
+    beginning: bytes,
+    edge_us: NDArray[np.int64],
+    source_us: NDArray[np.int64],
+    status: NDArray[np.uint32],
+    values: Sequence[NDArray[Any] | list[JsonValue]],
+    *,
+    counts: NDArray[np.int64] | None = None,
+    tags: NDArray[np.int64] | None = None,
+) -> bytes:
+    """One body. ``beginning``: of ``encode_series``; all else as in ``Chunk``, in the order of entries."""
+    parts = [beginning]
+    _section(parts, b"EDGE", edge_us.astype("<i8", copy=False).tobytes())
+    if counts is not None and tags is not None:
+        _section(parts, b"NUMB", counts.astype("<u4").tobytes())
+        _section(parts, b"TAGS", tags.astype("<u4").tobytes())
+    _sources(parts, edge_us, source_us, counts)
+    if status.any():
+        at = np.flatnonzero(status)
+        _section(parts, b"STAT", at.astype("<u4").tobytes() + status[at].astype("<u4").tobytes())
+    for n, column in enumerate(values):
+        data = _json(column) if isinstance(column, list) else np.ascontiguousarray(column).tobytes()
+        _section(parts, b"V%03d" % n, data)
+    return b"".join(parts)
+
+
+def _section(parts: list[bytes], name: bytes, data: bytes) -> None:
+    parts += (name, len(data).to_bytes(4, "little"), data)
+
+
+def _sources(
+    parts: list[bytes], edge_us: NDArray[np.int64], source_us: NDArray[np.int64], counts: NDArray[np.int64] | None
+) -> None:
+    """Source times in the shortest form that keeps each of them."""
+    if not source_us.any():
+        return
+    width = len(source_us) // len(edge_us)
+    if counts is None:
+        rows = source_us.reshape(len(edge_us), width)
+        if (rows == rows[:, :1]).all():
+            _section(parts, b"SRCR", rows[:, 0].astype("<i8").tobytes())
+            return
+    delta = source_us - np.repeat(edge_us, width if counts is None else counts)
+    delta[source_us == 0] = 0
+    if np.abs(delta).max() < -_NO_SOURCE:
+        delta[source_us == 0] = _NO_SOURCE
+        _section(parts, b"SRCD", delta.astype("<i4").tobytes())
+    else:
+        _section(parts, b"SRCT", source_us.astype("<i8", copy=False).tobytes())
+
+
+def _json(values: list[JsonValue]) -> bytes:
+    try:
+        return json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(values), separators=(",", ":")).encode()
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """A number inside a value that JSON does not know is null."""
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return value
+
+
+def named_before(body: bytes, former: StoredAs) -> bytes:
+    """The same chunk, naming the identity that it had; one that names an older one keeps that."""
+    if any(name == b"WAS." for name, _ in _sections(body)[1]):
+        return body
+    parts = [body]
+    _section(parts, b"WAS.", _FORMER.dump_json(former))
+    return b"".join(parts)
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def decode_chunk(body: bytes) -> Chunk:
+    """The readings that a body holds.
+
+    Raises:
+        Invalid: it is no chunk, or its parts do not fit each other.
+    """
+    try:
+        series, sections = _sections(body)
+        return _chunk(_SERIES.validate_json(series), dict(sections))
+    except (ValueError, ValidationError, KeyError, IndexError, RecursionError, zlib.error) as error:
+        raise Invalid(f"the body is no telemetry chunk: {error}") from None
+
+
+def _sections(body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    if body[:4] != MAGIC or len(body) < 8:
+        raise Invalid("the body is no telemetry chunk: it does not begin with LKT1")
+    at = 8 + int.from_bytes(body[4:8], "little")
+    header = zlib.decompressobj().decompress(body[8:at], MOST_HEADER)
+    sections: list[tuple[bytes, bytes]] = []
+    while at < len(body):
+        size = int.from_bytes(body[at + 4 : at + 8], "little")
+        if at + 8 + size > len(body):
+            raise Invalid("the body is no telemetry chunk: it is cut short")
+        sections.append((body[at : at + 4], body[at + 8 : at + 8 + size]))
+        at += 8 + size
+    return header, sections
+
+
+def _chunk(series: Series, sections: dict[bytes, bytes]) -> Chunk:
+    edge_us = np.frombuffer(sections[b"EDGE"], "<i8")
+    counts = tags = None
+    total = len(edge_us) * len(series.tags)
+    if b"NUMB" in sections:
+        counts = np.frombuffer(sections[b"NUMB"], "<u4").astype(np.int64)
+        tags = np.frombuffer(sections[b"TAGS"], "<u4").astype(np.int64)
+        total = int(counts.sum())
+        if len(counts) != len(edge_us) or len(tags) != total or (tags >= len(series.tags)).any():
+            raise Invalid("the rows of the chunk do not have the entries that it tells")
+    if total > MOST_ENTRIES:
+        raise Invalid(f"the chunk holds {total} readings, more than {MOST_ENTRIES}")
+    chunk = Chunk(series, edge_us, counts, tags, np.zeros(total, np.int64), _statuses(sections, total), ())
+    former = sections.get(b"WAS.")
+    return replace(
+        chunk,
+        source_us=_source_times(sections, chunk),
+        values=_values(sections, chunk),
+        former=None if former is None else _FORMER.validate_json(former),
+    )
+
+
+def _statuses(sections: dict[bytes, bytes], total: int) -> NDArray[np.uint32]:
+    status = np.zeros(total, np.uint32)
+    told = np.frombuffer(sections.get(b"STAT", b""), "<u4").reshape(2, -1)
+    status[told[0]] = told[1]
+    return status
+
+
+def _source_times(sections: dict[bytes, bytes], chunk: Chunk) -> NDArray[np.int64]:
+    if b"SRCR" in sections:
+        each = chunk.counts if chunk.counts is not None else len(chunk.series.tags)
+        times = np.repeat(np.frombuffer(sections[b"SRCR"], "<i8"), each)
+    elif b"SRCD" in sections:
+        delta = np.frombuffer(sections[b"SRCD"], "<i4").astype(np.int64)
+        times = np.where(delta == _NO_SOURCE, 0, chunk.times_us + delta)
+    elif b"SRCT" in sections:
+        times = np.frombuffer(sections[b"SRCT"], "<i8")
+    else:
+        return chunk.source_us
+    if len(times) != len(chunk.source_us):
+        raise Invalid("the source times of the chunk are not as many as its readings")
+    return times
+
+
+def _values(sections: dict[bytes, bytes], chunk: Chunk) -> tuple[NDArray[Any] | list[JsonValue], ...]:
+    found: list[NDArray[Any] | list[JsonValue]] = []
+    first = 0
+    for n, column in enumerate(chunk.series.columns):
+        data = sections[b"V%03d" % n]
+        dtype = DTYPES.get(column.type)
+        values = json.loads(data) if dtype is None else np.frombuffer(data, dtype)
+        last = first + len(column.tags)
+        if len(values) != int(((chunk.numbers >= first) & (chunk.numbers < last)).sum()):
+            raise Invalid(f"the values of column {n} of the chunk are not as many as its readings")
+        found.append(values)
+        first = last
+    return tuple(found)

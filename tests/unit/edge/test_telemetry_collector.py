@@ -1,0 +1,323 @@
+"""From blocks to committed chunks: nothing missing, nothing twice, thinned only where a tag says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.base import BlockBuilder, Group
+from drivers.status import BAD_NO_DATA, BAD_STALE
+from edge_agent import telemetry
+from edge_agent.counters import Counters
+from edge_agent.outbox import Outbox, verify
+from edge_agent.telemetry import Context, Feed, Telemetry
+from records.clock import SystemClock
+from records.errors import Refused
+from records.model import EpochOpened, decode
+from records.telemetry import KIND, Chunk, decode_chunk
+from tests.rigs.fake_device import FakeDevice, opcua
+from tests.rigs.outboxes import AGENT, header, held, mark
+
+CLOCK = SystemClock()
+CONTEXT = Context(AGENT, "suzhou", "valve-1", "lotkeeper-edge/test", "sha256:00")
+Scene = Callable[[Telemetry], Any]
+
+
+@contextmanager
+def buffer(folder: Path, **more: Any) -> Iterator[Outbox]:
+    outbox = Outbox(folder, AGENT, CLOCK, context=lambda: header(CLOCK), stream="telemetry", **more)
+    try:
+        yield outbox
+    finally:
+        outbox.close()
+
+
+def collect(
+    outbox: Outbox, scene: Scene, *, live: bool = False, interval_s: float = 60.0
+) -> tuple[Counters, list[Any]]:
+    """Run a scene in a loop; what was counted and told."""
+    counters, told = Counters(), list[Any]()
+
+    async def all_of_it() -> None:
+        made = Telemetry(
+            outbox,
+            CLOCK,
+            counters,
+            lambda: CONTEXT,
+            lambda code, params: told.append((code, params)),
+            live=lambda: live,
+            interval_s=interval_s,
+        )
+        async with asyncio.timeout(20):
+            outcome = scene(made)
+            if outcome is not None:
+                await outcome
+            await made.close()
+
+    asyncio.run(all_of_it())
+    return counters, told
+
+
+def chunks(outbox: Outbox) -> list[Chunk]:
+    return [decode_chunk(row.body) for row in held(outbox) if row.kind == KIND and row.body is not None]
+
+
+def told_of(outbox: Outbox, tag: str) -> list[tuple[int, Any]]:
+    """Status and value of every reading of a tag, in order."""
+    return [(status, value) for chunk in chunks(outbox) for _, _, status, value in chunk.readings(tag)]
+
+
+def test_polls_of_mixed_types_become_one_chunk_with_a_column_for_each_type(tmp_path: Path) -> None:
+    tags = [
+        {"name": "a", "unit": "mm"},
+        {"name": "on", "data_type": "bool"},
+        {"name": "text", "data_type": "string"},
+        {"name": "b"},
+        {"name": "kept", "role": "record"},
+    ]
+    device = FakeDevice("plc", opcua(tags, poll_interval="250ms"), CLOCK)
+    device.source_off_us = -7
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        assert feed.tags == ("a", "on", "text", "b"), "what a run keeps is in its record"
+        for n in range(3):
+            device.values = {"a": n + 0.5, "on": n == 1, "text": f"C-{n}", "b": -float(n)}
+            device.status = {"text": BAD_NO_DATA} if n == 2 else {}
+            feed.take(device.block(feed.tags))
+
+    with buffer(tmp_path) as outbox:
+        counters, _ = collect(outbox, scene)
+        (chunk,) = chunks(outbox)
+        assert [(c.type, [t.name for t in c.tags]) for c in chunk.series.columns] == [
+            ("float64", ["a", "b"]),
+            ("bool", ["on"]),
+            ("string", ["text"]),
+        ]
+        assert (chunk.series.device, chunk.series.interval_s, chunk.series.configuration) == (
+            "plc",
+            0.25,
+            "sha256:00",
+        )
+        assert chunk.series.columns[0].tags[0].unit == "mm"
+        assert told_of(outbox, "a") == [(0, 0.5), (0, 1.5), (0, 2.5)]
+        assert told_of(outbox, "b") == [(0, 0.0), (0, -1.0), (0, -2.0)]
+        assert told_of(outbox, "on") == [(0, False), (0, True), (0, False)]
+        assert told_of(outbox, "text") == [(0, "C-0"), (0, "C-1"), (BAD_NO_DATA, None)]
+        assert (chunk.source_us == chunk.times_us - 7).all()
+        opened = held(outbox)[0]
+        assert isinstance(decode(opened.kind, opened.body or b"").data, EpochOpened)
+    counts = counters.snapshot()
+    assert (counts.telemetry_values, counts.telemetry_committed, counts.telemetry_lost) == (12, 12, 0)
+    assert counts.chunks_committed == 1
+    assert verify(tmp_path / "telemetry.db").ok
+
+
+def test_what_a_tag_says_thins_its_telemetry_and_nothing_else(tmp_path: Path) -> None:
+    tags: list[dict[str, Any]] = [
+        {"name": "every"},
+        {"name": "change", "on_change": True},
+        {"name": "band", "deadband": 1.0, "heartbeat": "1h"},
+        {"name": "word", "on_change": True, "data_type": "string"},
+    ]
+    device = FakeDevice("plc", opcua(tags), CLOCK)
+    given = [(1.0, 0), (1.0, 0), (1.5, 0), (2.0, 0), (2.0, BAD_NO_DATA), (2.0, BAD_NO_DATA), (2.0, 0), (2.5, 0)]
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for value, status in given:
+            device.values = dict.fromkeys(("every", "change", "band"), value) | {"word": str(value)}
+            device.status = dict.fromkeys(feed.tags, status)
+            feed.take(device.block(feed.tags))
+
+    with buffer(tmp_path) as outbox:
+        counters, _ = collect(outbox, scene)
+        kept = [(status, None if status else value) for value, status in given]
+        assert told_of(outbox, "every") == kept
+        changed = [(0, 1.0), (0, 1.5), (0, 2.0), (BAD_NO_DATA, None), (0, 2.0), (0, 2.5)]
+        assert told_of(outbox, "change") == changed
+        assert told_of(outbox, "word") == [(status, value and str(value)) for status, value in changed]
+        assert told_of(outbox, "band") == [(0, 1.0), (0, 2.0), (BAD_NO_DATA, None), (0, 2.0)]
+        described = {tag.name: tag for chunk in chunks(outbox) for tag in chunk.series.tags}
+        assert described["band"].deadband == 1.0
+        assert described["band"].heartbeat_s == 3600.0
+        assert described["change"].on_change
+        assert not described["every"].on_change
+    counts = counters.snapshot()
+    assert counts.telemetry_values == counts.telemetry_committed + counts.telemetry_thinned == 32
+
+
+def feed_at(feed: Feed, device: FakeDevice, edge_us: int) -> None:
+    """One block of the feed's tags, taken at this time."""
+    block = device.block(feed.tags)
+    builder = BlockBuilder(block.group)
+    for at, tag in enumerate(feed.tags):
+        builder.add(block.values[at], device.status.get(tag, 0))
+    feed.take(builder.block(edge_us))
+
+
+def test_a_mean_is_kept_for_each_span_and_says_when_something_was_bad(tmp_path: Path) -> None:
+    device = FakeDevice("plc", opcua([{"name": "m", "average": "1s", "data_type": "int32"}]), CLOCK)
+    given = [
+        (0, 1, 0),
+        (300, 2, 0),
+        (900, 6, 0),
+        (1100, 5, 0),
+        (1500, 9, BAD_NO_DATA),
+        (2100, 1, BAD_NO_DATA),
+        (3000, 4, 0),
+    ]
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for at_ms, value, status in given:
+            device.values, device.status = {"m": value}, {"m": status}
+            feed_at(feed, device, 1_000_000_000_000 + 1000 * at_ms)
+
+    with buffer(tmp_path) as outbox:
+        collect(outbox, scene)
+        assert told_of(outbox, "m") == [(0, 3.0), (0x40000000, 5.0), (BAD_NO_DATA, None)]
+        (chunk,) = chunks(outbox)
+        assert chunk.series.columns[0].type == "float64"
+        assert chunk.series.tags[0].average_s == 1.0
+
+
+def test_a_heartbeat_keeps_a_value_that_does_not_change(tmp_path: Path) -> None:
+    device = FakeDevice("plc", opcua([{"name": "a", "on_change": True, "heartbeat": "1s"}]), CLOCK)
+    device.values = {"a": 1.0}
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for at_ms in range(0, 3000, 100):
+            feed_at(feed, device, 1_000_000_000_000 + 1000 * at_ms)
+
+    with buffer(tmp_path) as outbox:
+        collect(outbox, scene)
+        assert len(told_of(outbox, "a")) == 3
+
+
+def test_a_stale_reading_is_in_the_trend_and_so_is_the_first_value_after_it(tmp_path: Path) -> None:
+    settings = opcua([{"name": "a", "on_change": True}, {"name": "b", "mode": "subscribe"}])
+    device = FakeDevice("plc", settings, CLOCK)
+    device.values = {"a": 1.0, "b": 2.0}
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for _ in range(2):
+            feed.take(device.block(["a"]))
+            feed.take(device.block(["b"]))
+        for tag in ("a", "b"):
+            stale = BlockBuilder(Group.of("plc", [t for t in settings.tags if t.name == tag]))
+            stale.add(None, BAD_STALE)
+            feed.take(stale.block(CLOCK.now_us()))
+        feed.take(device.block(["a"]))
+
+    with buffer(tmp_path) as outbox:
+        collect(outbox, scene)
+        assert told_of(outbox, "a") == [(0, 1.0), (BAD_STALE, None), (0, 1.0)]
+        assert told_of(outbox, "b") == [(0, 2.0), (0, 2.0), (BAD_STALE, None)], "all that its server told"
+
+
+def test_a_type_that_the_server_decides_may_change(tmp_path: Path) -> None:
+    settings = opcua([{"name": "a", "data_type": None}, {"name": "b", "data_type": None, "mode": "subscribe"}])
+    groups = {tag.name: Group.of("plc", [tag]) for tag in settings.tags}
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", settings)
+        for value, data_type in ((7, "int32"), (1.5, "float64"), ("x", "string"), (8, "int32")):
+            for group in groups.values():
+                builder = BlockBuilder(group)
+                builder.add(value, data_type=data_type)
+                feed.take(builder.block(CLOCK.now_us()))
+
+    with buffer(tmp_path) as outbox:
+        collect(outbox, scene)
+        assert sorted(map(str, told_of(outbox, "a"))) == sorted(map(str, [(0, 7), (0, 8), (0, 1.5), (0, "x")]))
+        assert told_of(outbox, "b") == [(0, 7), (0, 1.5), (0, "x"), (0, 8)]
+
+
+def test_much_is_committed_at_once_while_somebody_waits_and_together_while_nobody_does(tmp_path: Path) -> None:
+    device = FakeDevice("plc", opcua([{"name": f"t{n}"} for n in range(1000)]), CLOCK)
+
+    async def polls(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for _ in range(4):
+            feed.take(device.block(feed.tags))
+            await asyncio.sleep(2 * telemetry.GAP_S)
+
+    with buffer(tmp_path / "live") as outbox:
+        collect(outbox, polls, live=True)
+        assert len(chunks(outbox)) == 4
+    with buffer(tmp_path / "away") as outbox:
+        collect(outbox, polls, live=False)
+        assert [len(chunk.edge_us) for chunk in chunks(outbox)] == [4]
+
+
+def test_what_a_slow_disk_cannot_take_is_lost_counted_and_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "WAITING_BYTES", 20_000)
+    device = FakeDevice("plc", opcua([{"name": f"t{n}"} for n in range(1000)]), CLOCK)
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for _ in range(6):
+            feed.take(device.block(feed.tags))
+
+    with buffer(tmp_path) as outbox:
+        counters, told = collect(outbox, scene)
+    counts = counters.snapshot()
+    assert (counts.telemetry_committed, counts.telemetry_lost) == (3000, 3000)
+    assert told == [("telemetry-lost", {"values": 1000, "why": "the disk is too slow"})]
+
+
+def test_at_its_cap_the_oldest_chunks_give_way_and_that_is_said_before(tmp_path: Path) -> None:
+    said: list[tuple[str, int, int]] = []
+    with buffer(tmp_path, max_bytes=400_000, on_thin=lambda *gap: said.append(gap)) as outbox:
+        for n in range(100):
+            outbox.keep([bytes([n]) * 10_000]).result()
+        rows = held(outbox)
+        gone = [row.seq for row in rows if row.body is None]
+        assert gone == list(range(2, gone[-1] + 1)), "oldest first; the record that opened the epoch stays"
+        assert 70 < len(gone) < 95, "some of the cap is the empty file"
+        assert {row.tombstone.reason for row in rows if row.tombstone} == {"thinned"}
+        covered = [seq for _, first, last in said for seq in range(first, last + 1)]
+        assert covered == gone, "each once"
+        assert {epoch for epoch, _, _ in said} == {outbox.head().epoch}
+    assert verify(tmp_path / "telemetry.db").ok
+
+
+def test_a_gap_that_cannot_be_recorded_is_none_the_newest_is_refused(tmp_path: Path) -> None:
+    def full(*_: object) -> None:
+        raise Refused("the buffer of records is full")
+
+    with buffer(tmp_path, max_bytes=400_000, on_thin=full) as outbox:
+        futures = [outbox.keep([b"x" * 10_000]) for _ in range(100)]
+        assert isinstance(futures[-1].exception(), Refused)
+        assert not [row for row in held(outbox) if row.tombstone]
+
+
+def test_chunks_that_are_stored_again_name_what_they_were(tmp_path: Path) -> None:
+    device = FakeDevice("plc", opcua([{"name": "a"}]), CLOCK)
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        feed.take(device.block(feed.tags))
+
+    with buffer(tmp_path) as outbox:
+        collect(outbox, scene)
+        row = held(outbox)[-1]
+        ahead = mark(row)
+        outbox.apply(type(ahead)(AGENT, row.epoch, "telemetry", row.seq + 5, "ab" * 32, 1))
+        rows = [again for again in held(outbox) if again.kind == KIND]
+        assert len(rows) == 1
+        assert rows[0].epoch != row.epoch
+        former = decode_chunk(rows[0].body or b"").former
+        assert former is not None
+        assert (former.epoch, former.seq, former.hash) == (row.epoch, row.seq, row.hash.hex())
+        assert told_of(outbox, "a") == [(0, 0.0)]
