@@ -3,78 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from driver_rigs import LineFile, until
+from driver_rigs import until
+from opcua_rig import Rig
 
-from drivers.base import Notice, ReadingBlock
+from drivers.base import ReadingBlock
 from drivers.opcua import OpcUa, codec, reading
 from drivers.opcua.certificates import create
 from drivers.tags.opcua_security import CERTIFICATE, KEY
 from records.clock import SystemClock
 from records.errors import Invalid, Refused, Unreachable
-from records.yaml import parse
-from tests.rigs.opcua_server import SECURED, NodeOpcUaServer, ServerSettings
+from tests.rigs.opcua_server import ServerSettings
 
 pytestmark = pytest.mark.node_opcua
-OPEN = "policy: None, allow_insecure: true"
-Job = Callable[[OpcUa], Coroutine[Any, Any, None]]
-
-
-class Rig:
-    """A server, and devices that read these tags of it."""
-
-    def __init__(self, folder: Path, settings: ServerSettings = SECURED) -> None:
-        self.folder = folder
-        self.server = NodeOpcUaServer(folder / "server", settings)
-        self.told: list[Notice] = []
-
-    def device(self, tags: str, *, security: str = OPEN, more: str = "") -> OpcUa:
-        text = f"""
-devices:
-  plc:
-    driver: opcua
-    endpoint: {self.server.url}
-    timeout: 5s
-    poll_interval: 20ms
-    publish_interval: 50ms
-    security: {{{security}}}
-    {more}
-    tags:
-"""
-        lines = "".join(f"      - {{{line.strip()}}}\n" for line in tags.strip().splitlines())
-        settings: Any = parse((text + lines).encode(), LineFile).value.devices["plc"]
-        self.told.clear()
-        return OpcUa("plc", settings, SystemClock(), self.told.append, "sealing-1")
-
-    def run(self, tags: str, job: Job, **how: str) -> None:
-        """The job with a connected device."""
-
-        async def whole() -> None:
-            device = self.device(tags, **how)
-            await device.connect()
-            try:
-                await job(device)
-            finally:
-                await device.close()
-
-        asyncio.run(whole())
-
-    def read(self, tags: str, **how: str) -> ReadingBlock:
-        """All these tags, once."""
-        found: list[ReadingBlock] = []
-
-        async def job(device: OpcUa) -> None:
-            found.append(await device.read([tag.name for tag in device.settings.tags]))
-
-        self.run(tags, job, **how)
-        return found[0]
-
-    def codes(self, code: str) -> list[Any]:
-        return [notice.params for notice in self.told if notice.code == code]
 
 
 @pytest.fixture(scope="module")
