@@ -15,12 +15,13 @@ import platform
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 from pydantic import JsonValue
@@ -35,6 +36,7 @@ from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.papers import LOTS, WORK_ORDER, Papers
 from edge_agent.reload import plan
+from edge_agent.report import Parts
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import LineSettings, load_line
 from edge_agent.settings import Uplink as UplinkOfLine
@@ -222,7 +224,7 @@ class Agent:
         try:
             await self._begin()
             self.floor.start()
-            await self.floor.run(self._stopping.wait(), self._watch_clock(), self.watch.run())
+            await self.floor.run(self._stopping.wait(), self._watch_clock(), self.watch.run(), *self._page())
             reason = "asked"
         finally:
             with suppress(StorageFailed):
@@ -300,6 +302,27 @@ class Agent:
             "problems": [*first],
         }
         self.record("configuration-refused", params)
+
+    def _page(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        """The status page, where the line file asks for one."""
+        page = self._loaded.value.status
+        if page is None:
+            return ()
+        from edge_agent.web.serve import serve_page  # FastAPI is loaded only here
+
+        parts = Parts(
+            lambda: self._loaded,
+            software(),
+            self._clock.now_us(),
+            lambda: self.floor.supervisors,
+            lambda: self.floor.scanners,
+            lambda: self.runners,
+            self.papers,
+            self.outbox,
+            self.uplink,
+            self._clock,
+        )
+        return (serve_page(parts, page.port),)
 
     def stop(self) -> None:
         """End ``run`` in good order; call it in the loop's thread."""

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from edge_agent import cli_convert, cli_opcua, cli_tools
+from edge_agent import cli_convert, cli_opcua, cli_status, cli_tools
 from edge_agent.outbox import export, inspect, verify
 from edge_agent.schema import line_schema
 from edge_agent.settings import LineSettings, load_line
@@ -29,6 +29,7 @@ app.add_typer(buffer, name="buffer")
 cli_convert.register(app)
 cli_tools.register(app)
 cli_opcua.register(app)
+cli_status.register(app)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]

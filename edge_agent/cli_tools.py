@@ -13,8 +13,6 @@ import typer
 from pydantic import JsonValue
 
 from drivers import udi
-from drivers.convert import RegisterFormat
-from drivers.convert import decode as decoded
 from drivers.tags.modbus import REGISTER_COUNT, ByteOrder
 from edge_agent.settings import load_line
 from records.console import print_json
@@ -43,6 +41,9 @@ def decode(
     as_json: Json = False,
 ) -> None:
     """What registers hold, in each of the four byte orders (null where they hold no value): try the manual's."""
+    from drivers.convert import RegisterFormat  # numpy is loaded only here
+    from drivers.convert import decode as decoded
+
     raw = b"".join(_register(word).to_bytes(2, "big") for word in registers.split(","))
     needed = REGISTER_COUNT.get(data_type)
     if needed is None and data_type != "string":
@@ -100,7 +101,7 @@ def scan(
     )
     texts = [_SEPARATOR.sub(udi.GS, barcode)] if barcode is not None else _texts()
     found = [udi.parse(text, expect=kind, paired_with=paired_with, schemes=schemes) for text in texts]
-    answers: list[JsonValue] = [barcode_json(one) for one in found]
+    answers: list[JsonValue] = [one.to_json() for one in found]
     print_json(answers if stdin else answers[0])
     raise typer.Exit(0 if all(one.valid for one in found) else 1)
 
@@ -118,15 +119,3 @@ def _texts() -> list[str]:
             raise ConfigurationError(f"line {number} is no JSON string literal", hint='such as "WO-1000"')
         texts.append(value)
     return texts
-
-
-def barcode_json(barcode: udi.Barcode) -> dict[str, JsonValue]:
-    """The answer of ``scan``; ``scheme`` is there only where a pattern was used."""
-    answer: dict[str, JsonValue] = {
-        "valid": barcode.valid,
-        "kind": barcode.kind,
-        "fields": dict(barcode.fields),
-        "udi_di": barcode.udi_di,
-        "error": barcode.error,
-    }
-    return answer if barcode.scheme is None else answer | {"scheme": barcode.scheme}

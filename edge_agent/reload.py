@@ -13,8 +13,8 @@ from drivers.tags import SerialScannerDevice
 from edge_agent.settings import LineSettings
 from edge_agent.station_settings import CharacteristicSettings, StationSettings
 
-NEEDS_RESTART = ("agent", "site", "buffer", "uplink")
-"""Who the agent is, where its records wait and how they leave: these stay as they are while it runs."""
+NEEDS_RESTART = ("agent", "site", "buffer", "uplink", "status")
+"""Who the agent is, where its records wait, how they leave, its page: these stay as they are while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

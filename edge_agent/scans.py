@@ -77,6 +77,13 @@ def recognise(settings: StationSettings, scan: Scanned) -> FieldName | None:
     return "lot" if takes_lots and known and lot_of(barcode) is not None else None
 
 
+def not_recognised(barcode: Barcode) -> Refusal:
+    """Why a scan that belongs to no field does not count."""
+    if barcode.error is not None:
+        return Refusal("barcode-invalid", found=barcode.error)
+    return Refusal("item-not-in-bom" if barcode.kind in LABELS else "scan-not-understood")
+
+
 def unit_of(subject: SubjectSource, barcode: Barcode) -> str | None:
     """The number of the piece on a label, None where it says none."""
     return barcode.said(subject.serial_field)

@@ -80,6 +80,12 @@ class Buffer(Settings):
     telemetry_interval: Annotated[Duration, Field(ge=0.01, le=60)] = 1.0
 
 
+class StatusPage(Settings):
+    """The agent's own page, for people at the line PC. It listens on this machine only (127.0.0.1)."""
+
+    port: int = Field(8765, ge=1, le=65_535)
+
+
 class LineSettings(Settings):
     """One agent: its devices, what they are to the stations, and where records go."""
 
@@ -93,6 +99,7 @@ class LineSettings(Settings):
     schemes: dict[str, Pattern] = Field(default_factory=dict)
     uplink: Uplink | None = None
     buffer: Buffer | None = None
+    status: StatusPage | None = None
 
     @classmethod
     def resolved_keys(cls) -> Mapping[str, Any]:
@@ -122,6 +129,7 @@ _PARTS: Parts = {
     ("time_zone",): DROP,
     ("uplink",): DROP,
     ("buffer",): DROP,
+    ("status",): DROP,
     ("devices", "*"): DROP,
     ("devices", "*", "tags", "*"): DROP,
     ("stations", "*"): DROP,

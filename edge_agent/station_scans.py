@@ -23,10 +23,7 @@ class ScanRules:
         """Recognise a scan by its content and commit what it changes, or why it is refused."""
         field_name = scans.recognise(self.settings, event)
         if field_name is None:
-            reason = "barcode-invalid" if event.barcode.error else "scan-not-understood"
-            if event.barcode.kind in scans.LABELS and not event.barcode.error:
-                reason = "item-not-in-bom"
-            return self._refuse(state, event, scans.Refusal(reason, found=event.barcode.error))
+            return self._refuse(state, event, scans.not_recognised(event.barcode))
         said = scans.meaning(self.settings, event, field_name, papers, state.kept.order)
         if isinstance(said, scans.Unit) and any(
             held.subject.key == said.subject.key for held in state.kept.loaded

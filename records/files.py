@@ -74,6 +74,18 @@ class InstanceLock:
             self._file = None
 
 
+def is_held(path: Path) -> bool:
+    """Whether a running process holds the lock of this file, which is left as it is."""
+    try:
+        with path.open("r+b") as file:
+            _lock(file)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 if sys.platform == "win32":
     import msvcrt
 

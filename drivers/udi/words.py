@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pydantic import JsonValue
+
 GS = "\x1d"
 MAX_LENGTH = 4096
 
@@ -49,6 +51,17 @@ class Barcode:
     def issuer(self) -> str:
         """By whose rules the fields are read: the pattern's name where one was used, else the kind."""
         return self.scheme or self.kind
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The answer of ``scan``; ``scheme`` is there only where a pattern was used."""
+        answer: dict[str, JsonValue] = {
+            "valid": self.valid,
+            "kind": self.kind,
+            "fields": dict(self.fields),
+            "udi_di": self.udi_di,
+            "error": self.error,
+        }
+        return answer if self.scheme is None else answer | {"scheme": self.scheme}
 
     def said(self, name: str) -> str | None:
         """A field as text, None where the code lacks it."""

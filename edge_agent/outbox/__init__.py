@@ -1,5 +1,6 @@
 """The edge's durable buffer; see ``store`` for its promise."""
 
+from edge_agent.outbox.glance import Glance, glance
 from edge_agent.outbox.store import MAX_BODY, Outbox
 from edge_agent.outbox.types import (
     Applied,
@@ -20,6 +21,7 @@ __all__ = [
     "Applied",
     "Batch",
     "Contents",
+    "Glance",
     "IdentityIndex",
     "KeptDocument",
     "Outbox",
@@ -30,6 +32,7 @@ __all__ = [
     "RunIndex",
     "Verification",
     "export",
+    "glance",
     "inspect",
     "verify",
 ]

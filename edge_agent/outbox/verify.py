@@ -33,7 +33,7 @@ class Contents:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """One consistent view of the file.
 
     Raises:
@@ -71,7 +71,7 @@ def inspect(path: Path) -> Contents:
     Raises:
         StorageFailed: it cannot be opened. Damaged: it is no outbox.
     """
-    with _reading(path) as connection:
+    with reading(path) as connection:
         rows, size = connection.execute("SELECT count(*), coalesce(sum(length(body)), 0) FROM records").fetchone()
         return Contents(
             schema.control(connection, "agent"),
@@ -90,7 +90,7 @@ def export(path: Path) -> Iterator[Envelope]:
     Raises:
         StorageFailed: it cannot be opened. Damaged: it is no outbox.
     """
-    with _reading(path) as connection:
+    with reading(path) as connection:
         for epoch in ledger.epochs(connection):
             yield from ledger.envelopes(connection, epoch, epoch.pruned + 1, epoch.last)
 
@@ -102,7 +102,7 @@ def verify(path: Path) -> Verification:
         StorageFailed: the file cannot be opened at all.
     """
     try:
-        with _reading(path) as connection:
+        with reading(path) as connection:
             return _verify(connection, path)
     except Damaged as error:
         return Verification(False, 0, 0, None, error.message)

@@ -210,7 +210,16 @@ def test_what_is_no_command_is_a_usage_error(typed: Type, words: tuple[object, .
 
 @pytest.mark.parametrize(
     "words",
-    [("check",), ("run",), ("buffer", "verify"), ("buffer", "show"), ("scan",), ("decode",)],
+    [
+        ("check",),
+        ("run",),
+        ("buffer", "verify"),
+        ("buffer", "show"),
+        ("scan",),
+        ("decode",),
+        ("read",),
+        ("status",),
+    ],
     ids=lambda words: " ".join(words),
 )
 def test_every_command_has_help_with_an_example(typed: Type, words: tuple[str, ...]) -> None:

@@ -1,0 +1,181 @@
+"""``read`` and ``status``: what the machines say now, and how the agent is, running or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import JsonValue
+
+from edge_agent.settings import LineSettings, load_line
+from records.clock import SystemClock
+from records.console import print_json
+from records.errors import LotkeeperError
+from records.files import is_held
+from records.yaml import Loaded
+
+LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
+ANSWER_S = 5.0
+READ_S = 40.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``lotkeeper-edge``."""
+    app.command(epilog="Example: lotkeeper-edge read line.yaml sealer.seal_temp leak_tester")(read)
+    app.command(epilog="Example: lotkeeper-edge status line.yaml")(status)
+
+
+def read(
+    line: LineFile,
+    tags: Annotated[
+        list[str] | None, typer.Argument(metavar="[DEVICE.TAG]...", help="All tags when none is named.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="The answer is JSON in any case.")] = False,
+) -> None:
+    """Read tags once, now. Exit 0 none is bad, 1 some are, 3 a device was not reached."""
+    from edge_agent import read_once  # the drivers are loaded only here
+
+    loaded = load_line(line)
+    names = read_once.wanted(loaded.value, tags or [])
+    answer = _ask_to_read(loaded, names)
+    if answer is None:
+        found = asyncio.run(read_once.read_once(loaded.value, names, SystemClock()))
+        readings = [read_once.reading_json(reading) for reading in found.readings]
+        errors = dict(found.errors)
+    else:
+        readings, errors = answer["readings"], answer["errors"]
+    print_json([*readings])
+    for error in errors.values():
+        typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(read_once.exit_code(readings, errors))
+
+
+def status(
+    line: LineFile,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False,
+) -> None:
+    """How the agent is; while it is down, what its buffer holds. Exit 1 something is away, 3 it does not run."""
+    loaded = load_line(line)
+    report = _ask(loaded, "GET", "/api/v1/status", ANSWER_S) or _while_down(loaded)
+    if json:
+        print_json(report)
+    else:
+        for text in _lines(report):
+            typer.echo(text)
+    raise typer.Exit(_exit_code(report))
+
+
+# -- asking a running agent ----------------------------------------------------------------------------------
+
+
+def _ask_to_read(loaded: Loaded[LineSettings], names: tuple[str, ...]) -> Any:
+    """A reading through the sessions of the running agent: many machines allow only one. None without it."""
+    asked: dict[str, JsonValue] = {"tags": [*names], "configuration": loaded.hash}
+    return _ask(loaded, "POST", "/api/v1/read", READ_S, asked)
+
+
+def _ask(
+    loaded: Loaded[LineSettings], method: str, path: str, limit_s: float, body: JsonValue = None
+) -> dict[str, Any] | None:
+    """The answer of this line's agent; None when none runs here, or it does not know what is asked."""
+    page = loaded.value.status
+    if page is None:
+        return None
+    import httpx  # loaded only where it is used
+
+    try:
+        answer = httpx.request(
+            method, f"http://127.0.0.1:{page.port}{path}", json=body, timeout=limit_s, trust_env=False
+        )
+        found = answer.json() if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError):
+        return None
+    ours = isinstance(found, dict) and found.get("agent") == loaded.value.agent
+    return found if ours else None
+
+
+def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
+    """What file and buffer tell; ``running`` is true when somebody holds the buffer and only does not answer."""
+    from edge_agent import report
+
+    found: dict[str, Any] = report.identity_of(loaded) | {"running": False, "buffer": None, "records": []}
+    buffer = loaded.value.buffer
+    if buffer is None:
+        return found | {"why": "the file has no buffer: an agent that runs needs one"}
+    held = is_held(buffer.path / "records.lock")
+    why: str | None = "nothing was recorded here yet"
+    if (buffer.path / "records.db").exists():
+        try:
+            found |= report.buffer_report(buffer.path / "records.db")
+            why = None
+        except LotkeeperError as error:
+            why = str(error)
+    if held:
+        page = loaded.value.status
+        why = (
+            "the agent runs; add status: {port: 8765} to the file and it can be asked"
+            if page is None
+            else f"the agent runs, but not its page on port {page.port}; its log says why"
+        )
+    return found | {"running": held, "why": why}
+
+
+# -- telling a person ----------------------------------------------------------------------------------------
+
+
+def _exit_code(report: Mapping[str, Any]) -> int:
+    if not report["running"]:
+        return 3
+    away = [each for each in (*report.get("devices", ()), *report.get("scanners", ())) if not each["connected"]]
+    return 1 if away or "devices" not in report or not report["central"]["connected"] else 0
+
+
+def _lines(report: Mapping[str, Any]) -> list[str]:
+    state = f"runs since {report['started_at']}" if "started_at" in report else "is not running"
+    if report["running"] and "started_at" not in report:
+        state = "runs, but does not answer"
+    lines = [f"agent {report['agent']} {state}; configuration {report['configuration']}"]
+    if report.get("why"):
+        lines.append(f"  {report['why']}")
+    for each in (*report.get("devices", ()), *report.get("scanners", ())):
+        lines.append(f"device   {each['name']:<20} {_here(each)}")
+        for tag in each.get("tags", ()):
+            lines.append(f"  {tag['tag']:<30} {_value(tag)}")
+    for each in report.get("stations", ()):
+        missing = ", ".join(each["missing"]) or "nothing"
+        lines.append(
+            f"station  {each['name']:<20} {each['phase']}, order {each['order'] or '-'}, operator "
+            f"{each['operator'] or '-'}, last cycle {each['last_cycle'] or '-'}, missing {missing}"
+        )
+    if "central" in report:
+        way = report["central"]
+        reach = "connected" if way["connected"] else f"not connected: {way['error'] or 'not yet'}"
+        lines.append(f"central  {way['broker']:<20} {reach}")
+    buffer = report["buffer"]
+    if buffer is not None:
+        oldest = f", the oldest since {buffer['oldest_pending']}" if buffer["oldest_pending"] else ""
+        lines.append(
+            f"buffer   {buffer['committed']} records committed, {buffer['acknowledged_records']} acknowledged, "
+            f"{buffer['pending']} pending{oldest}"
+        )
+    for record in report["records"]:
+        what = " ".join(str(record[key]) for key in ("station", "code", "result") if record[key])
+        lines.append(f"  {record['seq']:>8} {record['at'] or '-'} {record['kind']} {what}")
+    return lines
+
+
+def _here(each: Mapping[str, Any]) -> str:
+    if each["connected"]:
+        late = f", {each['late']} of {each['polls']} polls late" if each.get("late") else ""
+        return f"connected{late}"
+    return f"AWAY: {each['error'] or 'not connected yet'}"
+
+
+def _value(tag: Mapping[str, Any]) -> str:
+    if tag["quality"] is None:
+        return "not read yet"
+    shown = f"{tag['value']} {tag['unit'] or ''}".strip() if tag["quality"] != "bad" else "-"
+    return f"{shown:<24} {tag['quality']} {tag['status']}, {tag['age_s']:.1f} s old"

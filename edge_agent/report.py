@@ -1,0 +1,238 @@
+"""How the agent is right now, as one JSON value: for its status page, ``/api/v1/status`` and ``status``.
+
+Everything is asked of the running parts and of the buffer; nothing is kept here. Times are ISO with Z; seq and
+other 64-bit numbers of records are strings, as everywhere outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from drivers.supervise import ScannerSupervisor, Supervisor
+from drivers.tags import TagSettings
+from edge_agent.outbox import Outbox, glance
+from edge_agent.papers import Papers
+from edge_agent.read_once import reading_json
+from edge_agent.runner import StationRunner
+from edge_agent.settings import LineSettings
+from edge_agent.uplink import Uplink
+from records.clock import MICROSECONDS, Clock, iso_z
+from records.errors import Invalid, LotkeeperError
+from records.model import OperationRecord, OperationsEvent, Reading, decode
+from records.wire import Envelope
+from records.yaml import Loaded
+
+Json = dict[str, JsonValue]
+LAST_RECORDS = 12
+UNWATCHED_EVERY_S = 5.0
+UNWATCHED_LIMIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a running agent. What a reload may change is asked anew each time."""
+
+    loaded: Callable[[], Loaded[LineSettings]]
+    software: str
+    started_us: int
+    supervisors: Callable[[], Mapping[str, Supervisor]]
+    scanners: Callable[[], Mapping[str, ScannerSupervisor]]
+    runners: Callable[[], Sequence[StationRunner]]
+    papers: Callable[[], Papers]
+    outbox: Outbox
+    uplink: Uplink
+    clock: Clock
+
+
+def identity_of(loaded: Loaded[LineSettings]) -> Json:
+    """Which agent, by which configuration."""
+    line = loaded.value
+    return {
+        "agent": line.agent,
+        "site": line.site,
+        "line": line.line,
+        "file": loaded.file,
+        "configuration": loaded.hash,
+    }
+
+
+class Unwatched:
+    """Newest readings of tags that nobody watches: read when somebody looks at the page, and not too often."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._read_s: float | None = None
+        self.readings: dict[str, Reading] = {}
+
+    async def look(self) -> None:
+        """Read them, where the last time is long enough ago; gives up on a device that takes long."""
+        now_s = self._parts.clock.monotonic_s()
+        if self._read_s is not None and now_s - self._read_s < UNWATCHED_EVERY_S:
+            return
+        self._read_s = now_s
+        line = self._parts.loaded().value
+        jobs = []
+        for name, supervisor in self._parts.supervisors().items():
+            known = supervisor.latest()
+            tags = (
+                [tag.name for tag in line.devices[name].tags if tag.name not in known]
+                if name in line.devices
+                else []
+            )
+            if tags and supervisor.connected:
+                jobs.append(self._one(supervisor, tags))
+        await asyncio.gather(*jobs)
+
+    async def _one(self, supervisor: Supervisor, tags: Sequence[str]) -> None:
+        with suppress(LotkeeperError, TimeoutError):
+            async with asyncio.timeout(UNWATCHED_LIMIT_S):
+                block = await supervisor.read(tags)
+            self.readings |= {reading.tag: reading for reading in block.readings()}
+
+
+def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Json:
+    """What the running parts say; call it in their loop. ``others`` are readings of tags that nobody watches."""
+    now_us = parts.clock.now_us()
+    line = parts.loaded().value
+    supervisors, scanners = parts.supervisors(), parts.scanners()
+    devices: list[JsonValue] = [
+        _device(line, name, supervisors[name], now_us, others or {}) for name in supervisors
+    ]
+    return identity_of(parts.loaded()) | {
+        "running": True,
+        "software": parts.software,
+        "started_at": iso_z(parts.started_us),
+        "now": iso_z(now_us),
+        "time_zone": line.time_zone,
+        "devices": devices,
+        "scanners": [
+            {
+                "name": name,
+                "address": scanner.scanner.settings.address_text,
+                "connected": scanner.connected,
+                "error": scanner.error,
+            }
+            for name, scanner in scanners.items()
+        ],
+        "stations": [_station(runner) for runner in parts.runners()],
+    }
+
+
+def stored_report(parts: Parts) -> Json:
+    """What the buffer holds and how the way to central is; reads the disk, so call it in a thread."""
+    way = parts.uplink.status()
+    central: Json = {
+        "connected": way.connected,
+        "broker": way.broker,
+        "error": way.last_error,
+        "frames_sent": way.frames_sent,
+        "frames_sent_again": way.frames_sent_again,
+        "payloads_refused": way.payloads_refused,
+        "dropped": way.dropped,
+    }
+    return buffer_report(parts.outbox.path) | {"central": central}
+
+
+def buffer_report(path: Path) -> Json:
+    """The buffer's counts and last records, of a running agent or of one that is down.
+
+    Raises:
+        StorageFailed: it cannot be opened. Damaged: it is no buffer.
+    """
+    seen = glance(path, LAST_RECORDS)
+    buffer: Json = {
+        "path": str(path),
+        "head": seen.head.to_json(),
+        "acknowledged": seen.acknowledged.to_json(),
+        "committed": seen.committed,
+        "acknowledged_records": seen.acknowledged_records,
+        "pending": seen.pending.records,
+        "oldest_pending": iso_z(seen.pending.oldest_us),
+        "kept": seen.records,
+        "bytes": seen.bytes,
+    }
+    return {"buffer": buffer, "records": [_record(envelope) for envelope in reversed(seen.last)]}
+
+
+def _device(
+    line: LineSettings, name: str, supervisor: Supervisor, now_us: int, others: Mapping[str, Reading]
+) -> Json:
+    settings = line.devices.get(name) or supervisor.device.settings
+    known, meter = supervisor.latest(), supervisor.meter
+    tags: list[JsonValue] = [
+        tag_json(f"{name}.{tag.name}", tag, known.get(tag.name) or others.get(f"{name}.{tag.name}"), now_us)
+        for tag in settings.tags
+    ]
+    return {
+        "name": name,
+        "driver": settings.driver,
+        "address": settings.address_text,
+        "connected": supervisor.connected,
+        "error": supervisor.error,
+        "last_answer": iso_z(supervisor.seen_us or None),
+        "polls": meter.polls,
+        "late": meter.late,
+        "skipped": meter.skipped,
+        "values": meter.values,
+        "tags": tags,
+    }
+
+
+def tag_json(name: str, tag: TagSettings, seen: Reading | None, now_us: int) -> Json:
+    """One tag and its newest reading; ``age_s`` is null while it has none."""
+    if seen is None:
+        nothing = ("value", "quality", "status", "source_time", "server_time", "edge_time", "age_s")
+        return {"tag": name, "unit": tag.unit, "role": tag.role} | dict.fromkeys(nothing)
+    age_s = max(now_us - seen.edge_us, 0) / MICROSECONDS
+    return reading_json(seen) | {"role": tag.role, "age_s": round(age_s, 3)}
+
+
+def _station(runner: StationRunner) -> Json:
+    status = asdict(runner.status)
+    cycle = status.pop("last_cycle")
+    missing = list(status.pop("missing"))
+    return {
+        "name": runner.station.name,
+        **status,
+        "last_cycle": None if cycle is None else str(cycle),
+        "missing": missing,
+    }
+
+
+def _record(envelope: Envelope) -> Json:
+    """A record in a few words: what a person needs to find it again."""
+    found: Json = {
+        "epoch": envelope.epoch,
+        "seq": str(envelope.seq),
+        "kind": envelope.kind,
+        "at": None,
+        "station": None,
+        "code": None,
+        "result": None,
+        "subjects": [],
+    }
+    if envelope.body is None:
+        return found | {"code": "tombstone"}
+    try:
+        fact = decode(envelope.kind, envelope.body)
+    except Invalid:
+        return found
+    found |= {"at": iso_z(fact.header.at_us), "station": fact.header.station}
+    if isinstance(fact.data, OperationRecord):
+        run = fact.data
+        results = {subject.result.value for subject in run.subjects}
+        found |= {
+            "station": run.station,
+            "code": f"{run.operation} {'' if run.cycle is None else run.cycle}".strip(),
+            "result": results.pop() if len(results) == 1 else "mixed",
+            "subjects": [subject.subject.id for subject in run.subjects[:3]],
+        }
+    elif isinstance(fact.data, OperationsEvent):
+        found |= {"code": fact.data.code}
+    return found

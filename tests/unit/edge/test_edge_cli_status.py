@@ -1,0 +1,178 @@
+"""``lotkeeper-edge read`` and ``status`` without a running agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.status import BAD_SEVERITY
+from edge_agent import read_once
+from edge_agent.outbox import glance, inspect
+from records.clock import SystemClock
+from tests.rigs.fake_device import FakeDevice
+from tests.rigs.outboxes import fill, held, mark, open_outbox
+from tests.unit.edge.conftest import Type
+from tests.unit.edge.test_agent_app import write_line
+
+LINE = """\
+agent: press-1
+site: suzhou
+line: valve-1
+devices:
+  plc:
+    driver: modbus_tcp
+    host: 127.0.0.1
+    port: 9
+    tags:
+      - {name: torque, address: 0, data_type: float64, unit: N.m}
+      - {name: carrier, address: 8, data_type: string, length: 8}
+  oven: {driver: modbus_tcp, host: 127.0.0.1, port: 10, tags: [{name: temp, address: 0, data_type: uint64}]}
+  hand: {driver: serial_scanner, port: /dev/ttyS99}
+"""
+
+
+@pytest.fixture
+def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A line whose devices are there, but for those that a test takes away."""
+    file = tmp_path / "line.yaml"
+    file.write_text(LINE)
+    monkeypatch.setattr(read_once, "build_device", _device)
+    AWAY.clear()
+    BAD.clear()
+    return file
+
+
+AWAY: set[str] = set()
+BAD: set[str] = set()
+
+
+def _device(name: str, settings: Any, clock: Any, _tell: Any) -> FakeDevice:
+    device = FakeDevice(name, settings, clock)
+    device.away = name in AWAY
+    device.values = {"torque": 2.25, "carrier": "C-007", "temp": 2**63}
+    device.status = dict.fromkeys(BAD, BAD_SEVERITY)
+    return device
+
+
+# -- read ----------------------------------------------------------------------------------------------------
+
+
+def test_read_of_everything(typed: Type, line: Path) -> None:
+    said = typed("read", line)
+    assert (said.code, said.err) == (0, "")
+    assert [(r["tag"], r["value"], r["unit"], r["quality"], r["status"]) for r in said.json] == [
+        ("plc.torque", 2.25, "N.m", "good", "Good"),
+        ("plc.carrier", "C-007", None, "good", "Good"),
+        ("oven.temp", 2**63, None, "good", "Good"),
+    ]
+    for reading in said.json:
+        assert list(reading) == [
+            "tag",
+            "value",
+            "unit",
+            "quality",
+            "status",
+            "source_time",
+            "server_time",
+            "edge_time",
+        ]
+        assert reading["edge_time"].endswith("Z")
+
+
+def test_read_of_some_in_the_order_that_was_asked_for(typed: Type, line: Path) -> None:
+    said = typed("read", line, "oven.temp", "plc.carrier", "oven.temp", "--json")
+    assert [r["tag"] for r in said.json] == ["oven.temp", "plc.carrier"]
+    assert [r["tag"] for r in typed("read", line, "plc").json] == ["plc.torque", "plc.carrier"]
+
+
+def test_read_tells_bad_values_and_devices_that_are_away(typed: Type, line: Path) -> None:
+    BAD.add("torque")
+    said = typed("read", line)
+    assert said.code == 1
+    assert (said.json[0]["value"], said.json[0]["quality"]) == (None, "bad")
+    AWAY.add("oven")
+    said = typed("read", line)
+    assert said.code == 3
+    assert [(r["tag"], r["value"], r["status"]) for r in said.json if r["tag"] == "oven.temp"] == [
+        ("oven.temp", None, "BadNotConnected")
+    ]
+    assert "error: oven: away" in said.err
+    assert typed("read", line, "plc.carrier").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("plc.torqe", "plc.torque"), ("plx", "plc"), ("hand", "known here: plc.torque"), ("hand.x", "")],
+)
+def test_read_of_what_is_not_there(typed: Type, line: Path, name: str, hint: str) -> None:
+    said = typed("read", line, name)
+    assert (said.code, said.out) == (2, "")
+    assert f"the line has no tag {name!r}" in said.err
+    assert hint in said.err
+
+
+# -- status --------------------------------------------------------------------------------------------------
+
+
+def test_status_while_the_agent_is_down(typed: Type, tmp_path: Path) -> None:
+    file = write_line(tmp_path)
+    outbox = open_outbox(tmp_path / "buffer")
+    fill(outbox, 1, 30)
+    outbox.apply(mark(held(outbox)[3]))
+    outbox.close()
+    said = typed("status", file, "--json")
+    assert (said.code, said.err) == (3, "")
+    found = said.json
+    assert (found["agent"], found["running"], found["why"]) == ("press-1", False, None)
+    buffer = found["buffer"]
+    assert (buffer["committed"], buffer["acknowledged_records"], buffer["pending"]) == (31, 4, 27)
+    assert [record["code"] for record in found["records"]] == ["order-started"] * 12
+    assert [int(record["seq"]) for record in found["records"]] == list(range(31, 19, -1))
+    text = typed("status", file).out
+    assert "agent press-1 is not running" in text
+    assert "31 records committed, 4 acknowledged, 27 pending, the oldest since" in text
+
+
+def test_status_of_an_agent_that_runs_without_a_page(typed: Type, tmp_path: Path) -> None:
+    file = write_line(tmp_path)
+    outbox = open_outbox(tmp_path / "buffer")
+    said = typed("status", file)
+    assert said.code == 1
+    assert "runs, but does not answer" in said.out
+    assert "add status: {port: 8765} to the file" in said.out
+    file.write_text(file.read_text() + "status: {port: 9}\n")
+    assert "not its page on port 9" in typed("status", file).out
+    outbox.close()
+    assert "is not running" in typed("status", file).out
+
+
+def test_status_before_the_first_start_and_without_buffer(typed: Type, tmp_path: Path) -> None:
+    said = typed("status", write_line(tmp_path))
+    assert said.code == 3
+    assert "nothing was recorded here yet" in said.out
+    assert not (tmp_path / "buffer").exists()
+    assert "the file has no buffer" in typed("status", write_line(tmp_path, without="buffer")).out
+
+
+def test_status_of_a_damaged_buffer(typed: Type, tmp_path: Path) -> None:
+    file = write_line(tmp_path)
+    (tmp_path / "buffer").mkdir()
+    (tmp_path / "buffer" / "records.db").write_bytes(b"no database at all" * 500)
+    said = typed("status", file)
+    assert said.code == 3
+    assert "records.db" in said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_glance_says_what_a_long_look_says(tmp_path: Path) -> None:
+    outbox = open_outbox(tmp_path, SystemClock())
+    fill(outbox, 1, 9)
+    outbox.apply(mark(held(outbox)[4]))
+    outbox.close()
+    seen, looked = glance(tmp_path / "records.db", 3), inspect(tmp_path / "records.db")
+    assert (seen.head, seen.acknowledged, seen.pending) == (looked.head, looked.acknowledged, looked.pending)
+    assert (seen.records, seen.committed) == (looked.records, 10)
+    assert [envelope.seq for envelope in seen.last] == [8, 9, 10]
+    assert len(glance(tmp_path / "records.db", 100).last) == 10
