@@ -170,7 +170,7 @@ def faults(
     mode: Annotated[Mode, typer.Option(help="How it behaves at first.")] = Mode.PASS,
     as_json: Json = False,
 ) -> None:
-    """A TCP proxy that misbehaves; each line of stdin is a mode (pass, drop, rst, black-hole, delay 0.5).
+    """A TCP proxy that misbehaves; each line of stdin is a mode (pass, drop, rst, black-hole, trickle, delay 0.5).
 
     Example: lotkeeper-sim faults --to 127.0.0.1:1883 --port 1884 --mode black-hole
     """

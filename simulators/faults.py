@@ -2,6 +2,7 @@
 
 pass        bytes go through
 delay       each chunk waits ``delay_s`` first
+trickle     bytes arrive one by one, each as a packet of its own
 black-hole  as a pulled cable: connections stay open and silent, bytes wait; they arrive when the mode changes
 drop        connections are closed (FIN), new ones too
 rst         connections are reset, new ones too
@@ -13,6 +14,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 from enum import StrEnum
 
 from records.errors import Unreachable
@@ -23,6 +25,7 @@ CHUNK = 65_536
 class Mode(StrEnum):
     PASS = "pass"  # noqa: S105  a mode of the proxy
     DELAY = "delay"
+    TRICKLE = "trickle"
     BLACK_HOLE = "black-hole"
     DROP = "drop"
     RST = "rst"
@@ -129,8 +132,14 @@ class FaultProxy:
                 await self._flowing.wait()
                 if not data:
                     return
-                writer.write(data)
-                await writer.drain()
+                for piece in self._pieces(data):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)  # what goes out in one turn of the loop may be one packet
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        size = 1 if self.mode is Mode.TRICKLE else CHUNK
+        return (data[at : at + size] for at in range(0, len(data), size))
 
     def _end_all(self, *, reset: bool) -> None:
         for writer in tuple(self._open):

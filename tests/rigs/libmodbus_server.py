@@ -123,7 +123,7 @@ class LibmodbusServer:
         self._lines.tell(f"torn {unit} {address} {count} {sequence} {every}")
 
     def tick(self, unit: int, address: int, count: int, period_us: int, base_us: int) -> None:
-        """``count`` uint32 (ABCD) hold the number of periods since ``base_us``."""
+        """``count`` uint32 (ABCD) hold the number of periods since ``base_us``; may be said for several places."""
         self._lines.tell(f"tick {unit} {address} {count} {period_us} {base_us}")
 
     def polls(self, unit: int, address: int) -> None:

@@ -175,9 +175,7 @@ class ServerSettings:
     days: tuple[int, int] = (-1, 2)
 
 
-SECURED = ServerSettings(
-    policies=POLICIES, modes=MODES, users={"line": "secret-1"}, certificates=True, trust_all=True
-)
+SECURED = ServerSettings(policies=POLICIES, modes=MODES, users={"line": "secret-1"}, certificates=True)
 
 
 class NodeOpcUaServer:
@@ -189,7 +187,7 @@ class NodeOpcUaServer:
     def __init__(self, folder: Path, settings: ServerSettings | None = None, *, port: int = 0) -> None:
         settings = settings or ServerSettings()
         self.folder = folder
-        self.own = _own_pair(folder, settings.days)
+        self.own = own_pair(folder, settings.days)
         words = {
             **asdict(settings),
             "port": port,
@@ -222,12 +220,12 @@ class NodeOpcUaServer:
         """Let this application or user certificate in."""
         self.tell("trust", der=base64.b64encode(pair.der).decode(), user=user)
 
-    def tick(self, period_us: int, base_us: int) -> None:
-        """The tick nodes hold the number of periods since ``base_us``, stamped with the moment it began."""
-        self.tell("tick", period_us=period_us, base_us=base_us)
+    def tick(self, first: int, count: int, period_us: int, base_us: int) -> None:
+        """Tick nodes from ``first`` on hold the periods since ``base_us``, stamped with the moment each began."""
+        self.tell("tick", first=first, count=count, period_us=period_us, base_us=base_us)
 
 
-def _own_pair(folder: Path, days: tuple[int, int]) -> Pair:
+def own_pair(folder: Path, days: tuple[int, int] = (-1, 2)) -> Pair:
     """The server's certificate; the same again after a restart in the same folder."""
     certificate, key = folder / "server.pem", folder / "server.key"
     if not certificate.exists():

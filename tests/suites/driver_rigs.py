@@ -133,6 +133,7 @@ devices:
       - {{name: untyped, namespace_uri: "urn:test", identifier: s=count}}
       - {{name: told, namespace_uri: "urn:test", identifier: s=count, mode: subscribe, sampling_interval: 10ms,
          queue_size: 10}}
+      - {{name: doomed, namespace_uri: "urn:test", identifier: s=doomed, data_type: int32}}
       - {{name: told_missing, namespace_uri: "urn:test", identifier: s=nothing, mode: subscribe}}
 """
 

@@ -6,13 +6,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from asyncua import ua
 from driver_rigs import ModbusRig, OpcUaRig, decode_words, registers_of
 
 from drivers.status import word
 from tests.rigs.libmodbus_server import LibmodbusServer, Table
-from tests.rigs.opcua_server import NodeOpcUaServer, ServerSettings
+from tests.rigs.opcua_server import (
+    SECURED,
+    NodeOpcUaServer,
+    ServerSettings,
+    application_certificate,
+    own_pair,
+)
 
+NETWORK_SERVERS = [
+    pytest.param(lambda folder: OpcUaRig(), id="asyncua"),
+    pytest.param(lambda folder: NodeOpcUaRig(folder), id="node-opcua", marks=pytest.mark.node_opcua),
+    pytest.param(lambda folder: SecuredOpcUaRig(folder), id="node-opcua-secured", marks=pytest.mark.node_opcua),
+    pytest.param(lambda folder: ModbusRig(), id="pymodbus"),
+    pytest.param(lambda folder: LibmodbusRig(), id="libmodbus", marks=pytest.mark.libmodbus),
+]
+"""Makers of rigs that are reached over TCP; each takes a folder of its own."""
+OWN_PROCESS = [server for server in NETWORK_SERVERS if server.marks]
+"""Those of them that are programs of their own."""
+SERIAL_SERVERS = [
+    pytest.param(lambda folder: SerialRig(folder), id="libmodbus-rtu", marks=pytest.mark.libmodbus),
+]
+"""Makers of rigs on a serial line."""
 _TABLES: dict[int, Table] = {1: "coil", 2: "discrete", 3: "holding", 4: "input", 16: "holding"}
 LAST = 65_535
 
@@ -55,6 +76,25 @@ class NodeOpcUaRig(OpcUaRig):
 
     async def get(self, tag: str) -> Any:
         return self.running.get(tag)
+
+
+class SecuredOpcUaRig(NodeOpcUaRig):
+    """node-opcua over an encrypted channel, with a user and a password; no way in without them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "server", replace(SECURED, policies=("Basic256Sha256",), anonymous=False))
+        server, ours = own_pair(self.folder), application_certificate(folder, "client", "urn:lotkeeper:agent")
+        (folder / "password").write_text(SECURED.users["line"])
+        self.yaml = self.yaml.replace(
+            "security: {policy: None, allow_insecure: true}",
+            f"""security:
+      policy: Basic256Sha256
+      mode: SignAndEncrypt
+      server_fingerprint: "{server.fingerprint}"
+      certificate: {ours.certificate}
+      private_key: {ours.key}
+      auth: {{username: line, password: "file:{folder / "password"}"}}""",
+        )
 
 
 class LibmodbusRig(ModbusRig):
@@ -101,3 +141,18 @@ class LibmodbusRig(ModbusRig):
     async def get(self, tag: str) -> Any:
         address, count = registers_of(tag)
         return decode_words(tag, self.running.get(1, "holding", address, count))
+
+
+class SerialRig(LibmodbusRig):
+    """libmodbus with RTU frames on a pseudo-terminal; stopped, the line is gone, as when its adapter is pulled."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.address = str(folder / "line")
+        self.yaml = self.yaml.replace(
+            f"driver: modbus_tcp\n    host: 127.0.0.1\n    port: {self.port}",
+            f"driver: modbus_rtu\n    port: {self.address}\n    parity: none",
+        )
+
+    def open(self) -> LibmodbusServer:
+        return LibmodbusServer("pty", path=Path(self.address))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from driver_rigs import TAGS, Bench, ModbusRig, OpcUaRig, Rig, device_of, until
-from driver_servers import LibmodbusRig, NodeOpcUaRig
+from driver_rigs import TAGS, Bench, OpcUaRig, Rig, device_of, until
+from driver_servers import NETWORK_SERVERS
 
 from drivers.base import Device, ReadingBlock
 from drivers.supervise import DeviceEvent, Supervisor
@@ -16,22 +16,15 @@ from records.clock import SystemClock
 from records.errors import Invalid, Unreachable
 from records.model import Quality
 
-SERVERS = [
-    pytest.param(lambda folder: OpcUaRig(), id="asyncua"),
-    pytest.param(NodeOpcUaRig, id="node-opcua", marks=pytest.mark.node_opcua),
-    pytest.param(lambda folder: ModbusRig(), id="pymodbus"),
-    pytest.param(lambda folder: LibmodbusRig(), id="libmodbus", marks=pytest.mark.libmodbus),
-]
 
-
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=NETWORK_SERVERS)
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     found = Bench(request.param(tmp_path_factory.mktemp("server")))
     yield found
     found.close()
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=NETWORK_SERVERS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     """A server of one's own, not yet started."""
     return request.param(tmp_path)  # type: ignore[no-any-return]

@@ -15,7 +15,8 @@
  *   garble UNIT short|noise|flip|foreign TIMES
  *   torn UNIT ADDRESS COUNT SEQUENCE EVERY each EVERY-th read of holding registers changes COUNT registers and the
  *                                          sequence word, all to the same number
- *   tick UNIT ADDRESS COUNT PERIOD BASE    COUNT uint32 (ABCD, holding) hold floor((now - BASE) / PERIOD), all in us
+ *   tick UNIT ADDRESS COUNT PERIOD BASE    COUNT uint32 (ABCD, holding) hold floor((now - BASE) / PERIOD), all in us;
+ *                                          may be said for several places
  *   polls UNIT ADDRESS                     a uint32 (ABCD, holding) that counts the reads that cover it
  *   heal                                   all of the above is over
  *   log                                    FUNCTION:UNIT:ADDRESS:COUNT of each request since the last log
@@ -42,7 +43,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { UNITS = 256, SPACE = 65536, LINES_MOST = 256, RULES = 256, PENDING = 1024, LOG_MOST = 65536, FRAME = 300 };
+enum { UNITS = 256, SPACE = 65536, LINES_MOST = 256, RULES = 256, CLOCKS = 256, PENDING = 1024, LOG_MOST = 65536, FRAME = 300 };
 enum table { COIL, DISCRETE, INPUT, HOLDING, TABLES };
 enum garble { CLEAN, SHORT, NOISE, FLIP, FOREIGN };
 enum { IDLE_US = 30000 };
@@ -60,13 +61,17 @@ struct unit {
     struct fault delay, silent, garble;
     int limit, limit_code;
     int torn_address, torn_count, torn_sequence, torn_every, torn_reads;
-    int tick_address, tick_count, polls_address;
-    long long tick_period_us, tick_base_us, tick;
+    int polls_address;
     unsigned polls;
 };
 
 struct rule {
     int unit, table, first, last, code;
+};
+
+struct ticking { /* uint32 that count the periods since a moment */
+    int unit, address, count;
+    long long period_us, base_us, tick;
 };
 
 struct line { /* one connection, or the pty */
@@ -90,6 +95,8 @@ struct request {
 static struct unit units[UNITS];
 static struct rule rules[RULES];
 static int rule_count;
+static struct ticking clocks[CLOCKS];
+static int clock_count;
 static struct line lines[LINES_MOST];
 static int line_count;
 static struct answer pending[PENDING];
@@ -140,12 +147,15 @@ static void change(struct unit *unit, const struct request *asked)
 {
     if (!asked->read || asked->table != HOLDING)
         return;
-    if (unit->tick_count > 0 && covers(asked, unit->tick_address, 2 * unit->tick_count)) {
-        long long tick = (now_us(CLOCK_REALTIME) - unit->tick_base_us) / unit->tick_period_us;
-        if (tick != unit->tick)
-            for (int i = 0; i < unit->tick_count; i++)
-                put_uint32(unit, unit->tick_address + 2 * i, (unsigned)tick);
-        unit->tick = tick;
+    for (int c = 0; c < clock_count; c++) {
+        struct ticking *clock = &clocks[c];
+        if (clock->unit != asked->unit || !covers(asked, clock->address, 2 * clock->count))
+            continue;
+        long long tick = (now_us(CLOCK_REALTIME) - clock->base_us) / clock->period_us;
+        if (tick != clock->tick)
+            for (int i = 0; i < clock->count; i++)
+                put_uint32(unit, clock->address + 2 * i, (unsigned)tick);
+        clock->tick = tick;
     }
     if (unit->polls_address >= 0 && covers(asked, unit->polls_address, 2))
         put_uint32(unit, unit->polls_address, ++unit->polls);
@@ -178,12 +188,12 @@ static int take(struct fault *fault)
 static void heal(void)
 {
     rule_count = 0;
+    clock_count = 0;
     for (int i = 0; i < UNITS; i++) {
         modbus_mapping_t *map = units[i].map;
         memset(&units[i], 0, sizeof units[i]);
         units[i].map = map;
         units[i].polls_address = -1;
-        units[i].tick = -1;
     }
 }
 
@@ -460,11 +470,10 @@ static bool changing(char **words, int count)
         unit->torn_count = atoi(words[3]);
         unit->torn_sequence = atoi(words[4]);
         unit->torn_every = atoi(words[5]);
-    } else if (strcmp(words[0], "tick") == 0 && count == 6 && atoll(words[4]) > 0) {
-        unit->tick_address = atoi(words[2]);
-        unit->tick_count = atoi(words[3]);
-        unit->tick_period_us = atoll(words[4]);
-        unit->tick_base_us = atoll(words[5]);
+    } else if (strcmp(words[0], "tick") == 0 && count == 6 && atoll(words[4]) > 0 && clock_count < CLOCKS) {
+        clocks[clock_count++] = (struct ticking){.unit = atoi(words[1]), .address = atoi(words[2]),
+                                                 .count = atoi(words[3]), .period_us = atoll(words[4]),
+                                                 .base_us = atoll(words[5]), .tick = -1};
     } else if (strcmp(words[0], "polls") == 0 && count == 3) {
         unit->polls_address = atoi(words[2]);
         unit->polls = 0;

@@ -6,7 +6,6 @@ const { DataType, StatusCodes, Variant, VariantArrayType } = opcua;
 
 const OURS = "urn:test";
 const DI_DEVICE_SET = 5001;
-const DI_DEVICE_TYPE = 1002;
 
 /** Tags of the driver suite: name, type, first value. */
 const TAGS = [
@@ -254,11 +253,12 @@ class Nodes {
     this.made.delete(name);
   }
 
-  /** Every tick node is one more, stamped with the moment that its tick began. */
-  tick(number, at) {
+  /** These tick nodes hold the number, stamped with the moment that it began. */
+  tick(first, count, number, at) {
     const status = StatusCodes.Good;
-    for (const node of this.ticks) node.setValueFromSource({ dataType: DataType.UInt32, value: number }, status, at);
+    for (const node of this.ticks.slice(first, first + count))
+      node.setValueFromSource({ dataType: DataType.UInt32, value: number }, status, at);
   }
 }
 
-module.exports = { Nodes, DI_DEVICE_TYPE };
+module.exports = { Nodes };

@@ -71,11 +71,11 @@ async function start(settings) {
 }
 
 /** Tick at the whole multiples of the period since `base_us`, by the wall clock. */
-function keepTicking(nodes, { period_us: period, base_us: base }) {
+function keepTicking(nodes, { first, count, period_us: period, base_us: base }) {
   const next = () => {
     const now = Date.now() * 1000;
     const number = Math.floor((now - base) / period);
-    nodes.tick(number, new Date((base + number * period) / 1000));
+    nodes.tick(first, count, number, new Date((base + number * period) / 1000));
     setTimeout(next, Math.max(0, (base + (number + 1) * period - Date.now() * 1000) / 1000) + 0.5);
   };
   next();
