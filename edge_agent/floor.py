@@ -18,7 +18,7 @@ import structlog
 from pydantic import JsonValue
 
 from drivers.base import OnNotice
-from drivers.factory import build_device, build_scanner
+from drivers.factory import Lines, build_device, build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
 from drivers.tags import AnyDevice, SerialScannerDevice
 from edge_agent.acquire import Machines, ScanDesk, Watching
@@ -90,6 +90,7 @@ class Floor:
 
     def __init__(self, loaded: Loaded[LineSettings], tools: Tools) -> None:
         self._tools, self._loaded = tools, loaded
+        self._lines = Lines()
         self._crew = Crew()
         self._leaving: list[_Machine] = []
         self._used: dict[str, frozenset[_Machine]] = {}
@@ -107,8 +108,8 @@ class Floor:
     # -- building ------------------------------------------------------------------------------------------
 
     def _machine(self, name: str, settings: AnyDevice) -> _Machine:
-        agent = self._loaded.value.agent
-        device = build_device(name, settings, self._tools.clock, self._tools.notice, agent=agent)  # type: ignore[arg-type]
+        agent, tools = self._loaded.value.agent, self._tools
+        device = build_device(name, settings, tools.clock, tools.notice, agent=agent, lines=self._lines)  # type: ignore[arg-type]
 
         def told(event: DeviceEvent) -> None:
             self._device_event(machine, event)

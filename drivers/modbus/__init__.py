@@ -1,5 +1,6 @@
-"""Modbus over pymodbus; ``device`` is the driver."""
+"""Modbus over pymodbus' transports; ``device`` is the driver, ``bus`` what devices on one line share."""
 
-from drivers.modbus.device import ModbusTcp
+from drivers.modbus.bus import Bus
+from drivers.modbus.device import Modbus
 
-__all__ = ["ModbusTcp"]
+__all__ = ["Bus", "Modbus"]

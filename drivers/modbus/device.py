@@ -1,127 +1,107 @@
-"""Modbus TCP over pymodbus: coalesced block reads, values that are never cut in two, writes that are read back.
+"""Modbus over TCP, TLS and serial lines: coalesced block reads, values never cut, writes that are read back.
 
-One connection, one request at a time. A request that gets no answer in time closes the connection, so an answer
-that comes late finds nobody and can never be taken for the next one (the transaction id is checked as well).
-pymodbus' own reconnecting and retrying are off: the supervisor connects again, and a write is never sent twice.
-
-A device that refuses a block because of an address that it does not have gets the block in halves from then on,
-until only the tags whose own address is wrong are bad.
+What has no answer is Unreachable: after ``retries`` more tries of a read, at once for a write, which is never sent
+again without knowing what became of it. What the device refuses is a bad reading of the tags that it concerns:
+a block that it does not take for an address that it does not have is asked in halves, until only the tags whose
+own address is wrong are bad, and what was learned so is kept. Acknowledge and busy (exceptions 5 and 6) are asked
+again a few times with growing pauses. A gateway that cannot reach the unit (10 and 11) is no answer.
 """
 
 from __future__ import annotations
 
-import logging
-import struct
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+import asyncio
+from collections.abc import Sequence
 
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ExceptionResponse, ModbusPDU
-
-from drivers.base import BlockBuilder, Group, OnBlock, OnNotice, ReadingBlock
-from drivers.convert import RegisterFormat, decode, encode
-from drivers.modbus.plan import Request, plan, split
+from drivers.base import OnBlock, ReadingBlock
+from drivers.convert import RegisterFormat, decode
+from drivers.modbus.bus import Bus, Paused
+from drivers.modbus.frames import Ask, exception_of
+from drivers.modbus.image import Image, Layout, Placed, Stage
+from drivers.modbus.plan import Learned, Place, Request, plan, split
+from drivers.modbus.wire import Lost, NoAnswer
+from drivers.modbus.write import Writing
 from drivers.poll import poll
-from drivers.status import BAD_NO_DATA, GOOD_STATUS, modbus_status, word
-from drivers.tags import ModbusTag, ModbusTcpDevice
-from records.clock import Clock, new_id
+from drivers.status import BAD_TORN, GOOD_STATUS, modbus_status, word
+from drivers.tags import AnyModbusDevice, ModbusSerialDevice, ModbusTag, SequenceCheck
+from records.clock import Clock
 from records.errors import Invalid, Refused, Unreachable
-
-T = TypeVar("T")
 
 _ADDRESS_EXCEPTIONS = (2, 3, 4)
 """What devices answer to a block with a hole in it (4: some answer with their general failure)."""
+_PERMANENT = (1, 2, 3)
+_ACKNOWLEDGE, _BUSY = 5, 6
+_PATIENCE_S = (0.05, 0.1, 0.2, 0.4)
+"""Pauses before a device that is busy is asked again, and before values that changed meanwhile are read again."""
+_LAYOUTS = 64
 
-_PLANS = 64
 
-logging.getLogger("pymodbus").addHandler(logging.NullHandler())  # an application that logs gets them all the same
+class Modbus:
+    """A ``Device`` that speaks Modbus; those on one line share its ``bus``."""
 
-
-class ModbusTcp:
-    """A ``Device`` that speaks Modbus TCP."""
-
-    def __init__(self, name: str, settings: ModbusTcpDevice, clock: Clock, tell: OnNotice) -> None:
+    def __init__(self, name: str, settings: AnyModbusDevice, clock: Clock, bus: Bus) -> None:
         self.name = name
         self.settings = settings
         self.seen_us = 0
         self._clock = clock
-        self._tell = tell
-        self._client: AsyncModbusTcpClient | None = None
+        self._bus = bus
         self._tags = {tag.name: tag for tag in settings.tags}
         self._forms = {tag.name: RegisterFormat.of(tag, settings.byte_order) for tag in settings.tags}
-        self._plans: dict[tuple[str, ...], tuple[Group, tuple[Request, ...]]] = {}
+        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._learned = Learned()
+        self._writing = asyncio.Lock()
 
     async def connect(self) -> None:
         await self.close()
-        settings = self.settings
-        client = AsyncModbusTcpClient(
-            settings.host,
-            port=settings.port,
-            name=self.name,
-            timeout=settings.timeout,
-            retries=0,
-            reconnect_delay=0,
-            trace_connect=self._connection_changed,
-        )
-        self._client = client
-        if not await client.connect():
+        try:
+            await self._bus.join(self, self.settings)
+            await self._knock()
+        except Lost as error:
             await self.close()
-            raise self._unreachable("no connection", "check cable, address and port, and that the device runs")
-        # pymodbus numbers from 1 on every connection; a gateway could hold an answer to the last one's number
-        client.ctx.next_tid = int(new_id(2), 16) % 60_000
+            hint = "check cable, address and port, and that the device runs"
+            if isinstance(self.settings, ModbusSerialDevice):
+                hint = "check that the port exists and that no other program holds it"
+            raise self._unreachable(str(error), hint) from None
+        except Paused as error:
+            raise self._unreachable(str(error)) from None
+        except BaseException:
+            await self.close()
+            raise
+        self._learned.ask_again()
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            self._fail_waiting(client)
-            client.close()
+        self._bus.leave(self)
 
     async def read(self, tags: Sequence[str]) -> ReadingBlock:
-        key = tuple(tags)
-        group, requests = self._plan(key)
-        found: list[tuple[bytes | bool | None, int]] = [(None, BAD_NO_DATA)] * len(key)
-        pending, learned = list(reversed(requests)), list[Request]()
-        while pending:
-            request = pending.pop()
-            answer = await self._ask(request)
-            halves = split(request)
-            if answer.isError() and self._code(answer) in _ADDRESS_EXCEPTIONS and len(halves) > 1:
-                pending.extend(reversed(halves))
-                continue
-            learned.append(request)
-            self._spread(request, answer, found)
-        if len(learned) != len(requests):
-            self._plans[key] = (group, tuple(learned))
-        return self._block(group, found)
+        layout = self._layout(tuple(tags))
+        image = layout.image()
+        for stage in layout.stages:
+            await self._read_stage(stage, image)
+        await self._read_holes(layout, image)
+        self.seen_us = self._clock.now_us()
+        return layout.block(image, self.seen_us)
 
     async def write(self, tag: str, value: bool | int | float | str) -> None:
         settings = self._tag(tag)
         if settings.access != "write":
             raise Invalid(f"{self.name}.{tag} is not writable", hint="give the tag `access: write`")
-        form, start = self._forms[tag], settings.address - self.settings.address_base
-        unit, client = self.settings.unit_id, self._connected()
-        try:
-            raw = encode(value, form)
-        except Invalid as error:
-            raise Invalid(f"{self.name}.{tag}: {error.message}") from None
-        registers = list(struct.unpack(f">{len(raw) // 2}H", raw))
-        if settings.table == "coil":
-            answer = await self._call(lambda: client.write_coil(start, bool(value), device_id=unit))
-        elif len(registers) == 1:
-            answer = await self._call(lambda: client.write_register(start, registers[0], device_id=unit))
-        else:
-            answer = await self._call(lambda: client.write_registers(start, registers, device_id=unit))
-        if answer.isError():
-            raise Refused(f"{self._where} refused to write {tag}: {word(self._status(answer))}")
-        block = await self.read([tag])
-        wanted: bytes | bool = bool(value) if settings.table == "coil" else raw
-        held = block.at(0) if settings.table == "coil" else block.raw[0]
-        if block.status[0] != GOOD_STATUS or held != wanted:
-            raise Refused(
-                f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
-                hint="does the machine write this address too?",
-            )
+        async with self._writing:
+            try:
+                now = await self._held(settings) if settings.partial else None
+                writing = Writing.of(settings, self._forms[tag], value, self.settings, now)
+            except Invalid as error:
+                raise Invalid(f"{self.name}.{tag}: {error.message}") from None
+            code = await self._write(writing.ask)
+            if code not in (0, _ACKNOWLEDGE):
+                raise Refused(f"{self._where} refused to write {tag}: {word(modbus_status(code))}")
+            for pause_s in (*(_PATIENCE_S if code else ()), 0.0):
+                block = await self.read([tag])
+                if writing.is_held(block.raw[0]):
+                    return
+                await asyncio.sleep(pause_s)
+        raise Refused(
+            f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
+            hint="does the machine write this address too?",
+        )
 
     async def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> None:
         await poll(lambda: self.read(tags), self.settings.poll_interval, on_block, every=every)
@@ -140,92 +120,127 @@ class ModbusTcp:
             raise Invalid(f"{self.name} has no tag {name!r}")
         return self._tags[name]
 
-    def _plan(self, key: tuple[str, ...]) -> tuple[Group, tuple[Request, ...]]:
-        if key not in self._plans:
+    def _place(self, tag: ModbusTag) -> Place:
+        return Place.of(tag, self.settings.first_address)
+
+    def _layout(self, key: tuple[str, ...]) -> Layout:
+        layout = self._layouts.get(key)
+        if layout is None or layout.made_of != self._learned.changed:
             tags = [self._tag(name) for name in key]
-            requests = plan(
-                tags,
-                address_base=self.settings.address_base,
-                max_registers=self.settings.max_registers_per_request,
-                max_gap=self.settings.max_gap,
-            )
-            if len(self._plans) >= _PLANS:
-                self._plans.clear()
-            self._plans[key] = (Group.of(self.name, tags), requests)
-        return self._plans[key]
+            layout = Layout(self.name, self.settings, tags, self._forms, self._learned)
+            if len(self._layouts) >= _LAYOUTS:
+                self._layouts.clear()
+            self._layouts[key] = layout
+        return layout
 
-    def _connected(self) -> AsyncModbusTcpClient:
-        if self._client is None or not self._client.connected:
-            raise self._unreachable("not connected")
-        return self._client
+    async def _knock(self) -> None:
+        """Ask for something: only a unit that answers is connected, whatever the socket says."""
+        if self.settings.tags:
+            (request,) = plan([self._place(self.settings.tags[0])])
+            await self._answer(request.ask(self.settings.unit_id), patient=not self._bus.has_failed(self.settings))
 
-    def _connection_changed(self, connected: bool) -> None:
-        """Called by pymodbus; it would let a request wait for its full time-out on a connection that is gone."""
-        if not connected and self._client is not None:
-            self._fail_waiting(self._client)
+    async def _answer(self, ask: Ask, *, patient: bool = True) -> bytes:
+        """The PDU of the answer to a read, which may be an exception.
 
-    @staticmethod
-    def _fail_waiting(client: AsyncModbusTcpClient) -> None:
-        waiting = client.ctx.response_future
-        if not waiting.done():
-            waiting.set_exception(ConnectionError("the connection was closed"))
-            waiting.exception()  # seen, should nobody wait for it
+        Raises:
+            Unreachable: no answer.
+        """
+        left = self.settings.retries if patient else 0
+        busy = iter(_PATIENCE_S)
+        while True:
+            try:
+                pdu = await self._bus.ask(self, ask)
+            except (NoAnswer, Lost) as error:
+                if left and isinstance(error, NoAnswer):
+                    left -= 1
+                    continue
+                raise await self._gone(error) from None
+            if exception_of(pdu) in (_ACKNOWLEDGE, _BUSY) and (pause_s := next(busy, None)) is not None:
+                await asyncio.sleep(pause_s)
+                continue
+            return pdu
 
-    async def _call(self, request: Callable[[], Awaitable[ModbusPDU]]) -> ModbusPDU:
-        """One request and its answer (which may be an exception answer)."""
-        try:
-            return await request()
-        except (ModbusException, OSError) as error:
-            await self.close()
-            what = "the connection was lost" if isinstance(error, OSError) else "no answer"
-            raise self._unreachable(f"{what} (time-out {self.settings.timeout:g} s)") from None
+    async def _gone(self, error: NoAnswer | Lost, what: str = "") -> Unreachable:
+        if isinstance(error, NoAnswer):
+            self._bus.failed(self.settings)
+        await self.close()
+        return self._unreachable(f"{error}{what}")
 
-    async def _ask(self, request: Request) -> ModbusPDU:
-        client, unit = self._connected(), self.settings.unit_id
-        ask = {
-            "holding": client.read_holding_registers,
-            "input": client.read_input_registers,
-            "coil": client.read_coils,
-            "discrete": client.read_discrete_inputs,
-        }[request.table]
-        answer = await self._call(lambda: ask(request.start, count=request.count, device_id=unit))
-        bits = request.table in ("coil", "discrete")
-        if not answer.isError() and (
-            len(answer.bits) < request.count if bits else len(answer.registers) != request.count
-        ):
-            await self.close()
-            raise self._unreachable(f"the answer to {request.count} {request.table} values has another length")
-        return answer
-
-    @staticmethod
-    def _code(answer: ModbusPDU) -> int:
-        return int(answer.exception_code) if isinstance(answer, ExceptionResponse) else 0
-
-    @classmethod
-    def _status(cls, answer: ModbusPDU) -> int:
-        return modbus_status(cls._code(answer))
-
-    def _spread(self, request: Request, answer: ModbusPDU, found: list[tuple[bytes | bool | None, int]]) -> None:
-        """Give each tag of a request its part of the answer."""
-        if answer.isError():
-            for span in request.spans:
-                found[span.position] = (None, self._status(answer))
-        elif request.table in ("coil", "discrete"):
-            for span in request.spans:
-                found[span.position] = (answer.bits[span.offset], GOOD_STATUS)
-        else:
-            raw = struct.pack(f">{request.count}H", *answer.registers)
-            for span in request.spans:
-                at = 2 * span.offset
-                found[span.position] = (raw[at : at + 2 * span.count], GOOD_STATUS)
-
-    def _block(self, group: Group, found: Sequence[tuple[bytes | bool | None, int]]) -> ReadingBlock:
-        builder = BlockBuilder(group)
-        for name, (part, status) in zip(group.tags, found, strict=True):
-            if isinstance(part, bytes):
-                value, status = decode(part, self._forms[name])
-                builder.add(value, status, raw=part)
+    async def _gather(self, requests: Sequence[Placed], image: Image) -> None:
+        """Ask these, refused blocks in halves, into the image."""
+        pending, blocks = list(reversed(requests)), list[Request]()
+        while pending:
+            placed = pending.pop()
+            request = placed.request
+            pdu = await self._answer(request.ask(self.settings.unit_id))
+            code, halves = exception_of(pdu), split(request)
+            if not code:
+                image.take(placed, pdu[2:])
+                self._learned.answered(request)
+            elif code in _ADDRESS_EXCEPTIONS and len(halves) > 1:
+                blocks.append(request)
+                pending.extend(placed.part(half) for half in reversed(halves))
             else:
-                builder.add(part, status, raw=None if part is None else bytes([part]))
-        self.seen_us = self._clock.now_us()
-        return builder.block(self.seen_us)
+                image.refuse(request, modbus_status(code))
+                if code in _PERMANENT:
+                    self._learned.refused(request, modbus_status(code), asyncio.get_running_loop().time())
+        self._learned.blocks_refused(blocks)
+
+    async def _read_stage(self, stage: Stage, image: Image) -> None:
+        """Read what belongs together, again while the guard says that it changed meanwhile."""
+        guard = stage.guard
+        one = self.settings.atomic_requests and len(stage.requests) <= 1
+        if guard is None or not stage.requests or (one and not guard.odd_while_writing):
+            await self._gather(stage.requests, image)
+            return
+        before, status = await self._guard(guard)
+        for pause_s in (0.0, *_PATIENCE_S):
+            await asyncio.sleep(pause_s)
+            await self._gather(stage.requests, image)
+            after, status = await self._guard(guard)
+            if status != GOOD_STATUS:
+                break
+            if before == after and not (guard.odd_while_writing and after & 1):
+                return
+            before = after
+        image.doubt(stage.positions, BAD_TORN if status == GOOD_STATUS else status)
+
+    async def _guard(self, check: SequenceCheck) -> tuple[int, int]:
+        """The number that the machine counts on, and its status."""
+        tag = self._tags[check.tag]
+        (request,) = plan([self._place(tag)])
+        pdu = await self._answer(request.ask(self.settings.unit_id))
+        if code := exception_of(pdu):
+            return 0, modbus_status(code)
+        value, status = decode(pdu[2:], self._forms[check.tag])
+        return int(value or 0), status
+
+    async def _read_holes(self, layout: Layout, image: Image) -> None:
+        """Ask for what the device did not have, where it is time to."""
+        now = asyncio.get_running_loop().time()
+        for placed in layout.holes:
+            hole = self._learned.holes.get(placed.request.place(placed.request.spans[0]))
+            if hole is None or hole.again_at <= now:
+                await self._gather([placed], image)
+            else:
+                image.refuse(placed.request, hole.status)
+
+    async def _held(self, tag: ModbusTag) -> bytes:
+        """What the registers hold of which the tag is a part."""
+        (request,) = plan([self._place(tag)])
+        pdu = await self._answer(request.ask(self.settings.unit_id))
+        if code := exception_of(pdu):
+            raise Refused(f"{self._where} refused to read {tag.name}: {word(modbus_status(code))}")
+        return pdu[2:]
+
+    async def _write(self, ask: Ask) -> int:
+        """The exception that answers a write, 0 for none; it is sent again only when the device was too busy."""
+        for pause_s in (*_PATIENCE_S, None):
+            try:
+                code = exception_of(await self._bus.ask(self, ask, urgent=True))
+            except (NoAnswer, Lost) as error:
+                raise await self._gone(error, "; the value may or may not have arrived") from None
+            if code != _BUSY or pause_s is None:
+                break
+            await asyncio.sleep(pause_s)
+        return code

@@ -68,7 +68,7 @@ __all__ = [
     "expand_devices",
 ]
 
-AnyDevice = Annotated[OpcUaDevice | ModbusTcpDevice | SerialScannerDevice, Field(discriminator="driver")]
+AnyDevice = Annotated[OpcUaDevice | AnyModbusDevice | SerialScannerDevice, Field(discriminator="driver")]
 Devices = dict[Name, AnyDevice]
 """The type of ``devices:`` in a line file."""
 

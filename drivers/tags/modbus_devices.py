@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from drivers.tags.common import Described, DeviceSettings, names_once
 from drivers.tags.modbus import ByteOrder, ModbusTag, SequenceCheck
-from records.yaml import Duration, Secret, fault
+from records.yaml import Duration, fault
 
 _DIGITS = {0: "coil", 1: "discrete", 3: "input", 4: "holding"}
 _TABLE_SIZE = 65_536
@@ -54,8 +55,13 @@ class ModbusDevice(DeviceSettings):
 
     @property
     def bus(self) -> str:
-        """What names the line that requests travel on; devices with the same share it."""
+        """What names the line that requests travel on, for people."""
         raise NotImplementedError
+
+    @property
+    def line(self) -> tuple[object, ...]:
+        """Devices of which this is the same share one connection."""
+        return self.driver, self.bus  # type: ignore[attr-defined]  # each kind of device has a driver
 
     @property
     def has_transaction_ids(self) -> bool:
@@ -163,14 +169,20 @@ class ModbusTcpDevice(ModbusDevice):
 class ModbusTlsSettings(Described):
     """Who the machine must be and who we are (MODBUS/TCP Security)."""
 
-    ca: str | None = None
+    ca: Path | None = None
     """File with the certificates that may have signed the machine's; the system's when left out."""
-    certificate: str | None = None
+    certificate: Path | None = None
     """File with our certificate, where the machine asks for one."""
-    private_key: Secret | None = None
-    """The key of our certificate, in PEM."""
+    private_key: Path | None = None
+    """File with the key of our certificate, in PEM; readable for the agent alone."""
     server_name: str | None = None
     """The name in the machine's certificate; the host when left out."""
+
+    @field_validator("ca", "certificate", "private_key")
+    @classmethod
+    def _beside_the_file(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder = info.context.get("folder") if isinstance(info.context, dict) else None
+        return path if path is None or folder is None else folder / path
 
     @model_validator(mode="after")
     def _pair(self) -> ModbusTlsSettings:
@@ -196,13 +208,26 @@ class ModbusTlsDevice(ModbusDevice):
         return f"{self.host}:{self.port}"
 
     @property
+    def line(self) -> tuple[object, ...]:
+        return self.driver, self.bus, self.tls
+
+    @property
     def has_transaction_ids(self) -> bool:
         return True
 
 
-class _Line(ModbusDevice):
+class ModbusLineDevice(ModbusDevice):
+    """What devices on a serial line have, near or far."""
+
     late_answer_wait: Duration = 0.5
     """How long the line rests after a request without an answer, and what comes in this time is thrown away."""
+
+    @field_validator("unit_id")
+    @classmethod
+    def _no_broadcast(cls, unit_id: int) -> int:
+        if not 1 <= unit_id <= 247:
+            raise fault(f"no unit on a serial line has the number {unit_id}", hint="from 1 to 247")
+        return unit_id
 
     @field_validator("late_answer_wait")
     @classmethod
@@ -212,7 +237,7 @@ class _Line(ModbusDevice):
         return seconds
 
 
-class ModbusRtuOverTcpDevice(_Line):
+class ModbusRtuOverTcpDevice(ModbusLineDevice):
     """A machine on a serial line behind a device server that carries RTU frames over TCP as they are."""
 
     driver: Literal["modbus_rtu_over_tcp"]
@@ -226,7 +251,7 @@ class ModbusRtuOverTcpDevice(_Line):
         return f"{self.host}:{self.port}"
 
 
-class ModbusSerialDevice(_Line):
+class ModbusSerialDevice(ModbusLineDevice):
     """A machine on a serial line of this computer."""
 
     driver: Literal["modbus_rtu", "modbus_ascii"]
@@ -246,6 +271,10 @@ class ModbusSerialDevice(_Line):
     @property
     def bus(self) -> str:
         return self.port
+
+    @property
+    def line(self) -> tuple[object, ...]:
+        return self.driver, self.port, self.baudrate, self.bytesize, self.parity, self.stopbits, self.local_echo
 
     @model_validator(mode="after")
     def _eight(self) -> ModbusSerialDevice:

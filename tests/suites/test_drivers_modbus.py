@@ -9,7 +9,7 @@ import pytest
 from driver_rigs import Bench, ModbusRig, device_of, until
 
 from drivers.base import Device
-from drivers.modbus.plan import Request
+from drivers.modbus.frames import Ask
 from records.errors import Invalid, Refused, Unreachable
 
 
@@ -63,24 +63,31 @@ def test_neighbours_are_one_request(bench: Bench) -> None:
 
 def test_a_hole_in_a_block_is_learned_and_not_asked_again(bench: Bench) -> None:
     async def job(rig: ModbusRig, device: Device) -> None:
-        asked: list[tuple[int, int]] = []
-        ask = device._ask  # type: ignore[attr-defined]
-
-        async def counting(request: Request) -> object:
-            asked.append((request.start, request.count))
-            return await ask(request)
-
-        device._ask = counting  # type: ignore[attr-defined]
+        asked = _counted(device)
         tags = ["count", "carrier", "missing", "done"]
         block = await device.read(tags)
         assert block.listed() == (7, "C-017", None, False)
         assert block.words()[2] == "BadIllegalAddress"
         assert asked == [(0, 22), (0, 4), (10, 12), (10, 8), (20, 2)]
         asked.clear()
+        # without the value that is not there, what lies before it is one request again
         assert (await device.read(tags)).listed() == block.listed()
-        assert asked == [(0, 4), (10, 8), (20, 2)]
+        assert asked == [(0, 18)]
 
     bench.run(job)
+
+
+def _counted(device: Device) -> list[tuple[int, int]]:
+    """The start and count of every read that the device sends from now on."""
+    asked: list[tuple[int, int]] = []
+    ask = device._bus.ask  # type: ignore[attr-defined]
+
+    async def counting(member: object, wanted: Ask, *, urgent: bool = False) -> bytes:
+        asked.append((int.from_bytes(wanted.pdu[1:3], "big"), int.from_bytes(wanted.pdu[3:5], "big")))
+        return await ask(member, wanted, urgent=urgent)  # type: ignore[no-any-return]
+
+    device._bus.ask = counting  # type: ignore[attr-defined]
+    return asked
 
 
 def test_a_value_that_does_not_stay_is_told(bench: Bench) -> None:
@@ -89,14 +96,14 @@ def test_a_value_that_does_not_stay_is_told(bench: Bench) -> None:
             await _write_against(rig, device)
 
     async def _write_against(rig: ModbusRig, device: Device) -> None:
-        call = device._call  # type: ignore[attr-defined]
+        ask = device._bus.ask  # type: ignore[attr-defined]
 
-        async def then_undo(request: Callable[[], Awaitable[object]]) -> object:
-            answer = await call(request)
+        async def then_undo(member: object, wanted: Ask, *, urgent: bool = False) -> bytes:
+            answer = await ask(member, wanted, urgent=urgent)
             await rig.set("ack", False)
-            return answer
+            return answer  # type: ignore[no-any-return]
 
-        device._call = then_undo  # type: ignore[attr-defined]
+        device._bus.ask = then_undo  # type: ignore[attr-defined]
         await device.write("ack", True)
 
     bench.run(job)
@@ -152,24 +159,35 @@ def test_a_late_answer_is_never_taken_for_the_next_request() -> None:
 
     async def answers(n: int, request: bytes) -> bytes:
         held.append(request)
-        # nothing in time for the first; before each later answer the one that the first is still owed
-        return b"" if n == 1 else _answer(held[0], 1) + _answer(request, 0)
+        if n < 3:
+            return _answer(request, 0, 0) if n == 1 else b""
+        # before each later answer the one that the second is still owed
+        return _answer(held[1], 1) + _answer(request, 0)
 
     async def job(device: Device) -> None:
-        with pytest.raises(Unreachable, match="no answer"):
-            await device.read(["done"])
-        with pytest.raises(Unreachable, match="not connected"):
-            await device.read(["done"])
-        await device.connect()
         assert (await device.read(["done"])).listed() == (False,)
+        assert len(held) == 3  # the question at the beginning, one without an answer, the same once more
         assert (await device.read(["done"])).listed() == (False,)
 
     _with_bad_server(answers, job)
 
 
+def test_an_answer_that_is_too_late_for_every_try_loses_the_device() -> None:
+    async def answers(n: int, request: bytes) -> bytes:
+        return _answer(request, 0, 0) if n == 1 else b""
+
+    async def job(device: Device) -> None:
+        with pytest.raises(Unreachable, match=r"no answer \(time-out 0.05 s\)"):
+            await device.read(["done"])
+        with pytest.raises(Unreachable, match="not connected"):
+            await device.read(["done"])
+
+    _with_bad_server(answers, job, "50ms")
+
+
 def test_an_answer_of_another_length_is_no_answer() -> None:
     async def answers(n: int, request: bytes) -> bytes:
-        return _answer(request, 1, 2, 3)
+        return _answer(request, 0, 0) if n == 1 else _answer(request, 1, 2, 3)
 
     async def job(device: Device) -> None:
         with pytest.raises(Unreachable, match="another length"):
@@ -180,13 +198,15 @@ def test_an_answer_of_another_length_is_no_answer() -> None:
 
 def test_garbage_and_hang_ups_are_unreachable() -> None:
     async def answers(n: int, request: bytes) -> bytes:
-        if n == 1:
+        if n % 2:
+            return _answer(request, *(0 for _ in range(request[-1])))
+        if n == 2:
             return b"\xff" * 40
         raise ConnectionError
 
     async def job(device: Device) -> None:
-        for _ in range(2):
-            with pytest.raises(Unreachable, match="plc"):
+        for words in ("is not Modbus TCP", "the connection was lost"):
+            with pytest.raises(Unreachable, match=words):
                 await device.read(["done"])
             await device.connect()
 
@@ -194,28 +214,51 @@ def test_garbage_and_hang_ups_are_unreachable() -> None:
 
 
 def test_exceptions_are_bad_readings_and_refused_writes() -> None:
+    asked: list[int] = []
+
     async def answers(n: int, request: bytes) -> bytes:
-        pdu = bytes([request[6], request[7] | 0x80, 6])
+        asked.append(request[7])
+        pdu = bytes([request[6], request[7] | 0x80, 6 if n > 1 else 4])
         return request[:4] + len(pdu).to_bytes(2, "big") + pdu
 
     async def job(device: Device) -> None:
         block = await device.read(["done", "count"])
         assert block.words() == ("BadDeviceBusy", "BadDeviceBusy")
+        assert asked == [3] * 6  # once at the beginning, five times busy
         with pytest.raises(Refused, match="refused to write ack: BadDeviceBusy"):
             await device.write("ack", True)
+        assert asked[6:] == [6] * 5
 
     _with_bad_server(answers, job, "5s")
 
 
-def test_closing_wakes_a_request_that_waits() -> None:
+@pytest.mark.parametrize("code", [10, 11])
+def test_a_gateway_that_cannot_reach_the_unit_is_no_answer(code: int) -> None:
     async def answers(n: int, request: bytes) -> bytes:
-        await asyncio.Event().wait()
-        return b""
+        pdu = bytes([request[6], request[7] | 0x80, code])
+        return request[:4] + len(pdu).to_bytes(2, "big") + pdu
+
+    async def job() -> None:
+        rig = ModbusRig()
+        server = await _bad_server(rig.port, answers)
+        device = device_of(rig)
+        with pytest.raises(Unreachable, match=rf"the gateway cannot reach the unit \(exception {code}\)"):
+            await device.connect()
+        server.close()
+
+    asyncio.run(job())
+
+
+def test_closing_wakes_a_request_that_waits() -> None:
+    asked: list[bytes] = []
+
+    async def answers(n: int, request: bytes) -> bytes:
+        asked.append(request)
+        return _answer(request, 0, 0) if n == 1 else b""
 
     async def job(device: Device) -> None:
         reading = asyncio.create_task(device.read(["done"]))
-        client = device._client  # type: ignore[attr-defined]
-        await until(lambda: client.ctx.request_transaction_id, "the request")
+        await until(lambda: len(asked) == 2, "the request")
         await device.close()
         with pytest.raises(Unreachable):
             await asyncio.wait_for(reading, 20)

@@ -10,7 +10,8 @@
  *   get UNIT TABLE ADDRESS COUNT
  *   fail UNIT TABLE FIRST LAST CODE        requests that touch these addresses get that exception (2: a hole)
  *   limit UNIT MOST CODE                   reads of more than MOST get that exception
- *   delay UNIT MS TIMES                    this unit's answers wait, others do not; TIMES 0: for ever
+ *   delay UNIT MS TIMES                    this unit's answers wait, others do not; TIMES 0: for ever; RTU keeps a
+ *                                          unit's answers in order
  *   silent UNIT TIMES                      no answer; TIMES 0: for ever
  *   garble UNIT short|noise|flip|foreign TIMES
  *   torn UNIT ADDRESS COUNT SEQUENCE EVERY each EVERY-th read of holding registers changes COUNT registers and the
@@ -272,6 +273,9 @@ static void answer_later(int fd, const uint8_t *bytes, int length, int delay_ms)
     answer->fd = fd;
     answer->length = length;
     answer->due_us = now_us(CLOCK_MONOTONIC) + delay_ms * 1000LL;
+    for (int i = 0; rtu && i < pending_count - 1; i++) /* a unit on a serial line answers in order */
+        if (pending[i].fd == fd && pending[i].bytes[0] == bytes[0] && pending[i].due_us > answer->due_us)
+            answer->due_us = pending[i].due_us;
     memcpy(answer->bytes, bytes, (size_t)length);
 }
 
