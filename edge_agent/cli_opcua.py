@@ -10,6 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from drivers.tags.opcua_security import CERTIFICATE, KEY
+from edge_agent import cli_browse
 from edge_agent.own_certificates import folder_beside
 from edge_agent.settings import load_line
 from records.clock import MICROSECONDS, SystemClock, iso_z
@@ -32,6 +33,7 @@ certificate = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands to ``lotkeeper-edge``."""
     app.add_typer(certificate, name="certificate")
+    cli_browse.register(app)
 
 
 @certificate.command(epilog="Example: lotkeeper-edge certificate create config/lines/valve-assembly.yaml")
