@@ -123,8 +123,15 @@ class Agent:
             on_acknowledged=self.trend.acknowledged,
             failpoint=failpoint,
         )
-        tools = Tools(
-            clock,
+        self.floor = Floor(loaded, self._tools())
+        self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+
+    def _tools(self) -> Tools:
+        """What the floor works with."""
+        return Tools(
+            self._clock,
             self.outbox,
             self.papers,
             self._header,
@@ -132,12 +139,9 @@ class Agent:
             self._notice,
             self.uplink.request_head,
             self.trend.collector.feed,
-            failpoint,
+            lambda values: self.trend.counters.add(values_captured=values),
+            self._failpoint,
         )
-        self.floor = Floor(loaded, tools)
-        self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping = asyncio.Event()
 
     # -- what every record carries -------------------------------------------------------------------------
 
@@ -318,6 +322,7 @@ class Agent:
             lambda: self.floor.scanners,
             lambda: self.runners,
             self.papers,
+            lambda: self.trend.counters.snapshot().to_json(),
             self.outbox,
             self.uplink,
             self._clock,

@@ -161,6 +161,14 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             f"buffer   {buffer['committed']} records committed, {buffer['acknowledged_records']} acknowledged, "
             f"{buffer['pending']} pending{oldest}"
         )
+    counts = report.get("counts")
+    if counts:
+        lines.append(
+            f"values   {counts['values_captured']} captured for runs; telemetry {counts['telemetry_values']}, "
+            f"{counts['telemetry_committed']} committed, {counts['telemetry_thinned']} thinned, "
+            f"{counts['telemetry_lost']} lost; {counts['chunks_committed']} chunks, "
+            f"{counts['chunks_acknowledged']} acknowledged, {counts['chunks_given_up']} given up"
+        )
     for record in report["records"]:
         what = " ".join(str(record[key]) for key in ("station", "code", "result") if record[key])
         lines.append(f"  {record['seq']:>8} {record['at'] or '-'} {record['kind']} {what}")

@@ -45,7 +45,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all parts share. ``header``: of a record made now under a configuration, for a station or the agent."""
+    """What all parts share. ``header``: of a record made now under a configuration, for a station or the agent.
+    ``captured``: hears how many values were read for a run.
+    """
 
     clock: Clock
     outbox: Outbox
@@ -55,6 +57,7 @@ class Tools:
     notice: OnNotice
     order_ended: Callable[[], None]
     feed: Callable[[str, AnyDevice], Feed]
+    captured: Callable[[int], None]
     failpoint: Callable[[str], None]
 
 
@@ -139,6 +142,7 @@ class Floor:
             self._tools.failpoint,
             self._tools.order_ended,
             loaded.hash,
+            self._tools.captured,
         )
 
     def _fact(self, loaded: Loaded[LineSettings]) -> Callable[[Data, str | None], Fact]:

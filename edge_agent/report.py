@@ -45,6 +45,7 @@ class Parts:
     scanners: Callable[[], Mapping[str, ScannerSupervisor]]
     runners: Callable[[], Sequence[StationRunner]]
     papers: Callable[[], Papers]
+    counts: Callable[[], Mapping[str, int]]
     outbox: Outbox
     uplink: Uplink
     clock: Clock
@@ -121,6 +122,7 @@ def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Js
             for name, scanner in scanners.items()
         ],
         "stations": [_station(runner) for runner in parts.runners()],
+        "counts": {**parts.counts()},
     }
 
 

@@ -108,6 +108,7 @@ class StationRunner:
         failpoint: Callable[[str], None],
         order_ended: Callable[[], None] = lambda: None,
         configuration: str | None = None,
+        captured: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.station = station
         self.configuration = configuration
@@ -119,6 +120,7 @@ class StationRunner:
         self._clock = clock
         self._failpoint = failpoint
         self._order_ended = order_ended
+        self._captured = captured
         self.name = station.name
         self._key = f"station/{station.name}"
         self._state: State = station.open(outbox.state(self._key))
@@ -302,6 +304,7 @@ class StationRunner:
             await self._look_again(readings)
         except LotkeeperError as error:
             return CaptureFailed(str(error))
+        self._captured(len(readings))
         self._failpoint("station.after_capture")
         order = self.station.order(self._state, readings)
         subjects = [subject for subject, _ in self.station.subjects(self._state, readings)]

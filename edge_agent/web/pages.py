@@ -74,7 +74,8 @@ class Site:
             nothing: Json = {"buffer": None, "records": [], "central": None}
             report, fault = live_report(self.parts) | nothing, str(error)
         values: dict[str, object] = {"scan": None, "read": None, "typed": "", "chosen": ()} | more
-        html = self._templates.get_template(name).render(r=report, fault=fault, _=words, **values)
+        template = self._templates.get_template(name)
+        html = await asyncio.to_thread(template.render, r=report, fault=fault, _=words, **values)
         return HTMLResponse(html, headers={"vary": "accept-language", "content-language": words.language})
 
     async def read(self, names: Sequence[str]) -> tuple[list[Reading], dict[str, str]]:

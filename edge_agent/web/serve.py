@@ -16,6 +16,8 @@ from edge_agent.web.pages import create_page
 
 HOST = "127.0.0.1"
 AGAIN_S = 10.0
+MOST_AT_ONCE = 32
+"""Connections; more are answered with 503."""
 
 log = structlog.get_logger()
 
@@ -41,7 +43,13 @@ async def serve_page(parts: Parts, port: int) -> None:
         log.info("status-page", url=f"http://{HOST}:{port}/")
         told = False
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            limit_concurrency=MOST_AT_ONCE,
         )
         await _serve(_Server(config), listening)
         await asyncio.sleep(AGAIN_S)

@@ -10,6 +10,8 @@ from pydantic import JsonValue
 
 _SEPARATOR = re.compile(r"<GS>|\\x1d", re.IGNORECASE)
 _LONGEST = 48
+MOST_TAGS = 250
+"""So many tags of a device are on the page."""
 KINDS = {
     "operation_record": "Run",
     "operations_event": "Event",

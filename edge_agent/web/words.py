@@ -71,6 +71,17 @@ CHINESE: Mapping[str, str] = {
     "%(count)s records, %(size)s": "%(count)s 条记录，%(size)s",
     "Sent": "已发送",
     "%(sent)s frames, %(again)s of them again": "%(sent)s 帧，其中重发 %(again)s",
+    "Captured for runs": "为工序采集",
+    "%(count)s values": "%(count)s 个值",
+    "%(values)s values: %(committed)s committed, %(thinned)s thinned, %(lost)s lost": (
+        "%(values)s 个值：已提交 %(committed)s，稀释 %(thinned)s，丢失 %(lost)s"
+    ),
+    "%(chunks)s chunks, %(acknowledged)s acknowledged, %(up)s given up": (
+        "%(chunks)s 个数据块，已确认 %(acknowledged)s，已放弃 %(up)s"
+    ),
+    "%(count)s more tags: lotkeeper-edge status shows all.": (
+        "另有 %(count)s 个标签：用 lotkeeper-edge status 查看全部。"
+    ),
     "Configuration": "配置",
     "Software": "软件",
     # records

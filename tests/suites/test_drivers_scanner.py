@@ -317,3 +317,21 @@ def test_no_disturbance_on_the_line_gives_a_wrong_serial(pty: Pty, seed: int) ->
     asyncio.run(job())
     assert set(believed) <= {*sent, "LAST"}
     assert set(sent) & set(believed)
+
+
+@pytest.mark.parametrize(("parity", "told"), [("none", False), ("even", True)])
+def test_a_byte_of_wrong_parity_is_read_as_noise(pty: Pty, parity: str, told: bool) -> None:
+    """A pseudo-terminal has no parity; what the system is asked to do is seen."""
+    import termios
+
+    async def job() -> None:
+        pty.plug()
+        scanner = build_scanner("hand", settings(pty, parity=parity), SystemClock())
+        await scanner.open()
+        flags = termios.tcgetattr(pty.master)[0]
+        assert bool(flags & termios.INPCK) is told
+        assert not flags & (termios.IGNPAR | termios.PARMRK)
+        await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())

@@ -101,6 +101,9 @@ def test_the_report_names_every_part(pc: LinePc) -> None:
     assert {tag["quality"] for tag in far["tags"]} == {None}
     assert [scanner["connected"] for scanner in report["scanners"]] == [True]
     assert [station["name"] for station in report["stations"]] == ["near", "far"]
+    counts = report["counts"]
+    assert counts["values_captured"] > 0
+    assert counts["telemetry_lost"] == 0
     buffer = report["buffer"]
     assert buffer["pending"] == buffer["committed"]
     assert (buffer["acknowledged_records"], report["central"]["connected"]) == (0, False)
@@ -185,8 +188,7 @@ def test_the_language_is_the_browsers_or_the_one_asked_for(pc: LinePc) -> None:
     assert '<html lang="en">' in pc.get("/?lang=en", **{"accept-language": "zh-CN"}).text
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
 def test_axe_finds_nothing_and_nothing_overflows(chromium: Browser, pc: LinePc, language: str, theme: str) -> None:
     for width in (1280, 390):
         context = chromium.new_context(
