@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from drivers import status as statuses
 from drivers.base import DTYPES, OBJECTS
 from drivers.opcua import binary
-from drivers.opcua.values import Take, take
+from drivers.opcua.values import Take, Taken, take
 
 _TAILS = tuple(binary.data_value_end(bytes([mask & 0xFE]).ljust(64, b"\0"), 0) - 1 for mask in range(64))
 """Bytes of a DataValue after its Variant, by its encoding mask."""
@@ -30,6 +30,7 @@ _SCALARS: Mapping[int, int] = MappingProxyType({kind: 1 + size for kind, size in
 _NUMBERS: Mapping[int, np.dtype[Any]] = MappingProxyType(
     {kind: DTYPES[binary.NAMES[kind]].newbyteorder("<") for kind in binary.NUMBERS}
 )
+_LAYOUTS = 4
 _VALUE, _STATUS, _SOURCE, _SERVER, _PICO = 0x01, 0x02, 0x04, 0x08, 0x10
 
 Ints = NDArray[np.int64]
@@ -129,8 +130,12 @@ class Layout:
         octets = np.frombuffer(data, np.uint8)
         if not np.array_equal(octets[self._checks], self._expected):
             return False
+        known = self._known
         try:
-            return all(binary.variant_end(data, begin) == end for begin, end in self._lengths)
+            return all(
+                (at in known and known[at][0] == data[begin:end]) or binary.variant_end(data, begin) == end
+                for at, begin, end in self._lengths
+            )
         except binary.Malformed:
             return False
 
@@ -178,8 +183,9 @@ class Layout:
             self._numbers.append(_gather(at_column, self._begin[at_column] + 2, _NUMBERS[kind]))
         fixed = np.isin(heads, list(_SCALARS))
         self._lengths = [
-            (int(self._begin[at]) + 1, int(self._end[at])) for at in np.flatnonzero(has & ~fixed).tolist()
+            (at, int(self._begin[at]) + 1, int(self._end[at])) for at in np.flatnonzero(has & ~fixed).tolist()
         ]
+        self._known: dict[int, tuple[bytes, Taken]] = {}
 
     def _column_type(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         if dtype == OBJECTS and not self._singles and len(self._numbers) == 1:
@@ -224,7 +230,7 @@ class Layout:
         types, begin, end = list(self._types), self.raw_begin.copy(), self._end.copy()
         pieces, size = [data], len(data)
         for at in self._singles:
-            taken = take(self._takes[at], data, int(self._begin[at]) + 1)
+            taken = self._taken(at, data)
             types[at] = taken.data_type
             if taken.raw is not None:
                 begin[at], size = size, size + len(taken.raw)
@@ -240,6 +246,14 @@ class Layout:
                 status[at] = statuses.BAD_NO_DATA
         return tuple(types), begin, end, data if len(pieces) == 1 else b"".join(pieces)
 
+    def _taken(self, at: int, data: bytes) -> Taken:
+        """What the tag takes; a Variant of the same bytes as in the last answer (a text, mostly) is taken once."""
+        variant = data[int(self._begin[at]) + 1 : int(self._end[at])]
+        known = self._known.get(at)
+        if known is None or known[0] != variant:
+            known = self._known[at] = (variant, take(self._takes[at], variant, 0))
+        return known[1]
+
 
 def _put(values: NDArray[Any], at: int, value: JsonValue) -> None:
     values[at] = value
@@ -253,13 +267,16 @@ def _times(gather: _Gather, octets: NDArray[np.uint8], n: int) -> Ints:
 
 
 class Decoder:
-    """Answers to one request, whose layout it learns. ``learned`` counts how often."""
+    """Answers to one request, whose layouts it learns: the last few, for a value that is bad now and then.
+
+    ``learned`` counts how often.
+    """
 
     def __init__(self, takes: Sequence[Take], dtype: np.dtype[Any]) -> None:
         self.learned = 0
         self._takes = tuple(takes)
         self._dtype = dtype
-        self._layout: Layout | None = None
+        self._layouts: list[Layout] = []
 
     def columns(self, data: bytes) -> tuple[Columns, int]:
         """The values at the beginning of these bytes, and where they end.
@@ -267,8 +284,11 @@ class Decoder:
         Raises:
             Malformed: these bytes hold no such values.
         """
-        layout = self._layout
-        if layout is None or not layout.fits(data):
-            layout = self._layout = Layout(data, self._takes, self._dtype)
+        layout = next((known for known in self._layouts if known.fits(data)), None)
+        if layout is None:
+            layout = Layout(data, self._takes, self._dtype)
             self.learned += 1
+        if not self._layouts or layout is not self._layouts[0]:
+            others = [known for known in self._layouts if known is not layout]
+            self._layouts = [layout, *others[: _LAYOUTS - 1]]
         return layout.columns(data), layout.size

@@ -168,6 +168,12 @@ def test_an_answer_that_is_laid_out_otherwise_is_learned_anew() -> None:
     assert listed(bad, one, longer) == [None, 1.5, "ABC"]
     assert listed(one, bad, longer) == [1.5, None, "ABC"]
     assert decoder.learned == 5
+    for _ in range(3):  # a value that is bad now and then: both layouts are known
+        assert listed(one, bad, longer) == [1.5, None, "ABC"]
+        assert listed(bad, one, longer) == [None, 1.5, "ABC"]
+        assert listed(bad, two, longer) == [None, 7, "ABC"]
+        assert listed(bad, two, ua.DataValue(ua.Variant("ABD", T.String))) == [None, 7, "ABD"]
+    assert decoder.learned == 6
 
 
 def test_picoseconds_stand_before_the_server_time() -> None:
