@@ -27,14 +27,16 @@ class Rig:
         self.server = NodeOpcUaServer(folder / "server", settings)
         self.told: list[Notice] = []
 
-    def device(self, tags: str, *, security: str = OPEN, timeout: str = "5s", publish: str = "50ms") -> OpcUa:
+    def device(
+        self, tags: str, *, security: str = OPEN, timeout: str = "5s", publish: str = "50ms", poll: str = "20ms"
+    ) -> OpcUa:
         text = f"""
 devices:
   plc:
     driver: opcua
     endpoint: {self.server.url}
     timeout: {timeout}
-    poll_interval: 20ms
+    poll_interval: {poll}
     publish_interval: {publish}
     security: {{{security}}}
     tags:

@@ -229,3 +229,26 @@ def test_a_group_is_one_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
         assert sizes == [5]
 
     bench.run(job)
+
+
+def test_a_browse_path_that_leads_to_two_nodes_is_bad(bench: Bench) -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        assert rig.server is not None
+        objects, index = rig.server.nodes.objects, await rig.server.get_namespace_index("urn:test")
+        twins = [await objects.add_variable(ua.NodeId(f"twin{n}", index), "twin", n) for n in (1, 2)]
+        text = rig.yaml[: rig.yaml.index("tags:")]
+        text += 'tags: [{name: twin, namespace_uri: "urn:test", browse_path: "/Objects/twin"}]'
+        reader = device_of(rig, text)
+        await reader.connect()
+        assert (await reader.read(["twin"])).words() == ("BadNoMatch",)  # a name in the namespace of its node
+        await reader.close()
+        for twin in twins:
+            await twin.write_attribute(ua.AttributeIds.BrowseName, ua.DataValue(ua.QualifiedName("twin", index)))
+        await reader.connect()
+        assert (await reader.read(["twin"])).words() == ("BadTooManyMatches",)
+        await twins[0].delete()
+        await reader.connect()
+        assert (await reader.read(["twin"])).listed() == (2,)
+        await reader.close()
+
+    bench.run(job)
