@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drivers.tags import ModbusRtuOverTcpDevice, ModbusSerialDevice, ModbusTcpDevice, SerialScannerDevice
+from edge_agent.device_check import check_devices
+from edge_agent.line_view import LineView
 from edge_agent.settings import load_line
 from records.errors import ConfigurationError, Problem
 
@@ -232,16 +238,10 @@ KEYS = st.sampled_from([word.rstrip(":") for word in WORDS if word.endswith(":")
 DATA = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6))
 
 
-def _yaml(value: object) -> str:
-    import json
-
-    return json.dumps(value)
-
-
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(KEYS, DATA, max_size=6))
 def test_no_data_breaks_the_check(tmp_path: Path, data: dict[str, object]) -> None:
-    _only_configuration_errors(tmp_path, _yaml(data).encode())
+    _only_configuration_errors(tmp_path, json.dumps(data).encode())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -270,3 +270,71 @@ def _only_configuration_errors(folder: Path, content: bytes) -> None:
         problems = error.problems
     assert problems != ()
     assert all(problem.line >= 1 and problem.col >= 1 and problem.message for problem in problems or ())
+
+
+def serial(**keys: object) -> ModbusSerialDevice:
+    return ModbusSerialDevice.model_validate({"driver": "modbus_rtu", "port": "/dev/ttyS1", **keys})
+
+
+def tcp(**keys: object) -> ModbusTcpDevice:
+    return ModbusTcpDevice.model_validate({"driver": "modbus_tcp", "host": "gw", **keys})
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ([serial(), serial(unit_id=2)], []),
+        ([serial(), serial(unit_id=2, port="/dev/ttyS2", baudrate=9600)], []),
+        (
+            [serial(), serial(unit_id=2, baudrate=9600)],
+            ["devices.1.baudrate: 0 is on the same line with baudrate 19200, this one with 9600"],
+        ),
+        (
+            [serial(), serial(unit_id=2, parity="none", stopbits=2)],
+            ["devices.1.parity: 0 is on the same line with parity even, this one with none",
+             "devices.1.stopbits: 0 is on the same line with stopbits 1, this one with 2"],
+        ),
+        (
+            [serial(), SerialScannerDevice(driver="serial_scanner", port="/dev/ttyS1")],
+            ["devices.1.port: 0 is on this port already"],
+        ),
+        ([tcp(), tcp(unit_id=2), tcp(unit_id=3, port=503)], []),
+        (
+            [tcp(), ModbusRtuOverTcpDevice(driver="modbus_rtu_over_tcp", host="GW", port=502)],
+            ["devices.1.driver: 0 is on the same line with driver modbus_tcp, this one with modbus_rtu_over_tcp"],
+        ),
+        (
+            [SerialScannerDevice(driver="serial_scanner", port=port) for port in ("COM3", "com3")],
+            ["devices.1.port: 0 is on this port already"],
+        ),
+    ],
+)  # fmt: skip
+def test_devices_on_one_line_agree_on_it(devices: list[Any], expected: list[str]) -> None:
+    def problem(path: Any, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
+        return Problem("line.yaml", 1, 1, ".".join(map(str, path)), message, hint)
+
+    line = LineView({str(n): device for n, device in enumerate(devices)}, {}, {}, {}, problem)
+    assert [f"{each.path}: {each.message}" for each in check_devices(line)] == expected
+
+
+def test_a_literal_secret_is_refused_with_its_place_and_not_repeated(tmp_path: Path) -> None:
+    security = 'security: {policy: Basic256Sha256, auth: {username: line, password: "hunter2"}}'
+    (problem,) = found(tmp_path, ("security: {policy: None, allow_insecure: true}", security))
+    assert (problem.path, problem.line) == ("devices.plc.security.auth.password", 8)
+    assert "by reference" in problem.message
+    assert "hunter2" not in str(problem)
+
+
+def test_the_lines_of_the_how_to_guide_are_fine(tmp_path: Path) -> None:
+    """The example of a second line, and that of defaults and groups, as they are printed."""
+    root = Path(__file__).resolve().parents[3]
+    guide = (root / "docs" / "how-to" / "connect-your-plc.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    second = next(block for block in blocks if block.startswith("extends:"))
+    oven = next(block for block in blocks if "groups:" in block)
+    base = root / "config" / "lines" / "valve-testing.yaml"
+    (tmp_path / base.name).write_text(base.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "second.yaml").write_text(second, encoding="utf-8")
+    assert load_line(tmp_path / "second.yaml").value.agent == "testing-2"
+    (tmp_path / "oven.yaml").write_text(f"agent: a\nsite: s\nline: l\ndevices:\n{oven}", encoding="utf-8")
+    assert [tag.unit for tag in load_line(tmp_path / "oven.yaml").value.devices["oven"].tags] == ["degC"] * 3
