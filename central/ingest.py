@@ -24,15 +24,18 @@ from typing import Literal
 
 from central.facts import Facts
 from central.quarantine import Quarantine, Reason
-from central.store import agents, envelopes, intake
+from central.store import agents, envelopes, intake, telemetry
 from central.store.engine import Connection, Store
 from central.store.intake import Conflict
+from central.store.telemetry import Span
 from central.stored import StoredFact
+from central.telemetry import span_of
 from records import chain
 from records.clock import Clock
 from records.errors import Damaged, Invalid
 from records.keys import KeyRing
 from records.model import Fact, decode
+from records.telemetry import KIND, decode_chunk
 from records.wire import TOPIC_ROOT, Envelope, Frame, Head, Watermark, decode_frame, unsign
 
 STREAMS = ("records", "telemetry")
@@ -69,6 +72,7 @@ class _Item:
     envelope: Envelope
     fact: Fact | None
     poison: str | None = None
+    span: Span | None = None
 
 
 class Ingest:
@@ -164,6 +168,8 @@ class Ingest:
     def _commit_one(self, connection: Connection, topic: str, item: _Item, now_us: int) -> list[StoredFact]:
         e = item.envelope
         cursor = envelopes.add(connection, e, item.fact, now_us)
+        if item.span is not None:
+            telemetry.add(connection, cursor, e.agent, item.span)
         if item.fact is not None:
             return [StoredFact(e.agent, e.epoch, e.stream, e.seq, e.hash.hex(), e.kind, item.fact, now_us, cursor)]
         if item.poison is None or e.body is None:
@@ -245,10 +251,12 @@ def _plausible(head: Head) -> bool:
 
 
 def _read(envelope: Envelope) -> _Item:
-    """Telemetry is columns, not facts: it is committed and read by who knows it."""
-    if envelope.body is None or envelope.stream != "records":
+    """Telemetry is columns, not facts: of a chunk only where it belongs is noted, it is read by who asks."""
+    if envelope.body is None or (envelope.stream != "records" and envelope.kind != KIND):
         return _Item(envelope, None)
     try:
-        return _Item(envelope, decode(envelope.kind, envelope.body))
+        if envelope.stream == "records":
+            return _Item(envelope, decode(envelope.kind, envelope.body))
+        return _Item(envelope, None, span=span_of(decode_chunk(envelope.body)))
     except Invalid as error:
         return _Item(envelope, None, error.message)

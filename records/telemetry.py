@@ -28,7 +28,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -255,17 +255,23 @@ def decode_chunk(body: bytes) -> Chunk:
         Invalid: it is no chunk, or its parts do not fit each other.
     """
     try:
-        series, sections = _sections(body)
-        return _chunk(_SERIES.validate_json(series), dict(sections))
+        header, sections = _sections(body)
+        return _chunk(_series(header), dict(sections))
     except (ValueError, ValidationError, KeyError, IndexError, RecursionError, zlib.error) as error:
         raise Invalid(f"the body is no telemetry chunk: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _series(header: bytes) -> Series:
+    """Most chunks of an agent have the header of the one before."""
+    return _SERIES.validate_json(zlib.decompressobj().decompress(header, MOST_HEADER))
 
 
 def _sections(body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     if body[:4] != MAGIC or len(body) < 8:
         raise Invalid("the body is no telemetry chunk: it does not begin with LKT1")
     at = 8 + int.from_bytes(body[4:8], "little")
-    header = zlib.decompressobj().decompress(body[8:at], MOST_HEADER)
+    header = body[8:at]
     sections: list[tuple[bytes, bytes]] = []
     while at < len(body):
         size = int.from_bytes(body[at + 4 : at + 8], "little")
@@ -278,6 +284,8 @@ def _sections(body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
 
 def _chunk(series: Series, sections: dict[bytes, bytes]) -> Chunk:
     edge_us = np.frombuffer(sections[b"EDGE"], "<i8")
+    if not len(edge_us):
+        raise Invalid("the chunk has no row")
     counts = tags = None
     total = len(edge_us) * len(series.tags)
     if b"NUMB" in sections:

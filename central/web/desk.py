@@ -16,6 +16,7 @@ from central.erp import ErpStatus
 from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
 from central.stored import StoredFact
+from central.telemetry import Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,9 @@ class Desk(Protocol):
         serial: str | None = None,
     ) -> list[StoredFact]:
         """Operation records in the order of their commit."""
+
+    def telemetry(self, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
+        """Readings of a telemetry tag (``DEVICE.TAG``) over a span of the agent's clock."""
 
     def about(self, subject: str) -> list[StoredFact]:
         """Every record of the line that names a subject with this id."""

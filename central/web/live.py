@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
+from central import telemetry
 from central.access import CAPABILITIES, Access, Capability, Role, Scope, User
 from central.audit import Audit, AuditEntry
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
@@ -19,6 +20,7 @@ from central.settings import CentralSettings
 from central.store import agents, intake
 from central.store.engine import Store
 from central.stored import StoredFact
+from central.telemetry import Points
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from records.clock import Clock
 from records.errors import Refused
@@ -179,6 +181,10 @@ class LiveDesk:
             after=after,
             limit=limit,
         )
+
+    def telemetry(self, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
+        with self._central.store.read() as connection:
+            return telemetry.read(connection, agent, tag, from_us, to_us, limit)
 
     def about(self, subject: str) -> list[StoredFact]:
         return self._central.store.facts(subject=subject, kinds=["operation_record"])

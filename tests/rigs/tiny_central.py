@@ -19,12 +19,19 @@ from tests.rigs.mosquitto import BrokerTls
 
 
 class TinyCentral:
-    """``records``: (epoch, seq) -> envelope. ``commits`` False: it receives and says nothing."""
+    """``records``: (epoch, seq) -> envelope of one stream. ``commits`` False: it receives and says nothing."""
 
     def __init__(
-        self, port: int, key: SigningKey, ring: KeyRing, agent: str, *, tls: BrokerTls | None = None
+        self,
+        port: int,
+        key: SigningKey,
+        ring: KeyRing,
+        agent: str,
+        *,
+        stream: str = "records",
+        tls: BrokerTls | None = None,
     ) -> None:
-        self.key, self.ring, self.agent, self.stream = key, ring, agent, "records"
+        self.key, self.ring, self.agent, self.stream = key, ring, agent, stream
         self.records: dict[tuple[str, int], Envelope] = {}
         self.received: Counter[tuple[str, int]] = Counter()
         self.heads: list[Head | None] = []
@@ -34,7 +41,7 @@ class TinyCentral:
         self.commits = True
         self._changed = threading.Condition()
         self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id="tiny-central", protocol=MQTTProtocolVersion.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=f"tiny-central-{stream}", protocol=MQTTProtocolVersion.MQTTv5
         )
         self._client.reconnect_delay_set(1, 1)
         self._client.max_queued_messages_set(10_000)
@@ -98,6 +105,8 @@ class TinyCentral:
 
     def _frame(self, payload: bytes) -> None:
         frame = decode_frame(payload, self.ring)
+        if frame.stream != self.stream:
+            return
         for envelope in frame.envelopes:
             self.received[frame.epoch, envelope.seq] += 1
         if not self.commits:

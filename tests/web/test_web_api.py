@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import httpx
+import numpy as np
 import pytest
 from conftest import Site, dhr_of
 from fixture_central import PASSWORD
+
+from central.store import agents
+from records import chain
+from records.clock import iso_z
+from records.keys import SigningKey
+from records.telemetry import KIND, Column, Series, SeriesTag, encode_chunk, encode_series
+from records.wire import encode_frame, seal, up_topic
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +202,40 @@ def test_a_session_writes_only_from_our_own_pages(own: Site) -> None:
     path, body = f"/api/v1/exceptions/{finding}/decisions", {"reason": "seen"}
     assert client.post(path, json=body, headers={"origin": "https://elsewhere.example"}).status_code == 403
     assert client.post(path, json=body).status_code == 201
+
+
+def test_telemetry_of_a_tag_is_read_over_a_span(own: Site) -> None:
+    key, start_us = SigningKey.generate(), 1_795_000_000_000_000
+    own.central.store.write(lambda c: agents.enrol(c, "trend-1", "p0", key.public.hex(), start_us))
+    tags = (SeriesTag("force", "N"), SeriesTag("word"))
+    columns = (Column("int16", tags[:1]), Column("string", tags[1:]))
+    body = encode_chunk(
+        encode_series(Series("trend-1", "suzhou", "valve-1", "welder", 0.1, "test", "sha256:0", columns)),
+        np.array([start_us, start_us + 100_000, start_us + 200_000]),
+        np.array([start_us - 5, 0, 0, 0, 0, 0]),
+        np.array([0, 0, 0x8F060000, 0, 0, 0], np.uint32),
+        [np.array([-1, 0, 3], np.int16), ["a", "b", "c"]],
+    )
+    first = chain.first_hash("trend-1", "e1", "telemetry")
+    frame = encode_frame([seal("trend-1", "e1", "telemetry", 1, 1, KIND, body, first)], first, key)
+    assert own.central.ingest.take(up_topic("p0", "trend-1", "telemetry"), frame).result == "committed"
+    program = own.program("read")
+    span = {"agent": "trend-1", "from": "2026-11-18T11:06:40Z", "to": "2026-11-18T11:06:40.2Z"}
+    assert iso_z(start_us) == "2026-11-18T11:06:40.000000Z"
+    answer = program.get("/api/v1/telemetry", params={**span, "tag": "welder.force"}).json()
+    reading = {"time": "2026-11-18T11:06:40.000000Z", "source_time": "2026-11-18T11:06:39.999995Z", "unit": "N"}
+    stale = {"time": "2026-11-18T11:06:40.100000Z", "source_time": None, "unit": "N"}
+    assert answer == {
+        "items": [
+            {**reading, "value": -1, "quality": "good", "status": "Good"},
+            {**stale, "value": None, "quality": "bad", "status": "BadStale"},
+        ],
+        "next": None,
+    }
+    page = program.get("/api/v1/telemetry", params={**span, "tag": "welder.word", "limit": 1}).json()
+    assert [item["value"] for item in page["items"]] == ["a"]
+    rest = program.get("/api/v1/telemetry", params={**span, "tag": "welder.word", "cursor": page["next"]}).json()
+    assert [item["value"] for item in rest["items"]] == ["b"]
+    for wrong in ({"tag": "welder"}, {"to": span["from"]}, {"from": "2026-11-18T11:06:40"}, {"limit": 0}):
+        refused = program.get("/api/v1/telemetry", params={**span, "tag": "welder.force", **wrong})
+        assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")

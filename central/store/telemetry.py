@@ -1,0 +1,65 @@
+"""SQL of telemetry chunks: which of them hold readings of a device in a span of time; derived at their commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, Table, Text, select, tuple_
+
+from central.store.schema import Serial, envelope, metadata
+
+READ_AT_ONCE = 20
+
+telemetry_chunk = Table(
+    "telemetry_chunk",
+    metadata,
+    Column("envelope_id", Serial, ForeignKey("envelope.id"), primary_key=True, autoincrement=False),
+    Column("agent", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("first_us", BigInteger, nullable=False),  # by the agent's clock
+    Column("last_us", BigInteger, nullable=False),
+    Index(None, "agent", "device", "first_us"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Of which device a chunk is, and the agent's clock at its first and last row."""
+
+    device: str
+    first_us: int
+    last_us: int
+
+
+def add(connection: Connection, cursor: int, agent: str, span: Span) -> None:
+    """Index one stored chunk."""
+    connection.execute(
+        telemetry_chunk.insert().values(
+            envelope_id=cursor, agent=agent, device=span.device, first_us=span.first_us, last_us=span.last_us
+        )
+    )
+
+
+def chunks(
+    connection: Connection, agent: str, device: str, from_us: int, to_us: int, longest_us: int
+) -> Iterator[tuple[int, bytes]]:
+    """(first time, body) of chunks that may hold readings from ``from_us`` to before ``to_us``, in that order.
+
+    No chunk lasts longer than ``longest_us``, so the index need not be read further back.
+    """
+    table, after = telemetry_chunk.c, (from_us - longest_us, 0)
+    query = (
+        select(table.envelope_id, table.first_us, envelope.c.body)
+        .join(envelope, envelope.c.id == table.envelope_id)
+        .where(table.agent == agent, table.device == device, table.first_us < to_us, table.last_us >= from_us)
+        .where(envelope.c.body.is_not(None))
+        .order_by(table.first_us, table.envelope_id)
+        .limit(READ_AT_ONCE)
+    )
+    while True:
+        rows = connection.execute(query.where(tuple_(table.first_us, table.envelope_id) > after)).all()
+        yield from ((row.first_us, row.body) for row in rows)
+        if len(rows) < READ_AT_ONCE:
+            return
+        after = rows[-1].first_us, rows[-1].envelope_id
