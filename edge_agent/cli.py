@@ -10,7 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from edge_agent import cli_convert, cli_opcua, cli_status, cli_tools
-from edge_agent.outbox import export, inspect, verify
+from edge_agent.outbox import Verification, export, inspect, verify
 from edge_agent.schema import line_schema
 from edge_agent.settings import LineSettings, load_line
 from records.clock import iso_z
@@ -84,8 +84,9 @@ def run(line: LineFile) -> None:
 
 @buffer.command("verify", epilog="Example: lotkeeper-edge buffer verify config/lines/valve-assembly.yaml --json")
 def buffer_verify(line: LineFile, json: Json = False) -> None:
-    """Check every record's digest and the whole chain; exit 1 when one does not hold."""
-    result = verify(_database(load_line(line)))
+    """Check every record's digest and the whole chain, of telemetry too; exit 1 when one does not hold."""
+    path = _database(load_line(line))
+    result = _verified(path, path.with_name("telemetry.db"))
     if json:
         print_json(
             {
@@ -103,6 +104,16 @@ def buffer_verify(line: LineFile, json: Json = False) -> None:
         where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"
         typer.echo(f"NOT FINE{where}: {result.reason}")
     raise typer.Exit(0 if result.ok else 1)
+
+
+def _verified(records: Path, telemetry: Path) -> Verification:
+    """Both files of a buffer, the one of records first; one that was never made is none."""
+    first = verify(records)
+    if not first.ok or not telemetry.exists():
+        return first
+    second = verify(telemetry)
+    both = second.records + first.records, second.tombstones + first.tombstones
+    return Verification(second.ok, *both, second.first_bad, second.reason)
 
 
 @buffer.command("show", epilog="Example: lotkeeper-edge buffer show config/lines/valve-assembly.yaml --last 5")

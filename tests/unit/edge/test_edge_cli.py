@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from edge_agent import cli
+from edge_agent.outbox import Outbox
+from records.clock import FakeClock
 from records.keys import SigningKey
-from tests.rigs.outboxes import fact, make_identity, open_outbox
+from tests.rigs.outboxes import fact, header, make_identity, open_outbox
 from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_agent_app import write_line
 
@@ -169,6 +171,20 @@ def test_verify_of_what_is_no_buffer(typed: Type, tmp_path: Path, content: bytes
     assert said.code == 1
     assert said.json["ok"] is False
     assert "records.db" in said.json["reason"]
+
+
+def test_verify_proves_telemetry_too(typed: Type, tmp_path: Path) -> None:
+    folder = buffer(tmp_path).parent
+    clock = FakeClock()
+    outbox = Outbox(folder, "press-1", clock, context=lambda: header(clock), stream="telemetry")
+    outbox.keep([b"one chunk", b"another chunk"]).result()
+    outbox.close()
+    said = typed("buffer", "verify", tmp_path / "line.yaml", "--json")
+    assert said.json == {"ok": True, "records": 7, "tombstones": 0, "first_bad": None, "reason": None}
+    database = folder / "telemetry.db"
+    database.write_bytes(database.read_bytes().replace(b"another chunk", b"another_chunk"))
+    said = typed("buffer", "verify", tmp_path / "line.yaml", "--json")
+    assert (said.code, said.json["first_bad"]["stream"], said.json["first_bad"]["seq"]) == (1, "telemetry", 3)
 
 
 def test_verify_of_a_buffer_that_is_not_there(typed: Type, tmp_path: Path) -> None:
