@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,6 +113,7 @@ def work(
     outbox: Known | None = None,
     known: Papers | None = None,
     zone: str = "UTC",
+    schemes: Mapping[str, re.Pattern[str]] | None = None,
 ) -> list[Post]:
     """Let the scanner read everything; gives the stations as they were left."""
     desks: list[ScanDesk] = []
@@ -124,6 +126,7 @@ def work(
         outbox or Known(),  # type: ignore[arg-type]
         lambda: known or papers(),
         zone,
+        schemes or {},
     )
     desks.append(desk)
     asyncio.run(desk.run())
@@ -161,6 +164,25 @@ def test_a_scan_that_nobody_understands_is_recorded_by_one_station() -> None:
     posts = work(wand, (ASSEMBLE, no), (WELD, no))
     assert [len(post.seen) for post in posts] == [1, 0]
     assert wand.answers == [False]
+
+
+def test_a_unit_of_another_scheme_is_looked_for_by_its_scheme() -> None:
+    """Its carrier and what it was married to before are known to the station, as for a GS1 label."""
+    subject = {
+        "kind": "unit",
+        "scan": "scanner",
+        "scheme": "own",
+        "field": "serial",
+        "carrier": "plc.carrier",
+        "products": [{"item": "VS-100", "match": {"di": "VS"}}],
+    }
+    settings = LABEL | {"order": {"scan": "scanner", "field": "lot"}, "subject": subject}
+    schemes = {"own": re.compile("(?P<di>VS)(?P<lot>WO-1)(?P<serial>[0-9]{4})")}
+    outbox = Known("WO-1/C-1")
+    (post,) = work(Wand("VSWO-10007"), (settings, yes), outbox=outbox, schemes=schemes)
+    (scan,) = post.seen
+    assert (scan.barcode.scheme, scan.carrier, scan.known_as) == ("own", "C-1", "WO-1/C-1")
+    assert outbox.asked == [("VS-100", "own", "0007")]
 
 
 def test_a_frame_with_an_error_says_why_and_is_no_text() -> None:
