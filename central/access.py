@@ -49,6 +49,7 @@ class Capability(StrEnum):
     CLOSE_FINDING = "close_finding"  # close exceptions and discrepancies with a reason
     REVIEW = "review"  # sign a DHR as reviewed
     RELEASE = "release"  # sign a DHR as released or rejected
+    APPROVE = "approve"  # approve the line files that production agents work by
     PLAN = "plan"  # ask the ERP again, post again
     VIEW_AUDIT = "view_audit"
     ADMINISTER = "administer"  # accounts, tokens, agents
@@ -58,13 +59,22 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.OPERATOR: frozenset({Capability.VIEW}),
     Role.ENGINEER: frozenset({Capability.VIEW}),
     Role.PLANNER: frozenset({Capability.VIEW, Capability.PLAN}),
-    Role.QA: frozenset({Capability.VIEW, Capability.CLOSE_FINDING, Capability.REVIEW, Capability.VIEW_AUDIT}),
+    Role.QA: frozenset(
+        {
+            Capability.VIEW,
+            Capability.CLOSE_FINDING,
+            Capability.REVIEW,
+            Capability.APPROVE,
+            Capability.VIEW_AUDIT,
+        }
+    ),
     Role.QA_MANAGER: frozenset(
         {
             Capability.VIEW,
             Capability.CLOSE_FINDING,
             Capability.REVIEW,
             Capability.RELEASE,
+            Capability.APPROVE,
             Capability.VIEW_AUDIT,
         }
     ),

@@ -14,14 +14,17 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from central.access import Access, Actor
+from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
     AgentRegister,
+    ConfigurationDecide,
+    ConfigurationList,
     Request,
     TokenCreate,
     TokenRevoke,
@@ -33,6 +36,7 @@ from central.requests import (
 from records.clock import iso_z, new_secret
 from records.errors import Invalid, LotkeeperError
 from records.keys import write_private
+from records.wire import Document
 
 ORIGIN = "command line"
 LONGEST_LINE = 64 * 1024
@@ -41,9 +45,10 @@ LONGEST_LINE = 64 * 1024
 class Administration:
     """Does what a request asks, with central's own parts."""
 
-    def __init__(self, access: Access, enrolment: Enrolment) -> None:
+    def __init__(self, access: Access, enrolment: Enrolment, configurations: Configurations) -> None:
         self._access = access
         self._enrolment = enrolment
+        self._configurations = configurations
 
     def do(self, request: Request) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
@@ -65,8 +70,29 @@ class Administration:
                 self._access.revoke_token(request.name, by=by)
                 return {"name": request.name, "revoked": True}
             case AgentRegister():
-                stored = self._enrolment.register(request.agent, request.partition, request.public, by=by)
-                return {"agent": request.agent, "since": iso_z(stored.received_us)}
+                stored, mode = self._enrolment.register(
+                    request.agent, request.partition, request.public, by=by, production=request.production
+                )
+                told: JsonValue = None if mode is None else _DOCUMENT.dump_python(mode, mode="json")
+                return {"agent": request.agent, "since": iso_z(stored.received_us), "mode": told}
+            case ConfigurationList():
+                return [one.to_json() for one in self._configurations.listed()]
+            case ConfigurationDecide():
+                return self._decide(request)
+
+    def _decide(self, request: ConfigurationDecide) -> JsonValue:
+        """A person's decision, by password, as on the page."""
+        target = f"configuration {request.agent}/{request.configuration}"
+        user = self._access.verify_password(request.user, request.password, origin=ORIGIN, target=target)
+        one = self._configurations.get(request.agent, request.configuration)
+        shown = "" if one is None else one.content_hash
+        decided = self._configurations.decide(
+            request.agent, request.configuration, request.act, user, request.reason, shown
+        )
+        return {"agent": request.agent, "configuration": request.configuration, "state": decided.state}
+
+
+_DOCUMENT = TypeAdapter(Document)
 
 
 class AdminServer:

@@ -19,6 +19,7 @@ from central.access import Access, Limits
 from central.admin import Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
+from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin
@@ -75,6 +76,7 @@ class Central:
     erp: Erp | None
     orders: Orders
     reviews: Reviews
+    configurations: Configurations
     administration: Administration
     schedule: Schedule
     admin_server: AdminServer
@@ -213,7 +215,8 @@ def _assemble(
     ingest = Ingest(store, facts, clock)
     mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
     enrolment = Enrolment(store, facts, clock, mqtt.resync)
-    administration = Administration(access, enrolment)
+    configurations = Configurations(store, facts, clock, mqtt.publish_document)
+    administration = Administration(access, enrolment, configurations)
     erp = None
     if settings.erp is not None:
         erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
@@ -241,6 +244,7 @@ def _assemble(
         erp,
         orders,
         reviews,
+        configurations,
         administration,
         Schedule(clock, settings.time_zone),
         AdminServer(settings.folder, administration),

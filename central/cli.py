@@ -6,8 +6,6 @@ takes long to load is loaded by the commands that need it.
 
 from __future__ import annotations
 
-import getpass
-import sys
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
@@ -17,22 +15,21 @@ import typer
 from pydantic import JsonValue
 
 import central
+from central import cli_configurations
+from central.cli_ground import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
     AgentRegister,
-    Request,
     TokenCreate,
     TokenRevoke,
     UserAdd,
     UserDisable,
     UserPassword,
-    ask_server,
 )
-from central.settings import CentralSettings, load_settings
+from central.settings import load_settings
 from records.clock import SystemClock, iso_z
 from records.console import print_json, run_app
 from records.errors import ConfigurationError, Refused
-from records.files import InstanceLock, make_folder, replace_file
-from records.yaml import Loaded
+from records.files import make_folder, replace_file
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,14 +41,7 @@ user = typer.Typer(no_args_is_help=True, help="People's accounts.")
 token = typer.Typer(no_args_is_help=True, help="Tokens for programs that use the API.")
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
-
-Config = Annotated[Path, typer.Option("--config", metavar="CENTRAL.yaml", help="Central's settings.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
-]
-DEFAULT_CONFIG = Path("central.yaml")
-
+app.add_typer(cli_configurations.app, name="configuration")
 
 # -- setting up and running --------------------------------------------------------------------------------
 
@@ -79,7 +69,7 @@ def init(
         raise ConfigurationError(f"{config} exists already", hint="change site and time_zone in the file")
     loaded = load_settings(config)
     settings = loaded.value
-    password = _password(password_stdin)
+    secret = password(password_stdin)
     now_us = SystemClock().now_us()
     make_folder(settings.folder)
     settings.folder.chmod(0o700)  # keys, password hashes
@@ -91,7 +81,7 @@ def init(
     try:
         if opened.access.users():
             raise Refused(f"{settings.folder} has users already", hint="add more with: lotkeeper-central user add")
-        opened.administration.do(UserAdd(by=_me(), user=admin, role="admin", password=password))
+        opened.administration.do(UserAdd(by=me(), user=admin, role="admin", password=secret))
         opened.anchor()
     finally:
         opened.close()
@@ -152,11 +142,18 @@ def enrol(
     password_file: Annotated[
         Path | None, typer.Option(help="Also give the agent a broker password; mosquitto's file of them.")
     ] = None,
+    production: Annotated[
+        bool | None,
+        typer.Option(
+            "--production/--open",
+            help="Production runs only by approved line files, or by any; left out: as it was (at first: any).",
+        ),
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
     """Make an agent's identity folder (carry it to the line PC), or a broker's folder."""
-    from central.enrol import add_password, make_broker, make_identity
+    from central.enrol import add_password, make_broker, make_identity, write_mode
     from central.keys import CentralKeys
 
     if (agent is None) == (not broker) or out is None:
@@ -166,16 +163,25 @@ def enrol(
     now_us = SystemClock().now_us()
     if agent is None:
         made = make_broker(keys, broker or [], out, port, now_us)
-        _say(
+        say(
             json, {"folder": str(out), "files": [str(path) for path in made]}, f"made {out}: run mosquitto with it"
         )
         return
     identity = make_identity(keys, agent, out, now_us, partition=partition, password=password_file is not None)
     if password_file is not None and identity.password_line is not None:
         add_password(password_file, identity.password_line)
-    _administer(loaded, AgentRegister(by=_me(), agent=agent, partition=partition, public=identity.public))
-    answer: JsonValue = {"agent": agent, "partition": partition, "folder": str(out), "key": identity.public}
-    _say(json, answer, f"enrolled {agent}; its identity is in {out}: carry it to the line PC and keep no copy")
+    request = AgentRegister(
+        by=me(), agent=agent, partition=partition, public=identity.public, production=production
+    )
+    mode = write_mode(keys, out, administer(loaded, request))
+    answer: dict[str, JsonValue] = {
+        "agent": agent,
+        "partition": partition,
+        "folder": str(out),
+        "key": identity.public,
+    }
+    answer["mode"] = mode
+    say(json, answer, f"enrolled {agent}; its identity is in {out}: carry it to the line PC and keep no copy")
 
 
 # -- people and programs -----------------------------------------------------------------------------------
@@ -194,8 +200,8 @@ def user_add(
 ) -> None:
     """Open an account."""
     loaded = load_settings(config)
-    request = UserAdd(by=_me(), user=name, role=role, password=_password(password_stdin), name=full_name)
-    _say(json, _administer(loaded, request), f"{name} may sign in as {role}")
+    request = UserAdd(by=me(), user=name, role=role, password=password(password_stdin), name=full_name)
+    say(json, administer(loaded, request), f"{name} may sign in as {role}")
 
 
 @user.command("disable", epilog="Example: lotkeeper-central user disable li.na")
@@ -203,8 +209,8 @@ def user_disable(
     name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = DEFAULT_CONFIG, json: Json = False
 ) -> None:
     """Close an account for good; what it signed stays signed."""
-    answer = _administer(load_settings(config), UserDisable(by=_me(), user=name))
-    _say(json, answer, f"{name} can no longer sign in")
+    answer = administer(load_settings(config), UserDisable(by=me(), user=name))
+    say(json, answer, f"{name} can no longer sign in")
 
 
 @user.command("password", epilog="Example: lotkeeper-central user password li.na --password-stdin")
@@ -216,8 +222,8 @@ def user_password(
 ) -> None:
     """Give an account a new password and unlock it."""
     loaded = load_settings(config)
-    request = UserPassword(by=_me(), user=name, password=_password(password_stdin))
-    _say(json, _administer(loaded, request), f"{name} has a new password")
+    request = UserPassword(by=me(), user=name, password=password(password_stdin))
+    say(json, administer(loaded, request), f"{name} has a new password")
 
 
 @user.command("list", epilog="Example: lotkeeper-central user list --json")
@@ -256,8 +262,8 @@ def token_create(
     json: Json = False,
 ) -> None:
     """Make a token and print it once."""
-    answer = _administer(load_settings(config), TokenCreate(by=_me(), name=name, scope=scope))
-    _say(json, answer, str(answer["token"]) if isinstance(answer, dict) else "")
+    answer = administer(load_settings(config), TokenCreate(by=me(), name=name, scope=scope))
+    say(json, answer, str(answer["token"]) if isinstance(answer, dict) else "")
 
 
 @token.command("revoke", epilog="Example: lotkeeper-central token revoke erp-import")
@@ -265,8 +271,8 @@ def token_revoke(
     name: Annotated[str, typer.Argument(metavar="NAME")], config: Config = DEFAULT_CONFIG, json: Json = False
 ) -> None:
     """Make a token useless for good."""
-    answer = _administer(load_settings(config), TokenRevoke(by=_me(), name=name))
-    _say(json, answer, f"the token {name} is useless now")
+    answer = administer(load_settings(config), TokenRevoke(by=me(), name=name))
+    say(json, answer, f"the token {name} is useless now")
 
 
 @token.command("list", epilog="Example: lotkeeper-central token list")
@@ -297,22 +303,6 @@ def token_list(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
 # -- within ------------------------------------------------------------------------------------------------
 
 
-def _administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
-    """Do it here when nothing runs, else have the running server do it."""
-    from central.app import build
-
-    settings = loaded.value
-    try:
-        InstanceLock(settings.folder / "instance.lock").release()
-    except Refused:
-        return ask_server(settings.folder, request)
-    opened = build(settings, SystemClock(), configuration=loaded.hash)
-    try:
-        return opened.administration.do(request)
-    finally:
-        opened.close()
-
-
 def _template(site: str | None, time_zone: str | None) -> str:
     """The example settings with this plant's name and zone; JSON's strings are YAML's."""
     text = (Path(central.__file__).parent.parent / "config" / "central.yaml").read_text(encoding="utf-8")
@@ -320,28 +310,6 @@ def _template(site: str | None, time_zone: str | None) -> str:
     given = {"site": site, "time_zone": time_zone}
     texts = {f"{key}:": f"{key}: {dumps(value)}" for key, value in given.items() if value is not None}
     return "".join(f"{texts.get(line.split(' ', 1)[0], line)}\n" for line in lines)
-
-
-def _password(from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    if not sys.stdin.isatty():
-        raise ConfigurationError("no password was given", hint="give it with --password-stdin")
-    first = getpass.getpass("Password: ")
-    if first != getpass.getpass("Again: "):
-        raise ConfigurationError("the two passwords differ")
-    return first
-
-
-def _me() -> str:
-    return getpass.getuser()
-
-
-def _say(json: bool, answer: JsonValue, text: str) -> None:
-    if json:
-        print_json(answer)
-    else:
-        typer.echo(text)
 
 
 class _Progress:

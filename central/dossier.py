@@ -48,6 +48,7 @@ class Dossier:
     ``lots`` is what the ERP told: item -> lot number -> lot; an item that is missing there was never told about.
     ``elsewhere`` maps serials that also occur in another order to that order. ``differences`` are the points in
     which the ERP, read back after the report, is not what was reported; ``reported`` is that report, once posted.
+    ``unapproved``: agent and hash of configurations by which production agents worked and that nobody approved.
     ``cursor`` is that of the newest of ``facts`` in the store.
     """
 
@@ -62,6 +63,7 @@ class Dossier:
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     differences: tuple[ErpDifference, ...] = ()
     reported: Confirmation | None = None
+    unapproved: frozenset[tuple[str, str]] = frozenset()
     now_us: int = 0
     cursor: int = 0
 

@@ -17,6 +17,7 @@ from central.causes import UNKNOWN
 from central.domain import Grade
 from central.dossier import Dossier
 from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
+from central.store import configurations
 from central.store import dossiers as sql
 from central.store.engine import Store
 from central.stored import StoredFact
@@ -98,6 +99,7 @@ class Dossiers:
             epochs = sql.epochs(connection, {span.agent for span in where})
             product = bare.product or UNKNOWN
             elsewhere = sql.elsewhere(connection, reference, _serials(bare), product)
+            unapproved = configurations.unapproved(connection, _worked_by(bare))
         return Dossier(
             reference=reference,
             order=order,
@@ -110,6 +112,7 @@ class Dossiers:
             elsewhere=elsewhere,
             differences=(report.differences or ()) if report is not None else (),
             reported=report.confirmation if report is not None and report.state == "posted" else None,
+            unapproved=unapproved,
             now_us=self._clock.now_us(),
             cursor=held.cursor,
         )
@@ -138,6 +141,12 @@ def _serials(dossier: Dossier) -> set[str]:
     }
 
 
+def _worked_by(dossier: Dossier) -> set[tuple[str, str]]:
+    """Agents with the hashes of the configurations by which they made the order's runs."""
+    named = ((record.fact.agent, record.fact.fact.header.configuration) for record in dossier.records)
+    return {(agent, hash_) for agent, hash_ in named if hash_ is not None}
+
+
 def _stamp(dossier: Dossier) -> tuple[object, ...]:
     """What must be equal for an assessment to be still true."""
     loose: Sequence[str] = [fact.hash for fact in (*dossier.around, *dossier.neighbours)]
@@ -158,6 +167,7 @@ def _stamp(dossier: Dossier) -> tuple[object, ...]:
         tuple(sorted(dossier.elsewhere.items())),
         dossier.differences,
         dossier.reported,
+        dossier.unapproved,
     )
 
 

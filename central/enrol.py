@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue, TypeAdapter
+
 from central.access import Actor
 from central.authority import issue_client, issue_server
 from central.facts import Facts
 from central.keys import CentralKeys
-from central.store import agents
+from central.store import agents, documents
 from central.store.agents import Agent
+from central.store.configurations import OPEN, mode_of
 from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock, new_id, new_secret
@@ -27,10 +30,13 @@ from records.errors import ConfigurationError
 from records.files import make_folder, replace_file
 from records.keys import Identity, IdentityFile, SigningKey, write_private
 from records.model import OperationsEvent
-from records.wire import CENTRAL, TOPIC_ROOT
+from records.wire import AGENT_MODE, CENTRAL, TOPIC_ROOT, Document, sign
 
 PASSWORD_ROUNDS = 20_000
 """PBKDF2 rounds of broker passwords; these are random, so this many are plenty."""
+
+PRODUCTION = "production"
+"""The mode of an agent that may make production runs by approved configurations only."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -80,6 +86,23 @@ def make_identity(
     return MadeIdentity(agent, partition, signing.public.hex(), folder, line)
 
 
+def write_mode(keys: CentralKeys, folder: Path, registered: JsonValue) -> str:
+    """Put central's signed word on how the agent is to work into its identity folder; the mode.
+
+    ``registered`` is what the registration answered.
+    """
+    told = registered.get("mode") if isinstance(registered, dict) else None
+    if told is None:
+        (folder / "mode.json").unlink(missing_ok=True)
+        return OPEN
+    document = _DOCUMENT.validate_python(told)
+    replace_file(folder / "mode.json", sign(document, keys.signing))
+    return mode_of(document) or OPEN
+
+
+_DOCUMENT = TypeAdapter(Document)
+
+
 class Enrolment:
     """Which agents central knows. ``on_enrolled`` is called with each name that was registered."""
 
@@ -91,8 +114,13 @@ class Enrolment:
         self._clock = clock
         self._on_enrolled = on_enrolled
 
-    def register(self, agent: str, partition: str, public: str, *, by: Actor) -> StoredFact:
+    def register(
+        self, agent: str, partition: str, public: str, *, by: Actor, production: bool | None = None
+    ) -> tuple[StoredFact, Document | None]:
         """Believe this public key (64 hexadecimal digits) of this agent from now on.
+
+        ``production`` binds the agent to approved configurations, or unbinds it; None leaves it as it is. Gives
+        the fact, and the document that says how the agent is to work (None: nothing was ever said).
 
         Raises:
             ConfigurationError: the name or the key cannot be one.
@@ -102,18 +130,30 @@ class Enrolment:
         if not re.fullmatch(r"[0-9a-f]{64}", public):
             raise ConfigurationError("the public key is not 64 hexadecimal digits")
 
-        def job(connection: Connection) -> StoredFact:
+        def job(connection: Connection) -> tuple[StoredFact, Document | None]:
             agents.enrol(connection, agent, partition, public, self._clock.now_us())
-            event = OperationsEvent(
-                "agent-enrolled",
-                {"agent": agent, "key": public, "partition": partition, "by": by.user, "origin": by.origin},
-            )
-            return self._facts.state(connection, event)
+            params: dict[str, JsonValue] = {"agent": agent, "key": public, "partition": partition}
+            event = OperationsEvent("agent-enrolled", {**params, "by": by.user, "origin": by.origin})
+            stored = self._facts.state(connection, event)
+            return stored, self._mode(connection, agent, production)
 
         stored = self._store.write(job)
         if self._on_enrolled is not None:
             self._on_enrolled(agent)
         return stored
+
+    def _mode(self, connection: Connection, agent: str, production: bool | None) -> Document | None:
+        """State how the agent is to work, where that is asked for and news."""
+        held = documents.newest(connection, AGENT_MODE, agent)
+        mode = None if production is None else PRODUCTION if production else OPEN
+        if mode is None or mode == (mode_of(held) or OPEN):
+            return held
+        version, content = (0 if held is None else held.version) + 1, {"mode": mode}
+        params: dict[str, JsonValue] = {"kind": AGENT_MODE, "id": agent, "version": str(version)}
+        stored = self._facts.state(
+            connection, OperationsEvent("document-issued", {**params, "content": {**content}})
+        )
+        return Document(AGENT_MODE, agent, version, stored.received_us, {**content})
 
     def agents(self) -> list[Agent]:
         """Enrolled agents by name."""

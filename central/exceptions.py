@@ -1,7 +1,8 @@
 """What a reviewer must look at, found in single facts and in the walk of one piece.
 
 Pure: the same facts give the same findings with the same ids, in whatever order and however often they come.
-Runs that do not count (setup, challenge, sample, maintenance) give none; they are listed in the record.
+Runs that do not count (setup, challenge, sample, maintenance) give none; they are listed in the record. Only that
+an unapproved configuration made them setup is one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from records.model import (
     TestResult,
 )
 
+NOT_APPROVED = "configuration-not-approved"
 DOCUMENT_AGE_MAX_S = 7 * 86_400.0
 """Runs that relied on a document of central older than this are exceptions."""
 
@@ -194,6 +196,22 @@ def of_documents(about: About, records: Iterable[Stated[OperationRecord]], limit
     return list(found.values())
 
 
+def of_configurations(about: About, dossier: Dossier) -> list[Finding]:
+    """Runs of production agents by a line file that nobody approved: one finding per station and configuration.
+
+    The agent itself made them setup and says so, or (its own approvals were lost or altered) counted them.
+    """
+    found = []
+    for record in dossier.records:
+        data, hash_ = record.data, record.fact.fact.header.configuration
+        bound = data.purpose_reason == NOT_APPROVED
+        if bound or (data.purpose.counts and (record.fact.agent, hash_) in dossier.unapproved):
+            params: dict[str, JsonValue] = {"station": data.station, "configuration": hash_}
+            target = (record.fact.agent, data.station, hash_)
+            found.append(_of_run(about, record, NOT_APPROVED, target, params))
+    return found
+
+
 # -- single events -----------------------------------------------------------------------------------------
 
 
@@ -281,6 +299,7 @@ def of_order(dossier: Dossier, pieces: Iterable[Piece], document_age_max_s: floa
             continue  # told by the record that captured it
         found += of_event(about, event)
     found += of_documents(about, dossier.records, document_age_max_s)
+    found += of_configurations(about, dossier)
     for piece in pieces:
         found += of_walk(about, piece, dossier)
     if dossier.order is None and dossier.records:

@@ -27,6 +27,7 @@ PARAMS: Final[dict[str, tuple[str, ...]]] = {
     "device-lost": ("device", "address", "error"),
     "clock-jump": ("seconds",),
     "document-too-old": ("kind", "document", "version", "age_s"),
+    "configuration-not-approved": ("station", "configuration"),
     "identity-unknown": ("piece", "operation"),
     **dict.fromkeys(SCAN_REFUSALS, ("scanner", "text", "expected", "found")),
     # discrepancies

@@ -301,7 +301,8 @@ class Mqtt:
         for document in current:
             payload = sign(document, self._key)
             for name in names:
-                self._say(_Say(down_topic(name, document.kind, document.id), payload))
+                if documents.is_for(name, document):
+                    self._say(_Say(down_topic(name, document.kind, document.id), payload))
 
     def _agents(self) -> list[str]:
         with self._store.read() as connection:

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from central.facts import Facts
 from central.links.base import ErpLink, ErpLot, ErpOrder, WorkOrder
 from central.links.settings import ItemSettings
+from central.store import documents
 from central.store import orders as rows
 from central.store.engine import Connection
 from central.store.orders import LOTS_DOCUMENT, OPEN, ORDER_DOCUMENT, HeldOrder
@@ -111,7 +112,7 @@ class Intake:
         order: str | None = None,
     ) -> bool:
         """State a document, unless the newest one says the same."""
-        newest = rows.newest_document(connection, kind, name)
+        newest = documents.newest(connection, kind, name)
         if newest is not None and newest.content == content:
             return False
         version = 1 if newest is None else newest.version + 1

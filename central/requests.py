@@ -60,9 +60,33 @@ class AgentRegister(_Request):
     agent: str
     partition: str
     public: str
+    production: bool | None = None
 
 
-Request = UserAdd | UserDisable | UserPassword | TokenCreate | TokenRevoke | AgentRegister
+class ConfigurationList(_Request):
+    do: Literal["configuration-list"] = "configuration-list"
+
+
+class ConfigurationDecide(_Request):
+    do: Literal["configuration-decide"] = "configuration-decide"
+    agent: str
+    configuration: str
+    act: Literal["approve", "withdraw"]
+    user: str
+    password: str
+    reason: str
+
+
+Request = (
+    UserAdd
+    | UserDisable
+    | UserPassword
+    | TokenCreate
+    | TokenRevoke
+    | AgentRegister
+    | ConfigurationList
+    | ConfigurationDecide
+)
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 

@@ -27,6 +27,7 @@ import structlog
 from pydantic import JsonValue
 
 from drivers.base import Notice
+from edge_agent.approval import Approvals
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
 from edge_agent.events import DocumentChanged
@@ -49,7 +50,7 @@ from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
-from records.wire import Envelope
+from records.wire import OF_ONE_AGENT, Envelope
 from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
@@ -83,7 +84,6 @@ class Agent:
                 hint="an agent that runs needs buffer: and uplink:",
             )
         self._loaded, self._clock, self._failpoint = loaded, clock, failpoint
-        self._configuration = record_of(loaded, software(), "not-required")
         self._in_force: str | None = None
         identity = _identity(line.agent, line.uplink.identity)
         self.outbox = Outbox(
@@ -100,7 +100,15 @@ class Agent:
         self._stale = threading.Event()
         self._stale.set()
         self._papers = Papers()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.documents = Documents(self.outbox, identity.central, clock, self._document_changed)
+        self.approvals = Approvals(self.documents, line.agent)
+        try:
+            self.approvals.enrolled(identity)
+            self._configuration = record_of(loaded, software(), self.approvals.of(loaded.hash))
+        except ConfigurationError:
+            self.outbox.close()
+            raise
         self.trend = Trend(
             line.buffer,
             self.outbox,
@@ -125,11 +133,10 @@ class Agent:
         )
         self.floor = Floor(loaded, self._tools())
         self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
 
     def _tools(self) -> Tools:
-        """What the floor works with."""
+        """What all parts on the floor share."""
         return Tools(
             self._clock,
             self.outbox,
@@ -141,6 +148,7 @@ class Agent:
             self.trend.collector.feed,
             lambda values: self.trend.counters.add(values_captured=values),
             self._failpoint,
+            lambda hash_: self.approvals.of(hash_) != "missing",
         )
 
     # -- what every record carries -------------------------------------------------------------------------
@@ -182,6 +190,8 @@ class Agent:
     def _post_all(self, kind: str, document: str) -> None:
         log.info("document", kind=kind, id=document)
         self.floor.post(DocumentChanged())
+        if kind in OF_ONE_AGENT:
+            self.floor.approve()
 
     @property
     def runners(self) -> list[StationRunner]:
@@ -285,7 +295,7 @@ class Agent:
             )
         try:
             prepared = self.floor.prepare(loaded)
-            record = record_of(loaded, software(), "not-required")
+            record = record_of(loaded, software(), self.approvals.of(loaded.hash))
         except Damaged as error:
             raise ConfigurationError(error.message, hint=error.hint) from error
         self._failpoint("reload.before_commit")
@@ -345,6 +355,7 @@ class Agent:
 
 
 def _identity(agent: str, folder: Path) -> Identity:
+    """The identity of this agent, and of no other."""
     identity = Identity.open(folder)
     if identity.file.agent != agent:
         raise ConfigurationError(

@@ -18,10 +18,10 @@ from edge_agent.outbox import KeptDocument, Outbox
 from records.clock import MICROSECONDS, Clock
 from records.errors import Damaged, Invalid
 from records.keys import KeyRing
-from records.wire import CENTRAL, Document, down_topic, unsign
+from records.wire import CENTRAL, OF_ONE_AGENT, Document, down_topic, unsign
 
 MOST_DOCUMENTS = 10_000
-"""Most documents that are kept; withdrawn ones and those confirmed longest ago give way."""
+"""Most documents that are kept; withdrawn ones and those confirmed longest ago give way, the agent's own never."""
 CONFIRM_EVERY_S = 60.0
 """How often the time that central was last heard is written to disk."""
 
@@ -122,7 +122,7 @@ class Documents:
             if len(self._known) <= MOST_DOCUMENTS:
                 return
             oldest = min(
-                self._known,
+                (key for key in self._known if key[0] not in OF_ONE_AGENT),
                 key=lambda key: (self._known[key].document.content is not None, self._known[key].received_us),
             )
             del self._known[oldest]

@@ -47,6 +47,7 @@ log = structlog.get_logger()
 class Tools:
     """What all parts share. ``header``: of a record made now under a configuration, for a station or the agent.
     ``captured``: hears how many values were read for a run.
+    ``approved``: whether runs by the configuration with this hash may be production.
     """
 
     clock: Clock
@@ -59,6 +60,7 @@ class Tools:
     feed: Callable[[str, AnyDevice], Feed]
     captured: Callable[[int], None]
     failpoint: Callable[[str], None]
+    approved: Callable[[str], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -132,7 +134,7 @@ class Floor:
 
     def _runner(self, name: str, loaded: Loaded[LineSettings], by_name: dict[str, _Machine]) -> StationRunner:
         return StationRunner(
-            _station(loaded.value, name),
+            self._station(loaded, name),
             _plant(loaded.value, by_name),
             self._tools.outbox,
             self._tools.papers,
@@ -144,6 +146,11 @@ class Floor:
             loaded.hash,
             self._tools.captured,
         )
+
+    def _station(self, loaded: Loaded[LineSettings], name: str) -> Station:
+        settings = loaded.value.stations[name]
+        approved = self._tools.approved(loaded.hash)
+        return Station(name, settings, characteristics_of(loaded.value, settings), approved)
 
     def _fact(self, loaded: Loaded[LineSettings]) -> Callable[[Data, str | None], Fact]:
         return lambda data, station: Fact(self._tools.header(loaded, station), data)
@@ -261,6 +268,14 @@ class Floor:
         self._rewire({runner.name for runner in prepared.entering})
         self._close_unused()
 
+    def approve(self) -> None:
+        """What is approved may have changed: stations go over to it as to another configuration, between runs."""
+        nothing = plan(self._loaded.value, self._loaded.value)
+        present = Prepared(self._loaded, nothing, self._machines, self._desks, ())
+        for runner in self.runners:
+            if runner.waits_to_change or runner.station.approved != self._tools.approved(self._loaded.hash):
+                self._offer(runner, present)
+
     async def _swap_desks(self, desks: dict[str, _Desk]) -> None:
         """Between two scans; a port is free before somebody else opens it."""
         old, self._desks = self._desks, desks
@@ -282,7 +297,7 @@ class Floor:
         waiting = self._pending.get(name)
         anew = name in prepared.plan.stations.changed or (waiting is not None and waiting.anew)
         change = Changeover(
-            _station(line, name) if stays else None,
+            self._station(prepared.loaded, name) if stays else None,
             _plant(line, self._machines),
             self._fact(prepared.loaded),
             prepared.loaded.hash,
@@ -346,11 +361,6 @@ class Floor:
 
 def _machines(line: LineSettings) -> dict[str, AnyDevice]:
     return {name: line.devices[name] for name in machines(line)}
-
-
-def _station(line: LineSettings, name: str) -> Station:
-    settings = line.stations[name]
-    return Station(name, settings, characteristics_of(line, settings))
 
 
 def _plant(line: LineSettings, by_name: dict[str, _Machine]) -> Machines:

@@ -29,15 +29,25 @@ from records.model import (
 )
 from spc.state import Verdict
 
+NOT_APPROVED = "configuration-not-approved"
+
 
 class RunRecorder:
-    """Pure; holds what the line file says about the station and its characteristics."""
+    """Pure; holds what the line file says about the station and its characteristics.
+
+    By a configuration that is not ``approved`` every run is setup, whatever the machine says.
+    """
 
     def __init__(
-        self, name: str, settings: StationSettings, characteristics: Mapping[str, CharacteristicSettings]
+        self,
+        name: str,
+        settings: StationSettings,
+        characteristics: Mapping[str, CharacteristicSettings],
+        approved: bool = True,
     ) -> None:
         self._name = name
         self.settings = settings
+        self.approved = approved
         captured = set(settings.captured())
         self._characteristics = {n: c for n, c in characteristics.items() if c.tag in captured}
         plans = ((n, c.plan(n)) for n, c in self._characteristics.items())
@@ -69,7 +79,8 @@ class RunRecorder:
     ) -> tuple[OperationRecord, dict[str, JsonValue], tuple[Verdict, ...]]:
         """The record of a run, the chart states after it, and what the charts said."""
         settings, kept, readings = self.settings, state.kept, event.readings
-        purpose = recording.purpose_of(settings, readings)
+        told = recording.purpose_of(settings, readings)
+        purpose = told if self.approved else Purpose.SETUP
         machine = recording.machine_result(settings.result, readings)
         aborted = machine is Result.ABORTED
         reference = self.order(state, readings)
@@ -111,6 +122,8 @@ class RunRecorder:
             tool=settings.tool,
             resumed=state.recovered,
             repeat_possible=settings.trigger.cycle is None,
+            purpose_told=None if self.approved else told,
+            purpose_reason=None if self.approved else NOT_APPROVED,
         )
         return record, charts, verdicts
 

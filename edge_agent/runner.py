@@ -35,8 +35,9 @@ from edge_agent.events import (
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable, subject_ref
+from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station import Station
-from edge_agent.station_state import Phase, State, as_json
+from edge_agent.station_state import Kept, Phase, State, as_json
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
@@ -72,6 +73,7 @@ class StationStatus:
     last_cycle: int | None
     missing: tuple[str, ...]
     prompt: str | None
+    approved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +163,19 @@ class StationRunner:
         kept = self._state.kept
         missing = tuple(r.needs or r.kind for r in self.station.missing(self._state))
         return StationStatus(
-            self._state.phase.value, kept.order, kept.operator, kept.last_cycle, missing, self._prompt
+            self._state.phase.value,
+            kept.order,
+            kept.operator,
+            kept.last_cycle,
+            missing,
+            self._prompt,
+            self.station.approved,
         )
 
     async def run(self) -> None:
         """Take events until cancelled, or until it has left. A damaged store or disk ends it with the error."""
         next_tick_s = 0.0
-        await self._say_change(self._state.kept.configuration, ())
+        await self._say_change(self._state.kept, ())
         while not await self._changed_over():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_S)
@@ -208,21 +216,33 @@ class StationRunner:
             if change.anew:
                 state, cut = change.station.take_over(state.kept)
                 self._seen.clear()
-            before, self._state = self._state.kept.configuration, state
+            before, self._state = self._state.kept, state
             self.station, self._plant, self._fact = change.station, change.plant, change.fact
             self.configuration = change.configuration
             await self._say_change(before, cut)
         change.done()
         return change.station is None
 
-    async def _say_change(self, before: str | None, cut: tuple[str, ...]) -> None:
-        """Commit by what the station works now, with the charts that begin a new segment."""
-        if before == self.configuration and not cut:
+    async def _say_change(self, before: Kept, cut: tuple[str, ...]) -> None:
+        """Commit by what the station works now: charts that begin a new segment, and whether it is approved."""
+        approved = self.station.approved
+        if not approved:
+            self._prompt = NOT_APPROVED
+        kept = replace(self._state.kept, configuration=self.configuration, approved=approved)
+        if (before.configuration, before.approved) == (kept.configuration, approved) and not cut:
             return
-        kept = replace(self._state.kept, configuration=self.configuration)
-        params: dict[str, JsonValue] = {"was": before, "now": self.configuration, "charts": [*cut]}
-        facts = () if before is None else (self._fact(OperationsEvent("station-configured", params), self.name),)
-        await self._store(Batch(facts, {self._key: as_json(kept)}))
+        told: list[Data] = []
+        if before.configuration is not None and (before.configuration != self.configuration or cut):
+            params: dict[str, JsonValue] = {
+                "was": before.configuration,
+                "now": self.configuration,
+                "charts": [*cut],
+            }
+            told.append(OperationsEvent("station-configured", params))
+        if approved != before.approved:
+            code = "configuration-approved" if approved else NOT_APPROVED
+            told.append(OperationsEvent(code, {"configuration": self.configuration}, order=kept.order))
+        await self._store(Batch(tuple(self._fact(data, self.name) for data in told), {self._key: as_json(kept)}))
         self._state = replace(self._state, kept=kept)
 
     async def _withdraw_permit(self, change: Changeover) -> None:

@@ -100,6 +100,8 @@ class LineSettings(Settings):
     uplink: Uplink | None = None
     buffer: Buffer | None = None
     status: StatusPage | None = None
+    approved_by: str | None = None
+    """A note for people, never an approval: that is signed at central."""
 
     @classmethod
     def resolved_keys(cls) -> Mapping[str, Any]:

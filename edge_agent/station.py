@@ -59,14 +59,19 @@ from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, 
 
 
 class Station:
-    """The rules of one station; holds no state."""
+    """The rules of one station; holds no state. By a configuration that is not ``approved`` all runs are setup."""
 
     def __init__(
-        self, name: str, settings: StationSettings, characteristics: Mapping[str, CharacteristicSettings]
+        self,
+        name: str,
+        settings: StationSettings,
+        characteristics: Mapping[str, CharacteristicSettings],
+        approved: bool = True,
     ) -> None:
         self.name = name
         self.settings = settings
-        self._recorder = RunRecorder(name, settings, characteristics)
+        self.approved = approved
+        self._recorder = RunRecorder(name, settings, characteristics, approved)
         self._scans = ScanRules(settings)
         self._requirements = start_requirements(settings)
 

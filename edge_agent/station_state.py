@@ -53,6 +53,7 @@ class Kept:
     charts: dict[str, JsonValue] = field(default_factory=dict)
     plans: dict[str, JsonValue] = field(default_factory=dict)  # by which each chart was last judged
     configuration: str | None = None  # the hash by which the station last worked
+    approved: bool = True  # whether it was approved then
 
 
 @dataclass(frozen=True, slots=True)

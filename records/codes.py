@@ -14,6 +14,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "configuration-loaded": ("file", "hash"),
     "configuration-refused": ("file", "hash", "problems"),
     "station-configured": ("was", "now", "charts"),
+    "configuration-not-approved": ("configuration",),  # runs are setup from here on
+    "configuration-approved": ("configuration",),  # runs are what the machine says from here on
     "device-connected": ("device", "address"),
     "device-lost": ("device", "address", "error"),
     "device-changed": ("device", "was", "now"),
@@ -113,6 +115,7 @@ EXCEPTIONS: tuple[str, ...] = (
     "device-lost",
     "clock-jump",
     "document-too-old",
+    "configuration-not-approved",  # a production agent worked by a configuration that quality has not approved
     "identity-unknown",  # a subject that no work order and no earlier record explains
     *SCAN_REFUSALS,
 )

@@ -11,6 +11,7 @@ An agent's identity folder (made by ``enrol``)::
     tls.key tls.crt    key and certificate for mutual TLS (absent where the broker is on loopback)
     ca.crt             the certificate authority that signed broker and agents
     broker.password    password at the broker, where it asks for one (mode 0600)
+    mode.json          central's signed word on how the agent is to work, where it was given one (records.wire)
 """
 
 from __future__ import annotations
@@ -158,6 +159,12 @@ class Identity:
     def broker_password(self) -> str | None:
         path = self.folder / "broker.password"
         return path.read_text().strip() if path.exists() else None
+
+    @property
+    def mode(self) -> bytes | None:
+        """Central's signed document of kind ``agent-mode`` as it was enrolled with, not verified."""
+        path = self.folder / "mode.json"
+        return path.read_bytes() if path.exists() else None
 
     @classmethod
     def open(cls, folder: Path) -> Identity:

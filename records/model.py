@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, JsonValue, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, TypeAdapter, ValidationError
 
 from records.configuration import ConfigurationRecord
 from records.errors import Invalid
@@ -40,6 +40,11 @@ def _int64(value: object) -> object:
 
 Int64 = Annotated[int, BeforeValidator(_int64), PlainSerializer(str, return_type=str, when_used="json")]
 """A 64-bit integer: an int here, a string of decimal digits in JSON."""
+
+
+T = TypeVar("T")
+Later = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
+"""A field that came after the first records; left out where it says nothing, so that bytes stay as they were."""
 
 
 class SubjectKind(StrEnum):
@@ -229,6 +234,7 @@ class OperationRecord:
 
     ``cycle`` is the machine's own cycle count (None where it has none), ``counters`` its other counters at
     that moment. ``order`` is what was scanned or dispatched. ``attempt`` is the highest of its subjects'.
+    ``purpose_told`` is what the machine said where ``purpose`` is another, by ``purpose_reason`` (a code).
     """
 
     run_id: str
@@ -256,6 +262,8 @@ class OperationRecord:
     tool: str | None = None
     resumed: bool = False
     repeat_possible: bool = False
+    purpose_told: Later[Purpose] = None
+    purpose_reason: Later[str] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +304,8 @@ class Act(StrEnum):
     CLOSE = "close"
     REVIEW = "review"
     REJECT = "reject"
+    APPROVE = "approve"
+    WITHDRAW = "withdraw"
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,6 +357,13 @@ def canonical_json(value: JsonValue) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+AGENT_MODE = "agent-mode"
+"""Kind of a document, id is an agent: ``{"mode": "production"}`` binds it to approved configurations."""
+CONFIGURATION = "configuration"
+"""Kind of a document, id is an agent: ``{"approved": [hash, ...]}``, the configurations that it may work by."""
+OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION)
+"""Kinds whose id is the agent that they are for; no other agent is told."""
+
 # -- topics ------------------------------------------------------------------------------------------------
 
 

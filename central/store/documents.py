@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from central.store.schema import document
-from records.wire import Document
+from records.wire import OF_ONE_AGENT, Document
 
 
 def take(connection: Connection, kind: str, name: str, version: int, issued_us: int, content: JsonValue) -> None:
@@ -30,5 +31,28 @@ def version_of(connection: Connection, kind: str, name: str) -> int:
 
 def current(connection: Connection) -> list[Document]:
     """The newest version of every document."""
-    rows = connection.execute(select(document).order_by(document.c.kind, document.c.id))
-    return [Document(row.kind, row.id, row.version, row.issued_us, json.loads(row.content)) for row in rows]
+    return [
+        _document(row) for row in connection.execute(select(document).order_by(document.c.kind, document.c.id))
+    ]
+
+
+def of_kind(connection: Connection, kind: str) -> list[Document]:
+    """The newest version of every document of a kind, by id."""
+    query = select(document).where(document.c.kind == kind).order_by(document.c.id)
+    return [_document(row) for row in connection.execute(query)]
+
+
+def newest(connection: Connection, kind: str, name: str) -> Document | None:
+    """The newest version of one document."""
+    query = select(document).where(document.c.kind == kind, document.c.id == name)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _document(row)
+
+
+def is_for(agent: str, told: Document) -> bool:
+    """Whether an agent is told of this document: all are, but of what binds another agent."""
+    return told.kind not in OF_ONE_AGENT or told.id == agent
+
+
+def _document(row: Row[Any]) -> Document:
+    return Document(row.kind, row.id, row.version, row.issued_us, json.loads(row.content))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +13,6 @@ from central.links.base import ErpLot, ErpOrder, PostingState
 from central.store.erp_outbox import erp_message
 from central.store.schema import document, metadata
 from records.quantity import quantity_text
-from records.wire import Document
 
 ORDER_DOCUMENT = "work-order"
 LOTS_DOCUMENT = "lots"
@@ -81,12 +79,6 @@ def open_orders(connection: Connection) -> list[ErpOrder]:
     """Orders that were open when last read."""
     bodies = connection.execute(select(erp_order.c.body).where(erp_order.c.state.in_(OPEN))).scalars()
     return [_ORDER.validate_json(body) for body in bodies]
-
-
-def newest_document(connection: Connection, kind: str, name: str) -> Document | None:
-    """What the lines were last told under this kind and id."""
-    row = connection.execute(select(document).where(document.c.kind == kind, document.c.id == name)).first()
-    return None if row is None else Document(kind, name, row.version, row.issued_us, json.loads(row.content))
 
 
 def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:

@@ -44,6 +44,7 @@ LABELS: Mapping[str, str] = {
     "attempt": N_("Attempt"),
     "attempts": N_("Attempts"),
     "by": N_("By"),
+    "configuration": N_("Configuration"),
     "count": N_("Number of times"),
     "counter": N_("Machine counter"),
     "document": N_("Document"),

@@ -167,6 +167,8 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "close": N_("Closed"),
         "review": N_("Reviewed"),
         "reject": N_("Rejected"),
+        "approve": N_("Approved"),
+        "withdraw": N_("Withdrawn"),
     },
     "meaning": {
         "reviewed": N_("Reviewed"),

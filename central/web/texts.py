@@ -98,6 +98,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The station used a work order or lot list older than allowed, since central was not reached."),
         N_("Check that the order and the lots were still valid at that time."),
     ),
+    "configuration-not-approved": CodeText(
+        N_("Configuration not approved"),
+        N_("A station of a production agent worked by a line file that quality had not approved."),
+        N_("Look at what was changed in the line file, and judge the pieces that were made by it."),
+    ),
     "identity-unknown": CodeText(
         N_("Unknown piece"),
         N_("No work order and no earlier record explains this piece."),
@@ -248,6 +253,13 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "station-configured": CodeText(
         N_("Station works by another configuration"),
         N_("From here on the station's records are made by the new configuration."),
+    ),
+    "configuration-not-approved": CodeText(
+        N_("Configuration not approved"),
+        N_("The agent makes production runs only by approved line files: from here on the runs are set-up."),
+    ),
+    "configuration-approved": CodeText(
+        N_("Configuration approved"), N_("From here on the station's runs are what the machine says.")
     ),
     "device-connected": CodeText(N_("Device connected"), N_("The device answers.")),
     "device-lost": CodeText(N_("Device lost"), N_("The device does not answer any more.")),

@@ -7,6 +7,7 @@ Everything is made from constants: the key of 32 counted bytes, Ed25519 signs wi
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,16 @@ def later_facts() -> list[Fact]:
         Fact(
             HEADER,
             ConfigurationRecord("sha256:" + "ab" * 32, (file,), resolved, "lotkeeper 0.1.0", "approved"),
-        )
+        ),
+        Fact(
+            HEADER,
+            replace(
+                _operation(),
+                purpose=Purpose.SETUP,
+                purpose_told=Purpose.PRODUCTION,
+                purpose_reason="configuration-not-approved",
+            ),
+        ),
     ]
 
 
