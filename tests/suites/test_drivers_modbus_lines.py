@@ -120,9 +120,10 @@ def test_an_answer_that_comes_late_is_never_taken_for_the_next(kind: str, tmp_pa
     async def job(server: LibmodbusServer, line: Line) -> None:
         device = line.device(timeout="150ms", extra="retries: 4,")
         await device.connect()
-        for value in range(100, 110):
+        for value in range(100, 105):
             server.set(1, "holding", 0, [value])
             server.delay(1, 260, 1)  # answers the next request, with this value, after its time-out and the rest
+            server.log()
             reading = asyncio.ensure_future(device.read(["a"]))
             await until(lambda: server.log(), "the request")
             server.set(1, "holding", 0, [value + 1000])
