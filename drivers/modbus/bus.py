@@ -58,6 +58,7 @@ class Bus:
         self._not_before = 0.0
         self._dirty = False
         self._silent = 0
+        self._pause_s = self._quiet_s = 0.0
 
     async def join(self, member: object, settings: AnyModbusDevice) -> None:
         """Take part in the line, which is opened for the first.
@@ -72,6 +73,7 @@ class Bus:
         if member not in self._settings:
             self._settings[member] = settings
             unit.members += 1
+            self._members_changed()
         async with self._turns.of(settings.unit_id):
             if self._wire is None or not self._wire.is_open:
                 await self._open(settings)
@@ -85,6 +87,7 @@ class Bus:
         if settings is None:
             return
         self._unit(settings.unit_id).members -= 1
+        self._members_changed()
         if not self._settings and self._wire is not None:
             wire, self._wire = self._wire, None
             wire.end("the connection was closed")
@@ -128,6 +131,12 @@ class Bus:
 
     # -- inside; whoever calls these holds the line ------------------------------------------------------------
 
+    def _members_changed(self) -> None:
+        """The line rests as long as the slowest of its devices needs."""
+        members = self._settings.values()
+        self._pause_s = max((each.pause_between_requests for each in members), default=0.0)
+        self._quiet_s = max((_wait_of(each) for each in members), default=0.0)
+
     def _unit(self, number: int) -> _Unit:
         return self._units.setdefault(number, _Unit())
 
@@ -156,11 +165,10 @@ class Bus:
         if self._silent >= _RENEW_AFTER and not isinstance(settings, ModbusSerialDevice):
             wire.end("nobody answered")  # half open, perhaps: a new connection tells
             wire = await self._open(settings)
-        rest_s = self._not_before - asyncio.get_running_loop().time()
-        if rest_s > 0:
+        if self._not_before and (rest_s := self._not_before - wire.loop.time()) > 0:
             await asyncio.sleep(rest_s)
         if self._dirty:
-            await wire.quiet(max(_wait_of(each) for each in self._settings.values() or (settings,)))
+            await wire.quiet(self._quiet_s)
             self._dirty = False
         return wire
 
@@ -175,8 +183,8 @@ class Bus:
             self._silent += 1
             raise
         finally:
-            pause_s = max((each.pause_between_requests for each in self._settings.values()), default=0.0)
-            self._not_before = asyncio.get_running_loop().time() + pause_s if pause_s else 0.0
+            if self._pause_s:
+                self._not_before = wire.loop.time() + self._pause_s
             if not answered and not settings.has_transaction_ids:  # cancelled ones too: their answer comes late
                 self._dirty = True
                 if ask.function in READS:
@@ -190,7 +198,7 @@ class Bus:
             if not exception_of(pdu):
                 unit.owed.clear()
                 return
-        await wire.quiet(max(_wait_of(each) for each in self._settings.values() or (settings,)))
+        await wire.quiet(self._quiet_s)
         unit.owed.clear()
 
 

@@ -172,19 +172,20 @@ class Modbus:
         while pending:
             placed = pending.pop()
             request = placed.request
-            pdu = await self._answer(request.ask(self.settings.unit_id))
-            code, halves = exception_of(pdu), split(request)
+            pdu = await self._answer(placed.ask)
+            code = exception_of(pdu)
             if not code:
                 image.take(placed, pdu[2:])
                 self._learned.answered(request)
-            elif code in _ADDRESS_EXCEPTIONS and len(halves) > 1:
+            elif code in _ADDRESS_EXCEPTIONS and len(request.spans) > 1:
                 blocks.append(request)
-                pending.extend(placed.part(half) for half in reversed(halves))
+                pending.extend(placed.part(half) for half in reversed(split(request)))
             else:
-                image.refuse(request, modbus_status(code))
+                image.refuse(placed, modbus_status(code))
                 if code in _PERMANENT:
                     self._learned.refused(request, modbus_status(code), asyncio.get_running_loop().time())
-        self._learned.blocks_refused(blocks)
+        if blocks:
+            self._learned.blocks_refused(blocks)
 
     async def _read_stage(self, stage: Stage, image: Image) -> None:
         """Read what belongs together, again while the guard says that it changed meanwhile."""
@@ -223,7 +224,7 @@ class Modbus:
             if hole is None or hole.again_at <= now:
                 await self._gather([placed], image)
             else:
-                image.refuse(placed.request, hole.status)
+                image.refuse(placed, hole.status)
 
     async def _held(self, tag: ModbusTag) -> bytes:
         """What the registers hold of which the tag is a part."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from drivers.base import Group, RawColumn, ReadingBlock
 from drivers.convert import RegisterFormat
 from drivers.modbus.columns import Columns
+from drivers.modbus.frames import Ask
 from drivers.modbus.plan import Learned, Limits, Place, Request, plan
 from drivers.status import BAD_NO_DATA, GOOD_STATUS
 from drivers.tags import ModbusDevice, ModbusTag, SequenceCheck
@@ -26,10 +27,18 @@ class Placed:
 
     request: Request
     at: int
+    ask: Ask
+    positions: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, request: Request, at: int, unit: int) -> Placed:
+        positions = np.array([span.position for span in request.spans], np.intp)
+        return cls(request, at, request.ask(unit), positions)
 
     def part(self, request: Request) -> Placed:
         """A request for a part of the same answer."""
-        return Placed(request, self.at + request.width * (request.start - self.request.start))
+        at = self.at + request.width * (request.start - self.request.start)
+        return Placed.of(request, at, self.ask.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Layout:
         self.places = tuple(Place.of(tag, settings.first_address) for tag in tags)
         self.holes: list[Placed] = []
         self.stages: list[Stage] = []
-        self._size = 0
+        self._size, self._unit = 0, settings.unit_id
         self._begin = np.full(len(tags), -1, np.int64)
         self._end = np.zeros(len(tags), np.int64)
         limits = Limits(settings.max_registers_per_request, settings.max_gap, settings.one_request_per_tag)
@@ -80,7 +89,7 @@ class Layout:
             for span in spans:
                 self._begin[span.position] = self._size + request.width * span.offset
                 self._end[span.position] = self._size + request.width * (span.offset + span.count)
-            placed.append(Placed(replace(request, spans=spans), self._size))
+            placed.append(Placed.of(replace(request, spans=spans), self._size, self._unit))
             self._size += request.width * request.count
         return tuple(placed)
 
@@ -116,15 +125,14 @@ class Image:
             packed = np.frombuffer(content, np.uint8)
             content = np.unpackbits(packed, count=request.count, bitorder="little").tobytes()
         self.data[placed.at : placed.at + len(content)] = content
-        positions = request.positions
-        self.status[positions] = GOOD_STATUS
+        self.status[placed.positions] = GOOD_STATUS
         if self.missing:
-            self.missing.difference_update(positions)
+            self.missing.difference_update(placed.positions.tolist())
 
-    def refuse(self, request: Request, status: int) -> None:
+    def refuse(self, placed: Placed, status: int) -> None:
         """The device has no value for the tags of a request."""
-        self.missing.update(request.positions)
-        self.status[request.positions] = status
+        self.missing.update(placed.positions.tolist())
+        self.status[placed.positions] = status
 
     def doubt(self, positions: NDArray[np.intp], status: int) -> None:
         """What is good so far among these is not."""

@@ -61,11 +61,6 @@ class Request:
         return FUNCTIONS[self.table] in READS_BITS
 
     @property
-    def positions(self) -> list[int]:
-        """Whose values the answer holds."""
-        return [span.position for span in self.spans]
-
-    @property
     def width(self) -> int:
         """Bytes of a register, or of a bit, in an image of answers."""
         return 1 if self.bits else 2
