@@ -46,18 +46,18 @@ class _Class:
     summand: NDArray[np.float64] | None
     under: NDArray[np.float64] | None
 
-    def values(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.bool_], int]:
-        """The values, which of them are bad, and the status of those that are not bad for another reason."""
+    def values(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.uint32]]:
+        """The values and their statuses, sentinels not yet seen."""
         form, width = self.form, self.places.shape[1]
         raw = np.ascontiguousarray(image[self.places]).view(_UNSIGNED[width])[:, 0]
         values: NDArray[Any] = raw
-        bad, status = np.zeros(len(raw), np.bool_), BAD_NOT_FINITE
+        status = np.zeros(len(raw), np.uint32)
         if form.is_float:
             values = raw.view(_FLOATS[width])
-            bad = ~np.isfinite(values)
+            status[~np.isfinite(values)] = BAD_NOT_FINITE
         elif form.data_type.startswith("bcd"):
             values, bad = _bcd(raw, width)
-            status = BAD_NOT_BCD
+            status[bad] = BAD_NOT_BCD
         elif form.data_type == "bool":
             values = raw != 0
         elif self.shift is not None and self.mask is not None:
@@ -70,8 +70,8 @@ class _Class:
             values = values.astype(np.float64) * self.factor + self.summand
             if self.under is not None:
                 values = values / self.under
-            bad = bad | ~np.isfinite(values)
-        return values, bad, status
+            status[~np.isfinite(values) & (status == GOOD_STATUS)] = BAD_NOT_FINITE
+        return values, status
 
     def sentinel(self, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Which raw values say that there is none."""
@@ -135,9 +135,8 @@ class Columns:
             _put(values, self._bits, image[self._bit_places] != 0)
         with np.errstate(all="ignore"):
             for each in self._classes:
-                column, bad, why = each.values(image)
+                column, found[each.positions] = each.values(image)
                 _put(values, each.positions, column)
-                found[each.positions[bad]] = why
                 if each.form.invalid:
                     found[each.positions[each.sentinel(image)]] = BAD_SENTINEL
         for at, form, begin in self._single:

@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drivers.base import Group
@@ -78,7 +78,11 @@ def check(asked: list[ModbusTag], contents: list[bytes], refused: set[int]) -> N
             assert type(found) is type(expected)
 
 
+TOO_LARGE = ModbusTag.model_validate({"name": "t", "address": 0, "data_type": "bcd64", "scale": 1e300})
+
+
 @given(st.lists(st.tuples(tags(), PATTERNS), min_size=1, max_size=20), st.sets(st.integers(0, 5)))
+@example([(TOO_LARGE, b"\0\0\1" + b"\0" * 9)], set())
 def test_mixed_tags(found: list[tuple[ModbusTag, bytes]], refused: set[int]) -> None:
     check([tag for tag, _ in found], [raw for _, raw in found], {at for at in refused if at < len(found)})
 
