@@ -82,6 +82,8 @@ def of_connect(where: str, error: Exception, security: OpcUaSecurity, party: Par
         party: whom was met so far; with a judged server, our side of the channel was being opened.
         offers: what the server offers, when that is known.
     """
+    if isinstance(error, Unreachable):
+        return error
     if isinstance(error, LotkeeperError):
         return Refused(f"{where}: {error.message}", hint=error.hint)
     if isinstance(error, _LOGIN):

@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 _SESSION_MS = 60_000
 _WATCHDOG_S = 5.0
-_STATE_S = 5.0
+STATE_S = 5.0
+"""How often a server is asked whether it runs."""
 _DAY_US = 86_400 * MICROSECONDS
 _EXPIRES_SOON_US = 30 * _DAY_US
 
@@ -65,7 +66,8 @@ class Session:
         self._fingerprint: str | None = None
         self._identity: Identity | None = None
         self._warned_us: dict[str, int] = {}
-        self._guarding = asyncio.Lock()
+        self._ended: Unreachable | None = None
+        self._guard: asyncio.Task[None] | None = None
 
     @property
     def where(self) -> str:
@@ -85,7 +87,7 @@ class Session:
             Unreachable: there is no session.
         """
         if self._client is None:
-            raise Unreachable(f"{self.where}: not connected")
+            raise self._ended or Unreachable(f"{self.where}: not connected")
         return self._client
 
     async def connect(self) -> None:
@@ -124,21 +126,15 @@ class Session:
         self._tell_server()
         self._tell_expiry()
         await self._tell_identity(client)
+        self._guard = asyncio.create_task(self._watch_server(client))
 
     async def close(self) -> None:
         """End the session; never raises, may be called twice."""
-        client, self._client = self._client, None
-        if client is None:
-            return
-        protocol = client.uaclient.protocol
-        try:
-            await asyncio.wait_for(client.disconnect(), self._settings.timeout)
-        except Exception as error:  # whatever is left of a broken session ends here
-            logging.getLogger(__name__).debug("closing %s: %r", self.name, error)
-        finally:
-            # asyncua leaves the socket open when its watchdog has already given the session up
-            if protocol is not None and protocol.transport is not None:
-                protocol.disconnect_socket()
+        guard, self._guard, self._ended = self._guard, None, None
+        if guard is not None:
+            guard.cancel()
+            await asyncio.gather(guard, return_exceptions=True)
+        await self._disconnect()
 
     async def call(self, request: Awaitable[T]) -> T:
         """The answer to one request; whatever a server sends instead of one must not end the agent.
@@ -156,22 +152,41 @@ class Session:
                 f"{self.where}: {reason(error)}; from now on at most {self._cap.nodes} nodes in a request"
             ) from None
         except Exception as error:
-            raise Unreachable(f"{self.where}: {reason(error)}") from None
-
-    async def guard(self) -> None:
-        """Look at the server's state, and at the age of certificates, until cancelled; one of many looks.
-
-        Raises:
-            Unreachable: the server does not answer, or says that it does not run.
-        """
-        async with self._guarding:
-            while True:
-                await asyncio.sleep(_STATE_S)
-                self._tell_expiry()
-                (state,) = await self.call(self._values(self.client, [ObjectIds.Server_ServerStatus_State], 1))
-                self._check_state(state)
+            raise self._ended or Unreachable(f"{self.where}: {reason(error)}") from None
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    async def _watch_server(self, client: Client) -> None:
+        """Look at the server's state, and at the age of certificates; end the session when it does not run.
+
+        That the server is gone is found by those who ask it for more.
+        """
+        while True:
+            await asyncio.sleep(STATE_S)
+            self._tell_expiry()
+            try:
+                (state,) = await self._values(client, [ObjectIds.Server_ServerStatus_State], 1)
+                self._check_state(state)
+            except Unreachable as error:
+                self._ended = error
+                await self._disconnect()
+                return
+            except Exception as error:
+                logging.getLogger(__name__).debug("state of %s: %r", self.name, error)
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        protocol = client.uaclient.protocol
+        try:
+            await asyncio.wait_for(client.disconnect(), self._settings.timeout)
+        except Exception as error:  # whatever is left of a broken session ends here
+            logging.getLogger(__name__).debug("closing %s: %r", self.name, error)
+        finally:
+            # asyncua leaves the socket open when its watchdog has already given the session up
+            if protocol is not None and protocol.transport is not None:
+                protocol.disconnect_socket()
 
     async def _learn(self, client: Client) -> None:
         first, state = await self._values(
