@@ -42,21 +42,26 @@ class LineView:
     problem: Tell
     left_out: tuple[tuple[Path, Item], ...] = ()
 
+    @cached_property
+    def _tags(self) -> dict[str, tuple[TagSettings, Path]]:
+        return {
+            f"{name}.{tag.name}": (tag, ("devices", name, "tags", row))
+            for name, device in self.devices.items()
+            for row, tag in enumerate(device.tags)
+        }
+
     def tag(self, name: str) -> TagSettings | None:
         """The settings of ``device.tag``."""
-        device, _, tag = name.partition(".")
-        found = self.devices.get(device)
-        return None if found is None else next((t for t in found.tags if t.name == tag), None)
+        found = self._tags.get(name)
+        return None if found is None else found[0]
 
-    @cached_property
+    @property
     def tag_names(self) -> list[str]:
-        return [f"{name}.{tag.name}" for name, device in self.devices.items() for tag in device.tags]
+        return list(self._tags)
 
     def tag_place(self, name: str, key: str) -> Path:
         """Where a key of a tag stands."""
-        device, _, tag = name.partition(".")
-        row = next(n for n, each in enumerate(self.devices[device].tags) if each.name == tag)
-        return ("devices", device, "tags", row, key)
+        return (*self._tags[name][1], key)
 
     def is_left_out(self, name: str) -> bool:
         """Whether a device, or a ``device.tag``, may be among the parts that are wrong themselves."""

@@ -34,7 +34,13 @@ def _zone(name: str) -> str:
     return name
 
 
+_AGENT = r"[a-z0-9][a-z0-9-]{0,62}"
+
+
 def _agent(name: str) -> str:
+    if not re.fullmatch(_AGENT, name):
+        hint = "lower-case letters, digits and dashes, at most 63, as in sealing-1"
+        raise fault(f"{name!r} is no name of an agent", hint=hint)
     if name == "central":
         raise fault("`central` is the name of central itself", hint="choose another name")
     return name
@@ -64,42 +70,64 @@ class Uplink(Settings):
     """The way to central. ``protocol`` is never changed silently: a broker that refuses it is reported."""
 
     broker: Annotated[str, AfterValidator(_broker)] = "mqtt://127.0.0.1:1883"
+    """``mqtts://HOST:PORT``; ``mqtt://`` only for a broker on this machine."""
     identity: Path
+    """The folder that ``lotkeeper-central enrol`` wrote."""
     protocol: Literal[5, "3.1.1"] = 5
+    """MQTT 5, or 3.1.1 for a broker that knows no other."""
     head_interval: Duration = 30.0
+    """How often the agent states its last record, signed."""
     keepalive: Duration = 30.0
+    """How often the broker hears of the agent when nothing else is said."""
 
 
 class Buffer(Settings):
     """Where records and telemetry wait. ``path`` is a folder with ``records.db`` and ``telemetry.db``."""
 
     path: Path
+    """The folder; on a disk of this machine."""
     keep_acknowledged: Duration = 14 * 86_400.0
+    """How long a record stays after central has it."""
     records_max: Size | None = None
+    """At this size the line is told to stop; records are never dropped."""
     telemetry_max: Size = 5 * 1024**3
+    """At this size the oldest telemetry goes, and a record says so."""
     telemetry_interval: Annotated[Duration, Field(ge=0.01, le=60)] = 1.0
+    """How often the values of that time are committed as one chunk."""
 
 
 class StatusPage(Settings):
     """The agent's own page, for people at the line PC. It listens on this machine only (127.0.0.1)."""
 
     port: int = Field(8765, ge=1, le=65_535)
+    """TCP port on 127.0.0.1."""
 
 
 class LineSettings(Settings):
     """One agent: its devices, what they are to the stations, and where records go."""
 
-    agent: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"), AfterValidator(_agent)]
+    agent: Annotated[str, AfterValidator(_agent)] = Field(json_schema_extra={"pattern": f"^{_AGENT}$"})
+    """The agent's name, unique in the plant; its identity and all its records carry it."""
     site: str = Field(min_length=1)
+    """The plant."""
     line: str = Field(min_length=1)
+    """The line, as people call it."""
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    """IANA name of the zone that the line's clocks on the wall show; records keep UTC and this offset."""
     devices: Devices = Field(min_length=1)
+    """The machines and scanners, by names of your choice; a tag is called DEVICE.TAG elsewhere."""
     stations: dict[str, StationSettings] = Field(default_factory=dict)
+    """Where operations are recorded. A file without stations can be checked and read."""
     characteristics: dict[str, CharacteristicSettings] = Field(default_factory=dict)
+    """What is measured and judged by charts."""
     schemes: dict[str, Pattern] = Field(default_factory=dict)
+    """Patterns of codes that are neither GS1 nor HIBC nor EAN; their named groups are the fields."""
     uplink: Uplink | None = None
+    """The way to central; without it records stay here."""
     buffer: Buffer | None = None
+    """Where records wait; needed to run."""
     status: StatusPage | None = None
+    """The agent's own page; none when left out."""
     approved_by: str | None = None
     """A note for people, never an approval: that is signed at central."""
 

@@ -40,10 +40,15 @@ class Source(Settings):
     """
 
     scan: str | None = None
+    """The scanner."""
     pattern: Pattern | None = None
+    """The scan must fit this regular expression as a whole."""
     ai: Ai | None = None
+    """Or: the GS1 element that holds it."""
     field: FieldName | None = None
+    """Or: the field of another code that holds it, such as a group of a scheme's pattern."""
     tag: str | None = None
+    """The tag that holds it."""
 
     @model_validator(mode="after")
     def _one(self) -> Source:
@@ -61,12 +66,14 @@ class Collect(Settings):
     """Units are scanned one after another into containers until the machine runs them as one load."""
 
     container: Pattern
+    """What the label of a container looks like."""
 
 
 class Match(Settings):
     """The product that a label names: one of the three."""
 
     gtin: Annotated[str, Field(pattern=r"^[0-9]{14}$")] | None = None
+    """The GTIN with its 14 digits."""
     hibc: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{3}[A-Z0-9]{1,18}$")] | None = None
     """Labeller (LIC) and product (PCN) of an HIBC label, without the unit of measure."""
     di: Annotated[str, Field(min_length=1)] | None = None
@@ -83,7 +90,9 @@ class Product(Settings):
     """An item that this station makes, and the product code on its labels."""
 
     item: str
+    """The product, as the ERP calls it."""
     match: Match
+    """What its label says."""
 
 
 class SubjectSource(Settings):
@@ -96,14 +105,23 @@ class SubjectSource(Settings):
     """
 
     kind: SubjectKind
+    """What a run is about."""
     scan: str | None = None
+    """The scanner that reads its label."""
     scheme: FieldName = "gs1"
+    """What kind of code the label is: gs1, hibc, or one of ``schemes``."""
     ai: Ai | None = None
+    """The GS1 element with its identity; a serial is "21"."""
     field: FieldName | None = None
+    """The field with its identity, of a code that is not GS1."""
     products: tuple[Product, ...] = ()
+    """Which item each product code on the labels is."""
     tag: str | None = None
+    """The tag with its identity, such as a carrier's reader."""
     carrier: str | None = None
+    """The tag of the carrier that the scanned unit sits on."""
     collect: Collect | None = None
+    """Units are scanned into containers and run as one load."""
 
     @model_validator(mode="after")
     def _one(self) -> SubjectSource:
@@ -133,11 +151,17 @@ class Trigger(Settings):
     """
 
     tag: str
+    """True when the machine has done a cycle."""
     acknowledge: str | None = None
+    """Set once the record is on disk, taken back when the trigger falls."""
     cycle: str | None = None
+    """The machine's own count of cycles."""
     running: str | None = None
+    """True while a cycle runs; its start is then recorded too."""
     timeout: Duration = 2.0
+    """How long the captured tags may take to be read."""
     repeat_possible: bool = False
+    """Says that a cycle may be recorded twice after a crash, because there is no count."""
 
     @model_validator(mode="after")
     def _provable(self) -> Trigger:
@@ -156,12 +180,16 @@ class Permit(Settings):
     """The interlock: the tag is true only while everything that ``needs`` lists is there."""
 
     tag: str
+    """The tag that lets the machine run."""
     needs: tuple[Need, ...] = Field(min_length=1)
+    """What must be there before it is set."""
 
 
 class PurposeSource(Settings):
     tag: str
+    """The machine's mode."""
     values: dict[int, Purpose]
+    """Which of its values means what."""
 
 
 Value = bool | int | str
@@ -171,35 +199,57 @@ class ResultSource(Settings):
     """Which values of the tag mean what; a value that is not listed means not judged."""
 
     tag: str
+    """The machine's verdict."""
     passed: Value = Field(alias="pass")
+    """The value of a good piece."""
     fail: Value | None = None
+    """The value of a bad one."""
     scrap: Value | None = None
+    """The value of one that cannot be mended."""
     aborted: Value | None = None
+    """The value of a cycle that did not end."""
 
 
 class Material(Settings):
     """A component: each run consumes ``per_unit`` of the lot that was last scanned for it."""
 
     item: str
+    """The component, as the ERP calls it."""
     per_unit: Annotated[int, Field(ge=1)] = 1
+    """How many a piece takes."""
     mode: Literal["loaded_lot"] = "loaded_lot"
+    """The lot that was scanned last is consumed from then on."""
     match: Match
+    """What its label says."""
 
 
 class StationSettings(Settings):
     equipment: str
+    """The machine, as the plant calls it."""
     operation: str
+    """The operation of the ERP's routing."""
     order: Source
+    """How the station knows the order."""
     trigger: Trigger
+    """When a run is done, and how the machine is answered."""
     subject: SubjectSource
+    """How the station knows the piece."""
     operator: Source | None = None
+    """How the station knows who works there."""
     permit: Permit | None = None
+    """The interlock."""
     purpose: PurposeSource | None = None
+    """What the run is for; production when left out."""
     result: ResultSource | None = None
+    """The machine's own verdict."""
     materials: tuple[Material, ...] = ()
+    """Components that each run takes."""
     capture: tuple[str, ...] = ()
+    """Tags that are read and kept with each run."""
     counters: dict[str, str] = Field(default_factory=dict)
+    """The machine's counters of pieces, for reconciliation."""
     tool: str | None = None
+    """The tool in the machine."""
 
     @model_validator(mode="after")
     def _scans_have_a_field(self) -> StationSettings:
@@ -268,17 +318,24 @@ class StationSettings(Settings):
 
 class FixedLimits(Settings):
     centre: float
+    """The centre line."""
     lower: float
+    """The lower control limit."""
     upper: float
+    """The upper control limit."""
     version: str
+    """The name under which these limits were approved."""
 
 
 class Limits(Settings):
     """``fixed`` limits of the plotted statistic, or ``from: phase1`` over the first ``subgroups``."""
 
     fixed: FixedLimits | None = None
+    """Limits that are given."""
     from_: Literal["phase1"] | None = Field(default=None, alias="from")
+    """Limits from the first subgroups of this agent."""
     subgroups: Annotated[int, Field(ge=2)] = 25
+    """How many subgroups phase 1 has."""
 
     @model_validator(mode="after")
     def _one(self) -> Limits:
@@ -289,8 +346,11 @@ class Limits(Settings):
 
 class Specification(Settings):
     lsl: float | None = None
+    """Lower specification limit."""
     usl: float | None = None
+    """Upper specification limit."""
     target: float | None = None
+    """The target."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Specification:
@@ -305,11 +365,17 @@ class CharacteristicSettings(Settings):
     """A measured property: its tag, specification and control chart (``chart`` absent: no chart)."""
 
     tag: str
+    """The tag with the value; a station must capture it."""
     chart: Literal["imr", "xbar_r"] | None = None
+    """The control chart; none when left out."""
     subgroup: Annotated[int, Field(ge=1)] = 1
+    """How many runs a plotted point has."""
     rules: tuple[Literal["nelson1", "nelson2"], ...] = ("nelson1",)
+    """What is a signal."""
     limits: Limits | None = None
+    """Where the chart's limits come from."""
     specification: Specification | None = None
+    """What the order's recipe does not say."""
 
     @model_validator(mode="after")
     def _chart(self) -> CharacteristicSettings:

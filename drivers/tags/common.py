@@ -183,7 +183,12 @@ class DeviceSettings(Described):
         tag = get_args(cls.model_fields["tags"].annotation)[0] if "tags" in cls.model_fields else None
         if tag is None:
             return {}
-        return {"defaults": defaults_model(tag), "groups": tuple[group_model(tag), ...]}  # type: ignore[misc]
+        defaults: Any = defaults_model(tag)
+        groups: Any = tuple[group_model(tag), ...]  # type: ignore[misc]  # made here, from a class that is a value
+        return {
+            "defaults": Annotated[defaults, Field(description="What every tag has that does not say it itself.")],
+            "groups": Annotated[groups, Field(description="Tags that share more than the device's defaults.")],
+        }
 
     @property
     def address_text(self) -> str:

@@ -44,6 +44,9 @@ _LIMITS = {
 def did_you_mean(word: str, known: Iterable[object]) -> str | None:
     """The known word that is meant, or all of them when none is close and they are few."""
     words = [str(name) for name in known]
+    longer = [name for name in words if len(word) > 2 and name.lower().startswith(word.lower())]
+    if len(longer) == 1:
+        return f"did you mean `{longer[0]}`?"
     near = get_close_matches(word, words, 1, 0.6) or get_close_matches(
         word.lower(), {name.lower(): name for name in words}, 1, 0.6
     )

@@ -48,9 +48,12 @@ _AMOUNT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([A-Za-z]+)\s*")
 
 
 class Settings(BaseModel):
-    """Base of everything that is read from YAML: frozen, unknown keys are errors, no infinities."""
+    """Base of everything that is read from YAML: frozen, unknown keys are errors, no infinities.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    Texts below the fields are their descriptions in the JSON Schema and in the reference.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     @classmethod
     def resolved_keys(cls) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from drivers.tags import ModbusTag, ModbusTcpDevice, OpcUaDevice, OpcUaTag
+from drivers.tags import ModbusSerialDevice, ModbusTag, ModbusTcpDevice, OpcUaDevice, OpcUaTag
 from edge_agent.cli import app
 from edge_agent.convert.toml_places import places
 from edge_agent.settings import LineSettings, load_line
@@ -514,3 +514,31 @@ def test_nothing_breaks_the_conversion(tmp_path: Path, data: st.DataObject) -> N
     result = run(file)
     assert result.exit_code in (0, 1, 2)
     assert result.exception is None or isinstance(result.exception, ConfigurationError | SystemExit)
+
+
+@pytest.mark.parametrize(
+    ("controller", "mode", "driver", "more"),
+    [
+        ("file:///dev/ttyUSB0", "", "modbus_rtu", ("/dev/ttyUSB0", 9600, 8, "none", 2)),
+        ("COM3", 'transmission_mode = "ASCII"', "modbus_ascii", ("COM3", 9600, 8, "none", 2)),
+        ("tcp://10.0.0.4:4001", 'transmission_mode = "RTUoverTCP"', "modbus_rtu_over_tcp", None),
+    ],
+)
+def test_every_line_that_both_speak_on(
+    tmp_path: Path, controller: str, mode: str, driver: str, more: tuple[object, ...] | None
+) -> None:
+    text = f"""\
+[[inputs.modbus]]
+  name = "meter"
+  slave_id = 5
+  controller = "{controller}"
+  {mode}
+  stop_bits = 2
+  coils = [{{ name = "run", address = [1] }}]
+"""
+    line, _ = converted(tmp_path, text)
+    device = line.devices["meter"]
+    assert device.driver == driver
+    if more is not None:
+        assert isinstance(device, ModbusSerialDevice)
+        assert (device.port, device.baudrate, device.bytesize, device.parity, device.stopbits) == more

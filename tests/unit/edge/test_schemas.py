@@ -149,3 +149,15 @@ def test_the_command_prints_it_for_those_who_have_only_the_program() -> None:
     assert result.exit_code == 0
     assert json.loads(result.output) == LINE_SCHEMA.schema
     assert CliRunner().invoke(app, ["check"]).exit_code == 2
+
+
+def test_every_key_of_a_line_has_a_text_for_the_editor() -> None:
+    """Hovering over a key must say what it is; ``driver`` says it by its value."""
+    parts = {"(file)": LINE_SCHEMA.schema["else"], **LINE_SCHEMA.schema["$defs"]}
+    silent = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        for key, told in part.get("properties", {}).items()
+        if key != "driver" and "description" not in told and "$ref" not in told
+    ]
+    assert silent == []

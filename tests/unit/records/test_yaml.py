@@ -10,7 +10,7 @@ import pytest
 from pydantic import Field, field_validator, model_validator
 
 from records.errors import ConfigurationError, Problem
-from records.yaml import Duration, Loaded, Secret, Settings, Size, fault, load, parse
+from records.yaml import Duration, Loaded, Secret, Settings, Size, did_you_mean, fault, load, parse
 
 
 class Tag(Settings):
@@ -294,3 +294,17 @@ def test_models_give_json_schemas_in_the_words_of_the_file() -> None:
     schema = Line.model_json_schema()
     assert schema["properties"]["cap"]["type"] == "string"
     assert Tag.model_json_schema()["properties"]["interval"]["examples"] == ["200ms", "14d"]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("node", "did you mean `node_id`?"),  # mode is as near, but this is where the word begins
+        ("Mode", "did you mean `mode`?"),
+        ("adres", "did you mean `address`?"),
+        ("no", "known here: mode, node_id, address"),
+        ("xyz", "known here: mode, node_id, address"),
+    ],
+)
+def test_what_is_meant(word: str, hint: str) -> None:
+    assert did_you_mean(word, ("mode", "node_id", "address")) == hint
