@@ -263,3 +263,51 @@ def test_slow_devices_get_their_pauses(tmp_path: Path) -> None:
         assert loop.time() - began >= 0.1
 
     run("tcp", tmp_path, job)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_torn_value_is_taken(kind: str, tmp_path: Path) -> None:
+    """Every few reads the machine changes all values and its count; values of two moments are never one reading."""
+
+    async def job(server: LibmodbusServer, line: Line) -> None:
+        tags = (
+            "{name: count, address: 130}, {name: a, address: 0}, {name: b, address: 60}, {name: c, address: 110}"
+        )
+        device = line.device(extra="sequence: {tag: count}, max_gap: 0,", tags=tags)
+        await device.connect()
+        server.torn(1, 0, 120, 130, 7)
+        taken = 0
+        for _ in range(30):
+            block = await device.read(["a", "b", "c"])
+            words = set(block.words())
+            assert words in ({"Good"}, {"BadTorn"})
+            if words == {"Good"}:
+                taken += 1
+                assert len(set(block.listed())) == 1
+        assert taken > 10
+        server.torn(1, 0, 120, 130, 1)  # more often than it can be read
+        assert set((await device.read(["a", "b", "c"])).words()) == {"BadTorn"}
+        server.heal()
+        assert set((await device.read(["a", "b", "c"])).words()) == {"Good"}
+
+    run(kind, tmp_path, job)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_device_is_read_back(kind: str, tmp_path: Path) -> None:
+    async def job(server: LibmodbusServer, line: Line) -> None:
+        words = [(n * 40_503 + 7) % 65_536 for n in range(1500)]
+        server.set(1, "holding", 0, words)
+        for first in range(20, 1500, 97):
+            server.fail(1, "holding", first, first + first % 5)
+        there = [not any(first <= n <= first + first % 5 for first in range(20, 1500, 97)) for n in range(1500)]
+        tags = ", ".join(f"{{name: t{n}, address: {n}}}" for n in range(0, 1500, 3))
+        device = line.device(extra="max_gap: 30,", tags=tags, timeout="5s")
+        await device.connect()
+        for _ in range(8):
+            server.log()
+            block = await device.read([f"t{n}" for n in range(0, 1500, 3)])
+            assert block.listed() == tuple(words[n] if there[n] else None for n in range(0, 1500, 3))
+        assert all(all(there[each.address : each.address + each.count]) for each in server.log())
+
+    run(kind, tmp_path, job)
