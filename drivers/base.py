@@ -260,8 +260,10 @@ class Device(Protocol):
             Unreachable: nothing answers. Refused: it answers and says no.
         """
 
-    async def read(self, tags: Sequence[str]) -> ReadingBlock:
+    async def read(self, tags: Sequence[str], *, urgent: bool = False) -> ReadingBlock:
         """Read these tags now, together; one bad tag is a bad reading and leaves its neighbours alone.
+
+        Where many devices share a line, ``urgent`` requests (of a run that waits) go before those of polls.
 
         Raises:
             Unreachable: the device does not answer. Invalid: no such tag.

@@ -153,7 +153,7 @@ class Supervisor:
         """As the device's ``read``."""
         self._require()
         try:
-            return await self.device.read(tags)
+            return await self.device.read(tags, urgent=True)
         except Unreachable as error:
             self._fail(error)
             raise

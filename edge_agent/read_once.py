@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from drivers.factory import build_device
+from drivers.factory import Lines, build_device
 from drivers.tags import SerialScannerDevice
 from edge_agent.settings import LineSettings
 from records.clock import Clock, iso_z
@@ -51,8 +51,8 @@ def wanted(line: LineSettings, names: Sequence[str]) -> tuple[str, ...]:
 
 async def read_once(line: LineSettings, names: Sequence[str], clock: Clock) -> Found:
     """Connect to the devices of these tags, all at once, read, and close."""
-    groups = by_device(names)
-    answers = await asyncio.gather(*(_device(line, device, tags, clock) for device, tags in groups.items()))
+    groups, lines = by_device(names), Lines()
+    answers = await asyncio.gather(*(_device(line, device, tags, clock, lines) for device, tags in groups.items()))
     found: dict[str, Reading] = {}
     errors: dict[str, str] = {}
     for device, answer in zip(groups, answers, strict=True):
@@ -91,11 +91,13 @@ def away(line: LineSettings, names: Iterable[str], at_us: int) -> list[Reading]:
     ]
 
 
-async def _device(line: LineSettings, name: str, tags: list[str], clock: Clock) -> Sequence[Reading] | str:
+async def _device(
+    line: LineSettings, name: str, tags: list[str], clock: Clock, lines: Lines
+) -> Sequence[Reading] | str:
     settings = line.devices[name]
     if isinstance(settings, SerialScannerDevice):
         return f"{name} is a scanner"
-    device = build_device(name, settings, clock, lambda _: None)
+    device = build_device(name, settings, clock, lambda _: None, lines=lines)
     try:
         async with asyncio.timeout(LIMIT_S):
             await device.connect()

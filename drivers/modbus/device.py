@@ -71,9 +71,9 @@ class Modbus:
     async def close(self) -> None:
         self._bus.leave(self)
 
-    async def read(self, tags: Sequence[str]) -> ReadingBlock:
+    async def read(self, tags: Sequence[str], *, urgent: bool = False) -> ReadingBlock:
         layout = self._layout(tuple(tags))
-        image = layout.image()
+        image = layout.image(urgent)
         for stage in layout.stages:
             await self._read_stage(stage, image)
         await self._read_holes(layout, image)
@@ -94,7 +94,7 @@ class Modbus:
             if code not in (0, _ACKNOWLEDGE):
                 raise Refused(f"{self._where} refused to write {tag}: {word(modbus_status(code))}")
             for pause_s in (*(_PATIENCE_S if code else ()), 0.0):
-                block = await self.read([tag])
+                block = await self.read([tag], urgent=True)
                 if writing.is_held(block.raw[0]):
                     return
                 await asyncio.sleep(pause_s)
@@ -139,7 +139,7 @@ class Modbus:
             (request,) = plan([self._place(self.settings.tags[0])])
             await self._answer(request.ask(self.settings.unit_id), patient=not self._bus.has_failed(self.settings))
 
-    async def _answer(self, ask: Ask, *, patient: bool = True) -> bytes:
+    async def _answer(self, ask: Ask, *, patient: bool = True, urgent: bool = False) -> bytes:
         """The PDU of the answer to a read, which may be an exception.
 
         Raises:
@@ -149,7 +149,7 @@ class Modbus:
         busy = iter(_PATIENCE_S)
         while True:
             try:
-                pdu = await self._bus.ask(self, ask)
+                pdu = await self._bus.ask(self, ask, urgent=urgent)
             except (NoAnswer, Lost) as error:
                 if left and isinstance(error, NoAnswer):
                     left -= 1
@@ -172,7 +172,7 @@ class Modbus:
         while pending:
             placed = pending.pop()
             request = placed.request
-            pdu = await self._answer(placed.ask)
+            pdu = await self._answer(placed.ask, urgent=image.urgent)
             code = exception_of(pdu)
             if not code:
                 image.take(placed, pdu[2:])
@@ -194,11 +194,11 @@ class Modbus:
         if guard is None or not stage.requests or (one and not guard.odd_while_writing):
             await self._gather(stage.requests, image)
             return
-        before, status = await self._guard(guard)
+        before, status = await self._guard(guard, image.urgent)
         for pause_s in (0.0, *_PATIENCE_S):
             await asyncio.sleep(pause_s)
             await self._gather(stage.requests, image)
-            after, status = await self._guard(guard)
+            after, status = await self._guard(guard, image.urgent)
             if status != GOOD_STATUS:
                 break
             if before == after and not (guard.odd_while_writing and after & 1):
@@ -206,11 +206,11 @@ class Modbus:
             before = after
         image.doubt(stage.positions, BAD_TORN if status == GOOD_STATUS else status)
 
-    async def _guard(self, check: SequenceCheck) -> tuple[int, int]:
+    async def _guard(self, check: SequenceCheck, urgent: bool) -> tuple[int, int]:
         """The number that the machine counts on, and its status."""
         tag = self._tags[check.tag]
         (request,) = plan([self._place(tag)])
-        pdu = await self._answer(request.ask(self.settings.unit_id))
+        pdu = await self._answer(request.ask(self.settings.unit_id), urgent=urgent)
         if code := exception_of(pdu):
             return 0, modbus_status(code)
         value, status = decode(pdu[2:], self._forms[check.tag])
@@ -229,7 +229,7 @@ class Modbus:
     async def _held(self, tag: ModbusTag) -> bytes:
         """What the registers hold of which the tag is a part."""
         (request,) = plan([self._place(tag)])
-        pdu = await self._answer(request.ask(self.settings.unit_id))
+        pdu = await self._answer(request.ask(self.settings.unit_id), urgent=True)
         if code := exception_of(pdu):
             raise Refused(f"{self._where} refused to read {tag.name}: {word(modbus_status(code))}")
         return pdu[2:]

@@ -93,9 +93,9 @@ class Layout:
             self._size += request.width * request.count
         return tuple(placed)
 
-    def image(self) -> Image:
+    def image(self, urgent: bool) -> Image:
         """An image without any answer yet."""
-        return Image(bytearray(self._size), np.full(len(self.group.tags), BAD_NO_DATA, np.uint32))
+        return Image(bytearray(self._size), np.full(len(self.group.tags), BAD_NO_DATA, np.uint32), urgent)
 
     def block(self, image: Image, edge_us: int) -> ReadingBlock:
         """The block of an image; what was not answered has no raw value."""
@@ -116,6 +116,7 @@ class Image:
 
     data: bytearray
     status: NDArray[np.uint32]
+    urgent: bool
     missing: set[int] = field(default_factory=set)
 
     def take(self, placed: Placed, content: bytes) -> None:

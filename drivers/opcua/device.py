@@ -50,7 +50,7 @@ class OpcUa:
         await self._end()
         await self._session.close()
 
-    async def read(self, tags: Sequence[str]) -> ReadingBlock:
+    async def read(self, tags: Sequence[str], *, urgent: bool = False) -> ReadingBlock:
         _ = self._session.client  # says at once that there is no session
         block = await self._reader.read(tuple(tags))
         self.seen_us = block.edge_us

@@ -72,7 +72,7 @@ class FakeDevice:
         nothing = RawColumn(b"", np.full(count, -1, np.int64), np.zeros(count, np.int64))
         return ReadingBlock(group, values, status, source, np.zeros(count, np.int64), now_us, group.types, nothing)
 
-    async def read(self, tags: Sequence[str]) -> ReadingBlock:
+    async def read(self, tags: Sequence[str], *, urgent: bool = False) -> ReadingBlock:
         if self.away:
             raise Unreachable(f"{self.name}: away")
         self.ticks += 1

@@ -267,7 +267,7 @@ def test_slow_devices_get_their_pauses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_torn_value_is_taken(kind: str, tmp_path: Path) -> None:
-    """Every few reads the machine changes all values and its count; values of two moments are never one reading."""
+    """Every few reads the machine changes all values and its count; a reading never mixes two moments."""
 
     async def job(server: LibmodbusServer, line: Line) -> None:
         tags = (

@@ -32,6 +32,7 @@ class MemoryBus:
         self.asked: list[tuple[int, int, int]] = []
         self.before: Callable[[], None] = lambda: None
         self.busy = 0
+        self.urgent: list[bool] = []
 
     async def join(self, member: object, settings: object) -> None:
         pass
@@ -47,6 +48,7 @@ class MemoryBus:
         self.before()
         function, start, count = ask.function, *struct.unpack(">HH", ask.pdu[1:5])
         self.asked.append((function, start, count))
+        self.urgent.append(urgent)
         if self.busy:
             self.busy -= 1
             return bytes([function | 0x80, 6])
@@ -275,6 +277,22 @@ def test_one_answer_of_an_atomic_device_needs_no_guard() -> None:
         bus.before = lambda: bus.memory.update({("holding", 2): len(bus.asked)})
         assert (await device.read(["a", "b"])).words() == ("Good", "Good")
         assert bus.asked == [(3, 0, 2)]
+
+    run(job)
+
+
+def test_writes_and_captures_go_before_polls() -> None:
+    bus = MemoryBus()
+    tags = [{"name": "count", "address": 9}, {"name": "a", "address": 0, "access": "write"}]
+    device = made(bus, tags, sequence={"tag": "count"})
+
+    async def job() -> None:
+        await device.read(["a", "count"])
+        assert not any(bus.urgent)
+        bus.urgent.clear()
+        await device.read(["a", "count"], urgent=True)
+        await device.write("a", 1)
+        assert all(bus.urgent)
 
     run(job)
 
