@@ -60,9 +60,8 @@ class Nodes:
         found = {tag.name: self._named(tag) for tag in tags}
         await self._follow(found)
         await self._ask_units(found)
-        for name, point in found.items():
-            if point.node is not None and not point.problem:
-                found[name] = await self._with_type(point, point.node)
+        await self._ask_words(found)
+        await self._ask_structures(found)
         return found
 
     def node_id(self, text: str, namespace_uri: str | None) -> ua.NodeId | None:
@@ -137,51 +136,62 @@ class Nodes:
         values = iter(await self._ask.attributes(there, AttributeIds.Value) if there else ())
         return [next(values) if targets else None for targets in followed]
 
-    async def _with_type(self, point: Point, node: ua.NodeId) -> Point:
-        """The point with what its data type needs to be known before its value can be told."""
-        tag = point.tag
-        if tag.field is not None or tag.data_type == "structure":
-            await self._learn_structure(node)
-            return point
-        if tag.data_type != "enum" or tag.enumeration is not None:
-            return point
-        words = await self._words(node)
-        if words is None:
-            return replace(point, problem=BAD_DATA_TYPE_ID_UNKNOWN)
-        return replace(point, take=replace(point.take, words=words))
+    async def _ask_words(self, found: dict[str, Point]) -> None:
+        """The names of enumerations' numbers, by the variable itself, else by its data type."""
+        names = [n for n, p in found.items() if p.tag.data_type == "enum" and p.tag.enumeration is None]
+        nodes = {n: node for n in names if (node := found[n].node) is not None}
+        told = await self._words_at(list(nodes.values()))
+        types = await self._ask.attributes(list(nodes.values()), AttributeIds.DataType) if nodes else []
+        of_types: dict[str, dict[int, str] | None] = {}
+        for name, words, data_type in zip(nodes, told, types, strict=True):
+            if not words and isinstance(data_type, ua.NodeId):
+                key = key_of(data_type)
+                if key not in of_types:
+                    of_types[key] = await self._words_of_type(data_type)
+                words = of_types[key]
+            point = found[name]
+            if words:
+                found[name] = replace(point, take=replace(point.take, words=words))
+            else:
+                found[name] = replace(point, problem=BAD_DATA_TYPE_ID_UNKNOWN)
 
-    async def _learn_structure(self, node: ua.NodeId) -> None:
-        data_type = await self._ask.attribute(node, AttributeIds.DataType)
-        if isinstance(data_type, ua.NodeId):
-            await learn(self._structures, data_type, self._ask)
-            if self._structures.plans.get(key_of(data_type)) is not None:
-                return
-        value = await self._ask.attribute(node, AttributeIds.Value)
-        if isinstance(value, ua.ExtensionObject) and not value.TypeId.is_null():
-            await learn_encoding(self._structures, value.TypeId, self._ask)
-        elif isinstance(actual := getattr(value, "data_type", None), ua.NodeId):
-            await learn(self._structures, actual, self._ask)
+    async def _words_of_type(self, data_type: ua.NodeId) -> dict[int, str] | None:
+        (words,) = await self._words_at([data_type])
+        if words:
+            return words
+        await learn(self._structures, data_type, self._ask)
+        return self._structures.words.get(key_of(data_type))
 
-    async def _words(self, node: ua.NodeId) -> dict[int, str] | None:
-        """The names of an enumeration's numbers, by its variable, else by its data type."""
-        data_type = await self._ask.attribute(node, AttributeIds.DataType)
-        places = [node, data_type] if isinstance(data_type, ua.NodeId) else [node]
-        for place in places:
-            (strings,) = await self._of_nodes([place], "EnumStrings")
-            if words := _by_number(
-                (n, item) for n, item in enumerate(strings if isinstance(strings, list) else ())
-            ):
-                return words
-            (values,) = await self._of_nodes([place], "EnumValues")
-            told = values if isinstance(values, list) else ()
-            if words := _by_number(
-                (item.Value, item.DisplayName) for item in told if hasattr(item, "DisplayName")
-            ):
-                return words
-        if isinstance(data_type, ua.NodeId):
-            await learn(self._structures, data_type, self._ask)
-            return self._structures.words.get(key_of(data_type))
-        return None
+    async def _words_at(self, nodes: Sequence[ua.NodeId]) -> list[dict[int, str] | None]:
+        """What the properties EnumStrings and EnumValues of these nodes say."""
+        found: list[dict[int, str] | None] = []
+        strings, values = await self._of_nodes(nodes, "EnumStrings"), await self._of_nodes(nodes, "EnumValues")
+        for texts, pairs in zip(strings, values, strict=True):
+            if isinstance(texts, list):
+                found.append(_by_number(enumerate(texts)))
+            elif isinstance(pairs, list):
+                named = [item for item in pairs if isinstance(item, ua.EnumValueType)]
+                found.append(_by_number((int(item.Value), item.DisplayName) for item in named))
+            else:
+                found.append(None)
+        return found
+
+    async def _ask_structures(self, found: dict[str, Point]) -> None:
+        """The definitions of structures, before their values can be told."""
+        wanted = [p for p in found.values() if p.tag.field is not None or p.tag.data_type == "structure"]
+        nodes = [point.node for point in wanted if point.node is not None]
+        types = await self._ask.attributes(nodes, AttributeIds.DataType) if nodes else []
+        for node, data_type in zip(nodes, types, strict=True):
+            if isinstance(data_type, ua.NodeId):
+                await learn(self._structures, data_type, self._ask)
+                if self._structures.plans.get(key_of(data_type)) is not None:
+                    continue
+            # declared as any structure, or as none: what it is now tells
+            value = await self._ask.attribute(node, AttributeIds.Value)
+            if isinstance(value, ua.ExtensionObject) and not value.TypeId.is_null():
+                await learn_encoding(self._structures, value.TypeId, self._ask)
+            elif isinstance(actual := getattr(value, "data_type", None), ua.NodeId):
+                await learn(self._structures, actual, self._ask)
 
 
 def _measured(tag: OpcUaTag) -> bool:

@@ -186,14 +186,16 @@ class Reader:
         if plan is None or plan.version != self._version:
             if len(self._plans) >= _PLANS:
                 self._plans.clear()
-            plan = self._plans[names] = self._planned(names)
+            plan = self._plans[names] = self._planned(names, plan.group if plan is not None else None)
         return plan
 
-    def _planned(self, names: tuple[str, ...]) -> _Plan:
+    def _planned(self, names: tuple[str, ...], group: Group | None = None) -> _Plan:
         for name in names:
             if name not in self._tags:
                 raise Invalid(f"{self._session.name} has no tag {name!r}")
-        group = self.group(names)
+        tags_now = [self.points[name].tag for name in names]
+        if group is None or any(a is not b for a, b in zip(group.settings, tags_now, strict=True)):
+            group = self.group(names)
         slow = tuple((at, name) for at, name in enumerate(names) if name in self._slow)
         fast = [(at, self.points[name]) for at, name in enumerate(names) if name not in self._slow]
         made = []
@@ -266,33 +268,34 @@ class Reader:
             Unreachable.
         """
         points = await self.nodes.points([self._tags[name] for name in self._slow], refresh=True)
+        asked = {name: point for name, point in points.items() if not point.problem}
+        found = dict(zip(asked, await self._statuses(list(asked.values())), strict=True))
         for name, point in points.items():
-            status = point.problem
-            if not status:
-                kept = self.points[name]
-                self.points[name] = point
-                status = await self._status_of(name)
-                self.points[name] = kept if status else point
-            if status:
+            if status := point.problem or found[name]:
                 self.set_slow(name, status)
                 continue
+            self.points[name] = point
             self._slow.pop(name, None)
             self._version += 1
             for told in tuple(self.healed):
                 told(name)
 
-    async def _status_of(self, name: str) -> int:
-        """The status that keeps this tag slow, 0 when it can be read."""
-        point = self.points[name]
-        if point.node is None:
-            return BAD_NO_MATCH
-        request = codec.read_request([point.node])
-        answer = await codec.ask(self._session, request, self._clock.now_us(), self._timeout_s)
-        try:
-            status = int(decoded(Decoder([point.take], OBJECTS), 1, answer).status[0])
-        except binary.Malformed:
-            return BAD_DECODING_ERROR
-        return status if status in SLOW else 0
+    async def _statuses(self, points: Sequence[Point]) -> list[int]:
+        """The status that keeps each of these slow, 0 when it can be read."""
+        found: list[int] = []
+        for part in parts(points, self._session.limits.nodes_per_read) if points else ():
+            request = codec.read_request([point.node for point in part if point.node is not None])
+            answer = await codec.ask(self._session, request, self._clock.now_us(), self._timeout_s)
+            try:
+                columns = decoded(Decoder([point.take for point in part], OBJECTS), len(part), answer)
+                found += [int(status) if status in SLOW else 0 for status in columns.status]
+            except binary.Malformed:
+                if len(part) == 1:
+                    found.append(BAD_DECODING_ERROR)
+                    continue
+                for point in part:
+                    found += await self._statuses([point])
+        return found
 
 
 def decoded(decoder: Decoder, count: int, answer: bytes) -> Columns:
