@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 from asyncua import ua
+from asyncua.common.utils import Buffer
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.uaerrors import UaStatusCodeError
+from asyncua.ua.ua_binary import nodeid_from_binary
 
+from drivers.opcua import binary, codec
 from drivers.opcua.limits import parts
 from drivers.opcua.session import Session
+from records.errors import LotkeeperError
 
 T = TypeVar("T")
 
@@ -48,6 +51,27 @@ class Ask:
             ]
         return found
 
+    async def structure_type(self, node: ua.NodeId) -> ua.NodeId | None:
+        """By which id a node's value says what structure it is; None for what is none."""
+        wanted = ua.ReadParameters(NodesToRead=[ua.ReadValueId(node, AttributeIds.Value)])
+        request = ua.ReadRequest()
+        request.Parameters = wanted
+        data = await self._tolerant(codec.plain(self._session, request))
+        at = 4 + 1  # how many, and the DataValue's mask
+        if (
+            data is None
+            or len(data) <= at
+            or not data[4] & 1
+            or binary.head(data, at) != (binary.STRUCTURE, False)
+        ):
+            return None
+        try:
+            type_id = binary.extension_object(data, at + 1)[0]
+        except binary.Malformed:
+            return None
+        found: ua.NodeId = nodeid_from_binary(Buffer(type_id))
+        return found if not found.is_null() else None
+
     async def linked(self, node: ua.NodeId, reference: int, *, inverse: bool = False) -> list[ua.NodeId]:
         """The nodes at the other ends of a node's references of this type or a subtype of it."""
         wanted = ua.BrowseDescription(
@@ -79,12 +103,14 @@ class Ask:
         return found
 
     async def _tolerant(self, request: Awaitable[T]) -> T | None:
-        """The answer, None where the server refuses the whole request (a service that it does not have)."""
+        """The answer, None where there is none to understand: what is asked here is never worth the session."""
 
         async def asked() -> T | None:
             try:
                 return await request
-            except UaStatusCodeError:
+            except (OSError, TimeoutError, LotkeeperError):
+                raise
+            except Exception:  # a service that it does not have, or an answer that the library stumbles over
                 return None
 
         return await self._session.call(asked())

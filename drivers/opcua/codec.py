@@ -73,15 +73,27 @@ async def ask(session: Session, request: Request, now_us: int, timeout_s: float)
     return await session.call(_asked(session, request, now_us, timeout_s))
 
 
-async def _asked(session: Session, request: Request, now_us: int, timeout_s: float) -> bytes:
+async def plain(session: Session, request: Any, timeout_s: float | None = None) -> bytes:
+    """As ``ask`` for a request that is sent once, by the library's public way; the session's time-out when none is
+    given.
+
+    Raises:
+        UaStatusCodeError: the server refuses the request. Malformed, and what a lost connection raises.
+    """
+    return body(bytes(await _protocol(session).send_request(request, timeout_s)))
+
+
+def _protocol(session: Session) -> UASocketProtocol:
     protocol = session.client.uaclient.protocol
     if protocol is None:
         raise ConnectionError("the connection is closed")
-    if FITS:
-        answer = await _send(protocol, request, now_us, timeout_s)
-    else:
-        answer = await protocol.send_request(request.request, timeout_s)
-    return body(bytes(answer))
+    return protocol
+
+
+async def _asked(session: Session, request: Request, now_us: int, timeout_s: float) -> bytes:
+    if not FITS:
+        return await plain(session, request.request, timeout_s)
+    return body(bytes(await _send(_protocol(session), request, now_us, timeout_s)))
 
 
 async def _send(protocol: UASocketProtocol, request: Request, now_us: int, timeout_s: float) -> Buffer:

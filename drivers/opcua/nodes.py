@@ -187,11 +187,8 @@ class Nodes:
                 if self._structures.plans.get(key_of(data_type)) is not None:
                     continue
             # declared as any structure, or as none: what it is now tells
-            value = await self._ask.attribute(node, AttributeIds.Value)
-            if isinstance(value, ua.ExtensionObject) and not value.TypeId.is_null():
-                await learn_encoding(self._structures, value.TypeId, self._ask)
-            elif isinstance(actual := getattr(value, "data_type", None), ua.NodeId):
-                await learn(self._structures, actual, self._ask)
+            if (encoding := await self._ask.structure_type(node)) is not None:
+                await learn_encoding(self._structures, encoding, self._ask)
 
 
 def _measured(tag: OpcUaTag) -> bool:

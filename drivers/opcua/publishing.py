@@ -106,13 +106,10 @@ class Publisher:
         return None
 
     async def _publish(self) -> bytes:
-        protocol = self._session.client.uaclient.protocol
-        if protocol is None:
-            raise ConnectionError("the connection is closed")
         request = ua.PublishRequest()
         request.Parameters.SubscriptionAcknowledgements = self._acknowledge
         self._acknowledge = []
-        return codec.body(bytes(await protocol.send_request(request, 0)))
+        return await codec.plain(self._session, request, 0)
 
     def _deliver(self, data: bytes) -> None:
         subscription = binary.int32(data, 0) & 0xFFFFFFFF
@@ -142,14 +139,11 @@ async def republish(session: Session, subscription: int, sequence: int) -> Messa
     """
 
     async def asked() -> Message | None:
-        protocol = session.client.uaclient.protocol
-        if protocol is None:
-            raise ConnectionError("the connection is closed")
         request = ua.RepublishRequest()
         request.Parameters.SubscriptionId = ua.UInt32(subscription)
         request.Parameters.RetransmitSequenceNumber = ua.UInt32(sequence)
         try:
-            return notification_message(codec.body(bytes(await protocol.send_request(request))), 0)
+            return notification_message(await codec.plain(session, request), 0)
         except (UaStatusCodeError, binary.Malformed):
             return None
 

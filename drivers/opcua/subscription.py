@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from asyncua import ua
+from asyncua.common.utils import Buffer
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.ua_binary import struct_from_binary
 from pydantic import JsonValue
 
 from drivers import status as statuses
 from drivers.base import OBJECTS, Group, Notice, OnBlock, OnNotice, RawColumn, ReadingBlock
-from drivers.opcua import binary
+from drivers.opcua import binary, codec
 from drivers.opcua.columns import Columns, Layout, walk
 from drivers.opcua.limits import parts
 from drivers.opcua.publishing import Ended, Message, Publisher, missing, republish
@@ -165,16 +166,8 @@ class Subscriber:
             Priority=ua.Byte(0),
         )
 
-        async def asked() -> ua.CreateSubscriptionResult:
-            protocol = self._session.client.uaclient.protocol
-            if protocol is None:
-                raise ConnectionError("the connection is closed")
-            answer = struct_from_binary(ua.CreateSubscriptionResponse, await protocol.send_request(request))
-            answer.ResponseHeader.ServiceResult.check()
-            found: ua.CreateSubscriptionResult = answer.Parameters
-            return found
-
-        given = await self._session.call(asked())
+        data = await self._session.call(codec.plain(self._session, request))
+        given: ua.CreateSubscriptionResult = struct_from_binary(ua.CreateSubscriptionResult, Buffer(data))
         self._revised("", "publish_interval_ms", publish_s * 1000, given.RevisedPublishingInterval)
         number = int(given.SubscriptionId)
         silence_s = given.RevisedPublishingInterval / 1000 * given.RevisedMaxKeepAliveCount

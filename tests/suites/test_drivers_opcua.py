@@ -252,3 +252,21 @@ def test_a_browse_path_that_leads_to_two_nodes_is_bad(bench: Bench) -> None:
         await reader.close()
 
     bench.run(job)
+
+
+def test_a_namespace_that_comes_later_is_found(bench: Bench) -> None:
+    async def job(rig: OpcUaRig, device: Device) -> None:
+        assert rig.server is not None
+        text = rig.yaml[: rig.yaml.index("tags:")]
+        text += 'tags: [{name: late, namespace_uri: "urn:late", identifier: s=late, unit: N}]'
+        reader = device_of(rig, text)
+        await reader.connect()
+        assert (await reader.read(["late"])).words() == ("BadNamespaceUnknown",)
+        index = await rig.server.register_namespace("urn:late")
+        node = await rig.server.nodes.objects.add_variable(ua.NodeId("late", index), "late", 3)
+        await reader._reader.retry()  # type: ignore[attr-defined]
+        assert (await reader.read(["late"])).listed() == (3,)
+        await reader.close()
+        await node.delete()
+
+    bench.run(job)
