@@ -177,6 +177,7 @@ class Supervisor:
                     await self.device.connect()
                     _still_wanted()
                     self._link.up()
+                    self._latest.clear()  # its groups are of the session before
                     for share in tuple(self._shares.values()):
                         share.forget()
                     await self._watch_all(watchdog)

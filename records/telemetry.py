@@ -237,8 +237,13 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 def named_before(body: bytes, former: StoredAs) -> bytes:
-    """The same chunk, naming the identity that it had; one that names an older one keeps that."""
-    if any(name == b"WAS." for name, _ in _sections(body)[1]):
+    """The same chunk, naming the identity that it had; one that names an older one keeps that, and so does a body
+    that is no chunk, whatever it is.
+    """
+    try:
+        if any(name == b"WAS." for name, _ in _sections(body)[1]):
+            return body
+    except Invalid:
         return body
     parts = [body]
     _section(parts, b"WAS.", _FORMER.dump_json(former))
@@ -271,6 +276,8 @@ def _sections(body: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     if body[:4] != MAGIC or len(body) < 8:
         raise Invalid("the body is no telemetry chunk: it does not begin with LKT1")
     at = 8 + int.from_bytes(body[4:8], "little")
+    if at > len(body):
+        raise Invalid("the body is no telemetry chunk: its header is cut short")
     header = body[8:at]
     sections: list[tuple[bytes, bytes]] = []
     while at < len(body):

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Form, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from edge_agent.read_once import away, by_device, reading_json
@@ -19,6 +20,7 @@ from edge_agent.report import Json, Parts, Unwatched, live_report, stored_report
 from edge_agent.scan_test import try_scan
 from edge_agent.web import show
 from edge_agent.web.guard import Guard
+from edge_agent.web.metrics import metrics
 from edge_agent.web.words import LANGUAGES, Words, preferred
 from records.errors import Invalid, LotkeeperError, Unreachable
 from records.model import Reading
@@ -155,6 +157,11 @@ def _programs(app: FastAPI, site: Site) -> None:
     @app.get("/api/v1/status")
     async def status() -> Response:
         return JSONResponse(await site.report())
+
+    @app.get("/metrics")
+    async def numbers() -> Response:
+        way = await asyncio.to_thread(site.parts.uplink.status)
+        return Response(metrics(site.parts, way), media_type=CONTENT_TYPE_LATEST)
 
     @app.post("/api/v1/scan")
     async def scan(asked: ScanAsked) -> Response:

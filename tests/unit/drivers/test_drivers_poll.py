@@ -166,7 +166,7 @@ def test_values_of_a_device_that_is_lost_become_stale_and_are_told_as_bad() -> N
         latest = supervisor.latest()
         assert {(r.status, r.value) for r in latest.values()} == {("BadStale", None)}
         device.away = False
-        await until(lambda: supervisor.latest()["a"].status == supervisor.latest()["b"].status == "Good")
+        await until(lambda: [reading.status for reading in supervisor.latest().values()] == ["Good", "Good"])
 
     run(device, scene, notices)
     assert notices == [], "that the device is lost has been told"

@@ -202,6 +202,9 @@ def test_a_thousand_polled_values_cost_little_more_than_their_bytes() -> None:
 def test_garbage_is_no_chunk(body: bytes) -> None:
     with pytest.raises(Invalid):
         decode_chunk(body)
+    again = named_before(body, StoredAs("e", 1, None))
+    assert again.startswith(body)
+    assert again == body or body.startswith(b"LKT1")
 
 
 def test_a_header_that_would_fill_the_memory_is_not_unpacked() -> None:

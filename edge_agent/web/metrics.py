@@ -1,0 +1,90 @@
+"""The agent's numbers as Prometheus reads them: overload, loss and what waits are seen before anybody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from drivers.poll import PollMeter
+from edge_agent.report import Parts
+from edge_agent.uplink import UplinkStatus
+
+PREFIX = "lotkeeper_edge"
+
+_COUNTS = {
+    "values_captured": "Values read for runs.",
+    "telemetry_values": "Readings of telemetry tags that devices gave.",
+    "telemetry_thinned": "Readings left out by their tags' own settings.",
+    "telemetry_committed": "Readings in committed chunks.",
+    "telemetry_lost": "Readings that could not be kept.",
+    "telemetry_bytes": "Bytes of committed chunks.",
+    "chunks_committed": "Telemetry chunks committed.",
+    "chunks_acknowledged": "Telemetry chunks that central has committed.",
+    "chunks_given_up": "Telemetry chunks that gave way to newer ones at the buffer's cap.",
+}
+_POLLS = {
+    "polls": "Polls.",
+    "late": "Polls that began late.",
+    "skipped": "Polls left out since the one before took too long.",
+    "values": "Readings that polls gave.",
+}
+
+
+def metrics(parts: Parts, way: UplinkStatus) -> bytes:
+    """The exposition text. ``way`` reads the disk, so it is asked for by the caller, in a thread."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Numbers(parts, way))
+    return generate_latest(registry)
+
+
+class _Numbers(Collector):
+    def __init__(self, parts: Parts, way: UplinkStatus) -> None:
+        self._parts, self._way = parts, way
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._parts.counts()
+        for name, text in _COUNTS.items():
+            yield CounterMetricFamily(f"{PREFIX}_{name}", text, value=counts[name])
+        yield from self._devices()
+        yield from self._uplink()
+
+    def _devices(self) -> Iterator[Metric]:
+        supervisors = self._parts.supervisors()
+        connected = GaugeMetricFamily(
+            f"{PREFIX}_device_connected", "1 while the device answers.", labels=["device"]
+        )
+        for device, supervisor in supervisors.items():
+            connected.add_metric([device], float(supervisor.connected))
+        yield connected
+        for name, text in _POLLS.items():
+            polled = CounterMetricFamily(f"{PREFIX}_device_{name}", text, labels=["device"])
+            for device, supervisor in supervisors.items():
+                polled.add_metric([device], _number(supervisor.meter, name))
+            yield polled
+
+    def _uplink(self) -> Iterator[Metric]:
+        way = self._way
+        yield GaugeMetricFamily(
+            f"{PREFIX}_uplink_connected", "1 while the broker is there.", value=float(way.connected)
+        )
+        pending = GaugeMetricFamily(
+            f"{PREFIX}_pending", "Records that central has not committed.", labels=["stream"]
+        )
+        age = GaugeMetricFamily(
+            f"{PREFIX}_oldest_pending_seconds", "Age of the oldest of them.", labels=["stream"]
+        )
+        pending.add_metric(["records"], way.pending)
+        age.add_metric(["records"], way.oldest_pending_age_s or 0.0)
+        if way.telemetry is not None:
+            pending.add_metric(["telemetry"], way.telemetry.pending)
+            age.add_metric(["telemetry"], way.telemetry.oldest_pending_age_s or 0.0)
+        yield pending
+        yield age
+
+
+def _number(meter: PollMeter, name: str) -> int:
+    numbers = {"polls": meter.polls, "late": meter.late, "skipped": meter.skipped, "values": meter.values}
+    return numbers[name]

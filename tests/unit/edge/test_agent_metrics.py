@@ -1,0 +1,62 @@
+"""The agent's numbers as Prometheus reads them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from drivers.supervise import Supervisor
+from edge_agent.counters import Counters, Counts
+from edge_agent.outbox import Place
+from edge_agent.report import Parts
+from edge_agent.uplink.status import StreamStatus, UplinkStatus
+from edge_agent.web.metrics import metrics
+from records.clock import FakeClock
+from tests.rigs.fake_device import FakeDevice, opcua
+
+PLACE = Place("e1", 3, b"x" * 32)
+
+
+def numbers(text: str) -> dict[tuple[str, str], float]:
+    return {
+        (sample.name, "".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_overload_loss_and_what_waits_are_told() -> None:
+    clock = FakeClock()
+    supervisor = Supervisor(FakeDevice("plc", opcua([{"name": "a"}]), clock), clock, lambda _: None)
+    supervisor.meter.polls, supervisor.meter.late, supervisor.meter.skipped, supervisor.meter.values = (
+        90,
+        7,
+        10,
+        1800,
+    )
+    counters = Counters()
+    counters.add(telemetry_lost=5, chunks_acknowledged=3)
+    counters.add(telemetry_lost=1)
+    parts = SimpleNamespace(counts=lambda: counters.snapshot().to_json(), supervisors=lambda: {"plc": supervisor})
+    way = UplinkStatus(True, "b", 4, 2.5, PLACE, None, 1, 0, 0, StreamStatus(70, None, PLACE, None, 1, 0))
+    said = numbers(metrics(cast(Parts, parts), way).decode())
+    assert said["lotkeeper_edge_device_late_total", "plc"] == 7
+    assert said["lotkeeper_edge_device_skipped_total", "plc"] == 10
+    assert said["lotkeeper_edge_device_polls_total", "plc"] == 90
+    assert said["lotkeeper_edge_device_values_total", "plc"] == 1800
+    assert said["lotkeeper_edge_device_connected", "plc"] == 0
+    assert said["lotkeeper_edge_telemetry_lost_total", ""] == 6
+    assert said["lotkeeper_edge_chunks_acknowledged_total", ""] == 3
+    assert said["lotkeeper_edge_pending", "records"] == 4
+    assert said["lotkeeper_edge_pending", "telemetry"] == 70
+    assert said["lotkeeper_edge_oldest_pending_seconds", "records"] == 2.5
+    for name in Counts().to_json():
+        assert (f"lotkeeper_edge_{name}_total", "") in said
+
+
+def test_what_nobody_counts_cannot_be_added_to() -> None:
+    with pytest.raises(KeyError):
+        Counters().add(misspelt=1)
