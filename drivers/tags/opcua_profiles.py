@@ -22,7 +22,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "siemens-s7-1500": Profile(
             100,
-            "it takes 1,000 nodes in all requests together that it has not answered yet"
+            "reported to take 1,000 nodes in all requests together that it has not answered yet"
             " (epics-modules/opcua on GitHub, issues 177 and 201)",
         ),
     }
