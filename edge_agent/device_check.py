@@ -125,10 +125,11 @@ def _told(device: ModbusDevice, tag: ModbusTag) -> str:
 def _nodes(line: LineView, name: str, device: OpcUaDevice) -> Iterator[Problem]:
     first: dict[tuple[object, ...], OpcUaTag] = {}
     for row, tag in enumerate(device.tags):
-        address = (tag.node_id, tag.namespace_uri, tag.identifier)
+        place = tag.browse_path or tag.identifier or tag.node_id
+        address = (place, tag.namespace_uri, tag.array_index, tag.field)
         other = first.setdefault(address, tag)
         if other is not tag and other.data_type != tag.data_type:
-            key = "node_id" if tag.node_id is not None else "identifier"
+            key = next(key for key in ("browse_path", "identifier", "node_id") if getattr(tag, key) is not None)
             message = f"{tag.name} and {other.name} read the same node as different things"
             hint = f"{tag.name}: {tag.data_type}, {other.name}: {other.data_type}"
             yield line.problem(("devices", name, "tags", row, key), message, hint)

@@ -19,6 +19,9 @@ from records.yaml import did_you_mean
 _LONGEST_ID = 20
 """Characters of a GS1 serial (AI 21) or lot (AI 10)."""
 
+_TEXTS = ("string", "guid", "bytestring", "node_id", "expanded_node_id", "qualified_name", "localized_text")
+"""What can hold an identity as it is."""
+
 
 def check_line(line: LineView) -> Iterator[Problem]:
     """Everything that is wrong."""
@@ -58,10 +61,11 @@ def _check_use(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem]:
         yield line.problem(use.path, f"{use.tag} is no number", "a machine's count is needed")
     elif use.kind in ("identity", "reference"):
         kind = tag.type_name
-        if kind.startswith("float") or kind == "bool" or kind.endswith("[]"):
+        whole = kind.startswith(("int", "uint")) and not kind.endswith("[]")
+        if not whole and kind not in ("", *_TEXTS):
             message = f"{use.tag} is {_a(kind)}, which cannot hold an identity without loss"
             yield line.problem(use.path, message, "the machine must give it as a string")
-        elif use.kind == "identity" and kind.startswith(("int", "uint")):
+        elif whole and use.kind == "identity":
             message = f"{use.tag} is {_a(kind)}: leading zeros are lost, and 007 and 7 would be one piece"
             yield line.problem(use.path, message, "the machine must give a serial or a lot as a string")
 
@@ -122,7 +126,8 @@ def _filters(line: LineView) -> Iterator[Problem]:
 
 def is_no_number(tag: TagSettings) -> bool:
     """Whether the tag's readings can't be counted or charted."""
-    return tag.type_name.endswith("[]") or tag.type_name in ("bool", "string")
+    kind = tag.type_name
+    return kind != "" and (kind.endswith("[]") or not kind.startswith(("int", "uint", "float")))
 
 
 def _a(kind: str) -> str:

@@ -76,6 +76,12 @@ _REGISTERS = {
     "discretes_input": "discrete",
 }
 _FUNCTIONS: Mapping[str, Scalar] = {"1": "coil", "2": "discrete", "3": "holding", "4": "input"}
+_MODES: Mapping[str, Scalar] = {
+    "tcp": "modbus_tcp",
+    "rtuovertcp": "modbus_rtu_over_tcp",
+    "rtu": "modbus_rtu",
+    "ascii": "modbus_ascii",
+}
 _SWAPS: Mapping[str, Scalar] = {"none": "ABCD", "byte": "BADC", "word": "CDAB", "word_byte": "DCBA"}
 
 
@@ -86,7 +92,10 @@ def _inverse(value: Scalar) -> float | None:
 
 
 def _controller(value: Scalar) -> Mapping[str, Scalar] | None:
-    """Telegraf's and benthos-umh's ``tcp://HOST:PORT``."""
+    """Telegraf's and benthos-umh's ``tcp://HOST:PORT`` or ``file:///dev/ttyUSB0``."""
+    serial = re.fullmatch(r"(?:file://)?(/[^\s]+|COM[0-9]+)", str(value))
+    if serial is not None:
+        return {"port": serial[1]}
     found = re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^:/\s]+)(?::([0-9]{1,5}))?/?", str(value))
     if found is None:
         return None
@@ -119,6 +128,7 @@ ALIASES: Mapping[str, str | Alias] = MappingProxyType(
         "device_id": "unit_id",
         "device_address": "unit_id",
         # where
+        "transmission_mode": _word("driver", _MODES),
         "controller": Alias(("host", "port"), _controller),
         "Address": "host",
         "Port": "port",

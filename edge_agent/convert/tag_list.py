@@ -49,6 +49,9 @@ _TAG = {
     "node_id": str,
     "namespace_uri": str,
     "identifier": str,
+    "browse_path": str,
+    "array_index": int,
+    "field": str,
     "sampling_interval": str,
     "poll_interval": str,
     "stale_after": str,
@@ -59,7 +62,6 @@ _ALSO = {
     "tag_name": "name",
     "tagname": "name",
     "variable": "name",
-    "field": "name",
     "signal": "name",
     "comment": "description",
     "remark": "description",
@@ -237,7 +239,7 @@ class _Rows:
             if device.keys.setdefault(key, value) != value:
                 message = f"{device.name} has {key} {device.keys[key]} already: {value} is left out"
                 self._notes.add(line, key, message)
-        if "node_id" in tag or "identifier" in tag:
+        if {"node_id", "identifier", "browse_path"} & set(tag):
             device.keys.setdefault("driver", "opcua")
         return device
 

@@ -45,7 +45,7 @@ class Renaming:
             for key in [key for key in item.keys if key not in known and key in self.aliases]:
                 found = self.aliases[key]
                 alias = Alias((found,)) if isinstance(found, str) else found
-                if all(ours.partition(".")[0] in known for ours in alias.ours):
+                if any(ours.partition(".")[0] in known for ours in alias.ours):
                     self._take(item, key, alias)
         parts: list[str | int] = list(item.keys) if item.keys is not None else list(range(len(item.rows or ())))
         for part in parts:

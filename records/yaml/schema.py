@@ -72,7 +72,7 @@ def _add_aliases(part: Schema, aliases: Mapping[str, str | Alias]) -> None:
     for key, found in aliases.items():
         alias = Alias((found,)) if isinstance(found, str) else found
         tops = [ours.partition(".")[0] for ours in alias.ours]
-        if key in ours_known or not ours_known.issuperset(tops):
+        if key in ours_known or ours_known.isdisjoint(tops):
             continue
         text = "Write " + " and ".join(f"`{ours}`" for ours in alias.ours) + "."
         same = alias.convert is None and alias.ours[0] in properties

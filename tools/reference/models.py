@@ -7,7 +7,9 @@ import json
 from pydantic import BaseModel, JsonValue
 
 from central.settings import CentralSettings
+from drivers.tags import ALIASES
 from edge_agent.settings import LineSettings
+from records.yaml import Alias
 from tools.reference.markdown import cell, code, document, table
 from tools.uv_program import ROOT
 
@@ -20,6 +22,11 @@ LINE.yaml` tells every error of a file at once. Unknown keys are errors; duratio
 folder.
 """
 
+OTHER_WORDS = """
+Telegraf's, ThingsBoard's, Neuron's, EdgeX's, Home Assistant's and benthos-umh's words are taken where ours is a
+key, with a warning that says what to write. A value that cannot be said in our words is an error.
+"""
+
 CENTRAL_INTRODUCTION = """
 What an administrator writes for `lotkeeper-central`. Unknown keys are errors; durations need a unit (`30s`,
 `12h`); secrets are given by reference (`env:NAME`, `file:PATH`); relative paths start at the file's folder.
@@ -28,7 +35,7 @@ What an administrator writes for `lotkeeper-central`. Unknown keys are errors; d
 
 def line_file() -> str:
     """``config/lines/*.yaml``."""
-    return _page("Line file", LINE_INTRODUCTION, LineSettings, "config/lines/valve-testing.yaml")
+    return _page("Line file", LINE_INTRODUCTION, LineSettings, "config/lines/valve-testing.yaml", _other_words())
 
 
 def central_file() -> str:
@@ -36,7 +43,18 @@ def central_file() -> str:
     return _page("Central's file", CENTRAL_INTRODUCTION, CentralSettings, "config/central.yaml")
 
 
-def _page(title: str, introduction: str, model: type[BaseModel], example: str) -> str:
+def _other_words() -> str:
+    """The words of other tools that a line file may use."""
+    rows: dict[str, list[str]] = {}
+    for word, found in ALIASES.items():
+        alias = Alias((found,)) if isinstance(found, str) else found
+        converted = "" if alias.convert is None else " (its value is converted)"
+        rows.setdefault(" and ".join(code(ours) for ours in alias.ours), []).append(code(word) + converted)
+    words = table(("ours", "theirs"), [(ours, ", ".join(theirs)) for ours, theirs in rows.items()])
+    return f"## Words of other tools\n\n{OTHER_WORDS.strip()}\n\n{words}"
+
+
+def _page(title: str, introduction: str, model: type[BaseModel], example: str, more: str = "") -> str:
     schema: Schema = model.model_json_schema(mode="validation")
     parts = mapping(schema.get("$defs"))
     sections = [introduction, "## The file", keys(schema, parts)]
@@ -45,6 +63,7 @@ def _page(title: str, introduction: str, model: type[BaseModel], example: str) -
         if "properties" in part:
             text = str(part.get("description") or "").replace("``", "`")
             sections += [f"## {name}", cell(text), keys(part, parts)]
+    sections.append(more)
     text = (ROOT / example).read_text(encoding="utf-8")
     sections.append(f"## Example\n\n`{example}`:\n\n```yaml\n{text.strip()}\n```")
     return document(title, *sections)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.tags import ALIASES, Devices, ModbusTcpDevice, OpcUaDevice, expand_devices
+from drivers.tags import ALIASES, Devices, ModbusSerialDevice, ModbusTcpDevice, OpcUaDevice, expand_devices
 from records.errors import ConfigurationError
 from records.yaml import Loaded, Settings, parse
 
@@ -185,6 +185,19 @@ def test_a_controller_is_host_and_port() -> None:
     assert loaded.warnings[0].hint == "write `host: plc.line, port: 1502`"
 
 
+def test_a_transmission_mode_is_a_driver() -> None:
+    text = "devices: {x: {transmission_mode: RTU, controller: 'file:///dev/ttyUSB0', baud_rate: 9600}}"
+    loaded = read(text)
+    device = loaded.value.devices["x"]
+    assert isinstance(device, ModbusSerialDevice)
+    assert (device.driver, device.port, device.baudrate) == ("modbus_rtu", "/dev/ttyUSB0", 9600)
+    assert [warning.hint for warning in loaded.warnings] == [
+        "write `driver: modbus_rtu`",
+        "write `port: /dev/ttyUSB0`",
+        "write `baudrate`",
+    ]
+
+
 @pytest.mark.parametrize(
     ("device", "tag", "expected"),
     [
@@ -192,7 +205,7 @@ def test_a_controller_is_host_and_port() -> None:
         ("host: h", "address: 1, swap: some", "this `swap` cannot be said as `byte_order` (write `byte_order`)"),
         ("host: h", "address: 1, isByteSwap: true, isWordSwap: true",
          "`isWordSwap` means `byte_order`, which stands here too (keep one)"),
-        ("controller: 'file:///dev/ttyUSB0', host: h", "address: 1",
+        ("controller: 'udp://x', host: h", "address: 1",
          "this `controller` cannot be said as `host` and `port` (write `host` and `port`)"),
         ("host: h", "address: 1, type: INT17", "'INT17' is no data type here (did you mean `int16`?)"),
     ],

@@ -108,6 +108,10 @@ def test_the_line_of_these_tests_is_fine(tmp_path: Path) -> None:
          "meter.leak is a float32, which cannot hold an identity"),
         ("order: {tag: plc.order}", "order: {tag: meter.leak}", "stations.seal.order.tag",
          "meter.leak is a float32, which cannot hold an identity"),
+        ("s=S\", data_type: string", "s=S\", data_type: datetime", "stations.seal.subject.tag",
+         "plc.serial is a datetime, which cannot hold an identity"),
+        ("cycle: plc.cycle}", "cycle: plc.cycle, running: plc.done}\n"
+         "    counters: {total: plc.order}", "stations.seal.counters.total", "plc.order is no number"),
         # a measurement that we write
         ("s=T\", data_type: float64", "s=T\", data_type: float64, access: write", "characteristics.torque.tag",
          "plc.torque may be written"),
@@ -151,6 +155,19 @@ def test_what_would_spoil_a_record_is_refused(tmp_path: Path, old: str, new: str
 )  # fmt: skip
 def test_what_is_probably_not_meant_is_a_warning(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert warned(tmp_path, (old, new)) == [expected]
+
+
+def test_two_tags_by_browse_path_or_of_one_array_are_two_places(tmp_path: Path) -> None:
+    more = """
+      - {name: b1, browse_path: "/Objects/2:A", data_type: float64}
+      - {name: b2, browse_path: "/Objects/2:B", data_type: uint16}
+      - {name: e1, node_id: "ns=2;s=Z", array_index: 0, data_type: float64}
+      - {name: e2, node_id: "ns=2;s=Z", array_index: 1, data_type: uint16}"""
+    place = 's=I", data_type: float64}'
+    assert warned(tmp_path, (place, place + more)) == []
+    assert warned(tmp_path, (place, place + more.replace("2:B", "2:A"))) == [
+        "devices.plc.tags.8.browse_path: b2 and b1 read the same node as different things"
+    ]
 
 
 def test_a_string_that_could_cut_a_serial_is_a_warning(tmp_path: Path) -> None:
