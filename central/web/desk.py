@@ -11,6 +11,7 @@ from typing import Protocol
 
 from central.access import Capability
 from central.audit import AuditEntry
+from central.configurations import Configuration
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
 from central.links.base import ErpLot, WorkOrder
@@ -141,6 +142,17 @@ class Desk(Protocol):
 
     def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:
         """Sign what has this hash. Raises SignInRefused: password; SignatureRefused: right, blockers, changed."""
+
+    def configurations(self) -> list[Configuration]:
+        """The line files that agents have sent, by agent, the one in use first."""
+
+    def configuration(self, agent: str, hash_: str) -> Configuration | None: ...
+
+    def configuration_before(self, one: Configuration) -> Configuration | None:
+        """What it is compared with: the one approved last, else the one before it."""
+
+    def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> None:
+        """Approve or withdraw (``meaning``). Raises SignInRefused: password; SignatureRefused: right, changed."""
 
     def orders(self) -> list[WorkOrder]: ...
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from central import telemetry
 from central.access import CAPABILITIES, Access, Capability, Role, Scope, User
 from central.audit import Audit, AuditEntry
+from central.configurations import Configuration, Configurations
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
 from central.facts import Origin
@@ -58,6 +59,8 @@ class CentralParts(Protocol):
     def orders(self) -> Orders: ...
     @property
     def reviews(self) -> Reviews: ...
+    @property
+    def configurations(self) -> Configurations: ...
 
 
 class LiveDesk:
@@ -134,6 +137,25 @@ class LiveDesk:
             signing.user, signing.password, origin=signing.origin, target=f"dhr {dhr_id}"
         )
         return self._central.reviews.sign(dhr_id, signing.meaning, person, signing.reason, signing.content_hash)
+
+    # -- line files ------------------------------------------------------------------------------------
+
+    def configurations(self) -> list[Configuration]:
+        return self._central.configurations.listed()
+
+    def configuration(self, agent: str, hash_: str) -> Configuration | None:
+        return self._central.configurations.get(agent, hash_)
+
+    def configuration_before(self, one: Configuration) -> Configuration | None:
+        return self._central.configurations.before(one)
+
+    def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> None:
+        person = self._central.access.verify_password(
+            signing.user, signing.password, origin=signing.origin, target=f"configuration {agent}/{hash_}"
+        )
+        self._central.configurations.decide(
+            agent, hash_, signing.meaning, person, signing.reason, signing.content_hash
+        )
 
     # -- orders ----------------------------------------------------------------------------------------
 

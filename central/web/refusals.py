@@ -16,6 +16,8 @@ TEXTS: Mapping[str, str] = {
     "not-allowed": N_("Nothing was signed: the role of this user may not give this signature."),
     "same-person": N_("Nothing was signed: whoever reviewed a lot may not release it too. Ask somebody else."),
     "signed-already": N_("Nothing was signed: this person has signed this content with this meaning already."),
+    "content-changed": N_("Nothing was signed: it is not as it was shown. Look at it again."),
+    "unsound": N_("Nothing was signed: the bytes of this line file do not have its hash."),
     "blocked": N_("Nothing was signed: something must be done first."),
 }
 

@@ -20,7 +20,7 @@ from central.web.api.problems import Problem, problem_of
 from central.web.desk import Desk
 from central.web.i18n import N_
 from central.web.live import CentralParts, LiveDesk
-from central.web.pages import audit, dhrs, door, findings, home, lines, orders, trace
+from central.web.pages import audit, configurations, dhrs, door, findings, home, lines, orders, trace
 from central.web.params import label, span_text, spoken, value_text
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
 from records.errors import LotkeeperError, StorageFailed, Unreachable
@@ -59,7 +59,7 @@ def create_site(desk: Desk) -> FastAPI:
     templates.globals["span_text"] = span_text
     app.state.desk = desk
     app.state.templates = templates
-    for area in (door, home, orders, findings, dhrs, trace, audit, lines):
+    for area in (door, home, orders, findings, dhrs, trace, audit, lines, configurations):
         app.include_router(area.router)
     _static(app, files)
     install_api(app)

@@ -41,6 +41,12 @@ STATES: Mapping[str, Mapping[str, Status]] = {
         "released": _state("ok", N_("Released")),
         "rejected": _state("bad", N_("Rejected")),
     },
+    "configuration": {
+        "proposed": _state("warning", N_("Not approved")),
+        "approved": _state("ok", N_("Approved")),
+        "withdrawn": _state("bad", N_("Withdrawn")),
+        "not_needed": _state("idle", N_("Needs no approval")),
+    },
     "finding": {
         "open": _state("bad", N_("Open")),
         "closed": _state("ok", N_("Closed")),

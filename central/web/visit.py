@@ -127,7 +127,14 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         N_("Review"),
         (("/", N_("My work")), ("/dhrs", N_("Device history records")), ("/findings", N_("Findings"))),
     ),
-    (N_("Production"), (("/orders", N_("Work orders")), ("/lines", N_("Lines and agents")))),
+    (
+        N_("Production"),
+        (
+            ("/orders", N_("Work orders")),
+            ("/lines", N_("Lines and agents")),
+            ("/configurations", N_("Line files")),
+        ),
+    ),
     (N_("Evidence"), (("/trace", N_("Trace")), ("/audit", N_("Audit trail")))),
 )
 

@@ -12,6 +12,7 @@ import story
 
 from central.access import Access, Actor, Limits
 from central.audit import Audit
+from central.configurations import Configurations
 from central.erp import Erp
 from central.facts import Facts, Origin
 from central.ingest import Ingest
@@ -123,6 +124,7 @@ class FixtureCentral:
     audit: Audit
     orders: Orders
     reviews: Reviews
+    configurations: Configurations
     plant: story.Plant
 
     def deliver(self) -> None:
@@ -169,6 +171,7 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
         Audit(store),
         orders,
         reviews,
+        Configurations(store, facts, clock, lambda _agent, _document: None),
         plant,
     )
     for agent in plant.agents.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from central.web.api import acts, health, resources, telemetry
+from central.web.api import acts, configurations, health, resources, telemetry
 from central.web.api.calls import Idempotency, call
 
 
@@ -15,6 +15,7 @@ def install(app: FastAPI) -> None:
     app.include_router(resources.router, prefix="/api/v1")
     app.include_router(telemetry.router, prefix="/api/v1")
     app.include_router(acts.router, prefix="/api/v1")
+    app.include_router(configurations.router, prefix="/api/v1")
     app.add_api_route(
         "/api/{path:path}",
         resources.unknown,

@@ -49,7 +49,8 @@ class SignatureBody(BaseModel):
     content_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-def _once(request: Request) -> Idempotency:
+def once(request: Request) -> Idempotency:
+    """The answers that writes have had."""
     found: Idempotency = request.app.state.idempotency
     return found
 
@@ -79,7 +80,7 @@ def _decide(
         return items.FindingItem.of(found_finding(call.desk, kind, finding_id)).model_dump(mode="json")
 
     asked = [kind, finding_id, body.model_dump(exclude={"password"})]
-    return _once(request).once(call.visitor.id, key, asked, 201, work)
+    return once(request).once(call.visitor.id, key, asked, 201, work)
 
 
 def _closed(call: Call, finding_id: str) -> bool:
@@ -133,4 +134,4 @@ def sign(request: Request, call: Caller, dhr_id: str, body: SignatureBody, key: 
         return items.SignatureItem.of(line).model_dump(mode="json")
 
     asked = [dhr_id, body.model_dump(exclude={"password"})]
-    return _once(request).once(call.visitor.id, key, asked, 201, work)
+    return once(request).once(call.visitor.id, key, asked, 201, work)
