@@ -269,4 +269,4 @@ def _check(one: Configuration, act: str, user: User, reason: str, content_hash: 
     if not one.sound:
         raise SignatureRefused(f"the bytes of {one.hash} of {one.agent} do not have this hash", "unsound")
     if (one.state == "approved") is (act == "approve"):
-        raise SignatureRefused(f"{one.hash} of {one.agent} is {one.state}", "signed-already")
+        raise SignatureRefused(f"{one.hash} of {one.agent} is {one.state}", "content-changed")

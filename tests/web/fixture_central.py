@@ -203,6 +203,8 @@ def whole_story(units: int = 50) -> Tell:
         story.clean(plant, "WO-1001", units)
         story.troubled(plant, "WO-1002", units, units + 1)
         story.running(plant, "WO-1003", 12, 2 * units + 1)
+        for upper in ("0.18", "0.20"):
+            story.line_file(plant, "testing-1", story.LINE_FILE % upper)
         return [erp_order(1, units), erp_order(2, units), erp_order(3, units), erp_order(4, 80)]
 
     return tell

@@ -5,6 +5,7 @@ The agents here write frames as real ones do; the values are made up, the shapes
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from records import chain
+from records.configuration import ConfigurationFile, ConfigurationRecord
 from records.keys import SigningKey
 from records.model import (
     Counter,
@@ -300,6 +302,26 @@ def begin(plant: Plant, order: str, body: str, ring: str) -> None:
     plant.event("OP10", "order-started", order, order=order, previous=None)
     plant.event("OP10", "lot-mounted", order, item="VB-10", lot=body, expiry=None)
     plant.event("OP10", "lot-mounted", order, item="SR-20", lot=ring, expiry="2027-06-30")
+
+
+LINE_FILE = """\
+agent: testing-1
+site: suzhou
+line: valve-1
+characteristics:
+  leak_rate: {tag: leak_tester.leak_rate, chart: imr, limits: {fixed: {centre: 0.12, lower: 0.06, upper: %s}}}
+"""
+
+
+def line_file(plant: Plant, agent: str, text: str, claimed: str | None = None) -> str:
+    """An agent loads a line file; its hash, or the one that it claims."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    file = ConfigurationFile("line.yaml", digest, text)
+    hash_ = claimed or f"sha256:{digest}"
+    record = ConfigurationRecord(hash_, (file,), {"agent": agent}, "lotkeeper-edge/0.1.0", "missing")
+    for data in (record, OperationsEvent("configuration-loaded", {"file": "line.yaml", "hash": hash_})):
+        plant.agents[agent].write(plant.now_us, None, data)
+    return hash_
 
 
 def clean(plant: Plant, order: str, units: int, first: int = 1) -> None:

@@ -45,6 +45,7 @@ def every_page(site: Site) -> list[str]:
     lot = dhr_of(client, "WO-1002")
     finding = client.get("/api/v1/exceptions", params={"code": "out-of-specification"}).json()["items"][0]["id"]
     record = client.get("/api/v1/operation-records", params={"station": "weld"}).json()["items"][0]["hash"]
+    file = next(one for one in client.get("/api/v1/configurations").json()["items"] if one["in_use"])
     tabs = ("units", "records", "charts", "events", "materials", "people", "equipment", "configurations")
     pages = ["/", "/orders", "/orders/WO-1002", "/findings?state=all", f"/findings/{finding}", "/dhrs"]
     pages += [f"/dhrs/{lot}?show={tab}" for tab in (*tabs, "certificate", "audit")]
@@ -54,6 +55,8 @@ def every_page(site: Site) -> list[str]:
         f"/records/{record}",
         "/audit",
         "/lines",
+        "/configurations",
+        f"/configurations/{file['agent']}/{file['hash']}",
         "/trace",
         "/trace?q=SR-2026-007",
     ]
