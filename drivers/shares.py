@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from drivers.base import Group, OnBlock, ReadingBlock
 
-_KNOWN = 1024
+_KNOWN = 8192
 """Most groups that a share remembers; drivers make a group once, so that is never reached by rights."""
 
 

@@ -45,7 +45,10 @@ WAITING_BYTES = 16 * 1024 * 1024
 """So much may wait for a slow disk; beyond it readings are lost, counted and told."""
 LOST_EVERY_S = 60.0
 CLOSING_S = 0.002
-ROUTES = 256
+ROUTES = 8192
+"""Most groups of tags of one device that are known; drivers make a group once a session."""
+SERIES = 256
+"""Most beginnings of chunks, and grids, that are kept at hand."""
 
 log = structlog.get_logger()
 
@@ -69,6 +72,7 @@ class _Route:
     plain: NDArray[np.intp] | None
     grid: tuple[tuple[str, ...], Grid] | None
     listed_at: NDArray[np.intp]
+    places: NDArray[np.intp]
     numbers: NDArray[np.intp]
     listed: Listed | None
     thinner: Thinner | None
@@ -87,6 +91,7 @@ class Feed:
         self._grids: dict[tuple[tuple[str, ...], tuple[str, ...]], Grid] = {}
         self._lists: dict[float | None, tuple[Listed, dict[str, int]]] = {}
         self._routes: dict[int, _Route] = {}
+        self._thinners: dict[str, list[tuple[Thinner, int]]] = {}
 
     def take(self, block: ReadingBlock) -> None:
         """Keep what is to be kept of one block."""
@@ -98,28 +103,36 @@ class Feed:
         if route.grid is not None:
             part = block if route.plain is None else _part(block, route.plain)
             self._telemetry.added(route.grid[1], route.grid[1].add(part))
-        if route.listed is not None and route.thinner is not None:
+        if route.listed is not None:
             at = route.listed_at
-            kept = route.thinner.take(block.values[at], block.status[at], block.source_us[at], block.edge_us)
-            self._telemetry.thinned(len(at) - len(kept[0]))
+            columns = block.values[at], block.status[at], block.source_us[at]
+            if route.thinner is None:
+                kept = route.places, columns[0].astype(np.object_), columns[1], columns[2]
+            else:
+                kept = route.thinner.take(*columns, block.edge_us)
+                self._telemetry.thinned(len(at) - len(kept[0]))
             self._telemetry.added(route.listed, route.listed.add(block.edge_us, route.numbers, kept))
 
     def _route(self, group: Group) -> _Route:
         if len(self._routes) >= ROUTES:
             self._routes.clear()
+            self._thinners.clear()
         listed = [n for n, tag in enumerate(group.settings) if tag.filters or tag.mode == "subscribe"]
         plain = [n for n in range(len(group.tags)) if n not in set(listed)]
         at = np.array(listed, np.intp)
-        route = _Route(group, np.array(plain, np.intp) if listed else None, None, at, at, None, None)
+        places = np.arange(len(listed))
+        route = _Route(group, np.array(plain, np.intp) if listed else None, None, at, places, at, None, None)
         if listed:
             settings = [group.settings[n] for n in listed]
             route.listed, known = self._list(self._interval_s(settings[0]))
             route.numbers = np.array([known[tag.name] for tag in settings], np.intp)
-            for other in self._routes.values():  # another reading of these tags comes between
-                if other.thinner is not None:
-                    names = [other.group.tags[n] for n in other.listed_at]
-                    other.thinner.forget([n for n, name in enumerate(names) if name in group.index])
-            route.thinner = Thinner(settings)
+            for tag in settings:  # another reading of them comes between
+                for thinner, place in self._thinners.get(tag.name, ()):
+                    thinner.forget((place,))
+            if any(tag.filters for tag in settings):
+                route.thinner = Thinner(settings)
+                for place, tag in enumerate(settings):
+                    self._thinners.setdefault(tag.name, []).append((route.thinner, place))
         self._routes[id(group)] = route  # it holds the group: the id stays its
         return route
 
@@ -148,7 +161,7 @@ class Feed:
         own = tuple(types[n] for n in places)
         grid = self._grids.get((names, own))
         if grid is None:
-            if len(self._grids) >= ROUTES:
+            if len(self._grids) >= SERIES:
                 for old in self._grids.values():
                     self._telemetry.drain(old)
                 self._grids.clear()
@@ -227,7 +240,7 @@ class Telemetry:
                 return last[2]
             key = context, columns
             if key not in made:
-                if len(made) >= ROUTES:
+                if len(made) >= SERIES:
                     made.clear()
                 names = context.agent, context.site, context.line
                 series = Series(*names, device, interval_s, context.software, context.configuration, columns)
