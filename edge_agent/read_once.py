@@ -97,7 +97,7 @@ async def _device(
     settings = line.devices[name]
     if isinstance(settings, SerialScannerDevice):
         return f"{name} is a scanner"
-    device = build_device(name, settings, clock, lambda _: None, lines=lines)
+    device = build_device(name, settings, clock, lambda _: None, agent=line.agent, lines=lines)
     try:
         async with asyncio.timeout(LIMIT_S):
             await device.connect()

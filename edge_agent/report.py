@@ -69,31 +69,28 @@ class Unwatched:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._read_s: float | None = None
+        self._reading: dict[str, asyncio.Future[None]] = {}
         self.readings: dict[str, Reading] = {}
 
     async def look(self) -> None:
-        """Read them, where the last time is long enough ago; gives up on a device that takes long."""
+        """Read them, where the last time is long enough ago; waits for a moment, and never cuts a request off."""
         now_s = self._parts.clock.monotonic_s()
         if self._read_s is not None and now_s - self._read_s < UNWATCHED_EVERY_S:
             return
         self._read_s = now_s
-        line = self._parts.loaded().value
-        jobs = []
+        self._reading = {name: reading for name, reading in self._reading.items() if not reading.done()}
+        devices = self._parts.loaded().value.devices
         for name, supervisor in self._parts.supervisors().items():
             known = supervisor.latest()
-            tags = (
-                [tag.name for tag in line.devices[name].tags if tag.name not in known]
-                if name in line.devices
-                else []
-            )
-            if tags and supervisor.connected:
-                jobs.append(self._one(supervisor, tags))
-        await asyncio.gather(*jobs)
+            tags = [tag.name for tag in devices[name].tags if tag.name not in known] if name in devices else []
+            if tags and supervisor.connected and name not in self._reading:
+                self._reading[name] = asyncio.ensure_future(self._read(supervisor, tags))
+        if self._reading:
+            await asyncio.wait(self._reading.values(), timeout=UNWATCHED_LIMIT_S)
 
-    async def _one(self, supervisor: Supervisor, tags: Sequence[str]) -> None:
-        with suppress(LotkeeperError, TimeoutError):
-            async with asyncio.timeout(UNWATCHED_LIMIT_S):
-                block = await supervisor.read(tags)
+    async def _read(self, supervisor: Supervisor, tags: Sequence[str]) -> None:
+        with suppress(LotkeeperError):
+            block = await supervisor.read(tags)
             self.readings |= {reading.tag: reading for reading in block.readings()}
 
 

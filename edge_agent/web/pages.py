@@ -94,8 +94,12 @@ class Site:
         errors: dict[str, str] = {}
         for device, tags in by_device(names).items():
             try:
-                async with asyncio.timeout(READ_LIMIT_S):
-                    readings: Sequence[Reading] = (await supervisors[device].read(tags)).readings()
+                asked = asyncio.ensure_future(
+                    supervisors[device].read(tags)
+                )  # never cut off: it may cost the session
+                readings: Sequence[Reading] = (
+                    await asyncio.wait_for(asyncio.shield(asked), READ_LIMIT_S)
+                ).readings()
             except (Unreachable, TimeoutError) as error:
                 errors[device] = str(error) or f"{device}: no answer in {READ_LIMIT_S:g} s"
                 readings = away(line, [f"{device}.{tag}" for tag in tags], self.parts.clock.now_us())

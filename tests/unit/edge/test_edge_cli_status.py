@@ -48,7 +48,7 @@ AWAY: set[str] = set()
 BAD: set[str] = set()
 
 
-def _device(name: str, settings: Any, clock: Any, _tell: Any, *, lines: Any) -> FakeDevice:
+def _device(name: str, settings: Any, clock: Any, _tell: Any, **_: Any) -> FakeDevice:
     device = FakeDevice(name, settings, clock)
     device.away = name in AWAY
     device.values = {"torque": 2.25, "carrier": "C-007", "temp": 2**63}
