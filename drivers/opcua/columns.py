@@ -31,6 +31,7 @@ _NUMBERS: Mapping[int, np.dtype[Any]] = MappingProxyType(
     {kind: DTYPES[binary.NAMES[kind]].newbyteorder("<") for kind in binary.NUMBERS}
 )
 _LAYOUTS = 4
+_OCTET = np.dtype(np.uint8)
 _VALUE, _STATUS, _SOURCE, _SERVER, _PICO = 0x01, 0x02, 0x04, 0x08, 0x10
 
 Ints = NDArray[np.int64]
@@ -82,19 +83,30 @@ def walk(data: bytes, count: int, prefix: int = 0) -> Places:
 
 @dataclass(frozen=True, slots=True)
 class _Gather:
-    """One column's places: ``at`` in the column, ``index`` the bytes of each, shape (k, size)."""
+    """One column's places: ``at`` in the column, ``index`` the bytes of each, shape (k, size).
 
-    at: Ints
+    With a ``stride``, the places are so many bytes apart and are looked at where they lie.
+    """
+
+    at: Ints | slice
     index: Ints
     dtype: np.dtype[Any]
+    stride: int
 
-    def of(self, data: NDArray[np.uint8]) -> NDArray[Any]:
-        found: NDArray[Any] = data[self.index].view(self.dtype)[:, 0]
+    def of(self, data: bytes) -> NDArray[Any]:
+        dtype = _OCTET if self.dtype.kind == "b" else self.dtype  # a Boolean is any octet but 0
+        if self.stride:
+            return np.ndarray(len(self.index), dtype, data, int(self.index[0, 0]), (self.stride,))
+        found: NDArray[Any] = np.frombuffer(data, np.uint8)[self.index].view(dtype)[:, 0]
         return found
 
 
-def _gather(at: Ints, begin: Ints, dtype: np.dtype[Any]) -> _Gather:
-    return _Gather(at, begin[:, None] + np.arange(dtype.itemsize), dtype)
+def _gather(at: Ints, begin: Ints, dtype: np.dtype[Any], count: int) -> _Gather:
+    """The places of ``count`` tags, or of those of them that are at ``at``."""
+    steps = np.unique(np.diff(begin))
+    stride = int(steps[0]) if len(steps) == 1 else 0
+    where = slice(None) if len(at) == count else at
+    return _Gather(where, begin[:, None] + np.arange(dtype.itemsize), dtype, stride)
 
 
 class Layout:
@@ -141,18 +153,17 @@ class Layout:
 
     def columns(self, data: bytes) -> Columns:
         """The values of an answer that fits."""
-        octets = np.frombuffer(data, np.uint8)
         n = len(self._takes)
         status = np.zeros(n, np.uint32)
-        status[self._status.at] = self._status.of(octets)
+        status[self._status.at] = self._status.of(data)
         fine = status < statuses.BAD_SEVERITY
-        values = self._values(octets, status, fine)
+        values = self._values(data, status, fine)
         status[fine & self._mismatched] = statuses.BAD_TYPE_MISMATCH
         status[fine & self._absent] = statuses.BAD_NO_DATA
         types, begin, end = self._types, self.raw_begin, self._end
         if self._singles:
             types, begin, end, data = self._take_singles(data, values, status, fine)
-        source, server = _times(self._source, octets, n), _times(self._server, octets, n)
+        source, server = _times(self._source, data, n), _times(self._server, data, n)
         return Columns(values, status, source, server, types, data, begin, end)
 
     # -- inside ----------------------------------------------------------------------------------------------
@@ -180,7 +191,7 @@ class Layout:
         self._numbers = []
         for kind, places in by_kind.items():
             at_column = np.array(places, np.int64)
-            self._numbers.append(_gather(at_column, self._begin[at_column] + 2, _NUMBERS[kind]))
+            self._numbers.append(_gather(at_column, self._begin[at_column] + 2, _NUMBERS[kind], n))
         fixed = np.isin(heads, list(_SCALARS))
         self._lengths = [
             (at, int(self._begin[at]) + 1, int(self._end[at])) for at in np.flatnonzero(has & ~fixed).tolist()
@@ -201,25 +212,23 @@ class Layout:
             ("_server", _SERVER, server, "<i8"),
         ):
             at = np.flatnonzero(masks & bit)
-            setattr(self, name, _gather(at, begin[at], np.dtype(form)))
+            setattr(self, name, _gather(at, begin[at], np.dtype(form), len(masks)))
 
     _status: _Gather
     _source: _Gather
     _server: _Gather
 
-    def _values(
-        self, octets: NDArray[np.uint8], status: NDArray[np.uint32], fine: NDArray[np.bool_]
-    ) -> NDArray[Any]:
+    def _values(self, data: bytes, status: NDArray[np.uint32], fine: NDArray[np.bool_]) -> NDArray[Any]:
         values = (
             np.full(len(self._takes), None) if self._dtype == OBJECTS else np.zeros(len(self._takes), self._dtype)
         )
         for gather in self._numbers:
-            kind = gather.dtype.kind
-            found = octets[gather.index[:, 0]] != 0 if kind == "b" else gather.of(octets)
-            values[gather.at] = found
-            if kind == "f" and not np.isfinite(found).all():
-                at = gather.at[~np.isfinite(found)]
-                status[at[fine[at]]] = statuses.BAD_NOT_FINITE
+            found = gather.of(data)
+            values[gather.at] = found != 0 if gather.dtype.kind == "b" else found
+            if gather.dtype.kind == "f" and not (finite := np.isfinite(found)).all():
+                wrong = np.zeros(len(values), np.bool_)
+                wrong[gather.at] = ~finite
+                status[fine & wrong] = statuses.BAD_NOT_FINITE
         if self._dtype == OBJECTS:
             values[status >= statuses.BAD_SEVERITY] = None
         return values
@@ -259,10 +268,10 @@ def _put(values: NDArray[Any], at: int, value: JsonValue) -> None:
     values[at] = value
 
 
-def _times(gather: _Gather, octets: NDArray[np.uint8], n: int) -> Ints:
+def _times(gather: _Gather, data: bytes, n: int) -> Ints:
     """UTC microseconds; 0 for no time, which OPC UA also writes as 1601-01-01."""
     found = np.zeros(n, np.int64)
-    found[gather.at] = np.maximum((gather.of(octets) - binary.TICKS_1970) // 10, 0)
+    found[gather.at] = np.maximum((gather.of(data) - binary.TICKS_1970) // 10, 0)
     return found
 
 
