@@ -8,6 +8,7 @@ its readings say why until then. So a tag map with a dead node is as fast as one
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,11 +74,18 @@ class _Plan:
     group: Group
     parts: tuple[_Part, ...]
     slow: tuple[tuple[int, str], ...]
-    judge: Judge
+    ranges: Ranges
 
 
-class Judge:
-    """What makes a good value uncertain: a time that cannot be, a value outside its range."""
+def judge_clock(status: NDArray[np.uint32], source_us: NDArray[np.int64], now_us: int) -> None:
+    """Make good values uncertain whose source time cannot be; changes the statuses in place."""
+    wrong = ((source_us != 0) & (source_us < EARLIEST_US)) | (source_us > now_us + _DAY_US)
+    if wrong.any():
+        status[wrong & (status >> np.uint32(30) == statuses.GOOD)] = statuses.UNCERTAIN_CLOCK
+
+
+class Ranges:
+    """The plausible ranges of some of a group's tags."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._at = np.array([at for at, point in enumerate(points) if point.limits is not None], np.int64)
@@ -85,20 +93,13 @@ class Judge:
         self._low = np.array([low for low, _ in limits], np.float64)
         self._high = np.array([high for _, high in limits], np.float64)
 
-    def judge(
-        self, values: NDArray[Any], status: NDArray[np.uint32], source_us: NDArray[np.int64], now: int
-    ) -> None:
-        """Change the statuses in place."""
-        wrong = ((source_us != 0) & (source_us < EARLIEST_US)) | (source_us > now + _DAY_US)
-        if wrong.any():
-            status[wrong & (status >> np.uint32(30) == statuses.GOOD)] = statuses.UNCERTAIN_CLOCK
+    def judge(self, values: NDArray[Any], status: NDArray[np.uint32]) -> None:
+        """Make good values outside their range uncertain; changes the statuses in place."""
         if not len(self._at):
             return
         good = status[self._at] >> np.uint32(30) == statuses.GOOD
         at = self._at[good]
-        found = np.array(
-            [value if isinstance(value, int | float) else 0 for value in values[at].tolist()], np.float64
-        )
+        found = np.array([v if isinstance(v, int | float) else math.nan for v in values[at].tolist()], np.float64)
         status[at[(found < self._low[good]) | (found > self._high[good])]] = _EU_EXCEEDED
 
 
@@ -205,7 +206,7 @@ class Reader:
             places = np.array([at for at, _ in part], np.int64)
             tags = tuple(point.tag.name for _, point in part)
             made.append(_Part(places, tags, request, Decoder(takes, group.dtype)))
-        return _Plan(self._version, group, tuple(made), slow, Judge([self.points[name] for name in names]))
+        return _Plan(self._version, group, tuple(made), slow, Ranges([self.points[name] for name in names]))
 
     async def _read(self, plan: _Plan) -> ReadingBlock:
         asked = [codec.ask(self._session, p.request, self._clock.now_us(), self._timeout_s) for p in plan.parts]
@@ -218,7 +219,8 @@ class Reader:
             block = block_of(plan.group, columns[0], now)
         else:
             block = block_of(plan.group, self._spread(plan, columns), now)
-        plan.judge.judge(block.values, block.status, block.source_us, now)
+        judge_clock(block.status, block.source_us, now)
+        plan.ranges.judge(block.values, block.status)
         self.note_statuses(plan.group.tags, block.status)
         return block
 

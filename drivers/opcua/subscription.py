@@ -29,7 +29,7 @@ from drivers.opcua import binary, codec
 from drivers.opcua.columns import Columns, Layout, walk
 from drivers.opcua.limits import parts
 from drivers.opcua.publishing import Ended, Message, Publisher, missing, republish
-from drivers.opcua.reading import SLOW, Judge, Reader
+from drivers.opcua.reading import SLOW, Ranges, Reader, judge_clock
 from drivers.opcua.session import Session
 from drivers.opcua.values import Take, status_text
 from drivers.tags import OpcUaDevice, OpcUaTag
@@ -93,7 +93,7 @@ class Subscriber:
         self._settings, self._clock, self._tell = settings, clock, tell
         self._tags = {tag.name: tag for tag in settings.tags}
         self._groups: dict[str, Group] = {}
-        self._judges: dict[str, Judge] = {}
+        self._ranges: dict[str, Ranges] = {}
         self._overflows: dict[str, _Overflows] = {}
         self._rest: dict[str, ReadingBlock | None] = {}
         self._mend, self._tried = asyncio.Event(), asyncio.Event()
@@ -109,7 +109,8 @@ class Subscriber:
         """
         self._told = seen
         self._groups = {name: self._reader.group([name]) for name in names}
-        self._judges = {name: Judge([self._reader.points[name]]) for name in names}
+        points = {name: self._reader.points[name] for name in names}
+        self._ranges = {name: Ranges([point]) for name, point in points.items() if point.limits is not None}
         self._rest = dict.fromkeys(names)
         self._reader.healed.append(self._healed)
         polling = asyncio.ensure_future(self._poll_rest(on_block))
@@ -329,11 +330,13 @@ class Subscriber:
         takes = [self._reader.points[name].take if name else Take() for name in names]
         columns = Layout(data, takes, OBJECTS, places).columns(data)
         now = self._clock.now_us()
+        judge_clock(columns.status, columns.source_us, now)
         for at, name in enumerate(names):
             if not name:
                 continue
             block = self._cut(name, columns, at, now)
-            self._judges[name].judge(block.values, block.status, block.source_us, now)
+            if name in self._ranges:
+                self._ranges[name].judge(block.values, block.status)
             status = int(block.status[0])
             if status & _OVERFLOW == _OVERFLOW:
                 self._overflowed(name)

@@ -262,3 +262,31 @@ def test_numbers_that_are_missing() -> None:
     assert list(missing(5, 4)) == []
     assert list(missing(0xFFFFFFFF, 2)) == [0xFFFFFFFF, 1]
     assert len(missing(1, 0x7FFFFFFF)) == 1000
+
+
+def test_what_is_subscribed_is_judged_like_what_is_polled(rig: Rig) -> None:
+    tags = """
+        name: count, namespace_uri: "urn:test", identifier: s=count, mode: subscribe, range: [0, 99]
+        name: torque, namespace_uri: "urn:test", identifier: s=torque, mode: subscribe, data_type: float64
+        name: wrong, namespace_uri: "urn:test", identifier: s=torque, mode: subscribe, data_type: int16
+        name: mode, namespace_uri: "urn:test", identifier: s=Mode, mode: subscribe, data_type: enum
+    """
+
+    async def job(device: OpcUa, watch: Watch) -> None:
+        await watch.value("Running", "mode")
+        await watch.value(7)
+        rig.server.set("count", 100)
+        await watch.value(100)
+        rig.server.set("torque", 2.5, source="2000-01-01T00:00:00Z")
+        await watch.value(2.5, "torque")
+        rig.server.set("torque", "NaN")
+        await until(lambda: watch.values("torque")[-1] is None, "no number")
+        words = {
+            tag: [b.words()[0] for b in watch.blocks if b.tags == (tag,)] for tag in ("count", "torque", "wrong")
+        }
+        assert words["count"] == ["Good", "UncertainEngineeringUnitsExceeded"]
+        assert words["torque"][-2:] == ["UncertainClock", "BadNotFinite"]
+        assert set(words["wrong"]) == {"BadTypeMismatch"}
+        rig.server.set("torque", 2.2)
+
+    watching(rig, tags, job)
