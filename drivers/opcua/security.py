@@ -19,6 +19,7 @@ from asyncua.crypto import security_policies as policies
 from drivers.opcua.certificates import Own, application_uri
 from drivers.opcua.trust import Judged, judge
 from drivers.tags.opcua_security import OpcUaSecurity
+from records.clock import from_us
 from records.errors import Refused
 
 _POLICIES: dict[str, type[policies.SecurityPolicy]] = {
@@ -55,11 +56,12 @@ def offered(endpoints: Sequence[ua.EndpointDescription]) -> str:
 @dataclass(slots=True)
 class Party:
     """Who was met on a channel: the server's certificate once it was judged, and ours; ``opening`` while the
-    server looks at ours.
+    server looks at ours; ``user`` where a user's certificate logs in.
     """
 
     server: Judged | None = None
     own: Own | None = None
+    user: Own | None = None
     opening: bool = False
 
 
@@ -149,6 +151,7 @@ async def protect(client: GuardedClient, security: OpcUaSecurity, party: Party, 
     if security.certificate is None or security.private_key is None:
         raise Refused("there is no application certificate of ours", hint="name certificate and private_key")
     party.own = own = Own.load(security.certificate, security.private_key)
+    _still_valid(own, "our certificate", now_us, "lotkeeper-edge certificate create LINE.yaml --replace")
     endpoints = await client.connect_and_get_server_endpoints()
     endpoint = choose(endpoints, security)
     party.server = server = trusted(security, endpoint, endpoint.ServerCertificate, url, now_us)
@@ -179,11 +182,18 @@ def choose(endpoints: Sequence[ua.EndpointDescription], security: OpcUaSecurity)
     return fitting[0]
 
 
-def log_in(client: Client, security: OpcUaSecurity) -> None:
+def _still_valid(own: Own, what: str, now_us: int, hint: str) -> None:
+    """Refused: the server would only say that it does not take the certificate."""
+    until = own.certificate.not_valid_after_utc
+    if from_us(now_us) > until:
+        raise Refused(f"{what} expired on {until.date().isoformat()}", hint=hint)
+
+
+def log_in(client: Client, security: OpcUaSecurity, party: Party, now_us: int) -> None:
     """Tell the client who logs in.
 
     Raises:
-        ConfigurationError: a secret or file cannot be read.
+        ConfigurationError: a secret or file cannot be read. Refused: the user's certificate has ended.
     """
     user = security.auth
     if user is None:
@@ -192,5 +202,6 @@ def log_in(client: Client, security: OpcUaSecurity) -> None:
         client.set_user(user.username)
         client.set_password(user.password.reveal())
     elif user.certificate is not None and user.private_key is not None:
-        own = Own.load(user.certificate, user.private_key)
+        party.user = own = Own.load(user.certificate, user.private_key)
+        _still_valid(own, "the user's certificate", now_us, "auth needs a new one")
         client.user_certificate, client.user_private_key = own.certificate, own.key

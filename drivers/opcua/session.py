@@ -113,7 +113,7 @@ class Session:
         try:
             if security.secure:
                 await protect(client, security, party, now_us, settings.endpoint)
-            log_in(client, security)
+            log_in(client, security, party, now_us)
             await client.connect(auto_reconnect=False)
             await self._learn(client)
         except asyncio.CancelledError:
@@ -239,8 +239,8 @@ class Session:
     def _tell_expiry(self) -> None:
         """Which certificate ends within a month, once a day."""
         now_us = self._clock.now_us()
-        server, own = self._party.server, self._party.own
-        for whose, certificate in (("server", server), ("own", own)):
+        party = self._party
+        for whose, certificate in (("server", party.server), ("own", party.own), ("user", party.user)):
             if certificate is None:
                 continue
             until = certificate.certificate.not_valid_after_utc

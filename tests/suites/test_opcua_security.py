@@ -252,6 +252,13 @@ def test_an_expired_certificate_is_refused_unless_that_is_accepted_by_name(made:
     asyncio.run(job())
 
 
+def test_a_certificate_of_ours_that_has_ended_is_named_as_ours(rig: Rig) -> None:
+    years_later = FakeClock(SystemClock().now_us() + 2 * 366 * 86_400 * 1_000_000)
+    said = rig.refused(f"policy: Basic256Sha256, {rig.pin}, accept: [expired]", clock=years_later)
+    assert "our certificate expired on " in said
+    assert "certificate create LINE.yaml --replace" in said
+
+
 def test_our_files_are_checked_before_anything_is_sent(rig: Rig, tmp_path: Path) -> None:
     session = rig.session(f"policy: Basic256Sha256, {rig.pin}")
     security = session._security
