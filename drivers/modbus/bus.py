@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from drivers.modbus.frames import READS, READS_BITS, Ask, exception_of, read_ask
 from drivers.modbus.turns import Turns
@@ -91,10 +91,6 @@ class Bus:
         if not self._settings and self._wire is not None:
             wire, self._wire = self._wire, None
             wire.end("the connection was closed")
-
-    @property
-    def is_open(self) -> bool:
-        return self._wire is not None and self._wire.is_open
 
     async def ask(self, member: object, ask: Ask, *, urgent: bool = False) -> bytes:
         """The PDU that answers this request.
@@ -217,4 +213,4 @@ def _probes(ask: Ask) -> Iterator[Ask]:
         first = max(0, min(start, 65_536 - wanted))
         probe = read_ask(ask.unit, function, first, wanted)
         if probe.shape != ask.shape:
-            yield replace(probe)
+            yield probe

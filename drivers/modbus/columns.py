@@ -45,6 +45,7 @@ class _Class:
     factor: NDArray[np.float64] | None
     summand: NDArray[np.float64] | None
     under: NDArray[np.float64] | None
+    sentinels: NDArray[Any]
 
     def values(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.uint32]]:
         """The values and their statuses, sentinels not yet seen."""
@@ -75,11 +76,8 @@ class _Class:
 
     def sentinel(self, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Which raw values say that there is none."""
-        width = self.places.shape[1]
-        raw = np.ascontiguousarray(image[self.places]).view(_UNSIGNED[width])[:, 0]
-        if self.form.is_float:
-            return np.isin(raw.view(_FLOATS[width]).astype(np.float64), list(self.form.sentinels))
-        return np.isin(raw, np.array(sorted(self.form.sentinels), raw.dtype))
+        raw = np.ascontiguousarray(image[self.places]).view(self.sentinels.dtype)[:, 0]
+        return np.isin(raw, self.sentinels)
 
 
 def _bcd(raw: NDArray[Any], width: int) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
@@ -180,9 +178,11 @@ def _class(members: Sequence[int], forms: Sequence[RegisterFormat | None], begin
             factor, summand, under = (
                 np.array([ratio[n] for ratio in ratios if ratio is not None], np.float64) for n in range(3)
             )
-    return _Class(
-        np.array(members, np.intp), np.array(places, np.intp), first, shift, mask, factor, summand, under
-    )
+    width = len(places[0])
+    dtype = _FLOATS[width] if first.is_float else _UNSIGNED[width]
+    sentinels = np.array(sorted(first.sentinels) if first.invalid else [], dtype)
+    positions = np.array(members, np.intp)
+    return _Class(positions, np.array(places, np.intp), first, shift, mask, factor, summand, under, sentinels)
 
 
 def _places(form: RegisterFormat, begin: int) -> list[int]:

@@ -33,6 +33,8 @@ class ModbusDevice(DeviceSettings):
     """Holes up to this many registers are read along to save a request."""
     one_request_per_tag: bool = False
     """For weak devices: never more than one value in a request."""
+    timeout: Duration = 2.0
+    """How long an answer may take; see retries."""
     retries: int = Field(2, ge=0, le=10)
     """How often a read without an answer is asked again before the device counts as lost; writes never are."""
     pause_between_requests: Duration = 0.0

@@ -133,6 +133,63 @@ def test_an_answer_that_comes_late_is_never_taken_for_the_next(kind: str, tmp_pa
     run(kind, tmp_path, job)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_nobody_waits_for_any_more_is_not_the_next(kind: str, tmp_path: Path) -> None:
+    """Whoever asked was cancelled, as by a station's own time-out; the answer comes all the same."""
+
+    async def job(server: LibmodbusServer, line: Line) -> None:
+        device = line.device(timeout="5s")
+        await device.connect()
+        for value in range(100, 105):
+            server.set(1, "holding", 0, [value])
+            server.delay(1, 100, 1)
+            server.log()
+            reading = asyncio.ensure_future(device.read(["a"]))
+            await until(lambda: server.log(), "the request")
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            server.set(1, "holding", 0, [value + 1000])
+            assert (await device.read(["a"])).listed() == (value + 1000,)
+
+    run(kind, tmp_path, job)
+
+
+def test_a_shared_connection_that_went_dead_is_made_anew_for_all(tmp_path: Path) -> None:
+    """Half open: nothing comes, nothing says so. The third time-out in a row has a new connection made."""
+    connections: list[asyncio.StreamWriter] = []
+    dead: set[int] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(connections)
+        connections.append(writer)
+        try:
+            while True:
+                asked = await reader.readexactly(12)
+                if number not in dead:
+                    writer.write(asked[:5] + bytes([5, asked[6], 3, 2, 0, asked[6]]))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def job(server: LibmodbusServer, line: Line) -> None:
+        half_open = await asyncio.start_server(serve, "127.0.0.1", 0)
+        line.server.port = half_open.sockets[0].getsockname()[1]
+        first, second = (line.device(unit, "retries: 3,", timeout="100ms") for unit in (1, 2))
+        await first.connect()
+        await second.connect()
+        assert len(connections) == 1
+        dead.add(0)
+        assert (await first.read(["a"])).listed() == (1,)
+        assert (await second.read(["a"])).listed() == (2,)
+        assert len(connections) == 2
+        await first.close()
+        await second.close()
+        half_open.close()
+
+    run("tcp", tmp_path, job)
+
+
 @pytest.mark.parametrize(
     ("kind", "how"),
     [
