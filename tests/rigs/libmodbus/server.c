@@ -35,6 +35,7 @@
 #include <modbus/modbus.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -574,6 +575,7 @@ static int wait_ms(void)
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN); /* a client that is gone is no reason to go */
     char *text = NULL;
     size_t size = 0;
     if (argc < 2)
