@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,6 +62,7 @@ PROBLEMS_TOLD = 5
 log = structlog.get_logger()
 
 
+@cache
 def software() -> str:
     """Name and version, as every record names it."""
     return f"lotkeeper-edge/{importlib.metadata.version('lotkeeper')}"

@@ -33,13 +33,13 @@ from records.telemetry import Column, Series, encode_series
 from records.wire import Envelope
 
 INTERVAL_S = 1.0
-WORTH_BYTES = 4 * 1024
+WORTH_BYTES = 2 * 1024
 """So much that has gathered is worth a commit of its own."""
 LANE_BYTES = 1024
 """So much of each chunk, on average, is worth its header."""
 CHUNK_BYTES = 48 * 1024
 """So much is committed at once, whether central is there or not: some brokers take no message above 128 KiB."""
-GAP_S = 0.02
+GAP_S = 0.01
 """Two commits are at least so far apart: what other devices tell meanwhile goes along."""
 WAITING_BYTES = 16 * 1024 * 1024
 """So much may wait for a slow disk; beyond it readings are lost, counted and told."""

@@ -127,6 +127,7 @@ class Link:
                     f"the TLS files in {identity.folder} cannot be used: {error}", hint="enrol the agent again"
                 ) from error
         client.will_set(state_topic(identity.file.agent), OFFLINE, qos=1, retain=True)
+        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
@@ -197,3 +198,9 @@ class Link:
     ) -> None:
         self._ended.set()
         self._tell(Lost(self, f"the connection ended: {code}"))
+
+
+def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:
+    """Small packets do not wait until the broker's machine has acknowledged the one before, up to 40 ms."""
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

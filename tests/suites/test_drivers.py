@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from driver_rigs import TAGS, Bench, OpcUaRig, Rig, device_of, until
-from driver_servers import NETWORK_SERVERS
+from driver_servers import NETWORK_SERVERS, SERIAL_SERVERS
 
 from drivers.base import Device, ReadingBlock
 from drivers.supervise import DeviceEvent, Supervisor
@@ -17,14 +17,14 @@ from records.errors import Invalid, Unreachable
 from records.model import Quality
 
 
-@pytest.fixture(scope="module", params=NETWORK_SERVERS)
+@pytest.fixture(scope="module", params=[*NETWORK_SERVERS, *SERIAL_SERVERS])
 def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     found = Bench(request.param(tmp_path_factory.mktemp("server")))
     yield found
     found.close()
 
 
-@pytest.fixture(params=NETWORK_SERVERS)
+@pytest.fixture(params=[*NETWORK_SERVERS, *SERIAL_SERVERS])
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
     """A server of one's own, not yet started."""
     return request.param(tmp_path)  # type: ignore[no-any-return]

@@ -311,6 +311,18 @@ def test_the_head_is_stated_at_connection_on_request_and_at_the_end(bench: Bench
         later.wait(lambda: later.heads == [None]), "retained"
 
 
+def test_a_small_packet_goes_out_at_once(bench: Bench) -> None:
+    """Else it may wait 40 ms for the acknowledgement of the one before, which the other end holds back."""
+    bench.broker.start()
+    inbox: queue.Queue[object] = queue.Queue()
+    link = Link(bench.identity, address(bench.broker.url, bench.identity), quick(bench.broker.url), inbox)  # type: ignore[arg-type]
+    inbox.get(timeout=30)
+    sock = link._client.socket()
+    assert isinstance(sock, socket.socket)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    link.close()
+
+
 def test_an_agent_that_is_gone_is_called_offline_by_the_broker(bench: Bench) -> None:
     bench.broker.start()
     inbox: queue.Queue[object] = queue.Queue()
