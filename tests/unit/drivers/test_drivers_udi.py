@@ -286,3 +286,14 @@ def test_a_pattern_is_not_tried_on_a_gs1_carrier() -> None:
     anything = {"any": re.compile("(?P<serial>.*)")}
     assert parse(f"]d201{GTIN}", schemes=anything).kind == "gs1"
     assert parse("P000001", schemes=SCHEMES, expect="gs1").error == "unknown_ai"
+
+
+def test_the_pattern_of_the_guide_reads_its_own_example() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "how-to" / "connect-your-plc.md").read_text(encoding="utf-8")
+    pattern = re.search(r"^  ma: '(.+)'$", guide, re.MULTILINE)
+    text = re.search(r"scan '(MA\.[^']+)' --line", guide)
+    assert pattern is not None
+    assert text is not None
+    found = parse(text[1], schemes={"ma": re.compile(pattern[1])})
+    assert dict(found.fields) == {"di": "100001.10000016", "lot": "A1", "serial": "7"}
+    assert parse(text[1] * 2, schemes={"ma": re.compile(pattern[1])}).error == "glued"
