@@ -65,6 +65,10 @@ def browse(
     """An OPC UA server's variables as a line file to begin with; without --policy, what the server offers."""
     from drivers.opcua.browse import Filters
 
+    if not endpoint.startswith("opc.tcp://"):
+        raise ConfigurationError(f"{endpoint!r} is no OPC UA endpoint", hint="for example opc.tcp://10.0.0.5:4840")
+    if (user is None) != (password_env is None):
+        raise ConfigurationError("--user and --password-env go together", hint="the variable holds the password")
     filters = Filters(root, depth, max_nodes, match, namespace, writable, _types(types))
     if policy is None or (policy in POLICIES and fingerprint is None and trust_list is None):
         raise asyncio.run(_offers(endpoint, policy, timeout))
@@ -78,7 +82,7 @@ def browse(
     if trust_list is not None:
         security["trust_list"] = str(trust_list)
     if user is not None:
-        security["auth"] = {"username": user, "password": f"env:{password_env or ''}"}
+        security["auth"] = {"username": user, "password": f"env:{password_env}"}
     asyncio.run(_browse(endpoint, security, certificate, filters, timeout, json))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,6 +50,8 @@ def create(
     from drivers.opcua import certificates
 
     folder, name = _folder(place), agent or _agent(place)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):
+        raise ConfigurationError(f"{name!r} cannot be the name of an agent", hint="a-z, 0-9 and -, at most 63")
     if (folder / KEY).exists() and not replace:
         raise Refused(
             f"there is a certificate in {folder} already",

@@ -140,7 +140,7 @@ def foot(progress: Progress, *, written: int, whole: bool) -> str:
     if progress.stopped:
         text += f"# STOPPED at {progress.nodes} nodes: there is more; see --max-nodes, --root, --depth\n"
     if not whole:
-        text += "# INTERRUPTED: the server was lost before the end\n"
+        text += "# INTERRUPTED before the end\n"
     return text
 
 

@@ -16,6 +16,7 @@ from asyncua import ua
 from asyncua.ua import uaerrors
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.uaerrors import UaError
 
 from drivers.opcua.asking import Ask
 from drivers.opcua.failures import TOO_LARGE
@@ -23,6 +24,8 @@ from drivers.opcua.limits import parts
 from drivers.opcua.nodes import browse_path
 from drivers.opcua.session import Session
 from drivers.opcua.units import unit_text
+from drivers.opcua.values import status_text
+from records.errors import ConfigurationError, Refused
 
 OBJECTS = "i=85"
 _AT_ONCE = 100
@@ -118,9 +121,9 @@ class Walk:
         """The variables that the filters want, as they come.
 
         Raises:
-            Unreachable: the server was lost. Refused: there is no such root.
+            Unreachable: the server was lost. Refused: there is no such root. ConfigurationError: it is no node id.
         """
-        root = ua.NodeId.from_string(self.filters.root)
+        root = _root(self.filters.root)
         self._seen.add(root.to_string())
         stack = [_Waiting(root, ())]
         self._at_once = min(_AT_ONCE, self.session.limits.nodes_per_browse)
@@ -153,13 +156,19 @@ class Walk:
                 if result.StatusCode.value == uaerrors.BadNoContinuationPoints.code and len(part) > 1:
                     alone.append(parent)
                 elif not result.StatusCode.is_good():
-                    self.progress.unread += 1
+                    self._not_there(parent, result.StatusCode)
                 else:
                     async for page in self._pages(result):
                         yield parent, page
         for parent in alone:
             async for found in self._references([parent]):
                 yield found
+
+    def _not_there(self, parent: _Waiting, status: ua.StatusCode) -> None:
+        if not parent.path:
+            why = status_text(status.value)
+            raise Refused(f"{self.session.where} has no node {self.filters.root} to begin at ({why})")
+        self.progress.unread += 1
 
     async def _pages(self, first: ua.BrowseResult) -> AsyncIterator[Sequence[ua.ReferenceDescription]]:
         yield first.References or ()
@@ -287,6 +296,13 @@ class Walk:
                 node = above[0]
             self._bases[key] = word
         return self._bases[key]
+
+
+def _root(text: str) -> ua.NodeId:
+    try:
+        return ua.NodeId.from_string(text)
+    except (UaError, ValueError):
+        raise ConfigurationError(f"{text!r} is no node id", hint="for example i=85 or ns=2;s=Line") from None
 
 
 async def _raise(error: Exception) -> None:

@@ -103,6 +103,18 @@ class TestAgainstAServer:
             assert "Basic256Sha256 SignAndEncrypt" in said.err
             assert f"--fingerprint {server.own.fingerprint}" in said.err
 
+    def test_what_was_typed_wrong_is_said(self, typed: Type, server: NodeOpcUaServer) -> None:
+        for words, code, said in (
+            (["--root", "ns=1;s=none"], 3, "has no node ns=1;s=none to begin at (BadNodeIdUnknown)"),
+            (["--root", "Objects"], 2, "'Objects' is no node id (for example i=85"),
+            (["--user", "line"], 2, "--user and --password-env go together"),
+            (["--fingerprint", "12"], 2, "'12' is no SHA-256 fingerprint"),
+        ):
+            answer = self.browse(typed, server, *words)
+            assert answer.code == code, words
+            assert said in answer.err
+        assert "is no OPC UA endpoint" in typed("browse", "10.0.0.5:4840").err
+
     def test_a_server_that_is_not_there(self, typed: Type) -> None:
         said = typed("browse", "opc.tcp://127.0.0.1:9/")
         assert said.code == 3

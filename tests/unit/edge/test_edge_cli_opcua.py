@@ -56,6 +56,7 @@ def test_a_certificate_is_made_where_the_line_looks_for_it(typed: Type, line: Pa
 def test_one_that_is_there_is_never_replaced_unasked(typed: Type, tmp_path: Path) -> None:
     folder = str(tmp_path / "own")
     assert "add --agent NAME" in typed("certificate", "create", folder).err
+    assert "cannot be the name of an agent" in typed("certificate", "create", folder, "--agent", "Press 1").err
     first = typed("certificate", "create", folder, "--agent", "press-1", "--json").json
     again = typed("certificate", "create", folder, "--agent", "press-1")
     assert again.code == 3
