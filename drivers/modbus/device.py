@@ -161,10 +161,15 @@ class Modbus:
             return pdu
 
     async def _gone(self, error: NoAnswer | Lost, what: str = "") -> Unreachable:
+        hint = None
         if isinstance(error, NoAnswer):
             self._bus.failed(self.settings)
+            serial = isinstance(self.settings, ModbusSerialDevice)
+            hint = (
+                f"check {'wiring, baudrate, parity, stopbits' if serial else 'that the device runs'} and unit_id"
+            )
         await self.close()
-        return self._unreachable(f"{error}{what}")
+        return self._unreachable(f"{error}{what}", hint)
 
     async def _gather(self, requests: Sequence[Placed], image: Image) -> None:
         """Ask these, refused blocks in halves, into the image."""

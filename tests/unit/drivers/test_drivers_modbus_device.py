@@ -32,6 +32,8 @@ class MemoryBus:
         self.asked: list[tuple[int, int, int]] = []
         self.before: Callable[[], None] = lambda: None
         self.busy = 0
+        self.acknowledged: tuple[int, int] | None = None
+        self.slow = False
         self.urgent: list[bool] = []
 
     async def join(self, member: object, settings: object) -> None:
@@ -52,6 +54,11 @@ class MemoryBus:
         if self.busy:
             self.busy -= 1
             return bytes([function | 0x80, 6])
+        if self.acknowledged is not None and function == 3 and len(self.asked) % 3 == 0:
+            self.memory["holding", self.acknowledged[0]] = self.acknowledged[1]
+        if function == 6 and self.slow:
+            self.acknowledged = start, count
+            return bytes([function | 0x80, 5])
         if function == 6:
             self.memory["holding", start] = count
             return ask.pdu
@@ -213,6 +220,26 @@ def test_a_busy_device_is_asked_again_a_few_times(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(Refused, match="refused to write a: BadDeviceBusy"):
             await device.write("a", 8)
         assert bus.memory["holding", 0] == 7
+
+    run(job)
+
+
+def test_a_write_that_takes_its_time_is_sent_once_and_read_until_it_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device_module, "_PATIENCE_S", (0.0, 0.0, 0.0, 0.0))
+    bus = MemoryBus()
+    bus.slow = True
+    device = made(bus, [{"name": "a", "address": 0, "access": "write"}])
+
+    async def job() -> None:
+        await device.write("a", 7)
+        assert [function for function, _, _ in bus.asked] == [6, 3, 3]
+        bus.acknowledged, bus.asked = None, []
+        bus.holes = {("holding", 0): 4}
+        with pytest.raises(Refused, match="took 8 for a, but holds None"):
+            await device.write("a", 8)
+        assert [function for function, _, _ in bus.asked].count(6) == 1
 
     run(job)
 
