@@ -45,6 +45,12 @@ def known_type(known: tuple[str, ...], value: object) -> object:
     return value
 
 
+NUMBERS = (
+    *("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+    *("float32", "float64"),
+)
+"""The data types of readings that are numbers."""
+
 FILTERS = ("deadband", "on_change", "heartbeat", "average")
 """What thins the telemetry of a tag; never allowed on a tag that is kept with a run, judged or counted."""
 
@@ -98,7 +104,7 @@ class TagSettings(Described):
                 at=filters[0],
                 hint="take it out, or give the tag role: telemetry",
             )
-        no_number = self.type_name in ("bool", "string") or self.type_name.endswith("[]")
+        no_number = self.type_name not in ("", *NUMBERS)
         for key in ("deadband", "average"):
             if no_number and key in filters:
                 raise fault(f"a {self.type_name} has no {key}", at=key, hint="use on_change: true")

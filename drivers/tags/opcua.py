@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from drivers.tags.common import DeviceSettings, TagSettings, known_type, names_once
+from drivers.tags.common import NUMBERS, DeviceSettings, TagSettings, known_type, names_once
 from drivers.tags.opcua_profiles import PROFILES
 from drivers.tags.opcua_security import SECURE, OpcUaSecurity
 from records.yaml import Duration, did_you_mean, fault
 
-_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-_NUMBERS = (*_INTEGERS, "float32", "float64")
+_INTEGERS = tuple(name for name in NUMBERS if "int" in name)
 _TEXTS = (
     "datetime",
     "guid",
@@ -26,8 +25,8 @@ _TEXTS = (
     "qualified_name",
     "localized_text",
 )
-_SCALARS = ("bool", *_NUMBERS, "string", *_TEXTS)
-_WRITABLE = ("", "bool", *_NUMBERS, "string", "datetime", "guid", "bytestring", "enum")
+_SCALARS = ("bool", *NUMBERS, "string", *_TEXTS)
+_WRITABLE = ("", "bool", *NUMBERS, "string", "datetime", "guid", "bytestring", "enum")
 OPCUA_TYPES = (*_SCALARS, *(f"{name}[]" for name in _SCALARS), "enum", "structure")
 """Built-in types and arrays of them; ``enum`` is an integer told by its name, ``structure`` an object."""
 
@@ -78,14 +77,14 @@ def browse_steps(path: str, namespace_uri: str | None = None) -> tuple[Step, ...
     while at < len(path):
         found = _STEP.match(path, at)
         if found is None:
-            raise ValueError(path)
+            raise ValueError(f"{path!r} is no browse path")
         at = found.end()
         uri, index = found["uri"], found["index"]
         if uri is None and index is None and steps:
             uri = namespace_uri
         steps.append(Step(re.sub("&(.)", r"\1", found["name"]), uri, int(index or 0)))
     if not steps:
-        raise ValueError(path)
+        raise ValueError(f"{path!r} is no browse path")
     return tuple(steps)
 
 
@@ -168,12 +167,12 @@ class OpcUaTag(TagSettings):
                 raise fault("each number needs a name of its own", at="enumeration")
         if isinstance(self.range, tuple) and not self.range[0] < self.range[1]:
             raise fault("a range begins below its end", at="range", hint="for example [0, 250]")
-        if self.range is not None and data_type not in ("", *_NUMBERS):
+        if self.range is not None and data_type not in ("", *NUMBERS):
             raise fault(f"{self.type_name} has no range", at="range")
         if data_type == "structure" and self.role != "record":
             raise fault("a whole structure is kept with a record only", at="data_type", hint="pick one `field`")
         number = self.type_name.removesuffix("[]")
-        if self.role == "characteristic" and number not in ("", *_NUMBERS):
+        if self.role == "characteristic" and number not in ("", *NUMBERS):
             raise fault(f"a characteristic is a number, {number} is none", at="role")
         return self
 
