@@ -338,6 +338,7 @@ class Agent:
             self.outbox,
             self.uplink,
             self._clock,
+            lambda: self.watch.refusal,
         )
         return (serve_page(parts, page.port),)
 

@@ -140,6 +140,9 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     lines = [f"agent {report['agent']} {state}; configuration {report['configuration']}"]
     if report.get("why"):
         lines.append(f"  {report['why']}")
+    if report.get("refused"):
+        lines.append("  the line file on disk is refused, the agent works by the one before:")
+        lines += [f"    {problem}" for problem in report["refused"]["problems"]]
     for each in (*report.get("devices", ()), *report.get("scanners", ())):
         lines.append(f"device   {each['name']:<20} {_here(each)}")
         for tag in each.get("tags", ()):
@@ -149,6 +152,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"station  {each['name']:<20} {each['phase']}, order {each['order'] or '-'}, operator "
             f"{each['operator'] or '-'}, last cycle {each['last_cycle'] or '-'}, missing {missing}"
+            + ("" if each["approved"] else "; line file not approved: set-up runs only")
+            + ("; another line file from the end of this run on" if each["waits_to_change"] else "")
         )
     if "central" in report:
         way = report["central"]

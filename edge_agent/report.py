@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
+from edge_agent.line_watch import Refusal
 from edge_agent.outbox import Outbox, glance
 from edge_agent.papers import Papers
 from edge_agent.read_once import reading_json
@@ -49,6 +50,7 @@ class Parts:
     outbox: Outbox
     uplink: Uplink
     clock: Clock
+    refusal: Callable[[], Refusal | None] = lambda: None
 
 
 def identity_of(loaded: Loaded[LineSettings]) -> Json:
@@ -118,6 +120,7 @@ def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Js
             }
             for name, scanner in scanners.items()
         ],
+        "refused": _refused(parts.refusal()),
         "stations": [_station(runner) for runner in parts.runners()],
         "counts": {**parts.counts()},
     }
@@ -192,6 +195,13 @@ def tag_json(name: str, tag: TagSettings, seen: Reading | None, now_us: int) -> 
     return reading_json(seen) | {"role": tag.role, "age_s": round(age_s, 3)}
 
 
+def _refused(refusal: Refusal | None) -> JsonValue:
+    """The line file on disk, where the agent does not work by it because something is wrong with it."""
+    if refusal is None:
+        return None
+    return {"configuration": refusal.hash, "problems": [str(problem) for problem in refusal.problems]}
+
+
 def _station(runner: StationRunner) -> Json:
     status = asdict(runner.status)
     cycle = status.pop("last_cycle")
@@ -201,6 +211,8 @@ def _station(runner: StationRunner) -> Json:
         **status,
         "last_cycle": None if cycle is None else str(cycle),
         "missing": missing,
+        "configuration": runner.configuration,
+        "waits_to_change": runner.waits_to_change,
     }
 
 

@@ -15,6 +15,11 @@ CHINESE: Mapping[str, str] = {
     "running since %(time)s": "自 %(time)s 起运行",
     "The agent does not answer. What stands here is old.": "代理没有响应。此处内容已过时。",
     "The buffer cannot be read: %(error)s": "无法读取缓冲区：%(error)s",
+    "The line file on disk is refused; the agent works by the one before: %(problem)s": (
+        "磁盘上的产线文件被拒绝；代理仍按之前的文件工作：%(problem)s"
+    ),
+    "line file not approved: set-up runs only": "产线文件未批准：仅限调试运行",
+    "another line file from the end of this run on": "本次运行结束后改用另一产线文件",
     # figures
     "Devices": "设备",
     "%(here)s of %(all)s connected": "已连接 %(here)s / %(all)s",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from edge_agent.outbox import verify
@@ -21,6 +24,7 @@ from records.model import Fact, OperationRecord, OperationsEvent, decode
 from simulators.faults import FaultProxy
 from tests.process.test_agent import contiguous
 from tests.rigs.agent import DEVICE, STATION, OneAgent
+from tests.rigs.mosquitto import free_port
 from tests.rigs.uplinks import until
 
 pytestmark = pytest.mark.timeout(240)
@@ -67,7 +71,8 @@ def running(folder: Path, **environment: str) -> Iterator[tuple[OneAgent, dict[s
     for machine, port in agent.ports.items():
         agent.start_machine(machine)
         text = text.replace(f"port: {port}\n", f"port: {ways[machine].port}\n")
-    agent.line.write_text(text)
+    page = free_port()
+    agent.line.write_text(f"{text}status: {{port: {page}}}\n")
     before = dict(os.environ)
     os.environ.update(environment)
     try:
@@ -81,6 +86,14 @@ def running(folder: Path, **environment: str) -> Iterator[tuple[OneAgent, dict[s
     finally:
         for way in ways.values():
             way.close()
+
+
+def status(agent: OneAgent) -> dict[str, Any]:
+    """What its page's interface says."""
+    port = re.search(r"status: {port: (\d+)}", agent.line.read_text())
+    assert port is not None
+    found: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port[1]}/api/v1/status", timeout=30).json()
+    return found
 
 
 def change(agent: OneAgent, *changes: tuple[str, str]) -> str:
@@ -169,7 +182,9 @@ def test_a_half_written_or_wrong_file_leaves_the_old_one_at_work_and_says_so_onc
         until(lambda: len(agent.events("configuration-refused")) == 2)
         agent.line.touch()
         more_cycles(agent, "near", "far")
+        assert "near.dome" in str(status(agent)["refused"]["problems"])
         agent.line.write_text(text)  # as it is at work: nothing to say
+        until(lambda: status(agent)["refused"] is None)
         more_cycles(agent, "near", "far")
         assert agent.stop() == 0
         assert all(way.sessions == 0 for way in ways.values())
