@@ -10,6 +10,11 @@ from drivers.opcua.values import status_text
 from drivers.tags import OpcUaSecurity
 from records.errors import LotkeeperError, Refused, Unreachable
 
+
+class LoginRefused(Refused):
+    """The server does not let this user in; asking again and again would lock the account."""
+
+
 TOO_LARGE = (
     uaerrors.BadTooManyOperations,
     uaerrors.BadRequestTooLarge,
@@ -89,7 +94,9 @@ def of_connect(where: str, error: Exception, security: OpcUaSecurity, party: Par
     if isinstance(error, _LOGIN):
         user = security.auth
         who = "anonymous" if user is None else user.username or "the user's certificate"
-        return Refused(f"{where} does not let {who} in: {reason(error)}", hint="check auth, and the user there")
+        return LoginRefused(
+            f"{where} does not let {who} in: {reason(error)}", hint="check auth, and the user there"
+        )
     if isinstance(error, _FULL):
         hint = "end another client, or allow more sessions there"
         return Refused(f"{where} takes no more sessions: {reason(error)}", hint=hint)

@@ -19,7 +19,7 @@ from asyncua.ua.object_ids import ObjectIds
 
 from drivers.base import Notice, OnNotice
 from drivers.opcua import limits as limiting
-from drivers.opcua.failures import TOO_LARGE, of_connect, reason
+from drivers.opcua.failures import TOO_LARGE, LoginRefused, of_connect, reason
 from drivers.opcua.identity import Identity, identify
 from drivers.opcua.limits import Cap, Limits, parts
 from drivers.opcua.security import GuardedClient, Party, log_in, offered, protect
@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _SESSION_MS = 60_000
 _WATCHDOG_S = 5.0
+LOGIN_AGAIN_S = 60.0
+"""A login that was refused is not tried again sooner: many servers lock an account after a few."""
 STATE_S = 5.0
 """How often a server is asked whether it runs."""
 _DAY_US = 86_400 * MICROSECONDS
@@ -67,6 +69,7 @@ class Session:
         self._identity: Identity | None = None
         self._warned_us: dict[str, int] = {}
         self._ended: Unreachable | None = None
+        self._login: tuple[float, LoginRefused] | None = None
         self._guard: asyncio.Task[None] | None = None
 
     @property
@@ -98,6 +101,8 @@ class Session:
                 the tag map does not trust it.
         """
         await self.close()
+        if self._login is not None and self._clock.monotonic_s() < self._login[0]:
+            raise LoginRefused(self._login[1].message, hint=self._login[1].hint)
         settings, security = self._settings, self._security
         party = self._party = Party()
         watchdog_s = max(_WATCHDOG_S, 2 * settings.timeout)
@@ -122,7 +127,11 @@ class Session:
         except Exception as error:
             await self.close()
             offers = "" if isinstance(error, OSError) else await self._offers()
-            raise of_connect(self.where, error, security, party, offers) from None
+            told = of_connect(self.where, error, security, party, offers)
+            if isinstance(told, LoginRefused):
+                self._login = (self._clock.monotonic_s() + LOGIN_AGAIN_S, told)
+            raise told from None
+        self._login = None
         self._tell_server()
         self._tell_expiry()
         await self._tell_identity(client)

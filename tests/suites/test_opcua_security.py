@@ -167,6 +167,24 @@ def test_a_wrong_password_is_told_without_the_password(
     )
 
 
+def test_a_refused_login_is_not_tried_at_every_reconnect(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(SystemClock().now_us())
+
+    async def job() -> None:
+        session = rig.session(f"policy: Basic256Sha256, {rig.pin}, {LOGIN}", clock=clock)
+        monkeypatch.setenv("PLC_PASSWORD", "guess-77")
+        with pytest.raises(Refused, match="does not let line in"):
+            await session.connect()
+        monkeypatch.setenv("PLC_PASSWORD", PASSWORD)
+        with pytest.raises(Refused, match="does not let line in"):
+            await session.connect()  # the server is not asked
+        clock.advance(61)
+        await session.connect()
+        await session.close()
+
+    asyncio.run(job())
+
+
 def test_a_server_that_does_not_trust_us_is_told_with_our_fingerprint(made: Made) -> None:
     strict = made(ServerSettings(policies=("Basic256Sha256",), modes=("SignAndEncrypt",), trust_all=False))
     words = f"policy: Basic256Sha256, {strict.pin}"
