@@ -31,6 +31,12 @@ class BomLine(_Content):
     quantity: str
 
 
+class Step(_Content):
+    """One step of an order's routing."""
+
+    operation: str
+
+
 class WorkOrder(_Content):
     """A work order as central sends it down (its content of kind ``work-order``)."""
 
@@ -42,12 +48,17 @@ class WorkOrder(_Content):
     quantity: str
     unit: str = "u"
     state: Literal["released", "running", "held", "closed", "cancelled"]
+    operations: tuple[Step, ...] = ()
     bom: tuple[BomLine, ...] = ()
 
     @property
     def open(self) -> bool:
         """Whether work on it may begin or go on."""
         return self.state in ("released", "running")
+
+    def leads_to(self, operation: str) -> bool:
+        """Whether its routing has this operation, and work on it may go on."""
+        return self.open and any(step.operation == operation for step in self.operations)
 
 
 class LotStatus(_Content):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from edge_agent.papers import Papers
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
 from records.model import Requirement
@@ -27,24 +28,36 @@ def start_requirements(settings: StationSettings) -> tuple[Requirement, ...]:
     """The requirements of the start gate, in the order in which an operator meets them."""
     needs = settings.permit.needs if settings.permit else ()
     listed: list[Requirement] = []
-    for need in ("operator", "order", "material", "subject"):
+    for need in ("operator", "order", "route", "material", "subject"):
         if need not in needs:
             continue
         if need == "material":
             listed += [
                 Requirement("start", "material", "run", m.item, str(m.per_unit)) for m in settings.materials
             ]
+        elif need == "route":
+            listed.append(Requirement("start", "route", needs=settings.operation))
         else:
             listed.append(Requirement("start", need))
     return tuple(listed)
 
 
-def missing(requirements: Sequence[Requirement], present: Present) -> tuple[Requirement, ...]:
-    """Those that are not met."""
+def missing(requirements: Sequence[Requirement], present: Present, papers: Papers) -> tuple[Requirement, ...]:
+    """Those that are not met. An order whose routing is not known leads nowhere."""
     mounted = {lot.item for lot in present.lots}
-    met = {
-        "operator": present.operator is not None,
-        "order": present.order is not None,
-        "subject": bool(present.loaded),
-    }
-    return tuple(r for r in requirements if not (r.needs in mounted if r.kind == "material" else met[r.kind]))
+    order = papers.order(present.order)
+
+    def met(one: Requirement) -> bool:
+        match one.kind:
+            case "material":
+                return one.needs in mounted
+            case "route":
+                return order is not None and one.needs is not None and order.leads_to(one.needs)
+            case "order":
+                return present.order is not None
+            case "operator":
+                return present.operator is not None
+            case _:
+                return bool(present.loaded)
+
+    return tuple(one for one in requirements if not met(one))

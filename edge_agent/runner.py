@@ -161,7 +161,8 @@ class StationRunner:
     @property
     def status(self) -> StationStatus:
         kept = self._state.kept
-        missing = tuple(r.needs or r.kind for r in self.station.missing(self._state))
+        unmet = self.station.missing(self._state, self._papers())
+        missing = tuple(r.needs if r.kind == "material" and r.needs else r.kind for r in unmet)
         return StationStatus(
             self._state.phase.value,
             kept.order,

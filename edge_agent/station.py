@@ -102,7 +102,7 @@ class Station:
             state, effects = self._react(state, event, papers)
         if state.after is not None or isinstance(event, WriteFailed):
             return state, effects  # what failed is tried again at the next tick, not at once
-        return self._with_permit(state, effects)
+        return self._with_permit(state, effects, papers)
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""
@@ -112,9 +112,9 @@ class Station:
         """The order that a run captured now belongs to."""
         return self._recorder.order(state, readings)
 
-    def missing(self, state: State) -> Sequence[Requirement]:
+    def missing(self, state: State, papers: Papers) -> Sequence[Requirement]:
         """The requirements of the start gate that are not met."""
-        return missing(self._requirements, state.kept)
+        return missing(self._requirements, state.kept, papers)
 
     # -- reactions -----------------------------------------------------------------------------------------
 
@@ -148,12 +148,12 @@ class Station:
             state = replace(state, phase=Phase.START, done=None, running=False)
         return state
 
-    def _with_permit(self, state: State, effects: tuple[Effect, ...]) -> Step:
+    def _with_permit(self, state: State, effects: tuple[Effect, ...], papers: Papers) -> Step:
         """Keep the interlock true to the requirements. It is taken away before anything is answered."""
         permit = self.settings.permit
         if permit is None:
             return state, effects
-        wanted = not self.missing(state)
+        wanted = not self.missing(state, papers)
         if state.permit is wanted:
             return state, effects
         write = Write(permit.tag, wanted)

@@ -173,7 +173,7 @@ class Trigger(Settings):
         return self
 
 
-Need = Literal["order", "operator", "material", "subject"]
+Need = Literal["order", "operator", "route", "material", "subject"]
 
 
 class Permit(Settings):
@@ -182,7 +182,7 @@ class Permit(Settings):
     tag: str
     """The tag that lets the machine run."""
     needs: tuple[Need, ...] = Field(min_length=1)
-    """What must be there before it is set."""
+    """What must be there before it is set; ``route``: the order is open and its routing has this operation."""
 
 
 class PurposeSource(Settings):
@@ -281,13 +281,15 @@ class StationSettings(Settings):
         met_by_scan = {
             "order": self.order.scan,
             "operator": self.operator and self.operator.scan,
+            "route": self.order.scan,
             "material": self.materials,
             "subject": self.subject.scan,
         }
         for n, need in enumerate(self.permit.needs if self.permit else ()):
             if not met_by_scan[need]:
-                hint = "take it out of needs" if need == "material" else f"give {need} a scan, or take it out"
-                raise fault(f"no scan at this station gives the {need}", at=("permit", "needs", n), hint=hint)
+                source = "order" if need == "route" else need
+                hint = "take it out of needs" if need == "material" else f"give {source} a scan, or take it out"
+                raise fault(f"no scan at this station gives the {source}", at=("permit", "needs", n), hint=hint)
         return self
 
     def scanners(self) -> tuple[str, ...]:

@@ -64,6 +64,7 @@ CHINESE: Mapping[str, str] = {
     "releasing": "释放中",
     "order": "工单",
     "operator": "操作员",
+    "route": "工艺路线",
     "subject": "产品",
     # central and buffer
     "Buffer and central": "缓冲区与中央服务",

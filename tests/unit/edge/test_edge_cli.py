@@ -15,6 +15,7 @@ from tests.rigs.outboxes import fact, header, make_identity, open_outbox
 from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_agent_app import write_line
 
+FULL = Path(__file__).resolve().parents[2] / "data" / "pouch-sealing.yaml"
 EXAMPLE = Path(__file__).resolve().parents[3] / "config" / "lines" / "valve-assembly.yaml"
 
 
@@ -44,6 +45,14 @@ def test_check_of_a_fine_file(typed: Type) -> None:
     assert (said.code, said.err) == (0, "")
     assert "fine: 3 devices, 23 tags, 2 stations" in said.out
     assert typed("check", EXAMPLE, "--json").json == []
+
+
+def test_check_takes_a_file_with_every_part_of_a_line(typed: Type) -> None:
+    """OPC UA secured, Modbus, a scanner, and a permit that needs order, operator, route and material."""
+    said = typed("check", FULL)
+    assert said.code == 0, said.err
+    assert "fine: 3 devices, 8 tags, 1 stations, 1 characteristics" in said.out
+    assert typed("check", FULL, "--json").json == []
 
 
 def test_check_tells_every_error_as_file_line_col_on_stderr(typed: Type, tmp_path: Path) -> None:

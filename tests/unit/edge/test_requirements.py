@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.papers import Papers, Step
 from edge_agent.recording import MountedLot
-from edge_agent.requirements import missing, start_requirements
+from edge_agent.requirements import missing as missing_of
+from edge_agent.requirements import start_requirements
 from edge_agent.station_settings import StationSettings
 from records.model import Requirement
-from tests.unit.edge.stations import ASSEMBLE, LABEL
+from tests.unit.edge.stations import ASSEMBLE, LABEL, papers
 
 
 @dataclass
@@ -22,6 +24,10 @@ class Here:
 
 def of(settings: Any, **changes: object) -> tuple[Requirement, ...]:
     return start_requirements(StationSettings.model_validate(settings | changes))
+
+
+def missing(needed: tuple[Requirement, ...], here: Here, known: Papers | None = None) -> tuple[Requirement, ...]:
+    return missing_of(needed, here, known or papers())
 
 
 def test_a_component_is_a_requirement_each() -> None:
@@ -62,3 +68,20 @@ def test_a_subject_is_there_once_a_unit_is_loaded() -> None:
 def test_a_lot_of_another_item_meets_nothing() -> None:
     here = Here("WO-1", "B000001", (MountedLot("XX-1", "VB-1"),))
     assert [r.needs for r in missing(of(ASSEMBLE), here)] == ["VB-10", "SR-20"]
+
+
+def routed(state: str, *operations: str) -> Papers:
+    known = papers(state=state)
+    steps = tuple(Step(operation=operation) for operation in operations)
+    order = known.orders["WO-1"].model_copy(update={"operations": steps})
+    return Papers({"WO-1": order}, known.lots)
+
+
+def test_a_route_is_an_open_order_that_leads_to_this_operation() -> None:
+    needed = of(ASSEMBLE, permit={"tag": "plc.permit", "needs": ["order", "route"]})
+    assert needed == (Requirement("start", "order"), Requirement("start", "route", needs="OP10"))
+    here = Here("WO-1")
+    assert missing(needed, here, routed("running", "OP10", "OP20")) == ()
+    for papers_ in (routed("running", "OP20"), routed("held", "OP10"), routed("running"), Papers()):
+        assert [r.kind for r in missing(needed, here, papers_)] == ["route"]
+    assert [r.kind for r in missing(needed, Here(), routed("running", "OP10"))] == ["order", "route"]

@@ -15,6 +15,7 @@ from edge_agent.events import (
     Commit,
     Committed,
     DeviceBack,
+    DocumentChanged,
     Effect,
     Event,
     Observed,
@@ -26,6 +27,7 @@ from edge_agent.events import (
     WriteFailed,
 )
 from edge_agent.papers import LotStatus, Papers
+from edge_agent.papers import Step as RouteStep
 from edge_agent.station import Station
 from edge_agent.station_state import Kept, Phase, State
 from records.model import MaterialKind, OperationRecord, OperationsEvent, Outcome, Purpose, Quality, Result
@@ -192,6 +194,21 @@ def test_the_permit_follows_the_requirements() -> None:
         assert Write("plc.permit", True) not in bench.feed(scan)
     assert bench.feed(gs1(a01=SR, a10="SR-1"))[-1] == Write("plc.permit", True)
     assert Write("plc.permit", True) in bench.feed(DeviceBack("plc"))
+
+
+def test_an_order_put_on_hold_takes_the_permit_away_at_once() -> None:
+    known = papers()
+    routed = {
+        name: o.model_copy(update={"operations": (RouteStep(operation="OP10"),)})
+        for name, o in known.orders.items()
+    }
+    bench = Bench(
+        station(ASSEMBLE | {"permit": {"tag": "plc.permit", "needs": ["order", "route"]}}), Papers(routed)
+    )
+    bench.see(done=False, running=False)
+    assert bench.feed(plain("WO-1"))[-1] == Write("plc.permit", True)
+    bench.papers = Papers({name: o.model_copy(update={"state": "held"}) for name, o in routed.items()})
+    assert bench.feed(DocumentChanged()) == [Write("plc.permit", False)]
 
 
 def test_a_permit_that_was_not_written_is_written_again() -> None:
