@@ -76,8 +76,13 @@ class State:
 
     @property
     def free(self) -> bool:
-        """Whether nothing of a run is there: none goes on, and none waits to be captured or stored."""
-        return not self.busy and not self.done and self.after is None
+        """Whether nothing of a run is there: none has begun, and none waits to be captured or stored.
+
+        A machine that starts its next run as soon as it is answered is free at that moment: the beginning is not
+        recorded yet, so all of that run is the new rules'.
+        """
+        between = self.phase in (Phase.IDLE, Phase.START) and self.kept.run is None
+        return between and not self.done and self.after is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,8 @@ def test_what_needs_a_restart_is_refused_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGHUP")
 def test_sighup_reads_the_file_again_though_it_looks_the_same(tmp_path: Path) -> None:
     with running(tmp_path) as (agent, _):
+        noticed = change(agent, ("near-01", "near-02"))
+        until(lambda: len(configured(agent, noticed)) == 2)  # so the watch has seen the file as it is
         before = agent.line.stat()
         with agent.line.open("r+") as file:
             at = file.read().index("far-01")

@@ -110,6 +110,21 @@ def test_a_machine_that_was_replaced_and_is_silent_keeps_nobody_waiting() -> Non
     assert record.resumed  # its beginning was seen by others
 
 
+def test_a_machine_that_never_rests_is_changed_where_one_run_ends_and_the_next_begins() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        await begin_run(world, runner)
+        runner.change(other(world, ASSEMBLE))
+        world.plc["cycle"] = 7
+        shows(runner, done=True)
+        await until(lambda: runner.status.phase == "waiting")
+        shows(runner, done=False, running=True)  # the next one runs already
+        await until(lambda: not runner.waits_to_change)
+
+    world = play(scene)
+    assert world.codes().count("run-started") == 1
+    assert world.records[0] not in world.made_by_new
+
+
 def test_only_another_name_changes_nothing_of_what_is_known_of_the_machine() -> None:
     async def scene(world: World, runner: StationRunner) -> None:
         shows(runner, done=False)
