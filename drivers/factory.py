@@ -47,7 +47,7 @@ def build_device(
         return OpcUa(name, settings, clock, tell, agent)
     from drivers.modbus import Modbus
 
-    return Modbus(name, settings, clock, (lines or Lines()).bus(settings))
+    return Modbus(name, settings, clock, tell, (lines or Lines()).bus(settings))
 
 
 def build_scanner(name: str, settings: SerialScannerDevice, clock: Clock) -> Scanner:

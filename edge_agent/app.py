@@ -223,7 +223,8 @@ class Agent:
         device = notice.params.get("device") or str(notice.params.get("tag", "")).partition(".")[0]
         news, state = self._known.sift(notice)
         for told in news:
-            log.warning(told.code, **told.params)
+            fine = told.code == "plc-write" and "error" not in told.params
+            (log.debug if fine else log.warning)(told.code, **told.params)
             self.record(told.code, dict(told.params), str(device) or None, state)
 
     # -- running -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from drivers.base import OnBlock, ReadingBlock
+from drivers.base import OnBlock, OnNotice, ReadingBlock
 from drivers.convert import RegisterFormat, decode
 from drivers.modbus.bus import Bus, Paused
 from drivers.modbus.frames import Ask, exception_of
@@ -23,6 +23,7 @@ from drivers.modbus.write import Writing
 from drivers.poll import poll
 from drivers.status import BAD_TORN, GOOD_STATUS, modbus_status, word
 from drivers.tags import AnyModbusDevice, ModbusSerialDevice, ModbusTag, SequenceCheck
+from drivers.written import told_as_written
 from records.clock import Clock
 from records.errors import Invalid, Refused, Unreachable
 
@@ -38,11 +39,12 @@ _LAYOUTS = 64
 class Modbus:
     """A ``Device`` that speaks Modbus; those on one line share its ``bus``."""
 
-    def __init__(self, name: str, settings: AnyModbusDevice, clock: Clock, bus: Bus) -> None:
+    def __init__(self, name: str, settings: AnyModbusDevice, clock: Clock, tell: OnNotice, bus: Bus) -> None:
         self.name = name
         self.settings = settings
         self.seen_us = 0
         self._clock = clock
+        self._tell = tell
         self._bus = bus
         self._tags = {tag.name: tag for tag in settings.tags}
         self._forms = {tag.name: RegisterFormat.of(tag, settings.byte_order) for tag in settings.tags}
@@ -84,20 +86,25 @@ class Modbus:
         settings = self._tag(tag)
         if settings.access != "write":
             raise Invalid(f"{self.name}.{tag} is not writable", hint="give the tag `access: write`")
-        async with self._writing:
-            try:
-                now = await self._held(settings) if settings.partial else None
-                writing = Writing.of(settings, self._forms[tag], value, self.settings, now)
-            except Invalid as error:
-                raise Invalid(f"{self.name}.{tag}: {error.message}") from None
-            code = await self._write(writing.ask)
-            if code not in (0, _ACKNOWLEDGE):
-                raise Refused(f"{self._where} refused to write {tag}: {word(modbus_status(code))}")
-            for pause_s in (*(_PATIENCE_S if code else ()), 0.0):
-                block = await self.read([tag], urgent=True)
-                if writing.is_held(block.raw[0]):
-                    return
-                await asyncio.sleep(pause_s)
+        with told_as_written(self._tell, f"{self.name}.{tag}", value):
+            async with self._writing:
+                await self._write_and_read_back(settings, value)
+
+    async def _write_and_read_back(self, settings: ModbusTag, value: bool | int | float | str) -> None:
+        tag = settings.name
+        try:
+            now = await self._held(settings) if settings.partial else None
+            writing = Writing.of(settings, self._forms[tag], value, self.settings, now)
+        except Invalid as error:
+            raise Invalid(f"{self.name}.{tag}: {error.message}") from None
+        code = await self._write(writing.ask)
+        if code not in (0, _ACKNOWLEDGE):
+            raise Refused(f"{self._where} refused to write {tag}: {word(modbus_status(code))}")
+        for pause_s in (*(_PATIENCE_S if code else ()), 0.0):
+            block = await self.read([tag], urgent=True)
+            if writing.is_held(block.raw[0]):
+                return
+            await asyncio.sleep(pause_s)
         raise Refused(
             f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
             hint="does the machine write this address too?",

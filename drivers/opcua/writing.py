@@ -12,7 +12,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.ua_binary import variant_to_binary
 from pydantic import JsonValue
 
-from drivers.base import Notice, OnNotice, ReadingBlock
+from drivers.base import OnNotice, ReadingBlock
 from drivers.opcua import binary
 from drivers.opcua.asking import Ask
 from drivers.opcua.definitions import key_of, learn
@@ -22,7 +22,8 @@ from drivers.opcua.session import Session
 from drivers.opcua.structures import Structures
 from drivers.opcua.values import status_text, value_of, variant_of
 from drivers.tags import OpcUaTag
-from records.errors import Invalid, LotkeeperError, Refused
+from drivers.written import told_as_written
+from records.errors import Invalid, Refused
 
 Value = bool | int | float | str
 _LOOK_AGAIN_S = 0.05
@@ -41,17 +42,13 @@ class Writer:
             Unreachable, Refused, Invalid: as ``Device.write``.
         """
         point = self._point(tag)
-        try:
+        with told_as_written(self._tell, self._name(tag), value):
             if tag.method is not None:
                 wanted = await self._arguments(point, (value,), or_none=True)
                 await self._called(point, wanted)
                 await self._held(point, value)
             else:
                 await self._written(point, value)
-        except LotkeeperError as error:
-            self._told(tag, value, verified=False, error=error.message)
-            raise
-        self._told(tag, value, verified=True, error=None)
 
     async def call(self, tag: OpcUaTag, arguments: Sequence[Value]) -> tuple[JsonValue, ...]:
         """Call the tag's method with these arguments; its output values.
@@ -62,15 +59,10 @@ class Writer:
         """
         point = self._point(tag)
         told = ", ".join(str(argument) for argument in arguments)
-        try:
+        with told_as_written(self._tell, self._name(tag), told, read_back=False):
             if tag.method is None:
                 raise Invalid(f"{self._name(tag)} has no method", hint="give the tag `method`")
-            outputs = await self._called(point, await self._arguments(point, arguments))
-        except LotkeeperError as error:
-            self._told(tag, told, verified=False, error=error.message)
-            raise
-        self._told(tag, told, verified=None, error=None)
-        return outputs
+            return await self._called(point, await self._arguments(point, arguments))
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -82,10 +74,6 @@ class Writer:
             raise Invalid(f"{self._name(tag)} is not writable", hint="give the tag `access: write`")
         _ = self._session.client
         return self._reader.points[tag.name]
-
-    def _told(self, tag: OpcUaTag, value: JsonValue, *, verified: bool | None, error: str | None) -> None:
-        params: dict[str, JsonValue] = {"tag": self._name(tag), "value": value, "verified": verified}
-        self._tell(Notice("plc-write", params | ({"error": error} if error else {})))
 
     def _node(self, point: Point) -> ua.NodeId:
         if point.node is None:

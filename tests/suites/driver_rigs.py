@@ -12,7 +12,7 @@ from asyncua import Server, ua
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from drivers.base import Device, OnNotice
+from drivers.base import Device, Notice, OnNotice
 from drivers.factory import build_device
 from drivers.tags import Devices
 from records.clock import SystemClock
@@ -60,6 +60,7 @@ class Bench:
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
+        self.told: list[Notice] = []
         self._runner = asyncio.Runner()
         self._first = dict(rig.values)
         self._runner.run(rig.start())
@@ -70,7 +71,8 @@ class Bench:
         async def whole() -> None:
             for tag, value in self._first.items():
                 await self.rig.set(tag, value)
-            device = device_of(self.rig)
+            self.told.clear()
+            device = device_of(self.rig, tell=self.told.append)
             await device.connect()
             try:
                 await job(self.rig, device)

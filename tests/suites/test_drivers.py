@@ -87,6 +87,14 @@ def test_a_write_arrives_and_is_read_back(bench: Bench) -> None:
             await device.write("ack", 7)
 
     bench.run(job)
+    # every write that was tried is told once, a refused one with its reason; what may not be written was not tried
+    written = [notice.params for notice in bench.told if notice.code == "plc-write"]
+    assert [(w["tag"], w["value"], w["verified"]) for w in written] == [
+        ("plc.ack", True, True),
+        ("plc.carrier", "C-99", True),
+        ("plc.ack", 7, False),
+    ]
+    assert str(written[2]["error"]).startswith("plc.ack: 7 is no bool")
 
 
 def test_an_unreachable_device_is_named_with_its_address(rig: Rig) -> None:
