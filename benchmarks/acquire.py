@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.rig.edge import AGENT, MODBUS, OPCUA, Edge, both_devices, modbus_device, opcua_device
 from benchmarks.rig.meter import Window, cpu_s, peak_mb
-from benchmarks.rig.plant import SERVERS, VALUES, Plant
+from benchmarks.rig.plant import SERVERS, VALUES, Plant, best_server
 from benchmarks.rig.samples import Findings, judge, polls_of
 from benchmarks.rig.sink import Sink
 from records.clock import SystemClock
@@ -304,8 +304,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one window")
     parser.add_argument("--windows", type=int, default=3, help="windows of each case")
     parser.add_argument("--case", action="append", choices=[*RATES, "idle", "100x20"], help="only these cases")
-    parser.add_argument("--server", choices=SERVERS, default=SERVERS[0], help="the OPC UA server")
+    parser.add_argument("--server", choices=SERVERS, help="the OPC UA server; open62541 where it can be had")
     options = parser.parse_args()
+    options.server = options.server or best_server()
     rows: list[Figures] = []
     with TemporaryDirectory(prefix="lotkeeper-bench-") as folder:
         for case in options.case or [*RATES, "idle", "100x20"]:

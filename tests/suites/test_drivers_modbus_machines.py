@@ -152,7 +152,9 @@ _ORDERS = {
 """Where each byte of the value, most significant first, stands among the bytes of the registers."""
 
 _tag = st.tuples(
-    st.integers(0, IMAGE - 4), st.sampled_from(["uint16", "uint32", "uint64"]), st.sampled_from(list(_ORDERS[4]))
+    st.integers(0, 60) | st.integers(0, IMAGE - 4),
+    st.sampled_from(["uint16", "uint32", "uint64"]),
+    st.sampled_from(list(_ORDERS[4])),
 )
 _hole = st.tuples(st.integers(0, IMAGE - 1), st.integers(1, 60))
 
@@ -168,7 +170,7 @@ def _expected(image: list[int], holes: list[tuple[int, int]], tag: tuple[int, st
     return int.from_bytes(bytes(raw[at] for at in _ORDERS[2 * count][order]), "big")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tags=st.lists(_tag, min_size=1, max_size=40),
     holes=st.lists(_hole, max_size=4),
