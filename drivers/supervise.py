@@ -25,7 +25,7 @@ from records.model import Reading
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
-LONGEST_PHASE_S = 0.5
+LONGEST_PHASE_S = 0.25
 """Devices with one poll interval begin apart, by less than this and less than the interval."""
 SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.05, 1.0
 """How often it is looked for values that are not refreshed."""

@@ -20,8 +20,17 @@ from records.telemetry import DTYPES, Column, SeriesTag, encode_chunk
 Describe = Callable[[tuple[Column, ...]], bytes]
 """The beginning of a chunk with these columns, by the configuration in force."""
 
+SLOW_S = 0.5
+LONGEST_PATIENCE_S = 0.25
 ENTRY_BYTES = 16
-"""About what one reading of a lane takes besides its value, for deciding when a chunk is worth its cost."""
+"""About what one reading that says whose it is takes besides its value."""
+
+
+def patience_s(interval_s: float | None) -> float:
+    """How long readings may wait for those of other devices, to be committed with them: of slow polls, a part of
+    their interval, since nobody who reads once a second needs a value within milliseconds.
+    """
+    return 0.0 if interval_s is None or interval_s < SLOW_S else min(interval_s / 4, LONGEST_PATIENCE_S)
 
 
 def series_tag(tag: TagSettings) -> SeriesTag:
@@ -62,7 +71,10 @@ def _fitting(
 class Grid:
     """Polls of the same tags: every row has them all."""
 
-    def __init__(self, tags: Sequence[TagSettings], types: Sequence[str], describe: Describe) -> None:
+    def __init__(
+        self, tags: Sequence[TagSettings], types: Sequence[str], describe: Describe, patience_s: float = 0.0
+    ) -> None:
+        self.patience_s = patience_s
         by_type: dict[str, list[int]] = {}
         for at, data_type in enumerate(types):
             by_type.setdefault(data_type, []).append(at)
@@ -120,7 +132,8 @@ class Grid:
 class Listed:
     """Readings that come one by one, or of which some are left out: every row says which tags it has."""
 
-    def __init__(self, tags: Sequence[TagSettings], describe: Describe) -> None:
+    def __init__(self, tags: Sequence[TagSettings], describe: Describe, patience_s: float = 0.0) -> None:
+        self.patience_s = patience_s
         self._tags, self._describe = tags, describe
         self._types = [tag.type_name if tag.average is None else "float64" for tag in tags]
         self._rows: list[tuple[int, NDArray[np.intp], Kept]] = []

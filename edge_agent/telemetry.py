@@ -24,7 +24,7 @@ from pydantic import JsonValue
 from drivers.base import Group, ReadingBlock
 from drivers.tags import AnyDevice, SerialScannerDevice, TagSettings
 from edge_agent.counters import Counters
-from edge_agent.lanes import Describe, Grid, Listed
+from edge_agent.lanes import Describe, Grid, Listed, patience_s
 from edge_agent.outbox import Outbox
 from edge_agent.thinning import Thinner
 from records.clock import Clock
@@ -33,10 +33,10 @@ from records.telemetry import Column, Series, encode_series
 from records.wire import Envelope
 
 INTERVAL_S = 1.0
-WORTH_BYTES = 2 * 1024
-"""So much that has gathered is worth a commit of its own."""
-LANE_BYTES = 1024
-"""So much of each chunk, on average, is worth its header."""
+WORTH = 500
+"""So many readings that have gathered are worth a commit of their own."""
+LANE_WORTH = 100
+"""So many readings of each chunk, on average, are worth its header."""
 CHUNK_BYTES = 48 * 1024
 """So much is committed at once, whether central is there or not: some brokers take no message above 128 KiB."""
 GAP_S = 0.01
@@ -102,7 +102,7 @@ class Feed:
             self._retype(route, block.types)
         if route.grid is not None:
             part = block if route.plain is None else _part(block, route.plain)
-            self._telemetry.added(route.grid[1], route.grid[1].add(part))
+            self._telemetry.added(route.grid[1], len(part.status), route.grid[1].add(part))
         if route.listed is not None:
             at = route.listed_at
             columns = block.values[at], block.status[at], block.source_us[at]
@@ -111,7 +111,8 @@ class Feed:
             else:
                 kept = route.thinner.take(*columns, block.edge_us)
                 self._telemetry.thinned(len(at) - len(kept[0]))
-            self._telemetry.added(route.listed, route.listed.add(block.edge_us, route.numbers, kept))
+            size = route.listed.add(block.edge_us, route.numbers, kept)
+            self._telemetry.added(route.listed, len(kept[0]), size)
 
     def _route(self, group: Group) -> _Route:
         if len(self._routes) >= ROUTES:
@@ -142,7 +143,7 @@ class Feed:
     def _list(self, interval_s: float | None) -> tuple[Listed, dict[str, int]]:
         if interval_s not in self._lists:
             tags = [tag for tag in self._settings.values() if self._interval_s(tag) == interval_s]
-            lane = Listed(tags, self._telemetry.describe(self._device, interval_s))
+            lane = Listed(tags, self._telemetry.describe(self._device, interval_s), patience_s(interval_s))
             self._lists[interval_s] = lane, {tag.name: n for n, tag in enumerate(tags)}
         return self._lists[interval_s]
 
@@ -166,8 +167,9 @@ class Feed:
                     self._telemetry.drain(old)
                 self._grids.clear()
             settings = [route.group.settings[n] for n in places]
-            describe = self._telemetry.describe(self._device, self._interval_s(settings[0]))
-            grid = self._grids[names, own] = Grid(settings, own, describe)
+            interval_s = self._interval_s(settings[0])
+            describe = self._telemetry.describe(self._device, interval_s)
+            grid = self._grids[names, own] = Grid(settings, own, describe, patience_s(interval_s))
         route.grid = own, grid
 
 
@@ -205,7 +207,8 @@ class Telemetry:
         self._tell, self._live, self._interval_s = tell, live, interval_s
         self._open: dict[Grid | Listed, None] = {}
         self._ready: list[bytes] = []
-        self._size = self._values = self._waiting = 0
+        self._size = self._gathered = self._values = self._waiting = 0
+        self._again = False
         self._stored_s = -GAP_S
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s = 0.0
@@ -219,12 +222,11 @@ class Telemetry:
 
     async def close(self) -> None:
         """Commit what has gathered."""
-        for _ in range(2):
+        for last in (False, True):
             while self._storing is not None:
                 await asyncio.sleep(CLOSING_S)
-            self._store()
-        if self._timer is not None:
-            self._timer.cancel()
+            if not last:
+                self._store()
 
     # -- from feeds ----------------------------------------------------------------------------------------
 
@@ -263,15 +265,17 @@ class Telemetry:
         if count:
             self._counters.add(telemetry_thinned=count)
 
-    def added(self, lane: Grid | Listed, size: int) -> None:
-        """A lane has taken readings of about so many bytes."""
-        if not size:
+    def added(self, lane: Grid | Listed, count: int, size: int) -> None:
+        """A lane has taken so many readings of about so many bytes."""
+        if not count:
             return
         self._open[lane] = None
         self._size += size
-        worth = max(WORTH_BYTES, LANE_BYTES * len(self._open))
-        if self._size >= CHUNK_BYTES or (self._size >= worth and self._live()):
-            self._soon(max(self._stored_s + GAP_S - self._clock.monotonic_s(), 0.0))
+        self._gathered += count
+        worth = self._gathered >= max(WORTH, LANE_WORTH * len(self._open)) and self._live()
+        if worth or self._size >= CHUNK_BYTES:
+            gap_s = max(self._stored_s + GAP_S - self._clock.monotonic_s(), 0.0)
+            self._soon(max(gap_s, lane.patience_s) if worth else gap_s)
         elif self._timer is None:
             self._soon(self._interval_s)
 
@@ -295,14 +299,18 @@ class Telemetry:
 
     def _store(self) -> None:
         """Commit all that has gathered, in one transaction; while one is under way the next gathers."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = None
+        self._again = True
         if self._storing is not None or not (self._open or self._ready):
-            return
+            return  # the end of the one under way comes back here
+        self._again = False
         for lane in tuple(self._open):
             self.drain(lane)
         chunks, self._ready = self._ready, []
         values, self._values = self._values, 0
-        self._waiting, self._size = self._size, 0
+        self._waiting, self._size, self._gathered = self._size, 0, 0
         self._stored_s = self._clock.monotonic_s()
         try:
             self._storing = self._outbox.keep(chunks)
@@ -315,20 +323,22 @@ class Telemetry:
         size = sum(map(len, chunks))
 
         def stored(done: Future[list[Envelope]]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(self._stored, done, values, len(chunks), size)
+            """In the writer's thread; the loop is woken only when it has something to do."""
+            error = done.exception()
+            if error is None:
+                self._counters.add(telemetry_committed=values, chunks_committed=len(chunks), telemetry_bytes=size)
+            self._storing, self._waiting = None, 0
+            if not loop.is_closed() and (self._again or error is not None):
+                loop.call_soon_threadsafe(self._went_on, values, error)
 
         self._storing.add_done_callback(stored)
 
-    def _stored(self, done: Future[list[Envelope]], values: int, chunks: int, size: int) -> None:
-        self._storing, self._waiting = None, 0
-        error = done.exception()
-        if error is None:
-            self._counters.add(telemetry_committed=values, chunks_committed=chunks, telemetry_bytes=size)
-        elif not isinstance(error, StorageFailed):
+    def _went_on(self, values: int, error: BaseException | None) -> None:
+        """A commit has ended that somebody waits for, or that failed."""
+        if error is not None and not isinstance(error, StorageFailed):
             self._lose(values, str(error))
-        if (self._open or self._ready) and self._timer is None:
-            self._soon(0.0 if self._size >= WORTH_BYTES and self._live() else self._interval_s)
+        if self._again:
+            self._store()
 
     def _lose(self, values: int, why: str) -> None:
         """Count readings that could not be kept; a record says so at most once a minute."""

@@ -15,6 +15,8 @@ from records.errors import StorageFailed
 from records.model import Fact, Header, OperationsEvent
 
 STREAM = "telemetry"
+NOTE_EVERY_S = 1.0
+"""An older copy of the file is known by its note; of telemetry a second more or less does not matter."""
 
 
 class Trend:
@@ -46,6 +48,7 @@ class Trend:
             keep_acknowledged_s=buffer.keep_acknowledged,
             max_bytes=buffer.telemetry_max,
             on_thin=self._give_up,
+            note_every_s=NOTE_EVERY_S,
             on_failure=on_failure,
             failpoint=lambda name: failpoint(f"{STREAM}.{name}"),
         )

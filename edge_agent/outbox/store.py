@@ -54,7 +54,8 @@ NOTE_SYNC_S = 5.0
 class Outbox:
     """One agent's durable buffer of one stream, in ``folder``. Opening it is recovery.
 
-    ``context`` makes the header of records that the outbox writes itself. ``max_bytes`` bounds what is stored:
+    ``context`` makes the header of records that the outbox writes itself. The note beside the file follows at most
+    every ``note_every_s``. ``max_bytes`` bounds what is stored:
     beyond it acknowledged records give way, oldest first, then ``commit`` is refused. With ``on_thin`` the oldest
     telemetry chunks give way instead, each to a tombstone; it is called before that, in the writer's thread, to
     say so in a record: what it raises keeps the chunks. ``on_failure`` is called once, in the writer's thread,
@@ -72,6 +73,7 @@ class Outbox:
         keep_acknowledged_s: float = KEEP_ACKNOWLEDGED_S,
         max_bytes: int | None = None,
         on_thin: OnThin | None = None,
+        note_every_s: float = 0.0,
         on_failure: Callable[[StorageFailed], None] | None = None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -82,7 +84,8 @@ class Outbox:
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._latest: Place | None = None
         self._noted: Place | None = None
-        self._synced_s = -math.inf
+        self._synced_s = self._noted_s = -math.inf
+        self._note_every_s = note_every_s
         self._lock = InstanceLock(folder / f"{stream}.lock")
         try:
             self.finding = recovery.examine(self.path, agent, stream, clock.now_us())
@@ -184,8 +187,10 @@ class Outbox:
 
     def _after_commit(self) -> None:
         self._failpoint("outbox.after_commit")
-        if self._latest != self._noted:
-            self._write_note(sync=self._clock.monotonic_s() - self._synced_s >= NOTE_SYNC_S)
+        now_s = self._clock.monotonic_s()
+        if self._latest != self._noted and now_s - self._noted_s >= self._note_every_s:
+            self._noted_s = now_s
+            self._write_note(sync=now_s - self._synced_s >= NOTE_SYNC_S)
         for listener in self._listeners:
             listener()
 

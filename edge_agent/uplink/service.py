@@ -53,7 +53,7 @@ CONNECT_S = 10.0
 FAREWELL_S = 2.0
 """How long a stop waits until the broker has the last head."""
 NOT_SUBSCRIBED = "central is not subscribed at the broker"
-TELEMETRY_APPLY_S = 1.0
+TELEMETRY_APPLY_S = 3.0
 """Watermarks of telemetry are acted on at most so often: each costs a commit, and nobody waits for it."""
 TELEMETRY_LIMITS = Limits(messages=50, bytes=512 * 1024)
 """What telemetry may have on its way: little enough that a record behind it does not wait long."""
