@@ -29,7 +29,7 @@ def convert(
     """Bring a Telegraf configuration (opcua, opcua_listener, modbus) or a CSV tag list over to a line file.
 
     What was dropped or changed is told on stderr with its line, and stands in the YAML as comments. Exit code 1:
-    the YAML is written, but check still refuses it; what must be filled in is told.
+    the YAML is written, but check still refuses it, or no tag could be taken; what must be filled in is told.
     """
     if out is not None and out.exists():
         raise ConfigurationError(f"{out} is there already", hint="name a new file")
@@ -52,7 +52,7 @@ def convert(
         typer.echo(f"fill in: {problem}", err=True)
     if not json:
         typer.echo(f"{file}: {result.devices} devices, {result.tags} tags, {len(result.notes)} notes", err=True)
-    raise typer.Exit(1 if result.problems else 0)
+    raise typer.Exit(0 if result.tags and not result.problems else 1)
 
 
 def _problems(content: bytes, folder: Path) -> tuple[Problem, ...]:

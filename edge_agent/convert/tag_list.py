@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from drivers.tags import ALIASES
 from edge_agent.convert.draft import Device, Draft, Notes, Row, Value, plain_name
+from edge_agent.convert.type_words import Range, our_address, our_type
 from records.errors import ConfigurationError, Problem
 from records.yaml import Alias, did_you_mean
 
@@ -57,7 +58,16 @@ _TAG = {
     "stale_after": str,
     "deadband": float,
 }
+_RANGE = ("scaling", "raw_low", "raw_high", "scaled_low", "scaled_high")
+"""Columns that together say scale and offset."""
+_ACCESS = {
+    "read": ("r", "ro", "read", "readonly", "rd"),
+    "write": ("w", "wo", "rw", "wr", "write", "readwrite", "writeonly", "rdwr"),
+}
 _ALSO = {
+    "client_access": "access",
+    "eng_units": "unit",
+    "engineering_units": "unit",
     "tag": "name",
     "tag_name": "name",
     "tagname": "name",
@@ -151,11 +161,11 @@ class _Column:
 
 
 def _head(cells: list[str], line: int, file: str, notes: Notes, problems: list[Problem]) -> list[_Column]:
-    known = {*_DEVICE, *_TAG, "device"}
+    known = {*_DEVICE, *_TAG, *_RANGE, "device"}
     columns = [_column(cell.strip(), known) for cell in cells]
     for n, column in enumerate(columns, 1):
         if not column.key and column.head:
-            hint = did_you_mean(column.head, sorted(known))
+            hint = did_you_mean(column.head, sorted(known.difference(_RANGE)))
             suggestion = f" ({hint})" if hint and "known here" not in hint else ""
             notes.add(line, column.head, f"column {n} is nothing that a tag has here: left out{suggestion}")
     keys = [column.key for column in columns if column.key]
@@ -189,6 +199,7 @@ class _Rows:
         self._file, self._columns, self._notes, self._problems = file, columns, notes, problems
         self._comma = delimiter != ","
         self._named: dict[str, Device] = {}
+        self._told: set[str] = set()
 
     def row(self, cells: list[str], line: int) -> None:
         """One tag."""
@@ -199,7 +210,7 @@ class _Rows:
         for n, (column, cell) in enumerate(zip(self._columns, cells, strict=False), 1):
             text = cell.strip()
             if column.key and text:
-                value = self._value(column, text, line, n)
+                value = text if column.key in _RANGE else self._value(column, text, line, n)
                 if value is not None:
                     (device if column.key in _DEVICE or column.key == "device" else tag)[column.key] = value
         name = str(tag.pop("name", ""))
@@ -209,9 +220,52 @@ class _Rows:
         prefix, dot, rest = name.partition(".")
         if dot and "device" not in device and plain_name(prefix, "") == prefix and rest:
             device["device"], name = prefix, rest
-        self._device(device, tag, line).add(name, tag, line, f"row {line} ({name})", self._notes)
+        where = f"row {line} ({name})"
+        if not self._scaled(tag, line, where):
+            return
+        self._addressed(tag, line, where)
+        self._device(device, tag, line).add(name, tag, line, where, self._notes)
+
+    def _scaled(self, tag: Row, line: int, where: str) -> bool:
+        """Make the points of a straight line scale and offset; False: its values would be wrong without."""
+        how, *points = (str(tag.pop(key, "")) for key in _RANGE)
+        linear = how.lower() == "linear" or (not how and all(points))
+        if how.lower() in ("", "none") and not linear:
+            return True
+        found = Range(*points).line() if linear else None
+        if found is None:
+            said = f"scaling {how or 'linear'} from {' '.join(points) or 'nothing'}"
+            self._notes.add(line, where, f"{said} cannot be said here: the tag is left out")
+            return False
+        tag["scale"], tag["offset"] = found
+        return True
+
+    def _addressed(self, tag: Row, line: int, where: str) -> None:
+        """What other tools hang on an address is a key of its own here."""
+        found, told = our_address(str(tag["address"])) if "address" in tag else ({}, None)
+        tag.update(found)
+        if "bit" in found:
+            tag.pop("data_type", None)
+        if told is not None:
+            self._notes.add(line, where, told)
+
+    def _access(self, text: str, line: int) -> str | None:
+        plain = re.sub(r"[^a-z]", "", text.lower())
+        ours = next((ours for ours, words in _ACCESS.items() if plain in words), text)
+        if ours == "write" and plain != "write":
+            self._notes.add(line, "access", f"{text} is not taken over: access: write is yours to give")
+            return None
+        return ours
 
     def _value(self, column: _Column, text: str, line: int, n: int) -> Value:
+        if column.key == "data_type":
+            found_type, told = our_type(text)
+            if told is not None and told not in self._told:
+                self._told.add(told)
+                self._notes.add(line, "data_type", told)
+            return found_type
+        if column.key == "access":
+            return self._access(text, line)
         if column.convert is not None:
             found = column.convert(_number(text, self._comma))
             if found is None:
@@ -256,10 +310,9 @@ class _Rows:
         keys["driver"] = given.pop("driver", "modbus_tcp")
         if keys["driver"] == "opcua":
             self._fill(device, given, "endpoint", "opc.tcp://127.0.0.1:4840")
-            keys["security"] = {"policy": "None", "allow_insecure": True}
-            self._notes.add(
-                device.line, device.name, "the list says nothing of security: None is written, change it"
-            )
+            keys["security"] = {"policy": "Basic256Sha256", "mode": "SignAndEncrypt"}
+            told = "the list says nothing of security: Basic256Sha256 is written; lotkeeper-edge browse tells what"
+            self._notes.add(device.line, device.name, f"{told} the server offers and its fingerprint")
         elif keys["driver"] in ("modbus_rtu", "modbus_ascii"):
             self._fill(device, given, "port", "/dev/ttyUSB0")
         else:
@@ -271,6 +324,10 @@ class _Rows:
             keys["address_style"] = "modicon"
             message = "the addresses look like 40001: address_style: modicon is written"
             self._notes.add(device.line, device.name, message)
+        long = [tag for tag in device.tags if str(tag.keys.get("data_type", ""))[-2:] in ("32", "64")]
+        if keys["driver"] != "opcua" and any("byte_order" not in tag.keys for tag in long):
+            told = "the list does not say the byte order: ABCD, the high word first, counts; CDAB is as common"
+            self._notes.add(device.line, device.name, f"{told} (lotkeeper-edge decode shows all four)")
 
     def _fill(self, device: Device, given: Row, key: str, value: str) -> None:
         if key in given:
@@ -281,9 +338,14 @@ class _Rows:
 
 
 def _is_modicon(device: Device) -> bool:
-    addresses = [str(tag.keys.get("address", "")) for tag in device.tags]
-    fits = all(re.fullmatch(r"[0134][0-9]{4,5}", address) for address in addresses)
-    return fits and bool(addresses) and not any("register" in tag.keys for tag in device.tags)
+    """Whether every address begins with the digit of a table: of the one that the list names, if it does."""
+    digits = {"coil": "0", "discrete": "1", "input": "3", "holding": "4"}
+    fits = [
+        re.fullmatch(r"[0134][0-9]{4,5}", address := str(tag.keys.get("address", ""))) is not None
+        and digits.get(str(tag.keys.get("register", "")), address[0]) == address[0]
+        for tag in device.tags
+    ]
+    return bool(fits) and all(fits)
 
 
 def _number(text: str, comma: bool) -> str | int | float:

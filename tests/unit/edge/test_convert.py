@@ -252,6 +252,7 @@ def test_both_opc_ua_inputs_of_one_endpoint_become_one_device(tmp_path: Path) ->
     assert (device.endpoint, device.timeout, device.poll_interval) == ("opc.tcp://10.0.0.5:4840", 3.0, 1.0)
     assert device.publish_interval == 0.25
     assert device.security is not None
+    assert device.security is not None
     assert (device.security.policy, device.security.allow_insecure) == ("None", True)
 
     def address(tag: OpcUaTag) -> tuple[object, ...]:
@@ -410,7 +411,11 @@ def test_a_tag_list_with_our_words(tmp_path: Path) -> None:
         ("t2", "input", 1, "int16", None, 0.1),
     ]
     assert (modbus(line, "press").host, modbus(line, "oven").host) == ("10.0.0.8", "10.0.0.7")
-    assert notes == ["1: owner: column 9 is nothing that a tag has here: left out"]
+    order = "press: the list does not say the byte order: ABCD, the high word first, counts; CDAB is as common"
+    assert notes == [
+        "1: owner: column 9 is nothing that a tag has here: left out",
+        f"5: {order} (lotkeeper-edge decode shows all four)",
+    ]
 
 
 def test_a_tag_list_of_another_tool_from_a_spreadsheet(tmp_path: Path) -> None:
@@ -441,11 +446,83 @@ def test_a_chinese_tag_list_in_its_own_encoding(tmp_path: Path) -> None:
     assert any("the name '温度' is tag here" in note for note in notes)
 
 
+SERVER = """\
+Tag Name,Address,Data Type,Client Access,Scan Rate,Scaling,Raw Low,Raw High,Scaled Low,Scaled High,Eng Units
+Temp,400001,Float,R/W,100,,,,,,
+Count,400003,DWord,RO,100,None,,,,,
+Level,300005,Word,RO,1000,Linear,0,32000,-10,310,degC
+Root,300006,Word,RO,1000,Square Root,0,32767,0,100,
+Run,000001,Boolean,RO,100,,,,,,
+Bit,400010.3,Boolean,RO,100,,,,,,
+Serial,400020.15L,String,RO,100,,,,,,
+"""
+
+
+def test_an_export_of_an_opc_server_says_types_bits_texts_and_ranges(tmp_path: Path) -> None:
+    line, notes = converted(tmp_path, SERVER, "tags.csv")
+    tags = {tag.name: tag for tag in modbus(line, "device").tags}
+    assert {name: (t.table, t.address, t.raw_type) for name, t in tags.items()} == {
+        "Temp": ("holding", 1, "float32"),
+        "Count": ("holding", 3, "uint32"),
+        "Level": ("input", 5, "uint16"),
+        "Run": ("coil", 1, "bool"),
+        "Bit": ("holding", 10, "uint16"),
+        "Serial": ("holding", 20, "string"),
+    }
+    assert (tags["Level"].scale, tags["Level"].offset, tags["Level"].unit) == (0.01, -10.0, "degC")
+    assert (tags["Bit"].bit, tags["Serial"].length, tags["Serial"].byte_order) == (3, 8, "BADC")
+    assert all(tag.access == "read" for tag in tags.values())
+    told = [note.partition(": ")[2] for note in notes]
+    assert "access: R/W is not taken over: access: write is yours to give" in told
+    assert "row 5 (Root): scaling Square Root from 0 32767 0 100 cannot be said here: the tag is left out" in told
+    assert "data_type: 'DWord' is uint32 here" in told
+    assert any("the list does not say the byte order" in each for each in told)
+
+
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [
+        ("REAL", "float32"),
+        ("LReal", "float64"),
+        ("UDINT", "uint32"),
+        ("Int16", "int16"),
+        ("LBCD", "bcd32"),
+        ("INT", "int16"),
+        ("Word", "uint16"),
+        ("float 32", "float32"),
+        ("BOOL", "bool"),
+        ("DOUBLE", "float64"),
+    ],
+)
+@pytest.mark.parametrize("head", ["data_type", "Type"])
+def test_data_types_by_the_words_of_plants(tmp_path: Path, head: str, word: str, ours: str) -> None:
+    line, _ = converted(tmp_path, f"name,address,{head}\na,1,{word}\n", "tags.csv")
+    assert [tag.raw_type for tag in modbus(line, "device").tags] == [ours]
+
+
+def test_addresses_with_the_digit_of_the_table_that_stands_beside_them_are_modicon(tmp_path: Path) -> None:
+    line, notes = converted(tmp_path, "name,register,address\na,holding,40003\nb,input,30001\n", "tags.csv")
+    assert [(t.table, t.address) for t in modbus(line, "device").tags] == [("holding", 3), ("input", 1)]
+    assert any("address_style: modicon is written" in note for note in notes)
+    (tmp_path / "line.yaml").unlink()
+    line, _ = converted(tmp_path, "name,register,address\na,holding,40003\nb,input,40001\n", "tags.csv")
+    assert [(t.table, t.address) for t in modbus(line, "device").tags] == [("holding", 40003), ("input", 40001)]
+
+
+def test_a_list_of_which_no_tag_could_be_taken_is_not_fine(tmp_path: Path) -> None:
+    (tmp_path / "tags.csv").write_text("name,address,data_type\na,1,INT24\n")
+    result = run(tmp_path / "tags.csv")
+    assert result.exit_code == 1
+    assert "'int24' is no data type here: the tag is left out of device" in result.stderr
+
+
 def test_an_opc_ua_tag_list(tmp_path: Path) -> None:
     text = 'name,node_id,endpoint\nplc.temp,"ns=2;s=T",opc.tcp://10.0.0.5:4840\nplc.force,ns=2;s=F,\n'
     line, _ = converted(tmp_path, text, "tags.csv")
     device = line.devices["plc"]
     assert isinstance(device, OpcUaDevice)
+    assert device.security is not None
+    assert (device.security.policy, device.security.allow_insecure) == ("Basic256Sha256", False)
     assert [(tag.name, tag.node_id) for tag in device.tags] == [("temp", "ns=2;s=T"), ("force", "ns=2;s=F")]
 
 
