@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +64,12 @@ class Share:
         if self.every or not part.same_as(cut.previous):
             cut.previous = part
             self.on_block(part)
+
+    def retell(self, tags: Collection[str]) -> None:
+        """Tell these anew, whatever they are: another reading of them came between."""
+        for cut in self._cuts.values():
+            if cut.previous is not None and not cut.previous.group.index.keys().isdisjoint(tags):
+                cut.previous = None
 
     def forget(self) -> None:
         """Tell everything anew, as after a new connection."""

@@ -18,11 +18,16 @@ def limit_s(tag: TagSettings, poll_interval_s: float, timeout_s: float) -> float
     return tag.stale_after if tag.stale_after is not None else max(POLLS * poll_interval_s, 2 * timeout_s)
 
 
-def stale_block(device: Device, tags: Sequence[str], edge_us: int) -> ReadingBlock:
-    """Readings that say that these tags were not refreshed."""
+def stale_group(device: Device, tags: Sequence[str]) -> Group:
+    """The group of ``stale_block``."""
     settings = {tag.name: tag for tag in device.settings.tags}
-    builder = BlockBuilder(Group.of(device.name, [settings[name] for name in tags]))
-    for _ in tags:
+    return Group.of(device.name, [settings[name] for name in tags])
+
+
+def stale_block(group: Group, edge_us: int) -> ReadingBlock:
+    """Readings that say that these tags were not refreshed."""
+    builder = BlockBuilder(group)
+    for _ in group.tags:
         builder.add(None, BAD_STALE)
     return builder.block(edge_us)
 

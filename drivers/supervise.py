@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from drivers.base import Device, OnBlock, OnNotice, ReadingBlock, ScanFrame, Scanner
+from drivers.base import Device, Group, OnBlock, OnNotice, ReadingBlock, ScanFrame, Scanner
 from drivers.doubts import Doubts, Lateness
 from drivers.poll import PollMeter, poll
 from drivers.shares import Share
-from drivers.stale import Freshness, Overdue, WatchPlan, stale_block
+from drivers.stale import Freshness, Overdue, WatchPlan, stale_block, stale_group
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused, Unreachable
 from records.model import Reading
@@ -31,6 +31,8 @@ SHORTEST_LOOK_S, LONGEST_LOOK_S = 0.05, 1.0
 """How often it is looked for values that are not refreshed."""
 SUSPECT_S = 2.0
 """How long a server may take to tell a value that a read has already shown."""
+STALE_GROUPS = 64
+"""Most sets of tags that went stale together whose group is kept at hand."""
 LATEST = 4096
 """Most groups of tags whose newest block is remembered."""
 
@@ -110,6 +112,7 @@ class Supervisor:
         self._lateness = Lateness(device.name, self.meter, tell)
         self._freshness = Freshness()
         self._suspects: dict[str, float] = {}
+        self._stale_groups: dict[tuple[str, ...], Group] = {}
         self._phase = int(new_id(2), 16) / 0x10000
         self._reading = 0
         self._failed = asyncio.Event()
@@ -174,6 +177,7 @@ class Supervisor:
             while True:
                 try:
                     self._failed.clear()
+                    self._failure = None  # of the session before
                     await self.device.connect()
                     _still_wanted()
                     self._link.up()
@@ -307,9 +311,15 @@ class Supervisor:
                     self._gone_stale(tags, overdue)
 
     def _gone_stale(self, tags: tuple[str, ...], overdue: Overdue) -> None:
-        stale = stale_block(self.device, tags, self._clock.now_us())
+        group = self._stale_groups.get(tags)
+        if group is None:
+            if len(self._stale_groups) >= STALE_GROUPS:
+                self._stale_groups.clear()
+            group = self._stale_groups[tags] = stale_group(self.device, tags)
+        stale = stale_block(group, self._clock.now_us())
         self._latest[id(stale.group)] = stale
         for share in tuple(self._shares.values()):
+            share.retell(tags)  # what is told after it is news, though it is what it was before
             share.take(stale)
         if self.connected:  # of a device that is lost everybody has been told
             self._doubts.stale(tags, overdue.age_s)

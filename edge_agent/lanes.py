@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.base import ReadingBlock
+from drivers.base import OBJECTS, ReadingBlock
 from drivers.status import BAD_SEVERITY, BAD_TYPE_MISMATCH
 from drivers.tags import TagSettings
 from edge_agent.thinning import Kept
@@ -31,6 +31,21 @@ def patience_s(interval_s: float | None) -> float:
     their interval, since nobody who reads once a second needs a value within milliseconds.
     """
     return 0.0 if interval_s is None or interval_s < SLOW_S else min(interval_s / 4, LONGEST_PATIENCE_S)
+
+
+LONG_ITEM_BYTES = 16
+"""About what one element of an array or a structure takes."""
+
+
+def _text_bytes(values: NDArray[Any]) -> int:
+    """About what texts, arrays and structures take beyond their place in a column."""
+    found = 0
+    for value in values.tolist():
+        if isinstance(value, str):
+            found += len(value)
+        elif isinstance(value, list | dict):
+            found += LONG_ITEM_BYTES * len(value)
+    return found
 
 
 def series_tag(tag: TagSettings) -> SeriesTag:
@@ -85,6 +100,8 @@ class Grid:
             Column(data_type, tuple(series_tag(tags[at]) for at in places))
             for data_type, places in by_type.items()
         )
+        long = [at for data_type, places in by_type.items() if data_type not in DTYPES for at in places]
+        self._long = np.array(long, np.intp) if long else None
         self._describe = describe
         self._rows: list[ReadingBlock] = []
         self.values = 0
@@ -93,7 +110,8 @@ class Grid:
         """Take one poll; about how many bytes it makes."""
         self._rows.append(block)
         self.values += len(block.status)
-        return block.values.nbytes + ENTRY_BYTES
+        size: int = block.values.nbytes + ENTRY_BYTES
+        return size if self._long is None else size + _text_bytes(block.values[self._long])
 
     def drain(self) -> bytes:
         """The chunk of what was taken since the last one."""
@@ -134,7 +152,7 @@ class Listed:
 
     def __init__(self, tags: Sequence[TagSettings], describe: Describe, patience_s: float = 0.0) -> None:
         self.patience_s = patience_s
-        self._tags, self._describe = tags, describe
+        self._tags, self._describe = list(tags), describe
         self._types = [tag.type_name if tag.average is None else "float64" for tag in tags]
         self._rows: list[tuple[int, NDArray[np.intp], Kept]] = []
         self.values = 0
@@ -154,6 +172,12 @@ class Listed:
             if self._tags[number].average is None and data_type:
                 self._types[number] = data_type
 
+    def know(self, numbers: NDArray[np.intp], tags: Sequence[TagSettings]) -> None:
+        """What was learned of these tags since, such as a unit that their server told."""
+        for number, tag in zip(numbers.tolist(), tags, strict=True):
+            if tag.unit is not None:
+                self._tags[number] = tag
+
     def add(self, edge_us: int, numbers: NDArray[np.intp], kept: Kept) -> int:
         """Take what is kept of one block, whose tags have these numbers; about how many bytes it makes."""
         at = kept[0]
@@ -161,7 +185,7 @@ class Listed:
             return 0
         self._rows.append((edge_us, numbers[at], kept))
         self.values += len(at)
-        return len(at) * (8 + ENTRY_BYTES)
+        return len(at) * (8 + ENTRY_BYTES) + (_text_bytes(kept[1]) if kept[1].dtype == OBJECTS else 0)
 
     def drain(self) -> bytes:
         """The chunk of what was taken since the last one."""

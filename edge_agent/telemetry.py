@@ -24,12 +24,12 @@ from pydantic import JsonValue
 from drivers.base import Group, ReadingBlock
 from drivers.tags import AnyDevice, SerialScannerDevice, TagSettings
 from edge_agent.counters import Counters
-from edge_agent.lanes import Describe, Grid, Listed, patience_s
-from edge_agent.outbox import Outbox
+from edge_agent.lanes import Describe, Grid, Listed, patience_s, series_tag
+from edge_agent.outbox import MAX_BODY, Outbox
 from edge_agent.thinning import Thinner
 from records.clock import Clock
 from records.errors import LotkeeperError, StorageFailed
-from records.telemetry import Column, Series, encode_series
+from records.telemetry import Column, Series, SeriesTag, encode_series
 from records.wire import Envelope
 
 INTERVAL_S = 1.0
@@ -45,8 +45,8 @@ WAITING_BYTES = 16 * 1024 * 1024
 """So much may wait for a slow disk; beyond it readings are lost, counted and told."""
 LOST_EVERY_S = 60.0
 CLOSING_S = 0.002
-ROUTES = 8192
-"""Most groups of tags of one device that are known; drivers make a group once a session."""
+ROUTED = 256
+"""Besides eight times its tags, a device has at most so many tags in the groups that are known of it."""
 SERIES = 256
 """Most beginnings of chunks, and grids, that are kept at hand."""
 
@@ -88,15 +88,23 @@ class Feed:
         self._telemetry, self._device = telemetry, device
         self._settings = {tag.name: tag for tag in own}
         self._poll_interval_s = 0.0 if isinstance(settings, SerialScannerDevice) else settings.poll_interval
-        self._grids: dict[tuple[tuple[str, ...], tuple[str, ...]], Grid] = {}
+        self._grids: dict[tuple[tuple[SeriesTag, ...], tuple[str, ...]], Grid] = {}
         self._lists: dict[float | None, tuple[Listed, dict[str, int]]] = {}
         self._routes: dict[int, _Route] = {}
+        self._alike: dict[tuple[tuple[str, str | None], ...], _Route] = {}
+        self._routed = 0
         self._thinners: dict[str, list[tuple[Thinner, int]]] = {}
 
     def take(self, block: ReadingBlock) -> None:
-        """Keep what is to be kept of one block."""
+        """Keep what is to be kept of one block. Never raises: no mistake in telemetry may stop a record."""
         if not self._telemetry.takes(len(block.status)):
             return
+        try:
+            self._take(block)
+        except Exception as error:
+            self._telemetry.failed(len(block.status), error)
+
+    def _take(self, block: ReadingBlock) -> None:
         route = self._routes.get(id(block.group)) or self._route(block.group)
         if route.types is not block.types and route.types != block.types:
             self._retype(route, block.types)
@@ -115,9 +123,26 @@ class Feed:
             self._telemetry.added(route.listed, len(kept[0]), size)
 
     def _route(self, group: Group) -> _Route:
-        if len(self._routes) >= ROUTES:
-            self._routes.clear()
-            self._thinners.clear()
+        """Drivers make their groups anew in each session: one like it goes the way of the one before."""
+        alike = tuple((tag.name, tag.unit) for tag in group.settings)
+        for name in group.tags:  # another reading of them comes between
+            for thinner, place in self._thinners.get(name, ()):
+                thinner.forget((place,))
+        route = self._alike.get(alike)
+        if route is not None:
+            del self._routes[id(route.group)]
+            route.group = group
+        else:
+            if self._routed + len(group.tags) > ROUTED + 8 * len(self.tags):
+                for known in (self._routes, self._alike, self._thinners):
+                    known.clear()
+                self._routed = 0
+            self._routed += len(group.tags)
+            route = self._alike[alike] = self._new_route(group)
+        self._routes[id(group)] = route  # it holds the group: the id stays its
+        return route
+
+    def _new_route(self, group: Group) -> _Route:
         listed = [n for n, tag in enumerate(group.settings) if tag.filters or tag.mode == "subscribe"]
         plain = [n for n in range(len(group.tags)) if n not in set(listed)]
         at = np.array(listed, np.intp)
@@ -127,14 +152,11 @@ class Feed:
             settings = [group.settings[n] for n in listed]
             route.listed, known = self._list(self._interval_s(settings[0]))
             route.numbers = np.array([known[tag.name] for tag in settings], np.intp)
-            for tag in settings:  # another reading of them comes between
-                for thinner, place in self._thinners.get(tag.name, ()):
-                    thinner.forget((place,))
+            route.listed.know(route.numbers, settings)
             if any(tag.filters for tag in settings):
                 route.thinner = Thinner(settings)
                 for place, tag in enumerate(settings):
                     self._thinners.setdefault(tag.name, []).append((route.thinner, place))
-        self._routes[id(group)] = route  # it holds the group: the id stays its
         return route
 
     def _interval_s(self, tag: TagSettings) -> float | None:
@@ -156,20 +178,20 @@ class Feed:
                 self._telemetry.drain(route.listed)
             route.listed.learn(route.numbers, told)
         places = range(len(types)) if route.plain is None else route.plain.tolist()
-        names = tuple(route.group.tags[n] for n in places)
-        if not names:
+        if not places:
             return
         own = tuple(types[n] for n in places)
-        grid = self._grids.get((names, own))
+        settings = [route.group.settings[n] for n in places]
+        key = tuple(series_tag(tag) for tag in settings), own
+        grid = self._grids.get(key)
         if grid is None:
             if len(self._grids) >= SERIES:
                 for old in self._grids.values():
                     self._telemetry.drain(old)
                 self._grids.clear()
-            settings = [route.group.settings[n] for n in places]
             interval_s = self._interval_s(settings[0])
             describe = self._telemetry.describe(self._device, interval_s)
-            grid = self._grids[names, own] = Grid(settings, own, describe, patience_s(interval_s))
+            grid = self._grids[key] = Grid(settings, own, describe, patience_s(interval_s))
         route.grid = own, grid
 
 
@@ -205,7 +227,7 @@ class Telemetry:
     ) -> None:
         self._outbox, self._clock, self._counters, self._context = outbox, clock, counters, context
         self._tell, self._live, self._interval_s = tell, live, interval_s
-        self._open: dict[Grid | Listed, None] = {}
+        self._open: dict[Grid | Listed, int] = {}
         self._ready: list[bytes] = []
         self._size = self._gathered = self._values = self._waiting = 0
         self._again = False
@@ -213,7 +235,7 @@ class Telemetry:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s = 0.0
         self._storing: Future[list[Envelope]] | None = None
-        self._lost = 0
+        self._lost, self._lost_why = 0, ""
         self._lost_told_s = -LOST_EVERY_S
 
     def feed(self, device: str, settings: AnyDevice) -> Feed:
@@ -227,6 +249,7 @@ class Telemetry:
                 await asyncio.sleep(CLOSING_S)
             if not last:
                 self._store()
+        self._tell_lost()
 
     # -- from feeds ----------------------------------------------------------------------------------------
 
@@ -260,6 +283,12 @@ class Telemetry:
         self._lose(count, "the disk is too slow")
         return False
 
+    def failed(self, count: int, error: Exception) -> None:
+        """So many readings could not be kept by a mistake of ours, which must cost nothing else."""
+        if not self._lost:
+            log.error("telemetry-mistake", exc_info=error)
+        self._lose(count, f"a mistake of this software: {error!r}")
+
     def thinned(self, count: int) -> None:
         """So many readings were left out by their tags' own settings."""
         if count:
@@ -269,8 +298,10 @@ class Telemetry:
         """A lane has taken so many readings of about so many bytes."""
         if not count:
             return
-        self._open[lane] = None
+        self._open[lane] = self._open.get(lane, 0) + size
         self._size += size
+        if self._open[lane] >= CHUNK_BYTES:
+            self.drain(lane)  # the disk may be slow: what waits becomes chunks of the usual size
         self._gathered += count
         worth = self._gathered >= max(WORTH, LANE_WORTH * len(self._open)) and self._live()
         if worth or self._size >= CHUNK_BYTES:
@@ -281,10 +312,19 @@ class Telemetry:
 
     def drain(self, lane: Grid | Listed) -> None:
         """Close the chunk of a lane that cannot go on as it is."""
-        if lane in self._open:
-            del self._open[lane]
-            self._values += lane.values
-            self._ready.append(lane.drain())
+        if self._open.pop(lane, None) is None:
+            return
+        values = lane.values
+        try:
+            chunk = lane.drain()
+        except Exception as error:
+            self.failed(values, error)
+            return
+        if len(chunk) > MAX_BODY:
+            self._lose(values, f"a chunk of {len(chunk)} bytes, of which {MAX_BODY} can be kept")
+            return
+        self._values += values
+        self._ready.append(chunk)
 
     # -- to the disk ---------------------------------------------------------------------------------------
 
@@ -306,8 +346,13 @@ class Telemetry:
         if self._storing is not None or not (self._open or self._ready):
             return  # the end of the one under way comes back here
         self._again = False
+        if self._clock.monotonic_s() - self._lost_told_s >= LOST_EVERY_S:
+            self._tell_lost()
         for lane in tuple(self._open):
             self.drain(lane)
+        if not self._ready:
+            self._size = self._gathered = 0
+            return
         chunks, self._ready = self._ready, []
         values, self._values = self._values, 0
         self._waiting, self._size, self._gathered = self._size, 0, 0
@@ -344,7 +389,11 @@ class Telemetry:
         """Count readings that could not be kept; a record says so at most once a minute."""
         self._counters.add(telemetry_lost=values)
         self._lost += values
-        now_s = self._clock.monotonic_s()
-        if now_s - self._lost_told_s >= LOST_EVERY_S:
-            self._tell("telemetry-lost", {"values": self._lost, "why": why})
-            self._lost, self._lost_told_s = 0, now_s
+        self._lost_why = why
+        if self._clock.monotonic_s() - self._lost_told_s >= LOST_EVERY_S:
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        if self._lost:
+            self._tell("telemetry-lost", {"values": self._lost, "why": self._lost_why})
+            self._lost, self._lost_told_s = 0, self._clock.monotonic_s()

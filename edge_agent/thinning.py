@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.status import BAD_SEVERITY
+from drivers.status import BAD_SEVERITY, BAD_TYPE_MISMATCH
 from drivers.tags import TagSettings
 from records.clock import MICROSECONDS
 
 UNCERTAIN_MEAN = 0x40000000
 """The status of a mean over values of which some were not good (OPC UA's plain Uncertain)."""
+_NUMBERS = (int, float, np.number, np.bool_)
 Kept = tuple[NDArray[np.intp], NDArray[Any], NDArray[np.uint32], NDArray[np.int64]]
 """Places, values (objects), statuses and source times of what is kept of one block."""
 
@@ -58,6 +59,8 @@ class Thinner:
         numbers = np.full(len(status), np.nan)
         numeric = (self._within | self._mean) & ~bad
         if numeric.any():
+            if values.dtype == np.object_:
+                status, bad, numeric = _numeric(values, status, bad, numeric)
             numbers[numeric] = values[numeric].astype(np.float64)
         kept = self._changed(values, numbers, status, bad, edge_us)
         out = values.astype(np.object_)
@@ -78,7 +81,8 @@ class Thinner:
         other = np.asarray(values != self._last, np.bool_)
         within = self._within & (np.abs(numbers - self._last_number) < self._deadband)
         kept: NDArray[np.bool_] = (other & ~within & ~bad) | (status != self._last_status)
-        kept |= self._all | (edge_us - self._last_us >= self._heartbeat_us)
+        age_us = np.abs(edge_us - self._last_us)  # a clock that was set back stops no heart
+        kept |= self._all | (age_us >= self._heartbeat_us)
         kept &= ~self._mean
         self._last[kept], self._last_number[kept] = values[kept], numbers[kept]
         self._last_status[kept], self._last_us[kept] = status[kept], edge_us
@@ -109,3 +113,13 @@ class Thinner:
         self._count[good] += 1
         np.maximum(self._worst, arrived, out=self._worst)
         return ended
+
+
+def _numeric(
+    values: NDArray[Any], status: NDArray[np.uint32], bad: NDArray[np.bool_], wanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """A server may tell a text where a number is wanted: that is a bad reading. Statuses, bad, numbers."""
+    wrong = np.array([bool(w) and not isinstance(v, _NUMBERS) for w, v in zip(wanted, values, strict=True)])
+    if not wrong.any():
+        return status, bad, wanted
+    return np.where(wrong, np.uint32(BAD_TYPE_MISMATCH), status), bad | wrong, wanted & ~wrong
