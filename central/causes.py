@@ -102,7 +102,7 @@ def discrepancy(
 def piece_subject(piece: Piece) -> Subject:
     """The piece as a subject: its unit where it has a serial, else its carrier."""
     if piece.serial is not None:
-        return Subject(SubjectKind.UNIT, piece.serial, piece.product, "gs1")
+        return Subject(SubjectKind.UNIT, piece.serial, piece.product, piece.scheme)
     return Subject(SubjectKind.CARRIER, piece.carrier or UNKNOWN)
 
 

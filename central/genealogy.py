@@ -39,6 +39,7 @@ class _Draft:
     carrier: str | None
     serial: str | None
     product: str | None
+    scheme: str = "plant"
     runs: list[Run] = field(default_factory=list)
     used: list[LotUse] = field(default_factory=list)
     containers: list[str] = field(default_factory=list)
@@ -51,12 +52,14 @@ class Marriages:
     serial_of: Mapping[str, str]
     carrier_of: Mapping[str, str]
     all_of: Mapping[str, tuple[str, ...]]
+    scheme_of: Mapping[str, str]
 
     @classmethod
     def of(cls, records: Iterable[Stated[OperationRecord]]) -> Marriages:
         serial_of: dict[str, str] = {}
         carrier_of: dict[str, str] = {}
         all_of: dict[str, tuple[str, ...]] = {}
+        scheme_of: dict[str, str] = {}
         for record in records:
             for edge in record.data.materials if record.data.purpose.counts else ():
                 pair = _marriage(edge)
@@ -68,7 +71,9 @@ class Marriages:
                 serial_of.setdefault(carrier, serial)
                 if serial_of[carrier] == serial:
                     carrier_of.setdefault(serial, carrier)
-        return cls(serial_of, carrier_of, all_of)
+                if edge.target is not None:
+                    scheme_of.setdefault(serial, edge.target.scheme)
+        return cls(serial_of, carrier_of, all_of, scheme_of)
 
     def key(self, subject: Subject) -> str | None:
         """The key of the piece that a subject is; None for what is no piece (lots, containers, nobody knows)."""
@@ -124,7 +129,9 @@ def _draft(
         kind, _, name = key.partition(":")
         carrier = name if kind == "carrier" else None
         serial = name if kind == "unit" else marriages.serial_of.get(name)
-        drafts[key] = _Draft(key, carrier, serial, subject.product or product)
+        own = subject.scheme if subject.kind is SubjectKind.UNIT else "plant"
+        scheme = own if serial is None else marriages.scheme_of.get(serial, own)
+        drafts[key] = _Draft(key, carrier, serial, subject.product or product, scheme)
     return drafts[key]
 
 
@@ -180,6 +187,7 @@ def _piece(order: str, draft: _Draft) -> Piece:
         tuple(draft.runs),
         tuple(draft.used),
         tuple(dict.fromkeys((*draft.containers, *slots))),
+        scheme=draft.scheme,
     )
 
 

@@ -206,6 +206,8 @@ class Piece:
     fate: Fate = Fate.IN_PROCESS
     findings: tuple[str, ...] = ()
     """Ids of the findings about it, closed ones included."""
+    scheme: str = "plant"
+    """Who issues its serial: gs1, hibc, or a name of the plant's own."""
 
     @property
     def name(self) -> str:

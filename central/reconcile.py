@@ -166,7 +166,8 @@ def of_serials(dossier: Dossier, pieces: Sequence[Piece]) -> list[Finding]:
 
 
 def _doubled(dossier: Dossier, pieces: Sequence[Piece], serial: str, places: list[str]) -> Finding:
-    subject = Subject(SubjectKind.UNIT, serial, dossier.product, "gs1")
+    scheme = next((piece.scheme for piece in pieces if piece.serial == serial), "plant")
+    subject = Subject(SubjectKind.UNIT, serial, dossier.product, scheme)
     carriers = [Subject(SubjectKind.CARRIER, p.carrier) for p in pieces if p.carrier in places and p.carrier]
     params: dict[str, JsonValue] = {"serial": serial, "pieces": [*places]}
     target = (serial, *places)

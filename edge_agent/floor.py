@@ -257,7 +257,9 @@ class Floor:
         await self._swap_desks(prepared.desks)
         for runner in self.runners:
             self._offer(runner, prepared)
-        for runner in prepared.entering:
+        there = {runner.name for runner in (*self.runners, *prepared.entering)}
+        back = [self._runner(name, prepared.loaded, self._machines) for name in line.stations if name not in there]
+        for runner in (*prepared.entering, *back):  # back: it was still leaving when the others were built
             self.runners.append(runner)
             self._used[runner.name] = self._uses(line, runner.name, self._machines)
             self._tasks[runner.name] = self._crew.start(runner.run())
@@ -265,7 +267,7 @@ class Floor:
         for machine in self._machines.values():
             if machine.task is None:
                 machine.task = self._crew.start(self._bring_up(machine, leaving))
-        self._rewire({runner.name for runner in prepared.entering})
+        self._rewire({runner.name for runner in (*prepared.entering, *back)})
         self._close_unused()
 
     def approve(self) -> None:

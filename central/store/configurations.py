@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Column, Connection, Table, Text, select
 
 from central.store import documents
-from central.store.schema import APPEND_ONLY, Serial, metadata
+from central.store.schema import ADDED_LATER, Serial, metadata
 from records.wire import AGENT_MODE, CONFIGURATION, Document
 
 OPEN = "open"
@@ -28,7 +28,7 @@ decision = Table(
     Column("reason", Text, nullable=False),
     Column("at_us", BigInteger, nullable=False),
     Column("hash", Text, nullable=False),  # the decision in central's chain
-    info=APPEND_ONLY,
+    info=ADDED_LATER,
     sqlite_autoincrement=True,
 )
 

@@ -221,14 +221,20 @@ def _make_guards(connection: Connection) -> None:
 
 
 def assert_guards(connection: Connection, tables: Collection[str] | None = None) -> None:
-    """Check that the append-only tables (those among ``tables``) are guarded exactly as they must be.
+    """Check that the append-only tables are guarded exactly as they must be: those among ``tables``, else all that
+    this database must have.
 
     Raises:
         Damaged: names the first trigger that is missing or different.
     """
     found = _found_guards(connection)
+    if tables is None:
+        there = inspect(connection).get_table_names()
+        tables = [
+            name for name in _append_only() if name in there or not metadata.tables[name].info.get("added_later")
+        ]
     for table in _append_only():
-        for name, sql in _guards(table).items() if tables is None or table in tables else ():
+        for name, sql in _guards(table).items() if table in tables else ():
             if found.get(name) != sql:
                 raise Damaged(
                     f"the trigger {name} that protects the table {table} is missing or changed",

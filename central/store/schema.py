@@ -35,6 +35,8 @@ metadata = MetaData(
 
 APPEND_ONLY = {"append_only": True}
 """``Table(..., info=APPEND_ONLY)``: rows of this table are never updated or deleted."""
+ADDED_LATER = {**APPEND_ONLY, "added_later": True}
+"""So too, and a database lacks the table until a server of a version that has it was started on it."""
 
 Serial = BigInteger().with_variant(Integer, "sqlite")
 """A row number that the database gives."""

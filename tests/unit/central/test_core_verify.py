@@ -44,6 +44,12 @@ class Kept:
         return Place(self.agent.name, self.agent.epoch, "records", seq)
 
 
+def test_a_database_of_the_version_before_is_fine_until_a_server_brings_it_up_to_date(kept: Kept) -> None:
+    with closing(sqlite3.connect(kept.rig.folder / "central.db")) as connection, connection:
+        connection.execute("DROP TABLE configuration_decision")  # and its guards; no row was ever in it
+    assert kept.verify().ok
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
     with core_rig.rig(tmp_path) as rig:

@@ -308,6 +308,19 @@ def test_each_trouble_gives_exactly_its_findings(
     assert codes(judged(line)) == {code: count for code, count in expected.items() if count}
 
 
+@pytest.mark.parametrize("trouble", [one_serial_on_two, stranger_in_the_wash, retest])
+@pytest.mark.parametrize("scheme", ["hibc", "own"])
+def test_findings_name_who_issued_the_serial(
+    trouble: Callable[[Line], None], scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gs1 = Line.unit
+    monkeypatch.setattr(Line, "unit", lambda line, index: replace(gs1(line, index), scheme=scheme))
+    line = Line()
+    trouble(line)
+    units = [s for finding in judged(line).findings for s in finding.subjects if s.kind is SubjectKind.UNIT]
+    assert {unit.scheme for unit in units} == {scheme}
+
+
 @pytest.mark.parametrize(("trouble", "_expected"), TROUBLES, ids=[t.__name__ for t, _ in TROUBLES])
 def test_facts_that_come_twice_or_backwards_change_nothing(
     trouble: Callable[[Line], None], _expected: dict[str, int]

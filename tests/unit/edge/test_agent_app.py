@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from edge_agent.configuration import record_of
 from edge_agent.events import DeviceBack
 from edge_agent.outbox import MAX_BODY, export
 from edge_agent.settings import load_line
+from edge_agent.station_state import State
 from records.clock import FakeClock
 from records.configuration import ConfigurationRecord
 from records.errors import ConfigurationError, Damaged, LotkeeperError
@@ -354,3 +356,27 @@ def test_a_machine_is_recorded_once_and_another_one_is_a_change_after_a_restart_
         ("device-identity", "plc"),
         ("device-changed", "plc"),
     ]
+
+
+def test_a_station_that_left_while_its_return_was_prepared_is_there_again(
+    tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests = False
+    monkeypatch.setattr(State, "free", property(lambda _: rests))
+
+    async def scene() -> list[str]:
+        nonlocal rests
+        loaded = load_line(tmp_path / "line.yaml")
+        floor = build(tmp_path).floor
+        floor.start()
+        gone = replace(loaded, value=loaded.value.model_copy(update={"stations": {}}))
+        await floor.take(floor.prepare(gone))
+        prepared = floor.prepare(loaded)  # its run is not over
+        rests = True
+        async with asyncio.timeout(LIMIT_S):
+            while floor.runners:
+                await asyncio.sleep(0.002)
+        await floor.take(prepared)
+        return [runner.name for runner in floor.runners]
+
+    assert asyncio.run(scene()) == ["press"]
