@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import JsonValue
 
 from edge_agent import cli_convert, cli_opcua, cli_status, cli_tools
-from edge_agent.outbox import Verification, export, inspect, verify
-from edge_agent.schema import line_schema
-from edge_agent.settings import LineSettings, load_line
+from edge_agent.cli_line import load_line
 from records.clock import iso_z
 from records.console import print_json, run_app
 from records.errors import ConfigurationError, Unreachable
-from records.yaml import Loaded
+
+if TYPE_CHECKING:
+    from edge_agent.outbox import Verification
+    from edge_agent.settings import LineSettings
+    from records.yaml import Loaded
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,6 +50,8 @@ def check(
 ) -> None:
     """Check a line file: every error at once, as file:line:col, with what is expected."""
     if schema:
+        from edge_agent.schema import line_schema
+
         print_json(line_schema())
         return
     if line is None:
@@ -108,6 +112,8 @@ def buffer_verify(line: LineFile, json: Json = False) -> None:
 
 def _verified(records: Path, telemetry: Path) -> Verification:
     """Both files of a buffer, the one of records first; one that was never made is none."""
+    from edge_agent.outbox import Verification, verify
+
     first = verify(records)
     if not first.ok or not telemetry.exists():
         return first
@@ -123,6 +129,8 @@ def buffer_show(
     json: Json = False,
 ) -> None:
     """What the buffer holds: last record, what central has committed, what waits."""
+    from edge_agent.outbox import export, inspect
+
     path = _database(load_line(line))
     contents = inspect(path)
     records: list[JsonValue] = []

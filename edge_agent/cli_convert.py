@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from edge_agent.convert import convert as converted
-from edge_agent.settings import parse_line
 from records.console import print_json
 from records.errors import ConfigurationError, Problem
 
@@ -31,6 +29,8 @@ def convert(
     What was dropped or changed is told on stderr with its line, and stands in the YAML as comments. Exit code 1:
     the YAML is written, but check still refuses it, or no tag could be taken; what must be filled in is told.
     """
+    from edge_agent.convert import convert as converted  # loaded only where it is used
+
     if out is not None and out.exists():
         raise ConfigurationError(f"{out} is there already", hint="name a new file")
     result = converted(file, lambda content: _problems(content, file.parent))
@@ -57,6 +57,8 @@ def convert(
 
 def _problems(content: bytes, folder: Path) -> tuple[Problem, ...]:
     """What ``check`` would say of a line file."""
+    from edge_agent.settings import parse_line
+
     try:
         parse_line(content, "line.yaml", folder)
     except ConfigurationError as error:

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import JsonValue
 
-from drivers.tags.opcua_security import CERTIFICATE, KEY
 from edge_agent import cli_browse
-from edge_agent.own_certificates import folder_beside
-from edge_agent.settings import load_line
+from edge_agent.cli_line import load_line
 from records.clock import MICROSECONDS, SystemClock, iso_z
 from records.console import print_json
 from records.errors import ConfigurationError, Refused
@@ -48,6 +46,7 @@ def create(
 ) -> None:
     """Make an application certificate (RSA 2048, self-signed) and its private key, beside the agent's identity."""
     from drivers.opcua import certificates
+    from drivers.tags.opcua_security import CERTIFICATE, KEY
 
     folder, name = _folder(place), agent or _agent(place)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", name):
@@ -76,6 +75,7 @@ def show(
 ) -> None:
     """Whose certificate it is, its fingerprint and until when it is valid; exit 1 when it is not valid now."""
     from drivers.opcua.certificates import load_certificate
+    from drivers.tags.opcua_security import CERTIFICATE
 
     path = place if place.is_file() and not _is_line(place) else _folder(place) / CERTIFICATE
     found = load_certificate(path)
@@ -94,6 +94,8 @@ def _is_line(place: Path) -> bool:
 def _folder(place: Path) -> Path:
     if not _is_line(place):
         return place
+    from edge_agent.own_certificates import folder_beside
+
     line = load_line(place).value
     identity = None if line.uplink is None else line.uplink.identity
     return folder_beside(identity, place.resolve().parent)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import JsonValue
 
-from edge_agent.settings import LineSettings, load_line
+from edge_agent.cli_line import load_line
 from records.clock import SystemClock
 from records.console import print_json
 from records.errors import LotkeeperError
 from records.files import is_held
-from records.yaml import Loaded
+
+if TYPE_CHECKING:
+    from edge_agent.settings import LineSettings
+    from records.yaml import Loaded
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
 ANSWER_S = 5.0

@@ -12,12 +12,9 @@ from typing import Annotated, get_args
 import typer
 from pydantic import JsonValue
 
-from drivers import udi
-from drivers.tags.modbus import REGISTER_COUNT, ByteOrder
-from edge_agent.settings import load_line
+from edge_agent.cli_line import load_line
 from records.console import print_json
 from records.errors import ConfigurationError
-from records.yaml import did_you_mean
 
 Json = Annotated[bool, typer.Option("--json", help="The answer is JSON in any case.")]
 _SEPARATOR = re.compile(r"<GS>|\\x1d", re.IGNORECASE)
@@ -41,8 +38,10 @@ def decode(
     as_json: Json = False,
 ) -> None:
     """What registers hold, in each of the four byte orders (null where they hold no value): try the manual's."""
-    from drivers.convert import RegisterFormat  # numpy is loaded only here
+    from drivers.convert import RegisterFormat  # loaded only where it is used
     from drivers.convert import decode as decoded
+    from drivers.tags.modbus import REGISTER_COUNT, ByteOrder
+    from records.yaml import did_you_mean
 
     raw = b"".join(_register(word).to_bytes(2, "big") for word in registers.split(","))
     needed = REGISTER_COUNT.get(data_type)
@@ -87,6 +86,9 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """What a barcode says, and what is wrong with it; exit 1 when it is not valid."""
+    from drivers import udi  # loaded only where it is used
+    from records.yaml import did_you_mean
+
     if (barcode is None) != stdin:
         raise ConfigurationError("give either a BARCODE or --stdin")
     kind = next((known for known in get_args(udi.Expect) if known == expect), None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from records.model import Purpose, SubjectKind
 from records.yaml import Duration, Settings, fault
-from spc.limits import LimitSet
-from spc.state import ChartPlan
+
+if TYPE_CHECKING:
+    from spc.state import ChartPlan
 
 
 def _pattern(text: str) -> str:
@@ -391,6 +392,9 @@ class CharacteristicSettings(Settings):
         """The chart's plan, None where there is no chart. ValueError when its parts contradict each other."""
         if self.chart is None:
             return None
+        from spc.limits import LimitSet  # numpy is loaded only where there is a chart
+        from spc.state import ChartPlan
+
         fixed = self.limits.fixed if self.limits else None
         limits = None
         if fixed is not None:

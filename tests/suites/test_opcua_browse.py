@@ -20,7 +20,7 @@ from drivers.opcua.browse import Filters, Found, Walk
 from drivers.opcua.limits import Limits
 from edge_agent.settings import load_line
 from edge_agent.skeleton import Names
-from tests.rigs.opcua_server import SECURED, NodeOpcUaServer
+from tests.rigs.opcua_server import SECURED, NodeOpcUaServer, ServerSettings
 from tests.unit.edge.conftest import Said, Type
 from tests.unit.edge.conftest import typed as typed  # the fixture
 
@@ -102,6 +102,36 @@ class TestAgainstAServer:
             assert (said.code, said.out) == (3, "")
             assert "Basic256Sha256 SignAndEncrypt" in said.err
             assert f"--fingerprint {server.own.fingerprint}" in said.err
+
+    def test_without_a_certificate_or_password_it_says_where_they_would_be(
+        self, typed: Type, server: NodeOpcUaServer, tmp_path: Path
+    ) -> None:
+        words = ["--policy", "Basic256Sha256", "--fingerprint", server.own.fingerprint]
+        words += ["--certificate", str(tmp_path / "own")]
+        said = typed("browse", server.url, *words)
+        assert (said.code, said.out) == (2, "")
+        assert f"make it with: lotkeeper-edge certificate create {tmp_path / 'own'} --agent NAME" in said.err
+        said = self.browse(typed, server, "--user", "line", "--password-env", "LOTKEEPER_NO_SUCH")
+        assert (said.code, said.out) == (2, "")
+        assert "LOTKEEPER_NO_SUCH is empty or missing" in said.err
+
+    def test_a_server_without_any_security_is_browsed_and_that_is_said(
+        self, typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PLC_PASSWORD", "secret-1")
+        bare = NodeOpcUaServer(tmp_path / "bare", ServerSettings())
+        try:
+            said = typed("browse", bare.url, "--match", "*/torque")
+            assert said.code == 0
+            assert "offers no security: browsed without" in said.err
+            assert "security: {policy: None, allow_insecure: true}" in said.out
+            assert "- {name: torque," in said.out
+            said = typed("browse", bare.url, "--user", "line", "--password-env", "PLC_PASSWORD")
+            assert (said.code, said.out) == (3, "")
+            said = typed("browse", bare.url, "--policy", "Basic256Sha256")
+            assert (said.code, said.out) == (3, "")
+        finally:
+            bare.stop()
 
     def test_what_was_typed_wrong_is_said(self, typed: Type, server: NodeOpcUaServer) -> None:
         for words, code, said in (
