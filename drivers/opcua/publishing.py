@@ -19,6 +19,8 @@ from drivers.opcua.failures import reason
 from drivers.opcua.session import Session
 
 _UNDER_WAY = 2
+_EARLY = 16
+"""Most messages that wait for the answer to the request that created their subscription."""
 _BAD_TIMEOUT, _BAD_TOO_MANY_PUBLISH_REQUESTS = 0x800A0000, 0x80780000
 
 
@@ -60,11 +62,13 @@ class Publisher:
         self._session = session
         self._queues: dict[int, asyncio.Queue[Message | Ended]] = {}
         self._unknown: dict[int, list[Message]] = {}
+        self._gone: set[int] = set()
         self._acknowledge: list[ua.SubscriptionAcknowledgement] = []
         self._workers: list[asyncio.Task[None]] = []
 
     def messages(self, subscription: int) -> asyncio.Queue[Message | Ended]:
         """The messages of this subscription from now on."""
+        self._gone.discard(subscription)
         queue = self._queues[subscription] = asyncio.Queue()
         for message in self._unknown.pop(subscription, ()):
             queue.put_nowait(message)
@@ -75,13 +79,15 @@ class Publisher:
 
     def forget(self, subscription: int) -> None:
         """Its messages are of no interest any more; without subscriptions nothing is asked for."""
-        self._queues.pop(subscription, None)
+        if self._queues.pop(subscription, None) is not None:
+            self._gone.add(subscription)
 
     async def end(self) -> None:
         """Stop; never raises."""
         workers, self._workers = self._workers, []
         self._queues.clear()
         self._unknown.clear()
+        self._gone.clear()
         self._acknowledge.clear()
         for worker in workers:
             worker.cancel()
@@ -122,9 +128,12 @@ class Publisher:
         queue = self._queues.get(subscription)
         if queue is not None:
             queue.put_nowait(message)
-        elif len(self._unknown) < 16:
+        elif subscription not in self._gone:
             # the first message may be here before the answer to the request that created the subscription
-            self._unknown.setdefault(subscription, []).append(message)
+            early = self._unknown.setdefault(subscription, [])
+            early.append(message)
+            if len(early) > _EARLY or len(self._unknown) > _EARLY:  # of somebody who never asks for them
+                self._unknown.pop(next(iter(self._unknown)))
 
     def _end_all(self, why: str) -> None:
         for queue in self._queues.values():
