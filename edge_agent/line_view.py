@@ -67,7 +67,7 @@ class LineView:
         """Whether a device, or a ``device.tag``, may be among the parts that are wrong themselves."""
         device, _, tag = name.partition(".")
         for path, item in self.left_out:
-            if path[:2] != ("devices", device):
+            if path[:2] != ("devices", device) or path[2:3] not in ((), ("tags",)):
                 continue
             written = item.child("name")
             if len(path) == 2 or written is None or written.scalar == tag:
@@ -76,7 +76,7 @@ class LineView:
 
     @property
     def stations_are_whole(self) -> bool:
-        return not any(path[0] == "stations" for path, _ in self.left_out)
+        return not any(path[0] == "stations" and path[2:] != ("permit",) for path, _ in self.left_out)
 
     @cached_property
     def uses(self) -> tuple[Use, ...]:

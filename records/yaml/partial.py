@@ -38,10 +38,18 @@ class Sound:
                 return model.model_validate(self.tree.root.data(), context=context)
             except ValidationError as error:
                 found = told(error, self.tree)
-            self.problems += [problem for _, problem in found]
+            self.problems += [problem for path, problem in found if not self._emptied(path)]
             if not self._leave_out([path for path, _ in found]):
                 return None
         return None
+
+    def _emptied(self, path: Path) -> bool:
+        """Whether nothing is left there because all of it was left out: that was told already."""
+        item: Item | None = self.tree.root
+        for part in path:
+            item = None if item is None else item.child(part)
+        nothing = item is not None and (item.keys == {} or item.rows == [])
+        return nothing and any(left[: len(path)] == path for left, _ in self.left_out)
 
     def _leave_out(self, paths: list[Path]) -> bool:
         wrong: dict[Path, object] = {}

@@ -190,6 +190,31 @@ def test_all_of_them_come_at_once_in_the_order_of_lines(tmp_path: Path) -> None:
     assert [p.line for p in found] == sorted(p.line for p in found)
 
 
+def test_a_wrong_permit_or_interval_hides_nothing_else(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        ("needs: [order, operator]", "needs: [order, tool]"),
+        ("capture: [plc.torque]", "capture: [plc.tork]"),
+        ("driver: opcua\n", "driver: opcua\n    poll_interval: 200\n"),
+    )
+    assert [p.path for p in found] == [
+        "devices.plc.poll_interval",
+        "stations.seal.permit.needs.1",
+        "stations.seal.capture.0",
+        "characteristics.torque.tag",
+    ]
+
+
+def test_a_line_whose_devices_are_all_wrong_is_not_told_to_have_none(tmp_path: Path) -> None:
+    found = problems(tmp_path, (LINE[LINE.index("stations:") :], ""), ("driver: opcua", "driver: opcau"))
+    assert [p.path for p in found] == ["devices.plc.driver"]
+    alone = LINE[: LINE.index("devices:")] + "devices:\n  plc: {driver: opcau}\n"
+    (tmp_path / "line.yaml").write_text(alone)
+    with pytest.raises(ConfigurationError) as caught:
+        load_line(tmp_path / "line.yaml")
+    assert [p.path for p in caught.value.problems] == ["devices.plc.driver"]
+
+
 def test_a_station_may_be_called_like_a_key(tmp_path: Path) -> None:
     assert problems(tmp_path, ("  seal:", "  counters:")) == ()
 
