@@ -24,28 +24,13 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from drivers.status import BAD_NOT_BCD, BAD_NOT_FINITE, BAD_NOT_LISTED, BAD_NOT_TEXT, BAD_SENTINEL, GOOD_STATUS
-from drivers.tags import ModbusTag
+from drivers.tags import INTEGERS, ModbusTag
 from records.errors import Invalid
 
 Value: TypeAlias = bool | int | float | str
 
 _FLOATS = MappingProxyType(
     {"float16": struct.Struct(">e"), "float32": struct.Struct(">f"), "float64": struct.Struct(">d")}
-)
-_BITS = MappingProxyType(
-    {
-        "int8": 8,
-        "uint8": 8,
-        "int16": 16,
-        "uint16": 16,
-        "int32": 32,
-        "uint32": 32,
-        "int64": 64,
-        "uint64": 64,
-        "bcd16": 16,
-        "bcd32": 32,
-        "bcd64": 64,
-    }
 )
 _EXACT = 1 << 53
 
@@ -92,7 +77,7 @@ class RegisterFormat:
     @property
     def width(self) -> int:
         """How many bits a whole number has in its registers."""
-        return _BITS[self.data_type]
+        return INTEGERS[self.data_type]
 
     @property
     def is_float(self) -> bool:

@@ -24,13 +24,13 @@ from drivers.tags import AnyDevice, SerialScannerDevice
 from edge_agent.acquire import Machines, ScanDesk, Watching
 from edge_agent.crew import Crew, Part
 from edge_agent.events import Answer, DeviceBack, Event
+from edge_agent.feed import Feed
 from edge_agent.outbox import Outbox
 from edge_agent.papers import Papers
 from edge_agent.reload import Plan, characteristics_of, devices_of, machines, plan
 from edge_agent.runner import Changeover, StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
-from edge_agent.telemetry import Feed
 from records.clock import Clock
 from records.model import Data, Fact, Header
 from records.yaml import Loaded

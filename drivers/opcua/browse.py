@@ -19,6 +19,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.uaerrors import UaError
 
 from drivers.opcua.asking import Ask
+from drivers.opcua.binary import NAMES
 from drivers.opcua.failures import TOO_LARGE
 from drivers.opcua.limits import parts
 from drivers.opcua.nodes import browse_path
@@ -32,31 +33,8 @@ _AT_ONCE = 100
 _REFERENCES_AT_ONCE = 1000
 _SUPERTYPES_AT_MOST = 8
 _WRITE_BIT = 2
-_TYPES = {
-    1: "bool",
-    2: "int8",
-    3: "uint8",
-    4: "int16",
-    5: "uint16",
-    6: "int32",
-    7: "uint32",
-    8: "int64",
-    9: "uint64",
-    10: "float32",
-    11: "float64",
-    12: "string",
-    13: "datetime",
-    14: "guid",
-    15: "bytestring",
-    16: "xmlelement",
-    17: "node_id",
-    18: "expanded_node_id",
-    19: "status_code",
-    20: "qualified_name",
-    21: "localized_text",
-    22: "structure",
-    29: "enum",
-}
+_STRUCTURE = 22
+_TYPES = {number: name for number, name in NAMES.items() if number <= _STRUCTURE} | {29: "enum"}
 """Data types of namespace 0 by their number, in the tag map's words (OPC 10000-6, 5.1.2)."""
 
 

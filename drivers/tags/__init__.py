@@ -16,6 +16,7 @@ from drivers.tags.aliases import ALIASES
 from drivers.tags.common import DeviceSettings, Name, Role, TagSettings
 from drivers.tags.groups import expand
 from drivers.tags.modbus import (
+    INTEGERS,
     MODBUS_TYPES,
     REGISTER_COUNT,
     BitField,
@@ -40,6 +41,7 @@ from records.yaml import Tree
 
 __all__ = [
     "ALIASES",
+    "INTEGERS",
     "MODBUS_TYPES",
     "OPCUA_TYPES",
     "REGISTER_COUNT",

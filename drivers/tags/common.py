@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Optional, get_args
 
 from pydantic import (
     AfterValidator,
-    ConfigDict,
     Field,
     create_model,
     field_validator,
@@ -55,13 +54,7 @@ FILTERS = ("deadband", "on_change", "heartbeat", "average")
 """What thins the telemetry of a tag; never allowed on a tag that is kept with a run, judged or counted."""
 
 
-class Described(Settings):
-    """Texts below the fields are their descriptions in the JSON Schema and in the reference."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class TagSettings(Described):
+class TagSettings(Settings):
     """What every tag has."""
 
     name: Name = Field(json_schema_extra={"pattern": f"^{_NAME}$"})
@@ -128,18 +121,18 @@ class TagSettings(Described):
 
 
 @cache
-def defaults_model(tag: type[TagSettings]) -> type[Described]:
+def defaults_model(tag: type[TagSettings]) -> type[Settings]:
     """A model of the keys of a tag that its device may say for all of them."""
     return create_model(
         f"{tag.__name__}Defaults",
-        __base__=Described,
+        __base__=Settings,
         __doc__="Keys that every tag of the device has unless it says otherwise.",
         **_optional(tag),
     )
 
 
 @cache
-def group_model(tag: type[TagSettings]) -> type[Described]:
+def group_model(tag: type[TagSettings]) -> type[Settings]:
     """A model of a group: the same keys, and its tags."""
     rows: Any = tuple[tag, ...]  # type: ignore[valid-type]  # made here, from a class that is a value
     own: dict[str, Any] = {
@@ -148,7 +141,7 @@ def group_model(tag: type[TagSettings]) -> type[Described]:
         "tags": (rows, Field(description="The tags.")),
     }
     doc = "Tags with keys that every one of them has unless it says otherwise."
-    return create_model(f"{tag.__name__}Group", __base__=Described, __doc__=doc, **own, **_optional(tag))
+    return create_model(f"{tag.__name__}Group", __base__=Settings, __doc__=doc, **own, **_optional(tag))
 
 
 def _optional(tag: type[TagSettings]) -> dict[str, Any]:
@@ -168,7 +161,7 @@ def in_range(seconds: float) -> float:
     return seconds
 
 
-class DeviceSettings(Described):
+class DeviceSettings(Settings):
     """What every device has, but for its driver and address."""
 
     timeout: Duration = 2.0

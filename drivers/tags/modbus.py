@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from drivers.tags.common import Described, TagSettings, known_type
-from records.yaml import fault
+from drivers.tags.common import TagSettings, known_type
+from records.yaml import Settings, fault
 
 ByteOrder = Literal["ABCD", "CDAB", "BADC", "DCBA"]
 Register = Literal["holding", "input", "coil", "discrete"]
@@ -88,7 +88,7 @@ _ADDRESS_SCHEMA = {
 _Address = Annotated[int, BeforeValidator(_number), WithJsonSchema(_ADDRESS_SCHEMA)]
 
 
-class BitField(Described):
+class BitField(Settings):
     """Neighbouring bits of a register (or of two or four): ``{start: 4, count: 3}``."""
 
     start: int = Field(ge=0, le=63)
@@ -97,7 +97,7 @@ class BitField(Described):
     """How many bits."""
 
 
-class SequenceCheck(Described):
+class SequenceCheck(Settings):
     """How to know that the machine changed values while they were read."""
 
     tag: str

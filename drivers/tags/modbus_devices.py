@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from drivers.tags.common import Described, DeviceSettings, names_once
+from drivers.tags.common import DeviceSettings, names_once
 from drivers.tags.modbus import ByteOrder, ModbusTag, SequenceCheck
-from records.yaml import Duration, fault
+from records.yaml import Duration, Settings, fault
 
 _DIGITS = {0: "coil", 1: "discrete", 3: "input", 4: "holding"}
 _TABLE_SIZE = 65_536
@@ -168,7 +168,7 @@ class ModbusTcpDevice(ModbusDevice):
         return True
 
 
-class ModbusTlsSettings(Described):
+class ModbusTlsSettings(Settings):
     """Who the machine must be and who we are (MODBUS/TCP Security)."""
 
     ca: Path | None = None

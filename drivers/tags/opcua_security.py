@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema, model_validator
 
-from drivers.tags.common import Described
-from records.yaml import Secret, did_you_mean, fault
+from records.yaml import Secret, Settings, did_you_mean, fault
 
 CERTIFICATE, KEY = "certificate.der", "private_key.pem"
 """Names of the files of our application certificate in its folder."""
@@ -64,7 +63,7 @@ _Policy = Annotated[
 ]
 
 
-class OpcUaUser(Described):
+class OpcUaUser(Settings):
     """Who logs in: a user name with its password, or a certificate with its private key."""
 
     username: str | None = None
@@ -95,7 +94,7 @@ class OpcUaUser(Described):
         return self
 
 
-class OpcUaSecurity(Described):
+class OpcUaSecurity(Settings):
     """How the channel is protected, whom we trust at the other end, and who we are."""
 
     policy: _Policy

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from drivers.tags.common import Described, TagSettings
-from records.yaml import Duration, fault
+from drivers.tags.common import TagSettings
+from records.yaml import Duration, Settings, fault
 
 
-class SerialScannerDevice(Described):
+class SerialScannerDevice(Settings):
     """A barcode scanner that sends text frames; ``acknowledge``: it waits for ACK or NAK after each."""
 
     driver: Literal["serial_scanner"]

@@ -75,7 +75,7 @@ class MemoryBus:
 
 def made(bus: MemoryBus, tags: list[dict[str, Any]], **settings: Any) -> Modbus:
     device = ModbusTcpDevice.model_validate({"driver": "modbus_tcp", "host": "h", "tags": tags, **settings})
-    return Modbus("plc", device, SystemClock(), bus)  # type: ignore[arg-type]
+    return Modbus("plc", device, SystemClock(), lambda _: None, bus)  # type: ignore[arg-type]
 
 
 def run(job: Callable[[], Awaitable[None]]) -> None:

@@ -15,8 +15,9 @@ from drivers.base import BlockBuilder, Group
 from drivers.status import BAD_NO_DATA, BAD_STALE, BAD_TYPE_MISMATCH
 from edge_agent import telemetry
 from edge_agent.counters import Counters
+from edge_agent.feed import Feed
 from edge_agent.outbox import Outbox, verify
-from edge_agent.telemetry import Context, Feed, Telemetry
+from edge_agent.telemetry import Context, Telemetry
 from records.clock import SystemClock
 from records.errors import Refused
 from records.model import EpochOpened, decode
