@@ -136,8 +136,7 @@ class Supervisor:
 
     def latest(self) -> dict[str, Reading]:
         """The newest reading of every watched tag that has one, by the tag's name without the device's."""
-        blocks = sorted(self._latest.values(), key=lambda block: block.edge_us)
-        newest = {tag: block for block in blocks for tag in block.tags}
+        newest = {tag: block for block in self._latest.values() for tag in block.tags}
         return {tag: block.reading(tag) for tag, block in newest.items()}
 
     def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False, name: str = "") -> None:
@@ -292,12 +291,17 @@ class Supervisor:
         self._tell(block)
 
     def _tell(self, block: ReadingBlock) -> None:
-        self._latest[id(block.group)] = block  # the block holds its group, so the id stays its
-        if len(self._latest) > LATEST:
-            self._latest.pop(next(iter(self._latest)))
+        self._remember(block)
         self._doubts.look(block)
         for share in tuple(self._shares.values()):
             share.take(block)
+
+    def _remember(self, block: ReadingBlock) -> None:
+        """As the last: by arrival, since a clock may be set back."""
+        self._latest.pop(id(block.group), None)
+        self._latest[id(block.group)] = block  # the block holds its group, so the id stays its
+        if len(self._latest) > LATEST:
+            self._latest.pop(next(iter(self._latest)))
 
     async def _watchdog(self) -> None:
         """Make readings of what is not refreshed, for as long as the device is supervised."""
@@ -317,7 +321,7 @@ class Supervisor:
                 self._stale_groups.clear()
             group = self._stale_groups[tags] = stale_group(self.device, tags)
         stale = stale_block(group, self._clock.now_us())
-        self._latest[id(stale.group)] = stale
+        self._remember(stale)
         for share in tuple(self._shares.values()):
             share.retell(tags)  # what is told after it is news, though it is what it was before
             share.take(stale)
