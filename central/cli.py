@@ -62,14 +62,15 @@ def init(
     from central.authority import create_authority, issue_client
     from central.keys import CentralKeys
 
-    if not config.exists():
+    new = not config.exists()
+    if not new and (site is not None or time_zone is not None):
+        raise ConfigurationError(f"{config} exists already", hint="change site and time_zone in the file")
+    secret = password(password_stdin)  # before anything is made: without one nothing is
+    if new:
         make_folder(config.resolve().parent)
         replace_file(config, _template(site, time_zone).encode())
-    elif site is not None or time_zone is not None:
-        raise ConfigurationError(f"{config} exists already", hint="change site and time_zone in the file")
     loaded = load_settings(config)
     settings = loaded.value
-    secret = password(password_stdin)
     now_us = SystemClock().now_us()
     make_folder(settings.folder)
     settings.folder.chmod(0o700)  # keys, password hashes

@@ -78,6 +78,12 @@ def show(
     from drivers.tags.opcua_security import CERTIFICATE
 
     path = place if place.is_file() and not _is_line(place) else _folder(place) / CERTIFICATE
+    if path != place and not path.exists():
+        words = str(place) if _is_line(place) else f"{place} --agent NAME"
+        raise ConfigurationError(
+            f"there is no certificate in {path.parent}",
+            hint=f"make it with: lotkeeper-edge certificate create {words}",
+        )
     found = load_certificate(path)
     facts = _facts(found, path)
     if json:

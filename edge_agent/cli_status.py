@@ -39,7 +39,7 @@ def read(
     json: Annotated[bool, typer.Option("--json", help="The answer is JSON in any case.")] = False,
 ) -> None:
     """Read tags once, now. Exit 0 none is bad, 1 some are, 3 a device was not reached."""
-    from edge_agent import read_once  # the drivers are loaded only here
+    from edge_agent import bad_words, read_once  # the drivers are loaded only here
 
     loaded = load_line(line)
     names = read_once.wanted(loaded.value, tags or [])
@@ -48,11 +48,15 @@ def read(
         found = asyncio.run(read_once.read_once(loaded.value, names, SystemClock()))
         readings = [read_once.reading_json(reading) for reading in found.readings]
         errors = dict(found.errors)
+        settings = ((reading, loaded.value.tag(reading.tag)) for reading in found.readings)
+        types = {one.tag: (tag.type_name if tag else "", one.data_type) for one, tag in settings}
     else:
-        readings, errors = answer["readings"], answer["errors"]
+        readings, errors, types = answer["readings"], answer["errors"], {}
     print_json([*readings])
     for error in errors.values():
         typer.echo(f"error: {error}", err=True)
+    for text in bad_words.explained(readings, types, errors):
+        typer.echo(text, err=True)
     raise typer.Exit(read_once.exit_code(readings, errors))
 
 

@@ -77,6 +77,7 @@ def test_one_that_has_ended_is_not_fine(typed: Type, tmp_path: Path) -> None:
 def test_what_is_no_certificate_is_said(typed: Type, tmp_path: Path, line: Path) -> None:
     said = typed("certificate", "show", str(line))
     assert said.code == 2
-    assert "certificate.der cannot be read" in said.err
+    assert f"make it with: lotkeeper-edge certificate create {line}" in said.err
+    assert "--agent NAME" in typed("certificate", "show", str(tmp_path / "none")).err
     (tmp_path / "x.der").write_bytes(b"x")
     assert "x.der is no certificate" in typed("certificate", "show", str(tmp_path / "x.der")).err

@@ -9,6 +9,7 @@ import pytest
 
 from drivers.status import BAD_SEVERITY
 from edge_agent import read_once
+from edge_agent.bad_words import explained
 from edge_agent.outbox import glance, inspect
 from records.clock import SystemClock
 from tests.rigs.fake_device import FakeDevice
@@ -92,6 +93,7 @@ def test_read_tells_bad_values_and_devices_that_are_away(typed: Type, line: Path
     said = typed("read", line)
     assert said.code == 1
     assert (said.json[0]["value"], said.json[0]["quality"]) == (None, "bad")
+    assert said.err.startswith("bad: plc.torque: ")
     AWAY.add("oven")
     said = typed("read", line)
     assert said.code == 3
@@ -99,7 +101,23 @@ def test_read_tells_bad_values_and_devices_that_are_away(typed: Type, line: Path
         ("oven.temp", None, "BadNotConnected")
     ]
     assert "error: oven: away" in said.err
+    assert "bad: oven.temp" not in said.err  # told once
     assert typed("read", line, "plc.carrier").code == 0
+
+
+def test_a_bad_value_is_told_with_what_to_do_and_thousands_are_counted() -> None:
+    one = {"tag": "plc.a", "quality": "bad", "status": "BadTypeMismatch"}
+    assert list(explained([one], {"plc.a": ("float32", "float64")}, ())) == [
+        "bad: plc.a: BadTypeMismatch: the machine's value is a float64, the line file says float32"
+    ]
+    assert next(explained([one], {}, ())).endswith("has another type there than the line file says")
+    assert next(explained([one | {"status": "BadIllegalAddress"}], {}, ())).endswith(
+        "no such register (exception 2); look at address and address_base"
+    )
+    assert list(explained([one], {}, ["plc"])) == []
+    many = [{"tag": f"plc.t{n}", "quality": "bad", "status": "Bad"} for n in range(1000)]
+    told = list(explained([one | {"quality": "good"}, *many], {}, ()))
+    assert (len(told), told[0], told[-1]) == (21, "bad: plc.t0: Bad", "bad: 980 more")
 
 
 @pytest.mark.parametrize(
