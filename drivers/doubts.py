@@ -26,6 +26,7 @@ CLOCK_WINDOW_S = 300.0
 OLDEST_S = 366 * 86_400.0
 """A source time may be old, since a value that does not change keeps it; older than this the clock is wrong."""
 _CLOCK_CHECK_S = 10.0
+_MOST_GROUPS = 256
 
 
 class Doubts:
@@ -37,6 +38,7 @@ class Doubts:
         self._told_s: dict[tuple[str, str], float] = {}
         self._off = False
         self._clock_due_s = 0.0
+        self._server_us: dict[tuple[str, int], int] = {}
 
     def look(self, block: ReadingBlock) -> None:
         """Look at one block."""
@@ -73,8 +75,18 @@ class Doubts:
             self._tell(Notice(code, {"tag": f"{self._device}.{name}", key: told[name]}))
 
     def _clocks(self, block: ReadingBlock) -> None:
-        """Server times are the clock's own word; a source time tells only when it lies ahead, or years back."""
-        offset_s = (int(block.server_us.max()) - block.edge_us) / MICROSECONDS if block.server_us.any() else 0.0
+        """A source time tells only when it lies ahead, or years back. So does a server time that did not move
+        since the last look: many servers stamp a value when they got it, not when they tell it.
+        """
+        server_us = int(block.server_us.max())
+        key = block.tags[0], len(block.tags)
+        moved = self._server_us.get(key, server_us) != server_us
+        if len(self._server_us) >= _MOST_GROUPS:
+            self._server_us.clear()
+        self._server_us[key] = server_us
+        offset_s = (server_us - block.edge_us) / MICROSECONDS if server_us else 0.0
+        if not moved and -OLDEST_S <= offset_s < -CLOCK_WINDOW_S:
+            return
         source_us = int(block.source_us.max())
         ahead_s = (source_us - block.edge_us) / MICROSECONDS if source_us else 0.0
         if abs(offset_s) <= CLOCK_WINDOW_S and (ahead_s > CLOCK_WINDOW_S or ahead_s < -OLDEST_S):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,6 +212,25 @@ def test_a_clock_in_2000_is_told_once_and_the_reading_keeps_its_time() -> None:
     device.source_off_us = -86_400_000_000  # a value that has not changed since yesterday
     doubts.look(device.block(["a"]))
     assert len(notices) == 1
+
+
+def test_a_server_time_that_stands_still_is_no_slow_clock_one_that_moves_is() -> None:
+    clock = FakeClock()
+    device = FakeDevice("plc", opcua([{"name": "a"}]), clock)
+    notices: list[Notice] = []
+    doubts = Doubts("plc", clock, notices.append)
+    began = device.block(["a"])
+    stands = np.full(1, began.edge_us - 3_600_000_000)  # stamped an hour ago, when the value came
+    for _ in range(3):
+        doubts.look(replace(device.block(["a"]), server_us=stands))
+        clock.advance(60)
+    assert notices == []
+    for _ in range(3):
+        stands = stands + 60_000_000  # a clock that runs, an hour behind
+        doubts.look(replace(device.block(["a"]), server_us=stands))
+        clock.advance(60)
+    assert [notice.code for notice in notices] == ["clock-skew"]
+    assert notices[0].params["offset_s"] == -3_720
 
 
 def test_a_device_that_cannot_be_read_as_often_as_asked_is_told_once_and_again_when_it_can() -> None:
