@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from drivers.tags.modbus import REGISTER_COUNT
 from edge_agent.convert.draft import Device, Draft, Notes, Row, Table
 from edge_agent.convert.telegraf_values import byte_order, data_type, duration, seconds
 
@@ -169,6 +170,14 @@ class _Modbus:
         kind = field.text("data_type")
         keys: Row = {"register": register, "address": addresses[0]}
         length = len(addresses)
+        if kind == "FLOAT32":
+            kind = "UFIXED"
+            told = "FLOAT32 is Telegraf's old word for UFIXED, an unsigned integer; a float is FLOAT32-IEEE"
+            self.notes.add(field.line("data_type"), f"{field.setting} {field.text('name')}", told)
+        found = data_type(kind, length)
+        if found is not None and REGISTER_COUNT.get(found[0], length) != length:
+            self._skip(device, field, "data_type", f"{kind} does not lie in {length} registers")
+            return
         self._value(device, field, keys, kind, field.text("byte_order") or "ABCD", length, strings)
 
     def _field(self, device: Device, register: str, field: Table, order: str, strings: str) -> None:

@@ -68,6 +68,9 @@ REGISTER = """\
     { name = "lamp",   byte_order = "AB",       data_type = "BIT", bit = 3,               address = [32] },
     { name = "text",   byte_order = "BADC",     data_type = "STRING",                     address = [40, 41, 42] },
     { name = "holes",  byte_order = "ABCD",     data_type = "INT32",        scale = 1.0,  address = [50, 52] },
+    { name = "old",    byte_order = "CDAB",     data_type = "FLOAT32",      scale = 0.1,  address = [62, 63] },
+    { name = "short",  byte_order = "AB",       data_type = "FLOAT32-IEEE", scale = 1.0,  address = [64] },
+    { name = "real",   byte_order = "CDAB",     data_type = "FLOAT32-IEEE", scale = 1.0,  address = [66, 67] },
     { name = "strange", byte_order = "AB",      data_type = "INT24",        scale = 1.0,  address = [60] },
   ]
   input_registers = [{ name = "level", byte_order = "AB", data_type = "INT16", scale = 1.0, address = [0], measurement = "tank" }]
@@ -95,6 +98,8 @@ def test_a_modbus_configuration_of_style_register(tmp_path: Path) -> None:
         ("low", "holding", 31, "int8", None, 1.0),
         ("lamp", "holding", 32, "uint16", None, 1.0),
         ("text", "holding", 40, "string", "BADC", 1.0),
+        ("old", "holding", 62, "uint32", "CDAB", 0.1),
+        ("real", "holding", 66, "float32", "CDAB", 1.0),
         ("level", "input", 0, "int16", None, 1.0),
         ("run", "coil", 5, "bool", None, 1.0),
         ("door_closed", "discrete", 6, "bool", None, 1.0),
@@ -107,11 +112,15 @@ def test_a_modbus_configuration_of_style_register(tmp_path: Path) -> None:
         "10: inputs.modbus.busy_retries: a machine that says that it is busy is read again at the next interval: "
         "left out",
         "20: inputs.modbus.holding_registers holes: [50, 52] is no row of addresses: the tag is left out of press",
-        "21: inputs.modbus.holding_registers strange: INT24 is not known here: the tag is left out of press",
-        "23: inputs.modbus.input_registers.measurement: values have no measurement here, only DEVICE.TAG: left "
+        "21: inputs.modbus.holding_registers old: FLOAT32 is Telegraf's old word for UFIXED, an unsigned integer; "
+        "a float is FLOAT32-IEEE",
+        "22: inputs.modbus.holding_registers short: FLOAT32-IEEE does not lie in 1 registers: "
+        "the tag is left out of press",
+        "24: inputs.modbus.holding_registers strange: INT24 is not known here: the tag is left out of press",
+        "26: inputs.modbus.input_registers.measurement: values have no measurement here, only DEVICE.TAG: left "
         "out",
-        "25: inputs.modbus.discrete_inputs door closed: the name 'door closed' is door_closed here",
-        "30: inputs.modbus.workarounds.close_connection_after_gather: the connection stays open: left out; test a "
+        "28: inputs.modbus.discrete_inputs door closed: the name 'door closed' is door_closed here",
+        "33: inputs.modbus.workarounds.close_connection_after_gather: the connection stays open: left out; test a "
         "machine that allows only one",
     ]
 
