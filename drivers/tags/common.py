@@ -37,6 +37,19 @@ Name = Annotated[str, AfterValidator(_name)]
 """The name of a device or a tag."""
 
 
+def _host(value: str) -> str:
+    name, colon, port = value.partition(":")
+    if colon and port.isdigit():
+        raise fault(f"{value!r} holds a port", hint=f"host: {name}, and beside it port: {port}")
+    if not re.fullmatch(r"[\w.:%-]+", value):
+        raise fault(f"{value!r} is no name or address of a machine", hint="for example 10.0.0.6")
+    return value
+
+
+Host = Annotated[str, Field(min_length=1), AfterValidator(_host)]
+"""A machine's name or address in the network."""
+
+
 def known_type(known: tuple[str, ...], value: object) -> object:
     """The value, or a fault that suggests the type that is meant."""
     if isinstance(value, str) and value not in known:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from drivers.tags.common import DeviceSettings, names_once
+from drivers.tags.common import DeviceSettings, Host, names_once
 from drivers.tags.modbus import ByteOrder, ModbusTag, SequenceCheck
 from records.yaml import Duration, Settings, fault
 
@@ -154,7 +154,7 @@ class ModbusTcpDevice(ModbusDevice):
     """A machine that speaks Modbus TCP."""
 
     driver: Literal["modbus_tcp"]
-    host: str = Field(min_length=1)
+    host: Host
     """Name or address."""
     port: int = Field(502, ge=1, le=65_535)
     """TCP port."""
@@ -198,7 +198,7 @@ class ModbusTlsDevice(ModbusDevice):
     """A machine that speaks Modbus over TLS; its certificate is always verified."""
 
     driver: Literal["modbus_tls"]
-    host: str = Field(min_length=1)
+    host: Host
     """Name or address."""
     port: int = Field(802, ge=1, le=65_535)
     """TCP port."""
@@ -243,7 +243,7 @@ class ModbusRtuOverTcpDevice(ModbusLineDevice):
     """A machine on a serial line behind a device server that carries RTU frames over TCP as they are."""
 
     driver: Literal["modbus_rtu_over_tcp"]
-    host: str = Field(min_length=1)
+    host: Host
     """Name or address."""
     port: int = Field(ge=1, le=65_535)
     """TCP port."""

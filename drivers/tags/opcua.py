@@ -221,7 +221,8 @@ class OpcUaDevice(DeviceSettings):
     @field_validator("endpoint")
     @classmethod
     def _endpoint(cls, value: str) -> str:
-        if not re.fullmatch(r"opc\.tcp://[^/\s@]+(/\S*)?", value):
+        found = re.fullmatch(r"opc\.tcp://([\w.%-]+|\[[\w:.%]+\])(:[0-9]{1,5})?(/\S*)?", value)
+        if found is None or not 1 <= int((found[2] or ":4840")[1:]) <= 65_535:
             raise fault(f"{value!r} is no OPC UA endpoint", hint="for example opc.tcp://10.0.0.5:4840")
         return value
 

@@ -191,3 +191,26 @@ SECURE = (
 )
 def test_what_cannot_be_is_refused_with_its_place(device: str, expected: str) -> None:
     assert refused(device) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fine"),
+    [
+        ("opc.tcp://plc_1.local:4840/UA/Server", True),
+        ("opc.tcp://[fe80::1]:4840", True),
+        ("opc.tcp://plc", True),
+        ("opc.tcp://${PLC}:4840", False),
+        ("opc.tcp://plc:48x0", False),
+        ("opc.tcp://plc:99999", False),
+        ("opc.tcp://plc:0", False),
+        ("opc.tcp://", False),
+    ],
+)
+def test_an_endpoint_is_a_host_and_a_port(endpoint: str, fine: bool) -> None:
+    security = "security: {policy: None, allow_insecure: true}"
+    content = f'devices:\n  x: {{driver: opcua, endpoint: "{endpoint}", {security}}}\n'.encode()
+    if fine:
+        parse(content, File)
+    else:
+        with pytest.raises(ConfigurationError, match="is no OPC UA endpoint"):
+            parse(content, File)

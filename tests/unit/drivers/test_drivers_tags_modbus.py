@@ -147,3 +147,21 @@ def test_modicon_numbers_begin_with_one_by_themselves() -> None:
     assert refused(f"{TCP}, address_style: modicon, address_base: 1") == [
         "devices.x.address_base: Modicon numbers always begin with 1 (leave address_base out)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("10.0.0.6:502", "'10.0.0.6:502' holds a port"),
+        ("${PLC}", "'${PLC}' is no name or address of a machine"),
+        ("tcp://10.0.0.6", "'tcp://10.0.0.6' is no name or address of a machine"),
+        ("fe80::1%eth0", None),
+        ("plc_1.local", None),
+    ],
+)
+def test_a_host_is_a_host_and_nothing_more(host: str, expected: str | None) -> None:
+    text = f'driver: modbus_tcp, host: "{host}"'
+    if expected is None:
+        assert device_of(text).host == host
+    else:
+        assert expected in str(refused(text))
