@@ -319,7 +319,8 @@ class Floor:
 
     def _gone_over(self, runner: StationRunner, change: Changeover, uses: frozenset[_Machine]) -> None:
         """A station works by something else now, or has left."""
-        self._pending.pop(runner.name, None)
+        if self._pending.get(runner.name) is change:  # a newer one may have come while this one was made
+            del self._pending[runner.name]
         if change.station is None:
             self.runners.remove(runner)
             self._crew.release(self._tasks.pop(runner.name))

@@ -18,7 +18,8 @@ from edge_agent.app import Agent
 from edge_agent.configuration import record_of
 from edge_agent.events import DeviceBack
 from edge_agent.outbox import MAX_BODY, export
-from edge_agent.settings import load_line
+from edge_agent.runner import Changeover, StationRunner
+from edge_agent.settings import LineSettings, load_line
 from edge_agent.station_state import State
 from records.clock import FakeClock
 from records.configuration import ConfigurationRecord
@@ -26,7 +27,7 @@ from records.errors import ConfigurationError, Damaged, LotkeeperError
 from records.keys import SigningKey
 from records.model import Fact, OperationsEvent, decode
 from records.wire import Document, down_topic, sign
-from records.yaml import Secret, Settings, parse
+from records.yaml import Loaded, Secret, Settings, parse
 from tests.rigs.outboxes import make_identity
 
 LIMIT_S = 20.0
@@ -380,3 +381,26 @@ def test_a_station_that_left_while_its_return_was_prepared_is_there_again(
         return [runner.name for runner in floor.runners]
 
     assert asyncio.run(scene()) == ["press"]
+
+
+def test_a_change_that_came_while_another_was_made_is_still_wanted_anew(
+    tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(State, "free", property(lambda _: False))
+    loaded = load_line(tmp_path / "line.yaml")
+    changes: list[Changeover] = []
+    monkeypatch.setattr(StationRunner, "change", lambda _, change: changes.append(change))
+
+    def other(equipment: str) -> Loaded[LineSettings]:
+        station = loaded.value.stations["press"].model_copy(update={"equipment": equipment})
+        return replace(loaded, value=loaded.value.model_copy(update={"stations": {"press": station}}))
+
+    async def scene() -> None:
+        floor = build(tmp_path).floor
+        for line in (other("PRESS-02"), other("PRESS-03")):
+            await floor.take(floor.prepare(line))
+        changes[0].done()  # only now is the first one made
+        await floor.take(floor.prepare(replace(other("PRESS-03"), hash="another")))
+
+    asyncio.run(scene())
+    assert [change.anew for change in changes] == [True, True, True]
