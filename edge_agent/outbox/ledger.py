@@ -245,6 +245,23 @@ def bury(connection: sqlite3.Connection, epoch: Epoch, row: Envelope, reason: st
     connection.execute("DELETE FROM permits")
 
 
+def thin(connection: sqlite3.Connection, epoch: Epoch, row: Envelope, by: str) -> None:
+    """As ``bury``, and the file has the space of the body again."""
+    position = epoch.position(row.seq)
+    tombstone = _TOMBSTONE.dump_json(Tombstone(row.digest.hex(), "thinned", by)).decode()
+    columns = "position, epoch, seq, schema, kind, digest, hash, stored_us"
+    found = connection.execute(f"SELECT {columns} FROM records WHERE position = ?", (position,)).fetchone()  # noqa: S608
+    connection.executemany(
+        "INSERT INTO permits (act, position) VALUES (?, ?)", [("thin", position), ("prune", position)]
+    )
+    connection.execute("DELETE FROM records WHERE position = ?", (position,))
+    connection.execute(
+        f"INSERT INTO records ({columns}, body, tombstone) VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",  # noqa: S608
+        (*found, tombstone),
+    )
+    connection.execute("DELETE FROM permits")
+
+
 def bury_damaged(connection: sqlite3.Connection, epoch: Epoch, seq: int, header: Header) -> None:
     """Bury a body that does not have its digest any more, and say so in a record."""
     row = next(envelopes(connection, epoch, seq, seq))

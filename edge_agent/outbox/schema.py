@@ -19,6 +19,9 @@ FORMAT = 1
 NO_GENERATION = -1
 """Central's generation before it was first heard."""
 
+THINNED = "telemetry"
+"""The stream whose oldest rows may give way before central has them."""
+
 _TABLES: dict[str, dict[str, type]] = {
     "control": {"name": str, "value": str},
     "epochs": {
@@ -94,6 +97,28 @@ BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""".strip(),
 }
 
 
+_MAY_THIN: dict[str, str] = {
+    "records_in_order": """
+CREATE TRIGGER records_in_order BEFORE INSERT ON records
+WHEN NOT EXISTS (
+    SELECT 1 FROM epochs WHERE number = NEW.epoch AND number = (SELECT max(number) FROM epochs)
+    AND NEW.seq = last + 1 AND NEW.position = first_position + last
+) AND NOT (
+    NEW.body IS NULL AND NEW.tombstone IS NOT NULL
+    AND EXISTS (SELECT 1 FROM permits WHERE act = 'thin' AND position = NEW.position)
+)
+BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END""".strip()
+}
+"""What is otherwise in a buffer of telemetry: a row that gives way is written anew. SQLite gives back the space of
+a row that is deleted, never that of one which became shorter.
+"""
+
+
+def triggers(stream: str) -> dict[str, str]:
+    """The guards of a buffer of this stream, by name."""
+    return TRIGGERS | _MAY_THIN if stream == THINNED else TRIGGERS
+
+
 def create(connection: sqlite3.Connection, agent: str, stream: str) -> None:
     """Make all tables and triggers in an empty file; the caller holds the transaction."""
     db = Database(connection, execute_plugins=False)
@@ -101,7 +126,7 @@ def create(connection: sqlite3.Connection, agent: str, stream: str) -> None:
         needed = [column for column in columns if (name, column) not in _MAY_BE_NULL]
         db.table(name).create(columns, pk=_KEYS[name], not_null=needed, strict=True)
     db.table("runs").create_index(["order_reference", "station", "subject"], index_name="runs_by_subject")
-    for statement in TRIGGERS.values():
+    for statement in triggers(stream).values():
         db.execute(statement)
     rows = {
         "agent": agent,
@@ -128,7 +153,7 @@ def assert_whole(connection: sqlite3.Connection) -> None:
     guards: dict[str, str] = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     )
-    for name, statement in TRIGGERS.items():
+    for name, statement in triggers(control(connection, "stream")).items():
         if guards.get(name) != statement:
             raise Damaged(f"the guard {name} of the records is missing or altered")
 

@@ -43,6 +43,8 @@ INDEX_ROWS = 1_000_000
 """Most rows of each index; the oldest give way."""
 THIN_SHARE = 100
 """When telemetry is at its cap, this part of the cap gives way at once (one hundredth)."""
+THIN_BYTES = 1024 * 1024
+"""Of a small buffer so much gives way at once, or a quarter of it: each time makes a record."""
 THIN_ROWS = 5000
 """Most chunks that give way at once."""
 OnThin = Callable[[str, int, int], None]
@@ -81,6 +83,7 @@ class Outbox:
         self.path = folder / f"{stream}.db"
         self._clock, self._context, self._failpoint = clock, context, failpoint
         self._keep_s, self._max_bytes, self._on_thin = keep_acknowledged_s, max_bytes, on_thin
+        self._no_room_at: int | None = None
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._latest: Place | None = None
         self._noted: Place | None = None
@@ -159,30 +162,38 @@ class Outbox:
         return self._writer.submit(job)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
-        if self._max_bytes is None:
+        cap = self._max_bytes
+        if cap is None:
             return
-        while rows.used_bytes(connection) >= self._max_bytes:
-            if not ledger.prune(connection, ledger.acknowledged(connection), PRUNE_CHUNK) and not self._thin(
-                connection, self._max_bytes
-            ):
+        acknowledged = ledger.acknowledged(connection)
+        while rows.used_bytes(connection) >= cap:
+            if ledger.prune(connection, acknowledged, PRUNE_CHUNK):
+                continue
+            tell = self._on_thin
+            stops = "the line must stop" if tell is None else "telemetry is lost"
+            if tell is None or acknowledged == self._no_room_at or not self._thin(connection, cap, tell):
+                self._no_room_at = acknowledged  # thinning is not tried again until central has more
                 raise Refused(
-                    f"the buffer {self.path} holds {self._max_bytes} bytes that central has not committed",
-                    hint="the line must stop until central can be reached, or give the buffer more space",
+                    f"the buffer {self.path} holds {cap} bytes that central has not committed",
+                    hint=f"{stops} until central can be reached, or give the buffer more space",
                 )
 
-    def _thin(self, connection: sqlite3.Connection, cap: int) -> bool:
-        """Have the oldest chunks give way; False when none is left, or when it may not be."""
-        if self._on_thin is None:
-            return False
+    def _thin(self, connection: sqlite3.Connection, cap: int, tell: OnThin) -> bool:
+        """Have the oldest chunks give way. False when that does not help, since their tombstones fill the buffer:
+        then nothing gave way and nothing is said, for the transaction is rolled back.
+        """
         epoch = ledger.current(connection)  # what waits for central is of the current epoch alone
-        oldest = ledger.oldest_bodies(connection, epoch, telemetry.KIND, cap // THIN_SHARE, THIN_ROWS)
-        if not oldest:
-            return False
-        first, last = oldest[0], oldest[-1]
-        self._on_thin(epoch.epoch, first, last)
-        for row in ledger.envelopes(connection, epoch, first, last):
-            if row.body is not None and row.kind == telemetry.KIND:
-                ledger.bury(connection, epoch, row, "thinned", self.agent)
+        size = max(cap // THIN_SHARE, min(cap // 4, THIN_BYTES))
+        first = last = 0
+        while rows.used_bytes(connection) >= cap:
+            oldest = ledger.oldest_bodies(connection, epoch, telemetry.KIND, size, THIN_ROWS)
+            if not oldest:
+                return False
+            first, last = first or oldest[0], oldest[-1]
+            for row in ledger.envelopes(connection, epoch, oldest[0], last):
+                if row.body is not None and row.kind == telemetry.KIND:
+                    ledger.thin(connection, epoch, row, self.agent)
+        tell(epoch.epoch, first, last)
         return True
 
     def _after_commit(self) -> None:
