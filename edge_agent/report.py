@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,13 +19,13 @@ from drivers.tags import TagSettings
 from edge_agent.line_watch import Refusal
 from edge_agent.outbox import Outbox, glance
 from edge_agent.papers import Papers
-from edge_agent.read_once import reading_json
+from edge_agent.read_once import NOT_REACHED, reading_json
 from edge_agent.runner import StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.uplink import Uplink
 from records.clock import MICROSECONDS, Clock, iso_z
 from records.errors import Invalid, LotkeeperError
-from records.model import OperationRecord, OperationsEvent, Reading, decode
+from records.model import OperationRecord, OperationsEvent, Quality, Reading, decode
 from records.wire import Envelope
 from records.yaml import Loaded
 
@@ -167,10 +167,10 @@ def _device(
 ) -> Json:
     settings = line.devices.get(name) or supervisor.device.settings
     known, meter = supervisor.latest(), supervisor.meter
-    tags: list[JsonValue] = [
-        tag_json(f"{name}.{tag.name}", tag, known.get(tag.name) or others.get(f"{name}.{tag.name}"), now_us)
-        for tag in settings.tags
-    ]
+    seen = {tag.name: known.get(tag.name) or others.get(f"{name}.{tag.name}") for tag in settings.tags}
+    if not supervisor.connected:
+        seen = {tag: reading and _lost(reading) for tag, reading in seen.items()}
+    tags: list[JsonValue] = [tag_json(f"{name}.{tag.name}", tag, seen[tag.name], now_us) for tag in settings.tags]
     return {
         "name": name,
         "driver": settings.driver,
@@ -184,6 +184,13 @@ def _device(
         "values": meter.values,
         "tags": tags,
     }
+
+
+def _lost(reading: Reading) -> Reading:
+    """What was last read of a machine that is away is no value of now."""
+    if reading.quality is Quality.BAD:
+        return reading
+    return replace(reading, value=None, quality=Quality.BAD, status=NOT_REACHED)
 
 
 def tag_json(name: str, tag: TagSettings, seen: Reading | None, now_us: int) -> Json:
