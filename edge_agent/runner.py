@@ -130,6 +130,7 @@ class StationRunner:
         self._seen: dict[str, object] = {}
         self._wake = asyncio.Event()
         self._prompt: str | None = None
+        self._said: Prompt | None = None
         self._change: Changeover | None = None
 
     async def post(self, event: Event) -> None:
@@ -273,7 +274,9 @@ class StationRunner:
                 self._answer(effect)
             case Prompt():
                 self._prompt = effect.code
-                log.info("prompt", station=self.station.name, code=effect.code, **effect.params)
+                if effect != self._said:  # a machine that is away is written to again and again, for days
+                    log.info("prompt", station=self.station.name, code=effect.code, **effect.params)
+                self._said = effect
         return None
 
     async def _commit(self, effect: Commit) -> Event:

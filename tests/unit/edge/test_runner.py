@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pydantic import JsonValue
+from structlog.testing import capture_logs
 
 from edge_agent import runner
 from edge_agent.events import Answer, DeviceBack
@@ -203,9 +204,11 @@ def test_a_write_that_fails_is_tried_again_once_a_tick() -> None:
         await until(lambda: made.status.phase == "waiting")
         assert world.count("write", ("plc.ack", True)) == 4
 
-    play(scene, world)
+    with capture_logs() as said:
+        play(scene, world)
     assert len(world.records) == 1
     assert world.count("read") == 1
+    assert [line["code"] for line in said if line["event"] == "prompt"].count("write-failed") == 1, "told once"
 
 
 def test_a_permit_that_cannot_be_written_is_tried_again_and_holds_up_no_scan() -> None:
