@@ -31,6 +31,7 @@ from records.errors import ConfigurationError, Refused
 OBJECTS = "i=85"
 _AT_ONCE = 100
 _REFERENCES_AT_ONCE = 1000
+_OPEN_RANKS = (-3, -2, 0)  # scalar or array, anything, an array of any dimensions
 _SUPERTYPES_AT_MOST = 8
 _WRITE_BIT = 2
 _STRUCTURE = 22
@@ -219,7 +220,7 @@ class Walk:
         nodes = [node for node, _ in variables]
         ask = Ask(self.session)
         types = await ask.attributes(nodes, AttributeIds.DataType)
-        ranks = await ask.attributes(nodes, AttributeIds.ValueRank)
+        ranks = await self._ranks(ask, nodes)
         levels = await ask.attributes(nodes, AttributeIds.UserAccessLevel)
         units = await self._units(ask, nodes)
         found: list[Found] = []
@@ -242,6 +243,18 @@ class Walk:
             return False
         path = "/".join((*parent.path, _name(reference)))
         return filters.match is None or fnmatchcase(path.lower(), filters.match.lower())
+
+    async def _ranks(self, ask: Ask, nodes: Sequence[ua.NodeId]) -> list[object]:
+        """Each node's ValueRank; where it leaves open what there is, that of the value which is there now."""
+        ranks = await ask.attributes(nodes, AttributeIds.ValueRank)
+        open_ = [n for n, rank in enumerate(ranks) if rank in _OPEN_RANKS]
+        values = await ask.attributes([nodes[n] for n in open_], AttributeIds.Value)
+        for n, value in zip(open_, values, strict=True):
+            if isinstance(value, list) and not any(isinstance(each, list) for each in value):
+                ranks[n] = 1
+            elif value is not None and not isinstance(value, list):
+                ranks[n] = -1
+        return ranks
 
     async def _units(self, ask: Ask, nodes: Sequence[ua.NodeId]) -> list[str | None]:
         wanted = ua.QualifiedName("EngineeringUnits", ua.UInt16(0))

@@ -270,3 +270,26 @@ def test_names_are_valid_and_never_twice() -> None:
     assert names.of(("3 bar/°C",)) == "tag_3_bar_C"
     assert len(names.of(("x" * 80,))) == 63
     assert json.dumps(names.of(("x" * 80,))) == f'"{"x" * 55}_2"'
+
+
+class Ranked(Endless):
+    """Four variables whose rank leaves open what they hold, and what they hold now."""
+
+    held = (ua.Variant([1.5, 2.5], ua.VariantType.Double), ua.Variant(1.5, ua.VariantType.Double))
+    held += (ua.Variant([[1.0], [2.0]], ua.VariantType.Double, Dimensions=[2, 1]), ua.Variant())
+
+    async def read(self, parameters: ua.ReadParameters) -> list[ua.DataValue]:
+        asked = parameters.NodesToRead
+        if asked[0].AttributeId == ua.AttributeIds.ValueRank:
+            return [ua.DataValue(ua.Variant(rank, ua.VariantType.Int32)) for rank in (0, -2, 0, -3)]
+        if asked[0].AttributeId == ua.AttributeIds.Value:
+            return [ua.DataValue(value) for value in self.held]
+        return await super().read(parameters)
+
+
+def test_where_the_rank_leaves_it_open_the_value_tells_what_it_is() -> None:
+    async def job() -> None:
+        walk = _walk(Ranked(width=4), Filters(root="ns=1;s=f", depth=1))
+        assert [each.data_type async for each in walk.variables()] == ["float64[]", "float64", "", ""]
+
+    asyncio.run(job())
