@@ -35,13 +35,13 @@ SERVERS = {
 """Marker -> the module whose ``why_not`` says why such a server cannot run here."""
 
 SHARES_S = {
-    "house": 60,
-    "unit": 180,
-    "golden": 60,
-    "suites": 180,
-    "process": 240,
-    "web": 180,
-    "demo": 300,
+    "house": 30,
+    "unit": 170,
+    "golden": 10,
+    "suites": 360,
+    "process": 270,
+    "web": 160,
+    "demo": 200,
 }
 """What each suite may take of the 20 minutes that ``make test`` has on two cores; said, not asserted."""
 

@@ -102,8 +102,9 @@ class Link:
             else:
                 self._client.connect(address.host, address.port, round(settings.keepalive_s))
         except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or error
             raise Unreachable(
-                f"broker {address}: {error}", hint="is it running, and is the address right?"
+                f"broker {address}: {reason}", hint="is it running, and is the address right?"
             ) from error
         self._client.loop_start()
 
