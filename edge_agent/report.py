@@ -7,6 +7,7 @@ other 64-bit numbers of records are strings, as everywhere outside.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ from edge_agent.runner import StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.uplink import Uplink
 from records.clock import MICROSECONDS, Clock, iso_z
+from records.codes import EVENTS
 from records.errors import Invalid, LotkeeperError
 from records.model import OperationRecord, OperationsEvent, Quality, Reading, decode
 from records.wire import Envelope
@@ -31,6 +33,7 @@ from records.yaml import Loaded
 
 Json = dict[str, JsonValue]
 LAST_RECORDS = 12
+DETAIL_CHARACTERS = 120
 UNWATCHED_EVERY_S = 5.0
 UNWATCHED_LIMIT_S = 1.0
 
@@ -234,6 +237,7 @@ def _record(envelope: Envelope) -> Json:
         "code": None,
         "result": None,
         "subjects": [],
+        "detail": None,
     }
     if envelope.body is None:
         return found | {"code": "tombstone"}
@@ -252,5 +256,16 @@ def _record(envelope: Envelope) -> Json:
             "subjects": [subject.subject.id for subject in run.subjects[:3]],
         }
     elif isinstance(fact.data, OperationsEvent):
-        found |= {"code": fact.data.code}
+        found |= {"code": fact.data.code, "detail": _told(fact.data)}
     return found
+
+
+def _told(event: OperationsEvent) -> str | None:
+    """The first parameters of an event, as the catalogue orders them: ``tag sealer.ack, value true``."""
+    names = dict.fromkeys((*EVENTS.get(event.code, ()), *event.params))
+    told = [
+        f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+        for name in names
+        if isinstance(value := event.params.get(name), str | int | float)
+    ]
+    return ", ".join(told)[:DETAIL_CHARACTERS] or None

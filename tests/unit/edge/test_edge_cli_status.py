@@ -147,6 +147,7 @@ def test_status_while_the_agent_is_down(typed: Type, tmp_path: Path) -> None:
     buffer = found["buffer"]
     assert (buffer["committed"], buffer["acknowledged_records"], buffer["pending"]) == (31, 4, 27)
     assert [record["code"] for record in found["records"]] == ["order-started"] * 12
+    assert all(record["detail"].startswith("order ") for record in found["records"])
     assert [int(record["seq"]) for record in found["records"]] == list(range(31, 19, -1))
     text = typed("status", file).out
     assert "agent press-1 is not running" in text
