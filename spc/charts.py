@@ -204,11 +204,9 @@ def _judged(
         excluded=exclude,
         restarts=restarts,
     )
-    on_ranges = evaluate(
-        [name for name in names if name == "nelson1"],  # ranges are skewed or correlated: no run rules
-        ranges,
-        centre=limits.range_centre,
-        lower=limits.range_lower,
-        upper=limits.range_upper,
-    )
+    spread = limits.spread_at(limits.subgroup)
+    on_ranges: tuple[Signal, ...] = ()
+    if spread is not None:
+        names = tuple(name for name in names if name == "nelson1")  # ranges are skewed or correlated: no run rules
+        on_ranges = evaluate(names, ranges, centre=spread.centre, lower=spread.lower, upper=spread.upper)
     return ChartResult(limits, location, ranges, on_location, on_ranges)

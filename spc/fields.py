@@ -70,6 +70,14 @@ class Fields:
             rows.append([self._as_text(value, key) for value in row])
         return rows
 
+    def number_lists(self, key: str) -> list[list[float]]:
+        rows: list[list[float]] = []
+        for row in self._list(key):
+            if not isinstance(row, list):
+                raise self._wrong(key, "a list of lists", row)
+            rows.append([self._as_number(value, key) for value in row])
+        return rows
+
     def section(self, key: str) -> Self:
         return type(self)(self._get(key), f"{self._path}.{key}")
 

@@ -133,10 +133,12 @@ def _compare(plan: ChartPlan, state: ChartState, closed: ChartState, point: _Poi
         fired.append(Fired("nelson1", "location", point.refs))
     if run is not None and len(run.refs) == RUN_LENGTH:
         fired.append(Fired("nelson2", "location", tuple(ref for refs in run.refs for ref in refs)))
+    spread = limits.spread_at(plan.subgroup)
     if (
         "nelson1" in plan.rules
+        and spread is not None
         and point.spread is not None
-        and not limits.range_lower <= point.spread <= limits.range_upper
+        and not spread.lower <= point.spread <= spread.upper
     ):
         fired.append(Fired("nelson1", "range", point.spread_refs))
     verdict = _verdict(plan, state, "signal" if fired else "in_control", point=point, fired=tuple(fired))

@@ -108,9 +108,9 @@ def _ranges(series: SpcSeries, key: str, flagged: Collection[int], words: Words)
         made = LimitSet.fixed(
             check_subgroup(series.chart, series.size), s.centre, s.lower, s.upper, s.version or "-", series.size
         )
-        spans.append(
-            LimitSpan(made.range_centre, made.range_lower, made.range_upper, "", s.provisional, s.start, s.stop)
-        )
+        lines = made.spread_at(series.size)
+        if lines is not None:
+            spans.append(LimitSpan(lines.centre, lines.lower, lines.upper, "", s.provisional, s.start, s.stop))
     if not spans:
         return Markup("")
     name = words(N_("Ranges")) if series.size > 1 else words(N_("Moving ranges"))

@@ -143,7 +143,7 @@ def test_limits_estimated_from_fixed_ones_agree() -> None:
         (("imr", 3, 1, 5, ""), "version"),
         (("imr", 3, 1, 5, "v", 4), "single values"),
         (("xbar_r", 3, 1, 5, "v", 1), "at least 2"),
-        (("p", 3, 1, 5, "v"), "unknown chart"),
+        (("histogram", 3, 1, 5, "v"), "unknown chart"),
     ],
 )
 def test_impossible_limits_are_refused(args, words) -> None:  # type: ignore[no-untyped-def]

@@ -185,7 +185,7 @@ def test_damaged_state_is_refused_with_the_place() -> None:
         ("open_refs", [1], r"chart state\.open_refs: expected text"),
         ("run", [], r"chart state\.run: expected an object"),
         ("points", {}, r"chart state\.points\.count: missing"),
-        ("chart", "p", "unknown chart"),
+        ("chart", "histogram", "unknown chart"),
         ("previous", "1.0", r"chart state\.previous: expected a finite number"),
     ]:
         with pytest.raises(ValueError, match=words):
