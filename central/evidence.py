@@ -21,7 +21,8 @@ from central.domain import (
     SpcSeries,
 )
 from central.dossier import Dossier, Stated
-from records.model import Decision, OperationRecord, OperationsEvent, Quality, Reading, SpcState, TestResult
+from records.model import Decision, OperationRecord, OperationsEvent, Quality, Reading, TestResult
+from records.verdict import SpcState
 from records.wire import CENTRAL
 from spc.rules import RUN_LENGTH, Signal
 

@@ -21,12 +21,12 @@ from records.model import (
     Quality,
     Reading,
     Result,
-    SpcState,
     Subject,
     SubjectKind,
     SubjectResult,
     TestResult,
 )
+from records.verdict import SpcState
 from spc.state import ChartPlan, ChartState, Verdict
 from spc.stream import judge, restart
 

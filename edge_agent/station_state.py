@@ -10,7 +10,8 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from edge_agent.events import Commit, Effect, Married, Ran
 from edge_agent.recording import MountedLot
 from records.errors import Damaged
-from records.model import Data, Int64, Subject
+from records.fields import Int64
+from records.model import Data, Subject
 
 
 class Phase(StrEnum):

@@ -12,39 +12,18 @@ decimal strings, and everything that a person reads is a code with parameters, n
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records.configuration import ConfigurationRecord
 from records.errors import Invalid
+from records.fields import Int64, Later
+from records.verdict import SpcState
 
 SCHEMA = 1
-
-
-_DIGITS = re.compile(r"-?[0-9]{1,19}")
-
-
-def _int64(value: object) -> object:
-    if isinstance(value, str):
-        if not _DIGITS.fullmatch(value):
-            raise ValueError("not a 64-bit integer in decimal digits")
-        value = int(value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("not within 64 bits")
-    return value
-
-
-Int64 = Annotated[int, BeforeValidator(_int64), PlainSerializer(str, return_type=str, when_used="json")]
-"""A 64-bit integer: an int here, a string of decimal digits in JSON."""
-
-
-T = TypeVar("T")
-Later = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
-"""A field that came after the first records; left out where it says nothing, so that bytes stay as they were."""
 
 
 class SubjectKind(StrEnum):
@@ -188,42 +167,6 @@ class MaterialActual:
     quantity: str
     unit: str = "u"
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SpcState:
-    """The control-chart verdict that was known when the record was committed.
-
-    ``state``: in_control, signal, open (subgroup not closed), collecting (phase I), gap, no_limits. ``position``
-    of ``size``: the reading's place in its subgroup. ``rules`` fired on the chart of the ``statistic``,
-    ``range_rules`` on that of the ``range_statistic`` (a CUSUM: the upper and the lower sum).
-
-    ``stream`` says what the chart is of, as a query string of what tells it from others of its characteristic
-    (``product``, ``revision``, ``tool``, ``position``). ``segment`` counts the stretches that no run crosses.
-    ``sample`` is the size of a sample of counts, or of a subgroup that closed with another number of readings.
-    """
-
-    characteristic: str
-    chart: str
-    subgroup: int
-    position: int
-    size: int
-    state: str
-    rules: tuple[str, ...]
-    statistic: float | None
-    range_statistic: float | None
-    centre: float | None
-    lower: float | None
-    upper: float | None
-    limit_version: str | None
-    provisional: bool = False
-    stream: Later[str] = None
-    segment: Later[int] = None
-    sample: Later[float] = None
-    range_rules: Later[tuple[str, ...]] = None
-    range_centre: Later[float] = None
-    range_lower: Later[float] = None
-    range_upper: Later[float] = None
 
 
 @dataclass(frozen=True, slots=True)

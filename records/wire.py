@@ -26,8 +26,8 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records import chain
 from records.errors import Damaged, Invalid
+from records.fields import Int64
 from records.keys import KeyRing, SigningKey
-from records.model import Int64
 
 MAGIC = b"LKF1"
 FRAME_DOMAIN = "lotkeeper/1/frame"

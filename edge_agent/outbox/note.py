@@ -12,8 +12,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from edge_agent.outbox.types import Place
+from records.fields import Int64
 from records.files import replace_file
-from records.model import Int64
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,6 @@ from records.model import (
     Reading,
     Result,
     Signature,
-    SpcState,
     StoredAs,
     Subject,
     SubjectKind,
@@ -49,6 +48,7 @@ from records.model import (
     kind_of,
 )
 from records.telemetry import Column, Series, SeriesTag, encode_chunk, encode_series, named_before
+from records.verdict import SpcState
 from records.wire import Document, Envelope, Head, Tombstone, Watermark, encode_frame, seal, sign
 
 HERE = Path(__file__).parent

@@ -32,7 +32,6 @@ from records.model import (
     Quality,
     Reading,
     Result,
-    SpcState,
     Subject,
     SubjectKind,
     SubjectResult,
@@ -40,6 +39,7 @@ from records.model import (
     encode,
     kind_of,
 )
+from records.verdict import SpcState
 from records.wire import Envelope, Head, encode_frame, seal, sign, state_topic, up_topic
 from spc.limits import LimitSet
 from spc.state import ChartPlan, ChartState

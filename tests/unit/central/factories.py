@@ -33,7 +33,6 @@ from records.model import (
     Quality,
     Reading,
     Result,
-    SpcState,
     Subject,
     SubjectKind,
     SubjectResult,
@@ -42,6 +41,7 @@ from records.model import (
     encode,
     kind_of,
 )
+from records.verdict import SpcState
 from records.wire import CENTRAL, Envelope, seal
 
 START_US = 1_795_000_000_000_000

@@ -22,7 +22,8 @@ from central.genealogy import cured
 from central.links.base import WorkOrder
 from central.stored import StoredFact
 from records.codes import DISCREPANCIES, EXCEPTIONS
-from records.model import Act, OperationRecord, Purpose, Result, SpcState, Target
+from records.model import Act, OperationRecord, Purpose, Result, Target
+from records.verdict import SpcState
 from records.wire import canonical_json
 from spc.rules import Signal
 from tests.unit.central.factories import AGENTS, EQUIPMENT, Line, S, order

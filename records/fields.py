@@ -1,0 +1,29 @@
+"""Kinds of fields that chained records have beside JSON's own."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeVar
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
+
+
+def _int64(value: object) -> object:
+    if isinstance(value, str):
+        if not _DIGITS.fullmatch(value):
+            raise ValueError("not a 64-bit integer in decimal digits")
+        value = int(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("not within 64 bits")
+    return value
+
+
+Int64 = Annotated[int, BeforeValidator(_int64), PlainSerializer(str, return_type=str, when_used="json")]
+"""A 64-bit integer: an int here, a string of decimal digits in JSON."""
+
+
+T = TypeVar("T")
+Later = Annotated[T | None, Field(exclude_if=lambda value: value is None)]
+"""A field that came after the first records; left out where it says nothing, so that bytes stay as they were."""

@@ -1,0 +1,43 @@
+"""The verdict of a control chart, as a record holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from records.fields import Later
+
+
+@dataclass(frozen=True, slots=True)
+class SpcState:
+    """The control-chart verdict that was known when the record was committed.
+
+    ``state``: in_control, signal, open (subgroup not closed), collecting (phase I), gap, no_limits. ``position``
+    of ``size``: the reading's place in its subgroup. ``rules`` fired on the chart of the ``statistic``,
+    ``range_rules`` on that of the ``range_statistic`` (a CUSUM: the upper and the lower sum).
+
+    ``stream`` says what the chart is of, as a query string of what tells it from others of its characteristic
+    (``product``, ``revision``, ``tool``, ``position``). ``segment`` counts the stretches that no run crosses.
+    ``sample`` is the size of a sample of counts, or of a subgroup that closed with another number of readings.
+    """
+
+    characteristic: str
+    chart: str
+    subgroup: int
+    position: int
+    size: int
+    state: str
+    rules: tuple[str, ...]
+    statistic: float | None
+    range_statistic: float | None
+    centre: float | None
+    lower: float | None
+    upper: float | None
+    limit_version: str | None
+    provisional: bool = False
+    stream: Later[str] = None
+    segment: Later[int] = None
+    sample: Later[float] = None
+    range_rules: Later[tuple[str, ...]] = None
+    range_centre: Later[float] = None
+    range_lower: Later[float] = None
+    range_upper: Later[float] = None
