@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from central import certificate, evidence, genealogy, reconcile
+from central import certificate, charted, evidence, genealogy, reconcile
 from central import requirements as needed
 from central.assessment import Assessment
 from central.domain import (
@@ -224,7 +224,7 @@ def _evidence(lot: _Lot, signatures: Sequence[SignatureLine]) -> Evidence:
         people=evidence.people(dossiers),
         equipment=evidence.equipment(dossiers),
         configurations=evidence.configurations(dossiers),
-        spc=evidence.charts(dossiers),
+        spc=charted.charts(dossiers),
     )
 
 

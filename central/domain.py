@@ -158,7 +158,12 @@ class ConfigurationLine:
 
 @dataclass(frozen=True, slots=True)
 class SpcPoint:
-    """One point of a chart: an individual value, or a closed subgroup's mean. ``value`` None is a gap."""
+    """One point of a chart: an individual value, or a closed subgroup's statistic. ``value`` None is a gap.
+
+    ``ref`` is the fact that told it: the record of its last reading, or the event that closed it. ``segment``
+    counts the stretches that no run crosses, None where the record is older than segments. ``range_rules`` None:
+    such a record does not say which of the two charts met ``rules``.
+    """
 
     ref: FactRef
     at_us: int
@@ -169,6 +174,9 @@ class SpcPoint:
     rules: tuple[str, ...]
     limit_version: str | None
     state: str
+    range_rules: tuple[str, ...] | None = None
+    segment: int | None = None
+    sample: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +196,10 @@ class SpcLimits:
 class SpcSeries:
     """One characteristic at one station over the record, ready to be drawn.
 
-    ``signals`` index ``points`` from 0. ``readings`` counts captured values, of which a subgroup takes ``size``;
-    ``lower``, ``upper`` and ``target`` are the last specification used, None where there is none.
+    ``signals`` and ``range_signals`` index ``points`` from 0. ``readings`` counts captured values, of which a
+    subgroup takes ``size``; ``lower``, ``upper`` and ``target`` are the last specification used, None where there
+    is none. ``stream`` is the query string of what tells the chart from others of its characteristic.
+    ``range_limits`` are those that the records hold, empty for records that hold none.
     """
 
     characteristic: str
@@ -206,6 +216,10 @@ class SpcSeries:
     lower: float | None
     upper: float | None
     target: float | None
+    agent: str = ""
+    stream: str = ""
+    range_limits: tuple[SpcLimits, ...] = ()
+    range_signals: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

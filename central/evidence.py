@@ -1,11 +1,8 @@
-"""The evidence of a record: its facts as lines, who and what worked on it, and its control charts.
-
-Pure. Charts are taken from the verdicts that the edge committed with each record; nothing is judged again here.
-"""
+"""The evidence of a record: its facts as lines, and who and what worked on it. Pure; its charts: ``charted``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,15 +13,10 @@ from central.domain import (
     FactRef,
     PersonLine,
     RecordLine,
-    SpcLimits,
-    SpcPoint,
-    SpcSeries,
 )
 from central.dossier import Dossier, Stated
-from records.model import Decision, OperationRecord, OperationsEvent, Quality, Reading, TestResult
-from records.verdict import SpcState
+from records.model import Decision, OperationRecord, OperationsEvent, Quality
 from records.wire import CENTRAL
-from spc.rules import RUN_LENGTH, Signal
 
 K = TypeVar("K")
 
@@ -151,106 +143,3 @@ def configurations(dossiers: Iterable[Dossier]) -> tuple[ConfigurationLine, ...]
         )
         for (agent, hash_), s in sorted(held.items())
     )
-
-
-# -- control charts ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Chart:
-    """A characteristic at one station while its points are gathered."""
-
-    operation: str
-    states: list[tuple[Stated[OperationRecord], SpcState]] = field(default_factory=list)
-
-
-def charts(dossiers: Iterable[Dossier]) -> tuple[SpcSeries, ...]:
-    """Every charted characteristic in routing order, its points in the order of the station's records."""
-    held: dict[tuple[str, str], _Chart] = {}
-    for record in _records(dossiers):
-        for state in record.data.spc:
-            key = (record.data.station, state.characteristic)
-            held.setdefault(key, _Chart(record.data.operation)).states.append((record, state))
-    series = [_series(station, name, chart) for (station, name), chart in held.items()]
-    return tuple(sorted(series, key=lambda s: (s.operation, s.station, s.characteristic)))
-
-
-def _series(station: str, name: str, chart: _Chart) -> SpcSeries:
-    closing = [(record, state) for record, state in chart.states if state.position == state.size]
-    points = tuple(_point(record, state) for record, state in closing)
-    last_state = chart.states[-1][1]
-    reading = _last(chart.states, lambda record: record.readings, lambda r: r.characteristic == name)
-    test = _last(chart.states, _tests, lambda t: t.characteristic == name)
-    return SpcSeries(
-        characteristic=name,
-        station=station,
-        operation=chart.operation,
-        chart=last_state.chart,
-        size=last_state.size,
-        unit=reading.unit if isinstance(reading, Reading) else None,
-        points=points,
-        limits=_limits(closing),
-        signals=tuple(_signal(rule, index) for index, point in enumerate(points) for rule in point.rules),
-        gaps=sum(point.value is None for point in points),
-        readings=len(chart.states),
-        lower=test.lower if isinstance(test, TestResult) else None,
-        upper=test.upper if isinstance(test, TestResult) else None,
-        target=test.target if isinstance(test, TestResult) else None,
-    )
-
-
-T = TypeVar("T")
-
-
-def _last(
-    states: Sequence[tuple[Stated[OperationRecord], SpcState]],
-    parts: Callable[[OperationRecord], Iterable[T]],
-    wanted: Callable[[T], bool],
-) -> T | None:
-    """The last of some parts of the records that fits."""
-    for record, _ in reversed(states):
-        for part in parts(record.data):
-            if wanted(part):
-                return part
-    return None
-
-
-def _tests(record: OperationRecord) -> tuple[TestResult, ...]:
-    return tuple(test for result in record.subjects for test in result.tests)
-
-
-def _point(record: Stated[OperationRecord], state: SpcState) -> SpcPoint:
-    return SpcPoint(
-        ref=record.ref,
-        at_us=record.data.ended_us,
-        subgroup=state.subgroup,
-        value=None if state.state == "gap" else state.statistic,
-        range_value=state.range_statistic,
-        subjects=tuple(result.subject.id for result in record.data.subjects),
-        rules=state.rules,
-        limit_version=state.limit_version,
-        state=state.state,
-    )
-
-
-def _limits(closing: Sequence[tuple[Stated[OperationRecord], SpcState]]) -> tuple[SpcLimits, ...]:
-    """Stretches of points that were judged by the same limits."""
-    spans: list[SpcLimits] = []
-    for index, (_, state) in enumerate(closing):
-        if state.centre is None or state.lower is None or state.upper is None:
-            continue
-        held = spans[-1] if spans else None
-        now = (state.limit_version or "", state.centre, state.lower, state.upper)
-        if held is not None and (held.version, held.centre, held.lower, held.upper) == now:
-            continue
-        if held is not None:
-            spans[-1] = SpcLimits(
-                held.version, held.centre, held.lower, held.upper, held.provisional, held.start, index
-            )
-        spans.append(SpcLimits(*now, state.provisional, index, None))
-    return tuple(spans)
-
-
-def _signal(rule: str, index: int) -> Signal:
-    first = index - RUN_LENGTH + 1 if rule == "nelson2" else index
-    return Signal(rule, index, tuple(range(max(0, first), index + 1)))

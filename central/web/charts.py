@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
-from central.domain import SpcPoint, SpcSeries
-from central.web import states
+from central.domain import SpcLimits, SpcPoint, SpcSeries
+from central.web import rules, states
 from central.web.i18n import N_, Words
+from central.web.params import stream_text
 from central.web.show import decimals_for, unit_text
 from central.web.visit import markup
 from spc.limits import LimitSet, check_subgroup
@@ -35,6 +36,18 @@ CHART_WORDS = {
 """Words of ``spc.series.ENGLISH`` for the translators; the names in braces stay."""
 
 
+SPREADS: Mapping[str, str] = {
+    "imr": N_("Moving ranges"),
+    "xbar_r": N_("Ranges"),
+    "xbar_s": N_("Standard deviations"),
+    "cusum": N_("Lower sum"),
+}
+"""Kind of chart -> what its second chart shows; other kinds have none."""
+OF_VALUES = frozenset({"imr", "xbar_r", "xbar_s", "ewma"})
+"""Kinds whose first chart is in the unit of the characteristic, so that a specification can be drawn in it."""
+UNITLESS = frozenset({"p", "np", "c", "laney_p", "t2_subgroup", "t2_individuals", "mewma"})
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """A flagged point: its number from 1, and the rules that it met, in words."""
@@ -53,42 +66,70 @@ class Chart:
     series: SpcSeries
     svg: Markup
     ranges: Markup
+    spread: str
     flagged: tuple[Flag, ...]
     decimals: int
 
 
-def chart(series: SpcSeries, words: Words) -> Chart:
-    """Draw one series of a record in the reader's language.
+def chart_unit(chart: str, unit: str | None) -> str:
+    """The unit of what the first chart of this kind plots."""
+    return "σ" if chart == "cusum" else "" if chart in UNITLESS else unit_text(unit)
 
-    A record's verdict names its rules, not which of the two charts met them: a point within the limits that met
-    rule 1 met it with its range.
-    """
-    key = f"chart-{series.station}-{series.characteristic}"
-    title = f"{series.operation} · {series.characteristic} · {states.name(words, 'chart', series.chart)}"
-    of_range = {s.index for s in series.signals if s.rule == "nelson1" and _inside(series, s.index)}
-    on_location = _once(s for s in series.signals if s.rule != "nelson1" or s.index not in of_range)
-    limits = tuple(
-        LimitSpan(s.centre, s.lower, s.upper, s.version, s.provisional, s.start, s.stop) for s in series.limits
-    )
+
+def spread_name(words: Words, chart: str) -> str:
+    """What the second chart of this kind shows, in the reader's language; empty where there is none."""
+    return words(SPREADS[chart]) if chart in SPREADS else ""
+
+
+def chart(series: SpcSeries, words: Words) -> Chart:
+    """Draw one series of a record in the reader's language."""
+    key = "-".join(filter(None, ("chart", series.station, series.characteristic, series.stream)))
+    told = stream_text(series.stream)
+    name = f"{series.characteristic} · {told}" if told else series.characteristic
+    title = f"{series.operation} · {name} · {states.name(words, 'chart', series.chart)}"
+    location, spread = _signals(series)
     drawn = ChartSeries(
         key=key,
         title=title,
         values=[point.value for point in series.points],
-        limits=limits,
-        signals=on_location,
-        unit=unit_text(series.unit),
-        lsl=series.lower,
-        usl=series.upper,
+        limits=_spans(series.limits),
+        signals=location,
+        unit=chart_unit(series.chart, series.unit),
+        lsl=series.lower if series.chart in OF_VALUES else None,
+        usl=series.upper if series.chart in OF_VALUES else None,
     )
-    svg = draw_chart(drawn, width=WIDTH, height=280, labels=_labels(words))
-    rules: dict[int, list[str]] = {}
-    for signal in on_location:
-        rules.setdefault(signal.index, []).append(states.name(words, "rule", signal.rule))
-    for index in of_range:
-        rules.setdefault(index, []).append(words(N_("range beyond its control limit")))
-    flagged = tuple(Flag(i + 1, series.points[i], "; ".join(rules[i])) for i in sorted(rules))
+    svg = draw_chart(drawn, width=WIDTH, height=280, labels=labels(words))
+    said: dict[int, list[str]] = {}
+    for signal in location:
+        said.setdefault(signal.index, []).append(rules.text(words, signal.rule))
+    of_spread = spread_name(words, series.chart)
+    for signal in spread:
+        said.setdefault(signal.index, []).append(f"{of_spread}: {rules.text(words, signal.rule)}")
+    flagged = tuple(Flag(i + 1, series.points[i], "; ".join(said[i])) for i in sorted(said))
     decimals = decimals_for(p.value for p in series.points)
-    return Chart(key, title, series, markup(svg), _ranges(series, key, of_range, words), flagged, decimals)
+    return Chart(
+        key, title, series, markup(svg), _spread_chart(series, key, spread, words), of_spread, flagged, decimals
+    )
+
+
+def _spans(limits: Iterable[SpcLimits]) -> tuple[LimitSpan, ...]:
+    return tuple(LimitSpan(s.centre, s.lower, s.upper, s.version, s.provisional, s.start, s.stop) for s in limits)
+
+
+def _signals(series: SpcSeries) -> tuple[tuple[Signal, ...], tuple[Signal, ...]]:
+    """What the two charts flag.
+
+    Records that do not say which chart met a rule: a point within the limits met rule 1 with its range.
+    """
+    location: list[Signal] = []
+    spread = list(series.range_signals)
+    for signal in series.signals:
+        untold = series.points[signal.index].range_rules is None
+        if untold and signal.rule == "nelson1" and _inside(series, signal.index):
+            spread.append(signal)
+        else:
+            location.append(signal)
+    return _once(location), tuple(s for s in _once(spread) if series.points[s.index].range_value is not None)
 
 
 def _inside(series: SpcSeries, index: int) -> bool:
@@ -101,33 +142,41 @@ def _once(signals: Iterable[Signal]) -> tuple[Signal, ...]:
     return tuple({(s.index, s.rule): s for s in signals}.values())
 
 
-def _ranges(series: SpcSeries, key: str, flagged: Collection[int], words: Words) -> Markup:
-    """The chart of ranges. Its limits follow from those of the location chart: one sigma is behind both."""
+def _spread_chart(series: SpcSeries, key: str, signals: tuple[Signal, ...], words: Words) -> Markup:
+    """The chart of ranges, standard deviations or lower sums, by the record's own limits."""
+    spans = _spans(series.range_limits) or _derived(series)
+    name = spread_name(words, series.chart)
+    if not spans or not name:
+        return Markup("")
+    drawn = ChartSeries(
+        key=f"{key}-range",
+        title=f"{series.operation} · {series.characteristic} · {name}",
+        values=[point.range_value for point in series.points],
+        limits=tuple(replace(span, version="") for span in spans),
+        signals=signals,
+        unit=chart_unit(series.chart, series.unit),
+    )
+    return markup(draw_chart(drawn, width=WIDTH, height=160, labels=labels(words)))
+
+
+def _derived(series: SpcSeries) -> tuple[LimitSpan, ...]:
+    """Range limits of records that hold none: they follow from those of the location chart by one sigma."""
     spans: list[LimitSpan] = []
     for s in series.limits:
+        if series.chart not in ("imr", "xbar_r", "xbar_s"):
+            break
         made = LimitSet.fixed(
             check_subgroup(series.chart, series.size), s.centre, s.lower, s.upper, s.version or "-", series.size
         )
         lines = made.spread_at(series.size)
         if lines is not None:
             spans.append(LimitSpan(lines.centre, lines.lower, lines.upper, "", s.provisional, s.start, s.stop))
-    if not spans:
-        return Markup("")
-    name = words(N_("Ranges")) if series.size > 1 else words(N_("Moving ranges"))
-    drawn = ChartSeries(
-        key=f"{key}-range",
-        title=f"{series.operation} · {series.characteristic} · {name}",
-        values=[point.range_value for point in series.points],
-        limits=tuple(spans),
-        signals=tuple(Signal("nelson1", index, (index,)) for index in sorted(flagged)),
-        unit=unit_text(series.unit),
-    )
-    return markup(draw_chart(drawn, width=WIDTH, height=160, labels=_labels(words)))
+    return tuple(spans)
 
 
-def _labels(words: Words) -> dict[str, str]:
-    spoken = {name: words(text) for name, text in CHART_WORDS.items()}
-    return spoken | {rule: words(text) for rule, text in states.NAMES["rule"].items()}
+def labels(words: Words) -> dict[str, str]:
+    """The words of a drawing in the reader's language."""
+    return {name: words(text) for name, text in CHART_WORDS.items()} | rules.chart_labels(words)
 
 
 def curve(values: Sequence[float], title: str, unit: str) -> Markup:

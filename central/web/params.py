@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
 
-from central.web import states, texts
+from central.web import rules, states, texts
 from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
 
@@ -173,14 +174,14 @@ _VALUES: Mapping[str, str] = {
     "reason": "reason",
     "result": "result",
     "role": "role",
-    "rule": "rule",
     "what": "what",
 }
 """Parameters whose values are codes themselves -> the set of words that they belong to."""
 
 _NOT_BRIEF = frozenset(
     {"attempt", "bytes", "chart", "from_cycle", "hash", "limit_version", "lower", "machine", "operation", "parts"}
-    | {"raw", "run", "runs", "run_id", "scanner", "subgroup", "text", "to_cycle", "unit", "upper"}
+    | {"points", "raw", "run", "runs", "run_id", "scanner", "segment", "sigmas", "statistic", "subgroup", "text"}
+    | {"to_cycle", "unit", "upper", "window"}
 )
 _BRIEF_LIMIT = 160
 
@@ -225,8 +226,12 @@ def span_text(lower: JsonValue, upper: JsonValue) -> str:
     return f"{low} … {high}".strip()
 
 
-def spoken(words: Words, name: str, value: JsonValue) -> str:
-    """One parameter's value in the reader's language where it is a code."""
+def spoken(words: Words, name: str, value: JsonValue, params: Mapping[str, JsonValue] | None = None) -> str:
+    """One parameter's value in the reader's language where it is a code. ``params``: all told with it."""
+    if name == "rule" and isinstance(value, str):
+        return rules.text(words, value, params)
+    if name == "stream" and isinstance(value, str) and "=" in value:
+        return stream_text(value)
     if name == "reason" and isinstance(value, str) and value in texts.EXCEPTION_TEXTS:
         return words(texts.EXCEPTION_TEXTS[value].title)
     group = _VALUES.get(name)
@@ -239,6 +244,14 @@ def spoken(words: Words, name: str, value: JsonValue) -> str:
     return value_text(value)
 
 
+def stream_text(stream: str | None) -> str:
+    """What a chart is of, apart from its characteristic: ``VS-100 C, T1, 2`` of a stream's query string."""
+    told = dict(parse_qsl(stream or ""))
+    product = " ".join(told[name] for name in ("product", "revision") if name in told)
+    others = [value for name, value in told.items() if name not in ("product", "revision")]
+    return ", ".join([*filter(None, [product]), *others])
+
+
 def label(words: Words, name: str) -> str:
     """What a parameter is called; one that is not known here keeps its own name."""
     found = LABELS.get(name)
@@ -249,10 +262,11 @@ def labelled(
     words: Words, params: Mapping[str, JsonValue], without: Collection[str] = ()
 ) -> list[tuple[str, str]]:
     """(label, value) of every parameter that says something."""
+    of_rule = rules.PARAMETERS if "rule" in params else ()
     return [
-        (label(words, name), spoken(words, name, value))
+        (label(words, name), spoken(words, name, value, params))
         for name, value in params.items()
-        if name not in without and value not in (None, "", [])
+        if name not in without and name not in of_rule and value not in (None, "", [])
     ]
 
 
@@ -288,7 +302,7 @@ def brief(words: Words, params: Mapping[str, JsonValue]) -> str:
     used = paired(params) | _NOT_BRIEF | {"characteristic"}
     for name, value in params.items():
         if name not in used and value not in (None, "", []):
-            text = spoken(words, name, value)
+            text = spoken(words, name, value, params)
             shown.append(text if name in ("rule", "tests", "what") else f"{label(words, name)} {text}")
     line = " · ".join(shown)
     return line if len(line) <= _BRIEF_LIMIT else line[: _BRIEF_LIMIT - 1] + "…"

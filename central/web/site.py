@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from central.web import security
+from central.web import charts, rules, security
 from central.web.api import install as install_api
 from central.web.api.problems import Problem, problem_of
 from central.web.desk import Desk
@@ -56,6 +56,8 @@ def create_site(desk: Desk) -> FastAPI:
     templates.filters["param_label"] = _param_label
     templates.filters["param_value"] = value_text
     templates.filters["spoken"] = _spoken
+    templates.filters["rule_text"] = _rule_text
+    templates.filters["spread_name"] = _spread_name
     templates.globals["span_text"] = span_text
     app.state.desk = desk
     app.state.templates = templates
@@ -78,6 +80,16 @@ def _param_label(context: Context, name: str) -> str:
 @pass_context
 def _spoken(context: Context, value: JsonValue, name: str) -> str:
     return spoken(context["words"], name, value)
+
+
+@pass_context
+def _rule_text(context: Context, name: str) -> str:
+    return rules.text(context["words"], name)
+
+
+@pass_context
+def _spread_name(context: Context, chart: str) -> str:
+    return charts.spread_name(context["words"], chart)
 
 
 def _static(app: FastAPI, files: dict[str, tuple[bytes, str]]) -> None:

@@ -106,7 +106,7 @@ def test_what_a_page_says_of_the_troubled_lot(quality: httpx.Client) -> None:
     assert '<th class="num">collapse<span class="unit">mm</span></th>' in records
     charts = quality.get(f"/dhrs/{lot}?show=charts").text
     assert charts.count("<svg xmlns") == 6  # location and range of three characteristics
-    assert "nine points in a row on one side of the centre line" in charts
+    assert "9 points in a row on one side of the centre line" in charts
 
 
 def test_a_signature_is_proposed_but_never_a_rejection(quality: httpx.Client) -> None:

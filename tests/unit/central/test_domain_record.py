@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -436,6 +437,60 @@ def test_an_open_subgroup_is_no_point_yet() -> None:
     )
     (series,) = record_of(line).evidence.spc
     assert ([p.range_value for p in series.points], series.readings, series.size) == ([0.1], 2, 2)
+
+
+def test_a_chart_of_the_record_has_its_own_range_limits_segments_and_closing_events() -> None:
+    line = Line()
+    for number in range(1, 5):
+        line.assemble(number)
+
+    def state(subgroup: int, position: int, verdict: str, segment: int, *rules: str) -> SpcState:
+        closed = position == 2
+        return SpcState(
+            "torque", "xbar_r", subgroup, position, 2, verdict, rules, 2.2 if closed else None,
+            0.1 if closed else None, 2.2 if closed else None, 2.0 if closed else None, 2.4 if closed else None,
+            "a", False, "product=VS-100", segment, None, ("nelson1",) if rules else (),
+            *((0.09, 0.0, 0.3) if closed else (None, None, None)),
+        )  # fmt: skip
+
+    states = [
+        state(1, 1, "open", 1),
+        state(1, 2, "signal", 1, "nelson2"),
+        state(2, 1, "open", 2),
+        state(3, 2, "in_control", 2),
+    ]
+    tape = line.tapes["assembly-1"]
+    tape.entries = (
+        [tape.entries[0]]
+        + [
+            (header, replace(data, spc=(one,)))  # type: ignore[type-var]
+            for (header, data), one in zip(tape.entries[1:], states, strict=True)
+        ]
+    )
+    closed: dict[str, Any] = {
+        "characteristic": "torque",
+        "chart": "xbar_r",
+        "stream": "product=VS-100",
+        "segment": 2,
+        "state": "signal",
+    }
+    line.event(
+        "spc-subgroup", "assemble", subgroup=2, rules=["nelson1"], range_rules=[], statistic=2.5,
+        range_statistic=None, centre=2.2, lower=1.9, upper=2.5, limit_version="a", provisional=False,
+        closed_by="time", sample=1, **closed,
+    )  # fmt: skip
+    line.event("spc-signal", "assemble", rule="nelson2", window=8, subgroup=1, **{**closed, "segment": 1})
+    (series,) = record_of(line).evidence.spc
+    assert (series.stream, series.agent) == ("product=VS-100", "assembly-1")
+    assert [(p.segment, p.subgroup, p.state) for p in series.points] == [
+        (1, 1, "signal"),
+        (2, 3, "in_control"),
+        (2, 2, "signal"),
+    ]
+    assert [(s.upper, s.start, s.stop) for s in series.limits] == [(2.4, 0, 2), (2.5, 2, None)]
+    assert [(s.centre, s.upper, s.start) for s in series.range_limits] == [(0.09, 0.3, 0)]
+    assert series.range_signals == (Signal("nelson1", 0, (0,)),)
+    assert series.signals == (Signal("nelson2", 0, (0,)), Signal("nelson1", 2, (2,)))
 
 
 # -- the catalogue -----------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 import central.web
-from central.web import params, show
+from central.web import params, rules, show
 from central.web.charts import curve
 from central.web.i18n import words
 from central.web.security import local_path
@@ -135,3 +136,33 @@ def test_text_and_status_colours_can_be_read(theme: int) -> None:
     assert _contrast(c["accent-ink"], c["accent"]) >= 4.5
     assert _contrast(c["accent"], c["accent-tint"]) >= 4.5
     assert _contrast(c["line-strong"], c["surface"]) >= 3  # borders of fields
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "english", "chinese"),
+    [
+        ("nelson1", {}, "one point beyond a control limit", "一点超出控制限"),
+        ("nelson1", {"sigmas": 2.5}, "one point more than 2.5 σ from the centre line", "一点距中心线超过 2.5 σ"),
+        ("nelson2", {}, "9 points in a row on one side of the centre line", "连续 9 点位于中心线同一侧"),
+        (
+            "nelson2",
+            {"points": 8, "window": 8},
+            "8 points in a row on one side of the centre line",
+            "连续 8 点位于中心线同一侧",
+        ),
+        (
+            "western2",
+            {"points": 3, "window": 4, "sigmas": 1.5},
+            "3 of 4 points in a row more than 1.5 σ from the centre line, on one side",
+            "连续 4 点中有 3 点位于中心线同一侧且距离超过 1.5 σ",
+        ),
+        ("from-the-future", {}, "from-the-future", "from-the-future"),
+    ],
+)
+def test_a_rule_is_told_with_its_parameters(
+    name: str, given: dict[str, JsonValue], english: str, chinese: str
+) -> None:
+    assert rules.text(words("en"), name, given) == english
+    assert rules.text(words("zh-CN"), name, given) == chinese
+    finding: dict[str, JsonValue] = {"characteristic": "torque", "rule": name, **given}
+    assert params.brief(words("en"), finding) == f"torque · {english}"

@@ -1,0 +1,248 @@
+"""The control charts of a record: the verdicts that the edge committed, as series ready to be drawn.
+
+Pure; nothing is judged again here. A point is what the record of a subgroup's last reading says of it, or, where
+a subgroup was closed by time, lot or restart, what its closing event says. Records of older agents hold neither
+range limits nor segments; their series say so by leaving them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pydantic import JsonValue
+
+from central.domain import FactRef, SpcLimits, SpcPoint, SpcSeries
+from central.dossier import Dossier, Stated, whole
+from records.model import OperationRecord, OperationsEvent, Reading, TestResult
+from records.verdict import SpcState
+from spc.rules import CATALOGUE, Signal
+
+CLOSED = "spc-subgroup"
+"""Event of a closed subgroup: the verdict that no record of its readings holds, or that more than one shares."""
+SIGNALLED = "spc-signal"
+
+_Place = tuple[int, int]
+"""Segment and subgroup: which point of a chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """A point's verdict and where it stands."""
+
+    ref: FactRef
+    at_us: int
+    state: SpcState
+    subjects: tuple[str, ...]
+
+
+@dataclass
+class _Chart:
+    """One stream of a characteristic at one station while its points are gathered."""
+
+    operation: str = ""
+    records: list[tuple[Stated[OperationRecord], SpcState]] = field(default_factory=list)
+    closed: dict[_Place, _Verdict] = field(default_factory=dict)
+    windows: dict[tuple[_Place, str], int] = field(default_factory=dict)
+
+
+def charts(dossiers: Sequence[Dossier]) -> tuple[SpcSeries, ...]:
+    """Every chart in routing order, its points in the order in which they were closed."""
+    held: dict[tuple[str, str, str, str], _Chart] = {}
+    for dossier in dossiers:
+        for record in dossier.records:
+            for state in record.data.spc:
+                key = (record.fact.agent, record.data.station, state.characteristic, state.stream or "")
+                chart = held.setdefault(key, _Chart())
+                chart.operation = record.data.operation
+                chart.records.append((record, state))
+    for dossier in dossiers:
+        for event in (*dossier.events, *dossier.surroundings):
+            _told(held, event)
+    series = [_series(*key, chart) for key, chart in held.items()]
+    return tuple(sorted(series, key=lambda s: (s.operation, s.station, s.characteristic, s.stream)))
+
+
+def _told(held: Mapping[tuple[str, str, str, str], _Chart], event: Stated[OperationsEvent]) -> None:
+    """What an event adds to the chart that it names: a closed subgroup, or the window of a rule."""
+    params, fact = event.data.params, event.fact
+    if event.data.code not in (CLOSED, SIGNALLED):
+        return
+    name, stream = str(params.get("characteristic")), str(params.get("stream") or "")
+    chart = held.get((fact.agent, fact.fact.header.station or "", name, stream))
+    if chart is None:
+        return
+    place = (whole(params.get("segment")) or 0, whole(params.get("subgroup")) or 0)
+    if event.data.code == SIGNALLED:
+        window = whole(params.get("window"))
+        if window is not None:
+            chart.windows[place, str(params.get("rule"))] = window
+        return
+    subjects = tuple(subject.id for subject in event.data.subjects)
+    state = closing_state(params, subgroup=place[1], segment=place[0])
+    chart.closed[place] = _Verdict(event.ref, fact.fact.header.at_us, state, subjects)
+
+
+def closing_state(params: Mapping[str, JsonValue], *, subgroup: int, segment: int) -> SpcState:
+    """The verdict of a closing event, in the shape that records have."""
+
+    def number(name: str) -> float | None:
+        value = params.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def names(name: str) -> tuple[str, ...]:
+        value = params.get(name)
+        return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+    version = params.get("limit_version")
+    sample = number("sample")
+    return SpcState(
+        characteristic=str(params.get("characteristic")),
+        chart=str(params.get("chart")),
+        subgroup=subgroup,
+        position=1,
+        size=1,
+        state=str(params.get("state")),
+        rules=names("rules"),
+        statistic=number("statistic"),
+        range_statistic=number("range_statistic"),
+        centre=number("centre"),
+        lower=number("lower"),
+        upper=number("upper"),
+        limit_version=None if version is None else str(version),
+        provisional=params.get("provisional") is True,
+        stream=str(params.get("stream") or ""),
+        segment=segment,
+        sample=sample,
+        range_rules=names("range_rules"),
+        range_centre=number("range_centre"),
+        range_lower=number("range_lower"),
+        range_upper=number("range_upper"),
+    )
+
+
+def _verdicts(chart: _Chart) -> list[_Verdict]:
+    """One a point: of records whose reading closed it, and of events for what no record closed."""
+    found: dict[_Place, _Verdict] = {}
+    for record, state in chart.records:
+        if state.position == state.size:
+            subjects = tuple(result.subject.id for result in record.data.subjects)
+            place = (state.segment or 0, state.subgroup)
+            found[place] = _Verdict(record.ref, record.data.ended_us, state, subjects)
+    for place, closed in chart.closed.items():
+        own = found.get(place)
+        if own is None:
+            found[place] = closed
+        else:  # the record's verdict stands; the event names every piece of the subgroup
+            found[place] = _Verdict(own.ref, own.at_us, own.state, closed.subjects or own.subjects)
+    return sorted(found.values(), key=lambda v: (v.at_us, v.state.segment or 0, v.state.subgroup))
+
+
+def _series(agent: str, station: str, name: str, stream: str, chart: _Chart) -> SpcSeries:
+    verdicts = _verdicts(chart)
+    points = tuple(_point(verdict) for verdict in verdicts)
+    last = chart.records[-1][1]
+    reading = _last(chart.records, lambda record: record.readings, lambda r: r.characteristic == name)
+    test = _last(chart.records, _tests, lambda t: t.characteristic == name)
+    return SpcSeries(
+        characteristic=name,
+        station=station,
+        operation=chart.operation,
+        chart=last.chart,
+        size=last.size,
+        unit=reading.unit if isinstance(reading, Reading) else None,
+        points=points,
+        limits=_spans([(v.state, v.state.centre, v.state.lower, v.state.upper) for v in verdicts]),
+        signals=_signals(chart, points, lambda point: point.rules),
+        gaps=sum(point.value is None for point in points),
+        readings=len(chart.records),
+        lower=test.lower if isinstance(test, TestResult) else None,
+        upper=test.upper if isinstance(test, TestResult) else None,
+        target=test.target if isinstance(test, TestResult) else None,
+        agent=agent,
+        stream=stream,
+        range_limits=_spans(
+            [(v.state, v.state.range_centre, v.state.range_lower, v.state.range_upper) for v in verdicts]
+        ),
+        range_signals=_signals(chart, points, lambda point: point.range_rules or ()),
+    )
+
+
+T = TypeVar("T")
+
+
+def _last(
+    records: Sequence[tuple[Stated[OperationRecord], SpcState]],
+    parts: Callable[[OperationRecord], Iterable[T]],
+    wanted: Callable[[T], bool],
+) -> T | None:
+    """The last of some parts of the records that fits."""
+    for record, _ in reversed(records):
+        for part in parts(record.data):
+            if wanted(part):
+                return part
+    return None
+
+
+def _tests(record: OperationRecord) -> tuple[TestResult, ...]:
+    return tuple(test for result in record.subjects for test in result.tests)
+
+
+def _point(verdict: _Verdict) -> SpcPoint:
+    state = verdict.state
+    return SpcPoint(
+        ref=verdict.ref,
+        at_us=verdict.at_us,
+        subgroup=state.subgroup,
+        value=None if state.state == "gap" else state.statistic,
+        range_value=state.range_statistic,
+        subjects=verdict.subjects,
+        rules=state.rules,
+        limit_version=state.limit_version,
+        state=state.state,
+        range_rules=state.range_rules,
+        segment=state.segment,
+        sample=state.sample,
+    )
+
+
+def _spans(
+    held_by: Sequence[tuple[SpcState, float | None, float | None, float | None]],
+) -> tuple[SpcLimits, ...]:
+    """Stretches of points that were judged by the same lines: one a point where the size of samples varies."""
+    spans: list[SpcLimits] = []
+    for index, (state, centre, lower, upper) in enumerate(held_by):
+        if centre is None or lower is None or upper is None:
+            continue
+        held = spans[-1] if spans else None
+        now = (state.limit_version or "", centre, lower, upper)
+        if held is not None and (held.version, held.centre, held.lower, held.upper) == now:
+            continue
+        if held is not None:
+            spans[-1] = SpcLimits(
+                held.version, held.centre, held.lower, held.upper, held.provisional, held.start, index
+            )
+        spans.append(SpcLimits(*now, state.provisional, index, None))
+    return tuple(spans)
+
+
+def _signals(
+    chart: _Chart, points: Sequence[SpcPoint], rules: Callable[[SpcPoint], tuple[str, ...]]
+) -> tuple[Signal, ...]:
+    return tuple(
+        _signal(rule, points, index, chart.windows.get(((point.segment or 0, point.subgroup), rule)))
+        for index, point in enumerate(points)
+        if point.value is not None
+        for rule in rules(point)
+    )
+
+
+def _signal(rule: str, points: Sequence[SpcPoint], index: int, window: int | None) -> Signal:
+    """A rule with the points of its window: as long as the event says, and no further back than the segment."""
+    if window is None:
+        window = CATALOGUE[rule].window if rule in CATALOGUE else 1
+    first = index
+    while first > 0 and index - first + 1 < window and points[first - 1].segment == points[index].segment:
+        first -= 1
+    return Signal(rule, index, tuple(range(first, index + 1)))
