@@ -1,12 +1,12 @@
 """What a drawn chart shows: points, limits and when they held, signals, and the words around them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from spc.rules import Signal
 
-__all__ = ["ENGLISH", "ChartSeries", "LimitSpan"]
+__all__ = ["ENGLISH", "ChartSeries", "LimitSpan", "Note"]
 
 ENGLISH: Final[Mapping[str, str]] = {
     "ucl": "UCL",
@@ -15,8 +15,12 @@ ENGLISH: Final[Mapping[str, str]] = {
     "usl": "USL",
     "lsl": "LSL",
     "axis": "Sample",
+    "phase1": "Phase I",
     "provisional": "{version}, provisional",
     "point": "{axis} {number}: {value}",
+    "within": "limits {lower} to {upper}",
+    "upto": "limit {upper}",
+    "excluded": "left out of the limits",
     "nelson1": "one point beyond a control limit",
     "nelson2": "nine points in a row on one side of the centre line",
     "summary": "{points} points, {signals} flagged, {gaps} without a reading.",
@@ -26,15 +30,36 @@ ENGLISH: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class LimitSpan:
-    """Limits in force from point `start` (0-based) up to but not including `stop` (None: to the end)."""
+    """Limits in force from point `start` (0-based) up to but not including `stop` (None: to the end).
 
-    centre: float
-    lower: float
-    upper: float
+    A line that is None is not drawn: a chart of T squared has an upper limit alone. Where each point has lines
+    of its own (counts in samples of unequal size, an EWMA over its first points), `centres`, `lowers` and
+    `uppers` hold one value a point of the span, NaN for a gap, and stand in for the single ones.
+    """
+
+    centre: float | None
+    lower: float | None
+    upper: float | None
     version: str = ""
     provisional: bool = False
     start: int = 0
     stop: int | None = None
+    centres: Sequence[float] = ()
+    lowers: Sequence[float] = ()
+    uppers: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What people said about one point.
+
+    `text` is the cause or comment. An `excluded` point is drawn hollow. `href` is where more is told; the
+    mark of the point becomes a link, which needs a page around the chart.
+    """
+
+    text: str = ""
+    excluded: bool = False
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +67,13 @@ class ChartSeries:
     """One chart: what is plotted, in `unit`, and what was said about it.
 
     `key` is unique on the page and becomes the ids. `values` holds a point each, None or NaN for a gap;
-    the first one carries the number `first` on the axis. Later `limits` follow earlier ones; the last ones
-    are named at the right end. `signals` index `values` from 0.
+    the first one carries the number `first` on the axis, and `names`, when given, is what each is called
+    instead in its own words (a time, a serial). Later `limits` follow earlier ones; the last ones are named
+    at the right end. `signals` and `notes` index `values` from 0. `panel` heads the chart where two share a
+    drawing. The first `phase1` points set the limits.
+
+    `below` is a second line through the same points, with `below_signals`: the lower sum of a CUSUM, as
+    negative numbers.
     """
 
     key: str
@@ -55,3 +85,9 @@ class ChartSeries:
     lsl: float | None = None
     usl: float | None = None
     first: int = 1
+    panel: str = ""
+    names: Sequence[str] = ()
+    notes: Mapping[int, Note] = field(default_factory=dict)
+    phase1: int | None = None
+    below: Sequence[float | None] = ()
+    below_signals: tuple[Signal, ...] = ()

@@ -9,7 +9,7 @@ import pytest
 
 from spc.rules import Signal
 from spc.scale import decimals_for, exact_text, nice_step, number_text, spread, thin, ticks
-from spc.svg import CHART_CSS, ENGLISH, ChartSeries, LimitSpan, draw_chart
+from spc.svg import CHART_CSS, ENGLISH, ChartSeries, LimitSpan, Note, as_file, draw_chart, draw_pair
 
 NS = "{http://www.w3.org/2000/svg}"
 LIMITS = LimitSpan(10.0, 9.0, 11.0, "v3")
@@ -60,7 +60,7 @@ def test_title_and_description_say_what_the_picture_says() -> None:
 def test_all_ids_are_unique_and_follow_the_key() -> None:
     both = draw_chart(SERIES) + draw_chart(replace(SERIES, key="gap range/2"))
     ids = re.findall(r'\sid="([^"]*)"', both)
-    assert len(ids) == len(set(ids)) == 8
+    assert len(ids) == len(set(ids)) == 2 * (2 + 12)
     assert {"gap-p10", "gap-p12", "gap-range-2-p10", "gap-range-2-title"} <= set(ids)
 
 
@@ -169,6 +169,107 @@ def test_many_points_are_thinned_but_no_flagged_one_is_lost() -> None:
     assert 900 < points <= 2 * 960 + 200
 
 
+def test_a_pair_is_one_drawing_with_one_axis_and_a_head_for_each_chart() -> None:
+    ranges = ChartSeries("gap-range", "Moving range", [None, 0.4, 0.1], (LimitSpan(0.3, 0.0, 1.0),), panel="Range")
+    upper = ChartSeries(
+        "gap", "Gap width", [1.0, 1.4, 1.3], (LimitSpan(1.2, 0.0, 2.0, "v1"),), panel="Value", unit="mm"
+    )
+    root = ElementTree.fromstring(draw_pair(upper, ranges))
+    assert texts(root, "lk-panel") == ["Value, mm", "Range"]
+    assert texts(root, "lk-version") == ["v1"]
+    assert root.findtext(f"{NS}title") == "Gap width"
+    assert (root.findtext(f"{NS}desc") or "").startswith(
+        "Value: 3 points, 0 flagged, 0 without a reading. Range: 3"
+    )
+    assert texts(root, "lk-tick").count("3") == 1
+    dots = {e.get("id"): e.get("cx") for e in having(root, "lk-point")}
+    assert dots["gap-p2"] == dots["gap-range-p2"]
+    assert dots["gap-p3"] == dots["gap-range-p3"]
+    with pytest.raises(ValueError, match="at least 240 x 240"):
+        draw_pair(upper, ranges, height=200)
+
+
+def test_limits_of_their_own_for_each_point_are_steps() -> None:
+    span = LimitSpan(0.1, 0.0, 0.2, "v1", uppers=[0.2, 0.2, 0.3, math.nan, 0.25], lowers=[0.0] * 5)
+    signal = Signal("nelson1", 1, (1,))
+    root = drawn(ChartSeries("p", "t", [0.1, 0.21, 0.1, None, 0.1], (span,), (signal,)))
+    steps = [e for e in having(root, "lk-limit") if e.tag == f"{NS}path"]
+    (upper,) = steps  # the lower one is the same for all points, and a plain line
+    assert (upper.get("d") or "").count("V") == 2
+    assert texts(root, "lk-number") == ["0.250", "0.100", "0.000"]
+    told = having(root, "lk-signal")[0].findtext(f"{NS}title")
+    assert told == "Sample 2: 0.210, limits 0.000 to 0.200, one point beyond a control limit"
+
+
+def test_a_line_that_a_chart_does_not_have_is_not_drawn() -> None:
+    root = drawn(ChartSeries("t2", "t", [1.0, 3.0], (LimitSpan(None, None, 9.0),)))
+    assert texts(root, "lk-label") == ["UCL", "9.00"]
+    assert len(having(root, "lk-limit")) == 1
+    assert having(root, "lk-centre") == []
+
+
+def test_the_lower_sum_of_a_cusum_is_drawn_below_with_marks_of_its_own() -> None:
+    series = ChartSeries(
+        *("c", "t", [0.5, 0.0, 0.0], (LimitSpan(0.0, -4.0, 4.0),)),
+        below=[0.0, -2.0, -4.5],
+        below_signals=(Signal("nelson1", 2, (2,)),),
+    )
+    root = drawn(series)
+    assert len(having(root, "lk-line")) == 2
+    (mark,) = having(root, "lk-signal")
+    assert mark.get("id") == "c-m3"
+    assert (mark.findtext(f"{NS}title") or "").startswith("Sample 3: −4.50")
+
+
+def test_excluded_points_are_hollow_and_tell_their_cause_and_where_more_is_told() -> None:
+    notes = {
+        3: Note("new raw material", excluded=True, href="/points/4"),
+        9: Note(excluded=True),
+        4: Note("tool <cleaned>"),
+    }
+    svg = draw_chart(replace(SERIES, notes=notes, names=["", "", "", "08:31"]))
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "group"
+    dot, mark = having(root, "lk-excluded")
+    told = "Sample 4 (08:31): 10.40 mm; left out of the limits; new raw material"
+    assert dot.findtext(f"{NS}title") == told
+    (link,) = root.iter(f"{NS}a")
+    assert (link.get("href"), link.get("aria-label"), list(link)) == ("/points/4", told, [dot])
+    assert "lk-square" in (mark.get("class") or "")
+    assert [e.findtext(f"{NS}title") for e in having(root, "lk-noted")] == ["Sample 5: 10.40 mm; tool <cleaned>"]
+
+
+def test_the_points_that_set_the_limits_are_on_a_ground_of_their_own() -> None:
+    root = drawn(replace(SERIES, phase1=6))
+    (ground,) = having(root, "lk-phase")
+    (edge,) = having(root, "lk-change")
+    x, width, end = (float(e.get(k) or "") for e, k in ((ground, "x"), (ground, "width"), (edge, "x1")))
+    assert x + width == pytest.approx(end, abs=0.2)
+    assert texts(root, "lk-version") == ["Phase I", "v3"]
+
+
+def test_a_drawing_as_a_file_carries_its_stylesheet_and_paper() -> None:
+    text = as_file(draw_chart(SERIES))
+    root = ElementTree.fromstring(text.encode())
+    assert root[0].tag == f"{NS}style"
+    assert "prefers-color-scheme: dark" in (root[0].text or "")
+    assert (root[1].get("class"), root[1].get("width")) == ("lk-paper", "100%")
+    assert root.findtext(f"{NS}title") == "Gap width"
+
+
+def test_very_many_flagged_points_share_a_path_and_none_is_left_out() -> None:
+    values = [10 + math.sin(i / 50) for i in range(100_000)]
+    signals = tuple(Signal("nelson1", i, (i,)) for i in range(0, 100_000, 10))
+    notes = {50_001: Note("kept", excluded=True)}
+    svg = draw_chart(ChartSeries("k", "t", values, (LIMITS,), signals, notes=notes))
+    root = ElementTree.fromstring(svg)
+    (crowd,) = having(root, "lk-diamond")
+    outlines = (crowd.get("d") or "").split("M")[1:]
+    assert len(outlines) == len(set(outlines)) > 900
+    assert len(having(root, "lk-excluded")) == 1
+    assert len(svg) < 700_000
+
+
 @pytest.mark.parametrize("values", [[], [None, None], [5.0], [5.0, 5.0], [0.0], [1e299, -1e299], [1e-12, 2e-12]])
 def test_poor_series_still_make_a_chart(values: list[float | None]) -> None:
     svg = draw_chart(ChartSeries("k", "t", values))
@@ -188,7 +289,9 @@ def test_a_chart_that_cannot_be_read_is_refused() -> None:
 def test_every_class_has_its_rule_in_the_stylesheet() -> None:
     dense = draw_chart(ChartSeries("d", "t", [float(i % 5) for i in range(2000)]))
     spans = (replace(LIMITS, stop=4), replace(LIMITS, start=4))
-    svg = draw_chart(replace(SERIES, limits=spans)) + dense
+    notes = {2: Note("a"), 3: Note(excluded=True), 9: Note(excluded=True)}
+    series = replace(SERIES, limits=spans, notes=notes, phase1=4)
+    svg = draw_pair(replace(series, panel="A"), replace(series, key="b", panel="B")) + as_file(dense)
     used = {name for names in re.findall(r'class="([^"]*)"', svg) for name in names.split()}
     bare = {name for name in used if name.startswith("lk-rule-")} | {"lk-hit"}
     assert {name for name in used - bare if f".{name}" not in CHART_CSS} == set()
