@@ -19,6 +19,7 @@ from central.access import Access, Limits
 from central.admin import Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
+from central.charts import Charts, prepare
 from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.erp import Erp
@@ -77,6 +78,7 @@ class Central:
     orders: Orders
     reviews: Reviews
     configurations: Configurations
+    charts: Charts
     administration: Administration
     schedule: Schedule
     admin_server: AdminServer
@@ -194,6 +196,7 @@ def build(
         undo.callback(store.close)
         facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors)
         store.write(facts.open)
+        prepare(store)
         central = _assemble(settings, clock, origin, keys, store, facts, lock, log, failed, failpoint)
         undo.pop_all()
     return central
@@ -245,6 +248,7 @@ def _assemble(
         orders,
         reviews,
         configurations,
+        Charts(store, facts, clock),
         administration,
         Schedule(clock, settings.time_zone),
         AdminServer(settings.folder, administration),

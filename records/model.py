@@ -262,6 +262,10 @@ class Act(StrEnum):
     REJECT = "reject"
     APPROVE = "approve"
     WITHDRAW = "withdraw"
+    COMMENT = "comment"
+    EXCLUDE = "exclude"
+    INCLUDE = "include"
+    PROPOSE = "propose"
 
 
 @dataclass(frozen=True, slots=True)

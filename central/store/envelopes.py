@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Row, func, select
 
-from central.store import index
+from central.store import chart_intake, index
 from central.store.index import About
 from central.store.schema import envelope, frame
 from records.errors import StorageFailed
@@ -41,6 +41,7 @@ def add(
     )
     cursor = inserted_id(result)
     index.add(connection, cursor, item, fact, about or About())
+    chart_intake.take(connection, item, fact)
     return cursor
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from central.access import Capability
 from central.audit import AuditEntry
+from central.charts import Charts
 from central.configurations import Configuration
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
@@ -111,6 +112,10 @@ class Desk(Protocol):
     @property
     def secure_cookies(self) -> bool:
         """Whether cookies may only travel over HTTPS, which is set up in front."""
+
+    @property
+    def charts(self) -> Charts:
+        """The control charts of the lines and the notes on their points."""
 
     def now_us(self) -> int: ...
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from central import telemetry
 from central.access import CAPABILITIES, Access, Capability, Role, Scope, User
 from central.audit import Audit, AuditEntry
+from central.charts import Charts
 from central.configurations import Configuration, Configurations
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
@@ -61,6 +62,8 @@ class CentralParts(Protocol):
     def reviews(self) -> Reviews: ...
     @property
     def configurations(self) -> Configurations: ...
+    @property
+    def charts(self) -> Charts: ...
 
 
 class LiveDesk:
@@ -87,6 +90,10 @@ class LiveDesk:
 
     def now_us(self) -> int:
         return self._central.clock.now_us()
+
+    @property
+    def charts(self) -> Charts:
+        return self._central.charts
 
     # -- people ----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import story
 
 from central.access import Access, Actor, Limits
 from central.audit import Audit
+from central.charts import Charts
 from central.configurations import Configurations
 from central.erp import Erp
 from central.facts import Facts, Origin
@@ -125,6 +126,7 @@ class FixtureCentral:
     orders: Orders
     reviews: Reviews
     configurations: Configurations
+    charts: Charts
     plant: story.Plant
 
     def deliver(self) -> None:
@@ -172,6 +174,7 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
         orders,
         reviews,
         Configurations(store, facts, clock, lambda _agent, _document: None),
+        Charts(store, facts, clock),
         plant,
     )
     for agent in plant.agents.values():
