@@ -4,7 +4,8 @@ W is the range of n independent standard normal values. Then (Tippett 1925; Mont
 Statistical Quality Control*, appendix VI)::
 
     d2 = E(W)    d3 = SD(W)    c4 = sqrt(2/(n-1)) * Gamma(n/2) / Gamma((n-1)/2)
-    A2 = 3 / (d2 sqrt(n))      D3, D4 = max(0, 1 -/+ 3 d3/d2)      E2 = 3 / d2
+    A2 = 3 / (d2 sqrt(n))      D3, D4 = max(0, 1 -/+ 3 d3/d2)                E2 = 3 / d2
+    A3 = 3 / (c4 sqrt(n))      B3, B4 = max(0, 1 -/+ 3 sqrt(1 - c4^2)/c4)
 
 Two sets are offered, and every set of limits names the one that made it, because they differ from the
 fourth significant digit on and a recomputation must be able to follow:
@@ -13,12 +14,14 @@ fourth significant digit on and a recomputation must be able to follow:
 - ``textbook``: what handbooks print and what people check by hand: three decimals (c4: four), and E2 from
   the printed d2 (3 / 1.128 = 2.660).
 
-A third kind, for limits that come from elsewhere, is a `Factors` of one's own (`Factors.derived`, or
-`dataclasses.replace` of one of these).
+For limits that come from elsewhere there are two more kinds: a d2 rounded to some decimals and nothing else
+rounded (`rounded_factors`; R's qcc does so with three), and a `Factors` of one's own (`with_factors`).
+`named_factors` finds all but the last by the name that a set of limits carries.
 """
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import cache
 from statistics import NormalDist
 from typing import Final, Literal, Self
@@ -35,6 +38,9 @@ __all__ = [
     "d3",
     "factors",
     "median_factors",
+    "named_factors",
+    "rounded_factors",
+    "with_factors",
 ]
 
 ConstantSet = Literal["exact", "textbook"]
@@ -64,6 +70,9 @@ class Factors:
     D3: float
     D4: float
     E2: float
+    A3: float
+    B3: float
+    B4: float
 
     @classmethod
     def derived(cls, n: int, *, d2: float, d3: float, source: str) -> Self:
@@ -75,16 +84,21 @@ class Factors:
         if d2 <= 0:
             raise ValueError(f"d2 must be positive, got {d2}")
         spread = 3 * d3 / d2
+        unbiased = c4(n)
+        spread_s = 3 * math.sqrt(1 - unbiased * unbiased) / unbiased
         return cls(
             n=n,
             source=source,
             d2=d2,
             d3=d3,
-            c4=c4(n),
+            c4=unbiased,
             A2=3 / (d2 * math.sqrt(n)),
             D3=max(0.0, 1 - spread),
             D4=1 + spread,
             E2=3 / d2,
+            A3=3 / (unbiased * math.sqrt(n)),
+            B3=max(0.0, 1 - spread_s),
+            B4=1 + spread_s,
         )
 
 
@@ -126,7 +140,81 @@ def factors(n: int, constants: ConstantSet = "exact") -> Factors:
         D3=round(exact.D3, 3),
         D4=round(exact.D4, 3),
         E2=round(3 / printed_d2, 3),
+        A3=round(exact.A3, 3),
+        B3=round(exact.B3, 3),
+        B4=round(exact.B4, 3),
     )
+
+
+@cache
+def rounded_factors(n: int, decimals: int) -> Factors:
+    """Exact factors but for d2, rounded to `decimals`, with A2, D3, D4 and E2 following from that.
+
+    R's qcc keeps a d2 table of three decimals and rounds nothing else. Raises ValueError when n < 2 or d2
+    would round to 0.
+    """
+    return Factors.derived(n, d2=round(d2(n), decimals), d3=d3(n), source=f"d2 of {decimals} decimals")
+
+
+def with_factors(
+    base: Factors,
+    *,
+    d2: float | None = None,
+    c4: float | None = None,
+    A2: float | None = None,
+    A3: float | None = None,
+    B3: float | None = None,
+    B4: float | None = None,
+    D3: float | None = None,
+    D4: float | None = None,
+    E2: float | None = None,
+) -> Factors:
+    """`base` with the factors that a source prints; its name lists them.
+
+    A `d2` of one's own makes A2, D3, D4 and E2 too, a `c4` A3, unless they are given themselves. Raises
+    ValueError for a factor that is no finite number, or not above 0 (D3, B3: below 0).
+    """
+    given = {
+        name: value
+        for name, value in (
+            *(("d2", d2), ("c4", c4), ("A2", A2), ("A3", A3), ("B3", B3)),
+            *(("B4", B4), ("D3", D3), ("D4", D4), ("E2", E2)),
+        )
+        if value is not None
+    }
+    for name, value in given.items():
+        if not math.isfinite(value) or value < 0 or (value == 0 and name not in ("D3", "B3")):
+            raise ValueError(f"the factor {name} cannot be {value}")
+    if d2 is not None:
+        base = Factors.derived(base.n, d2=d2, d3=base.d3, source=base.source)
+    if c4 is not None:
+        base = replace(base, A3=3 / (c4 * math.sqrt(base.n)))
+    told = ", ".join(f"{name} {value:g}" for name, value in given.items())
+    own = given.get
+    return replace(
+        base,
+        source=f"{base.source}, {told}" if told else base.source,
+        d2=own("d2", base.d2),
+        c4=own("c4", base.c4),
+        A2=own("A2", base.A2),
+        A3=own("A3", base.A3),
+        B3=own("B3", base.B3),
+        B4=own("B4", base.B4),
+        D3=own("D3", base.D3),
+        D4=own("D4", base.D4),
+        E2=own("E2", base.E2),
+    )
+
+
+def named_factors(n: int, name: str) -> Factors:
+    """The factors for ranges of `n` values from the set that limits name (of one's own, the set under them).
+
+    Raises ValueError when n < 2.
+    """
+    rounded = re.match(r"d2 of (\d+) decimals", name)
+    if rounded:
+        return rounded_factors(n, int(rounded[1]))
+    return factors(n, "textbook" if name.startswith("textbook") else "exact")
 
 
 @cache
@@ -147,12 +235,15 @@ def median_factors(constants: ConstantSet = "exact") -> Factors:
         D3=0.0,
         D4=(ranges.d2 + 3 * ranges.d3) / MEDIAN_MOVING_RANGE,
         E2=3 / MEDIAN_MOVING_RANGE,
+        A3=ranges.A3,
+        B3=ranges.B3,
+        B4=ranges.B4,
     )
     if constants == "exact":
         return exact
     if constants != "textbook":
         raise ValueError(f"unknown constant set {constants!r}; known: exact, textbook")
-    return Factors(2, "textbook", 0.954, round(ranges.d3, 3), 0.7979, 2.224, 0.0, 3.865, 3.145)
+    return replace(factors(2, "textbook"), d2=0.954, A2=2.224, D3=0.0, D4=3.865, E2=3.145)
 
 
 def _check_size(n: int) -> None:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Final, Literal, Self, get_args
 
-from spc.constants import ConstantSet, Factors, factors
+from spc.constants import ConstantSet, Factors, factors, named_factors
 from spc.fields import Fields
 
 __all__ = ["CHARTS", "Chart", "Design", "LimitSet", "Lines", "check_subgroup", "range_span"]
@@ -136,8 +136,8 @@ def _spread(chart: Chart, size: int, sigma_within: float, table: Factors) -> Lin
     if chart != "xbar_s":
         centre = table.d2 * sigma_within
         return Lines(table.D3 * centre, centre, table.D4 * centre, 0.0)
-    centre, reach = table.c4 * sigma_within, 3 * math.sqrt(1 - table.c4 * table.c4) / table.c4
-    return Lines(max(0.0, 1 - reach) * centre, centre, (1 + reach) * centre, 0.0)
+    centre = table.c4 * sigma_within
+    return Lines(table.B3 * centre, centre, table.B4 * centre, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +149,18 @@ class LimitSet:
     - imr, xbar_r, xbar_s: `centre`, `lower`, `upper` of the location chart, `range_*` of the chart of spreads
       (moving range, range, standard deviation). `sigma` is that of what the location chart plots,
       (upper - lower) / 6; `sigma_within` that of one value: wider by the square root of `subgroup`.
-    - p, laney_p, u, laney_u: `centre` is the mean proportion or rate, the limits those of a sample of `subgroup`;
-      `sigma_z` is Laney's factor (1 for p and u). np: counts in samples of exactly `subgroup`. c: counts.
+    - p, laney_p, u, laney_u: `centre` is the mean proportion or rate, the limits those of a sample of
+      `sample_size`; `sigma_z` is Laney's factor (1 for p and u). np: counts in samples of exactly that size. c:
+      counts.
     - t: `centre`, `lower`, `upper` in the unit of the times; `mean` holds the centre and `sigma` the standard
       deviation of times to the power `NELSON_T_POWER`.
     - ewma: `centre` is the target, `sigma_within` that of one value; limits are those that it widens to.
     - cusum: `centre` is the target, `sigma_within` that of one value; both sums are held against 0 and `design.h`.
     - t2_*, mewma: `mean` (p) and `covariance` (p x p) of one reading; `upper` is the limit of T squared.
+
+    `sample_size` is given for counts alone; without it their samples have the size `subgroup`. `sbar` (xbar_s
+    alone) is a mean standard deviation that A3, B3 and B4 of each subgroup's own size multiply: the textbook's
+    way with sizes that vary, where lines otherwise follow from `sigma_within`.
 
     `constants` names the factor set that made the limits. `provisional` stays true until a person has approved
     the limits, whatever the number of points behind them.
@@ -178,13 +183,19 @@ class LimitSet:
     design: Design | None = None
     mean: tuple[float, ...] = ()
     covariance: tuple[tuple[float, ...], ...] = ()
+    sample_size: float | None = None
+    sbar: float | None = None
 
     def __post_init__(self) -> None:
         check_subgroup(self.chart, self.subgroup)
         if not self.version:
             raise ValueError("limits need a version: every verdict names the version that judged it")
         spread = [r for r in (self.range_centre, self.range_lower, self.range_upper) if r is not None]
-        numbers = (self.centre, self.lower, self.upper, *spread, self.sigma, self.sigma_within, self.sigma_z)
+        given = [r for r in (self.sample_size, self.sbar) if r is not None]
+        numbers = (
+            *(self.centre, self.lower, self.upper, *spread),
+            *(self.sigma, self.sigma_within, self.sigma_z, *given),
+        )
         matrix = (*self.mean, *(value for row in self.covariance for value in row))
         if not all(map(math.isfinite, (*numbers, *matrix))):
             raise ValueError(f"limits {self.version!r} are not finite: {numbers}")
@@ -200,6 +211,8 @@ class LimitSet:
         self._check_spread(spread)
         if (self.chart in ("ewma", "cusum", "mewma")) is (self.design is None):
             raise ValueError(f"limits {self.version!r}: a design belongs to ewma, cusum and mewma, and only there")
+        if min(given, default=1.0) <= 0:
+            raise ValueError(f"limits {self.version!r}: sample_size and sbar must be above 0, got {given}")
         if self.chart in VECTORS and not 0 < len(self.mean) == len(self.covariance):
             raise ValueError(f"limits {self.version!r}: {self.chart} needs a mean and a covariance of one size")
 
@@ -228,8 +241,10 @@ class LimitSet:
             case "p" | "laney_p" | "u" | "laney_u":
                 return self._rate(size)
             case "np":
-                if size != self.subgroup:
-                    raise ValueError(f"an np chart has samples of one size, {self.subgroup}, not {size}: use p")
+                if size != self.nominal_size:
+                    raise ValueError(
+                        f"an np chart has samples of one size, {self.nominal_size:g}, not {size:g}: use p"
+                    )
                 return self._own()
             case "ewma":
                 return self._weighted(size, step)
@@ -237,10 +252,28 @@ class LimitSet:
                 return Lines(0.0, 0.0, self.upper, self.sigma)
             case _ if size == self.subgroup or self.chart in ("c", "t"):
                 return self._own()
+            case _ if self.sbar is not None:
+                reach = named_factors(int(size), self.constants).A3 * self.sbar
+                return Lines(self.centre - reach, self.centre, self.centre + reach, reach / 3)
             case _:
                 ratio = math.sqrt(self.subgroup / size)
                 lower, upper = (self.centre - self.lower) * ratio, (self.upper - self.centre) * ratio
                 return Lines(self.centre - lower, self.centre, self.centre + upper, self.sigma * ratio)
+
+    @property
+    def nominal_size(self) -> float:
+        """The size of the points that `lower` and `upper` hold for: readings, or a sample of counts."""
+        return self.subgroup if self.sample_size is None else self.sample_size
+
+    def transformed(self) -> Lines:
+        """The lines of a t chart in the scale of times to the power `NELSON_T_POWER`, where run rules apply.
+
+        Raises ValueError for another kind of chart.
+        """
+        if self.chart != "t" or not self.mean:
+            raise ValueError(f"limits {self.version!r} are not those of times between events")
+        centre, reach = self.mean[0], 3 * self.sigma
+        return Lines(centre - reach, centre, centre + reach, self.sigma)
 
     def _own(self) -> Lines:
         return Lines(self.lower, self.centre, self.upper, self.sigma)
@@ -255,12 +288,18 @@ class LimitSet:
             max(0.0, self.centre - 3 * sigma), self.centre, min(upper, 1.0) if proportion else upper, sigma
         )
 
-    def _weighted(self, size: float, step: int) -> Lines:
+    def settled(self, size: float) -> Lines:
+        """The lines that an EWMA of points of `size` readings widens to; ValueError for another kind of chart."""
+        if self.chart != "ewma":
+            raise ValueError(f"limits {self.version!r} are those of {self.chart}, not of an EWMA")
+        return self._weighted(size, None)
+
+    def _weighted(self, size: float, step: int | None) -> Lines:
         """Sigma of z after `step` points, sqrt(lam / (2 - lam) (1 - (1 - lam)^(2 step))) sigma / sqrt(size)."""
         design = self.design
         assert design is not None  # noqa: S101  __post_init__ has seen to it
         share = design.lam / (2 - design.lam)
-        if design.exact:
+        if design.exact and step is not None:
             share *= 1 - (1 - design.lam) ** (2 * step)
         sigma = self.sigma_within / math.sqrt(size) * math.sqrt(share)
         reach = design.width * sigma
@@ -272,8 +311,10 @@ class LimitSet:
             return None
         if size == self.subgroup or self.chart == "imr":
             return Lines(self.range_lower, self.range_centre, self.range_upper, 0.0)
-        constants: ConstantSet = "textbook" if self.constants == "textbook" else "exact"
-        return _spread(self.chart, size, self.sigma_within, factors(size, constants))
+        table = named_factors(size, self.constants)
+        if self.sbar is not None:
+            return Lines(table.B3 * self.sbar, self.sbar, table.B4 * self.sbar, 0.0)
+        return _spread(self.chart, size, self.sigma_within, table)
 
     # -- making --------------------------------------------------------------------------------------------
 
@@ -331,15 +372,16 @@ class LimitSet:
         version: str,
         sigma_within: float | None = None,
     ) -> Self:
-        """Limits of an imr or xbar_r chart from a phase-I centre and central range.
+        """Limits of an imr, xbar_r or xbar_s chart from a phase-I centre and central range (standard deviation).
 
         imr: centre +- E2 range_centre; xbar_r: centre +- A2 range_centre; both range charts: D3 and D4
-        times range_centre (Montgomery, 6.2 and 6.4). A `sigma_within` from another estimator replaces
-        range_centre / d2 and gives centre +- 3 sigma_within / sqrt(subgroup) instead.
+        times range_centre; xbar_s: A3, B3 and B4 (Montgomery, 6.2 to 6.4). A `sigma_within` from another estimator
+        replaces range_centre / d2 (c4) and gives centre +- 3 sigma_within / sqrt(subgroup) instead.
         """
-        reach = (table.E2 if chart == "imr" else table.A2) * range_centre
+        by_s = chart == "xbar_s"
+        reach = (table.E2 if chart == "imr" else table.A3 if by_s else table.A2) * range_centre
         if sigma_within is None:
-            sigma_within = range_centre / table.d2
+            sigma_within = range_centre / (table.c4 if by_s else table.d2)
         else:
             reach = 3 * sigma_within / math.sqrt(subgroup)
         return cls(
@@ -350,8 +392,8 @@ class LimitSet:
             lower=centre - reach,
             upper=centre + reach,
             range_centre=range_centre,
-            range_lower=table.D3 * range_centre,
-            range_upper=table.D4 * range_centre,
+            range_lower=(table.B3 if by_s else table.D3) * range_centre,
+            range_upper=(table.B4 if by_s else table.D4) * range_centre,
             sigma=reach / 3,
             sigma_within=sigma_within,
             constants=table.source,
@@ -389,4 +431,6 @@ class LimitSet:
             design=None if design is None else Design.from_json(design),
             mean=tuple(told.numbers("mean")),
             covariance=tuple(tuple(row) for row in told.number_lists("covariance")),
+            sample_size=told.maybe_number("sample_size"),
+            sbar=told.maybe_number("sbar"),
         )

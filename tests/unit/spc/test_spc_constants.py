@@ -2,7 +2,18 @@ import math
 
 import pytest
 
-from spc.constants import MEDIAN_MOVING_RANGE, Factors, c4, d2, d3, factors, median_factors
+from spc.constants import (
+    MEDIAN_MOVING_RANGE,
+    Factors,
+    c4,
+    d2,
+    d3,
+    factors,
+    median_factors,
+    named_factors,
+    rounded_factors,
+    with_factors,
+)
 
 # n: c4, d2, d3, A2, D3, D4, E2, to six decimals; computed apart from this code by another integration and
 # equal, as far as they print, to Montgomery's appendix VI
@@ -87,3 +98,42 @@ def test_unknown_sets_and_impossible_d2_are_refused() -> None:
         median_factors("rounded")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="positive"):
         Factors.derived(2, d2=0.0, d3=0.8, source="x")
+
+
+@pytest.mark.parametrize(
+    ("n", "a3", "b3", "b4"),
+    [
+        (2, 2.658681, 0.0, 3.266532),
+        (5, 1.427299, 0.0, 2.088998),
+        (6, 1.287128, 0.030363, 1.969637),
+        (10, 0.975350, 0.283706, 1.716294),
+        (25, 0.606281, 0.564786, 1.435214),
+    ],
+)
+def test_factors_of_standard_deviations_match_the_table(n: int, a3: float, b3: float, b4: float) -> None:
+    exact, printed = factors(n), factors(n, "textbook")
+    assert pytest.approx((a3, b3, b4), abs=5.1e-7) == (exact.A3, exact.B3, exact.B4)
+    assert (round(a3, 3), round(b3, 3), round(b4, 3)) == (printed.A3, printed.B3, printed.B4)
+
+
+def test_a_rounded_d2_rounds_nothing_else() -> None:
+    rounded = rounded_factors(5, 3)
+    assert (
+        rounded
+        == named_factors(5, rounded.source)
+        == Factors.derived(5, d2=2.326, d3=d3(5), source=rounded.source)
+    )
+    assert named_factors(4, "textbook, E2 2.66") == factors(4, "textbook")
+    assert named_factors(4, "anything") == factors(4)
+
+
+def test_printed_factors_replace_what_they_name() -> None:
+    wheeler = with_factors(factors(2), E2=2.66, D4=3.268)
+    assert (wheeler.E2, wheeler.D4, wheeler.d2) == (2.66, 3.268, factors(2).d2)
+    assert wheeler.source == "exact, D4 3.268, E2 2.66"
+    montgomery = with_factors(factors(2), d2=1.128, D4=3.267)
+    assert (montgomery.E2, montgomery.D4) == (3 / 1.128, 3.267)
+    assert 3 / (0.94 * math.sqrt(5)) == with_factors(factors(5), c4=0.94).A3
+    assert with_factors(factors(5)) == factors(5)
+    with pytest.raises(ValueError, match="E2 cannot be 0"):
+        with_factors(factors(2), E2=0.0)
