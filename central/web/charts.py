@@ -1,51 +1,24 @@
-"""Drawing evidence: control charts through ``spc.svg``, and the curve of one captured profile."""
+"""Drawing evidence: a record's control charts, and the curve of one captured profile."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from central.domain import SpcLimits, SpcPoint, SpcSeries
 from central.web import rules, states
-from central.web.i18n import N_, Words
+from central.web.i18n import Words
 from central.web.params import stream_text
-from central.web.show import decimals_for, unit_text
-from central.web.visit import markup
+from central.web.plots import OF_VALUES, Line, Plot, draw, spread_name
+from central.web.show import decimals_for
 from spc.limits import LimitSet, check_subgroup
 from spc.rules import Signal
-from spc.series import ChartSeries, LimitSpan
-from spc.svg import draw_chart
 
 WIDTH = 1320
 """Pixels of a drawing at its natural size: the width of the page."""
-
-CHART_WORDS = {
-    "ucl": N_("UCL"),
-    "cl": N_("CL"),
-    "lcl": N_("LCL"),
-    "usl": N_("USL"),
-    "lsl": N_("LSL"),
-    "axis": N_("Sample"),
-    "provisional": N_("{version}, provisional"),
-    "point": N_("{axis} {number}: {value}"),
-    "summary": N_("{points} points, {signals} flagged, {gaps} without a reading."),
-}
-"""Words of ``spc.series.ENGLISH`` for the translators; the names in braces stay."""
-
-
-SPREADS: Mapping[str, str] = {
-    "imr": N_("Moving ranges"),
-    "xbar_r": N_("Ranges"),
-    "xbar_s": N_("Standard deviations"),
-    "cusum": N_("Lower sum"),
-}
-"""Kind of chart -> what its second chart shows; other kinds have none."""
-OF_VALUES = frozenset({"imr", "xbar_r", "xbar_s", "ewma"})
-"""Kinds whose first chart is in the unit of the characteristic, so that a specification can be drawn in it."""
-UNITLESS = frozenset({"p", "np", "c", "laney_p", "t2_subgroup", "t2_individuals", "mewma"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +32,15 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One characteristic: its drawings (``ranges`` is empty without limits), and the tables that say the same."""
+    """One characteristic: its drawing, and the tables that say the same. ``spread`` names its second chart."""
 
     key: str
     title: str
     series: SpcSeries
     svg: Markup
-    ranges: Markup
     spread: str
     flagged: tuple[Flag, ...]
     decimals: int
-
-
-def chart_unit(chart: str, unit: str | None) -> str:
-    """The unit of what the first chart of this kind plots."""
-    return "σ" if chart == "cusum" else "" if chart in UNITLESS else unit_text(unit)
-
-
-def spread_name(words: Words, chart: str) -> str:
-    """What the second chart of this kind shows, in the reader's language; empty where there is none."""
-    return words(SPREADS[chart]) if chart in SPREADS else ""
 
 
 def chart(series: SpcSeries, words: Words) -> Chart:
@@ -88,17 +50,22 @@ def chart(series: SpcSeries, words: Words) -> Chart:
     name = f"{series.characteristic} · {told}" if told else series.characteristic
     title = f"{series.operation} · {name} · {states.name(words, 'chart', series.chart)}"
     location, spread = _signals(series)
-    drawn = ChartSeries(
+    count = len(series.points)
+    plot = Plot(
         key=key,
         title=title,
+        chart=series.chart,
+        unit=series.unit,
         values=[point.value for point in series.points],
-        limits=_spans(series.limits),
+        lines=_lines(series.limits, count),
         signals=location,
-        unit=chart_unit(series.chart, series.unit),
+        spreads=[point.range_value for point in series.points],
+        spread_lines=_lines(series.range_limits, count) if series.range_limits else _derived(series),
+        spread_signals=spread,
+        cuts=frozenset(i for i in range(1, count) if series.points[i].segment != series.points[i - 1].segment),
         lsl=series.lower if series.chart in OF_VALUES else None,
         usl=series.upper if series.chart in OF_VALUES else None,
     )
-    svg = draw_chart(drawn, width=WIDTH, height=280, labels=labels(words))
     said: dict[int, list[str]] = {}
     for signal in location:
         said.setdefault(signal.index, []).append(rules.text(words, signal.rule))
@@ -107,13 +74,17 @@ def chart(series: SpcSeries, words: Words) -> Chart:
         said.setdefault(signal.index, []).append(f"{of_spread}: {rules.text(words, signal.rule)}")
     flagged = tuple(Flag(i + 1, series.points[i], "; ".join(said[i])) for i in sorted(said))
     decimals = decimals_for(p.value for p in series.points)
-    return Chart(
-        key, title, series, markup(svg), _spread_chart(series, key, spread, words), of_spread, flagged, decimals
-    )
+    drawn = draw(plot, words, width=WIDTH, height=440 if of_spread else 280)
+    return Chart(key, title, series, drawn, of_spread, flagged, decimals)
 
 
-def _spans(limits: Iterable[SpcLimits]) -> tuple[LimitSpan, ...]:
-    return tuple(LimitSpan(s.centre, s.lower, s.upper, s.version, s.provisional, s.start, s.stop) for s in limits)
+def _lines(limits: Iterable[SpcLimits], count: int) -> list[Line | None]:
+    """What each point was judged by."""
+    found: list[Line | None] = [None] * count
+    for s in limits:
+        stop = count if s.stop is None else s.stop
+        found[s.start : stop] = [Line(s.version, s.provisional, s.centre, s.lower, s.upper)] * (stop - s.start)
+    return found
 
 
 def _signals(series: SpcSeries) -> tuple[tuple[Signal, ...], tuple[Signal, ...]]:
@@ -142,41 +113,20 @@ def _once(signals: Iterable[Signal]) -> tuple[Signal, ...]:
     return tuple({(s.index, s.rule): s for s in signals}.values())
 
 
-def _spread_chart(series: SpcSeries, key: str, signals: tuple[Signal, ...], words: Words) -> Markup:
-    """The chart of ranges, standard deviations or lower sums, by the record's own limits."""
-    spans = _spans(series.range_limits) or _derived(series)
-    name = spread_name(words, series.chart)
-    if not spans or not name:
-        return Markup("")
-    drawn = ChartSeries(
-        key=f"{key}-range",
-        title=f"{series.operation} · {series.characteristic} · {name}",
-        values=[point.range_value for point in series.points],
-        limits=tuple(replace(span, version="") for span in spans),
-        signals=signals,
-        unit=chart_unit(series.chart, series.unit),
-    )
-    return markup(draw_chart(drawn, width=WIDTH, height=160, labels=labels(words)))
-
-
-def _derived(series: SpcSeries) -> tuple[LimitSpan, ...]:
+def _derived(series: SpcSeries) -> list[Line | None]:
     """Range limits of records that hold none: they follow from those of the location chart by one sigma."""
-    spans: list[LimitSpan] = []
-    for s in series.limits:
-        if series.chart not in ("imr", "xbar_r", "xbar_s"):
-            break
-        made = LimitSet.fixed(
-            check_subgroup(series.chart, series.size), s.centre, s.lower, s.upper, s.version or "-", series.size
+    found: list[Line | None] = []
+    for line in _lines(series.limits, len(series.points)):
+        if line is None or series.chart not in ("imr", "xbar_r", "xbar_s"):
+            found.append(None)
+            continue
+        chart = check_subgroup(series.chart, series.size)
+        made = LimitSet.fixed(chart, line.centre, line.lower, line.upper, line.version or "-", series.size)
+        own = made.spread_at(series.size)
+        found.append(
+            None if own is None else Line(line.version, line.provisional, own.centre, own.lower, own.upper)
         )
-        lines = made.spread_at(series.size)
-        if lines is not None:
-            spans.append(LimitSpan(lines.centre, lines.lower, lines.upper, "", s.provisional, s.start, s.stop))
-    return tuple(spans)
-
-
-def labels(words: Words) -> dict[str, str]:
-    """The words of a drawing in the reader's language."""
-    return {name: words(text) for name, text in CHART_WORDS.items()} | rules.chart_labels(words)
+    return found
 
 
 def curve(values: Sequence[float], title: str, unit: str) -> Markup:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from central.web import charts, rules, security
+from central.web import plots, rules, security
 from central.web.api import install as install_api
 from central.web.api.problems import Problem, problem_of
 from central.web.desk import Desk
@@ -89,7 +89,7 @@ def _rule_text(context: Context, name: str) -> str:
 
 @pass_context
 def _spread_name(context: Context, chart: str) -> str:
-    return charts.spread_name(context["words"], chart)
+    return plots.spread_name(context["words"], chart)
 
 
 def _static(app: FastAPI, files: dict[str, tuple[bytes, str]]) -> None:

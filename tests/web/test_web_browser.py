@@ -159,7 +159,7 @@ def test_pages_are_whole_without_javascript(chromium: Browser, shared: Site) -> 
     page = plain.new_page()
     lot = dhr_of(shared.signed_in("mueller"), "WO-1002")
     page.goto(f"/dhrs/{lot}?show=charts")
-    assert page.locator(".chart svg").count() == 6
+    assert page.locator(".chart svg").count() == 3
     page.goto("/findings")
     page.locator("#filter-code").select_option("out-of-specification")
     page.locator(".filters button").click()
