@@ -134,10 +134,14 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Store facts and station state in one transaction; answer with ``Committed``."""
+    """Store facts and station state in one transaction; answer with ``Committed``.
+
+    ``charts`` are the chart streams that changed, by name; None: gone.
+    """
 
     facts: tuple[Data, ...]
     kept: JsonValue
+    charts: Mapping[str, JsonValue] = field(default_factory=dict)
     ran: Ran | None = None
     married: tuple[Married, ...] = ()
 

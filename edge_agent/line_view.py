@@ -9,7 +9,8 @@ from re import Pattern
 from typing import Any, Protocol
 
 from drivers.tags import AnyDevice, TagSettings
-from edge_agent.station_settings import CharacteristicSettings, Source, StationSettings
+from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.station_settings import Source, StationSettings
 from records.errors import Problem
 from records.yaml import Item, Path
 

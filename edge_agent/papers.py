@@ -142,3 +142,6 @@ class Papers:
             for d in found
             if d is not None
         )
+
+
+NO_PAPERS = Papers()

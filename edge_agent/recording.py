@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from edge_agent.segments import held
-from edge_agent.station_settings import CharacteristicSettings, Material, ResultSource, StationSettings
+from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.station_settings import Material, ResultSource, StationSettings
 from records.model import (
     Counter,
     Data,
     MaterialActual,
     MaterialKind,
     OperationRecord,
-    OperationsEvent,
     Purpose,
     Quality,
     Reading,
@@ -26,9 +25,6 @@ from records.model import (
     SubjectResult,
     TestResult,
 )
-from records.verdict import SpcState
-from spc.state import ChartPlan, ChartState, Verdict
-from spc.stream import judge, restart
 
 UNKNOWN = "unknown"
 """Id of a subject that the reader did not give; the record is kept, review shows ``identity-unknown``."""
@@ -162,93 +158,6 @@ def consumed(
 def counters_of(settings: StationSettings, readings: Mapping[str, Reading]) -> tuple[Counter, ...]:
     found = ((name, integer_value(readings, tag)) for name, tag in settings.counters.items())
     return tuple(Counter(name, value) for name, value in found if value is not None)
-
-
-# -- control charts ----------------------------------------------------------------------------------------
-
-
-def subject_ref(subject: Subject) -> str:
-    """A subject as the reference that a chart carries along."""
-    return "|".join((subject.kind.value, subject.product or "", subject.scheme, subject.id))
-
-
-def ref_subject(ref: str) -> Subject:
-    kind, product, scheme, id_ = ref.split("|", 3)
-    return Subject(SubjectKind(kind), id_, product or None, scheme)
-
-
-def chart_verdicts(
-    plans: Mapping[str, ChartPlan],
-    characteristics: Mapping[str, CharacteristicSettings],
-    charts: Mapping[str, JsonValue],
-    readings: Mapping[str, Reading],
-    subject: Subject,
-) -> tuple[dict[str, JsonValue], tuple[Verdict, ...]]:
-    """Judge every charted characteristic of a run; gives the next chart states and the verdicts.
-
-    A state that this version cannot read begins anew.
-    """
-    after = dict(charts)
-    verdicts = []
-    for name, plan in plans.items():
-        reading = readings.get(characteristics[name].tag)
-        if reading is None:
-            continue
-        known = held(charts.get(name))
-        state = known if known is not None and known.fits(plan) else ChartState.start(plan)
-        value = reading.value if isinstance(reading.value, int | float) else None
-        usable = float(value) if value is not None and reading.quality is Quality.GOOD else None
-        state, verdict = judge(plan, state, usable, subject_ref(subject))
-        after[name] = state.to_json()  # type: ignore[assignment]  # JSON by its own promise
-        verdicts.append(verdict)
-    return after, tuple(verdicts)
-
-
-def changeover(charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The chart states after a changeover: no run and no open subgroup crosses it."""
-    states = {name: held(state) for name, state in charts.items()}
-    return {name: restart(state).to_json() for name, state in states.items() if state is not None}  # type: ignore[misc]
-
-
-def spc_state(verdict: Verdict) -> SpcState:
-    """The verdict as the record holds it."""
-    return SpcState(
-        verdict.characteristic,
-        verdict.chart,
-        verdict.subgroup_id,
-        verdict.position,
-        verdict.size,
-        verdict.state,
-        verdict.rules,
-        verdict.statistic,
-        verdict.range_statistic,
-        verdict.centre,
-        verdict.lower,
-        verdict.upper,
-        verdict.limit_version,
-        verdict.provisional,
-    )
-
-
-def spc_signals(verdicts: Iterable[Verdict], order: str | None) -> tuple[Data, ...]:
-    """One event per rule that fired, naming every subject that made it."""
-    return tuple(
-        OperationsEvent(
-            "spc-signal",
-            {
-                "characteristic": verdict.characteristic,
-                "chart": verdict.chart,
-                "rule": fired.rule,
-                "part": fired.part,
-                "subgroup": verdict.subgroup_id,
-                "limit_version": verdict.limit_version,
-            },
-            tuple(ref_subject(ref) for ref in dict.fromkeys(fired.members)),
-            order,
-        )
-        for verdict in verdicts
-        for fired in verdict.fired
-    )
 
 
 def named(

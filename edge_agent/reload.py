@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers.tags import SerialScannerDevice
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.settings import LineSettings
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import StationSettings
 
 NEEDS_RESTART = ("agent", "site", "buffer", "uplink", "status")
 """Who the agent is, where its records wait, how they leave, its page: these stay as they are while it runs."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-
-from pydantic import JsonValue
 
 from edge_agent import recording
+from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.charting import Judged, Occasion, StationCharts
 from edge_agent.events import Captured
 from edge_agent.papers import LOTS, WORK_ORDER, Papers
 from edge_agent.recording import MountedLot
-from edge_agent.segments import segmented
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, State
 from records.model import (
     MaterialActual,
@@ -27,7 +25,6 @@ from records.model import (
     SubjectKind,
     SubjectResult,
 )
-from spc.state import Verdict
 
 NOT_APPROVED = "configuration-not-approved"
 
@@ -50,14 +47,7 @@ class RunRecorder:
         self.approved = approved
         captured = set(settings.captured())
         self._characteristics = {n: c for n, c in characteristics.items() if c.tag in captured}
-        plans = ((n, c.plan(n)) for n, c in self._characteristics.items())
-        self._plans = {n: plan for n, plan in plans if plan is not None}
-
-    def resume(self, kept: Kept) -> tuple[Kept, tuple[str, ...]]:
-        """What was kept, with a new segment for each chart whose plan was another; and the names of those."""
-        tags = {name: settings.tag for name, settings in self._characteristics.items()}
-        charts = segmented(self._plans, tags, kept.charts, kept.plans)
-        return replace(kept, charts=charts.states, plans=charts.plans), charts.cut
+        self.charts = StationCharts(self._characteristics)
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""
@@ -76,8 +66,8 @@ class RunRecorder:
 
     def record(
         self, state: State, event: Captured, papers: Papers, cycle: int | None
-    ) -> tuple[OperationRecord, dict[str, JsonValue], tuple[Verdict, ...]]:
-        """The record of a run, the chart states after it, and what the charts said."""
+    ) -> tuple[OperationRecord, Judged]:
+        """The record of a run, and what the charts said of it."""
         settings, kept, readings = self.settings, state.kept, event.readings
         told = recording.purpose_of(settings, readings)
         purpose = told if self.approved else Purpose.SETUP
@@ -88,14 +78,18 @@ class RunRecorder:
         tests = () if aborted else recording.tests_of(self._characteristics, readings)
         attempts = event.attempts if purpose.counts else {}
         results = recording.subject_results(self.subjects(state, readings), attempts, machine, tests)
-        charts: dict[str, JsonValue] = dict(kept.charts)
-        verdicts: tuple[Verdict, ...] = ()
-        if reference != kept.order:
-            charts = recording.changeover(charts)
+        judged = Judged(state.charts)
         if purpose.counts and not aborted:
-            charts, verdicts = recording.chart_verdicts(
-                self._plans, self._characteristics, charts, readings, results[0].subject
+            occasion = Occasion(
+                event.at_us,
+                readings,
+                tuple(dict.fromkeys(result.subject for result in results)),
+                reference,
+                order.product if order else None,
+                order.revision if order else None,
+                settings.tool,
             )
+            judged = self.charts.judge(state.charts, occasion, papers)
         run = kept.run or OpenRun(event.new_id, event.at_us, kept.lots)
         record = OperationRecord(
             run_id=run.run_id,
@@ -115,7 +109,7 @@ class RunRecorder:
             people=self._people(kept, readings),
             readings=recording.named(readings, self._characteristics),
             materials=self._materials(run.lots, readings, results, purpose, aborted),
-            spc=tuple(recording.spc_state(verdict) for verdict in verdicts),
+            spc=judged.states,
             counters=recording.counters_of(settings, readings),
             documents=papers.used(self._documents(reference)),
             product_revision=order.revision if order else None,
@@ -125,7 +119,7 @@ class RunRecorder:
             purpose_told=None if self.approved else told,
             purpose_reason=None if self.approved else NOT_APPROVED,
         )
-        return record, charts, verdicts
+        return record, judged
 
     def _people(self, kept: Kept, readings: Mapping[str, Reading]) -> tuple[Person, ...]:
         source = self.settings.operator

@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import quote
 
 import structlog
 from pydantic import JsonValue
 
+from edge_agent.chart_facts import subject_ref
+from edge_agent.chart_memory import changes
 from edge_agent.events import (
     Answer,
     Capture,
@@ -34,10 +37,10 @@ from edge_agent.events import (
 )
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
-from edge_agent.recording import good_value, storable, subject_ref
+from edge_agent.recording import good_value, storable
 from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station import Station
-from edge_agent.station_state import Kept, Phase, State, as_json
+from edge_agent.station_state import Phase, State, as_json
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
@@ -125,7 +128,9 @@ class StationRunner:
         self._captured = captured
         self.name = station.name
         self._key = f"station/{station.name}"
-        self._state: State = station.open(outbox.state(self._key))
+        self._charts_key = f"charts/{quote(station.name, safe='')}/"
+        kept, charts = outbox.state(self._key), outbox.states(self._charts_key)
+        self._state: State = station.open(kept, charts, papers())
         self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
         self._seen: dict[str, object] = {}
         self._wake = asyncio.Event()
@@ -177,7 +182,7 @@ class StationRunner:
     async def run(self) -> None:
         """Take events until cancelled, or until it has left. A damaged store or disk ends it with the error."""
         next_tick_s = 0.0
-        await self._say_change(self._state.kept, ())
+        await self._say_change(self._state, ())
         while not await self._changed_over():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_S)
@@ -216,21 +221,21 @@ class StationRunner:
             state = self._state
             cut: tuple[str, ...] = ()
             if change.anew:
-                state, cut = change.station.take_over(state.kept)
+                state, cut = change.station.take_over(state.kept, state.charts, self._papers())
                 self._seen.clear()
-            before, self._state = self._state.kept, state
+            before, self._state = self._state, state
             self.station, self._plant, self._fact = change.station, change.plant, change.fact
             self.configuration = change.configuration
             await self._say_change(before, cut)
         change.done()
         return change.station is None
 
-    async def _say_change(self, before: Kept, cut: tuple[str, ...]) -> None:
+    async def _say_change(self, then: State, cut: tuple[str, ...]) -> None:
         """Commit by what the station works now: charts that begin a new segment, and whether it is approved."""
         approved = self.station.approved
         if not approved:
             self._prompt = NOT_APPROVED
-        kept = replace(self._state.kept, configuration=self.configuration, approved=approved)
+        before, kept = then.kept, replace(self._state.kept, configuration=self.configuration, approved=approved)
         if (before.configuration, before.approved) == (kept.configuration, approved) and not cut:
             return
         told: list[Data] = []
@@ -244,7 +249,8 @@ class StationRunner:
         if approved != before.approved:
             code = "configuration-approved" if approved else NOT_APPROVED
             told.append(OperationsEvent(code, {"configuration": self.configuration}, order=kept.order))
-        await self._store(Batch(tuple(self._fact(data, self.name) for data in told), {self._key: as_json(kept)}))
+        stored = self._stored(as_json(kept), changes(then.charts, self._state.charts))
+        await self._store(Batch(tuple(self._fact(data, self.name) for data in told), stored))
         self._state = replace(self._state, kept=kept)
 
     async def _withdraw_permit(self, change: Changeover) -> None:
@@ -290,7 +296,7 @@ class StationRunner:
             for m in effect.married
         )
         facts = tuple(self._fact(data, self.station.name) for data in effect.facts)
-        batch = Batch(facts, {self._key: effect.kept}, runs, identities)
+        batch = Batch(facts, self._stored(effect.kept, effect.charts), runs, identities)
         try:
             await self._store(batch)
         except Invalid as error:
@@ -299,6 +305,9 @@ class StationRunner:
         if any(isinstance(data, OperationRecord) for data in effect.facts):
             self._failpoint("station.after_commit")
         return Committed()
+
+    def _stored(self, kept: JsonValue, charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        return {self._key: kept, **{self._charts_key + name: chart for name, chart in charts.items()}}
 
     def _storable(self, facts: tuple[Data, ...]) -> tuple[Fact, ...]:
         """The facts without what no buffer can hold; an event names each reading that was given up."""

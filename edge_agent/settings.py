@@ -18,10 +18,11 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field
 
 from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings, expand_devices
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.line_check import check_line, doubtful
 from edge_agent.line_view import LineView
 from edge_agent.own_certificates import folder_beside, with_certificates
-from edge_agent.station_settings import CharacteristicSettings, Pattern, StationSettings
+from edge_agent.station_settings import Pattern, StationSettings
 from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, parse, read_file
 
 

@@ -31,6 +31,8 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from edge_agent import recording
+from edge_agent.chart_memory import ChartMemory, read_memory
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.events import (
     Capture,
     Captured,
@@ -49,11 +51,11 @@ from edge_agent.events import (
     WriteDone,
     WriteFailed,
 )
-from edge_agent.papers import Papers
+from edge_agent.papers import NO_PAPERS, Papers
 from edge_agent.requirements import missing, start_requirements
 from edge_agent.run_record import RunRecorder
 from edge_agent.station_scans import ScanRules
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, read_kept
 from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
 
@@ -75,21 +77,26 @@ class Station:
         self._scans = ScanRules(settings)
         self._requirements = start_requirements(settings)
 
-    def open(self, kept: JsonValue | None) -> State:
-        """The state at start, from what the last commit kept (None: never committed).
+    def open(
+        self,
+        kept: JsonValue | None,
+        charts: Mapping[str, JsonValue] | None = None,
+        papers: Papers = NO_PAPERS,
+    ) -> State:
+        """The state at start, from what the last commits kept of station and charts (None: never committed).
 
         Raises:
             Damaged: what was kept cannot be read; nothing was changed.
         """
-        return self.take_over(read_kept(self.name, kept))[0]
+        return self.take_over(read_kept(self.name, kept), read_memory(charts or {}), papers)[0]
 
-    def take_over(self, kept: Kept) -> tuple[State, tuple[str, ...]]:
-        """The state in which these rules begin after others (or the process) ended, all but ``kept`` unknown.
+    def take_over(self, kept: Kept, charts: ChartMemory, papers: Papers) -> tuple[State, tuple[str, ...]]:
+        """The state in which these rules begin after others (or the process) ended, all but what was kept unknown.
 
         Also the names of the charts that begin a new segment.
         """
-        known, cut = self._recorder.resume(kept)
-        return State(known, recovered=known.run is not None), cut
+        memory, cut = self._recorder.charts.resume(charts, papers)
+        return State(kept, memory, recovered=kept.run is not None), cut
 
     def step(self, state: State, event: Event, papers: Papers) -> Step:
         """The next state and what is to be done, in order."""
@@ -249,13 +256,12 @@ class Station:
             return replace(state, phase=Phase.START), (Prompt("cycle-not-read", {"tag": trigger.cycle}),)
         if cycle is not None and cycle == state.kept.last_cycle:
             return self._answer(state)
-        record, charts, verdicts = self._recorder.record(state, event, papers, cycle)
+        record, judged = self._recorder.record(state, event, papers, cycle)
         facts: list[Data] = []
         if record.resumed:
             facts.append(OperationsEvent("run-resumed", {"run_id": record.run_id, "cycle": _text(cycle)}))
         facts += _cycle_events(state.kept.last_cycle, cycle)
-        facts.append(record)
-        facts += recording.spc_signals(verdicts, record.order)
+        facts += (*judged.before, record, *judged.after)
         kept = replace(
             state.kept,
             order=record.order if self.settings.order.tag else state.kept.order,
@@ -263,12 +269,11 @@ class Station:
             container=None,
             last_cycle=cycle,
             run=None,
-            charts=charts,
         )
         ran = None
         if record.order is not None and record.purpose.counts and record.outcome is Outcome.COMPLETED:
             ran = Ran(record.order, tuple(result.subject for result in record.subjects))
-        then, effects = self._answer(replace(state, kept=kept, recovered=False))
+        then, effects = self._answer(replace(state, kept=kept, charts=judged.memory, recovered=False))
         return commit(state, tuple(facts), then, effects, ran)
 
     def _answer(self, state: State) -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge_agent import recording, scans
+from edge_agent import scans
 from edge_agent.events import Answer, Married, Prompt, Scanned
 from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
@@ -103,7 +103,6 @@ class ScanRules:
             lots=tuple(lot for lot in kept.lots if lot.item in items),
             loaded=(),
             container=None,
-            charts=recording.changeover(kept.charts),
         )
         return after, (fact,)
 

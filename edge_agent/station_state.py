@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from edge_agent.chart_memory import ChartMemory, changes
 from edge_agent.events import Commit, Effect, Married, Ran
 from edge_agent.recording import MountedLot
 from records.errors import Damaged
@@ -51,8 +52,6 @@ class Kept:
     container: str | None = None
     last_cycle: Int64 | None = None
     run: OpenRun | None = None
-    charts: dict[str, JsonValue] = field(default_factory=dict)
-    plans: dict[str, JsonValue] = field(default_factory=dict)  # by which each chart was last judged
     configuration: str | None = None  # the hash by which the station last worked
     approved: bool = True  # whether it was approved then
 
@@ -62,6 +61,7 @@ class State:
     """Everything between two events. ``after`` is what to install and do once the pending commit is on disk."""
 
     kept: Kept
+    charts: ChartMemory = field(default_factory=ChartMemory)  # kept too, each stream under a name of its own
     phase: Phase = Phase.START
     done: bool | None = None
     running: bool = False
@@ -131,4 +131,5 @@ def commit(
 ) -> Step:
     """Store facts and what ``then`` keeps; once they are on disk, install ``then`` and do ``effects``."""
     waiting = replace(state, after=After(replace(then, after=None), effects))
-    return waiting, (Commit(facts, as_json(then.kept), ran, married),)
+    charts = changes(state.charts, then.charts)
+    return waiting, (Commit(facts, as_json(then.kept), charts, ran, married),)

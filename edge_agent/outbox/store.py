@@ -225,6 +225,14 @@ class Outbox:
         value: JsonValue = None if row is None else json.loads(row[0])
         return value
 
+    def states(self, prefix: str) -> dict[str, JsonValue]:
+        """Every state committed under a key that begins so, by the rest of its key."""
+        with self._read() as connection:
+            rows_ = connection.execute(
+                "SELECT key, value FROM state WHERE substr(key, 1, ?) = ?", (len(prefix), prefix)
+            ).fetchall()
+        return {key[len(prefix) :]: json.loads(value) for key, value in rows_}
+
     def prior_runs(self, order: str | None, station: str, subject: str) -> int:
         """How many committed runs of ``station`` worked on this subject of this order."""
         with self._read() as connection:

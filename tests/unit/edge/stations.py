@@ -7,10 +7,11 @@ from datetime import date
 from pydantic import JsonValue
 
 from drivers.udi import Barcode
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.events import Captured, Scanned
 from edge_agent.papers import BomLine, ItemLots, LotStatus, Papers, WorkOrder
 from edge_agent.station import Station
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import StationSettings
 from records.model import Quality, Reading
 
 NOW_US = 1_795_000_000_000_000
@@ -68,7 +69,7 @@ def papers(*, state: str = "released") -> Papers:
     orders = {
         reference: WorkOrder(
             reference=reference,
-            product="VS-100",
+            product=product,
             product_gtin=VS,
             revision="B",
             lot=reference,
@@ -76,7 +77,7 @@ def papers(*, state: str = "released") -> Papers:
             state=state,
             bom=bom,
         )
-        for reference in ("WO-1", "WO-2")
+        for reference, product in (("WO-1", "VS-100"), ("WO-2", "VS-100"), ("WO-V2", "VS-200"))
     }
     lots = {
         "VB-10": ItemLots(

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.runner import Changeover, StationRunner
 from edge_agent.station import Station
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import StationSettings
 from records.model import Data, Fact, Header, OperationsEvent
 from tests.unit.edge.stations import ASSEMBLE, plain
 from tests.unit.edge.test_runner import World, play, shows, until

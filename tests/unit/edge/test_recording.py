@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 from pydantic import JsonValue
 
 from edge_agent import recording
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.recording import MountedLot
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.station_settings import StationSettings
 from records.model import Counter, MaterialKind, Purpose, Quality, Reading, Result, Subject, SubjectKind
-from spc.state import ChartState
 from tests.unit.edge.stations import ASSEMBLE, TORQUE, reading
 
 PIECE = Subject(SubjectKind.CARRIER, "C-1")
@@ -169,66 +168,3 @@ def test_attempts_count_on_from_earlier_runs() -> None:
     other = Subject(SubjectKind.CARRIER, "C-2")
     results = recording.subject_results([(PIECE, None), (other, "T/1")], {PIECE.key: 2}, Result.PASS, ())
     assert [(r.attempt, r.position) for r in results] == [(3, None), (1, "T/1")]
-
-
-# -- charts ------------------------------------------------------------------------------------------------
-
-
-def plans(settings: CharacteristicSettings) -> dict[str, Any]:
-    return {"torque": settings.plan("torque")}
-
-
-def run(settings: CharacteristicSettings, charts: dict[str, JsonValue], value: JsonValue, quality: Quality) -> Any:
-    return recording.chart_verdicts(plans(settings), {"torque": settings}, charts, read(value, quality), PIECE)
-
-
-def subgroups_of(size: int) -> CharacteristicSettings:
-    return CharacteristicSettings.model_validate({"tag": "plc.torque", "chart": "xbar_r", "subgroup": size})
-
-
-def test_a_chart_goes_on_from_what_was_kept() -> None:
-    charts, _ = run(TORQUE, {}, 2.2, Quality.GOOD)
-    charts, (verdict,) = run(TORQUE, charts, 2.21, Quality.GOOD)
-    assert verdict.subgroup_id == 2
-    assert verdict.range_statistic == pytest.approx(0.01)
-
-
-def test_a_state_that_no_longer_fits_its_plan_begins_anew() -> None:
-    charts, (verdict,) = run(subgroups_of(4), {}, 2.2, Quality.GOOD)
-    charts, (verdict,) = run(subgroups_of(4), charts, 2.2, Quality.GOOD)
-    assert (verdict.position, verdict.size) == (2, 4)
-    charts, (verdict,) = run(subgroups_of(5), charts, 2.2, Quality.GOOD)
-    assert (verdict.subgroup_id, verdict.position, verdict.size) == (1, 1, 5)
-    assert ChartState.from_json(charts["torque"]).subgroup == 5
-
-
-@pytest.mark.parametrize("held", [17, "chart", {}, {"state_version": 99}, [], False])
-def test_a_state_that_cannot_be_read_begins_anew_and_stops_no_record(held: JsonValue) -> None:
-    charts, (verdict,) = run(TORQUE, {"torque": held}, 2.2, Quality.GOOD)
-    assert verdict.subgroup_id == 1
-    assert recording.changeover({"torque": held, "kept": charts["torque"]}).keys() == {"kept"}
-
-
-@pytest.mark.parametrize(
-    ("value", "quality"), [(None, Quality.BAD), (2.2, Quality.UNCERTAIN), ("2.2", Quality.GOOD)]
-)
-def test_a_reading_that_is_not_good_is_a_gap_in_the_chart(value: JsonValue, quality: Quality) -> None:
-    _, (verdict,) = run(TORQUE, {}, value, quality)
-    assert verdict.state == "gap"
-
-
-def test_what_was_not_captured_moves_no_chart() -> None:
-    kept: dict[str, JsonValue] = {"torque": None}
-    assert recording.chart_verdicts(plans(TORQUE), {"torque": TORQUE}, kept, {}, PIECE) == (kept, ())
-
-
-@pytest.mark.parametrize(
-    "subject",
-    [
-        PIECE,
-        Subject(SubjectKind.UNIT, "0001", "VS-100", "gs1"),
-        Subject(SubjectKind.LOT, "A|B/C|", "VS-100", "supplier"),
-    ],
-)
-def test_a_subject_survives_as_a_charts_reference(subject: Subject) -> None:
-    assert recording.ref_subject(recording.subject_ref(subject)).key == subject.key

@@ -87,6 +87,9 @@ class World:
     def state(self, key: str) -> JsonValue:
         return self.kept.get(key)
 
+    def states(self, prefix: str) -> dict[str, JsonValue]:
+        return {key[len(prefix) :]: value for key, value in self.kept.items() if key.startswith(prefix)}
+
     def prior_runs(self, order: str | None, name: str, subject: str) -> int:
         return 0
 

@@ -363,12 +363,21 @@ def test_no_run_rule_crosses_a_changeover() -> None:
     bench = Bench(station(ASSEMBLE)).ready()
     for number in range(1, 9):
         bench.cycle(number, torque=2.25)
-    bench.feed(plain("WO-2"))
+    bench.feed(plain("WO-V2"))
     bench.cycle(9, torque=2.25)
     assert "spc-signal" not in bench.codes()
     bench.feed(plain("WO-1"))
     for number in range(10, 19):
         bench.cycle(number, torque=2.25)
+    assert bench.codes().count("spc-signal") == 1
+
+
+def test_another_order_of_the_same_product_is_no_changeover() -> None:
+    bench = Bench(station(ASSEMBLE)).ready()
+    for number in range(1, 9):
+        bench.cycle(number, torque=2.25)
+    bench.feed(plain("WO-2"))
+    bench.cycle(9, torque=2.25)
     assert bench.codes().count("spc-signal") == 1
 
 

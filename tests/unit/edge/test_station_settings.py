@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edge_agent.station_settings import CharacteristicSettings, StationSettings
+from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.station_settings import StationSettings
 from tests.unit.edge.stations import ASSEMBLE, LABEL, SR, VB, WASH
 
 TORQUE: dict[str, Any] = {"tag": "plc.torque", "chart": "imr"}

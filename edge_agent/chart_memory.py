@@ -1,0 +1,185 @@
+"""What a station remembers of its charts: a stream for each characteristic and key, kept under a name of its own.
+
+A stream that is judged by another plan than before begins a new segment: when the chart, its subgroup, rules or
+limits, or the measured tag are changed, no run of points and no open subgroup crosses the change. Subgroups count
+on, so that none of an agent's epoch is named twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from records.fields import Int64
+from spc.state import ChartPlan, ChartState
+from spc.stream import restart
+
+MOST_STREAMS = 500
+"""Most streams of one station; the one whose last reading is oldest gives way."""
+HEAD = ""
+"""The name under which what belongs to no single stream is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One chart. ``key`` is the text of its ``ChartKey``, ``judged_by`` describes the plan it was last judged by.
+
+    ``opened_us``: when its open subgroup was opened. ``order``: that of its last reading. ``unlimited``: the order
+    for which it was said last that there are no limits. ``used_us``: the time of its last reading.
+    """
+
+    characteristic: str
+    key: str
+    state: ChartState
+    judged_by: JsonValue
+    opened_us: int | None = None
+    order: str | None = None
+    unlimited: str | None = None
+    used_us: int = 0
+
+    @property
+    def name(self) -> str:
+        return stream_name(self.characteristic, self.key)
+
+
+def stream_name(characteristic: str, key: str) -> str:
+    return f"{characteristic}?{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChartMemory:
+    """The streams of a station by name; ``setups``: what each characteristic was set up for at its last reading.
+
+    ``forgotten`` is the highest segment of a stream that gave way: one that comes back begins above it.
+    """
+
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+    setups: Mapping[str, str] = field(default_factory=dict)
+    forgotten: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptStream:
+    """A stream as it is stored; the state has a form and a version of its own."""
+
+    characteristic: str
+    key: str
+    state: JsonValue
+    judged_by: JsonValue
+    opened_us: Int64 | None = None
+    order: str | None = None
+    unlimited: str | None = None
+    used_us: Int64 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptHead:
+    setups: dict[str, str] = field(default_factory=dict)
+    forgotten: int = 0
+
+
+_STREAM = TypeAdapter(_KeptStream)
+_HEAD = TypeAdapter(_KeptHead)
+
+
+def read_memory(kept: Mapping[str, JsonValue]) -> ChartMemory:
+    """What ``changes`` wrote. A stream that this version cannot read begins anew, in a segment that is new."""
+    try:
+        head = _HEAD.validate_python(kept.get(HEAD) or {})
+    except ValidationError:
+        head = _KeptHead()
+    streams: dict[str, Stream] = {}
+    forgotten = head.forgotten
+    for name, value in kept.items():
+        if name == HEAD:
+            continue
+        stream = _read_stream(value)
+        if stream is None or stream.name != name:
+            forgotten = max(forgotten, _segment_in(value))
+        else:
+            streams[name] = stream
+    return ChartMemory(streams, head.setups, forgotten)
+
+
+def _read_stream(value: JsonValue) -> Stream | None:
+    try:
+        told = _STREAM.validate_python(value)
+        state = ChartState.from_json(told.state)
+    except (ValidationError, ValueError):
+        return None
+    return Stream(
+        told.characteristic,
+        told.key,
+        state,
+        told.judged_by,
+        told.opened_us,
+        told.order,
+        told.unlimited,
+        told.used_us,
+    )
+
+
+def _segment_in(value: JsonValue) -> int:
+    """The segment of a state that cannot be read otherwise: 1 where not even that can be."""
+    state = value.get("state") if isinstance(value, dict) else None
+    segment = state.get("segment") if isinstance(state, dict) else None
+    return segment if isinstance(segment, int) and not isinstance(segment, bool) else 1
+
+
+def changes(before: ChartMemory, after: ChartMemory) -> dict[str, JsonValue]:
+    """What has to be stored so that ``after`` is kept where ``before`` was: by name, None for what is gone."""
+    found: dict[str, JsonValue] = {name: None for name in before.streams if name not in after.streams}
+    for name, stream in after.streams.items():
+        if before.streams.get(name) is not stream:
+            found[name] = _stream_json(stream)
+    if (before.setups, before.forgotten) != (after.setups, after.forgotten):
+        found[HEAD] = _HEAD.dump_python(_KeptHead(dict(after.setups), after.forgotten), mode="json")
+    return found
+
+
+def _stream_json(stream: Stream) -> JsonValue:
+    state: JsonValue = stream.state.to_json()  # type: ignore[assignment]  # JSON by its promise
+    kept = _KeptStream(
+        stream.characteristic,
+        stream.key,
+        state,
+        stream.judged_by,
+        stream.opened_us,
+        stream.order,
+        stream.unlimited,
+        stream.used_us,
+    )
+    value: JsonValue = _STREAM.dump_python(kept, mode="json")
+    return value
+
+
+# -- segments ----------------------------------------------------------------------------------------------
+
+
+def described(plan: ChartPlan, tags: Iterable[str]) -> JsonValue:
+    """Everything by which a chart of these tags is judged."""
+    return {
+        "tags": [*tags],
+        "chart": plan.chart,
+        "subgroup": plan.subgroup,
+        "rules": [*plan.rules],
+        "limits": None if plan.limits is None else plan.limits.to_json(),  # type: ignore[dict-item]  # JSON
+        "phase1": plan.phase1_subgroups,
+        "constants": plan.constants,
+    }
+
+
+def judged_anew(state: ChartState, plan: ChartPlan, was: JsonValue, now: JsonValue) -> ChartState:
+    """The state in which a chart goes on by another plan: in a new segment.
+
+    What it found in phase I, and what it remembers of its past points, stays only where the same thing is charted
+    in the same way.
+    """
+    cut = restart(state)
+    if isinstance(was, dict) and isinstance(now, dict) and state.fits(plan):
+        changed = {key for key in now if now[key] != was.get(key)}
+        if changed <= {"rules"} or (changed <= {"rules", "limits", "phase1"} and plan.limits is not None):
+            return cut
+    return replace(ChartState.start(plan), subgroup_id=cut.subgroup_id)

@@ -1,0 +1,218 @@
+"""Which chart a reading belongs to, by which limits it is judged, and which specification holds for it.
+
+Pure, and the same on the line and where verdicts are recomputed. Everything comes in as plain JSON mappings: the
+characteristic as the line's configuration holds it, the recipe and the limit sets as central's documents do.
+
+Precedence of limits: a set of central for this very key, then the entries of ``for:`` that match it (most fields
+wins, then the later one), then ``limits:`` of the characteristic. Of the specification: the recipe, then
+``for:``, then ``specification:``. Limits of another key are never taken: where some key has limits and this one
+has none, there are none, and `Chosen.missing` says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Literal, Self
+from urllib.parse import parse_qsl, quote
+
+from spc.constants import ConstantSet
+from spc.fields import Fields
+from spc.fixed import fixed
+from spc.limits import Chart, LimitSet, check_subgroup
+from spc.state import SUBGROUP_MAX, ChartPlan
+
+__all__ = ["PARTS", "ChartKey", "Chosen", "Part", "SpecificationSource", "choose", "fixed_limits", "parts_in_use"]
+
+Part = Literal["product", "revision", "tool", "position"]
+PARTS: Final[tuple[Part, ...]] = ("product", "revision", "tool", "position")
+SpecificationSource = Literal["recipe", "line", "none"]
+
+_Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartKey:
+    """What tells one chart of a characteristic from another; None: not known, or not used."""
+
+    product: str | None = None
+    revision: str | None = None
+    tool: str | None = None
+    position: str | None = None
+
+    @property
+    def text(self) -> str:
+        """As a query string: ``product=VS-100&revision=C``; empty where nothing is known."""
+        told = ((part, getattr(self, part)) for part in PARTS)
+        return "&".join(f"{part}={quote(value, safe='')}" for part, value in told if value is not None)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """What `text` wrote; ValueError for another text."""
+        told = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict") if text else []
+        known = {field.name for field in fields(cls)}
+        if len({name for name, _ in told}) != len(told) or not all(name in known for name, _ in told):
+            raise ValueError(f"{text!r} names no chart: {', '.join(PARTS)} may stand there, each once")
+        return cls(**dict(told))
+
+    def only(self, parts: Sequence[str]) -> "ChartKey":
+        """The key with these parts and no other."""
+        return ChartKey(**{part: getattr(self, part) for part in PARTS if part in parts})
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The answer for one reading.
+
+    `plan` is None where nothing is charted. `key` holds the parts that tell this characteristic's charts apart.
+    `source` says where the limits are from: ``limit-set:<id>:<version>``, ``line`` (fixed, or phase I), ``none``.
+    `missing`: there are limits for other keys and none for this one. `plottable` is False where a short-run chart
+    has no target (or sigma) to hold the reading against.
+    """
+
+    plan: ChartPlan | None
+    key: ChartKey
+    specification: _Json | None
+    specification_source: SpecificationSource
+    source: str
+    missing: bool = False
+    plottable: bool = True
+
+
+def parts_in_use(settings: _Json) -> tuple[str, ...]:
+    """What tells the charts of a characteristic apart; a short-run chart goes on over products and revisions."""
+    by = settings.get("by")
+    told = PARTS if by is None else tuple(part for part in PARTS if part in _list(by))
+    return tuple(part for part in told if part in ("tool", "position")) if settings.get("short_run") else told
+
+
+def choose(
+    name: str,
+    settings: _Json,
+    key: ChartKey,
+    recipe: _Json | None = None,
+    limit_sets: Sequence[_Json] | None = None,
+    at_us: int | None = None,
+) -> Chosen:
+    """Plan, key and specification for a reading of characteristic `name` made at `at_us` (None: any time).
+
+    `key` is complete, `settings` one characteristic of the configuration as JSON. `recipe` is the content of the
+    document ``recipe`` of the order's product, `limit_sets` the ``sets`` of the document ``limit-sets`` of the
+    characteristic, None where there is no such document. Raises ValueError for content that cannot be meant.
+    """
+    entries = [_object(entry) for entry in _list(settings.get("for") or [])]
+    from_recipe = _recipe_entry(name, recipe, key)
+    specification, from_where = _specification(settings, entries, from_recipe, key)
+    used = key.only(parts_in_use(settings))
+    if settings.get("chart") is None:
+        return Chosen(None, used, specification, from_where, "none")
+    limits, phase1, source = _limits(settings, entries, limit_sets, key, used, at_us)
+    elsewhere = limit_sets is not None or any(entry.get("limits") for entry in entries)
+    plan = plan_of(name, settings, limits, phase1)
+    return Chosen(plan, used, specification, from_where, source, source == "none" and elsewhere)
+
+
+def plan_of(name: str, settings: _Json, limits: LimitSet | None, phase1: int | None) -> ChartPlan:
+    """The chart's plan with these limits; ValueError when its parts contradict each other."""
+    chart, readings = _chart(settings)
+    rules = tuple(str(rule) for rule in _list(settings.get("rules") or []))
+    return ChartPlan(name, chart, readings, rules, limits, phase1, _constants(settings))
+
+
+def fixed_limits(settings: _Json, told: _Json) -> LimitSet:
+    """``limits: {fixed: …}`` of a characteristic; ValueError says what does not suit its chart."""
+    chart, readings = _chart(settings)
+    return fixed(chart, told, subgroup=readings, constants=_constants(settings))
+
+
+def _chart(settings: _Json) -> tuple[Chart, int]:
+    """The kind of chart, and the nominal number of readings of a point."""
+    subgroup = settings.get("subgroup", 1)
+    if isinstance(subgroup, Mapping):
+        subgroup = subgroup.get("runs") or SUBGROUP_MAX
+    if not isinstance(subgroup, int):
+        raise ValueError(f"a subgroup is a number of readings, not {subgroup!r}")
+    return check_subgroup(str(settings.get("chart")), subgroup), subgroup
+
+
+def _constants(settings: _Json) -> ConstantSet:
+    return "textbook" if settings.get("constants") == "textbook" else "exact"
+
+
+def _limits(
+    settings: _Json,
+    entries: Sequence[_Json],
+    limit_sets: Sequence[_Json] | None,
+    key: ChartKey,
+    used: ChartKey,
+    at_us: int | None,
+) -> tuple[LimitSet | None, int | None, str]:
+    """The limits, or how many points phase I has, and where that is from."""
+    approved = _approved(limit_sets or (), used, at_us)
+    if approved is not None:
+        limits = LimitSet.from_json(Fields(approved.get("limits"), "limits"))
+        return limits, None, f"limit-set:{approved.get('id')}:{approved.get('version')}"
+    entry = _best([entry for entry in entries if entry.get("limits")], key)
+    told = settings.get("limits") if entry is None else entry.get("limits")
+    if told is None:
+        return None, None, "none"
+    told = _object(told)
+    figures = told.get("fixed")
+    if figures is not None:
+        return fixed_limits(settings, _object(figures)), None, "line"
+    return None, Fields(told, "limits").integer("subgroups"), "line"
+
+
+def _approved(sets: Sequence[_Json], used: ChartKey, at_us: int | None) -> _Json | None:
+    """The set of this very key that came into effect last."""
+    fitting = [
+        one
+        for one in sets
+        if all(_object(one.get("key")).get(part) == getattr(used, part) for part in PARTS)
+        and (at_us is None or _effective(one) <= at_us)
+    ]
+    return max(fitting, key=lambda one: (_effective(one), str(one.get("version"))), default=None)
+
+
+def _effective(one: _Json) -> int:
+    value = one.get("effective_us", 0)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"a limit set is in effect from a time on, not {value!r}")
+    return int(value)
+
+
+def _best(entries: Sequence[_Json], key: ChartKey) -> _Json | None:
+    """The entry that matches the key with most fields; of two alike, the later one."""
+    best, most = None, -1
+    for entry in entries:
+        named = [part for part in PARTS if entry.get(part) is not None]
+        if len(named) >= most and all(entry[part] == getattr(key, part) for part in named):
+            best, most = entry, len(named)
+    return best
+
+
+def _recipe_entry(name: str, recipe: _Json | None, key: ChartKey) -> _Json | None:
+    if recipe is None:
+        return None
+    rows = _object(recipe.get("characteristics") or {}).get(name) or []
+    return _best([_object(row) for row in _list(rows)], key)
+
+
+def _specification(
+    settings: _Json, entries: Sequence[_Json], from_recipe: _Json | None, key: ChartKey
+) -> tuple[_Json | None, SpecificationSource]:
+    if from_recipe is not None and from_recipe.get("specification") is not None:
+        return _object(from_recipe["specification"]), "recipe"
+    entry = _best([entry for entry in entries if entry.get("specification")], key)
+    told = settings.get("specification") if entry is None else entry.get("specification")
+    return (None, "none") if told is None else (_object(told), "line")
+
+
+def _object(value: object) -> _Json:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected an object, found {value!r}")
+    return value
+
+
+def _list(value: object) -> Sequence[object]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, found {value!r}")
+    return value
