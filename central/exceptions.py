@@ -150,9 +150,17 @@ def _purpose(about: About, record: Stated[OperationRecord]) -> list[Finding]:
 
 
 def _signal_target(
-    agent: str, epoch: str, station: str | None, name: str, subgroup: int, rule: str
+    agent: str,
+    epoch: str,
+    station: str | None,
+    name: str,
+    subgroup: int,
+    rule: str,
+    place: tuple[str, int] | None,
 ) -> tuple[str | None, ...]:
-    return (agent, epoch, station, name, str(subgroup), rule)
+    """``place``: stream and segment, which older agents did not tell."""
+    where = () if place is None else (place[0], str(place[1]))
+    return (agent, epoch, station, name, str(subgroup), rule, *where)
 
 
 def _signals(about: About, record: Stated[OperationRecord]) -> list[Finding]:
@@ -160,9 +168,11 @@ def _signals(about: About, record: Stated[OperationRecord]) -> list[Finding]:
     fact, data = record.fact, record.data
     found = []
     for state in data.spc:
-        for rule in state.rules if state.state == "signal" else ():
+        fired = dict.fromkeys((*state.rules, *(state.range_rules or ())))
+        for rule in fired if state.state == "signal" else ():
+            place = None if state.stream is None else (state.stream, state.segment or 0)
             target = _signal_target(
-                fact.agent, fact.epoch, data.station, state.characteristic, state.subgroup, rule
+                fact.agent, fact.epoch, data.station, state.characteristic, state.subgroup, rule, place
             )
             params: dict[str, JsonValue] = {
                 "characteristic": state.characteristic,
@@ -237,6 +247,7 @@ def of_event(about: About, event: Stated[OperationsEvent]) -> list[Finding]:
         "device-lost": ("device", "address", "error"),
         "clock-jump": ("seconds",),
         "reading-bad": ("tag", "status"),
+        "chart-no-limits": ("characteristic", "stream"),
     }.get(code)
     return [] if names is None else [_of_event(about, event, code, place, names)]
 
@@ -269,7 +280,9 @@ def _of_signal(about: About, event: Stated[OperationsEvent]) -> Finding:
     params, fact = event.data.params, event.fact
     subgroup = whole(params.get("subgroup")) or 0
     name, rule = str(params.get("characteristic")), str(params.get("rule"))
-    target = _signal_target(fact.agent, fact.epoch, fact.fact.header.station, name, subgroup, rule)
+    stream = params.get("stream")
+    place = None if stream is None else (str(stream), whole(params.get("segment")) or 0)
+    target = _signal_target(fact.agent, fact.epoch, fact.fact.header.station, name, subgroup, rule, place)
     told: dict[str, JsonValue] = {
         "characteristic": name,
         "chart": params.get("chart"),

@@ -14,6 +14,7 @@ PARAMS: Final[dict[str, tuple[str, ...]]] = {
     # exceptions
     "out-of-specification": ("operation", "characteristic", "value", "unit", "lower", "upper", "machine"),
     "spc-signal": ("characteristic", "chart", "rule", "parts", "subgroup", "limit_version"),
+    "chart-no-limits": ("characteristic", "stream"),
     "unit-failed": ("operation", "attempt", "tests"),
     "unit-scrapped": ("operation", "attempt", "tests"),
     "retested": ("operation", "attempt", "result"),

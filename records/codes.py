@@ -55,7 +55,27 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "cycles-missed": ("first", "last"),
     "counter-period": ("was", "now", "why"),
     "cycle-acknowledged-only": ("cycle",),
-    "spc-signal": ("characteristic", "chart", "rule", "part", "subgroup", "limit_version"),
+    "spc-signal": (
+        *("characteristic", "chart", "rule", "part", "subgroup", "limit_version"),
+        *("stream", "segment", "points", "window", "sigmas", "statistic", "lower", "upper"),
+    ),
+    "spc-subgroup": (  # a closed subgroup of several readings, or one that no record of a run closed
+        *("characteristic", "chart", "stream", "segment", "subgroup", "state", "rules", "range_rules"),
+        *(
+            "statistic",
+            "range_statistic",
+            "centre",
+            "lower",
+            "upper",
+            "range_centre",
+            "range_lower",
+            "range_upper",
+        ),
+        *("sample", "limit_version", "provisional", "closed_by"),
+    ),
+    "chart-no-limits": ("characteristic", "stream"),
+    "chart-limits": ("characteristic", "stream", "segment", "was", "now", "source"),  # other limits from here on
+    "chart-dropped": ("characteristic", "stream", "segment", "subgroup"),  # a station's memory of charts is full
     # what central states
     "agent-enrolled": ("agent", "key", "partition"),
     "document-issued": ("kind", "id", "version", "content"),
@@ -102,6 +122,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
 EXCEPTIONS: tuple[str, ...] = (
     "out-of-specification",
     "spc-signal",
+    "chart-no-limits",  # a chart whose product, revision, tool or position has no limits
     "unit-failed",
     "unit-scrapped",
     "retested",

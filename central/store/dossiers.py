@@ -46,6 +46,8 @@ LOOSE = (
     "run-aborted",
     "run-resumed",
     "spc-signal",
+    "spc-subgroup",
+    "chart-no-limits",
 )
 """Events that concern an order though they may not name it."""
 

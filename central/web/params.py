@@ -153,6 +153,21 @@ LABELS: Mapping[str, str] = {
     "watermark": N_("Watermark"),
     "what": N_("What"),
     "why": N_("Why"),
+    "centre": N_("Centre line"),
+    "closed_by": N_("Closed by"),
+    "points": N_("Points"),
+    "provisional": N_("Provisional"),
+    "range_centre": N_("Centre of the spread"),
+    "range_lower": N_("Lower limit of the spread"),
+    "range_rules": N_("Rules of the spread"),
+    "range_statistic": N_("Plotted spread"),
+    "range_upper": N_("Upper limit of the spread"),
+    "sample": N_("Size of the sample"),
+    "segment": N_("Segment"),
+    "sigmas": N_("Distance in sigmas"),
+    "source": N_("Source"),
+    "statistic": N_("Plotted value"),
+    "window": N_("Window of points"),
 }
 
 PAIRS: tuple[tuple[str, str], ...] = (

@@ -30,6 +30,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The values are within specification, but the process is no longer the one that the limits describe."),
         N_("Look at the chart from the flagged point back: tool, material lot, operator, set-up. Name the cause."),
     ),
+    "chart-no-limits": CodeText(
+        N_("Chart without limits"),
+        N_("There are limits for other products, revisions, tools or positions, and none for this one."),
+        N_("Study the points of this chart and propose limits, or add them to the line file."),
+    ),
     "unit-failed": CodeText(
         N_("Unit failed"),
         N_("A run of this operation gave the result fail for this piece."),
@@ -312,6 +317,18 @@ EVENT_TEXTS: dict[str, CodeText] = {
         N_("Cycle acknowledged again"), N_("A cycle that was already recorded was acknowledged to the machine.")
     ),
     "spc-signal": CodeText(N_("Control chart signal"), N_("A rule of the control chart was met.")),
+    "spc-subgroup": CodeText(
+        N_("Subgroup closed"), N_("The verdict of a subgroup, on all of its pieces: its last reading is known.")
+    ),
+    "chart-no-limits": CodeText(
+        N_("Chart without limits"), N_("No limits are known for this product, revision, tool or position.")
+    ),
+    "chart-limits": CodeText(
+        N_("Chart judged by other limits"), N_("From here on; no run of points reaches across the change.")
+    ),
+    "chart-dropped": CodeText(
+        N_("Chart given up"), N_("The station has too many charts: the one unused for longest begins anew.")
+    ),
     "agent-enrolled": CodeText(N_("Agent enrolled"), N_("The agent may deliver records.")),
     "document-issued": CodeText(N_("Document issued"), N_("A signed document was sent to the agents.")),
     "exception-opened": CodeText(N_("Exception opened"), N_("Something that a reviewer must look at.")),
