@@ -87,7 +87,7 @@ def signals(judgement: Judgement) -> tuple[OperationsEvent, ...]:
             {
                 "characteristic": verdict.characteristic,
                 "chart": verdict.chart,
-                "rule": fired.rule,
+                "rule": fired.rule.name,
                 "part": fired.part,
                 "subgroup": verdict.subgroup_id,
                 "limit_version": verdict.limit_version,

@@ -164,7 +164,7 @@ def described(plan: ChartPlan, tags: Iterable[str]) -> JsonValue:
         "tags": [*tags],
         "chart": plan.chart,
         "subgroup": plan.subgroup,
-        "rules": [*plan.rules],
+        "rules": [rule.to_json() for rule in plan.rules],  # type: ignore[misc]  # JSON by its promise
         "limits": None if plan.limits is None else plan.limits.to_json(),  # type: ignore[dict-item]  # JSON
         "phase1": plan.phase1_subgroups,
         "constants": plan.constants,
@@ -182,4 +182,4 @@ def judged_anew(state: ChartState, plan: ChartPlan, was: JsonValue, now: JsonVal
         changed = {key for key in now if now[key] != was.get(key)}
         if changed <= {"rules"} or (changed <= {"rules", "limits", "phase1"} and plan.limits is not None):
             return cut
-    return replace(ChartState.start(plan), subgroup_id=cut.subgroup_id)
+    return replace(ChartState.start(plan), segment=cut.segment, subgroup_id=cut.subgroup_id)

@@ -86,6 +86,7 @@ class CharacteristicSettings(Settings):
         if self.chart is None:
             return None
         from spc.limits import LimitSet  # numpy is loaded only where there is a chart
+        from spc.rules import check_rules
         from spc.state import ChartPlan
 
         fixed = self.limits.fixed if self.limits else None
@@ -95,4 +96,4 @@ class CharacteristicSettings(Settings):
                 self.chart, fixed.centre, fixed.lower, fixed.upper, fixed.version, subgroup=self.subgroup
             )
         phase1 = self.limits.subgroups if self.limits and self.limits.from_ else None
-        return ChartPlan(name, self.chart, self.subgroup, self.rules, limits, phase1)
+        return ChartPlan(name, self.chart, self.subgroup, check_rules(self.rules), limits, phase1)

@@ -2,7 +2,7 @@
 
 Pure, as the station is. Each characteristic has one chart, a stream, for each key that was ever run (product,
 revision, tool, position): a changeover goes over to another stream, and coming back resumes the old one. No run of
-points and no open subgroup crosses a changeover; limits, phase I and the memory of an EWMA or CUSUM go on.
+points and no open subgroup crosses a changeover; limits and phase I go on.
 """
 
 from __future__ import annotations

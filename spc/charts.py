@@ -21,7 +21,7 @@ import numpy.typing as npt
 from spc.constants import ConstantSet, Factors, c4, factors, median_factors
 from spc.exact import LARGEST, exact_mean
 from spc.limits import Chart, LimitSet
-from spc.rules import Signal, evaluate
+from spc.rules import Signal, beyond_limits, check_rules, evaluate, limit_rule
 
 __all__ = ["ChartResult", "Estimator", "LimitSet", "imr", "xbar_r"]
 
@@ -59,7 +59,7 @@ def imr(
     phase1: int | None = None,
     exclude: Collection[int] = (),
     restarts: Collection[int] = (),
-    rules: Iterable[str] = ("nelson1", "nelson2"),
+    rules: Iterable[object] = ("nelson1", "nelson2"),
     estimator: Estimator = "mean_range",
     constants: ConstantSet | Factors = "exact",
     version: str | None = None,
@@ -90,7 +90,7 @@ def xbar_r(
     phase1: int | None = None,
     exclude: Collection[int] = (),
     restarts: Collection[int] = (),
-    rules: Iterable[str] = ("nelson1", "nelson2"),
+    rules: Iterable[object] = ("nelson1", "nelson2"),
     constants: ConstantSet | Factors = "exact",
     version: str | None = None,
 ) -> ChartResult:
@@ -190,23 +190,23 @@ def _judged(
     limits: LimitSet,
     location: _Floats,
     ranges: _Floats,
-    rules: Iterable[str],
+    rules: Iterable[object],
     exclude: Collection[int],
     restarts: Collection[int],
 ) -> ChartResult:
-    names = tuple(rules)
+    asked = check_rules(rules)
     on_location = evaluate(
-        names,
+        asked,
         location,
         centre=limits.centre,
         lower=limits.lower,
         upper=limits.upper,
+        sigma=limits.sigma,
         excluded=exclude,
         restarts=restarts,
     )
     spread = limits.spread_at(limits.subgroup)
     on_ranges: tuple[Signal, ...] = ()
-    if spread is not None:
-        names = tuple(name for name in names if name == "nelson1")  # ranges are skewed or correlated: no run rules
-        on_ranges = evaluate(names, ranges, centre=spread.centre, lower=spread.lower, upper=spread.upper)
+    if spread is not None:  # ranges are skewed or correlated: no run rules
+        on_ranges = beyond_limits(limit_rule(asked), ranges, spread.lower, spread.upper)
     return ChartResult(limits, location, ranges, on_location, on_ranges)

@@ -34,6 +34,14 @@ class Fields:
     def numbers(self, key: str) -> list[float]:
         return [self._as_number(value, key) for value in self._list(key)]
 
+    def integers(self, key: str) -> list[int]:
+        values: list[int] = []
+        for value in self._list(key):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise self._wrong(key, "a list of whole numbers", value)
+            values.append(value)
+        return values
+
     def maybe_numbers(self, key: str) -> list[float | None]:
         return [None if value is None else self._as_number(value, key) for value in self._list(key)]
 
@@ -77,6 +85,24 @@ class Fields:
                 raise self._wrong(key, "a list of lists", row)
             rows.append([self._as_number(value, key) for value in row])
         return rows
+
+    def maybe_number_lists(self, key: str) -> list[list[float] | None]:
+        rows: list[list[float] | None] = []
+        for row in self._list(key):
+            if row is not None and not isinstance(row, list):
+                raise self._wrong(key, "a list of lists", row)
+            rows.append(None if row is None else [self._as_number(value, key) for value in row])
+        return rows
+
+    def has(self, key: str) -> bool:
+        return key in self._items
+
+    def filled(self, later: Mapping[str, object]) -> Self:
+        """The same with what an older version did not say."""
+        return type(self)({**later, **self._items}, self._path)
+
+    def sections(self, key: str) -> list[Self]:
+        return [type(self)(item, f"{self._path}.{key}[{place}]") for place, item in enumerate(self._list(key))]
 
     def section(self, key: str) -> Self:
         return type(self)(self._get(key), f"{self._path}.{key}")

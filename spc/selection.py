@@ -18,7 +18,8 @@ from spc.constants import ConstantSet
 from spc.fields import Fields
 from spc.fixed import fixed
 from spc.limits import Chart, LimitSet, check_subgroup
-from spc.state import SUBGROUP_MAX, ChartPlan
+from spc.plan import ChartPlan, most_readings
+from spc.rules import check_rules
 
 __all__ = ["PARTS", "ChartKey", "Chosen", "Part", "SpecificationSource", "choose", "fixed_limits", "parts_in_use"]
 
@@ -113,7 +114,7 @@ def choose(
 def plan_of(name: str, settings: _Json, limits: LimitSet | None, phase1: int | None) -> ChartPlan:
     """The chart's plan with these limits; ValueError when its parts contradict each other."""
     chart, readings = _chart(settings)
-    rules = tuple(str(rule) for rule in _list(settings.get("rules") or []))
+    rules = check_rules(_list(settings.get("rules") or []))
     return ChartPlan(name, chart, readings, rules, limits, phase1, _constants(settings))
 
 
@@ -127,7 +128,7 @@ def _chart(settings: _Json) -> tuple[Chart, int]:
     """The kind of chart, and the nominal number of readings of a point."""
     subgroup = settings.get("subgroup", 1)
     if isinstance(subgroup, Mapping):
-        subgroup = subgroup.get("runs") or SUBGROUP_MAX
+        subgroup = subgroup.get("runs") or most_readings(str(settings.get("chart")))
     if not isinstance(subgroup, int):
         raise ValueError(f"a subgroup is a number of readings, not {subgroup!r}")
     return check_subgroup(str(settings.get("chart")), subgroup), subgroup

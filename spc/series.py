@@ -23,6 +23,14 @@ ENGLISH: Final[Mapping[str, str]] = {
     "excluded": "left out of the limits",
     "nelson1": "one point beyond a control limit",
     "nelson2": "nine points in a row on one side of the centre line",
+    "rule-limit": "one point beyond a control limit",
+    "rule-one-beyond": "one point beyond {sigmas} sigma",
+    "rule-beyond": "{points} of {window} points beyond {sigmas} sigma on one side",
+    "rule-side": "{window} points in a row on one side of the centre line",
+    "rule-trend": "{window} points in a row, each higher or each lower than the one before",
+    "rule-alternating": "{window} points in a row, up and down in turns",
+    "rule-within": "{window} points in a row within {sigmas} sigma of the centre line",
+    "rule-outside": "{window} points in a row beyond {sigmas} sigma, on both sides of the centre line",
     "summary": "{points} points, {signals} flagged, {gaps} without a reading.",
 }
 """The words of a chart, to be replaced one by one; names in braces are filled in."""

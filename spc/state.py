@@ -1,98 +1,98 @@
-"""What a streaming chart is asked to do, what it remembers between points, and what it says.
+"""What a streaming chart remembers between points, and what it says.
 
-`ChartPlan` comes from configuration, `ChartState` is committed with each record and read back after a
-restart, `Verdict` goes into the record. All three are values: nothing here changes in place.
+`ChartState` is committed with each record and read back after a restart, `Verdict` goes into the record. Both are
+values: nothing here changes in place.
 
-State is small and bounded: an open subgroup, the previous value, the current run (nine points at most, with
-their references) and, in phase I, two running means. It grows neither with time nor with phase I.
+State is bounded and does not grow with time: the open subgroup, the last value, one integer a rule, the references
+of the points that a window may still name and, until phase I is complete, its points.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Final, Literal, Self
 
-from spc.constants import ConstantSet
-from spc.exact import RunningMean
+from spc.estimate import PhaseOnePoint
 from spc.fields import Fields
 from spc.limits import Chart, LimitSet, check_subgroup
-from spc.rules import check_rules
+from spc.plan import ChartPlan, Nominal, Sample
+from spc.rules import Rule
 
-__all__ = ["ChartPlan", "ChartState", "Fired", "Part", "Run", "Verdict", "VerdictState"]
+__all__ = [
+    "STATE_VERSION",
+    "ChartPlan",
+    "ChartState",
+    "Fired",
+    "Memory",
+    "Nominal",
+    "Part",
+    "Recent",
+    "Sample",
+    "Verdict",
+    "VerdictState",
+]
 
 Part = Literal["location", "range"]
+"""Which of the two charts: the upper one, or that of the spread (a CUSUM: that of the lower sum)."""
 
 VerdictState = Literal["in_control", "signal", "collecting", "open", "gap", "no_limits"]
 """``open``: the subgroup is not closed yet. ``gap``: this reading, or the subgroup it closes, is no reading.
 ``collecting``: phase I still gathers. ``no_limits``: there are none and nobody asked for phase I."""
 
-STATE_VERSION: Final = 1
-SUBGROUP_MAX: Final = 25
-"""Beyond some ten values the range wastes information, beyond 25 no table has factors for it."""
+Recent = tuple[int, tuple[str, ...]]
+"""A point that a signal may still name: the number of its subgroup, the references of its readings."""
+
+STATE_VERSION: Final = 2
+MEMBERS_MAX: Final = 500
+"""References kept of points before the present one; the oldest points give theirs up first."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChartPlan:
-    """How one characteristic is charted.
+class Memory:
+    """What reaches from one point to the next, since the last cut.
 
-    `subgroup` is 1 for imr. With `limits` None and `phase1_subgroups` given, limits are estimated from the
-    first that many usable subgroups (values, for imr) with `constants`, then frozen as ``phase1-<n>``.
-    Raises ValueError for a plan that contradicts itself.
+    It belongs to the limits (`version`, `centre`, `sigma` of one value) and `rules` that made it; under others it
+    begins anew. `since` counts its points, `last` is the newest one plotted, `windows` holds one integer a rule
+    (`spc.windows`). `recent` are the newest points that a signal may name: number of the subgroup, references.
+    `sums` is the z of an EWMA, the upper and lower sum of a CUSUM, the vector of a MEWMA.
     """
 
-    characteristic: str
-    chart: Chart
-    subgroup: int
-    rules: tuple[str, ...]
-    limits: LimitSet | None = None
-    phase1_subgroups: int | None = None
-    constants: ConstantSet = "exact"
-
-    def __post_init__(self) -> None:
-        check_subgroup(self.chart, self.subgroup)
-        check_rules(self.rules)
-        if self.subgroup > SUBGROUP_MAX:
-            raise ValueError(
-                f"{self.characteristic}: subgroups of {self.subgroup} are too large for ranges, "
-                f"at most {SUBGROUP_MAX}"
-            )
-        limits = self.limits
-        if limits and (limits.chart, limits.subgroup) != (self.chart, self.subgroup):
-            raise ValueError(
-                f"{self.characteristic}: limits {limits.version!r} are for {limits.chart} with subgroups "
-                f"of {limits.subgroup}, the plan is {self.chart} with {self.subgroup}"
-            )
-        if self.phase1_subgroups is not None and self.phase1_subgroups < 2:
-            raise ValueError(f"{self.characteristic}: phase I needs at least 2 subgroups")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The points in a row on one side of the centre, judged by the limits `version` with that `centre`.
-
-    `side` is 1 above, -1 below; `refs` holds the references of the last nine points at most, per point.
-    """
-
-    side: int
-    refs: tuple[tuple[str, ...], ...]
     version: str
     centre: float
+    sigma: float
+    rules: str
+    since: int
+    last: float
+    windows: tuple[int, ...]
+    recent: tuple[Recent, ...] = ()
+    sums: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """JSON-safe; `from_json` gives an equal run back."""
+        """JSON-safe; `from_json` gives an equal memory back."""
         return {
-            "side": self.side,
-            "refs": [list(refs) for refs in self.refs],
             "version": self.version,
             "centre": self.centre,
+            "sigma": self.sigma,
+            "rules": self.rules,
+            "since": self.since,
+            "last": self.last,
+            "windows": list(self.windows),
+            "recent": [[str(number), *refs] for number, refs in self.recent],
+            "sums": list(self.sums),
         }
 
     @classmethod
-    def from_json(cls, fields: Fields) -> Self:
+    def from_json(cls, told: Fields) -> Self:
         """Read what `to_json` wrote; ValueError names the field that is damaged."""
         return cls(
-            side=fields.integer("side"),
-            refs=tuple(tuple(refs) for refs in fields.text_lists("refs")),
-            version=fields.text("version"),
-            centre=fields.number("centre"),
+            version=told.text("version"),
+            centre=told.number("centre"),
+            sigma=told.number("sigma"),
+            rules=told.text("rules"),
+            since=told.integer("since"),
+            last=told.number("last"),
+            windows=tuple(told.integers("windows")),
+            recent=tuple((int(row[0]), tuple(row[1:])) for row in told.text_lists("recent")),
+            sums=tuple(told.numbers("sums")),
         )
 
 
@@ -100,22 +100,25 @@ class Run:
 class ChartState:
     """All that a chart remembers between two points.
 
-    `subgroup_id` counts subgroups (points, for imr) from 1 and is that of the open one. `limits` are those
-    frozen after phase I; `points` and `ranges` gather until then.
+    `subgroup_id` counts subgroups (points, for single values) from 1 and is that of the open one; `segment` counts
+    the stretches that nothing reaches across. A reading is held as its values (with the size of its sample, for
+    counts), None for a gap. `limits` are those frozen after phase I, `phase1` its points until then.
     """
 
     characteristic: str
     chart: Chart
     subgroup: int
+    segment: int = 1
     subgroup_id: int = 1
-    open_values: tuple[float | None, ...] = ()
+    open_readings: tuple[tuple[float, ...] | None, ...] = ()
     open_refs: tuple[str, ...] = ()
+    open_certain: bool = True
     previous: float | None = None
-    previous_ref: str | None = None
-    run: Run | None = None
+    previous_ref: str = ""
+    previous_certain: bool = True
+    memory: Memory | None = None
     limits: LimitSet | None = None
-    points: RunningMean = field(default_factory=RunningMean)
-    ranges: RunningMean = field(default_factory=RunningMean)
+    phase1: tuple[PhaseOnePoint, ...] = ()
 
     @classmethod
     def start(cls, plan: ChartPlan) -> Self:
@@ -124,8 +127,11 @@ class ChartState:
 
     def fits(self, plan: ChartPlan) -> bool:
         """Whether this state can go on under the plan: same characteristic, chart and subgroup size."""
-        mine = (self.characteristic, self.chart, self.subgroup)
-        return mine == (plan.characteristic, plan.chart, plan.subgroup)
+        return (
+            self.chart == plan.chart
+            and self.subgroup == plan.subgroup
+            and self.characteristic == plan.characteristic
+        )
 
     def to_json(self) -> dict[str, object]:
         """JSON-safe; `from_json` gives an equal state back, floats to the last bit."""
@@ -134,64 +140,130 @@ class ChartState:
             "characteristic": self.characteristic,
             "chart": self.chart,
             "subgroup": self.subgroup,
+            "segment": self.segment,
             "subgroup_id": self.subgroup_id,
-            "open_values": list(self.open_values),
+            "open_readings": [None if reading is None else list(reading) for reading in self.open_readings],
             "open_refs": list(self.open_refs),
+            "open_certain": self.open_certain,
             "previous": self.previous,
             "previous_ref": self.previous_ref,
-            "run": self.run.to_json() if self.run else None,
+            "previous_certain": self.previous_certain,
+            "memory": self.memory.to_json() if self.memory else None,
             "limits": self.limits.to_json() if self.limits else None,
-            "points": self.points.to_json(),
-            "ranges": self.ranges.to_json(),
+            "phase1": [_told(point) for point in self.phase1],
         }
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """Read what `to_json` wrote; ValueError names the field that is damaged or the version unknown."""
-        fields = Fields(value, "chart state")
-        version = fields.integer("state_version")
+        """Read what `to_json` wrote; ValueError names the field that is damaged or the version unknown.
+
+        A state of version 1 (imr and xbar_r only) keeps its place and its frozen limits; what it had gathered for
+        runs and for limits begins anew.
+        """
+        told = Fields(value, "chart state")
+        version = told.integer("state_version")
+        if version == 1:
+            return cls._of_version_1(told)
         if version != STATE_VERSION:
             raise ValueError(f"chart state has version {version}, this build reads {STATE_VERSION}")
-        subgroup = fields.integer("subgroup")
-        run = fields.maybe_section("run")
-        limits = fields.maybe_section("limits")
+        subgroup = told.integer("subgroup")
+        memory, limits = told.maybe_section("memory"), told.maybe_section("limits")
         return cls(
-            characteristic=fields.text("characteristic"),
-            chart=check_subgroup(fields.text("chart"), subgroup),
+            characteristic=told.text("characteristic"),
+            chart=check_subgroup(told.text("chart"), subgroup),
             subgroup=subgroup,
-            subgroup_id=fields.integer("subgroup_id"),
-            open_values=tuple(fields.maybe_numbers("open_values")),
-            open_refs=tuple(fields.texts("open_refs")),
-            previous=fields.maybe_number("previous"),
-            previous_ref=fields.maybe_text("previous_ref"),
-            run=Run.from_json(run) if run else None,
+            segment=told.integer("segment"),
+            subgroup_id=told.integer("subgroup_id"),
+            open_readings=tuple(
+                None if row is None else tuple(row) for row in told.maybe_number_lists("open_readings")
+            ),
+            open_refs=tuple(told.texts("open_refs")),
+            open_certain=told.flag("open_certain"),
+            previous=told.maybe_number("previous"),
+            previous_ref=told.text("previous_ref"),
+            previous_certain=told.flag("previous_certain"),
+            memory=Memory.from_json(memory) if memory else None,
             limits=LimitSet.from_json(limits) if limits else None,
-            points=RunningMean.from_json(fields.section("points")),
-            ranges=RunningMean.from_json(fields.section("ranges")),
+            phase1=tuple(_read(point) for point in told.sections("phase1")),
         )
+
+    @classmethod
+    def _of_version_1(cls, told: Fields) -> Self:
+        subgroup = told.integer("subgroup")
+        limits = told.maybe_section("limits")
+        values = told.maybe_numbers("open_values")
+        return cls(
+            characteristic=told.text("characteristic"),
+            chart=check_subgroup(told.text("chart"), subgroup),
+            subgroup=subgroup,
+            subgroup_id=told.integer("subgroup_id"),
+            open_readings=tuple(None if value is None else (value,) for value in values),
+            open_refs=tuple(told.texts("open_refs")),
+            previous=told.maybe_number("previous"),
+            previous_ref=told.maybe_text("previous_ref") or "",
+            limits=LimitSet.from_json(limits.filled(_LATER_LIMITS)) if limits else None,
+        )
+
+
+_LATER_LIMITS: Final[Mapping[str, object]] = {
+    "sigma_z": 1.0,
+    "design": None,
+    "mean": [],
+    "covariance": [],
+    "sample_size": None,
+    "sbar": None,
+}
+"""What limits in a state of version 1 do not say."""
+
+
+def _told(point: PhaseOnePoint) -> dict[str, object]:
+    held: dict[str, object] = {"location": point.location, "spread": point.spread, "size": point.size}
+    if not point.joined:
+        held["joined"] = False
+    if point.vector:
+        held |= {"vector": list(point.vector), "covariance": [list(row) for row in point.covariance]}
+    return held
+
+
+def _read(told: Fields) -> PhaseOnePoint:
+    several = told.has("vector")
+    return PhaseOnePoint(
+        told.number("location"),
+        told.maybe_number("spread"),
+        told.number("size"),
+        tuple(told.numbers("vector")) if several else (),
+        tuple(tuple(row) for row in told.number_lists("covariance")) if several else (),
+        not told.has("joined"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A rule that fired, on which part of the chart, and the references of all readings that made it."""
+    """A rule that fired, on which part of the chart, and what made it.
 
-    rule: str
+    `points` are the numbers of the subgroups, oldest first, and `members` the references of all their readings.
+    (Of points further back than `MEMBERS_MAX` readings the numbers alone are known.)
+    """
+
+    rule: Rule
     part: Part
     members: tuple[str, ...]
+    points: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the chart says about one reading, in the unit of the characteristic.
 
-    Reading `position` of `size` in subgroup `subgroup_id`. `statistic` and `range_statistic` are what the
-    two charts plot once the subgroup is closed (the first moving range does not exist). `centre`, `lower`
-    and `upper` are the location limits in force, `limit_version` names them. `members` are the references
-    of the subgroup, once closed.
+    Reading `position` of `size` in subgroup `subgroup_id` of `segment`. `statistic` and `range_statistic` are what
+    the two charts plot once the subgroup is closed (the first moving range does not exist; a CUSUM: the upper and
+    the lower sum). `centre`, `lower` and `upper`, and `range_*`, are the lines in force for that point,
+    `limit_version` names them. `sample` is the size of a sample of counts, or the number of readings of a
+    subgroup that closed with another one than planned. `members` are the references of the subgroup, once closed.
     """
 
     characteristic: str
-    chart: Chart
+    chart: str
     subgroup_id: int
     position: int
     size: int
@@ -205,31 +277,33 @@ class Verdict:
     limit_version: str | None = None
     provisional: bool = False
     members: tuple[str, ...] = ()
+    segment: int = 1
+    sample: float | None = None
+    range_centre: float | None = None
+    range_lower: float | None = None
+    range_upper: float | None = None
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """The names of the rules that fired, each once, in the order in which they were found."""
-        return tuple(dict.fromkeys(fired.rule for fired in self.fired))
+        """The names of the rules that fired on either part, each once, in the order in which they were found."""
+        return tuple(dict.fromkeys(fired.rule.name for fired in self.fired))
+
+    def rules_on(self, part: Part) -> tuple[str, ...]:
+        """The names of the rules that fired on one part of the chart."""
+        return tuple(fired.rule.name for fired in self.fired if fired.part == part)
 
     def to_json(self) -> dict[str, object]:
         """JSON-safe."""
-        return {
-            "characteristic": self.characteristic,
-            "chart": self.chart,
-            "subgroup_id": self.subgroup_id,
-            "position": self.position,
-            "size": self.size,
-            "state": self.state,
-            "rules": list(self.rules),
-            "fired": [
-                {"rule": fired.rule, "part": fired.part, "members": list(fired.members)} for fired in self.fired
-            ],
-            "statistic": self.statistic,
-            "range_statistic": self.range_statistic,
-            "centre": self.centre,
-            "lower": self.lower,
-            "upper": self.upper,
-            "limit_version": self.limit_version,
-            "provisional": self.provisional,
-            "members": list(self.members),
-        }
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        told["rules"] = list(self.rules)
+        told["members"] = list(self.members)
+        told["fired"] = [
+            {
+                "rule": fired.rule.to_json(),
+                "part": fired.part,
+                "members": list(fired.members),
+                "points": list(fired.points),
+            }
+            for fired in self.fired
+        ]
+        return told

@@ -1,188 +1,419 @@
-"""Judging readings one by one, as they come off the line.
+"""Judging readings one by one, as they come off the line, on charts of every kind.
 
-``judge(plan, state, value, ref)`` gives the next state and a verdict; it changes nothing, so a caller may
-commit the state together with the record and drop it when that commit fails. Each point costs the same,
-however long the chart has run. Verdicts equal those of `spc.charts` over the whole series to the bit, and
-no interruption (state written as JSON, process gone, state read back) changes any of them.
+``judge(plan, state, sample, ref)`` gives the next state and a verdict; it changes nothing, so a caller may commit
+the state together with the record and drop it when that commit fails. Each point costs the same, however long the
+chart has run. Verdicts equal those of `spc.charts` over the whole series to the bit, and no interruption (state
+written as JSON, process gone, state read back) changes any of them.
 
 How a stream is cut and counted:
 
-- Subgroups are consecutive readings. A gap takes its place in the subgroup, and a subgroup with a gap in it
-  closes in its turn but is not judged: a mean and a range of fewer values would need other limits.
-- Phase I ends with the reading that completes it. That point still says ``collecting``; the limits, frozen
-  in the new state, judge from the next one on, and a run begins there.
-- A run never continues over a gap, over other limits, or over `restart` (changeover, new tool, new order).
+- Subgroups are consecutive readings, closed by their number or early by `close`; a gap takes its place in them
+  (`spc.points`). A point of another number of readings than planned has limits for its own.
+- Phase I ends with the reading that completes it. That point still says ``collecting``; the limits, frozen in the
+  new state, judge from the next one on, and windows begin there. Points that make no limits (all alike) do not end
+  it: it goes on with the next ones, at most `PHASE1_MAX`, the oldest making room. Readings that are not certain
+  are left out.
+- No window reaches across a gap, other limits or rules, or `restart` (changeover, new tool, restart after a
+  cause). The sums of EWMA, CUSUM and MEWMA go on over a gap, and begin anew at the others.
 - Limits in the plan take precedence over limits frozen in the state.
-- On the range chart only rule 1 is applied: ranges are skewed, neighbouring moving ranges share a value.
+- Charts of a spread know only rule 1: ranges are skewed, neighbouring moving ranges share a value. So do EWMA,
+  CUSUM, T squared and MEWMA.
 """
 
+import math
 from dataclasses import dataclass, replace
+from typing import Final
 
-from spc.constants import factors
-from spc.exact import exact_mean, usable
-from spc.limits import LimitSet, range_span
-from spc.rules import RUN_LENGTH
-from spc.state import ChartPlan, ChartState, Fired, Run, Verdict, VerdictState
+from spc.estimate import NoLimitsError, PhaseOnePoint, estimate
+from spc.limits import ATTRIBUTES, LimitSet, Lines
+from spc.plan import PHASE1_MAX, RUN_RULES, ChartPlan, Nominal, Sample
+from spc.points import Reading, point_of, reading_of
+from spc.rules import Rule
+from spc.state import MEMBERS_MAX, ChartState, Fired, Memory, Part, Recent, Verdict, VerdictState
+from spc.statistics import rate, to_normal
+from spc.weighing import weigh
+from spc.windows import step
 
-__all__ = ["ChartPlan", "ChartState", "Fired", "Run", "Verdict", "judge", "restart"]
+__all__ = ["ChartPlan", "ChartState", "Fired", "Nominal", "Sample", "Verdict", "close", "judge", "restart"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """What a closed subgroup puts on the two charts."""
-
-    location: float
-    spread: float | None  # None for the first individual value after a gap
-    refs: tuple[str, ...]
-    spread_refs: tuple[str, ...]
+_SPREADS: Final = frozenset({"imr", "xbar_r", "xbar_s"})
+"""Charts with a second one, of the spread."""
 
 
-def judge(plan: ChartPlan, state: ChartState, value: float | None, ref: str) -> tuple[ChartState, Verdict]:
+def judge(
+    plan: ChartPlan, state: ChartState, sample: Sample | float | None, ref: str
+) -> tuple[ChartState, Verdict]:
     """Judge one reading; gives the state to go on with and the verdict.
 
-    `value` is in the unit of the characteristic; None, NaN and infinite are a gap. `ref` names the reading
-    for the verdicts that will count it among their members; it is never looked into. Raises ValueError when
-    the state belongs to another characteristic, chart or subgroup size than the plan.
+    `sample` is in the unit of the characteristic, a plain number or None standing for a reading of one value.
+    `ref` names the reading for the verdicts that will count it among their members; it is never looked into.
+    Raises ValueError when the state belongs to another characteristic, chart or subgroup size than the plan, or
+    the sample has another number of variables than the limits.
     """
+    _check(plan, state)
+    taken = sample if isinstance(sample, Sample) else Sample((sample,))
+    reading = reading_of(plan, taken)
+    readings, refs = (*state.open_readings, reading), (*state.open_refs, ref)
+    certain = state.open_certain and taken.certain
+    if len(readings) >= plan.subgroup:
+        return _closed(plan, state, readings, refs, certain)
+    opened = ChartState(
+        state.characteristic,
+        state.chart,
+        state.subgroup,
+        state.segment,
+        state.subgroup_id,
+        readings,
+        refs,
+        certain,
+        state.previous,
+        state.previous_ref,
+        state.previous_certain,
+        state.memory,
+        state.limits,
+        state.phase1,
+    )
+    return opened, _bare(plan, state, "gap" if reading is None else "open", len(readings))
+
+
+def close(plan: ChartPlan, state: ChartState) -> tuple[ChartState, Verdict | None]:
+    """Close the open subgroup with the readings that it has (time is up, the lot ends); None when none is open.
+
+    Its verdict has a `position` below its `size`. Raises ValueError as `judge` does.
+    """
+    _check(plan, state)
+    if not state.open_refs:
+        return state, None
+    return _closed(plan, state, state.open_readings, state.open_refs, state.open_certain)
+
+
+def restart(state: ChartState) -> ChartState:
+    """The state after a cut in the process: changeover, new tool, new part, restart after a cause.
+
+    No window, sum, subgroup or moving range reaches across it: readings of an open subgroup are never judged
+    (`close` it before, to have them judged), and the next reading opens a new one. Limits and phase I go on.
+    """
+    return ChartState(
+        state.characteristic,
+        state.chart,
+        state.subgroup,
+        state.segment + 1,
+        state.subgroup_id + (1 if state.open_refs else 0),
+        limits=state.limits,
+        phase1=state.phase1,
+    )
+
+
+def _check(plan: ChartPlan, state: ChartState) -> None:
     if not state.fits(plan):
         raise ValueError(
             f"state of {state.characteristic!r} ({state.chart}, subgroups of {state.subgroup}) does not fit "
             f"the plan of {plan.characteristic!r} ({plan.chart}, subgroups of {plan.subgroup}): "
             "begin with ChartState.start(plan)"
         )
-    reading = usable(value)
-    values = (*state.open_values, reading)
-    refs = (*state.open_refs, ref)
-    if len(values) < plan.subgroup:
-        opened = replace(state, open_values=values, open_refs=refs)
-        verdict = _verdict(plan, state, "gap" if reading is None else "open", position=len(values))
-        return opened, verdict
-    closed = replace(state, open_values=(), open_refs=(), subgroup_id=state.subgroup_id + 1)
-    point = _point(state, values, refs)
-    if plan.chart == "imr":
-        closed = replace(closed, previous=reading, previous_ref=None if reading is None else ref)
-    if point is None:
-        return replace(closed, run=None), _verdict(plan, state, "gap", members=refs)
-    if _limits(plan, state) is None:
-        return _collect(plan, state, closed, point)
-    return _compare(plan, state, closed, point)
 
 
-def restart(state: ChartState) -> ChartState:
-    """The state after a cut in the process: changeover, new tool, new part, new order.
-
-    No run, subgroup or moving range reaches across it: readings of an open subgroup are never judged, and
-    the next reading opens a new one. Limits and phase I go on.
-    """
-    return replace(
-        state,
-        subgroup_id=state.subgroup_id + (1 if state.open_refs else 0),
-        open_values=(),
-        open_refs=(),
-        previous=None,
-        previous_ref=None,
-        run=None,
-    )
+# -- a closed subgroup --------------------------------------------------------------------------------------
 
 
-def _limits(plan: ChartPlan, state: ChartState) -> LimitSet | None:
-    return plan.limits or state.limits
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A closed subgroup on its way: what it comes to, who made it, of how many readings, all of them certain?"""
+
+    reduced: PhaseOnePoint
+    number: int
+    refs: tuple[str, ...]
+    readings: int
+    certain: bool
 
 
-def _point(state: ChartState, values: tuple[float | None, ...], refs: tuple[str, ...]) -> _Point | None:
-    """What the closed subgroup plots; None when it holds a gap."""
-    readings = [value for value in values if value is not None]
-    if len(readings) < len(values):
-        return None
-    if state.chart == "xbar_r":
-        return _Point(exact_mean(readings), max(readings) - min(readings), refs, refs)
-    if state.previous is None or state.previous_ref is None:
-        return _Point(readings[0], None, refs, ())
-    return _Point(readings[0], abs(readings[0] - state.previous), refs, (state.previous_ref, *refs))
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What limits say about a point, and what is remembered of it. `second` is what the lower chart plots."""
+
+    memory: Memory | None
+    fired: tuple[Fired, ...]
+    statistic: float
+    second: float | None
+    lines: Lines
+    second_lines: Lines | None
 
 
-def _collect(plan: ChartPlan, state: ChartState, closed: ChartState, point: _Point) -> tuple[ChartState, Verdict]:
-    """A point without limits: count it for phase I and freeze the limits when that is complete."""
-    asked = plan.phase1_subgroups
-    verdict = _verdict(plan, state, "collecting" if asked else "no_limits", point=point)
-    if asked is None:
-        return closed, verdict
-    points = state.points.add(point.location)
-    ranges = state.ranges if point.spread is None else state.ranges.add(point.spread)
-    if points.count < asked or ranges.count == 0:
-        return replace(closed, points=points, ranges=ranges), verdict
-    limits = LimitSet.estimated(
-        plan.chart,
-        plan.subgroup,
-        points.value,
-        ranges.value,
-        factors(range_span(plan.subgroup), plan.constants),
-        f"phase1-{points.count}",
-    )
-    return replace(closed, points=points, ranges=ranges, limits=limits), verdict
-
-
-def _compare(plan: ChartPlan, state: ChartState, closed: ChartState, point: _Point) -> tuple[ChartState, Verdict]:
-    """A point under limits: apply the plan's rules."""
-    limits = _limits(plan, state)
+def _closed(
+    plan: ChartPlan, state: ChartState, readings: tuple[Reading, ...], refs: tuple[str, ...], certain: bool
+) -> tuple[ChartState, Verdict]:
+    limits = plan.limits or state.limits
+    reduced = point_of(plan, state, readings)
+    if reduced is None or (plan.chart == "np" and reduced.size != _sample_size(state, limits, reduced)):
+        return _gap(plan, state, len(readings), refs)
+    point = _Point(reduced, state.subgroup_id, refs, len(readings), certain)
     if limits is None:
-        raise ValueError(f"{plan.characteristic}: no limits to compare with")
-    run = _extended(state.run, limits, point) if "nelson2" in plan.rules else None
-    fired: list[Fired] = []
-    if "nelson1" in plan.rules and not limits.lower <= point.location <= limits.upper:
-        fired.append(Fired("nelson1", "location", point.refs))
-    if run is not None and len(run.refs) == RUN_LENGTH:
-        fired.append(Fired("nelson2", "location", tuple(ref for refs in run.refs for ref in refs)))
-    spread = limits.spread_at(plan.subgroup)
-    if (
-        "nelson1" in plan.rules
-        and spread is not None
-        and point.spread is not None
-        and not spread.lower <= point.spread <= spread.upper
-    ):
-        fired.append(Fired("nelson1", "range", point.spread_refs))
-    verdict = _verdict(plan, state, "signal" if fired else "in_control", point=point, fired=tuple(fired))
-    return replace(closed, run=run), verdict
-
-
-def _extended(run: Run | None, limits: LimitSet, point: _Point) -> Run | None:
-    """The run with this point in it: continued, begun anew, or none for a point on the centre line."""
-    side = (point.location > limits.centre) - (point.location < limits.centre)
-    if side == 0:
-        return None
-    continues = (
-        run is not None and run.side == side and run.version == limits.version and run.centre == limits.centre
+        return _collected(plan, state, point)
+    judged = (
+        _ruled(plan, state, limits, point) if plan.chart in RUN_RULES else _weighed(plan, state, limits, point)
     )
-    before = run.refs if run is not None and continues else ()
-    return Run(side, (*before, point.refs)[-RUN_LENGTH:], limits.version, limits.centre)
+    if not math.isfinite(judged.statistic):
+        return _gap(plan, state, len(readings), refs)
+    verdict = Verdict(
+        plan.characteristic,
+        plan.chart,
+        state.subgroup_id,
+        len(readings),
+        plan.subgroup,
+        "signal" if judged.fired else "in_control",
+        judged.fired,
+        judged.statistic,
+        judged.second,
+        judged.lines.centre,
+        judged.lines.lower,
+        judged.lines.upper,
+        limits.version,
+        limits.provisional,
+        refs,
+        state.segment,
+        _sample(plan, point),
+        *_numbers(judged.second_lines),
+    )
+    return _after(state, judged.memory, point), verdict
 
 
-def _verdict(
-    plan: ChartPlan,
+def _sample_size(state: ChartState, limits: LimitSet | None, point: PhaseOnePoint) -> float:
+    """The one size that the samples of an np chart have."""
+    if limits is not None:
+        return limits.nominal_size
+    return state.phase1[0].size if state.phase1 else point.size
+
+
+def _sample(plan: ChartPlan, point: _Point) -> float | None:
+    if plan.chart in ATTRIBUTES:
+        return point.reduced.size
+    return None if point.readings == plan.subgroup else float(point.readings)
+
+
+def _numbers(lines: Lines | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if lines is None else (lines.centre, lines.lower, lines.upper)
+
+
+def _after(
     state: ChartState,
-    outcome: VerdictState,
-    *,
-    position: int | None = None,
-    point: _Point | None = None,
-    fired: tuple[Fired, ...] = (),
-    members: tuple[str, ...] = (),
-) -> Verdict:
-    """The verdict, with the limits that were in force; `position` None means that the subgroup closed."""
-    limits = _limits(plan, state)
-    return Verdict(
-        characteristic=plan.characteristic,
-        chart=plan.chart,
-        subgroup_id=state.subgroup_id,
-        position=plan.subgroup if position is None else position,
-        size=plan.subgroup,
-        state=outcome,
-        fired=fired,
-        statistic=point.location if point else None,
-        range_statistic=point.spread if point else None,
-        centre=limits.centre if limits else None,
-        lower=limits.lower if limits else None,
-        upper=limits.upper if limits else None,
-        limit_version=limits.version if limits else None,
-        provisional=limits.provisional if limits else False,
-        members=point.refs if point else members,
+    memory: Memory | None,
+    point: _Point | None,
+    limits: LimitSet | None = None,
+    phase1: tuple[PhaseOnePoint, ...] | None = None,
+) -> ChartState:
+    """The state once a subgroup is closed; without a point (a gap) the next one has no neighbour."""
+    return ChartState(
+        state.characteristic,
+        state.chart,
+        state.subgroup,
+        state.segment,
+        state.subgroup_id + 1,
+        (),
+        (),
+        True,
+        None if point is None else point.reduced.location,
+        "" if point is None else point.refs[-1],
+        True if point is None else point.certain,
+        memory,
+        limits or state.limits,
+        state.phase1 if phase1 is None else phase1,
     )
+
+
+def _gap(plan: ChartPlan, state: ChartState, position: int, refs: tuple[str, ...]) -> tuple[ChartState, Verdict]:
+    memory = None if plan.chart in RUN_RULES else state.memory
+    return _after(state, memory, None), _bare(plan, state, "gap", position, refs)
+
+
+def _bare(
+    plan: ChartPlan, state: ChartState, outcome: VerdictState, position: int, members: tuple[str, ...] = ()
+) -> Verdict:
+    """A verdict on a reading that plots nothing, with the lines of a point as planned."""
+    limits = plan.limits or state.limits
+    if limits is None:
+        return Verdict(
+            plan.characteristic,
+            plan.chart,
+            state.subgroup_id,
+            position,
+            plan.subgroup,
+            outcome,
+            members=members,
+            segment=state.segment,
+        )
+    summed = plan.chart == "cusum"
+    return Verdict(
+        plan.characteristic,
+        plan.chart,
+        state.subgroup_id,
+        position,
+        plan.subgroup,
+        outcome,
+        (),
+        None,
+        None,
+        0.0 if summed else limits.centre,
+        limits.lower,
+        limits.upper,
+        limits.version,
+        limits.provisional,
+        members,
+        state.segment,
+        None,
+        0.0 if summed else limits.range_centre,
+        0.0 if summed else limits.range_lower,
+        limits.upper if summed else limits.range_upper,
+    )
+
+
+# -- phase I ------------------------------------------------------------------------------------------------
+
+
+def _collected(plan: ChartPlan, state: ChartState, point: _Point) -> tuple[ChartState, Verdict]:
+    """A point without limits: kept for phase I, and the limits frozen when that is complete."""
+    asked, reduced = plan.phase1_subgroups, point.reduced
+    statistic: float | None = None
+    if plan.chart in RUN_RULES:
+        statistic = (
+            rate(plan.chart, reduced.location, reduced.size) if plan.chart in ATTRIBUTES else reduced.location
+        )
+    verdict = Verdict(
+        plan.characteristic,
+        plan.chart,
+        state.subgroup_id,
+        point.readings,
+        plan.subgroup,
+        "no_limits" if asked is None else "collecting",
+        statistic=statistic,
+        range_statistic=reduced.spread if plan.chart in _SPREADS else None,
+        members=point.refs,
+        segment=state.segment,
+        sample=_sample(plan, point),
+    )
+    if asked is None or not point.certain:
+        return _after(state, None, point), verdict
+    if not state.previous_certain and (plan.subgroup == 1 or plan.chart in ATTRIBUTES):
+        reduced = replace(reduced, spread=None, joined=False)
+    points = (*state.phase1, reduced)[-PHASE1_MAX:]
+    if len(points) < asked:
+        return _after(state, None, point, phase1=points), verdict
+    try:
+        limits = estimate(
+            plan.chart,
+            points,
+            subgroup=plan.subgroup,
+            constants=plan.constants,
+            design=plan.design,
+            version=f"phase1-{len(points)}",
+        )
+    except NoLimitsError:
+        return _after(state, None, point, phase1=points), verdict
+    return _after(state, None, point, limits, ()), verdict
+
+
+# -- under limits -------------------------------------------------------------------------------------------
+
+
+def _known(plan: ChartPlan, state: ChartState, limits: LimitSet) -> Memory:
+    """What is remembered of the points before, as far as these limits and rules made it."""
+    held = state.memory
+    if (
+        held is not None
+        and held.version == limits.version
+        and held.centre == limits.centre
+        and held.sigma == limits.sigma_within
+        and held.rules == plan.watch_key
+    ):
+        return held
+    return Memory(
+        limits.version, limits.centre, limits.sigma_within, plan.watch_key, 0, 0.0, (0,) * len(plan.watched)
+    )
+
+
+def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) -> _Judged:
+    """A chart of independent points: the plan's rules on the upper chart, rule 1 on that of the spread."""
+    reduced, known = point.reduced, _known(plan, state, limits)
+    lines = limits.at(reduced.size)
+    statistic = value = reduced.location
+    scaled = lines
+    if plan.chart in ATTRIBUTES:
+        statistic = value = rate(plan.chart, value, reduced.size)
+    elif plan.chart == "t":
+        value, scaled = to_normal(value), limits.transformed()
+    since = known.since + 1
+    windows, hits = step(plan.watched, known.windows, since, known.last, value, scaled)
+    recent = (*known.recent, (point.number, point.refs))
+    fired = [_fired(plan.watched[place], "location", members, recent) for place, members in hits]
+    memory = Memory(
+        known.version,
+        known.centre,
+        known.sigma,
+        known.rules,
+        since,
+        value,
+        windows,
+        _kept(recent, plan.window - 1),
+    )
+    second = spread = None
+    if plan.chart in _SPREADS:
+        second, spread = reduced.spread, limits.spread_at(int(reduced.size))
+    if second is not None and spread is not None and not spread.lower <= second <= spread.upper and plan.at_limit:
+        fired.append(_spread_fired(plan.at_limit, state, point))
+    return _Judged(memory, tuple(fired), statistic, second, lines, spread)
+
+
+def _weighed(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) -> _Judged:
+    """A chart that knows only its limits."""
+    reduced, known = point.reduced, _known(plan, state, limits)
+    if len(reduced.vector) != len(limits.mean):
+        raise ValueError(
+            f"{plan.characteristic}: limits {limits.version!r} are for {len(limits.mean)} variables, "
+            f"the reading has {len(reduced.vector)}"
+        )
+    since = known.since + 1
+    weighed = weigh(limits, known.sums, since, reduced)
+    fired: list[Fired] = []
+    here = ((point.number, point.refs),)
+    if plan.at_limit and weighed.beyond:
+        fired.append(_fired(plan.at_limit, "location", 1, here))
+    if plan.at_limit and weighed.second_beyond:
+        fired.append(_fired(plan.at_limit, "range", 1, here))
+    memory = Memory(
+        known.version,
+        known.centre,
+        known.sigma,
+        known.rules,
+        since,
+        weighed.statistic,
+        (),
+        sums=weighed.sums,
+    )
+    second_lines = None if weighed.second is None else weighed.lines
+    return _Judged(memory, tuple(fired), weighed.statistic, weighed.second, weighed.lines, second_lines)
+
+
+def _fired(rule: Rule, part: Part, members: int, recent: tuple[Recent, ...]) -> Fired:
+    """The signal of the points that `members` marks by bits, the newest of `recent` lowest."""
+    if members == 1:
+        number, refs = recent[-1]
+        return Fired(rule, part, refs, (number,))
+    made = [recent[-1 - bit] for bit in range(members.bit_length() - 1, -1, -1) if members >> bit & 1]
+    return Fired(rule, part, tuple(ref for _, refs in made for ref in refs), tuple(number for number, _ in made))
+
+
+def _spread_fired(rule: Rule, state: ChartState, point: _Point) -> Fired:
+    if state.chart != "imr":
+        return Fired(rule, "range", point.refs, (point.number,))
+    return Fired(rule, "range", (state.previous_ref, *point.refs), (point.number - 1, point.number))
+
+
+def _kept(recent: tuple[Recent, ...], most: int) -> tuple[Recent, ...]:
+    """The newest points that a window may still name, with the references of the newest `MEMBERS_MAX` readings."""
+    kept = recent[-most:] if most else ()
+    if sum(len(refs) for _, refs in kept) <= MEMBERS_MAX:
+        return kept
+    room, trimmed = MEMBERS_MAX, []
+    for number, refs in reversed(kept):
+        room -= len(refs)
+        trimmed.append((number, refs if room >= 0 else ()))
+    return tuple(reversed(trimmed))

@@ -42,6 +42,7 @@ from records.model import (
 from records.verdict import SpcState
 from records.wire import Envelope, Head, encode_frame, seal, sign, state_topic, up_topic
 from spc.limits import LimitSet
+from spc.rules import check_rules
 from spc.state import ChartPlan, ChartState
 from spc.stream import judge
 
@@ -104,16 +105,11 @@ SPECIFICATIONS = {
     "wash_temperature": ("degC", 78.0, 84.0, 81.0),
     "conductivity": ("uS/cm", 0.0, 1.3, 0.6),
 }
+RULES = check_rules(("nelson1", "nelson2"))
 PLANS = {
-    "torque": ChartPlan(
-        "torque", "imr", 1, ("nelson1", "nelson2"), LimitSet.fixed("imr", 2.2, 2.05, 2.35, "2026-03")
-    ),
-    "energy": ChartPlan(
-        "energy", "xbar_r", 4, ("nelson1", "nelson2"), LimitSet.fixed("xbar_r", 65.0, 63.5, 66.5, "2026-03", 4)
-    ),
-    "leak_rate": ChartPlan(
-        "leak_rate", "imr", 1, ("nelson1", "nelson2"), LimitSet.fixed("imr", 0.12, 0.06, 0.18, "2026-03")
-    ),
+    "torque": ChartPlan("torque", "imr", 1, RULES, LimitSet.fixed("imr", 2.2, 2.05, 2.35, "2026-03")),
+    "energy": ChartPlan("energy", "xbar_r", 4, RULES, LimitSet.fixed("xbar_r", 65.0, 63.5, 66.5, "2026-03", 4)),
+    "leak_rate": ChartPlan("leak_rate", "imr", 1, RULES, LimitSet.fixed("imr", 0.12, 0.06, 0.18, "2026-03")),
 }
 STATIONS = {
     "OP10": ("assemble", "ASM-01", "assembly-1"),
@@ -266,7 +262,7 @@ class Plant:
                 continue
             self.charts[name], v = judge(PLANS[name], self.charts[name], None if name == bad else value, name)
             yield SpcState(
-                name, v.chart, v.subgroup_id, v.position, v.size, v.state, tuple(f.rule for f in v.fired),
+                name, v.chart, v.subgroup_id, v.position, v.size, v.state, tuple(f.rule.name for f in v.fired),
                 v.statistic, v.range_statistic, v.centre, v.lower, v.upper, v.limit_version, v.provisional,
             )  # fmt: skip
 

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from edge_agent.chart_memory import ChartMemory, Stream, changes, described, judged_anew, read_memory
 from spc.limits import LimitSet
+from spc.rules import check_rules
 from spc.state import ChartPlan, ChartState
 from spc.stream import judge
 
@@ -19,7 +20,7 @@ WIDER = LimitSet.fixed("imr", 10.0, 6.0, 14.0, "v1", subgroup=1)  # somebody for
 def imr(
     limits: LimitSet | None = FIXED, rules: tuple[str, ...] = ("nelson2",), phase1: int | None = None
 ) -> ChartPlan:
-    return ChartPlan("force", "imr", 1, rules, limits, phase1)
+    return ChartPlan("force", "imr", 1, check_rules(rules), limits, phase1)
 
 
 def after(plan: ChartPlan, *values: float) -> ChartState:
@@ -36,17 +37,17 @@ def on(old: ChartPlan, new: ChartPlan, *values: float, tag: str = "plc.force") -
 @pytest.mark.parametrize("new", [imr(WIDER), imr(rules=("nelson1", "nelson2"))])
 def test_no_run_crosses_other_limits_or_rules(new: ChartPlan) -> None:
     state = on(imr(), new, *[11.0] * 8)
-    assert state.run is None
+    assert (state.memory, state.segment) == (None, 2)
     _, verdict = judge(new, state, 11.0, "ninth")
     assert verdict.fired == ()  # the ninth on one side of the centre, but the first of its segment
     assert verdict.subgroup_id == 9
 
 
 def test_no_open_subgroup_crosses_and_its_number_is_not_given_again() -> None:
-    old = ChartPlan("force", "xbar_r", 3, ("nelson1",), None, 4)
-    new = ChartPlan("force", "xbar_r", 3, ("nelson1", "nelson2"), None, 4)
+    old = ChartPlan("force", "xbar_r", 3, check_rules(("nelson1",)), None, 4)
+    new = ChartPlan("force", "xbar_r", 3, check_rules(("nelson1", "nelson2")), None, 4)
     state = on(old, new, 1, 2, 3, 4)
-    assert (state.open_values, state.subgroup_id) == ((), 3)
+    assert (state.open_readings, state.subgroup_id) == ((), 3)
 
 
 def test_limits_of_phase_one_stay_where_only_rules_changed() -> None:
@@ -58,7 +59,7 @@ def test_limits_of_phase_one_stay_where_only_rules_changed() -> None:
 
 
 def test_another_chart_or_another_measured_tag_begins_at_nothing_but_counts_on() -> None:
-    bars = ChartPlan("force", "xbar_r", 2, ("nelson1",), None, 3)
+    bars = ChartPlan("force", "xbar_r", 2, check_rules(("nelson1",)), None, 3)
     state = on(imr(None, ("nelson1",), 3), bars, 1, 2, 3, 4)
     assert (state.chart, state.limits, state.subgroup_id) == ("xbar_r", None, 5)
     assert on(imr(None, ("nelson1",), 3), imr(None, ("nelson1",), 3), 1, 2, 3, 4, tag="plc.other").limits is None

@@ -10,7 +10,7 @@ import pytest
 
 from spc.charts import ChartResult, Estimator, imr, xbar_r
 from spc.constants import Factors, d3, factors, median_factors
-from spc.rules import Signal, nelson1, nelson2
+from spc.rules import Signal, evaluate
 
 REFERENCE = Path(__file__).parents[2] / "data" / "spc_reference.json"
 CASES: dict[str, dict[str, Any]] = {
@@ -117,9 +117,10 @@ def test_statprocon_three_points() -> None:
     assert_meets(case["id"], imr(case["data"]["values"], constants=wheeler))
 
 
-def test_qcc_nelson_1_and_2() -> None:
-    """R qcc 3.0, tests/testthat/test-rules.R: NEL1 (a point on the limit is none) and NEL2."""
+@pytest.mark.parametrize("series", ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n8b", "alt"])
+def test_qcc_nelson_rules(series: str) -> None:
+    """R qcc 3.0, tests/testthat/test-rules.R: NEL1 (a point on the limit is none) to NEL8 (both sides)."""
     case = CASES["qcc_rules_nelson"]
-    assert one_based(nelson1(case["data"]["n1"]["z"], -3, 3)) == case["published"]["n1"]
-    runs = nelson2(case["data"]["n2"]["z"], 0)
-    assert [signal.index + 1 for signal in runs] == case["published"]["n2"]
+    given = case["data"][series]
+    found = evaluate([f"nelson{given['rule']}"], given["z"], centre=0, lower=-3, upper=3)
+    assert [signal.index + 1 for signal in found] == case["published"][series]
