@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from central.causes import UNKNOWN, About, make, merged
 from central.domain import Finding, Piece
 from central.dossier import Dossier, Stated, whole
+from central.finding_codes import PARAMS
 from central.walk import of_walk
 from records.codes import SCAN_REFUSALS
 from records.model import (
@@ -29,6 +30,8 @@ from records.model import (
 )
 
 NOT_APPROVED = "configuration-not-approved"
+OF_REACTIONS = ("unit-held", "station-held", "station-hold-lifted", "unit-released-at-station", "ran-while-held")
+"""What a station did after a signal, and what people did about it: told by its event as it is."""
 DOCUMENT_AGE_MAX_S = 7 * 86_400.0
 """Runs that relied on a document of central older than this are exceptions."""
 
@@ -242,6 +245,11 @@ def of_event(about: About, event: Stated[OperationsEvent]) -> list[Finding]:
         return [_of_event(about, event, "run-resumed", (run,), resumed)]
     if code == "spc-signal":
         return [_of_signal(about, event)]
+    if code == "reaction":
+        escalated = params.get("action") == "escalate"
+        return [_of_event(about, event, "escalated", place, PARAMS["escalated"])] if escalated else []
+    if code in OF_REACTIONS:
+        return [_of_event(about, event, code, place, PARAMS[code])]
     names = {
         "cycles-missed": ("first", "last"),
         "device-lost": ("device", "address", "error"),

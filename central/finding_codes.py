@@ -29,6 +29,12 @@ PARAMS: Final[dict[str, tuple[str, ...]]] = {
     "clock-jump": ("seconds",),
     "document-too-old": ("kind", "document", "version", "age_s"),
     "configuration-not-approved": ("station", "configuration"),
+    "unit-held": ("hold", "characteristic", "stream", "subgroup", "rule"),
+    "station-held": ("hold", "characteristic", "stream", "subgroup", "rule", "tag"),
+    "station-hold-lifted": ("hold", "by", "reason"),
+    "unit-released-at-station": ("hold", "by", "reason"),
+    "ran-while-held": ("what", "holds", "cycle"),
+    "escalated": ("to", "characteristic", "stream", "subgroup", "rule"),
     "identity-unknown": ("piece", "operation"),
     **dict.fromkeys(SCAN_REFUSALS, ("scanner", "text", "expected", "found")),
     # discrepancies
@@ -68,6 +74,7 @@ MATTERS: Final = frozenset(
         "operation-missing",
         "operation-repeated",
         "identity-unknown",
+        "unit-held",
         "reading-bad",
         "serial-doubled",
     }

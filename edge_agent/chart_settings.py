@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from edge_agent.reaction_settings import Reactions, check_reactions
 from records.yaml import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class CharacteristicSettings(Settings):
     """Where the chart's limits come from."""
     specification: Specification | None = None
     """What the order's recipe does not say."""
+    reactions: Reactions = Field(default_factory=dict)
+    """What follows a signal, by rule; ``default`` for rules without an entry of their own, a note without one."""
 
     @model_validator(mode="after")
     def _chart(self) -> CharacteristicSettings:
@@ -79,6 +82,7 @@ class CharacteristicSettings(Settings):
             raise ValueError("limits without a chart: say which chart they belong to")
         if self.chart is not None:
             self.plan("characteristic")
+        check_reactions(self.reactions, self.rules if self.chart else ())
         return self
 
     def plan(self, name: str) -> ChartPlan | None:

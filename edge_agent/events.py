@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from drivers.udi import Barcode
-from records.model import Data, Reading, Subject
+from records.model import Data, Purpose, Reading, Subject
 
 # -- events ------------------------------------------------------------------------------------------------
 
@@ -45,6 +45,8 @@ class Scanned:
     """One scan. ``carrier`` is what stands at the station now, ``known_as`` the carrier already married to it.
 
     ``number`` tells it from the scanner's other scans, ``utc_offset_min`` is how far local time was ahead of UTC.
+    ``held`` names the hold of another station on the unit; then ``purpose`` is what the machine says it is to be
+    run for, if it says so.
     """
 
     scanner: str
@@ -56,6 +58,8 @@ class Scanned:
     known_as: str | None = None
     number: int = 0
     utc_offset_min: int = 0
+    held: str | None = None
+    purpose: Purpose | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,31 @@ class DeviceBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Lift:
+    """A person ends a hold or an alarm; answered with the ``Reply`` of this number."""
+
+    number: int
+    hold: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartChart:
+    """A person begins a chart anew after a cause was found; answered with the ``Reply`` of this number.
+
+    ``stream`` None: the only one that the chart has.
+    """
+
+    number: int
+    characteristic: str
+    stream: str | None
+    by: str
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentChanged:
     """The papers are newer than at the last event."""
 
@@ -102,6 +131,8 @@ Event = (
     | WriteDone
     | WriteFailed
     | DeviceBack
+    | Lift
+    | RestartChart
     | DocumentChanged
 )
 
@@ -171,4 +202,13 @@ class Prompt:
     params: Mapping[str, JsonValue]
 
 
-Effect = Capture | Commit | Write | Answer | Prompt
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Tell the person whose act has this number whether it counts (after its commit); ``refused`` is a code."""
+
+    number: int
+    refused: str | None = None
+    params: Mapping[str, str | int] = field(default_factory=dict)
+
+
+Effect = Capture | Commit | Write | Answer | Prompt | Reply

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from drivers.tags import ModbusTag, SerialScannerDevice, TagSettings
 from edge_agent.device_check import check_devices, doubtful_devices
 from edge_agent.line_view import LineView, Use
+from edge_agent.reaction_check import check_holds
 from edge_agent.scheme_check import check_schemes
 from records.errors import Problem
 from records.yaml import did_you_mean
@@ -35,6 +36,7 @@ def check_line(line: LineView) -> Iterator[Problem]:
     yield from _scanners(line)
     yield from check_schemes(line)
     yield from _characteristics(line)
+    yield from check_holds(line)
     yield from _filters(line)
     yield from check_devices(line)
 

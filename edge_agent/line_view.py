@@ -77,7 +77,9 @@ class LineView:
 
     @property
     def stations_are_whole(self) -> bool:
-        return not any(path[0] == "stations" and path[2:] != ("permit",) for path, _ in self.left_out)
+        return not any(
+            path[0] == "stations" and path[2:] not in (("permit",), ("hold",)) for path, _ in self.left_out
+        )
 
     @cached_property
     def uses(self) -> tuple[Use, ...]:
@@ -113,6 +115,7 @@ def _station_uses(name: str, station: StationSettings) -> Iterator[Use]:
         (("trigger", "cycle"), trigger.cycle, "count"),
         (("trigger", "running"), trigger.running, "watch"),
         (("permit", "tag"), station.permit and station.permit.tag, "write"),
+        (("hold", "tag"), station.hold and station.hold.tag, "write"),
         (("subject", "tag"), station.subject.tag, subject),
         (("subject", "carrier"), station.subject.carrier, "reference"),
         (("order", "tag"), station.order.tag, "reference"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from edge_agent.holds import Hold, station_is_held
 from edge_agent.papers import Papers
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
 from records.model import Requirement
+
+HOLD = "hold"
 
 
 class Present(Protocol):
@@ -22,12 +25,17 @@ class Present(Protocol):
     def lots(self) -> Sequence[MountedLot]: ...
     @property
     def loaded(self) -> Sequence[object]: ...
+    @property
+    def holds(self) -> Sequence[Hold]: ...
 
 
 def start_requirements(settings: StationSettings) -> tuple[Requirement, ...]:
-    """The requirements of the start gate, in the order in which an operator meets them."""
+    """The requirements of the start gate, in the order in which an operator meets them.
+
+    That nothing holds the station is one at every station; with a permit or a hold's tag the machine is told.
+    """
     needs = settings.permit.needs if settings.permit else ()
-    listed: list[Requirement] = []
+    listed = [Requirement("start", HOLD)]
     for need in ("operator", "order", "route", "material", "subject"):
         if need not in needs:
             continue
@@ -49,6 +57,8 @@ def missing(requirements: Sequence[Requirement], present: Present, papers: Paper
 
     def met(one: Requirement) -> bool:
         match one.kind:
+            case "hold":
+                return not station_is_held(present.holds)
             case "material":
                 return one.needs in mounted
             case "route":

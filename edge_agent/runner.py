@@ -257,7 +257,7 @@ class StationRunner:
         """A machine that this station no longer keeps locked or free must not go on by its last word."""
         permit = self.station.settings.permit
         after = None if change.station is None else change.station.settings.permit
-        if permit is None or not self._state.permit:
+        if permit is None or not self._state.told.get(permit.tag):
             return
         if after is not None and after.tag == permit.tag and permit.tag.partition(".")[0] not in change.replaced:
             return

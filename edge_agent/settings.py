@@ -168,9 +168,11 @@ _PARTS: Parts = {
     ("devices", "*", "tags", "*"): DROP,
     ("stations", "*"): DROP,
     ("stations", "*", "permit"): DROP,
+    ("stations", "*", "hold"): DROP,
     ("stations", "*", "purpose"): DROP,
     ("stations", "*", "result"): DROP,
     ("characteristics", "*"): DROP,
+    ("characteristics", "*", "reactions"): DROP,
     ("schemes", "*"): DROP,
 }
 """What may be wrong without hiding what the other parts say wrong of each other."""

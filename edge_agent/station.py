@@ -31,6 +31,7 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from edge_agent import recording
+from edge_agent.acts import ActRules
 from edge_agent.chart_memory import ChartMemory, read_memory
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.events import (
@@ -40,24 +41,30 @@ from edge_agent.events import (
     Committed,
     DeviceBack,
     DocumentChanged,
-    Effect,
     Event,
+    Lift,
     Observed,
     Prompt,
     Ran,
+    RestartChart,
     Scanned,
     Tick,
     Write,
     WriteDone,
     WriteFailed,
 )
+from edge_agent.holds import station_is_held
+from edge_agent.interlock import Interlock
 from edge_agent.papers import NO_PAPERS, Papers
+from edge_agent.reactions import ReactionRules
 from edge_agent.requirements import missing, start_requirements
 from edge_agent.run_record import RunRecorder
 from edge_agent.station_scans import ScanRules
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, read_kept
 from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
+
+_DATED = Observed | Captured | Scanned | Tick
 
 
 class Station:
@@ -76,6 +83,10 @@ class Station:
         self._recorder = RunRecorder(name, settings, characteristics, approved)
         self._scans = ScanRules(settings)
         self._requirements = start_requirements(settings)
+        self._interlock = Interlock(settings)
+        plans = {n: c.reactions for n, c in characteristics.items()}
+        self._reactions = ReactionRules(name, plans, settings.hold.tag if settings.hold else None)
+        self._acts = ActRules(name, settings)
 
     def open(
         self,
@@ -106,10 +117,12 @@ class Station:
             after = state.after
             state, effects = after.state, after.effects
         else:
-            state, effects = self._react(state, event, papers)
+            step = self._react(state, event, papers)
+            state, effects = self._reactions.follow(step, event.at_us) if isinstance(event, _DATED) else step
         if state.after is not None or isinstance(event, WriteFailed):
             return state, effects  # what failed is tried again at the next tick, not at once
-        return self._with_permit(state, effects, papers)
+        met = not self.missing(state, papers)
+        return self._interlock.keep(state, effects, met=met, held=station_is_held(state.kept.holds))
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""
@@ -137,6 +150,8 @@ class Station:
                 return self._scans.take(state, event, papers)
             case Tick():
                 return self._tick(state, event)
+            case Lift() | RestartChart():
+                return self._acts.take(state, event)
             case WriteDone() | WriteFailed():
                 return self._written(state, event)
             case DeviceBack():
@@ -148,23 +163,11 @@ class Station:
         """What it was told and what it said before counts for nothing: it may have restarted, with its memory or
         without. The handshake begins anew from what it shows now.
         """
-        permit, trigger = self.settings.permit, self.settings.trigger
-        if permit is not None and permit.tag.startswith(device + "."):
-            state = replace(state, permit=None)
+        trigger = self.settings.trigger
+        state = self._interlock.forget(state, [tag for tag in state.told if tag.startswith(device + ".")])
         if trigger.tag.startswith(device + "."):
             state = replace(state, phase=Phase.START, done=None, running=False)
         return state
-
-    def _with_permit(self, state: State, effects: tuple[Effect, ...], papers: Papers) -> Step:
-        """Keep the interlock true to the requirements. It is taken away before anything is answered."""
-        permit = self.settings.permit
-        if permit is None:
-            return state, effects
-        wanted = not self.missing(state, papers)
-        if state.permit is wanted:
-            return state, effects
-        write = Write(permit.tag, wanted)
-        return replace(state, permit=wanted), ((*effects, write) if wanted else (write, *effects))
 
     def _observed(self, state: State, event: Observed) -> Step:
         trigger = self.settings.trigger
@@ -230,14 +233,13 @@ class Station:
         return commit(state, (fact,), replace(state, kept=kept, lost_since_s=None, recovered=False))
 
     def _written(self, state: State, event: WriteDone | WriteFailed) -> Step:
-        trigger, permit = self.settings.trigger, self.settings.permit
+        trigger = self.settings.trigger
         if isinstance(event, WriteFailed):
             prompt = Prompt("write-failed", {"tag": event.tag, "error": event.error})
-            unsure = permit is not None and event.tag == permit.tag
-            # a permit is written again at the next tick, an acknowledge stays in its phase until it succeeds
-            return (replace(state, permit=None) if unsure else state), (prompt,)
+            # a lock is written again at the next tick, an acknowledge stays in its phase until it succeeds
+            return self._interlock.forget(state, (event.tag,)), (prompt,)
         if event.tag != trigger.acknowledge:
-            return state, ()
+            return self._interlock.written(state, event.tag, held=station_is_held(state.kept.holds))
         if state.phase is Phase.ANSWERING:
             state = replace(state, phase=Phase.WAITING)
             return self._release(state) if state.done is False else (state, ())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_agent import scans
+from edge_agent.chart_facts import subject_ref
 from edge_agent.events import Answer, Married, Prompt, Scanned
+from edge_agent.holds import holding
 from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, Loaded, State, Step, commit
-from records.model import Data, OperationsEvent, Subject, SubjectKind
+from records.model import Data, OperationsEvent, Purpose, Subject, SubjectKind
 
 
 class ScanRules:
@@ -25,6 +27,8 @@ class ScanRules:
         if field_name is None:
             return self._refuse(state, event, scans.not_recognised(event.barcode))
         said = scans.meaning(self.settings, event, field_name, papers, state.kept.order)
+        if isinstance(said, scans.Unit) and (hold := _held(state.kept, event, said.subject)):
+            return self._refuse(state, event, scans.Refusal("unit-on-hold", found=hold))
         if isinstance(said, scans.Unit) and any(
             held.subject.key == said.subject.key for held in state.kept.loaded
         ):
@@ -138,3 +142,12 @@ class ScanRules:
         if event.carrier is not None:
             married = (Married(unit.subject, unit.order.reference, event.carrier),)
         return self._accept(state, event, "subject", kept, facts, (unit.subject,), married)
+
+
+def _held(kept: Kept, event: Scanned, unit: Subject) -> str | None:
+    """The hold, here or at another station, that keeps the unit from being worked on; rework and retest may."""
+    if event.purpose in (Purpose.REWORK, Purpose.RETEST):
+        return None
+    carrier = () if event.carrier is None else (Subject(SubjectKind.CARRIER, event.carrier),)
+    here = holding(kept.holds, [subject_ref(subject) for subject in (unit, *carrier)])
+    return event.held if here is None else here.id

@@ -183,6 +183,18 @@ class Permit(Settings):
     """What must be there before it is set; ``route``: the order is open and its routing has this operation."""
 
 
+class HoldTag(Settings):
+    """The tag that is told when the station is held after a signal, and taken back when the hold is lifted.
+
+    Nothing else may write it: the agent keeps it true, also after a restart.
+    """
+
+    tag: str
+    """The tag; written and read back."""
+    value: bool = True
+    """What holds the machine."""
+
+
 class PurposeSource(Settings):
     tag: str
     """The machine's mode."""
@@ -236,6 +248,8 @@ class StationSettings(Settings):
     """How the station knows who works there."""
     permit: Permit | None = None
     """The interlock."""
+    hold: HoldTag | None = None
+    """What is told that the station is held; without it the permit alone holds it."""
     purpose: PurposeSource | None = None
     """What the run is for; production when left out."""
     result: ResultSource | None = None

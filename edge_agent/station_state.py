@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -9,6 +10,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from edge_agent.chart_memory import ChartMemory, changes
 from edge_agent.events import Commit, Effect, Married, Ran
+from edge_agent.holds import Hold
 from edge_agent.recording import MountedLot
 from records.errors import Damaged
 from records.fields import Int64
@@ -54,6 +56,7 @@ class Kept:
     run: OpenRun | None = None
     configuration: str | None = None  # the hash by which the station last worked
     approved: bool = True  # whether it was approved then
+    holds: tuple[Hold, ...] = ()  # what signals left standing, until a person ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,8 @@ class State:
     phase: Phase = Phase.START
     done: bool | None = None
     running: bool = False
-    permit: bool | None = None  # as last written and verified
+    told: Mapping[str, bool] = field(default_factory=dict)  # what each tag of the interlock was last told
+    sure: frozenset[str] = frozenset()  # those of them whose write was verified
     recovered: bool = False  # the open run began before this start of the agent
     lost_since_s: float | None = None  # an open run's machine neither runs nor says done since then
     after: After | None = None

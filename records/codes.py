@@ -76,6 +76,15 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "chart-no-limits": ("characteristic", "stream"),
     "chart-limits": ("characteristic", "stream", "segment", "was", "now", "source"),  # other limits from here on
     "chart-dropped": ("characteristic", "stream", "segment", "subgroup"),  # a station's memory of charts is full
+    "reaction": ("characteristic", "stream", "subgroup", "rule", "part", "action", "to", "hold"),
+    "unit-held": ("hold", "characteristic", "stream", "subgroup", "rule"),
+    "station-held": ("hold", "characteristic", "stream", "subgroup", "rule", "tag"),
+    "ran-while-held": ("what", "holds", "run_id", "cycle"),
+    "hold-dropped": ("hold", "action", "units"),  # the station's list is full; what it said stands in the records
+    "station-hold-lifted": ("hold", "by", "reason"),
+    "unit-released-at-station": ("hold", "by", "reason"),
+    "alarm-acknowledged": ("hold", "by", "reason"),
+    "chart-restarted": ("characteristic", "stream", "segment", "by", "cause", "reason"),
     # what central states
     "agent-enrolled": ("agent", "key", "partition"),
     "document-issued": ("kind", "id", "version", "content"),
@@ -115,6 +124,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "serial-used",  # that serial is already on another piece
     "operator-unknown",
     "nothing-to-identify",  # a label was read while no piece waits for one
+    "unit-on-hold",  # a signal held the unit, and nobody has released it
     "not-now",  # the content is right, the moment is not
 )
 """Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""
@@ -137,6 +147,12 @@ EXCEPTIONS: tuple[str, ...] = (
     "clock-jump",
     "document-too-old",
     "configuration-not-approved",  # a production agent worked by a configuration that quality has not approved
+    "unit-held",  # a signal's reaction plan holds these units
+    "station-held",
+    "station-hold-lifted",
+    "unit-released-at-station",
+    "ran-while-held",  # the machine ran although it was held, or a held unit was worked on
+    "escalated",  # a signal that a named person or role must hear of
     "identity-unknown",  # a subject that no work order and no earlier record explains
     *SCAN_REFUSALS,
 )

@@ -13,12 +13,14 @@ from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
 
 LABELS: Mapping[str, str] = {
+    "action": N_("Action"),
     "address": N_("Address"),
     "agent": N_("Agent"),
     "allowed": N_("Allowed"),
     "badge": N_("Badge"),
     "bytes": N_("Bytes"),
     "carrier": N_("Carrier"),
+    "cause": N_("Cause"),
     "characteristic": N_("Characteristic"),
     "chart": N_("Chart"),
     "charts": N_("Charts that begin anew"),
@@ -81,6 +83,8 @@ LABELS: Mapping[str, str] = {
     "hash": N_("Hash"),
     "have": N_("Present"),
     "held": N_("Held"),
+    "hold": N_("Hold"),
+    "holds": N_("Holds"),
     "host": N_("Host"),
     "id": N_("Number"),
     "item": N_("Item"),
@@ -141,9 +145,11 @@ LABELS: Mapping[str, str] = {
     "tag": N_("Tag"),
     "target": N_("Target"),
     "text": N_("Text"),
+    "to": N_("To whom"),
     "topic": N_("Topic"),
     "total": N_("Total"),
     "unit": N_("Unit of measure"),
+    "units": N_("Units"),
     "upper": N_("Upper limit"),
     "user": N_("User"),
     "value": N_("Value"),
@@ -181,6 +187,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
 """Parameters that are two sides of one thing, the one that ought to be first."""
 
 _VALUES: Mapping[str, str] = {
+    "action": "action",
     "chart": "chart",
     "grade": "grade",
     "machine": "result",
@@ -243,6 +250,8 @@ def span_text(lower: JsonValue, upper: JsonValue) -> str:
 
 def spoken(words: Words, name: str, value: JsonValue, params: Mapping[str, JsonValue] | None = None) -> str:
     """One parameter's value in the reader's language where it is a code. ``params``: all told with it."""
+    if name == "rule" and isinstance(value, str) and value in texts.EXCEPTION_TEXTS:
+        return words(texts.EXCEPTION_TEXTS[value].title)
     if name == "rule" and isinstance(value, str):
         return rules.text(words, value, params)
     if name == "stream" and isinstance(value, str) and "=" in value:

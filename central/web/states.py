@@ -252,6 +252,15 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "scrap": N_("scrap"),
         "started": N_("pieces begun"),
         "state": N_("state of the order"),
+        "station": N_("the station"),
+        "unit": N_("a held unit"),
+    },
+    "action": {
+        "note": N_("Noted"),
+        "alarm": N_("Alarm"),
+        "hold_unit": N_("Units held"),
+        "hold_station": N_("Station held"),
+        "escalate": N_("Escalated"),
     },
     "reason": {
         "machine-result": N_("the machine said so"),

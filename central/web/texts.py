@@ -108,6 +108,36 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("A station of a production agent worked by a line file that quality had not approved."),
         N_("Look at what was changed in the line file, and judge the pieces that were made by it."),
     ),
+    "unit-held": CodeText(
+        N_("Unit held after a signal"),
+        N_("The reaction plan of a control chart holds these pieces: what was wrong may have touched them."),
+        N_("Find the cause of the signal. Inspect the pieces and decide: release, rework, scrap or concession."),
+    ),
+    "station-held": CodeText(
+        N_("Station held after a signal"),
+        N_("The reaction plan of a control chart stopped the station until a person lifts the hold."),
+        N_("Check which pieces were made between the signal and the standstill, and what was found."),
+    ),
+    "station-hold-lifted": CodeText(
+        N_("Hold of the station lifted"),
+        N_("A person let the station go on after a signal had stopped it."),
+        N_("Judge whether the reason given covers the cause of the signal."),
+    ),
+    "unit-released-at-station": CodeText(
+        N_("Held unit released at the station"),
+        N_("A person at the line let pieces go on that a signal had held. Quality has not decided by that."),
+        N_("Judge whether the reason given covers these pieces. Close the hold itself only with that decision."),
+    ),
+    "ran-while-held": CodeText(
+        N_("Worked on while held"),
+        N_("The machine ran although the station was held, or a held piece was worked on."),
+        N_("Find out how the interlock was passed. Judge the pieces that were made meanwhile."),
+    ),
+    "escalated": CodeText(
+        N_("Signal escalated"),
+        N_("The reaction plan of a control chart asks that a named person or role hears of this signal."),
+        N_("See that the person named has heard of it, and close it with what they decided."),
+    ),
     "identity-unknown": CodeText(
         N_("Unknown piece"),
         N_("No work order and no earlier record explains this piece."),
@@ -172,6 +202,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("Label without a piece"),
         N_("A label was read while no piece waited for one. The station said no."),
         N_("Check that no piece passed the station without a label."),
+    ),
+    "unit-on-hold": CodeText(
+        N_("Scan of a held unit"),
+        N_("A signal held the scanned piece, and nobody has released it. The station said no."),
+        N_("Take the piece off the line until it is decided what becomes of it."),
     ),
     "not-now": CodeText(
         N_("Scan at the wrong moment"),
@@ -315,6 +350,28 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "counter-period": CodeText(N_("Counter began anew"), N_("The machine's counter was reset or changed.")),
     "cycle-acknowledged-only": CodeText(
         N_("Cycle acknowledged again"), N_("A cycle that was already recorded was acknowledged to the machine.")
+    ),
+    "reaction": CodeText(N_("Reaction to a signal"), N_("What the reaction plan of the chart asks for was done.")),
+    "unit-held": CodeText(N_("Unit held after a signal"), N_("The station does not take these pieces any more.")),
+    "station-held": CodeText(
+        N_("Station held after a signal"), N_("The machine may not run until a person lifts the hold.")
+    ),
+    "ran-while-held": CodeText(
+        N_("Worked on while held"), N_("The machine ran although it was held, or a held piece was worked on.")
+    ),
+    "hold-dropped": CodeText(
+        N_("Hold dropped from the station's list"),
+        N_("Too much stood at the station: its oldest entry gave way. The records of it stand."),
+    ),
+    "station-hold-lifted": CodeText(
+        N_("Hold of the station lifted"), N_("A person let the station go on, with a reason.")
+    ),
+    "unit-released-at-station": CodeText(
+        N_("Held unit released at the station"), N_("A person let held pieces go on, with a reason.")
+    ),
+    "alarm-acknowledged": CodeText(N_("Alarm acknowledged"), N_("A person has seen the alarm of a signal.")),
+    "chart-restarted": CodeText(
+        N_("Chart begun anew after a cause"), N_("A person began the chart anew: no run of points crosses this.")
     ),
     "spc-signal": CodeText(N_("Control chart signal"), N_("A rule of the control chart was met.")),
     "spc-subgroup": CodeText(

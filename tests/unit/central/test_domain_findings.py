@@ -267,6 +267,25 @@ def doubled_cycle(line: Line) -> None:
     finish(line, 2, 3, 4)
 
 
+SIGNAL = {"characteristic": "torque", "stream": "", "subgroup": 7, "rule": "nelson1"}
+
+
+def reactions(line: Line) -> None:
+    """A signal held its units and the station; somebody was told, it ran all the same, people let it go on."""
+    line.assemble(1)
+    for hold, code in (("h-1", "unit-held"), ("h-2", "station-held")):
+        line.event(code, "assemble", hold=hold, subjects=[line.carrier(1)], **SIGNAL)
+    for action, to in (("note", None), ("alarm", None), ("escalate", "process-engineer")):
+        line.event("reaction", "assemble", action=action, to=to, subjects=[line.carrier(1)], **SIGNAL)
+    line.event("ran-while-held", "assemble", what="station", holds=["h-2"], run_id="r", cycle="2")
+    line.event("station-hold-lifted", "assemble", hold="h-2", by="B1", reason="tool changed")
+    line.event("unit-released-at-station", "assemble", hold="h-1", by="B1", reason="measured again")
+    line.event("alarm-acknowledged", "assemble", hold="h-3", by="B1", reason="seen")
+    line.weld(1)
+    line.leak(1)
+    finish(line, 2, 3, 4)
+
+
 TROUBLES: list[tuple[Callable[[Line], None], dict[str, int]]] = [
     (out_of_specification, {"out-of-specification": 1}),
     (machine_passes_what_we_fail, {"out-of-specification": 1}),
@@ -278,6 +297,17 @@ TROUBLES: list[tuple[Callable[[Line], None], dict[str, int]]] = [
     (misread, {"operation-repeated": 1, "operation-missing": 1}),
     (control_chart, {"spc-signal": 1}),
     (wrong_lot, {"item-not-in-bom": 1}),
+    (
+        reactions,
+        {
+            "unit-held": 1,
+            "station-held": 1,
+            "escalated": 1,
+            "ran-while-held": 1,
+            "station-hold-lifted": 1,
+            "unit-released-at-station": 1,
+        },
+    ),
     (expired_lot, {"lot-expired": 1}),
     (counter_jump, {"counter-disagrees": 1}),
     (plc_restart, {"device-lost": 1}),
@@ -546,6 +576,20 @@ def test_an_event_that_was_stored_again_under_a_new_epoch_counts_once() -> None:
     assert len(judged(line, facts=[*facts, *copies]).dossier.events) == 2
     # another record had the same place before the disk was rolled back: both happened
     assert len(judged(line, facts=[*facts, *(again(f, "f" * 64) for f in events)]).dossier.events) == 4
+
+
+def test_a_held_unit_is_not_good_until_a_person_decides_whatever_was_done_at_the_line() -> None:
+    line = Line()
+    reactions(line)
+    part = judged(line)
+    told = {finding.code: finding for finding in part.findings}
+    assert told["escalated"].params == {"to": "process-engineer", **SIGNAL}
+    assert told["station-hold-lifted"].params == {"hold": "h-2", "by": "B1", "reason": "tool changed"}
+    held = told["unit-held"]
+    assert [subject.id for subject in held.subjects] == [line.carrier(1).id]
+    assert [piece.fate for piece in part.pieces].count(Fate.GOOD) == 3
+    line.decide(Target("exception", held.id))
+    assert [piece.fate for piece in judged(line).pieces].count(Fate.GOOD) == 4
 
 
 def test_what_an_agent_wrote_wrongly_stops_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.holds import Cause, Hold
 from edge_agent.papers import Papers, Step
 from edge_agent.recording import MountedLot
 from edge_agent.requirements import missing as missing_of
@@ -20,10 +21,14 @@ class Here:
     operator: str | None = None
     lots: tuple[MountedLot, ...] = ()
     loaded: tuple[object, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 def of(settings: Any, **changes: object) -> tuple[Requirement, ...]:
-    return start_requirements(StationSettings.model_validate(settings | changes))
+    """What a start needs beside that nothing holds the station, which always comes first."""
+    first, *others = start_requirements(StationSettings.model_validate(settings | changes))
+    assert first == Requirement("start", "hold")
+    return tuple(others)
 
 
 def missing(needed: tuple[Requirement, ...], here: Here, known: Papers | None = None) -> tuple[Requirement, ...]:
@@ -68,6 +73,14 @@ def test_a_subject_is_there_once_a_unit_is_loaded() -> None:
 def test_a_lot_of_another_item_meets_nothing() -> None:
     here = Here("WO-1", "B000001", (MountedLot("XX-1", "VB-1"),))
     assert [r.needs for r in missing(of(ASSEMBLE), here)] == ["VB-10", "SR-20"]
+
+
+def test_only_a_hold_of_the_station_itself_keeps_it() -> None:
+    needed = start_requirements(StationSettings.model_validate(ASSEMBLE | {"permit": None}))
+    cause = Cause("torque", None, "nelson1")
+    for kind, unmet in (("alarm", []), ("hold_unit", []), ("hold_station", ["hold"])):
+        here = Here(holds=(Hold("h-1", kind, cause, 1, 0),))  # type: ignore[arg-type]
+        assert [r.kind for r in missing(needed, here)] == unmet
 
 
 def routed(state: str, *operations: str) -> Papers:

@@ -271,7 +271,7 @@ def test_a_label_marries_carrier_and_unit_and_names_the_order() -> None:
     assert marriage.kind is MaterialKind.IDENTIFIED_AS
     assert marriage.source is not None
     assert (marriage.source.id, marriage.target and marriage.target.id) == ("C-1", "S1")
-    assert bench.state.permit is False
+    assert bench.state.told == {"plc.permit": False}
 
 
 @pytest.mark.parametrize(
@@ -354,9 +354,11 @@ def test_a_signal_is_in_the_record_and_an_event_that_names_its_subjects() -> Non
     record = bench.cycle(1, torque=2.4, carrier="C-9")
     assert record is not None
     assert (record.spc[0].state, record.spc[0].rules) == ("signal", ("nelson1",))
-    signal = bench.facts[-1]
+    signal, reaction = bench.facts[-2:]
     assert isinstance(signal, OperationsEvent)
     assert (signal.code, signal.subjects[0].id) == ("spc-signal", "C-9")
+    assert isinstance(reaction, OperationsEvent)
+    assert (reaction.code, reaction.params["action"]) == ("reaction", "note")
 
 
 def test_no_run_rule_crosses_a_changeover() -> None:

@@ -1,0 +1,137 @@
+"""What a person does at a station beside scanning: ends a hold, begins a chart anew. Pure, as the station is.
+
+Each act has a name and a reason, is committed before it is answered, and is refused with a code and a text when
+one of them is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pydantic import JsonValue
+
+from edge_agent import holds
+from edge_agent.chart_facts import ref_subject
+from edge_agent.chart_memory import ChartMemory, Stream
+from edge_agent.events import Lift, Prompt, Reply, RestartChart
+from edge_agent.station_settings import StationSettings
+from edge_agent.station_state import State, Step, commit
+from records.model import Act, Data, Decision, OperationsEvent, Person, Target
+from spc.stream import restart
+
+REASON_MIN = 5
+STREAMS_TOLD = 20
+NAME_MAX, TEXT_MAX = 64, 500
+
+REFUSALS: Mapping[str, str] = {
+    "person-missing": "Say who you are: a badge or a name.",
+    "person-unknown": "%(by)s is no badge of this station: it must fit %(pattern)s.",
+    "reason-missing": "Give a reason of at least %(least)s characters.",
+    "cause-missing": "Name the cause that was found and mended.",
+    "text-too-long": "A reason or a cause has at most %(most)s characters on one line, a name %(name)s.",
+    "hold-unknown": "Nothing with the name %(hold)s stands at this station; has somebody ended it already?",
+    "chart-unknown": "This station has no chart of %(characteristic)s.",
+    "stream-unknown": "The chart of %(characteristic)s has no stream %(stream)s; it has: %(streams)s.",
+    "stream-missing": "The chart of %(characteristic)s has several streams; name one of: %(streams)s.",
+}
+"""Why an act is refused, in words (the page translates them)."""
+
+LIFTED: Mapping[holds.Kind, str] = {
+    "hold_station": "station-hold-lifted",
+    "hold_unit": "unit-released-at-station",
+    "alarm": "alarm-acknowledged",
+}
+
+
+class Refusal(Exception):
+    """An act that does not count: a code of ``REFUSALS`` and what its text names."""
+
+    def __init__(self, code: str, **params: str | int) -> None:
+        super().__init__(code)
+        self.code, self.params = code, params
+
+
+class ActRules:
+    """The acts at one station."""
+
+    def __init__(self, station: str, settings: StationSettings) -> None:
+        self._station = station
+        self._pattern = settings.operator.pattern if settings.operator else None
+
+    def take(self, state: State, event: Lift | RestartChart) -> Step:
+        """Do it, or say why not; the answer comes after the commit."""
+        try:
+            person = self._person(event.by)
+            reason = _said(event.reason, REASON_MIN, "reason-missing")
+            if isinstance(event, Lift):
+                return self._lift(state, event, person, reason)
+            return self._restart_chart(state, event, person, reason)
+        except Refusal as refused:
+            return state, (Reply(event.number, refused.code, refused.params),)
+
+    def _person(self, by: str) -> str:
+        name = by.strip()
+        if not name or not name.isprintable():
+            raise Refusal("person-missing")
+        if len(name) > NAME_MAX:
+            raise Refusal("text-too-long", most=TEXT_MAX, name=NAME_MAX)
+        if self._pattern is not None and re.fullmatch(self._pattern, name) is None:
+            raise Refusal("person-unknown", by=name, pattern=self._pattern)
+        return name
+
+    def _lift(self, state: State, event: Lift, by: str, reason: str) -> Step:
+        hold = holds.find(state.kept.holds, event.hold)
+        if hold is None:
+            raise Refusal("hold-unknown", hold=event.hold)
+        code = LIFTED[hold.kind]
+        params: dict[str, JsonValue] = {"hold": hold.id, "by": by, "reason": reason}
+        units = tuple(ref_subject(ref) for ref in hold.units)
+        facts: list[Data] = [OperationsEvent(code, params, units, hold.order)]
+        if hold.kind != "alarm":  # what the plan stopped goes on by a person's word
+            target = Target("hold", f"{self._station}/{hold.id}")
+            facts.append(Decision(Act.OVERRIDE, target, Person(by), reason, old={**holds.told(hold)}))
+        left = tuple(each for each in state.kept.holds if each is not hold)
+        then = replace(state, kept=replace(state.kept, holds=left))
+        prompt = Prompt(code, {"hold": hold.id, "by": by})
+        return commit(state, tuple(facts), then, (Reply(event.number), prompt))
+
+    def _restart_chart(self, state: State, event: RestartChart, by: str, reason: str) -> Step:
+        cause = _said(event.cause, 2, "cause-missing")
+        stream = _stream(state.charts, event.characteristic, event.stream)
+        anew = replace(stream, state=restart(stream.state), opened_us=None)
+        params: dict[str, JsonValue] = {
+            "characteristic": stream.characteristic,
+            "stream": stream.key,
+            "by": by,
+            "cause": cause,
+            "reason": reason,
+        }
+        fact = OperationsEvent("chart-restarted", params, order=stream.order)
+        charts = replace(state.charts, streams={**state.charts.streams, anew.name: anew})
+        return commit(state, (fact,), replace(state, charts=charts), (Reply(event.number),))
+
+
+def _stream(charts: ChartMemory, characteristic: str, key: str | None) -> Stream:
+    """The chart that is meant; without a key the only one of its characteristic."""
+    known = {stream.key: stream for stream in charts.streams.values() if stream.characteristic == characteristic}
+    if not known:
+        raise Refusal("chart-unknown", characteristic=characteristic)
+    if key is None and len(known) == 1:
+        return next(iter(known.values()))
+    if key is None or key not in known:
+        told = ", ".join(list(known)[:STREAMS_TOLD])
+        code = "stream-missing" if key is None else "stream-unknown"
+        raise Refusal(code, characteristic=characteristic, stream=key or "", streams=told)
+    return known[key]
+
+
+def _said(text: str, least: int, missing: str) -> str:
+    """A person's words on one line."""
+    words = " ".join(text.split())
+    if len(words) < least or not words.isprintable():
+        raise Refusal(missing, least=least)
+    if len(words) > TEXT_MAX:
+        raise Refusal("text-too-long", most=TEXT_MAX, name=NAME_MAX)
+    return words

@@ -1,0 +1,34 @@
+"""What the parts of a line file say wrong of each other about holding a station."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_agent.line_view import LineView
+from edge_agent.reaction_settings import holds_station
+from records.errors import Problem
+
+HINT = "give {station} hold: {{tag: DEVICE.TAG}} with access: write, or permit:"
+
+
+def check_holds(line: LineView) -> Iterator[Problem]:
+    """A hold that no machine would feel, and a hold's tag that somebody else writes too."""
+    wrong = {path for path, _ in line.left_out}
+    for name, settings in line.characteristics.items():
+        place = holds_station(settings.reactions)
+        if place is None:
+            continue
+        for station, at in line.stations.items():
+            whole = wrong.isdisjoint(("stations", station, lock) for lock in ("hold", "permit"))
+            if settings.tag in at.captured() and at.permit is None and at.hold is None and whole:
+                message = f"hold_station would hold nothing: station {station} has neither hold nor permit"
+                yield line.problem(
+                    ("characteristics", name, "reactions", *place), message, HINT.format(station=station)
+                )
+    for use in line.uses:
+        if use.path[2:] != ("hold", "tag"):
+            continue
+        for other in line.uses:
+            if other.tag == use.tag and other.path != use.path and other.kind == "write":
+                message = f"{use.tag} is written for {'.'.join(map(str, other.path))} too"
+                yield line.problem(use.path, message, "a hold needs a tag of its own: the agent keeps it true")
