@@ -99,7 +99,7 @@ def test_nothing_said_is_a_note() -> None:
             (PLAN, "nelson1: [alarm, stop_the_press]"),
             "nelson1.1",
             "'stop_the_press' is no reaction",
-            "one of note",
+            "known here: note",
         ),
         ((PLAN, "nelson1: [hold_statoin]"), "nelson1.0", "'hold_statoin' is no reaction", "hold_station"),
         ((PLAN, "nelson1: [escalate]"), "nelson1.0", "escalate to whom?", "{escalate: NAME}"),

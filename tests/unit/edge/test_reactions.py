@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent.chart_settings import CharacteristicSettings, StationSettings
+from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.events import (
     Answer,
     Commit,
@@ -28,6 +28,7 @@ from edge_agent.events import (
 from edge_agent.holds import STANDING_MAX, STATION_HOLDS_MAX, UNITS_MAX, Cause, Hold
 from edge_agent.reactions import ReactionRules, signals
 from edge_agent.station import Station
+from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Phase, State, as_json, commit, read_kept
 from records.model import Act, Decision, OperationRecord, OperationsEvent, Purpose, Subject, SubjectKind
 from tests.unit.edge.stations import ASSEMBLE, LABEL, NOW_US, VS, captured, gs1, papers, plain
