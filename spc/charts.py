@@ -1,212 +1,221 @@
-"""Control charts of a whole series at once: individuals with moving ranges, means with ranges.
+"""What all charts of a whole series share: the result, the choice of phase I, lines for each point, judging.
 
-Pure functions over numpy arrays, for studies, drawing and recomputation; `spc.stream` judges point by point
-and agrees with these to the bit. NaN (and infinite) is a gap, a reading of bad quality: it is plotted as
-nothing, no moving range reaches across it, it enters no limits and it ends a run.
+The kinds of charts are pure functions in `spc.variables`, `spc.attributes`, `spc.weighted` and `spc.multivariate`,
+for studies, drawing and recomputation; `spc.stream` judges point by point and agrees with them to the bit.
 
-Limits are given (phase II), or estimated from the series (phase I) and then frozen: the same limits judge
-all of it. Excluded points stay out of the estimate, with every moving range that touches them, but are
-judged like the others. Formulas: Montgomery, *Introduction to Statistical Quality Control*, chapter 6.
+- A gap (NaN, infinite, a subgroup that holds one) is plotted as NaN: no moving range reaches across it, it
+enters no
+  limits and ends every window of the run rules. EWMA, CUSUM and MEWMA go on after it as if it had not been.
+- Limits are given (phase II), or estimated from the series (phase I) and then frozen: the same limits judge all of
+  it. `phase1` counts the first points that are no gaps (all of them, when None); of these, `exclude` (from 0) stay
+  out of the estimate and out of windows, but are judged like the others.
+- At `restarts` (from 0) the series was cut: a changeover, a new tool. No window, moving range or sum reaches
+across.
+- Signals are strict: a point on its limit is none. Points count from 0 here, from 1 in messages.
 """
 
 import math
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from statistics import median
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from spc.constants import ConstantSet, Factors, c4, factors, median_factors
-from spc.exact import LARGEST, exact_mean
-from spc.limits import Chart, LimitSet
+from spc.exact import LARGEST
+from spc.limits import Chart, LimitSet, Lines
 from spc.rules import Signal, beyond_limits, check_rules, evaluate, limit_rule
 
-__all__ = ["ChartResult", "Estimator", "LimitSet", "imr", "xbar_r"]
+__all__ = [
+    "DEFAULT_RULES",
+    "Bools",
+    "ChartResult",
+    "Floats",
+    "Plotted",
+    "chosen",
+    "clean",
+    "given",
+    "lines_of",
+    "moving_ranges",
+    "neighbours",
+    "on_limits",
+    "on_rules",
+]
 
-Estimator = Literal["mean_range", "median_range", "sd"]
-"""How an imr chart gets sigma: mean MR / d2, median MR / 0.954, or overall standard deviation / c4(m).
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
-The last one counts every shift between the points as noise, so that an outlier hides itself: it is there to
-recompute what others have published.
-"""
+DEFAULT_RULES: Final = ("nelson1", "nelson2")
 
-_Floats = npt.NDArray[np.float64]
-_Bools = npt.NDArray[np.bool_]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plotted:
+    """One chart of a series: what it plots and what each point is held against; all arrays of shape m.
+
+    `points` is NaN at gaps, and so are the lines where a gap leaves no size to compute them for. `sigma` is the
+    standard deviation of the plotted statistic, the width of the zones (0 where there are none).
+    """
+
+    points: Floats
+    lower: Floats
+    centre: Floats
+    upper: Floats
+    sigma: Floats
+    signals: tuple[Signal, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChartResult:
-    """A judged series of m points, in the unit of the characteristic.
+    """A judged series of m points.
 
-    `location` (shape m) is what the upper chart plots: the values (imr) or the subgroup means (xbar_r).
-    `ranges` (shape m) is the lower chart: the moving range that ends at the point, or the subgroup's range.
-    Both are NaN where there is a gap. Signals count points from 0.
+    `location` is the upper chart: values, means, proportions or rates (np, c: counts), z of an EWMA, the upper
+    sum of a CUSUM, T squared. `spread` is the lower one: moving ranges (NaN where there is no neighbour),
+    ranges, standard deviations, or the lower sum of a CUSUM, counted upwards; None where the chart has none.
+    `sizes` are readings, or of counts the sizes of the samples (NaN at gaps). `used` marks the points that made
+    the limits. `extras` hold what else the chart computes, each of shape m; the function says what.
     """
 
     limits: LimitSet
-    location: _Floats
-    ranges: _Floats
-    location_signals: tuple[Signal, ...]
-    range_signals: tuple[Signal, ...]
+    location: Plotted
+    spread: Plotted | None
+    sizes: Floats
+    used: Bools
+    extras: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def imr(
-    values: npt.ArrayLike,
-    *,
-    limits: LimitSet | None = None,
-    phase1: int | None = None,
-    exclude: Collection[int] = (),
-    restarts: Collection[int] = (),
-    rules: Iterable[object] = ("nelson1", "nelson2"),
-    estimator: Estimator = "mean_range",
-    constants: ConstantSet | Factors = "exact",
-    version: str | None = None,
-) -> ChartResult:
-    """Individuals and moving ranges of `values` (shape m).
-
-    With `limits` given they judge; else they are estimated from the first `phase1` usable points (all, when
-    None), `exclude` (0-based) left out. `restarts` are points at which no run may continue. A moving range
-    counts in the estimate when both its points do. `version` names estimated limits; the default is
-    phase1-<number of points used>. With the median estimator, `Factors` passed as `constants` multiply the
-    median. Raises ValueError when there is too little to estimate from or the arguments contradict.
-    """
-    location = _clean(values, ndim=1)
-    ranges = np.full(location.shape, np.nan)
-    ranges[1:] = np.abs(location[1:] - location[:-1])
-    if limits is None:
-        used, used_ranges = _phase1_points(location, ranges, phase1, exclude, paired=True)
-        limits = _estimate_imr(used, used_ranges, estimator, constants, version)
-    else:
-        _check_given(limits, "imr", 1, phase1)
-    return _judged(limits, location, ranges, rules, exclude, restarts)
+# -- what comes in ----------------------------------------------------------------------------------------------
 
 
-def xbar_r(
-    subgroups: npt.ArrayLike,
-    *,
-    limits: LimitSet | None = None,
-    phase1: int | None = None,
-    exclude: Collection[int] = (),
-    restarts: Collection[int] = (),
-    rules: Iterable[object] = ("nelson1", "nelson2"),
-    constants: ConstantSet | Factors = "exact",
-    version: str | None = None,
-) -> ChartResult:
-    """Means and ranges of `subgroups` (shape m x n, n >= 2).
-
-    A subgroup with a gap in it is a gap as a whole: fewer values would need other limits. All else as in
-    `imr`, with subgroups for points.
-    """
-    data = _clean(subgroups, ndim=2)
-    size = data.shape[1]
-    if size < 2:
-        raise ValueError(f"subgroups need at least 2 values, got {size}")
-    complete = np.isfinite(data).all(axis=1)
-    location = np.full(len(data), np.nan)
-    location[complete] = [exact_mean(row) for row in data[complete].tolist()]
-    ranges = np.where(complete, data.max(axis=1) - data.min(axis=1), np.nan)
-    if limits is None:
-        used, used_ranges = _phase1_points(location, ranges, phase1, exclude, paired=False)
-        table = constants if isinstance(constants, Factors) else factors(size, constants)
-        if table.n != size:
-            raise ValueError(f"factors are for ranges of {table.n} values, the subgroups have {size}")
-        centre, spread = exact_mean(used), exact_mean(used_ranges)
-        name = version or f"phase1-{len(used)}"
-        limits = LimitSet.estimated("xbar_r", size, centre, spread, table, name)
-    else:
-        _check_given(limits, "xbar_r", size, phase1)
-    return _judged(limits, location, ranges, rules, exclude, restarts)
-
-
-def _clean(data: npt.ArrayLike, ndim: int) -> _Floats:
-    """A copy as floats in which everything that is no reading is NaN."""
-    array = np.array(data, dtype=np.float64)
+def clean(data: npt.ArrayLike, ndim: int, what: str = "values") -> Floats:
+    """A copy as floats in which everything that is no reading is NaN; ValueError for another shape."""
+    try:
+        array = np.array(data, dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"{what}: rows of unequal length, or what is no number") from error
     if array.ndim != ndim:
-        raise ValueError(f"expected an array of {ndim} dimension(s), got shape {array.shape}")
+        raise ValueError(f"{what}: expected an array of {ndim} dimension(s), got shape {array.shape}")
     array[~(np.abs(array) <= LARGEST)] = np.nan
     return array
 
 
-def _check_given(limits: LimitSet, chart: Chart, subgroup: int, phase1: int | None) -> None:
+def places(points: Collection[int], count: int, what: str) -> list[int]:
+    """The places (from 0) in order; ValueError names one that the series of `count` points does not have."""
+    for place in points:
+        if not 0 <= place < count:
+            raise ValueError(f"{what}: there is no point {place + 1}, the series has {count}")
+    return sorted(set(points))
+
+
+def chosen(usable: Bools, phase1: int | None, exclude: Collection[int]) -> Bools:
+    """The points that limits are estimated from: the first `phase1` usable ones, without the excluded.
+
+    Raises ValueError when there are not that many.
+    """
+    out = places(exclude, len(usable), "exclude")
+    keep = usable.copy()
+    if phase1 is not None:
+        if phase1 < 2:
+            raise ValueError(f"phase I needs at least 2 points, got {phase1}")
+        if usable.sum() < phase1:
+            raise ValueError(
+                f"too little to estimate limits from: {int(usable.sum())} usable points, phase I has {phase1}"
+            )
+        keep &= np.cumsum(usable) <= phase1
+    keep[out] = False
+    return keep
+
+
+def given(limits: LimitSet, chart: Chart, phase1: int | None, subgroup: int | None = None) -> LimitSet:
+    """The given limits, once they suit the chart; else ValueError."""
     if phase1 is not None:
         raise ValueError("limits are given: phase1 would have no effect")
-    if (limits.chart, limits.subgroup) != (chart, subgroup):
+    if limits.chart != chart or (subgroup is not None and limits.subgroup != subgroup):
+        of = "" if subgroup is None else f" with subgroups of {subgroup}"
         raise ValueError(
             f"limits {limits.version!r} are for {limits.chart} with subgroups of {limits.subgroup}, "
-            f"not for {chart} with subgroups of {subgroup}"
+            f"not for {chart}{of}"
         )
+    return limits
 
 
-def _phase1_points(
-    location: _Floats, ranges: _Floats, phase1: int | None, exclude: Collection[int], *, paired: bool
-) -> tuple[list[float], list[float]]:
-    """The points and ranges to estimate from: those of the shortest beginning that holds enough.
-
-    Enough is `phase1` usable points and one usable range. `paired` ranges need their predecessor too.
-    """
-    keep: _Bools = np.isfinite(location)
-    keep[list(exclude)] = False
-    keep_range: _Bools = keep & np.isfinite(ranges)
-    if paired:
-        keep_range[1:] &= keep[:-1]
-    need = int(keep.sum()) if phase1 is None else phase1
-    if need < 1 or keep.sum() < need or not keep_range.any():
-        raise ValueError(
-            f"too little to estimate limits from: {int(keep.sum())} usable points and "
-            f"{int(keep_range.sum())} ranges, needed {max(need, 1)} and 1"
-        )
-    enough = (np.cumsum(keep) >= need) & (np.cumsum(keep_range) >= 1)
-    stop = len(location) if phase1 is None else int(np.argmax(enough)) + 1
-    return location[:stop][keep[:stop]].tolist(), ranges[:stop][keep_range[:stop]].tolist()
+# -- neighbours -------------------------------------------------------------------------------------------------
 
 
-def _estimate_imr(
-    used: list[float],
-    ranges: list[float],
-    estimator: Estimator,
-    constants: ConstantSet | Factors,
-    version: str | None,
-) -> LimitSet:
-    by_median = estimator == "median_range"
-    if isinstance(constants, Factors):
-        table = constants
-    else:
-        table = median_factors(constants) if by_median else factors(2, constants)
-    if table.n != 2:
-        raise ValueError(f"factors are for ranges of {table.n} values, moving ranges have 2")
-    centre = exact_mean(used)
-    spread = median(ranges) if by_median else exact_mean(ranges)
-    sigma = None
-    if estimator == "sd":
-        square = math.fsum((value - centre) * (value - centre) for value in used)
-        sigma = math.sqrt(square / (len(used) - 1)) / c4(len(used))
-    name = version or f"phase1-{len(used)}"
-    return LimitSet.estimated("imr", 1, centre, spread, table, name, sigma)
+def neighbours(usable: Bools, restarts: Collection[int], used: Bools | None = None) -> Bools:
+    """Which points have a neighbour before them: neither is a gap (or unused), and no restart lies between."""
+    joined = usable.copy() if used is None else usable & used
+    joined[1:] &= joined[:-1].copy()
+    joined[:1] = False
+    joined[places(restarts, len(usable), "restarts")] = False
+    return joined
 
 
-def _judged(
-    limits: LimitSet,
-    location: _Floats,
-    ranges: _Floats,
-    rules: Iterable[object],
-    exclude: Collection[int],
-    restarts: Collection[int],
-) -> ChartResult:
-    asked = check_rules(rules)
-    on_location = evaluate(
-        asked,
-        location,
-        centre=limits.centre,
-        lower=limits.lower,
-        upper=limits.upper,
-        sigma=limits.sigma,
+def moving_ranges(values: Floats, restarts: Collection[int]) -> Floats:
+    """The distance of each value to the one before it; NaN where that is not its neighbour."""
+    ranges = np.full(values.shape, np.nan)
+    ranges[1:] = np.abs(values[1:] - values[:-1])
+    ranges[~neighbours(np.isfinite(values), restarts)] = np.nan
+    return ranges
+
+
+def bridged(values: Floats, restarts: Collection[int], used: Bools) -> Floats:
+    """Moving ranges of the used values as if the others had never been: each to the used one before it."""
+    ranges = np.full(values.shape, np.nan)
+    cuts = places(restarts, len(values), "restarts")
+    for before, after in pairwise(np.flatnonzero(used).tolist()):
+        if not any(before < cut <= after for cut in cuts):
+            ranges[after] = abs(values[after] - values[before])
+    return ranges
+
+
+# -- what comes out ---------------------------------------------------------------------------------------------
+
+
+def lines_of(limits: LimitSet, sizes: Floats, steps: Sequence[int] | None = None) -> list[Lines | None]:
+    """The lines for each point of the upper chart; None at gaps. `steps` number the points of an EWMA from 1."""
+    known: dict[tuple[float, int], Lines] = {}
+    lines: list[Lines | None] = []
+    for place, size in enumerate(sizes.tolist()):
+        if math.isnan(size):
+            lines.append(None)
+            continue
+        key = (size, 1 if steps is None else steps[place])
+        if key not in known:
+            known[key] = limits.at(*key)
+        lines.append(known[key])
+    return lines
+
+
+def drawn(points: Floats, lines: Sequence[Lines | None], signals: tuple[Signal, ...] = ()) -> Plotted:
+    """The points with their lines as arrays."""
+    table = np.array(
+        [(math.nan,) * 4 if one is None else (one.lower, one.centre, one.upper, one.sigma) for one in lines],
+        dtype=np.float64,
+    ).reshape(len(lines), 4)
+    lower, centre, upper, sigma = table.T
+    return Plotted(points, lower, centre, upper, sigma, signals)
+
+
+def on_rules(
+    plotted: Plotted, rules: Iterable[object], exclude: Collection[int], restarts: Collection[int]
+) -> tuple[Signal, ...]:
+    """Signals of a chart of independent points: all rules."""
+    return evaluate(
+        rules,
+        plotted.points,
+        centre=plotted.centre,
+        lower=plotted.lower,
+        upper=plotted.upper,
+        sigma=plotted.sigma,
         excluded=exclude,
         restarts=restarts,
     )
-    spread = limits.spread_at(limits.subgroup)
-    on_ranges: tuple[Signal, ...] = ()
-    if spread is not None:  # ranges are skewed or correlated: no run rules
-        on_ranges = beyond_limits(limit_rule(asked), ranges, spread.lower, spread.upper)
-    return ChartResult(limits, location, ranges, on_location, on_ranges)
+
+
+def on_limits(points: Floats, lines: Sequence[Lines | None], rules: Iterable[object]) -> Plotted:
+    """A chart without run rules, judged by its limits alone, where the rules hold one for single points."""
+    plotted = drawn(points, lines)
+    rule = limit_rule(check_rules(rules))
+    signals = beyond_limits(rule, points, plotted.lower, plotted.upper)
+    return Plotted(plotted.points, plotted.lower, plotted.centre, plotted.upper, plotted.sigma, signals)

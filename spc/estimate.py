@@ -19,6 +19,7 @@ from spc.exact import LARGEST, exact_mean
 from spc.given import check_count, rates, vectors, weighted
 from spc.hotelling import phase2_limit
 from spc.limits import ATTRIBUTES, MEANS, NELSON_T_POWER, VECTORS, Chart, Design, LimitSet, check_subgroup
+from spc.mewma_arl import decision_interval
 from spc.statistics import Matrix, cholesky, covariance, mean_vector, standard_deviation, to_normal
 
 __all__ = ["Centre", "Constants", "NoLimitsError", "PhaseOnePoint", "SigmaMethod", "estimate", "sigma_of"]
@@ -343,15 +344,17 @@ def _vectors(asked: _Asked, points: Sequence[PhaseOnePoint]) -> LimitSet:
         mean, matrix = _pooled(points)
     else:
         mean, matrix = mean_vector(rows), covariance(rows)
+    design, source = asked.design, ""
     try:
         cholesky(matrix)
-        if asked.chart == "mewma":
-            upper = _interval(asked, p)
+        if design is not None:
+            upper, source = (design.h4, "given") if design.h4 else decision_interval(p, design.lam)
+            design = replace(design, h4=upper)
         else:
             upper = phase2_limit(p, len(points), asked.subgroup, asked.confidence)
     except ValueError as error:
         raise NoLimitsError(f"{asked.chart}: {error}") from error
-    return vectors(asked.chart, mean, matrix, upper, asked.version, asked.subgroup, asked.design, True)
+    return vectors(asked.chart, mean, matrix, upper, asked.version, asked.subgroup, design, True, source)
 
 
 def _pooled(points: Sequence[PhaseOnePoint]) -> tuple[tuple[float, ...], Matrix]:
@@ -368,14 +371,6 @@ def _pooled(points: Sequence[PhaseOnePoint]) -> tuple[tuple[float, ...], Matrix]
         return math.fsum((point.size - 1) * point.covariance[i][j] for point in points) / freedom
 
     return mean, tuple(tuple(element(i, j) for j in range(p)) for i in range(p))
-
-
-def _interval(asked: _Asked, variables: int) -> float:
-    design = asked.design
-    assert design is not None  # noqa: S101  estimate has seen to it
-    if design.h4 is None:
-        raise ValueError(f"mewma of {variables} variables: the design needs h4")
-    return design.h4
 
 
 _MAKERS: dict[Chart, Callable[[_Asked, Sequence[PhaseOnePoint]], LimitSet]] = {

@@ -115,9 +115,11 @@ def vectors(
     subgroup: int = 1,
     design: Design | None = None,
     provisional: bool = False,
+    source: str = "",
 ) -> LimitSet:
     """Limits of a t2_* or mewma chart with a mean and a covariance of one reading and the limit of T squared.
 
+    `source` says where a MEWMA's h4 comes from (`spc.mewma_arl.decision_interval`), and is kept as its constants.
     Raises ValueError for a covariance that is singular or of another size, a limit not above 0, or another chart.
     """
     if chart not in VECTORS:
@@ -139,7 +141,7 @@ def vectors(
         range_upper=None,
         sigma=0.0,
         sigma_within=0.0,
-        constants="none",
+        constants=f"h4 {source}" if source else "none",
         provisional=provisional,
         design=design,
         mean=tuple(mean),
