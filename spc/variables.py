@@ -197,7 +197,7 @@ def _means(
         limits = estimate(
             chart,
             points,
-            subgroup=len(subgroups[0]),
+            subgroup=int(sizes[used][0]) if used.any() else 2,
             constants=constants,
             version=version,
             method=method if method in own else None,

@@ -289,7 +289,7 @@ def test_qcc_boiler() -> None:
 
 
 def test_intervals_of_a_mewma() -> None:
-    """Rigdon 1995 and Knoth 2017 (in R spc's mewma.crit); Lowry et al. 1992, a simulation, are 0.03 above at most."""
+    """Rigdon 1995 and Knoth 2017 (in R spc's mewma.crit); Lowry et al. 1992 simulated: at most 0.03 above."""
     assert round(mewma_interval(4, 0.25, 500), 2) == 16.38
     knoth = [round(mewma_interval(3, lam, 1000), 2) for lam in (0.25, 0.2, 0.15, 0.1, 0.05)]
     assert knoth == [15.82, 15.62, 15.31, 14.76, 13.60]

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spc.charts import ChartResult, imr, xbar_r
+from spc.charts import ChartResult
 from spc.constants import d2, factors
 from spc.exact import exact_mean
 from spc.limits import Chart, LimitSet
 from spc.rules import Rule, Signal, check_rules
 from spc.stream import ChartPlan, ChartState, Fired, Verdict, judge, restart
+from spc.variables import imr, xbar_r
 
 BOTH = check_rules(("nelson1", "nelson2"))
 FIRST, SECOND = BOTH
@@ -105,7 +106,7 @@ def test_phase_one_waits_for_a_moving_range() -> None:
     values = [1.0, None, 2.0, None, 3.0, 5.0]
     state, verdicts = feed(ChartPlan("gap", "imr", 1, BOTH, phase1_subgroups=2), [*values, 5.0])
     assert states(verdicts) == [*["collecting", "gap"] * 2, "collecting", "collecting", "in_control"]
-    assert state.limits == imr([math.nan if v is None else v for v in values], phase1=2).limits
+    assert state.limits == imr([math.nan if v is None else v for v in values], phase1=4).limits
 
 
 def test_points_all_alike_make_no_limits_and_phase_one_goes_on() -> None:
@@ -265,13 +266,14 @@ one_sided = st.lists(st.sampled_from([0.5, 0.5, 0.5, 1.0, 4.0, 0.0]), min_size=9
 series = st.one_of(st.lists(readings, max_size=60), one_sided)
 
 
-def batch_of(plan: ChartPlan, values: list[float | None], limits: LimitSet, restarts: list[int]) -> ChartResult:
+def batch_of(plan: ChartPlan, values: list[float | None], limits: LimitSet, before: int) -> ChartResult:
+    """The whole series under the limits; of the first `before` points none is in a window."""
     data = np.array([math.nan if value is None else value for value in values], dtype=float)
     if plan.chart == "imr":
-        return imr(data, limits=limits, rules=plan.rules, restarts=restarts)
+        return imr(data, limits=limits, rules=plan.rules, exclude=range(before))
     whole = len(data) // plan.subgroup * plan.subgroup
     groups = data[:whole].reshape(-1, plan.subgroup)
-    return xbar_r(groups, limits=limits, rules=plan.rules, restarts=restarts)
+    return xbar_r(groups, limits=limits, rules=plan.rules, exclude=range(before))
 
 
 def found(verdicts: list[Verdict], size: int) -> tuple[set[tuple[str, int, tuple[int, ...]]], ...]:
@@ -296,13 +298,14 @@ def same(value: float | None, plotted: float) -> bool:
 def assert_agrees(plan: ChartPlan, verdicts: list[Verdict], batch: ChartResult, start: int = 0) -> None:
     """Statistics and signals of the verdicts equal the batch's, from point `start` on, to the bit."""
     closed = [verdict for verdict in verdicts if verdict.position == verdict.size]
-    assert len(closed) == len(batch.location)
+    assert batch.spread is not None
+    assert len(closed) == len(batch.location.points)
     for point, verdict in enumerate(closed):
-        assert same(verdict.statistic, float(batch.location[point]))
-        assert same(verdict.range_statistic, float(batch.ranges[point]))
+        assert same(verdict.statistic, float(batch.location.points[point]))
+        assert same(verdict.range_statistic, float(batch.spread.points[point]))
     on_location, on_range = found(verdicts, plan.subgroup)
-    located = {s for s in expected(batch.location_signals, plan.chart, "location") if s[1] >= start}
-    ranged = {s for s in expected(batch.range_signals, plan.chart, "range") if s[1] >= start}
+    located = {s for s in expected(batch.location.signals, plan.chart, "location") if s[1] >= start}
+    ranged = {s for s in expected(batch.spread.signals, plan.chart, "range") if s[1] >= start}
     assert on_location == located
     assert on_range == ranged
 
@@ -317,7 +320,7 @@ def test_stream_equals_batch_under_given_limits(
     plan = ChartPlan("c", chart, subgroup, rules, limits)
     state, verdicts = feed(plan, values)
     assert feed(plan, values, interrupted=True) == (state, verdicts)
-    assert_agrees(plan, verdicts, batch_of(plan, values, limits, []))
+    assert_agrees(plan, verdicts, batch_of(plan, values, limits, 0))
 
 
 @given(values=series, subgroup=st.sampled_from([1, 2, 3]), phase1=st.integers(2, 6))
@@ -338,10 +341,9 @@ def test_stream_equals_batch_through_phase_one(values: list[float | None], subgr
     batch = imr(data, phase1=count) if chart == "imr" else xbar_r(groups, phase1=count)
     assert state.limits == batch.limits
     judged = [v.subgroup_id - 1 for v in verdicts if v.limit_version and v.position == v.size]
-    start = judged[0] if judged else len(batch.location)
+    start = judged[0] if judged else len(batch.location.points)
     # phase I is judged by nobody in the stream: a run begins with the first point after it
-    restarts = [start] if start < len(batch.location) else []
-    assert_agrees(plan, verdicts, batch_of(plan, values, state.limits, restarts), start)
+    assert_agrees(plan, verdicts, batch_of(plan, values, state.limits, start), start)
 
 
 def test_the_mean_of_nothing_is_refused() -> None:
