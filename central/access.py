@@ -235,6 +235,18 @@ class Access:
 
         return self._store.write(job)
 
+    def user(self, user: str) -> User:
+        """One account.
+
+        Raises:
+            Invalid: no such user, or the account was closed.
+        """
+        with self._store.read() as connection:
+            found = _user(_existing(connection, user))
+        if found.disabled:
+            raise Invalid(f"the account {user} was closed")
+        return found
+
     def users(self) -> list[User]:
         """Every account that ever was, by id."""
         with self._store.read() as connection:

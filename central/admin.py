@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import JsonValue, TypeAdapter
 
 from central.access import Access, Actor
+from central.chart_admin import ChartAdministration
 from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.requests import (
@@ -39,16 +40,23 @@ from records.keys import write_private
 from records.wire import Document
 
 ORIGIN = "command line"
-LONGEST_LINE = 64 * 1024
+LONGEST_LINE = 1024 * 1024
 
 
 class Administration:
     """Does what a request asks, with central's own parts."""
 
-    def __init__(self, access: Access, enrolment: Enrolment, configurations: Configurations) -> None:
+    def __init__(
+        self,
+        access: Access,
+        enrolment: Enrolment,
+        configurations: Configurations,
+        charts: ChartAdministration,
+    ) -> None:
         self._access = access
         self._enrolment = enrolment
         self._configurations = configurations
+        self._charts = charts
 
     def do(self, request: Request) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
@@ -79,6 +87,8 @@ class Administration:
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
                 return self._decide(request)
+            case _:
+                return self._charts.do(request)
 
     def _decide(self, request: ConfigurationDecide) -> JsonValue:
         """A person's decision, by password, as on the page."""

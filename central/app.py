@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from central import limit_sets, recipes
 from central.access import Access, Limits
-from central.admin import Administration, AdminServer
+from central.admin import ORIGIN, Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
+from central.chart_admin import ChartAdministration
 from central.charts import Charts, prepare
 from central.configurations import Configurations
 from central.enrol import Enrolment
@@ -27,9 +29,11 @@ from central.facts import Facts, Origin
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keys import CentralKeys
+from central.limit_sets import LimitSets
 from central.links.factory import open_link
 from central.mqtt import Mqtt
 from central.orders import Orders
+from central.proposals import Proposals
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.signature import Rules
@@ -79,6 +83,8 @@ class Central:
     reviews: Reviews
     configurations: Configurations
     charts: Charts
+    limit_sets: LimitSets
+    recipes: Proposals
     administration: Administration
     schedule: Schedule
     admin_server: AdminServer
@@ -219,7 +225,33 @@ def _assemble(
     mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
     enrolment = Enrolment(store, facts, clock, mqtt.resync)
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
-    administration = Administration(access, enrolment, configurations)
+    charts = Charts(store, facts, clock, {name: tuple(told) for name, told in settings.charts.causes.items()})
+    sets = LimitSets(
+        Proposals(
+            "limit-set",
+            store,
+            facts,
+            clock,
+            mqtt.publish_document,
+            limit_sets.issue,
+            four_eyes=settings.review.four_eyes,
+        ),
+        charts,
+        configurations.resolved,
+        store.fact,
+    )
+    products = Proposals(
+        "recipe",
+        store,
+        facts,
+        clock,
+        mqtt.publish_document,
+        recipes.issue,
+        four_eyes=settings.review.four_eyes,
+    )
+    administration = Administration(
+        access, enrolment, configurations, ChartAdministration(access, charts, sets, products, ORIGIN)
+    )
     erp = None
     if settings.erp is not None:
         erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
@@ -248,7 +280,9 @@ def _assemble(
         orders,
         reviews,
         configurations,
-        Charts(store, facts, clock),
+        charts,
+        sets,
+        products,
         administration,
         Schedule(clock, settings.time_zone),
         AdminServer(settings.folder, administration),

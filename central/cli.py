@@ -15,7 +15,7 @@ import typer
 from pydantic import JsonValue
 
 import central
-from central import cli_configurations
+from central import cli_configurations, cli_limits, cli_recipes
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
     AgentRegister,
@@ -42,6 +42,8 @@ token = typer.Typer(no_args_is_help=True, help="Tokens for programs that use the
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(cli_configurations.app, name="configuration")
+app.add_typer(cli_recipes.app, name="recipe")
+app.add_typer(cli_limits.app, name="limits")
 
 # -- setting up and running --------------------------------------------------------------------------------
 

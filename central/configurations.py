@@ -141,6 +141,18 @@ class Configurations:
     def get(self, agent: str, hash_: str) -> Configuration | None:
         return next((one for one in self.listed() if (one.agent, one.hash) == (agent, hash_)), None)
 
+    def record(self, agent: str, hash_: str) -> ConfigurationRecord | None:
+        """The bytes and their meaning as the agent sent them; None for a hash of which nothing came."""
+        with self._lock:
+            self._read_on()
+            known = self._known.get((agent, hash_))
+        return None if known is None else known.record
+
+    def resolved(self, agent: str, hash_: str) -> dict[str, JsonValue] | None:
+        """What the agent made of a line file; None where that is not known."""
+        record = self.record(agent, hash_)
+        return record.resolved if record is not None and isinstance(record.resolved, dict) else None
+
     def before(self, one: Configuration) -> Configuration | None:
         """What it is to be compared with: the agent's approved one that was decided last, else the one before."""
         others = [other for other in self.listed() if other.agent == one.agent and other.hash != one.hash]

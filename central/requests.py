@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from central.chart_requests import ChartRequest
 from records import errors
 from records.errors import Invalid, LotkeeperError, Unreachable
 
@@ -86,6 +87,7 @@ Request = (
     | AgentRegister
     | ConfigurationList
     | ConfigurationDecide
+    | ChartRequest
 )
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 

@@ -82,12 +82,23 @@ class LockoutSettings(Settings):
 
 
 class ReviewSettings(Settings):
-    """``four_eyes``: whoever reviewed a lot may not release it. ``document_age``: a run that relied on an order or
-    lot list older than this is an exception.
+    """``four_eyes``: whoever reviewed a lot may not release it, whoever proposed limits or a recipe may not
+    approve them. ``document_age``: a run that relied on an order or lot list older than this is an exception.
     """
 
     four_eyes: bool = True
     document_age: Duration = 7 * 86_400.0
+
+
+Cause = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class ChartSettings(Settings):
+    """``causes``: the assignable causes that a point of a characteristic may be given; ``*`` is for all that
+    are not named. Left out, a list that fits most plants holds.
+    """
+
+    causes: dict[str, Annotated[list[Cause], Field(min_length=1, max_length=100)]] = Field(default_factory=dict)
 
 
 class CentralSettings(Settings):
@@ -107,6 +118,7 @@ class CentralSettings(Settings):
     head_interval: Duration = 30.0
     anchor_interval: Duration = 300.0
     review: ReviewSettings = ReviewSettings()
+    charts: ChartSettings = ChartSettings()
     sessions: SessionSettings = SessionSettings()
     lockout: LockoutSettings = LockoutSettings()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from central.access import Capability
 from central.audit import AuditEntry
 from central.charts import Charts
 from central.configurations import Configuration
@@ -19,46 +18,10 @@ from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
 from central.stored import StoredFact
 from central.telemetry import Points
+from central.web.chart_desk import ChartDesk
+from central.web.visitors import Signing, Visitor
 
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Who asks: a person with a session, or a program with a token. ``name`` is the printed name.
-
-    A program never signs by itself: with ``may_bring`` it may hand over a signature that a person gives with user
-    and password.
-    """
-
-    id: str
-    name: str
-    role: str
-    rights: frozenset[Capability]
-    origin: str
-    program: bool = False
-    may_bring: bool = True
-
-    def may(self, right: Capability) -> bool:
-        return right in self.rights
-
-    @property
-    def may_close(self) -> bool:
-        return self.may(Capability.CLOSE_FINDING)
-
-    @property
-    def label(self) -> str:
-        return self.name or self.id
-
-
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """A signature as a person gives it: who, with which password, what it means, why, and what was shown."""
-
-    user: str
-    password: str
-    meaning: str
-    reason: str
-    content_hash: str
-    origin: str
+__all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +79,10 @@ class Desk(Protocol):
     @property
     def charts(self) -> Charts:
         """The control charts of the lines and the notes on their points."""
+
+    @property
+    def chart_desk(self) -> ChartDesk:
+        """Limit sets, recipes, and every act on control charts."""
 
     def now_us(self) -> int: ...
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Protocol
 
 from central import telemetry
-from central.access import CAPABILITIES, Access, Capability, Role, Scope, User
+from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
 from central.charts import Charts
 from central.configurations import Configuration, Configurations
@@ -14,18 +14,20 @@ from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLi
 from central.erp import ErpStatus
 from central.facts import Origin
 from central.ingest import Ingest, Presence
+from central.limit_sets import LimitSets
 from central.links.base import ErpLot, WorkOrder
 from central.orders import Orders
 from central.postings import Posting
+from central.proposals import Proposals
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.store import agents, intake
 from central.store.engine import Store
 from central.stored import StoredFact
 from central.telemetry import Points
+from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from records.clock import Clock
-from records.errors import Refused
 from records.wire import CENTRAL, Head, Watermark
 
 RECORDS = "records"
@@ -33,8 +35,8 @@ MESSAGE_CODES = ("document-issued", "erp-posted", "erp-refused", "erp-unreachabl
 
 SCOPES: dict[Scope, frozenset[Capability]] = {
     Scope.READ: frozenset({Capability.VIEW, Capability.VIEW_AUDIT}),
-    Scope.WRITE: frozenset({Capability.VIEW, Capability.VIEW_AUDIT, Capability.CLOSE_FINDING}),
-    Scope.SIGN: frozenset({Capability.VIEW, Capability.VIEW_AUDIT, Capability.CLOSE_FINDING}),
+    Scope.WRITE: frozenset({Capability.VIEW, Capability.VIEW_AUDIT, Capability.CLOSE_FINDING, Capability.CHART}),
+    Scope.SIGN: frozenset({Capability.VIEW, Capability.VIEW_AUDIT, Capability.CLOSE_FINDING, Capability.CHART}),
 }
 """What a token's scope lets a program do."""
 
@@ -64,6 +66,10 @@ class CentralParts(Protocol):
     def configurations(self) -> Configurations: ...
     @property
     def charts(self) -> Charts: ...
+    @property
+    def limit_sets(self) -> LimitSets: ...
+    @property
+    def recipes(self) -> Proposals: ...
 
 
 class LiveDesk:
@@ -94,6 +100,10 @@ class LiveDesk:
     @property
     def charts(self) -> Charts:
         return self._central.charts
+
+    @property
+    def chart_desk(self) -> ChartDesk:
+        return ChartDesk(self._central)
 
     # -- people ----------------------------------------------------------------------------------------
 
@@ -137,7 +147,7 @@ class LiveDesk:
         return self._central.reviews.finding(finding_id)
 
     def decide(self, finding_id: str, visitor: Visitor, act: str, reason: str) -> None:
-        self._central.reviews.close(finding_id, _user(visitor), act, reason)
+        self._central.reviews.close(finding_id, person_of(visitor), act, reason)
 
     def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:
         person = self._central.access.verify_password(
@@ -276,16 +286,3 @@ def _agent_state(newest: Watermark | None, head: tuple[Head, int] | None, presen
     if head is not None and head[0].last > newest.committed_through:
         return "waiting"
     return "online"
-
-
-def _user(visitor: Visitor) -> User:
-    """A visitor as the account that acts.
-
-    Raises:
-        Refused: a program, which has no role in the plant.
-    """
-    if visitor.program:
-        raise Refused(
-            f"the token {visitor.id} decides nothing by itself", hint="bring a person's user and password"
-        )
-    return User(visitor.id, visitor.name, Role(visitor.role), False, 0, 0)

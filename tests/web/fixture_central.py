@@ -10,6 +10,7 @@ from pathlib import Path
 
 import story
 
+from central import limit_sets, recipes
 from central.access import Access, Actor, Limits
 from central.audit import Audit
 from central.charts import Charts
@@ -17,6 +18,7 @@ from central.configurations import Configurations
 from central.erp import Erp
 from central.facts import Facts, Origin
 from central.ingest import Ingest
+from central.limit_sets import LimitSets
 from central.links.base import (
     BomItem,
     Confirmation,
@@ -29,6 +31,7 @@ from central.links.base import (
 )
 from central.links.settings import ItemSettings
 from central.orders import Orders
+from central.proposals import Issue, Kind, Proposals
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.store import agents
@@ -127,6 +130,8 @@ class FixtureCentral:
     reviews: Reviews
     configurations: Configurations
     charts: Charts
+    limit_sets: LimitSets
+    recipes: Proposals
     plant: story.Plant
 
     def deliver(self) -> None:
@@ -161,6 +166,12 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
     erp = Erp(StoryErp(erp_orders), store, facts, clock, 5.0)
     orders = Orders(store, facts, clock, erp, ITEMS, Silent())
     reviews = Reviews(store, facts, clock, orders)
+    configurations = Configurations(store, facts, clock, lambda _agent, _document: None)
+    charts = Charts(store, facts, clock)
+
+    def proposals(kind: Kind, issue: Issue) -> Proposals:
+        return Proposals(kind, store, facts, clock, lambda _agent, _document: None, issue)
+
     settings = CentralSettings(site="suzhou", time_zone="Asia/Shanghai", folder=folder)
     made = FixtureCentral(
         settings,
@@ -173,8 +184,10 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
         Audit(store),
         orders,
         reviews,
-        Configurations(store, facts, clock, lambda _agent, _document: None),
-        Charts(store, facts, clock),
+        configurations,
+        charts,
+        LimitSets(proposals("limit-set", limit_sets.issue), charts, configurations.resolved, store.fact),
+        proposals("recipe", recipes.issue),
         plant,
     )
     for agent in plant.agents.values():
