@@ -33,7 +33,7 @@ from central.limit_sets import LimitSets
 from central.links.factory import open_link
 from central.mqtt import Mqtt
 from central.orders import Orders
-from central.proposals import Proposals
+from central.proposals import Issue, Kind, Proposals
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.signature import Rules
@@ -225,30 +225,7 @@ def _assemble(
     mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
     enrolment = Enrolment(store, facts, clock, mqtt.resync)
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
-    charts = Charts(store, facts, clock, {name: tuple(told) for name, told in settings.charts.causes.items()})
-    sets = LimitSets(
-        Proposals(
-            "limit-set",
-            store,
-            facts,
-            clock,
-            mqtt.publish_document,
-            limit_sets.issue,
-            four_eyes=settings.review.four_eyes,
-        ),
-        charts,
-        configurations.resolved,
-        store.fact,
-    )
-    products = Proposals(
-        "recipe",
-        store,
-        facts,
-        clock,
-        mqtt.publish_document,
-        recipes.issue,
-        four_eyes=settings.review.four_eyes,
-    )
+    charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     administration = Administration(
         access, enrolment, configurations, ChartAdministration(access, charts, sets, products, ORIGIN)
     )
@@ -290,6 +267,21 @@ def _assemble(
         on_failure,
         lock,
     )
+
+
+def _chart_parts(
+    settings: CentralSettings, store: Store, facts: Facts, clock: Clock, configurations: Configurations, mqtt: Mqtt
+) -> tuple[Charts, LimitSets, Proposals]:
+    """Charts, limit sets and recipes."""
+    causes = {name: tuple(told) for name, told in settings.charts.causes.items()}
+    charts = Charts(store, facts, clock, causes)
+
+    def proposals(kind: Kind, issue: Issue) -> Proposals:
+        four_eyes = settings.review.four_eyes
+        return Proposals(kind, store, facts, clock, mqtt.publish_document, issue, four_eyes=four_eyes)
+
+    sets = LimitSets(proposals("limit-set", limit_sets.issue), charts, configurations.resolved, store.fact)
+    return charts, sets, proposals("recipe", recipes.issue)
 
 
 def limits_of(settings: CentralSettings) -> Limits:
