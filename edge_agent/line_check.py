@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers.tags import ModbusTag, SerialScannerDevice, TagSettings
+from edge_agent.chart_check import costly_charts
 from edge_agent.device_check import check_devices, doubtful_devices
 from edge_agent.line_view import LineView, Use
 from edge_agent.reaction_check import check_holds
@@ -54,6 +55,7 @@ def doubtful(line: LineView) -> Iterator[Problem]:
             message = f"{name} has role {tag.role}, but no station captures it: it is in no record"
             yield line.problem(line.tag_place(name, "role"), message, "add it to capture: of its station")
     yield from doubtful_devices(line)
+    yield from costly_charts(line)
 
 
 def _check_use(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,8 @@ class LineView:
     schemes: Mapping[str, Pattern[str]]
     problem: Tell
     left_out: tuple[tuple[Path, Item], ...] = ()
+    false_alarms_a_day: float = math.inf
+    """How many the line's charts may give together before it is told."""
 
     @cached_property
     def _tags(self) -> dict[str, tuple[TagSettings, Path]]:

@@ -104,6 +104,13 @@ class StatusPage(Settings):
     """TCP port on 127.0.0.1."""
 
 
+class Charts(Settings):
+    """What the line's charts may cost the people beside it."""
+
+    false_alarms_a_day: Annotated[float, Field(gt=0)] = 10.0
+    """Signals a day with nothing wrong, of all charts together; above it a check warns."""
+
+
 class LineSettings(Settings):
     """One agent: its devices, what they are to the stations, and where records go."""
 
@@ -121,6 +128,8 @@ class LineSettings(Settings):
     """Where operations are recorded. A file without stations can be checked and read."""
     characteristics: dict[str, CharacteristicSettings] = Field(default_factory=dict)
     """What is measured and judged by charts."""
+    charts: Charts = Field(default_factory=Charts)
+    """What holds for all charts of the line."""
     schemes: dict[str, Pattern] = Field(default_factory=dict)
     """Patterns of codes that are neither GS1 nor HIBC nor EAN; their named groups are the fields."""
     uplink: Uplink | None = None
@@ -173,6 +182,7 @@ _PARTS: Parts = {
     ("stations", "*", "result"): DROP,
     ("characteristics", "*"): DROP,
     ("characteristics", "*", "reactions"): DROP,
+    ("charts",): DROP,
     ("schemes", "*"): DROP,
 }
 """What may be wrong without hiding what the other parts say wrong of each other."""
@@ -219,5 +229,11 @@ def _resolved(line: LineSettings, base: Path) -> LineSettings:
 def _view(loaded: Loaded[LineSettings]) -> LineView:
     line = loaded.value
     return LineView(
-        line.devices, line.stations, line.characteristics, line.barcode_schemes, loaded.problem, loaded.left_out
+        line.devices,
+        line.stations,
+        line.characteristics,
+        line.barcode_schemes,
+        loaded.problem,
+        loaded.left_out,
+        line.charts.false_alarms_a_day,
     )

@@ -262,6 +262,8 @@ class StationSettings(Settings):
     """The machine's counters of pieces, for reconciliation."""
     tool: str | None = None
     """The tool in the machine."""
+    runs_a_day: Annotated[float, Field(gt=0)] | None = None
+    """How many runs a day usually has, to tell how often charts signal with nothing wrong; 1440 when left out."""
 
     @model_validator(mode="after")
     def _scans_have_a_field(self) -> StationSettings:
