@@ -12,12 +12,12 @@ from central.domain import SpcLimits, SpcPoint, SpcSeries
 from central.web import rules, states
 from central.web.i18n import Words
 from central.web.params import stream_text
-from central.web.plots import OF_VALUES, Line, Plot, draw, spread_name
+from central.web.plots import Line, Plot, draw, spread_name
 from central.web.show import decimals_for
 from spc.limits import LimitSet, check_subgroup
 from spc.rules import Signal
 
-WIDTH = 1320
+WIDTH = 1080
 """Pixels of a drawing at its natural size: the width of the page."""
 
 
@@ -63,8 +63,8 @@ def chart(series: SpcSeries, words: Words) -> Chart:
         spread_lines=_lines(series.range_limits, count) if series.range_limits else _derived(series),
         spread_signals=spread,
         cuts=frozenset(i for i in range(1, count) if series.points[i].segment != series.points[i - 1].segment),
-        lsl=series.lower if series.chart in OF_VALUES else None,
-        usl=series.upper if series.chart in OF_VALUES else None,
+        lsl=series.lower,
+        usl=series.upper,
     )
     said: dict[int, list[str]] = {}
     for signal in location:

@@ -6,11 +6,14 @@ its message and hint are shown to the person as they are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from central.audit import AuditEntry
-from central.charts import Charts
+from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
@@ -83,6 +86,9 @@ class Desk(Protocol):
     @property
     def chart_desk(self) -> ChartDesk:
         """Limit sets, recipes, and every act on control charts."""
+
+    def signals(self, ref: ChartRef, since: ChartPoint) -> list[Mapping[str, JsonValue]]:
+        """What the agent told of signals on a chart from a point on, oldest first: parameters of its events."""
 
     def now_us(self) -> int: ...
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Protocol
+
+from pydantic import JsonValue
 
 from central import telemetry
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
-from central.charts import Charts
+from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration, Configurations
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
@@ -28,9 +31,14 @@ from central.telemetry import Points
 from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from records.clock import Clock
+from records.model import OperationsEvent
 from records.wire import CENTRAL, Head, Watermark
 
 RECORDS = "records"
+SAME_COMMIT = 50
+"""Facts before a record among which the events of its own commit are."""
+MOST_SIGNALS = 2000
+"""Most events of signals that are read for one page."""
 MESSAGE_CODES = ("document-issued", "erp-posted", "erp-refused", "erp-unreachable")
 
 SCOPES: dict[Scope, frozenset[Capability]] = {
@@ -104,6 +112,21 @@ class LiveDesk:
     @property
     def chart_desk(self) -> ChartDesk:
         return ChartDesk(self._central)
+
+    # -- control charts --------------------------------------------------------------------------------
+
+    def signals(self, ref: ChartRef, since: ChartPoint) -> list[Mapping[str, JsonValue]]:
+        first = self._central.store.fact(since.ref.hash)
+        found = self._central.store.facts(
+            codes=["spc-signal"],
+            agent=ref.agent,
+            stations=[ref.station],
+            after=None if first is None else max(0, first.cursor - SAME_COMMIT),
+            limit=MOST_SIGNALS,
+        )
+        told = [f.fact.data.params for f in found if isinstance(f.fact.data, OperationsEvent)]
+        of_chart = (ref.characteristic, ref.stream)
+        return [p for p in told if (p.get("characteristic"), p.get("stream") or "") == of_chart]
 
     # -- people ----------------------------------------------------------------------------------------
 

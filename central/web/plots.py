@@ -58,7 +58,9 @@ LOCATIONS: Mapping[str, str] = {
 """Kind of chart -> what its points are."""
 
 OF_VALUES = frozenset({"imr", "xbar_r", "xbar_s", "ewma"})
-"""Kinds that plot in the scale of the characteristic, so that a specification can be drawn in it."""
+"""Kinds of measured values, which can be held against a specification."""
+SINGLE_VALUES = frozenset({"imr"})
+"""Kinds in which a specification is drawn: it is for single values, and means spread less."""
 UPPER_ONLY = frozenset({"t2_subgroup", "t2_individuals", "mewma"})
 UNITLESS = frozenset({"p", "np", "c", "laney_p", *UPPER_ONLY})
 
@@ -138,14 +140,14 @@ def draw(plot: Plot, words: Words, *, width: int, height: int, told: Mapping[str
 
 
 def draw_small(plot: Plot, words: Words, *, width: int, height: int) -> Markup:
-    """The first chart alone, for a board."""
-    return markup(
-        draw_chart(_location(plot, words, small=True), width=width, height=height, labels=_labels(words))
-    )
+    """The first chart alone, for a board: its tile tells name and unit."""
+    labels = _labels(words)
+    labels |= {"axis": "", "point": labels["point"].replace("{axis}", labels["axis"])}
+    return markup(draw_chart(_location(plot, words, small=True), width=width, height=height, labels=labels))
 
 
 def _location(plot: Plot, words: Words, *, small: bool = False) -> ChartSeries:
-    of_values = plot.chart in OF_VALUES
+    with_specification = plot.chart in SINGLE_VALUES and not small
     paired = not small and plot.chart in SPREADS and any(value is not None for value in plot.spreads)
     below: tuple[float | None, ...] = ()
     if plot.chart == "cusum":
@@ -156,9 +158,9 @@ def _location(plot: Plot, words: Words, *, small: bool = False) -> ChartSeries:
         values=plot.values,
         limits=spans(_drawn_lines(plot), plot.cuts, versions=not small, upper_only=plot.chart in UPPER_ONLY),
         signals=plot.signals,
-        unit=chart_unit(plot.chart, plot.unit),
-        lsl=plot.lsl if of_values and not small else None,
-        usl=plot.usl if of_values and not small else None,
+        unit="" if small else chart_unit(plot.chart, plot.unit),
+        lsl=plot.lsl if with_specification else None,
+        usl=plot.usl if with_specification else None,
         first=plot.first,
         panel=location_name(words, plot.chart) if paired else "",
         names=plot.names,

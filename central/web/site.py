@@ -20,7 +20,19 @@ from central.web.api.problems import Problem, problem_of
 from central.web.desk import Desk
 from central.web.i18n import N_
 from central.web.live import CentralParts, LiveDesk
-from central.web.pages import audit, configurations, dhrs, door, findings, home, lines, orders, trace
+from central.web.pages import (
+    audit,
+    configurations,
+    dhrs,
+    door,
+    findings,
+    home,
+    lines,
+    orders,
+    spc,
+    spc_chart,
+    trace,
+)
 from central.web.params import label, span_text, spoken, value_text
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
 from records.errors import LotkeeperError, StorageFailed, Unreachable
@@ -57,11 +69,12 @@ def create_site(desk: Desk) -> FastAPI:
     templates.filters["param_value"] = value_text
     templates.filters["spoken"] = _spoken
     templates.filters["rule_text"] = _rule_text
+    templates.filters["rule_short"] = _rule_short
     templates.filters["spread_name"] = _spread_name
     templates.globals["span_text"] = span_text
     app.state.desk = desk
     app.state.templates = templates
-    for area in (door, home, orders, findings, dhrs, trace, audit, lines, configurations):
+    for area in (door, home, orders, findings, dhrs, trace, audit, lines, configurations, spc, spc_chart):
         app.include_router(area.router)
     _static(app, files)
     install_api(app)
@@ -85,6 +98,11 @@ def _spoken(context: Context, value: JsonValue, name: str) -> str:
 @pass_context
 def _rule_text(context: Context, name: str) -> str:
     return rules.text(context["words"], name)
+
+
+@pass_context
+def _rule_short(context: Context, name: str) -> str:
+    return rules.short(context["words"], name)
 
 
 @pass_context

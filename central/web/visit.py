@@ -130,6 +130,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         N_("Production"),
         (
+            ("/spc", N_("SPC")),
             ("/orders", N_("Work orders")),
             ("/lines", N_("Lines and agents")),
             ("/configurations", N_("Line files")),

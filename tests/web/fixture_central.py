@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
+import chart_story as press_story
 import story
 
 from central import limit_sets, recipes
@@ -222,5 +223,16 @@ def whole_story(units: int = 50) -> Tell:
         for upper in ("0.18", "0.20"):
             story.line_file(plant, "testing-1", story.LINE_FILE % upper)
         return [erp_order(1, units), erp_order(2, units), erp_order(3, units), erp_order(4, 80)]
+
+    return tell
+
+
+def chart_story(units: int = 8) -> Tell:
+    """The whole story in small, and a press whose charts are in every state."""
+
+    def tell(plant: story.Plant) -> list[ErpOrder]:
+        orders = whole_story(units)(plant)
+        press_story.tell(plant)
+        return orders
 
     return tell

@@ -1,0 +1,179 @@
+"""The SPC board, its wall, and the page of one chart: what they say, and what happens to what people say there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+from conftest import Site, site
+from fixture_central import chart_story
+
+from central.web import boards
+from central.web.i18n import words
+
+
+@pytest.fixture(scope="module")
+def press(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A central whose press has charts in every state."""
+    with site(tmp_path_factory.mktemp("press"), chart_story()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def quality(press: Site) -> httpx.Client:
+    return press.signed_in("mueller")
+
+
+def chart_id(press: Site, characteristic: str, stream: str = "") -> str:
+    return next(
+        h.id for h in press.central.charts.heads(characteristic=characteristic) if h.ref.stream.endswith(stream)
+    )
+
+
+def _tiles(text: str) -> list[str]:
+    return re.findall(r'<h2><a class="rowlink" href="/spc/[0-9a-f]{24}">([^<]+)</a>', text)
+
+
+# -- the board ---------------------------------------------------------------------------------------------
+
+
+def test_the_board_shows_every_chart_the_worst_first(quality: httpx.Client) -> None:
+    text = quality.get("/spc").text
+    names = _tiles(text)
+    assert len(names) == 13
+    assert names[:2] == ["fill_weight", "seal_width"]  # signals that nobody has explained
+    assert set(names[2:4]) == {"burst_pressure", "rejects"}  # older signals without a cause
+    assert names[4:7] == ["mould_temperature", "particles", "wall_thickness"]  # gap, no limits, collecting
+    assert text.count('class="lk-chart"') == 13
+    for said in (
+        "Limits are provisional: nobody has approved them",
+        "5 signals without a cause",
+        "Cpk 2.0",
+        "n 170",
+        "No Cpk: no specification",
+        "PT-20 C, T4, 2 · valve-1 · press",
+    ):
+        assert said in text, said
+
+
+def test_few_subgroups_make_limits_provisional_in_words(press: Site) -> None:
+    head = next(h for h in press.central.charts.heads() if h.ref.characteristic == "seal_width")
+    few = boards.provisional(words("en"), replace(head, points=24))
+    assert few == "Fewer than 25 subgroups: limits are provisional"
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("state=signal", {"fill_weight", "seal_width"}),
+        ("state=attention", {"mould_temperature", "particles"}),
+        ("state=collecting", {"wall_thickness"}),
+        ("product=PT-21", {"particles"}),
+        ("state=open&product=PT-20", {"fill_weight", "seal_width", "burst_pressure", "rejects"}),
+    ],
+)
+def test_the_filter_is_in_the_address(quality: httpx.Client, query: str, names: set[str]) -> None:
+    assert set(_tiles(quality.get(f"/spc?{query}").text)) == names
+
+
+def test_a_filter_without_a_match_and_an_empty_central_say_what_comes_next(
+    quality: httpx.Client, own: Site
+) -> None:
+    assert "Nothing matches the filter" in quality.get("/spc?line=elsewhere").text
+    own.central.charts.heads = lambda *_a, **_k: []  # type: ignore[method-assign]
+    assert "No control charts yet" in own.signed_in("op").get("/spc").text
+
+
+def test_the_wall_has_no_controls_and_turns_its_pages(quality: httpx.Client) -> None:
+    first = quality.get("/spc?wall=1").text
+    assert 'data-theme="dark"' in first
+    for control in ("<nav", "<form", "<button", "<a "):
+        assert control not in first
+    assert len(re.findall('<li class="tile', first)) == 6
+    assert '<noscript><meta http-equiv="refresh" content="20;url=/spc?wall=1&amp;page=2"></noscript>' in first
+    last = quality.get("/spc?wall=1&page=3").text
+    assert "Page 3 of 3" in last
+    assert 'data-next="/spc?wall=1&amp;page=1"' in last
+
+
+# -- one chart ---------------------------------------------------------------------------------------------
+
+
+def test_a_chart_tells_its_limits_rules_and_points(press: Site, quality: httpx.Client) -> None:
+    text = quality.get(f"/spc/{chart_id(press, 'burst_pressure')}?point=60").text
+    for said in (
+        "8 points in a row on one side of the centre line",  # the parameters of the rule that fired
+        "(53–60)",
+        "2026-03",
+        "2026-07",
+        "Moving ranges: one point beyond a control limit",
+        "390 … 430 kPa",
+        "Signals without a cause",
+        "Points 1 to 78",
+        "Cpk 1.",
+        "the chart of these points signals",
+    ):
+        assert said in text, said
+    assert text.count("<svg xmlns") == 1
+    assert "lk-spec" in text
+    means = quality.get(f"/spc/{chart_id(press, 'seal_width')}").text
+    assert "lk-spec" not in means  # a specification is for single values
+    assert "is not drawn here" in means
+
+
+def test_limits_that_vary_are_steps_and_sums_have_two_sides(press: Site, quality: httpx.Client) -> None:
+    share = quality.get(f"/spc/{chart_id(press, 'rejects')}").text
+    assert re.search(r'<path class="lk-limit" d="M[0-9. ]+H', share)
+    sums = quality.get(f"/spc/{chart_id(press, 'fill_weight')}").text
+    assert sums.count('class="lk-line"') == 2
+    assert "−5.0" in sums
+
+
+def test_the_stretch_follows_the_newest_points_or_is_held(press: Site, quality: httpx.Client) -> None:
+    address = f"/spc/{chart_id(press, 'burst_pressure')}"
+    newest = quality.get(f"{address}?show=50").text
+    assert "Points 29 to 78" in newest
+    assert newest.count("data-live") == 4
+    held = quality.get(f"{address}?show=50&last=60").text
+    assert "Points 11 to 60" in held
+    assert "data-live" not in held
+    assert re.search(r'href="[^"]*last=10" rel="prev"', held)
+    assert re.search(r'href="[^"]*last=78" rel="next"', held)
+    assert "Points 12 to 61" in quality.get(f"{address}?show=50&last=61&point=21").text
+    assert "No points in this stretch" in quality.get(f"{address}?from=2020-01-01T00:00&to=2020-01-02T00:00").text
+    times = re.findall(r'<time datetime="([^"]+)"', held)
+    assert "Points 11 to" in quality.get(address, params={"from": times[2], "to": times[3]}).text
+
+
+def test_the_stretch_is_there_as_files(press: Site, quality: httpx.Client) -> None:
+    address = f"/spc/{chart_id(press, 'burst_pressure')}"
+    answer = quality.get(f"{address}/points.csv?show=50&last=60")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "burst_pressure" in answer.headers["content-disposition"]
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [int(row["number"]) for row in rows] == list(range(11, 61))
+    assert rows[-1]["rules"] == "nelson2"
+    assert rows[-1]["made_by"] == "nelson2:53+54+55+56+57+58+59+60"
+    told = quality.get(f"{address}/points.json?show=50").json()
+    assert (told["chart"]["kind"], len(told["points"])) == ("imr", 50)
+    assert quality.get(f"{address}/points.xml").status_code == 404
+
+
+def test_charts_and_points_that_do_not_exist_are_not_there(press: Site, quality: httpx.Client) -> None:
+    assert quality.get("/spc/ffffffffffffffffffffffff").status_code == 404
+    assert quality.get(f"/spc/{chart_id(press, 'rejects')}?point=900").status_code == 404
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_every_chart_is_drawn_in_both_languages(press: Site, quality: httpx.Client, language: str) -> None:
+    spoken = {"cookie": f"lk_session={quality.cookies['lk_session']}; lk_language={language}"}
+    for head in press.central.charts.heads():
+        answer = quality.get(f"/spc/{head.id}?point=1", headers=spoken)
+        assert answer.status_code == 200, head.ref
+        assert f'<html lang="{language}"' in answer.text
+        assert " style=" not in answer.text
