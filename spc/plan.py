@@ -1,14 +1,23 @@
 """What a streaming chart is asked to do: its plan, from configuration and documents, and the readings it takes."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from spc.constants import ConstantSet
 from spc.limits import ATTRIBUTES, Chart, Design, LimitSet, check_subgroup
 from spc.rules import Rule, check_rules, limit_rule
-from spc.windows import longest
+from spc.windows import Step, compiled, longest
 
-__all__ = ["PHASE1_MAX", "SAMPLES_MAX", "SUBGROUP_MAX", "ChartPlan", "Nominal", "Sample", "most_readings"]
+__all__ = [
+    "MEMBERS_MAX",
+    "PHASE1_MAX",
+    "SAMPLES_MAX",
+    "SUBGROUP_MAX",
+    "ChartPlan",
+    "Nominal",
+    "Sample",
+    "most_readings",
+]
 
 SUBGROUP_MAX: Final = 25
 """Readings of measured values a point; beyond it no table has factors for the range, and a mean hides too much."""
@@ -16,6 +25,9 @@ SAMPLES_MAX: Final = 500
 """Samples whose counts are summed to one point."""
 PHASE1_MAX: Final = 500
 """Points; they are in the state until the limits are made."""
+MEMBERS_MAX: Final = 500
+"""References kept of points before the present one; the oldest points give theirs up first."""
+
 RUN_RULES: Final = frozenset({"imr", "xbar_r", "xbar_s", "t"}) | ATTRIBUTES
 """Charts of independent points, to which rules of several points apply; the others know only their limits."""
 SHORT_RUNS: Final = frozenset({"imr", "xbar_r", "xbar_s", "ewma", "cusum"})
@@ -69,12 +81,7 @@ class ChartPlan:
     constants: ConstantSet = "exact"
     design: Design | None = None
     nominal: Nominal | None = None
-    watched: tuple[Rule, ...] = field(init=False, repr=False, compare=False)
-    """The rules that apply to what the upper chart plots."""
-    watch_key: str = field(init=False, repr=False, compare=False)
-    """`watched` as text; a memory made by other rules is not gone on with."""
-    window: int = field(init=False, repr=False, compare=False)
-    at_limit: Rule | None = field(init=False, repr=False, compare=False)
+    watch: "Watch" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_subgroup(self.chart, self.subgroup)
@@ -97,12 +104,8 @@ class ChartPlan:
             object.__setattr__(self, "design", self.limits.design if self.limits else Design())
         if self.nominal is not None and self.chart not in SHORT_RUNS:
             raise ValueError(f"{self.characteristic}: a chart of kind {self.chart} has no short runs")
-        watched = rules if self.chart in RUN_RULES else ()
         object.__setattr__(self, "rules", rules)
-        object.__setattr__(self, "watched", watched)
-        object.__setattr__(self, "watch_key", " ".join(map(_key, watched)))
-        object.__setattr__(self, "window", longest(watched))
-        object.__setattr__(self, "at_limit", limit_rule(rules))
+        object.__setattr__(self, "watch", Watch.of(self.chart, self.subgroup, rules))
 
     def _check_limits(self) -> None:
         limits = self.limits
@@ -116,5 +119,26 @@ class ChartPlan:
             )
 
 
-def _key(rule: Rule) -> str:
-    return f"{rule.name}({rule.points}/{rule.window},{rule.sigmas})"
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a plan's rules come to, worked out once.
+
+    `rules` apply to what the upper chart plots, `steps` are the same as functions, `key` the same as text: a
+    memory made by other rules is not gone on with. A point beyond the limit of a spread or of a sum is reported
+    as `at_limit`. A signal may name `before` points before the present one; `small`: their references are so few
+    that all are kept.
+    """
+
+    rules: tuple[Rule, ...]
+    steps: tuple[Step, ...]
+    key: str
+    at_limit: Rule | None
+    before: int
+    small: bool
+
+    @classmethod
+    def of(cls, chart: Chart, subgroup: int, rules: tuple[Rule, ...]) -> Self:
+        watched = rules if chart in RUN_RULES else ()
+        key = " ".join(f"{rule.name}({rule.points}/{rule.window},{rule.sigmas})" for rule in watched)
+        before = longest(watched) - 1
+        return cls(watched, compiled(watched), key, limit_rule(rules), before, before * subgroup <= MEMBERS_MAX)

@@ -30,9 +30,11 @@ _SHARES = frozenset({"p", "np", "laney_p"})
 """Charts of nonconforming units, of which a sample has no more than its size."""
 
 
-def reading_of(plan: ChartPlan, sample: Sample) -> Reading:
-    """The reading as the chart's state holds it; None for what is none."""
+def reading_of(plan: ChartPlan, sample: Sample | float | None) -> Reading:
+    """The reading as the chart's state holds it; None for what is none. A plain number has a sample of size 1."""
     chart = plan.chart
+    if not isinstance(sample, Sample):
+        sample = Sample((sample,))
     if chart in VECTORS:
         values = [usable(value) for value in sample.values]
         found = tuple(value for value in values if value is not None)

@@ -42,8 +42,6 @@ Recent = tuple[int, tuple[str, ...]]
 """A point that a signal may still name: the number of its subgroup, the references of its readings."""
 
 STATE_VERSION: Final = 2
-MEMBERS_MAX: Final = 500
-"""References kept of points before the present one; the oldest points give theirs up first."""
 
 
 @dataclass(frozen=True, slots=True)

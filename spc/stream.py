@@ -21,15 +21,15 @@ How a stream is cut and counted:
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from spc.estimate import NoLimitsError, PhaseOnePoint, estimate
 from spc.limits import ATTRIBUTES, LimitSet, Lines
-from spc.plan import PHASE1_MAX, RUN_RULES, ChartPlan, Nominal, Sample
+from spc.plan import MEMBERS_MAX, PHASE1_MAX, RUN_RULES, ChartPlan, Nominal, Sample, Watch
 from spc.points import Reading, point_of, reading_of
 from spc.rules import Rule
-from spc.state import MEMBERS_MAX, ChartState, Fired, Memory, Part, Recent, Verdict, VerdictState
+from spc.state import ChartState, Fired, Memory, Part, Recent, Verdict, VerdictState
 from spc.statistics import rate, to_normal
 from spc.weighing import weigh
 from spc.windows import step
@@ -51,10 +51,9 @@ def judge(
     the sample has another number of variables than the limits.
     """
     _check(plan, state)
-    taken = sample if isinstance(sample, Sample) else Sample((sample,))
-    reading = reading_of(plan, taken)
+    reading = reading_of(plan, sample)
     readings, refs = (*state.open_readings, reading), (*state.open_refs, ref)
-    certain = state.open_certain and taken.certain
+    certain = state.open_certain and (not isinstance(sample, Sample) or sample.certain)
     if len(readings) >= plan.subgroup:
         return _closed(plan, state, readings, refs, certain)
     opened = ChartState(
@@ -116,8 +115,7 @@ def _check(plan: ChartPlan, state: ChartState) -> None:
 # -- a closed subgroup --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
+class _Point(NamedTuple):
     """A closed subgroup on its way: what it comes to, who made it, of how many readings, all of them certain?"""
 
     reduced: PhaseOnePoint
@@ -127,8 +125,7 @@ class _Point:
     certain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(NamedTuple):
     """What limits say about a point, and what is remembered of it. `second` is what the lower chart plots."""
 
     memory: Memory | None
@@ -322,17 +319,16 @@ def _known(plan: ChartPlan, state: ChartState, limits: LimitSet) -> Memory:
         and held.version == limits.version
         and held.centre == limits.centre
         and held.sigma == limits.sigma_within
-        and held.rules == plan.watch_key
+        and held.rules == plan.watch.key
     ):
         return held
-    return Memory(
-        limits.version, limits.centre, limits.sigma_within, plan.watch_key, 0, 0.0, (0,) * len(plan.watched)
-    )
+    watch = plan.watch
+    return Memory(limits.version, limits.centre, limits.sigma_within, watch.key, 0, 0.0, (0,) * len(watch.rules))
 
 
 def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) -> _Judged:
     """A chart of independent points: the plan's rules on the upper chart, rule 1 on that of the spread."""
-    reduced, known = point.reduced, _known(plan, state, limits)
+    reduced, known, watch = point.reduced, _known(plan, state, limits), plan.watch
     lines = limits.at(reduced.size)
     statistic = value = reduced.location
     scaled = lines
@@ -341,9 +337,9 @@ def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) 
     elif plan.chart == "t":
         value, scaled = to_normal(value), limits.transformed()
     since = known.since + 1
-    windows, hits = step(plan.watched, known.windows, since, known.last, value, scaled)
+    windows, hits = step(watch.steps, known.windows, since, known.last, value, scaled)
     recent = (*known.recent, (point.number, point.refs))
-    fired = [_fired(plan.watched[place], "location", members, recent) for place, members in hits]
+    fired = [_fired(watch.rules[place], "location", members, recent) for place, members in hits]
     memory = Memory(
         known.version,
         known.centre,
@@ -352,13 +348,13 @@ def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) 
         since,
         value,
         windows,
-        _kept(recent, plan.window - 1),
+        _kept(recent, watch),
     )
     second = spread = None
     if plan.chart in _SPREADS:
         second, spread = reduced.spread, limits.spread_at(int(reduced.size))
-    if second is not None and spread is not None and not spread.lower <= second <= spread.upper and plan.at_limit:
-        fired.append(_spread_fired(plan.at_limit, state, point))
+    if second is not None and spread is not None and not spread.lower <= second <= spread.upper and watch.at_limit:
+        fired.append(_spread_fired(watch.at_limit, state, point))
     return _Judged(memory, tuple(fired), statistic, second, lines, spread)
 
 
@@ -370,14 +366,14 @@ def _weighed(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point
             f"{plan.characteristic}: limits {limits.version!r} are for {len(limits.mean)} variables, "
             f"the reading has {len(reduced.vector)}"
         )
-    since = known.since + 1
+    at_limit, since = plan.watch.at_limit, known.since + 1
     weighed = weigh(limits, known.sums, since, reduced)
     fired: list[Fired] = []
     here = ((point.number, point.refs),)
-    if plan.at_limit and weighed.beyond:
-        fired.append(_fired(plan.at_limit, "location", 1, here))
-    if plan.at_limit and weighed.second_beyond:
-        fired.append(_fired(plan.at_limit, "range", 1, here))
+    if at_limit and weighed.beyond:
+        fired.append(_fired(at_limit, "location", 1, here))
+    if at_limit and weighed.second_beyond:
+        fired.append(_fired(at_limit, "range", 1, here))
     memory = Memory(
         known.version,
         known.centre,
@@ -407,10 +403,10 @@ def _spread_fired(rule: Rule, state: ChartState, point: _Point) -> Fired:
     return Fired(rule, "range", (state.previous_ref, *point.refs), (point.number - 1, point.number))
 
 
-def _kept(recent: tuple[Recent, ...], most: int) -> tuple[Recent, ...]:
+def _kept(recent: tuple[Recent, ...], watch: Watch) -> tuple[Recent, ...]:
     """The newest points that a window may still name, with the references of the newest `MEMBERS_MAX` readings."""
-    kept = recent[-most:] if most else ()
-    if sum(len(refs) for _, refs in kept) <= MEMBERS_MAX:
+    kept = recent[-watch.before :] if watch.before else ()
+    if watch.small:
         return kept
     room, trimmed = MEMBERS_MAX, []
     for number, refs in reversed(kept):

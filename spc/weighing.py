@@ -5,7 +5,7 @@ changeover let them begin anew: an EWMA at its start, a CUSUM at its headstart, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spc.estimate import PhaseOnePoint
 from spc.limits import LimitSet, Lines
@@ -14,8 +14,7 @@ from spc.statistics import cusum_score, cusum_step, distance, ewma_step, mewma_d
 __all__ = ["Weighed", "weigh"]
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
+class Weighed(NamedTuple):
     """What one point plots on such a chart: `statistic`, and of a CUSUM the lower sum on a second chart."""
 
     statistic: float

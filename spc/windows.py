@@ -18,7 +18,7 @@ from typing import Final
 from spc.limits import Lines
 from spc.rules import Pattern, Rule
 
-__all__ = ["REGISTER", "Hit", "longest", "step"]
+__all__ = ["REGISTER", "Hit", "Step", "compiled", "longest", "step"]
 
 REGISTER: Final = 32
 """Bits of one of the two registers of a memory; more than `spc.rules.LONGEST_WINDOW`."""
@@ -27,8 +27,9 @@ _LOW: Final = (1 << REGISTER) - 1
 Hit = tuple[int, int]
 """A rule that fired: its place among the rules, and its members as bits, the completing point lowest."""
 
-_Stepped = tuple[int, int]
-"""The memory after the point, and the members as bits when the rule fires (else 0)."""
+Step = Callable[[int, int, int, float, Lines], tuple[int, int]]
+"""One rule: from its memory, the points since the last cut (with this one), the way up (1) or down (-1) from the
+point before, the point and its lines, to the memory after it and the members as bits if the rule fires (else 0)."""
 
 
 def longest(rules: Sequence[Rule]) -> int:
@@ -36,8 +37,13 @@ def longest(rules: Sequence[Rule]) -> int:
     return max((rule.window for rule in rules), default=1)
 
 
+def compiled(rules: Sequence[Rule]) -> tuple[Step, ...]:
+    """The rules as functions with their parameters bound: this is what makes a point cheap."""
+    return tuple(_MAKERS[rule.pattern](rule) for rule in rules)
+
+
 def step(
-    rules: Sequence[Rule], memory: Sequence[int], since: int, previous: float, value: float, lines: Lines
+    steps: Sequence[Step], memory: Sequence[int], since: int, previous: float, value: float, lines: Lines
 ) -> tuple[tuple[int, ...], list[Hit]]:
     """The memory after `value` and what fired, given `memory` of the points since the last cut.
 
@@ -47,66 +53,102 @@ def step(
     after: list[int] = []
     hits: list[Hit] = []
     move = 0 if since < 2 else (value > previous) - (value < previous)
-    for rule, held in zip(rules, memory, strict=True):
-        stepped, members = _STEPS[rule.pattern](rule, held, since, move, value, lines)
+    for one, held in zip(steps, memory, strict=True):
+        stepped, members = one(held, since, move, value, lines)
         if members:
             hits.append((len(after), members))
         after.append(stepped)
     return tuple(after), hits
 
 
-def _beyond(rule: Rule, held: int, since: int, move: int, value: float, lines: Lines) -> _Stepped:
-    above, below = _sides(rule, value, lines)
-    window = rule.window
-    if window == 1:
-        return 0, 1 if above or below else 0
+def _beyond(rule: Rule) -> Step:
+    window, points, at_limits, sigmas = rule.window, rule.points, rule.at_limits, rule.sigmas or 0.0
     full = (1 << window) - 1
-    highs, lows = ((held & _LOW) << 1 | above) & full, (held >> REGISTER << 1 | below) & full
-    members = highs if above else lows if below else 0
-    fires = since >= window and members.bit_count() >= rule.points
-    return lows << REGISTER | highs, members if fires else 0
+
+    def single(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        if at_limits:
+            return 0, 0 if lines.lower <= value <= lines.upper else 1
+        reach = sigmas * lines.sigma
+        return 0, 0 if lines.centre - reach <= value <= lines.centre + reach else 1
+
+    def several(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        highs, lows = (held & _LOW) << 1 & full, held >> REGISTER << 1 & full
+        reach = sigmas * lines.sigma
+        members = 0
+        if value > (lines.upper if at_limits else lines.centre + reach):
+            members = highs = highs | 1
+        elif value < (lines.lower if at_limits else lines.centre - reach):
+            members = lows = lows | 1
+        fires = members and since >= window and members.bit_count() >= points
+        return lows << REGISTER | highs, members if fires else 0
+
+    return single if window == 1 else several
 
 
-def _outside(rule: Rule, held: int, since: int, move: int, value: float, lines: Lines) -> _Stepped:
-    above, below = _sides(rule, value, lines)
-    full = (1 << rule.window) - 1
-    highs, lows = ((held & _LOW) << 1 | above) & full, (held >> REGISTER << 1 | below) & full
-    fires = highs and lows and highs | lows == full
-    return lows << REGISTER | highs, full if fires else 0
+def _outside(rule: Rule) -> Step:
+    sigmas, full = rule.sigmas or 0.0, (1 << rule.window) - 1
+
+    def outside(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        highs, lows = (held & _LOW) << 1 & full, held >> REGISTER << 1 & full
+        reach = sigmas * lines.sigma
+        if value > lines.centre + reach:
+            highs |= 1
+        elif value < lines.centre - reach:
+            lows |= 1
+        return lows << REGISTER | highs, full if highs and lows and highs | lows == full else 0
+
+    return outside
 
 
-def _sides(rule: Rule, value: float, lines: Lines) -> tuple[bool, bool]:
-    if rule.at_limits:
-        return value > lines.upper, value < lines.lower
-    reach = (rule.sigmas or 0.0) * lines.sigma
-    return value > lines.centre + reach, value < lines.centre - reach
+def _side(rule: Rule) -> Step:
+    window, full = rule.window, (1 << rule.window) - 1
+
+    def side(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        if value > lines.centre:
+            count = held + 1 if held > 0 else 1
+            return (count, 0) if count < window else (window, full)
+        if value < lines.centre:
+            count = held - 1 if held < 0 else -1
+            return (count, 0) if -count < window else (-window, full)
+        return 0, 0
+
+    return side
 
 
-def _side(rule: Rule, held: int, since: int, move: int, value: float, lines: Lines) -> _Stepped:
-    way = (value > lines.centre) - (value < lines.centre)
-    return _counted(rule, way * (min(max(held * way, 0) + 1, rule.window)))
+def _trend(rule: Rule) -> Step:
+    window, full = rule.window, (1 << rule.window) - 1
+
+    def trend(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        # the first step of a trend makes two points
+        count = held + move if held * move > 0 else 2 * move
+        return (count, 0) if abs(count) < window else (move * window, full)
+
+    return trend
 
 
-def _trend(rule: Rule, held: int, since: int, move: int, value: float, lines: Lines) -> _Stepped:
-    # the first step of a trend makes two points
-    return _counted(rule, move * (min(max(held * move, 1) + 1, rule.window)))
+def _alternating(rule: Rule) -> Step:
+    window, full = rule.window, (1 << rule.window) - 1
+
+    def alternating(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        count = move - held if held * move < 0 else 2 * move
+        return (count, 0) if abs(count) < window else (move * window, full)
+
+    return alternating
 
 
-def _alternating(rule: Rule, held: int, since: int, move: int, value: float, lines: Lines) -> _Stepped:
-    return _counted(rule, move * (min(max(-held * move, 1) + 1, rule.window)))
+def _within(rule: Rule) -> Step:
+    window, full, sigmas = rule.window, (1 << rule.window) - 1, rule.sigmas or 0.0
+
+    def within(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
+        reach = sigmas * lines.sigma
+        if not lines.centre - reach < value < lines.centre + reach:
+            return 0, 0
+        return (held + 1, 0) if held + 1 < window else (window, full)
+
+    return within
 
 
-def _within(rule: Rule, held: int, since: int, move: int, value: float, lines: Lines) -> _Stepped:
-    reach = (rule.sigmas or 0.0) * lines.sigma
-    inside = lines.centre - reach < value < lines.centre + reach
-    return _counted(rule, min(held + 1, rule.window) if inside else 0)
-
-
-def _counted(rule: Rule, run: int) -> _Stepped:
-    return run, (1 << rule.window) - 1 if abs(run) == rule.window else 0
-
-
-_STEPS: Final[Mapping[Pattern, Callable[[Rule, int, int, int, float, Lines], _Stepped]]] = {
+_MAKERS: Final[Mapping[Pattern, Callable[[Rule], Step]]] = {
     "beyond": _beyond,
     "side": _side,
     "trend": _trend,
