@@ -22,14 +22,13 @@ __all__ = ["REGISTER", "Hit", "Step", "compiled", "longest", "step"]
 
 REGISTER: Final = 32
 """Bits of one of the two registers of a memory; more than `spc.rules.LONGEST_WINDOW`."""
-_LOW: Final = (1 << REGISTER) - 1
 
 Hit = tuple[int, int]
 """A rule that fired: its place among the rules, and its members as bits, the completing point lowest."""
 
 Step = Callable[[int, int, int, float, Lines], tuple[int, int]]
 """One rule: from its memory, the points since the last cut (with this one), the way up (1) or down (-1) from the
-point before, the point and its lines, to the memory after it and the members as bits if the rule fires (else 0)."""
+point before, the point and its lines, to the memory after it and, if it fires, the members as bits (else 0)."""
 
 
 def longest(rules: Sequence[Rule]) -> int:
@@ -64,6 +63,7 @@ def step(
 def _beyond(rule: Rule) -> Step:
     window, points, at_limits, sigmas = rule.window, rule.points, rule.at_limits, rule.sigmas or 0.0
     full = (1 << window) - 1
+    both = full << REGISTER | full
 
     def single(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
         if at_limits:
@@ -72,30 +72,33 @@ def _beyond(rule: Rule) -> Step:
         return 0, 0 if lines.centre - reach <= value <= lines.centre + reach else 1
 
     def several(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
-        highs, lows = (held & _LOW) << 1 & full, held >> REGISTER << 1 & full
+        after, members = held << 1 & both, 0
         reach = sigmas * lines.sigma
-        members = 0
         if value > (lines.upper if at_limits else lines.centre + reach):
-            members = highs = highs | 1
+            after |= 1
+            members = after & full
         elif value < (lines.lower if at_limits else lines.centre - reach):
-            members = lows = lows | 1
+            after |= 1 << REGISTER
+            members = after >> REGISTER
         fires = members and since >= window and members.bit_count() >= points
-        return lows << REGISTER | highs, members if fires else 0
+        return after, members if fires else 0
 
     return single if window == 1 else several
 
 
 def _outside(rule: Rule) -> Step:
     sigmas, full = rule.sigmas or 0.0, (1 << rule.window) - 1
+    both = full << REGISTER | full
 
     def outside(held: int, since: int, move: int, value: float, lines: Lines) -> tuple[int, int]:
-        highs, lows = (held & _LOW) << 1 & full, held >> REGISTER << 1 & full
+        after = held << 1 & both
         reach = sigmas * lines.sigma
         if value > lines.centre + reach:
-            highs |= 1
+            after |= 1
         elif value < lines.centre - reach:
-            lows |= 1
-        return lows << REGISTER | highs, full if highs and lows and highs | lows == full else 0
+            after |= 1 << REGISTER
+        highs, lows = after & full, after >> REGISTER
+        return after, full if highs and lows and highs | lows == full else 0
 
     return outside
 
