@@ -1,5 +1,6 @@
 """The points of a chart: the line, its dots, hollow ones, gaps, and the marks of signals with their words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,11 +9,11 @@ import numpy.typing as npt
 
 from spc.markup import escaped, path, px
 from spc.panel import Panel
-from spc.rules import Signal
+from spc.rules import CATALOGUE, Rule, Signal, rule_words
 from spc.scale import number_text, thin
-from spc.series import Note
+from spc.series import ENGLISH, Note
 
-__all__ = ["Marks"]
+__all__ = ["Marks", "rule_text"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -27,8 +28,19 @@ class _Trace:
 
     values: _Floats
     letter: str
-    flagged: dict[int, list[str]] = field(default_factory=dict)
+    flagged: dict[int, list[Signal]] = field(default_factory=dict)
     runs: set[int] = field(default_factory=set)
+
+
+def rule_text(signal: Signal, words: Mapping[str, str] = ENGLISH) -> str:
+    """The rule of a signal in words: those given for its name, else made from its parameters, else the name."""
+    if signal.rule in words:
+        return words[signal.rule]
+    rule: Rule | None = signal.meant or CATALOGUE.get(signal.rule)
+    if rule is None:
+        return signal.rule
+    key, numbers = rule_words(rule)
+    return words[key].format(**numbers) if key in words else signal.rule
 
 
 class Marks:
@@ -75,7 +87,7 @@ class Marks:
     def _told(self, trace: _Trace, index: int) -> str:
         """A flagged point in words: which, how much, by which rules, and what people said about it."""
         words = self.panel.words
-        rules = "; ".join(words.get(rule, rule) for rule in trace.flagged[index])
+        rules = "; ".join(rule_text(signal, words) for signal in trace.flagged[index])
         return f"{self._point_text(trace, index)}, {rules}{self._said(index)}"
 
     def _said(self, index: int) -> str:
@@ -158,7 +170,7 @@ class Marks:
         return [path("lk-gap", strokes, 'stroke-width="1.5"')]
 
     def _flag(self, trace: _Trace, index: int) -> str:
-        rules = trace.flagged[index]
+        rules = [signal.rule for signal in trace.flagged[index]]
         x, y = self.panel.x(index), self.panel.y(float(trace.values[index]))
         note = self._note(index)
         shape = "lk-square" if _BEYOND.isdisjoint(rules) else "lk-diamond"
@@ -190,7 +202,8 @@ class Marks:
         xs = self.panel.xs(indices.astype(np.float64)).tolist()
         outlines: dict[str, dict[str, None]] = {"lk-square": {}, "lk-diamond": {}}
         for index, x in zip(indices.tolist(), xs, strict=True):
-            shape = "lk-square" if _BEYOND.isdisjoint(trace.flagged[index]) else "lk-diamond"
+            rules = (signal.rule for signal in trace.flagged[index])
+            shape = "lk-square" if _BEYOND.isdisjoint(rules) else "lk-diamond"
             y = self.panel.y(float(trace.values[index]))
             outlines[shape][self._outline(shape, round(x), round(y))] = None
         return [
@@ -205,7 +218,7 @@ def _trace(panel: Panel, values: _Floats, signals: tuple[Signal, ...], letter: s
     for signal in signals:
         if not 0 <= signal.index < len(values) or np.isnan(values[signal.index]):
             raise ValueError(f"{panel.series.key}: {signal.rule} flags point {signal.index}, where none is drawn")
-        trace.flagged.setdefault(signal.index, []).append(signal.rule)
+        trace.flagged.setdefault(signal.index, []).append(signal)
         if len(signal.members) > 1:
             trace.runs.update(signal.members)
     return trace

@@ -21,8 +21,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "within": "limits {lower} to {upper}",
     "upto": "limit {upper}",
     "excluded": "left out of the limits",
-    "nelson1": "one point beyond a control limit",
-    "nelson2": "nine points in a row on one side of the centre line",
     "rule-limit": "one point beyond a control limit",
     "rule-one-beyond": "one point beyond {sigmas} sigma",
     "rule-beyond": "{points} of {window} points beyond {sigmas} sigma on one side",
@@ -33,7 +31,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "rule-outside": "{window} points in a row beyond {sigmas} sigma, on both sides of the centre line",
     "summary": "{points} points, {signals} flagged, {gaps} without a reading.",
 }
-"""The words of a chart, to be replaced one by one; names in braces are filled in."""
+"""The words of a chart, to be replaced one by one; names in braces are filled in. What stands under a rule's own
+name tells it instead of the words for its pattern."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ def loaded(*words: str) -> set[str]:
         (("--help",), LATER + MODELS),
         (("browse", "--help"), LATER + MODELS),
         (("convert", "--help"), LATER + MODELS),
+        (("spc", "study", "--help"), ("scipy", *LATER, *MODELS)),
+        (("spc", "study", "tests/data/mortgage.csv", "--chart", "imr"), ("scipy", *LATER[1:], *MODELS)),
         (("decode", "--registers", "1,2", "--data-type", "uint32"), (*LATER[1:], "edge_agent.settings")),
         (("scan", "--expect", "plain", "A1"), ("numpy", "asyncua", "pymodbus", "sqlite_utils", *MODELS[1:])),
         (("check", "config/lines/valve-testing.yaml", "--json"), ("asyncua", "pymodbus", "sqlite_utils", "biip")),

@@ -52,7 +52,7 @@ def test_title_and_description_say_what_the_picture_says() -> None:
     assert told["gap-title"] == "Gap width"
     assert told["gap-desc"] == (
         "13 points, 2 flagged, 1 without a reading. "
-        "Sample 10: 10.40 mm, nine points in a row on one side of the centre line. "
+        "Sample 10: 10.40 mm, 9 points in a row on one side of the centre line. "
         "Sample 12: 11.60 mm, one point beyond a control limit."
     )
 
@@ -89,7 +89,7 @@ def test_flagged_points_have_a_shape_and_their_rule_in_words() -> None:
     assert having(square, "lk-square")
     assert having(diamond, "lk-diamond")
     words = [element.findtext(f"{NS}title") for element in (square, diamond)]
-    assert words[0] == "Sample 10: 10.40 mm, nine points in a row on one side of the centre line"
+    assert words[0] == "Sample 10: 10.40 mm, 9 points in a row on one side of the centre line"
     assert words[1] == "Sample 12: 11.60 mm, one point beyond a control limit"
 
 
@@ -97,7 +97,7 @@ def test_a_point_under_both_rules_is_a_diamond_that_tells_both() -> None:
     both = replace(SERIES, signals=(RUN, Signal("nelson1", 9, (9,))))
     (mark,) = having(drawn(both), "lk-signal")
     assert having(mark, "lk-diamond")
-    assert "nine points" in (mark.findtext(f"{NS}title") or "")
+    assert "9 points" in (mark.findtext(f"{NS}title") or "")
     assert "one point beyond" in (mark.findtext(f"{NS}title") or "")
 
 

@@ -1,0 +1,105 @@
+"""The study of capability, with the chart that says whether the process was in control."""
+
+import math
+from collections.abc import Callable
+from typing import Final, cast
+
+from spc.capability import Capability, WithinSigma, capability
+from spc.constants import Factors, factors, rounded_factors, with_factors
+from spc.plot import Answer, Plot, Study
+from spc.request import RequestError, Told
+from spc.study_parts import Common
+
+__all__ = ["capable"]
+
+_SINGLE: Final = ("mbar", "mrbar", "mean_mr", "median_mr")
+_SUBGROUPS: Final = ("rbar", "sbar", "pooled")
+_CAUTIONS: Final = {
+    "unstable": "the chart signals: a process that is not in control has no capability",
+    "few-values": "fewer than 25 values: the intervals are wide",
+    "not-normal": "the values are not normal: look at the percentile figures",
+    "normality-unknown": "whether the values are normal cannot be tested",
+    "specification-is-control-limits": "the specification is the control limits: these are no specification",
+}
+_CHART_PARAMS: Final = ("phase1", "exclude", "sigma", "d2_round", "constants", "d2", "c4", "rules")
+
+Chart = Callable[[Told, Told], Study]
+
+
+def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Study:
+    """`values` or `subgroups` against `lsl`, `usl` and `target`; `sigma` within, and `conf` of the intervals.
+
+    `chart_of` gives the study of the chart for single values (True) or subgroups.
+    """
+    single = "subgroups" not in data
+    points = [[value] for value in data.readings("values")] if single else data.rows("subgroups")
+    data.done()
+    common = Common.read(params, len(points))
+    lsl, usl, target = (params.maybe_number(key) for key in ("lsl", "usl", "target"))
+    if lsl is None and usl is None:
+        raise RequestError(params.place, "lsl or usl is missing: a capability is held against a specification")
+    word = params.word("sigma", _SINGLE if single else _SUBGROUPS)
+    method = "mrbar" if word in ("mbar", "mean_mr") else word
+    confidence = params.maybe_number("conf")
+    table = _table(params)
+    params.done()
+    there = [[value for value in point if math.isfinite(value)] for point in points]
+    gaps = {place + 1 for place, point in enumerate(there) if not point}
+    found = capability(
+        [point or [0.0] for point in there],
+        lsl=lsl,
+        usl=usl,
+        target=target,
+        sigma=cast("WithinSigma | None", method),
+        phase1=common.phase1,
+        exclude={place + 1 for place in common.exclude} | gaps,
+        confidence=0.95 if confidence is None else confidence,
+        table=table,
+    )
+    return Study(
+        "capability",
+        cast("Answer", found.figures()),
+        _plots(chart_of(single), data, params),
+        phase1=common.phase1,
+        excluded=common.exclude,
+        facts=_facts(found, lsl, usl, target),
+        lsl=lsl,
+        usl=usl,
+    )
+
+
+def _table(params: Told) -> Callable[[int], Factors]:
+    name = params.word("constants", ("exact", "textbook"))
+    decimals, d2, c4 = params.maybe_whole("d2_round", 1), params.above_zero("d2"), params.above_zero("c4")
+
+    def table(size: int) -> Factors:
+        if decimals is not None:
+            base = rounded_factors(size, decimals)
+        else:
+            base = factors(size, "textbook" if name == "textbook" else "exact")
+        return with_factors(base, d2=d2, c4=c4)
+
+    return table
+
+
+def _plots(chart: Chart, data: Told, params: Told) -> tuple[Plot, ...]:
+    """The charts of the same points; none where they have no limits (two subgroups, say)."""
+    told = {key: params[key] for key in _CHART_PARAMS if key in params}
+    try:
+        return chart(data.again(), Told(told, params.place)).plots
+    except ValueError:
+        return ()
+
+
+def _facts(
+    found: Capability, lsl: float | None, usl: float | None, target: float | None
+) -> tuple[tuple[str, str], ...]:
+    given = (("LSL", lsl), ("USL", usl), ("target", target))
+    spec = ", ".join(f"{name} {value:g}" for name, value in given if value is not None)
+    return (
+        ("values", f"{found.n} in {found.points} points"),
+        ("specification", spec),
+        ("sigma within", found.sigma_method),
+        ("confidence", f"{found.confidence:g}"),
+        *(("caution", _CAUTIONS[caution]) for caution in found.cautions),
+    )
