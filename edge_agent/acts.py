@@ -13,7 +13,7 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from edge_agent import holds
-from edge_agent.chart_facts import ref_subject
+from edge_agent.chart_facts import given_up, ref_subject
 from edge_agent.chart_memory import ChartMemory, Stream
 from edge_agent.events import Lift, Prompt, Reply, RestartChart
 from edge_agent.station_settings import StationSettings
@@ -104,13 +104,15 @@ class ActRules:
         params: dict[str, JsonValue] = {
             "characteristic": stream.characteristic,
             "stream": stream.key,
+            "segment": anew.state.segment,
             "by": by,
             "cause": cause,
             "reason": reason,
         }
         fact = OperationsEvent("chart-restarted", params, order=stream.order)
         charts = replace(state.charts, streams={**state.charts.streams, anew.name: anew})
-        return commit(state, (fact,), replace(state, charts=charts), (Reply(event.number),))
+        facts = (*given_up(stream.key, stream.state, stream.order), fact)
+        return commit(state, facts, replace(state, charts=charts), (Reply(event.number),))
 
 
 def _stream(charts: ChartMemory, characteristic: str, key: str | None) -> Stream:

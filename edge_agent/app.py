@@ -36,7 +36,7 @@ from edge_agent.floor import Floor, Tools
 from edge_agent.known_devices import KnownDevices
 from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox
-from edge_agent.papers import LOTS, WORK_ORDER, Papers
+from edge_agent.papers import KINDS, WORK_ORDER, Papers
 from edge_agent.reload import plan
 from edge_agent.report import Parts
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
@@ -176,7 +176,7 @@ class Agent:
         """What central told, newest; read anew only after a change."""
         if self._stale.is_set():
             self._stale.clear()
-            found = (*self.documents.all(WORK_ORDER), *self.documents.all(LOTS))
+            found = [document for kind in KINDS for document in self.documents.all(kind)]
             self._papers = Papers.of(found, self.documents.age_s)
             for problem in self._papers.problems:
                 log.error("document-not-understood", problem=problem)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edge_agent.line_view import LineView
 from records.errors import Problem
 
+DAY_S = 86_400.0
 RUNS_A_DAY = 1440
 """Assumed where a station does not say: one run a minute, day and night."""
 
@@ -64,12 +65,17 @@ def costly_charts(line: LineView) -> Iterator[Problem]:
 def _costs(line: LineView) -> Iterator[_Cost]:
     for name, settings in line.characteristics.items():
         plan = settings.plan(name)
-        stations = [each for each in line.stations.values() if settings.tag in each.captured()]
+        needed = settings.read()
+        stations = [each for each in line.stations.values() if set(each.captured()).issuperset(needed)]
         if plan is None or not stations:
             continue
         from spc.false_alarms import alarm_rate  # numpy is loaded only where there is a chart
 
-        points = sum(each.runs_a_day or RUNS_A_DAY for each in stations) / plan.subgroup
-        rate = alarm_rate(plan.rules, plan.chart, plan.design, plan.subgroup)
+        runs = [each.runs_a_day or RUNS_A_DAY for each in stations]
+        points = sum(runs) / plan.subgroup
+        if settings.after_s is not None:  # closed by time, unless runs are rarer than that
+            points = max(points, sum(min(each, DAY_S / settings.after_s) for each in runs))
+        variables = max(len(settings.tags), 1)
+        rate = alarm_rate(plan.rules, plan.chart, plan.design, plan.subgroup, variables=variables)
         told = all(each.runs_a_day is not None for each in stations)
         yield _Cost(name, plan.chart, tuple(rule.name for rule in plan.rules), points, points * rate, told)

@@ -7,19 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import JsonValue
+
 from records.model import OperationsEvent, Subject, SubjectKind
 from records.verdict import SpcState
-from spc.state import Verdict
+from spc.state import ChartState, Verdict
 
 ClosedBy = Literal["runs", "time", "lot", "restart"]
+"""What closed a subgroup: its last reading, its age, the end of its lot, or a cut that gave it up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What one chart said of a run, or of a subgroup that something else than a run closed.
 
-    ``stream`` is the text of its key. ``closed_by`` is None while the subgroup is open, and where a point is a
-    single reading.
+    ``stream`` is the text of its key. ``closed_by`` is None while the subgroup is open.
     """
 
     stream: str
@@ -66,7 +68,7 @@ def spc_state(judgement: Judgement) -> SpcState:
         verdict.position,
         verdict.size,
         verdict.state,
-        verdict.rules,
+        verdict.rules_on("location"),
         verdict.statistic,
         verdict.range_statistic,
         verdict.centre,
@@ -74,27 +76,124 @@ def spc_state(judgement: Judgement) -> SpcState:
         verdict.upper,
         verdict.limit_version,
         verdict.provisional,
-        stream=judgement.stream,
+        judgement.stream,
+        verdict.segment,
+        verdict.sample,
+        verdict.rules_on("range"),
+        verdict.range_centre,
+        verdict.range_lower,
+        verdict.range_upper,
     )
 
 
-def signals(judgement: Judgement) -> tuple[OperationsEvent, ...]:
+def events(judgement: Judgement) -> tuple[OperationsEvent, ...]:
+    """The closing verdict, where a record alone does not tell it to all its subjects, and every signal."""
+    several = len(judgement.verdict.members) > 1
+    closing = judgement.closed_by is not None and (several or judgement.closed_by != "runs")
+    return (*((_closed(judgement),) if closing else ()), *_signals(judgement))
+
+
+def _closed(judgement: Judgement) -> OperationsEvent:
+    told = spc_state(judgement)
+    params: dict[str, JsonValue] = {
+        "characteristic": told.characteristic,
+        "chart": told.chart,
+        "stream": told.stream,
+        "segment": told.segment,
+        "subgroup": told.subgroup,
+        "state": told.state,
+        "rules": [*told.rules],
+        "range_rules": [*(told.range_rules or ())],
+        "statistic": told.statistic,
+        "range_statistic": told.range_statistic,
+        "centre": told.centre,
+        "lower": told.lower,
+        "upper": told.upper,
+        "range_centre": told.range_centre,
+        "range_lower": told.range_lower,
+        "range_upper": told.range_upper,
+        "sample": told.sample,
+        "limit_version": told.limit_version,
+        "provisional": told.provisional,
+        "closed_by": judgement.closed_by,
+    }
+    return OperationsEvent("spc-subgroup", params, subjects_of(judgement.verdict.members), judgement.order)
+
+
+def given_up(stream: str, state: ChartState, order: str | None) -> tuple[OperationsEvent, ...]:
+    """That a cut gave up an open subgroup: no chart will ever judge its pieces."""
+    if not state.open_refs:
+        return ()
+    verdict = Verdict(
+        state.characteristic,
+        state.chart,
+        state.subgroup_id,
+        len(state.open_refs),
+        state.subgroup,
+        "gap",
+        members=state.open_refs,
+        segment=state.segment,
+    )
+    return (_closed(Judgement(stream, verdict, order, "restart")),)
+
+
+def _signals(judgement: Judgement) -> tuple[OperationsEvent, ...]:
     """One event per rule that fired, naming every subject that made it."""
     verdict = judgement.verdict
-    return tuple(
-        OperationsEvent(
-            "spc-signal",
-            {
-                "characteristic": verdict.characteristic,
-                "chart": verdict.chart,
-                "rule": fired.rule.name,
-                "part": fired.part,
-                "subgroup": verdict.subgroup_id,
-                "limit_version": verdict.limit_version,
-                "stream": judgement.stream,
-            },
-            subjects_of(fired.members),
-            judgement.order,
-        )
-        for fired in verdict.fired
+    found = []
+    for fired in verdict.fired:
+        location = fired.part == "location"
+        params: dict[str, JsonValue] = {
+            "characteristic": verdict.characteristic,
+            "chart": verdict.chart,
+            "rule": fired.rule.name,
+            "part": fired.part,
+            "subgroup": verdict.subgroup_id,
+            "limit_version": verdict.limit_version,
+            "stream": judgement.stream,
+            "segment": verdict.segment,
+            "points": fired.rule.points,
+            "window": fired.rule.window,
+            "sigmas": fired.rule.sigmas,
+            "statistic": verdict.statistic if location else verdict.range_statistic,
+            "lower": verdict.lower if location else verdict.range_lower,
+            "upper": verdict.upper if location else verdict.range_upper,
+        }
+        found.append(OperationsEvent("spc-signal", params, subjects_of(fired.members), judgement.order))
+    return tuple(found)
+
+
+def no_limits(
+    characteristic: str, stream: str, subjects: tuple[Subject, ...], order: str | None
+) -> OperationsEvent:
+    """That other keys of a characteristic have limits and this one has none."""
+    return OperationsEvent(
+        "chart-no-limits", {"characteristic": characteristic, "stream": stream}, subjects, order
     )
+
+
+def other_limits(
+    stream: str, before: ChartState, after: ChartState, was: JsonValue, now: JsonValue, source: str
+) -> tuple[OperationsEvent, ...]:
+    """That a chart is judged by other limits from here on; nothing where only its rules or its tags are others.
+
+    ``was`` and ``now`` describe the plans (``chart_memory.described``).
+    """
+    limits, limits_now = _limits(was), _limits(now)
+    if not isinstance(was, dict) or limits == limits_now:
+        return ()
+    version, version_now = limits.get("version"), limits_now.get("version")
+    params: dict[str, JsonValue] = {
+        "characteristic": after.characteristic,
+        "stream": stream,
+        "segment": after.segment,
+        "was": version or (before.limits.version if before.limits else None),
+        "now": version_now or (after.limits.version if after.limits else None),
+        "source": source,
+    }
+    return (OperationsEvent("chart-limits", params),)
+
+
+def _limits(described: JsonValue) -> dict[str, JsonValue]:
+    limits = described.get("limits") if isinstance(described, dict) else None
+    return limits if isinstance(limits, dict) else {}

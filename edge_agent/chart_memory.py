@@ -26,8 +26,9 @@ HEAD = ""
 class Stream:
     """One chart. ``key`` is the text of its ``ChartKey``, ``judged_by`` describes the plan it was last judged by.
 
-    ``opened_us``: when its open subgroup was opened. ``order``: that of its last reading. ``unlimited``: the order
-    for which it was said last that there are no limits. ``used_us``: the time of its last reading.
+    ``opened_us``: when its open subgroup was opened. ``order``, ``lot``: those of its last reading, whose time was
+    ``used_us``. ``unlimited``: the order for which it was said last that there are no limits. ``left``: another
+    product, revision or tool was set up since.
     """
 
     characteristic: str
@@ -36,8 +37,10 @@ class Stream:
     judged_by: JsonValue
     opened_us: int | None = None
     order: str | None = None
+    lot: str | None = None
     unlimited: str | None = None
     used_us: int = 0
+    left: bool = False
 
     @property
     def name(self) -> str:
@@ -70,8 +73,10 @@ class _KeptStream:
     judged_by: JsonValue
     opened_us: Int64 | None = None
     order: str | None = None
+    lot: str | None = None
     unlimited: str | None = None
     used_us: Int64 = 0
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,10 @@ def _read_stream(value: JsonValue) -> Stream | None:
         told.judged_by,
         told.opened_us,
         told.order,
+        told.lot,
         told.unlimited,
         told.used_us,
+        told.left,
     )
 
 
@@ -148,8 +155,10 @@ def _stream_json(stream: Stream) -> JsonValue:
         stream.judged_by,
         stream.opened_us,
         stream.order,
+        stream.lot,
         stream.unlimited,
         stream.used_us,
+        stream.left,
     )
     value: JsonValue = _STREAM.dump_python(kept, mode="json")
     return value
@@ -158,8 +167,8 @@ def _stream_json(stream: Stream) -> JsonValue:
 # -- segments ----------------------------------------------------------------------------------------------
 
 
-def described(plan: ChartPlan, tags: Iterable[str]) -> JsonValue:
-    """Everything by which a chart of these tags is judged."""
+def described(plan: ChartPlan, tags: Iterable[str], short_run: str | None = None) -> JsonValue:
+    """Everything by which a chart of these tags is judged; not the nominal values of a short-run chart's parts."""
     return {
         "tags": [*tags],
         "chart": plan.chart,
@@ -168,14 +177,16 @@ def described(plan: ChartPlan, tags: Iterable[str]) -> JsonValue:
         "limits": None if plan.limits is None else plan.limits.to_json(),  # type: ignore[dict-item]  # JSON
         "phase1": plan.phase1_subgroups,
         "constants": plan.constants,
+        "design": None if plan.design is None else plan.design.to_json(),  # type: ignore[dict-item]  # JSON
+        "short_run": short_run,
     }
 
 
 def judged_anew(state: ChartState, plan: ChartPlan, was: JsonValue, now: JsonValue) -> ChartState:
     """The state in which a chart goes on by another plan: in a new segment.
 
-    What it found in phase I, and what it remembers of its past points, stays only where the same thing is charted
-    in the same way.
+    What it found in phase I stays only where the same thing is charted in the same way. What it remembers of its
+    past points belongs to the limits and rules that made it.
     """
     cut = restart(state)
     if isinstance(was, dict) and isinstance(now, dict) and state.fits(plan):

@@ -2,166 +2,207 @@
 
 Pure, as the station is. Each characteristic has one chart, a stream, for each key that was ever run (product,
 revision, tool, position): a changeover goes over to another stream, and coming back resumes the old one. No run of
-points and no open subgroup crosses a changeover; limits and phase I go on.
+points and no open subgroup crosses a changeover; limits, phase I and the sums of EWMA, CUSUM and MEWMA go on.
+Positions take turns: they are streams beside each other, and going from one to the next is no changeover.
+
+What closes an open subgroup: its last reading; its age, when a run comes or the clock says so; the end of its lot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from edge_agent.chart_facts import Judgement, reading_ref, signals, spc_state
-from edge_agent.chart_memory import MOST_STREAMS, ChartMemory, Stream, described, judged_anew, stream_name
+from edge_agent.chart_facts import Judgement, reading_ref
+from edge_agent.chart_memory import ChartMemory, Stream, described, judged_anew
 from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.chart_turn import Judged, Turn
+from edge_agent.choosing import Chooser, Occasion
 from edge_agent.papers import Papers
-from records.model import OperationsEvent, Quality, Reading, Subject
-from records.verdict import SpcState
-from spc.selection import ChartKey, Chosen, choose
-from spc.state import ChartPlan, ChartState
-from spc.stream import judge, restart
+from records.clock import MICROSECONDS
+from records.model import OperationsEvent, Quality, Reading
+from spc.selection import ChartKey, Chosen
+from spc.state import ChartState, Verdict
+from spc.stream import Sample, close, judge
+
+__all__ = ["Judged", "Occasion", "Resumed", "StationCharts"]
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
-    """A run that charts are asked about: when, what was read, of whom, and what the station was set up for."""
-
-    at_us: int
-    readings: Mapping[str, Reading]
-    subjects: tuple[Subject, ...]
-    order: str | None
-    product: str | None = None
-    revision: str | None = None
-    tool: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What the charts said: the states for the record, the memory after it, the events before and after it."""
+class Resumed:
+    """The memory to go on with, the characteristics whose charts begin a new segment, and what has to be told."""
 
     memory: ChartMemory
-    judgements: tuple[Judgement, ...] = ()
-    before: tuple[OperationsEvent, ...] = ()
-    after: tuple[OperationsEvent, ...] = ()
-
-    @property
-    def states(self) -> tuple[SpcState, ...]:
-        return tuple(spc_state(judgement) for judgement in self.judgements)
+    cut: tuple[str, ...] = ()
+    told: tuple[OperationsEvent, ...] = ()
 
 
 class StationCharts:
-    """The charts of a station's characteristics, by what the configuration says of them."""
+    """The charts of a station's characteristics, by what the configuration says of them on this line."""
 
-    def __init__(self, characteristics: Mapping[str, CharacteristicSettings]) -> None:
-        charted = {name: settings for name, settings in characteristics.items() if settings.chart is not None}
-        self._settings = charted
-        self._json: dict[str, Mapping[str, JsonValue]] = {
-            name: settings.model_dump(mode="json", by_alias=True) for name, settings in charted.items()
-        }
+    def __init__(self, characteristics: Mapping[str, CharacteristicSettings], line: str | None = None) -> None:
+        self._settings = characteristics
+        self.chooser = Chooser(characteristics, line)
 
-    def resume(self, memory: ChartMemory, papers: Papers) -> tuple[ChartMemory, tuple[str, ...]]:
-        """The memory by which these charts go on after others (or the process) ended, and which ones begin anew.
-
-        A chart that the configuration no longer has is kept, and cut when it comes back.
-        """
-        streams, cut = dict(memory.streams), []
-        for name, stream in memory.streams.items():
-            if stream.characteristic not in self._settings:
-                streams[name] = replace(stream, judged_by=None)
-                continue
-            chosen = self._chosen(stream.characteristic, ChartKey.read(stream.key), papers)
-            after = self._by(stream, chosen)
-            if after is not stream:
-                streams[name] = after
+    def resume(self, memory: ChartMemory, papers: Papers) -> Resumed:
+        """After others (or the process) ended. A chart that is no longer there is cut when it comes back."""
+        turn, cut = Turn(memory), []
+        for stream in memory.streams.values():
+            chosen = self._kept_choice(stream, papers)
+            if chosen is None or chosen.plan is None:
+                turn.put(replace(stream, judged_by=None))
+            elif (after := self._by(turn, stream, chosen)) is not stream:
+                turn.put(after)
                 cut.append(stream.characteristic)
-        return replace(memory, streams=streams), tuple(dict.fromkeys(cut))
+        judged = turn.judged()
+        return Resumed(judged.memory, tuple(dict.fromkeys(cut)), judged.before)
 
-    def judge(self, memory: ChartMemory, occasion: Occasion, papers: Papers) -> Judged:
-        """Every charted characteristic that was read in a run, judged."""
-        turn = _Turn(memory)
-        for name, settings in self._settings.items():
-            reading = occasion.readings.get(settings.tag)
-            if reading is not None:
-                self._judge_one(turn, name, reading, occasion, papers)
+    def judge(
+        self, memory: ChartMemory, occasion: Occasion, choices: Mapping[str, Chosen], papers: Papers
+    ) -> Judged:
+        """Every charted characteristic of a run, judged by what the chooser found for it."""
+        turn = Turn(memory)
+        self._end_lots(turn, occasion.lot, papers)
+        for name, chosen in choices.items():
+            if chosen.plan is not None:
+                self._judge_one(turn, name, chosen, occasion, papers)
         return turn.judged()
 
-    def _judge_one(self, turn: _Turn, name: str, reading: Reading, occasion: Occasion, papers: Papers) -> None:
-        key = ChartKey(occasion.product, occasion.revision, occasion.tool)
-        chosen = self._chosen(name, key, papers)
+    def lot_ended(self, memory: ChartMemory, lot: str | None, papers: Papers) -> Judged:
+        """The station goes over to this lot: what the lot before left open is closed, where the lot closes it."""
+        turn = Turn(memory)
+        self._end_lots(turn, lot, papers)
+        return turn.judged()
+
+    def due(self, memory: ChartMemory, at_us: int, papers: Papers) -> Judged:
+        """What has been open for long enough is closed, though no run comes."""
+        turn = Turn(memory)
+        for stream in self._open(memory):
+            if self._is_due(stream, at_us) and (chosen := self._kept_choice(stream, papers)) is not None:
+                turn.put(self._close(turn, stream, chosen, "time"))
+        return turn.judged()
+
+    # -- one chart -----------------------------------------------------------------------------------------
+
+    def _judge_one(self, turn: Turn, name: str, chosen: Chosen, occasion: Occasion, papers: Papers) -> None:
         plan = chosen.plan
-        if plan is None:
-            return
-        turn.set_up(name, _setup(chosen.key, occasion.order))
-        stream = turn.stream(name, chosen.key.text, plan, self._described(name, plan))
-        stream = self._by(stream, chosen)
-        value = reading.value if isinstance(reading.value, int | float) else None
-        usable = float(value) if value is not None and reading.quality is Quality.GOOD else None
-        state, verdict = judge(plan, stream.state, usable, reading_ref(occasion.subjects))
-        turn.put(replace(stream, state=state, order=occasion.order, used_us=occasion.at_us))
-        turn.say(Judgement(stream.key, verdict, occasion.order))
+        assert plan is not None  # noqa: S101  the caller has seen to it
+        if turn.is_changeover(name, _setup(chosen.key, occasion)):
+            for stream in turn.of(name):
+                turn.leave(stream)
+        stream = turn.stream(name, chosen.key.text, ChartState.start(plan), self._described(name, chosen))
+        stream = self._by(turn, stream, chosen)
+        if self._is_due(stream, occasion.at_us):
+            stream = self._close(turn, stream, chosen, "time")
+        sample = self._sample(name, chosen, occasion.readings)
+        state, verdict = _judge(chosen, stream, sample, reading_ref(occasion.subjects))
+        opened_us = stream.opened_us if stream.state.open_refs else occasion.at_us
+        unlimited = turn.say_no_limits(stream, occasion) if chosen.missing or not chosen.plottable else None
+        turn.put(
+            replace(
+                stream,
+                state=state,
+                opened_us=opened_us if state.open_refs else None,
+                order=occasion.order,
+                lot=occasion.lot,
+                unlimited=unlimited,
+                used_us=occasion.at_us,
+                left=False,
+            )
+        )
+        turn.say(Judgement(stream.key, verdict, occasion.order, None if state.open_refs else "runs"))
 
-    def _chosen(self, name: str, key: ChartKey, papers: Papers) -> Chosen:
-        return choose(name, self._json[name], key)
+    def _sample(self, name: str, chosen: Chosen, readings: Mapping[str, Reading]) -> Sample:
+        """The reading as the chart takes it: bad quality is a gap, what is uncertain makes no limits."""
+        settings = self._settings[name]
+        read = [readings[tag] for tag in settings.sources()]
+        values = tuple(number(reading) if chosen.plottable else None for reading in read)
+        size: float | None = 1.0
+        if settings.size is not None:
+            read.append(readings[settings.size])
+            size = number(read[-1])
+        if size is None:
+            values, size = (None,) * len(values), 1.0
+        return Sample(values, size, all(reading.quality is Quality.GOOD for reading in read))
 
-    def _described(self, name: str, plan: ChartPlan) -> JsonValue:
-        return described(plan, (self._settings[name].tag,))
+    def _kept_choice(self, stream: Stream, papers: Papers) -> Chosen | None:
+        """What holds for a stream without a run; None where the configuration no longer charts it."""
+        settings = self._settings.get(stream.characteristic)
+        if settings is None or settings.chart is None:
+            return None
+        return self.chooser.choose(stream.characteristic, ChartKey.read(stream.key), papers, stream.used_us)
 
-    def _by(self, stream: Stream, chosen: Chosen) -> Stream:
+    def _described(self, name: str, chosen: Chosen) -> JsonValue:
+        assert chosen.plan is not None  # noqa: S101  the caller has seen to it
+        settings = self._settings[name]
+        return described(chosen.plan, settings.read(), settings.short_run)
+
+    def _by(self, turn: Turn, stream: Stream, chosen: Chosen) -> Stream:
         """The stream as it goes on by this plan: itself where it was judged by the same before."""
         plan = chosen.plan
-        if plan is None:
-            return stream
-        now = self._described(stream.characteristic, plan)
+        assert plan is not None  # noqa: S101  the caller has seen to it
+        now = self._described(stream.characteristic, chosen)
         if stream.judged_by == now and stream.state.fits(plan):
             return stream
-        return replace(stream, state=judged_anew(stream.state, plan, stream.judged_by, now), judged_by=now)
+        state = judged_anew(stream.state, plan, stream.judged_by, now)
+        turn.give_up(stream)
+        turn.say_limits(stream, state, now, chosen.source)
+        return replace(stream, state=state, judged_by=now, opened_us=None)
+
+    # -- closing -------------------------------------------------------------------------------------------
+
+    def _open(self, memory: ChartMemory) -> Iterator[Stream]:
+        return (stream for stream in memory.streams.values() if stream.state.open_refs)
+
+    def _is_due(self, stream: Stream, at_us: int) -> bool:
+        settings = self._settings.get(stream.characteristic)
+        after_s = None if settings is None else settings.after_s
+        if after_s is None or stream.opened_us is None or not stream.state.open_refs:
+            return False
+        return at_us - stream.opened_us >= after_s * MICROSECONDS
+
+    def _end_lots(self, turn: Turn, lot: str | None, papers: Papers) -> None:
+        for stream in self._open(turn.memory):
+            settings = self._settings.get(stream.characteristic)
+            if settings is None or not settings.by_lot or stream.lot == lot:
+                continue
+            chosen = self._kept_choice(stream, papers)
+            if chosen is not None:
+                turn.put(self._close(turn, stream, chosen, "lot"))
+
+    def _close(self, turn: Turn, stream: Stream, chosen: Chosen, by: str) -> Stream:
+        """The stream without an open subgroup; its verdict is told."""
+        plan = chosen.plan
+        assert plan is not None  # noqa: S101  the caller has seen to it
+        stream = self._by(turn, stream, chosen)
+        state, verdict = close(plan, stream.state)
+        if verdict is not None:
+            turn.say_before(Judgement(stream.key, verdict, stream.order, "lot" if by == "lot" else "time"))
+        return replace(stream, state=state, opened_us=None)
 
 
-def _setup(key: ChartKey, order: str | None) -> str:
-    """What has to stay the same, or it is a changeover. Positions take turns; no product: the order counts."""
-    setup = replace(key, position=None)
-    return setup.text if setup.product is not None or order is None else f"{setup.text}&order={order}"
+def number(reading: Reading) -> float | None:
+    """The value as a chart takes it, None where it is none."""
+    value = reading.value
+    if reading.quality is Quality.BAD or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
 
 
-class _Turn:
-    """One turn of a station's charts: the memory as it becomes, and what is said on the way."""
+def _judge(chosen: Chosen, stream: Stream, sample: Sample, ref: str) -> tuple[ChartState, Verdict]:
+    """A reading that the limits cannot judge (a sample of another size, other variables) is a gap, not a stop."""
+    plan = chosen.plan
+    assert plan is not None  # noqa: S101  the caller has seen to it
+    try:
+        return judge(plan, stream.state, sample, ref)
+    except ValueError:
+        return judge(plan, stream.state, replace(sample, values=(None,) * len(sample.values)), ref)
 
-    def __init__(self, memory: ChartMemory) -> None:
-        self._streams = dict(memory.streams)
-        self._setups = dict(memory.setups)
-        self._forgotten = memory.forgotten
-        self._judgements: list[Judgement] = []
-        self._before: list[OperationsEvent] = []
-        self._after: list[OperationsEvent] = []
 
-    def judged(self) -> Judged:
-        memory = ChartMemory(self._streams, self._setups, self._forgotten)
-        return Judged(memory, tuple(self._judgements), tuple(self._before), tuple(self._after))
-
-    def set_up(self, characteristic: str, setup: str) -> None:
-        """A changeover cuts every stream of the characteristic."""
-        if self._setups.get(characteristic, setup) != setup:
-            for stream in self._of(characteristic):
-                self.put(replace(stream, state=restart(stream.state), opened_us=None))
-        self._setups[characteristic] = setup
-
-    def _of(self, characteristic: str) -> Sequence[Stream]:
-        return [stream for stream in self._streams.values() if stream.characteristic == characteristic]
-
-    def stream(self, characteristic: str, key: str, plan: ChartPlan, judged_by: JsonValue) -> Stream:
-        """The stream of this key, new where there was none."""
-        known = self._streams.get(stream_name(characteristic, key))
-        if known is not None:
-            return known
-        if len(self._streams) >= MOST_STREAMS:
-            oldest = min(self._streams.values(), key=lambda stream: stream.used_us)
-            del self._streams[oldest.name]
-        return Stream(characteristic, key, ChartState.start(plan), judged_by)
-
-    def put(self, stream: Stream) -> None:
-        self._streams[stream.name] = stream
-
-    def say(self, judgement: Judgement) -> None:
-        self._judgements.append(judgement)
-        self._after += signals(judgement)
+def _setup(key: ChartKey, occasion: Occasion) -> str:
+    """What has to stay the same, or it is a changeover. Where no product is known, the order stands for it."""
+    setup = replace(key, position=None).text
+    unknown = occasion.product is None and occasion.order is not None
+    return f"{setup}&order={occasion.order}" if unknown else setup

@@ -150,7 +150,7 @@ class Floor:
     def _station(self, loaded: Loaded[LineSettings], name: str) -> Station:
         settings = loaded.value.stations[name]
         approved = self._tools.approved(loaded.hash)
-        return Station(name, settings, characteristics_of(loaded.value, settings), approved)
+        return Station(name, settings, characteristics_of(loaded.value, settings), approved, loaded.value.line)
 
     def _fact(self, loaded: Loaded[LineSettings]) -> Callable[[Data, str | None], Fact]:
         return lambda data, station: Fact(self._tools.header(loaded, station), data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers.tags import ModbusTag, SerialScannerDevice, TagSettings
+from edge_agent.characteristic_check import check_characteristics, is_no_number
 from edge_agent.chart_check import costly_charts
 from edge_agent.device_check import check_devices, doubtful_devices
 from edge_agent.line_view import LineView, Use
@@ -36,7 +37,7 @@ def check_line(line: LineView) -> Iterator[Problem]:
             yield line.problem(use.path, f"no device has a tag {use.tag!r}", hint)
     yield from _scanners(line)
     yield from check_schemes(line)
-    yield from _characteristics(line)
+    yield from check_characteristics(line)
     yield from check_holds(line)
     yield from _filters(line)
     yield from check_devices(line)
@@ -97,23 +98,6 @@ def _scanners(line: LineView) -> Iterator[Problem]:
             yield line.problem(where, f"{scanner!r} is no scanner", hint)
 
 
-def _characteristics(line: LineView) -> Iterator[Problem]:
-    """A characteristic that no station captures would never be judged, and nobody would notice."""
-    captured = {tag for station in line.stations.values() for tag in station.captured()}
-    written = {use.tag for use in line.uses if use.kind == "write"}
-    for use in line.uses:
-        tag = line.tag(use.tag) if use.kind == "characteristic" else None
-        if tag is None:
-            continue
-        if is_no_number(tag):
-            yield line.problem(use.path, f"{use.tag} is no number", "a characteristic is one number a run")
-        elif tag.access == "write" or use.tag in written:
-            message = f"{use.tag} may be written: what we write ourselves is no measurement"
-            yield line.problem(use.path, message, "take access: write from the tag, or name the measured one")
-        elif line.stations and line.stations_are_whole and use.tag not in captured:
-            yield line.problem(use.path, f"no station captures {use.tag}", "add it to capture: of its station")
-
-
 def _filters(line: LineView) -> Iterator[Problem]:
     """A tag with ``role: record`` and the like is refused by its own model; here counts what it is used for."""
     told: set[str] = set()
@@ -122,16 +106,11 @@ def _filters(line: LineView) -> Iterator[Problem]:
         if tag is None or use.tag in told or tag.role != "telemetry":
             continue
         told.add(use.tag)
-        what = "used for a characteristic" if use.kind == "characteristic" else "used by a station"
+        of_chart = use.path[0] == "characteristics"
+        what = "used for a characteristic" if of_chart else "used by a station"
         for key in tag.filters:
             message = f"`{key}` thins telemetry, but {use.tag} is {what} ({'.'.join(map(str, use.path))})"
             yield line.problem(line.tag_place(use.tag, key), message, "take it out; a record needs every value")
-
-
-def is_no_number(tag: TagSettings) -> bool:
-    """Whether the tag's readings can't be counted or charted."""
-    kind = tag.type_name
-    return kind != "" and (kind.endswith("[]") or not kind.startswith(("int", "uint", "float")))
 
 
 def _a(kind: str) -> str:

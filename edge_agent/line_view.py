@@ -10,6 +10,7 @@ from re import Pattern
 from typing import Any, Protocol
 
 from drivers.tags import AnyDevice, TagSettings
+from edge_agent.chart_parts import FromTag
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.station_settings import Source, StationSettings
 from records.errors import Problem
@@ -30,7 +31,8 @@ class Use:
     tag: str
     kind: str
     """``count``, ``write``, ``watch``, ``identity`` (a unit's or lot's), ``reference`` (an order's, a carrier's, a
-    person's), ``value`` (kept with the run), ``characteristic``."""
+    person's), ``value`` (kept with the run), ``characteristic``, ``sample`` (its size), ``place`` (cavity,
+    tool)."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ class LineView:
         """Every place that names a tag."""
         found = [use for name, station in self.stations.items() for use in _station_uses(name, station)]
         found += [
-            Use(("characteristics", name, "tag"), settings.tag, "characteristic")
-            for name, settings in self.characteristics.items()
+            use for name, settings in self.characteristics.items() for use in _characteristic_uses(name, settings)
         ]
         return tuple(found)
 
@@ -106,6 +107,17 @@ class LineView:
                     yield ("stations", name, key, "scan"), source.scan
             if station.subject.scan is not None:
                 yield ("stations", name, "subject", "scan"), station.subject.scan
+
+
+def _characteristic_uses(name: str, settings: CharacteristicSettings) -> Iterator[Use]:
+    at: Path = ("characteristics", name)
+    if settings.tag is not None:
+        yield Use((*at, "tag"), settings.tag, "characteristic")
+    yield from (Use((*at, "tags", n), tag, "characteristic") for n, tag in enumerate(settings.tags))
+    if settings.size is not None:
+        yield Use((*at, "size"), settings.size, "sample")
+    if isinstance(settings.position, FromTag):
+        yield Use((*at, "position", "tag"), settings.position.tag, "place")
 
 
 def _station_uses(name: str, station: StationSettings) -> Iterator[Use]:
@@ -125,6 +137,7 @@ def _station_uses(name: str, station: StationSettings) -> Iterator[Use]:
         (("operator", "tag"), station.operator and station.operator.tag, "reference"),
         (("purpose", "tag"), station.purpose and station.purpose.tag, "value"),
         (("result", "tag"), station.result and station.result.tag, "value"),
+        (("tool", "tag"), station.tool.tag if isinstance(station.tool, FromTag) else None, "place"),
     )
     yield from (Use((*at, *below), tag, kind) for below, tag, kind in single if tag)
     yield from (Use((*at, "capture", n), tag, "value") for n, tag in enumerate(station.capture))

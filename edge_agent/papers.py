@@ -1,4 +1,4 @@
-"""What central told the line, as the station needs it: work orders and lots, each with its version and age.
+"""What central told the line, as a station needs it: work orders, lots, recipes, limits, with version and age.
 
 Everything here is a value made from signed documents; nothing is fetched. A document whose content does not fit
 is treated as absent and reported by ``Papers.problems``.
@@ -9,16 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
 from records.clock import from_us
+from records.fields import Int64
 from records.model import DocumentUse
 from records.wire import Document
 
 WORK_ORDER = "work-order"
 LOTS = "lots"
+RECIPE = "recipe"
+LIMIT_SETS = "limit-sets"
+KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS)
+"""The kinds of documents that stations use."""
 
 
 class _Content(BaseModel):
@@ -81,12 +86,65 @@ class ItemLots(_Content):
     lots: tuple[LotStatus, ...] = ()
 
 
+class Specified(_Content):
+    lsl: FiniteFloat | None = None
+    usl: FiniteFloat | None = None
+    target: FiniteFloat | None = None
+
+
+class RecipeEntry(_Content):
+    """What a recipe says of a characteristic, for one tool or position or for all."""
+
+    tool: str | None = None
+    position: str | None = None
+    specification: Specified | None = None
+    sigma: Annotated[FiniteFloat, Field(gt=0)] | None = None
+
+
+class Recipe(_Content):
+    """What a product's revision specifies (content of kind ``recipe``)."""
+
+    product: str
+    revision: str
+    characteristics: dict[str, tuple[RecipeEntry, ...]]
+
+
+class LimitKey(_Content):
+    product: str | None = None
+    revision: str | None = None
+    tool: str | None = None
+    position: str | None = None
+
+
+class ApprovedLimits(_Content):
+    """One version of a limit set, in effect from ``effective_us`` on; ``line`` None: on every line."""
+
+    id: str
+    version: int | str
+    line: str | None = None
+    key: LimitKey
+    limits: dict[str, JsonValue]
+    effective_us: Int64
+
+
+class LimitSets(_Content):
+    """All approved limits of a characteristic (content of kind ``limit-sets``)."""
+
+    characteristic: str
+    sets: tuple[JsonValue, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Papers:
-    """All work orders and lots known at one moment, newest versions."""
+    """Everything that central told, known at one moment, newest versions.
+
+    ``recipes`` by product and revision, ``limits`` by characteristic, both as ``spc.selection`` takes them.
+    """
 
     orders: Mapping[str, WorkOrder] = field(default_factory=dict)
     lots: Mapping[str, ItemLots] = field(default_factory=dict)
+    recipes: Mapping[tuple[str, str], Mapping[str, JsonValue]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[Mapping[str, JsonValue], ...]] = field(default_factory=dict)
     documents: Mapping[tuple[str, str], Document] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
@@ -98,6 +156,8 @@ class Papers:
         """Read every document of a kind that stations use; ``age_s(kind, id)`` tells its age when asked."""
         orders: dict[str, WorkOrder] = {}
         lots: dict[str, ItemLots] = {}
+        recipes: dict[tuple[str, str], Mapping[str, JsonValue]] = {}
+        limits: dict[str, tuple[Mapping[str, JsonValue], ...]] = {}
         kept: dict[tuple[str, str], Document] = {}
         problems: list[str] = []
         for document in documents:
@@ -108,13 +168,20 @@ class Papers:
                     orders[document.id] = WorkOrder.model_validate(document.content)
                 elif document.kind == LOTS:
                     lots[document.id] = ItemLots.model_validate(document.content)
+                elif document.kind == RECIPE:
+                    recipe = Recipe.model_validate(document.content)
+                    recipes[recipe.product, recipe.revision] = recipe.model_dump(mode="json")
+                elif document.kind == LIMIT_SETS:
+                    name, found, wrong = _limit_sets(document.content)
+                    limits[name] = found
+                    problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
                 else:
                     continue
             except ValidationError as error:
                 problems.append(f"{document.kind} {document.id} version {document.version}: {error.errors()[0]}")
                 continue
             kept[document.kind, document.id] = document
-        return cls(orders, lots, kept, tuple(problems), age_s)
+        return cls(orders, lots, recipes, limits, kept, tuple(problems), age_s)
 
     def order(self, reference: str | None) -> WorkOrder | None:
         return None if reference is None else self.orders.get(reference)
@@ -127,6 +194,11 @@ class Papers:
         """
         made = [order for order in self.orders.values() if order.lot == lot]
         return max(made, key=lambda o: (o.product_gtin == gtin, o.product_gtin is None, o.open), default=None)
+
+    def version(self, kind: str, document: str) -> int | None:
+        """The version that is held of a document."""
+        found = self.documents.get((kind, document))
+        return None if found is None else found.version
 
     def lot(self, item: str, lot: str) -> LotStatus | None:
         known = self.lots.get(item)
@@ -145,3 +217,22 @@ class Papers:
 
 
 NO_PAPERS = Papers()
+
+
+def _limit_sets(content: JsonValue) -> tuple[str, tuple[Mapping[str, JsonValue], ...], list[str]]:
+    """The characteristic, its sets that can be used, and what is wrong with the others."""
+    from spc.fields import Fields  # numpy is loaded only where there are limits
+    from spc.limits import LimitSet
+
+    told = LimitSets.model_validate(content)
+    usable: list[Mapping[str, JsonValue]] = []
+    wrong = []
+    for number, one in enumerate(told.sets, 1):
+        try:
+            approved = ApprovedLimits.model_validate(one)
+            LimitSet.from_json(Fields(approved.limits, f"sets[{number}].limits"))
+        except ValueError as error:
+            wrong.append(f"set {number} of {told.characteristic} is left out: {error}")
+            continue
+        usable.append(approved.model_dump(mode="json"))
+    return told.characteristic, tuple(usable), wrong

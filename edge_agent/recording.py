@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.papers import Specified
 from edge_agent.station_settings import Material, ResultSource, StationSettings
 from records.model import (
     Counter,
@@ -87,13 +88,16 @@ def machine_result(source: ResultSource | None, readings: Mapping[str, Reading])
 
 
 def tests_of(
-    characteristics: Mapping[str, CharacteristicSettings], readings: Mapping[str, Reading]
+    specified: Iterable[tuple[str, str, Specified, str]], readings: Mapping[str, Reading]
 ) -> tuple[TestResult, ...]:
-    """Each captured characteristic that has a specification, judged. Limits belong to the good side."""
+    """Each captured characteristic that has a specification, judged. Limits belong to the good side.
+
+    ``specified``: name, tag and specification of each, and where the specification came from.
+    """
     tests = []
-    for name, settings in characteristics.items():
-        spec, reading = settings.specification, readings.get(settings.tag)
-        if spec is None or reading is None:
+    for name, tag, spec, source in specified:
+        reading = readings.get(tag)
+        if reading is None or (spec.lsl is None and spec.usl is None):
             continue
         value = reading.value if isinstance(reading.value, int | float) else None
         result = Result.NOT_JUDGED
@@ -109,7 +113,7 @@ def tests_of(
                 spec.usl,
                 spec.target,
                 result,
-                "line",
+                source,
             )
         )
     return tuple(tests)
@@ -164,7 +168,10 @@ def named(
     readings: Mapping[str, Reading], characteristics: Mapping[str, CharacteristicSettings]
 ) -> tuple[Reading, ...]:
     """The readings as a record holds them: each characteristic's under its name, 64-bit integers as text."""
-    names = {settings.tag: name for name, settings in characteristics.items()}
+    names: dict[str, str] = {}
+    for name, settings in characteristics.items():
+        for tag in settings.sources():
+            names.setdefault(tag, name)
     return tuple(
         replace(reading, value=_exact(reading), characteristic=names.get(tag)) for tag, reading in readings.items()
     )

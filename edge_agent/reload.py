@@ -72,7 +72,7 @@ def _scanners(line: LineSettings) -> dict[str, object]:
 def characteristics_of(line: LineSettings, station: StationSettings) -> dict[str, CharacteristicSettings]:
     """The characteristics that a station's runs measure."""
     captured = set(station.captured())
-    return {name: c for name, c in line.characteristics.items() if c.tag in captured}
+    return {name: c for name, c in line.characteristics.items() if captured.issuperset(c.read())}
 
 
 def devices_of(station: StationSettings) -> tuple[str, ...]:

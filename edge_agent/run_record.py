@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from edge_agent import recording
+from edge_agent.chart_parts import FromTag
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Judged, Occasion, StationCharts
+from edge_agent.choosing import recipe_id
 from edge_agent.events import Captured
-from edge_agent.papers import LOTS, WORK_ORDER, Papers
-from edge_agent.recording import MountedLot
+from edge_agent.papers import LOTS, RECIPE, WORK_ORDER, Papers, Specified
+from edge_agent.recording import UNKNOWN, MountedLot
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, State
 from records.model import (
@@ -25,6 +27,7 @@ from records.model import (
     SubjectKind,
     SubjectResult,
 )
+from spc.selection import Chosen
 
 NOT_APPROVED = "configuration-not-approved"
 
@@ -41,13 +44,14 @@ class RunRecorder:
         settings: StationSettings,
         characteristics: Mapping[str, CharacteristicSettings],
         approved: bool = True,
+        line: str | None = None,
     ) -> None:
         self._name = name
         self.settings = settings
         self.approved = approved
         captured = set(settings.captured())
-        self._characteristics = {n: c for n, c in characteristics.items() if c.tag in captured}
-        self.charts = StationCharts(self._characteristics)
+        self._characteristics = {n: c for n, c in characteristics.items() if captured.issuperset(c.read())}
+        self.charts = StationCharts(self._characteristics, line)
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""
@@ -75,21 +79,24 @@ class RunRecorder:
         aborted = machine is Result.ABORTED
         reference = self.order(state, readings)
         order = papers.order(reference)
-        tests = () if aborted else recording.tests_of(self._characteristics, readings)
+        subjects = self.subjects(state, readings)
+        occasion = Occasion(
+            event.at_us,
+            readings,
+            tuple(dict.fromkeys(subject for subject, _ in subjects)),
+            reference,
+            order.lot if order else reference,
+            order.product if order else None,
+            order.revision if order else None,
+            self._tool(readings),
+        )
+        choices = self.charts.chooser.of_run(occasion, papers)
+        tests = () if aborted else recording.tests_of(self._specified(choices, occasion, papers), readings)
         attempts = event.attempts if purpose.counts else {}
-        results = recording.subject_results(self.subjects(state, readings), attempts, machine, tests)
+        results = recording.subject_results(subjects, attempts, machine, tests)
         judged = Judged(state.charts)
         if purpose.counts and not aborted:
-            occasion = Occasion(
-                event.at_us,
-                readings,
-                tuple(dict.fromkeys(result.subject for result in results)),
-                reference,
-                order.product if order else None,
-                order.revision if order else None,
-                settings.tool,
-            )
-            judged = self.charts.judge(state.charts, occasion, papers)
+            judged = self.charts.judge(state.charts, occasion, choices, papers)
         run = kept.run or OpenRun(event.new_id, event.at_us, kept.lots)
         record = OperationRecord(
             run_id=run.run_id,
@@ -111,15 +118,36 @@ class RunRecorder:
             materials=self._materials(run.lots, readings, results, purpose, aborted),
             spc=judged.states,
             counters=recording.counters_of(settings, readings),
-            documents=papers.used(self._documents(reference)),
+            documents=papers.used(
+                (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers))
+            ),
             product_revision=order.revision if order else None,
-            tool=settings.tool,
+            tool=occasion.tool,
             resumed=state.recovered,
             repeat_possible=settings.trigger.cycle is None,
             purpose_told=None if self.approved else told,
             purpose_reason=None if self.approved else NOT_APPROVED,
         )
         return record, judged
+
+    def _tool(self, readings: Mapping[str, Reading]) -> str | None:
+        """The tool in the machine; one that cannot be read is a tool of its own, ``unknown``."""
+        tool = self.settings.tool
+        return recording.text_value(readings, tool.tag) or UNKNOWN if isinstance(tool, FromTag) else tool
+
+    def _specified(
+        self, choices: Mapping[str, Chosen], occasion: Occasion, papers: Papers
+    ) -> Iterator[tuple[str, str, Specified, str]]:
+        """Name, tag, specification and its source, of every characteristic that has one."""
+        for name, chosen in choices.items():
+            tag, told = self._characteristics[name].tag, chosen.specification
+            if tag is None or told is None:
+                continue
+            source = "line"
+            if chosen.specification_source == "recipe":
+                recipe = recipe_id(occasion)
+                source = f"recipe:{recipe}:{papers.version(RECIPE, recipe)}"
+            yield name, tag, Specified.model_validate(told), source
 
     def _people(self, kept: Kept, readings: Mapping[str, Reading]) -> tuple[Person, ...]:
         source = self.settings.operator

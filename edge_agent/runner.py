@@ -17,7 +17,8 @@ import structlog
 from pydantic import JsonValue
 
 from edge_agent.chart_facts import subject_ref
-from edge_agent.chart_memory import changes
+from edge_agent.chart_memory import changes, read_memory
+from edge_agent.charting import Resumed
 from edge_agent.events import (
     Answer,
     Capture,
@@ -40,7 +41,7 @@ from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable
 from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station import Station
-from edge_agent.station_state import Phase, State, as_json
+from edge_agent.station_state import Phase, State, as_json, read_kept
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
@@ -130,7 +131,8 @@ class StationRunner:
         self._key = f"station/{station.name}"
         self._charts_key = f"charts/{quote(station.name, safe='')}/"
         kept, charts = outbox.state(self._key), outbox.states(self._charts_key)
-        self._state: State = station.open(kept, charts, papers())
+        self._before = State(read_kept(station.name, kept), read_memory(charts))
+        self._state, self._resumed = station.take_over(self._before.kept, self._before.charts, papers())
         self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
         self._seen: dict[str, object] = {}
         self._wake = asyncio.Event()
@@ -182,7 +184,7 @@ class StationRunner:
     async def run(self) -> None:
         """Take events until cancelled, or until it has left. A damaged store or disk ends it with the error."""
         next_tick_s = 0.0
-        await self._say_change(self._state, ())
+        await self._say_change(self._before, self._resumed)
         while not await self._changed_over():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_S)
@@ -219,37 +221,38 @@ class StationRunner:
         await self._withdraw_permit(change)
         if change.station is not None:
             state = self._state
-            cut: tuple[str, ...] = ()
+            resumed = Resumed(state.charts)
             if change.anew:
-                state, cut = change.station.take_over(state.kept, state.charts, self._papers())
+                state, resumed = change.station.take_over(state.kept, state.charts, self._papers())
                 self._seen.clear()
             before, self._state = self._state, state
             self.station, self._plant, self._fact = change.station, change.plant, change.fact
             self.configuration = change.configuration
-            await self._say_change(before, cut)
+            await self._say_change(before, resumed)
         change.done()
         return change.station is None
 
-    async def _say_change(self, then: State, cut: tuple[str, ...]) -> None:
+    async def _say_change(self, then: State, resumed: Resumed) -> None:
         """Commit by what the station works now: charts that begin a new segment, and whether it is approved."""
         approved = self.station.approved
         if not approved:
             self._prompt = NOT_APPROVED
         before, kept = then.kept, replace(self._state.kept, configuration=self.configuration, approved=approved)
-        if (before.configuration, before.approved) == (kept.configuration, approved) and not cut:
+        charts = changes(then.charts, self._state.charts)
+        if (before.configuration, before.approved) == (kept.configuration, approved) and not charts:
             return
-        told: list[Data] = []
-        if before.configuration is not None and (before.configuration != self.configuration or cut):
+        told: list[Data] = [*resumed.told]
+        if before.configuration not in (None, self.configuration):
             params: dict[str, JsonValue] = {
                 "was": before.configuration,
                 "now": self.configuration,
-                "charts": [*cut],
+                "charts": [*resumed.cut],
             }
             told.append(OperationsEvent("station-configured", params))
         if approved != before.approved:
             code = "configuration-approved" if approved else NOT_APPROVED
             told.append(OperationsEvent(code, {"configuration": self.configuration}, order=kept.order))
-        stored = self._stored(as_json(kept), changes(then.charts, self._state.charts))
+        stored = self._stored(as_json(kept), charts)
         await self._store(Batch(tuple(self._fact(data, self.name) for data in told), stored))
         self._state = replace(self._state, kept=kept)
 

@@ -34,6 +34,7 @@ from edge_agent import recording
 from edge_agent.acts import ActRules
 from edge_agent.chart_memory import ChartMemory, read_memory
 from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.charting import Resumed
 from edge_agent.events import (
     Capture,
     Captured,
@@ -61,7 +62,7 @@ from edge_agent.requirements import missing, start_requirements
 from edge_agent.run_record import RunRecorder
 from edge_agent.station_scans import ScanRules
 from edge_agent.station_settings import StationSettings
-from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, read_kept
+from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, grown, read_kept
 from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
 
 _DATED = Observed | Captured | Scanned | Tick
@@ -76,11 +77,12 @@ class Station:
         settings: StationSettings,
         characteristics: Mapping[str, CharacteristicSettings],
         approved: bool = True,
+        line: str | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.approved = approved
-        self._recorder = RunRecorder(name, settings, characteristics, approved)
+        self._recorder = RunRecorder(name, settings, characteristics, approved, line)
         self._scans = ScanRules(settings)
         self._requirements = start_requirements(settings)
         self._interlock = Interlock(settings)
@@ -101,13 +103,13 @@ class Station:
         """
         return self.take_over(read_kept(self.name, kept), read_memory(charts or {}), papers)[0]
 
-    def take_over(self, kept: Kept, charts: ChartMemory, papers: Papers) -> tuple[State, tuple[str, ...]]:
+    def take_over(self, kept: Kept, charts: ChartMemory, papers: Papers) -> tuple[State, Resumed]:
         """The state in which these rules begin after others (or the process) ended, all but what was kept unknown.
 
-        Also the names of the charts that begin a new segment.
+        Also which charts begin a new segment, and what has to be told of them.
         """
-        memory, cut = self._recorder.charts.resume(charts, papers)
-        return State(kept, memory, recovered=kept.run is not None), cut
+        resumed = self._recorder.charts.resume(charts, papers)
+        return State(kept, resumed.memory, recovered=kept.run is not None), resumed
 
     def step(self, state: State, event: Event, papers: Papers) -> Step:
         """The next state and what is to be done, in order."""
@@ -147,9 +149,9 @@ class Station:
             case CaptureFailed():
                 return replace(state, phase=Phase.START), (Prompt("capture-failed", {"error": event.error}),)
             case Scanned():
-                return self._scans.take(state, event, papers)
+                return self._with_lot_ended(state, self._scans.take(state, event, papers), papers)
             case Tick():
-                return self._tick(state, event)
+                return self._with_closed(state, event, papers) or self._tick(state, event)
             case Lift() | RestartChart():
                 return self._acts.take(state, event)
             case WriteDone() | WriteFailed():
@@ -158,6 +160,21 @@ class Station:
                 return self._device_back(state, event.device), ()
             case DocumentChanged() | Committed():
                 return state, ()
+
+    def _with_lot_ended(self, state: State, step: Step, papers: Papers) -> Step:
+        """A scan that starts an order ends the lot before it: what closes by lot is closed in the same commit."""
+        waiting, _ = step
+        if waiting.after is None or waiting.after.state.kept.order == state.kept.order:
+            return step
+        reference = waiting.after.state.kept.order
+        order = papers.order(reference)
+        judged = self._recorder.charts.lot_ended(state.charts, order.lot if order else reference, papers)
+        return grown(state, step, judged.before, judged.memory) if judged.before else step
+
+    def _with_closed(self, state: State, event: Tick, papers: Papers) -> Step | None:
+        """Close subgroups that have been open for long enough; None where none has."""
+        judged = self._recorder.charts.due(state.charts, event.at_us, papers)
+        return commit(state, judged.before, replace(state, charts=judged.memory)) if judged.before else None
 
     def _device_back(self, state: State, device: str) -> State:
         """What it was told and what it said before counts for nothing: it may have restarted, with its memory or

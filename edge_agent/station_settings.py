@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edge_agent.chart_parts import FromTag, TextOrTag
 from records.model import Purpose, SubjectKind
 from records.yaml import Duration, Settings, fault
 
@@ -260,8 +261,8 @@ class StationSettings(Settings):
     """Tags that are read and kept with each run."""
     counters: dict[str, str] = Field(default_factory=dict)
     """The machine's counters of pieces, for reconciliation."""
-    tool: str | None = None
-    """The tool in the machine."""
+    tool: TextOrTag | None = None
+    """The tool in the machine: its name, or the tag that tells it."""
     runs_a_day: Annotated[float, Field(gt=0)] | None = None
     """How many runs a day usually has, to tell how often charts signal with nothing wrong; 1440 when left out."""
 
@@ -326,6 +327,7 @@ class StationSettings(Settings):
             self.operator.tag if self.operator else None,
             self.purpose.tag if self.purpose else None,
             self.result.tag if self.result else None,
+            self.tool.tag if isinstance(self.tool, FromTag) else None,
             *self.counters.values(),
             *self.capture,
         ]

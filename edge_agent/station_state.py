@@ -137,3 +137,17 @@ def commit(
     waiting = replace(state, after=After(replace(then, after=None), effects))
     charts = changes(state.charts, then.charts)
     return waiting, (Commit(facts, as_json(then.kept), charts, ran, married),)
+
+
+def grown(state: State, step: Step, facts: tuple[Data, ...], charts: ChartMemory) -> Step:
+    """The same commit of a step that was made from ``state``, with these facts first and these charts in it."""
+    waiting, effects = step
+    if waiting.after is None:
+        return step
+    then = replace(waiting.after.state, charts=charts)
+    kept = changes(state.charts, charts)
+    with_them = tuple(
+        replace(effect, facts=(*facts, *effect.facts), charts=kept) if isinstance(effect, Commit) else effect
+        for effect in effects
+    )
+    return replace(waiting, after=replace(waiting.after, state=then)), with_them

@@ -17,15 +17,17 @@ from urllib.parse import parse_qsl, quote
 from spc.constants import ConstantSet
 from spc.fields import Fields
 from spc.fixed import fixed
-from spc.limits import Chart, LimitSet, check_subgroup
-from spc.plan import ChartPlan, most_readings
-from spc.rules import check_rules
+from spc.limits import Chart, Design, LimitSet, check_subgroup
+from spc.plan import ChartPlan, Nominal, most_readings
+from spc.rules import Rule, check_rules
 
 __all__ = ["PARTS", "ChartKey", "Chosen", "Part", "SpecificationSource", "choose", "fixed_limits", "parts_in_use"]
 
 Part = Literal["product", "revision", "tool", "position"]
 PARTS: Final[tuple[Part, ...]] = ("product", "revision", "tool", "position")
 SpecificationSource = Literal["recipe", "line", "none"]
+
+WEIGHING: Final = ("ewma", "cusum", "mewma")
 
 _Json = Mapping[str, object]
 
@@ -65,8 +67,9 @@ class Chosen:
 
     `plan` is None where nothing is charted. `key` holds the parts that tell this characteristic's charts apart.
     `source` says where the limits are from: ``limit-set:<id>:<version>``, ``line`` (fixed, or phase I), ``none``.
-    `missing`: there are limits for other keys and none for this one. `plottable` is False where a short-run chart
-    has no target (or sigma) to hold the reading against.
+    `missing`: there are limits for other keys and none that can be used for this one. `plottable` is False where a
+    short-run chart has no target (or sigma) to hold the reading against. `until_us` is when a set of limits that
+    is approved already will come into effect.
     """
 
     plan: ChartPlan | None
@@ -76,6 +79,7 @@ class Chosen:
     source: str
     missing: bool = False
     plottable: bool = True
+    until_us: int | None = None
 
 
 def parts_in_use(settings: _Json) -> tuple[str, ...]:
@@ -92,12 +96,14 @@ def choose(
     recipe: _Json | None = None,
     limit_sets: Sequence[_Json] | None = None,
     at_us: int | None = None,
+    line: str | None = None,
 ) -> Chosen:
     """Plan, key and specification for a reading of characteristic `name` made at `at_us` (None: any time).
 
     `key` is complete, `settings` one characteristic of the configuration as JSON. `recipe` is the content of the
     document ``recipe`` of the order's product, `limit_sets` the ``sets`` of the document ``limit-sets`` of the
-    characteristic, None where there is no such document. Raises ValueError for content that cannot be meant.
+    characteristic, None where there is no such document; of these, sets of another `line` do not count. A set that
+    does not suit the chart is as good as none. Raises ValueError for content that cannot be meant.
     """
     entries = [_object(entry) for entry in _list(settings.get("for") or [])]
     from_recipe = _recipe_entry(name, recipe, key)
@@ -105,23 +111,54 @@ def choose(
     used = key.only(parts_in_use(settings))
     if settings.get("chart") is None:
         return Chosen(None, used, specification, from_where, "none")
-    limits, phase1, source = _limits(settings, entries, limit_sets, key, used, at_us)
-    elsewhere = limit_sets is not None or any(entry.get("limits") for entry in entries)
-    plan = plan_of(name, settings, limits, phase1)
-    return Chosen(plan, used, specification, from_where, source, source == "none" and elsewhere)
+    own = None if limit_sets is None else [one for one in limit_sets if one.get("line") in (None, line)]
+    approved, until_us = _approved(own or (), used, at_us)
+    nominal, plottable = _nominal(settings, specification, from_recipe)
+    if approved is not None:
+        source = f"limit-set:{approved.get('id')}:{approved.get('version')}"
+        limits = LimitSet.from_json(Fields(approved.get("limits"), "limits"))
+        try:
+            plan = plan_of(name, settings, limits, None, nominal)
+        except ValueError:
+            plan, source = plan_of(name, settings, None, None, nominal), "none"
+    else:
+        fallback, phase1 = _of_line(settings, entries, key)
+        source = "none" if fallback is None and phase1 is None else "line"
+        plan = plan_of(name, settings, fallback, phase1, nominal)
+    elsewhere = bool(own) or any(entry.get("limits") for entry in entries)
+    missing = source == "none" and elsewhere
+    return Chosen(plan, used, specification, from_where, source, missing, plottable, until_us)
 
 
-def plan_of(name: str, settings: _Json, limits: LimitSet | None, phase1: int | None) -> ChartPlan:
+def _nominal(
+    settings: _Json, specification: _Json | None, from_recipe: _Json | None
+) -> tuple[Nominal | None, bool]:
+    """What a short-run chart holds its readings against, and whether a reading can be plotted at all."""
+    how = settings.get("short_run")
+    if how is None:
+        return None, True
+    target = Fields(specification or {"target": None}, "specification").maybe_number("target")
+    sigma = Fields({"sigma": None, **(from_recipe or {})}, "recipe").maybe_number("sigma") if how == "z" else None
+    if target is None or (how == "z" and sigma is None):
+        return None, False
+    return Nominal(target, sigma), True
+
+
+def plan_of(
+    name: str, settings: _Json, limits: LimitSet | None, phase1: int | None, nominal: Nominal | None = None
+) -> ChartPlan:
     """The chart's plan with these limits; ValueError when its parts contradict each other."""
     chart, readings = _chart(settings)
-    rules = check_rules(_list(settings.get("rules") or []))
-    return ChartPlan(name, chart, readings, rules, limits, phase1, _constants(settings))
+    rules = check_rules(_rule(rule) for rule in _list(settings.get("rules") or []))
+    design = _design(chart, settings)
+    return ChartPlan(name, chart, readings, rules, limits, phase1, _constants(settings), design, nominal)
 
 
 def fixed_limits(settings: _Json, told: _Json) -> LimitSet:
     """``limits: {fixed: …}`` of a characteristic; ValueError says what does not suit its chart."""
     chart, readings = _chart(settings)
-    return fixed(chart, told, subgroup=readings, constants=_constants(settings))
+    design = _design(chart, settings)
+    return fixed(chart, told, subgroup=readings, constants=_constants(settings), design=design)
 
 
 def _chart(settings: _Json) -> tuple[Chart, int]:
@@ -134,43 +171,57 @@ def _chart(settings: _Json) -> tuple[Chart, int]:
     return check_subgroup(str(settings.get("chart")), subgroup), subgroup
 
 
+def _rule(told: object) -> Rule:
+    """A rule of the configuration, whose parameters may be null for what does not differ."""
+    if not isinstance(told, Mapping):
+        return Rule.read(told)
+    rules = {
+        name: {key: value for key, value in _object(own).items() if value is not None}
+        for name, own in told.items()
+    }
+    return Rule.read(rules)
+
+
+def _design(chart: Chart, settings: _Json) -> Design | None:
+    if chart not in WEIGHING:
+        return None
+    told = _object(settings.get("design") or {})
+    return Design.from_json(
+        Fields(Design().to_json() | {k: v for k, v in told.items() if v is not None}, "design")
+    )
+
+
 def _constants(settings: _Json) -> ConstantSet:
     return "textbook" if settings.get("constants") == "textbook" else "exact"
 
 
-def _limits(
-    settings: _Json,
-    entries: Sequence[_Json],
-    limit_sets: Sequence[_Json] | None,
-    key: ChartKey,
-    used: ChartKey,
-    at_us: int | None,
-) -> tuple[LimitSet | None, int | None, str]:
-    """The limits, or how many points phase I has, and where that is from."""
-    approved = _approved(limit_sets or (), used, at_us)
-    if approved is not None:
-        limits = LimitSet.from_json(Fields(approved.get("limits"), "limits"))
-        return limits, None, f"limit-set:{approved.get('id')}:{approved.get('version')}"
+def _of_line(settings: _Json, entries: Sequence[_Json], key: ChartKey) -> tuple[LimitSet | None, int | None]:
+    """The limits that the line itself gives, or how many points phase I has; neither where it says nothing."""
     entry = _best([entry for entry in entries if entry.get("limits")], key)
     told = settings.get("limits") if entry is None else entry.get("limits")
     if told is None:
-        return None, None, "none"
+        return None, None
     told = _object(told)
     figures = told.get("fixed")
     if figures is not None:
-        return fixed_limits(settings, _object(figures)), None, "line"
-    return None, Fields(told, "limits").integer("subgroups"), "line"
+        return fixed_limits(settings, _object(figures)), None
+    return None, Fields(told, "limits").integer("subgroups")
 
 
-def _approved(sets: Sequence[_Json], used: ChartKey, at_us: int | None) -> _Json | None:
-    """The set of this very key that came into effect last."""
-    fitting = [
-        one
-        for one in sets
-        if all(_object(one.get("key")).get(part) == getattr(used, part) for part in PARTS)
-        and (at_us is None or _effective(one) <= at_us)
-    ]
-    return max(fitting, key=lambda one: (_effective(one), str(one.get("version"))), default=None)
+def _approved(sets: Sequence[_Json], used: ChartKey, at_us: int | None) -> tuple[_Json | None, int | None]:
+    """The set of this very key that came into effect last, and when the next one will."""
+    fitting = [one for one in sets if _key_of(one) == used]
+    begun = [one for one in fitting if at_us is None or _effective(one) <= at_us]
+    later = [_effective(one) for one in fitting if at_us is not None and _effective(one) > at_us]
+    return max(begun, key=_effective, default=None), min(later, default=None)
+
+
+def _key_of(one: _Json) -> ChartKey:
+    told = _object(one.get("key"))
+    values = {part: told.get(part) for part in PARTS}
+    if not all(value is None or isinstance(value, str) for value in values.values()):
+        raise ValueError(f"a limit set has no key {told!r}")
+    return ChartKey(**{part: value for part, value in values.items() if isinstance(value, str)})
 
 
 def _effective(one: _Json) -> int:

@@ -34,8 +34,20 @@ from spc.statistics import rate, to_normal
 from spc.weighing import weigh
 from spc.windows import step
 
-__all__ = ["ChartPlan", "ChartState", "Fired", "Nominal", "Sample", "Verdict", "close", "judge", "restart"]
+__all__ = [
+    "ChartPlan",
+    "ChartState",
+    "Fired",
+    "Nominal",
+    "Sample",
+    "Verdict",
+    "close",
+    "judge",
+    "leave",
+    "restart",
+]
 
+_WEIGHING: Final = frozenset({"ewma", "cusum", "mewma"})
 _SPREADS: Final = frozenset({"imr", "xbar_r", "xbar_s"})
 """Charts with a second one, of the spread."""
 
@@ -87,7 +99,7 @@ def close(plan: ChartPlan, state: ChartState) -> tuple[ChartState, Verdict | Non
 
 
 def restart(state: ChartState) -> ChartState:
-    """The state after a cut in the process: changeover, new tool, new part, restart after a cause.
+    """The state after a cut in the process: restart after a cause, another measured tag, other rules.
 
     No window, sum, subgroup or moving range reaches across it: readings of an open subgroup are never judged
     (`close` it before, to have them judged), and the next reading opens a new one. Limits and phase I go on.
@@ -101,6 +113,16 @@ def restart(state: ChartState) -> ChartState:
         limits=state.limits,
         phase1=state.phase1,
     )
+
+
+def leave(state: ChartState) -> ChartState:
+    """The state of a stream that is left at a changeover, to be gone on with when its product comes back.
+
+    As `restart`, but for the sums of EWMA, CUSUM and MEWMA: they are what is known of this very stream, and the
+    process that comes back is the one that left. What was mended for a cause begins anew (`restart`).
+    """
+    cut = restart(state)
+    return replace(cut, memory=state.memory) if state.chart in _WEIGHING else cut
 
 
 def _check(plan: ChartPlan, state: ChartState) -> None:

@@ -67,9 +67,8 @@ def test_another_chart_or_another_measured_tag_begins_at_nothing_but_counts_on()
 
 # -- what is stored ----------------------------------------------------------------------------------------
 
-STREAM = Stream(
-    "force", "product=A%26B", after(imr(), 11, 12), described(imr(), ["plc.force"]), 5, "WO-1", None, 7
-)
+JUDGED_BY = described(imr(), ["plc.force"])
+STREAM = Stream("force", "product=A%26B", after(imr(), 11, 12), JUDGED_BY, 5, "WO-1", "L-1", None, 7, True)
 
 
 def test_what_was_kept_is_read_again() -> None:

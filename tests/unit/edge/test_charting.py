@@ -31,7 +31,7 @@ def judge(settings: CharacteristicSettings, memory: ChartMemory, *occasions: Occ
     charts = StationCharts({"torque": settings})
     judged = Judged(memory)
     for one in occasions:
-        judged = charts.judge(judged.memory, one, NO_PAPERS)
+        judged = charts.judge(judged.memory, one, charts.chooser.of_run(one, NO_PAPERS), NO_PAPERS)
     return judged
 
 
@@ -52,9 +52,10 @@ def test_a_state_that_no_longer_fits_its_plan_begins_anew_and_counts_on() -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "quality"), [(None, Quality.BAD), (2.2, Quality.UNCERTAIN), ("2.2", Quality.GOOD)]
+    ("value", "quality"),
+    [(2.2, Quality.BAD), ("2.2", Quality.GOOD), (True, Quality.GOOD), ([2.2], Quality.GOOD), (None, Quality.GOOD)],
 )
-def test_a_reading_that_is_not_good_is_a_gap_in_the_chart(value: JsonValue, quality: Quality) -> None:
+def test_a_reading_that_is_no_number_is_a_gap_in_the_chart(value: JsonValue, quality: Quality) -> None:
     (judgement,) = judge(TORQUE, ChartMemory(), occasion(value, quality)).judgements
     assert judgement.verdict.state == "gap"
 

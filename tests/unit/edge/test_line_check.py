@@ -203,7 +203,6 @@ def test_wrong_parts_do_not_hide_what_is_wrong_across_the_file(tmp_path: Path) -
         "devices.plc.tags.2.data_type",
         "devices.meter.tags.0.on_change",
         "stations.seal.order.tag",
-        "characteristics.torque.tag",
         "characteristics.torque.tug",
     ]
 

@@ -83,7 +83,7 @@ def test_a_date_that_is_none_is_damage_too() -> None:
 
 
 def test_withdrawn_documents_and_other_kinds_are_nothing() -> None:
-    papers = Papers.of([document("work-order", "WO-1", None), document("recipe", "R-1", {"any": "thing"})])
+    papers = Papers.of([document("work-order", "WO-1", None), document("calendar", "R-1", {"any": "thing"})])
     assert (papers.orders, papers.documents, papers.problems) == ({}, {}, ())
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from edge_agent import recording
-from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.papers import Specified
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
 from records.model import Counter, MaterialKind, Purpose, Quality, Reading, Result, Subject, SubjectKind
@@ -18,8 +18,8 @@ PIECE = Subject(SubjectKind.CARRIER, "C-1")
 STATION = StationSettings.model_validate(ASSEMBLE)
 
 
-def spec(**limits: float) -> dict[str, CharacteristicSettings]:
-    return {"torque": CharacteristicSettings.model_validate({"tag": "plc.torque", "specification": limits})}
+def spec(**limits: float) -> list[tuple[str, str, Specified, str]]:
+    return [("torque", "plc.torque", Specified.model_validate(limits), "line")]
 
 
 def read(value: JsonValue, quality: Quality = Quality.GOOD) -> dict[str, Reading]:
@@ -55,8 +55,7 @@ def test_a_bad_reading_is_no_pass_and_no_failure() -> None:
 
 def test_what_was_not_captured_or_has_no_specification_is_no_test() -> None:
     assert recording.tests_of(spec(lsl=1.8), {}) == ()
-    plain = {"torque": CharacteristicSettings.model_validate({"tag": "plc.torque"})}
-    assert recording.tests_of(plain, read(2.2)) == ()
+    assert recording.tests_of(spec(target=2.2), read(2.2)) == ()
 
 
 @pytest.mark.parametrize(

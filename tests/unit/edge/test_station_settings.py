@@ -161,7 +161,7 @@ def test_what_is_watched_and_captured() -> None:
         ({"chart": "xbar_r"}, "subgroup"),
         ({"chart": "xbar_r", "subgroup": 26}, "at most"),
         ({"limits": {"fixed": FIXED | {"lower": 2.5}}}, "lower"),
-        ({"rules": ["nelson3"]}, "nelson"),
+        ({"rules": ["nelson9"]}, "did you mean|no rule"),
         ({"specification": {}}, "lsl or usl"),
         ({"specification": {"lsl": 2, "usl": 2}}, "below usl"),
         ({"specification": {"lsl": float("inf")}}, "finite"),
