@@ -5,7 +5,7 @@ import numpy as np
 from spc.charts import ChartResult
 from spc.hotelling import phase1_limit, phase2_limit
 from spc.limits import Design
-from spc.mewma_arl import USUAL_ARL, mewma_interval
+from spc.mewma_arl import USUAL_ARL, decision_interval
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
 from spc.plot import Answer, Study
 from spc.request import RequestError, Told
@@ -63,7 +63,8 @@ def _estimates(result: ChartResult) -> Answer:
 
 
 def multivariate_ewma(data: Told, params: Told) -> Study:
-    """MEWMA of `rows`; parameters `r`, and the limit as `h4` or by the in-control run length `arl0` (200).
+    """MEWMA of `rows`; parameters `r`, and the limit as `h4` or by the in-control run length `arl0` (200;
+    `spc.mewma_arl.decision_interval`).
 
     `target` and `cov` are given together, or estimated.
     """
@@ -80,8 +81,9 @@ def multivariate_ewma(data: Told, params: Told) -> Study:
     if (mean is None) is not (matrix is None):
         raise RequestError(params.place, "target and cov are given together or not at all")
     params.done()
+    source = "given"
     if h4 is None:
-        h4 = mewma_interval(len(rows[0]), r, arl0 or USUAL_ARL)
+        h4, source = decision_interval(len(rows[0]), r, arl0 or USUAL_ARL)
     result = mewma(
         rows,
         design=Design(lam=r, h4=h4),
@@ -98,4 +100,4 @@ def multivariate_ewma(data: Told, params: Told) -> Study:
         "signals": beyond(result.location),
     }
     plots = [plot_of("T squared of Z", result.location, centred=False, floored=False, unit=False)]
-    return common.study("mewma", answer, plots, result, [("design", f"r {r:g}, h4 {h4:.6g}")])
+    return common.study("mewma", answer, plots, result, [("design", f"r {r:g}, h4 {h4:.6g} ({source})")])
