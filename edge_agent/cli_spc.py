@@ -119,6 +119,8 @@ def _request(file: str, chart: str | None, columns: str | None) -> tuple[dict[st
         raise ConfigurationError(f"{name} is a table: which chart?", hint="--chart imr, xbar_r, p, ...")
     wanted = [word.strip() for word in columns.split(",")] if columns else []
     request, unused = request_of_csv(content, name, chart, wanted)
+    if file != "-":
+        request["title"] = Path(file).stem
     notes = [f"note: {name}: columns not used: {', '.join(unused)}"] if unused else []
     return request, name, notes
 

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from spc.figure import CHART_TITLES
+from spc.figure import heading
 from spc.marks import rule_text
 from spc.scale import decimals_for, number_text
 
@@ -63,7 +63,7 @@ def figure(value: float, digits: int = 6) -> str:
 def show(study: Study) -> None:
     """Limits, figures and signals of a study, each told once."""
     out = console()
-    out.print(study.title or CHART_TITLES[study.chart])
+    out.print(heading(study))
     if study.facts:
         out.print(_facts(study.facts))
     drawn = [plot for plot in study.plots if study.chart != "capability"]

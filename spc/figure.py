@@ -7,7 +7,7 @@ from spc.plot import Plot, Study
 from spc.series import ChartSeries, LimitSpan, Note
 from spc.svg import draw_chart, draw_pair
 
-__all__ = ["CHART_TITLES", "draw_study"]
+__all__ = ["draw_study", "heading"]
 
 CHART_TITLES: Final[Mapping[str, str]] = {
     "imr": "Individuals and moving ranges (I-MR)",
@@ -33,6 +33,11 @@ CHART_TITLES: Final[Mapping[str, str]] = {
 
 _PAIR_HEIGHT, _SINGLE_HEIGHT = 480, 320
 _CUSUM_WORDS: Final = {"ucl": "h", "lcl": "−h", "cl": ""}
+
+
+def heading(study: Study) -> str:
+    """What the study is called: of what, if that was told, and with which chart."""
+    return f"{study.title}: {CHART_TITLES[study.chart]}" if study.title else CHART_TITLES[study.chart]
 
 
 def draw_study(study: Study, *, width: int = 960) -> str:
@@ -61,12 +66,14 @@ def _series(study: Study, plot: Plot, index: int) -> ChartSeries:
     )
     return ChartSeries(
         key="study" if index == 0 else "study-spread",
-        title=study.title or CHART_TITLES[study.chart],
+        title=heading(study),
         values=plot.values,
         limits=(span,) if known and len(plot.values) else (),
         signals=plot.signals,
         unit=study.unit if plot.unit else "",
-        panel=plot.name,
+        lsl=study.lsl if plot.single else None,
+        usl=study.usl if plot.single else None,
+        panel=f"{study.title}: {plot.name}" if study.title and index == 0 else plot.name,
         notes={place: Note(cause, excluded=True) for place, cause in study.excluded.items()},
         phase1=study.phase1,
         below=plot.below,

@@ -41,6 +41,8 @@ class _Step:
 class Panel:
     """The layout of one chart of `width` pixels between the heights `top` and `bottom`, and its frame's parts.
 
+    Of two panels in one drawing the lower one is `numbered` along its axis, and the upper one `names_phase` I.
+
     `left` and `right` are settled by `lay_out`, so that two panels of one drawing can share them.
     """
 
@@ -53,10 +55,11 @@ class Panel:
         words: Mapping[str, str],
         *,
         numbered: bool = True,
+        names_phase: bool = True,
     ) -> None:
         self.series, self.words = series, words
         self.width, self.top, self.bottom = width, top, bottom
-        self.numbered = numbered
+        self.numbered, self.names_phase = numbered, names_phase
         self.key = re.sub(r"[^A-Za-z0-9_-]+", "-", series.key)
         self.values = _readings(series.values)
         self.below = _readings(series.below)
@@ -111,9 +114,9 @@ class Panel:
             ("cl", span.centre, span.centres),
             ("lcl", span.lower, span.lowers),
         ):
-            known = [value for value in each if math.isfinite(value)]
-            if known or one is not None:
-                found.append((key, known[-1] if known else float(one or 0.0)))
+            value = next((own for own in reversed(each) if math.isfinite(own)), one)
+            if value is not None:
+                found.append((key, float(value)))
         return found
 
     def _end_labels(self) -> list[tuple[float, str, str, str]]:
@@ -172,13 +175,9 @@ class Panel:
         name = self.words["phase1"]
         if count < len(self.values):
             parts.append(line("lk-change", edge, self.top, edge, self.bottom, 'stroke-opacity="0.25"'))
-            if self.numbered is self._alone() and text_width(name, 11) + 12 < edge - self.left:
+            if self.names_phase and text_width(name, 11) + 12 < edge - self.left:
                 parts.append(label("lk-version", edge - 6, self.bottom - 6, name, "end"))
         return parts
-
-    def _alone(self) -> bool:
-        """Whether this panel has the drawing for itself; of a pair only the upper one names phase I."""
-        return not self.series.panel
 
     def _outside(self) -> list[str]:
         """The room beyond the specification, shaded."""

@@ -16,7 +16,8 @@ class Plot:
     """One chart of m points: what is plotted, and the lines that hold for each point.
 
     `values` and the lines have length m, NaN is a gap; a line is None where the chart has no such. `below` is the
-    lower sum of a CUSUM as negative numbers, with `below_signals`. `unit` is False for pure numbers.
+    lower sum of a CUSUM as negative numbers, with `below_signals`. `unit` is False for pure numbers, `single` true
+    for single readings, which a specification speaks of.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Plot:
     below: Sequence[float] = ()
     below_signals: tuple[Signal, ...] = ()
     unit: bool = True
+    single: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

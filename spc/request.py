@@ -161,7 +161,9 @@ def number(value: object, place: str) -> float:
     if not math.isfinite(told):
         raise RequestError(place, f"expected a finite number, found {told}")
     if abs(told) > _LARGEST:
-        raise RequestError(place, f"{told:g} is too large to be a reading")
+        raise RequestError(place, f"{told:g} is too large to be reckoned with")
+    if 0 < abs(told) < 1 / _LARGEST:
+        raise RequestError(place, f"{told:g} is too small to be reckoned with")
     return told
 
 

@@ -95,4 +95,5 @@ def thin(
     lowest = ranked[np.concatenate(([0], change + 1))] if ranked.size else ranked
     highest = ranked[np.concatenate((change, [ranked.size - 1]))] if ranked.size else ranked
     wanted = np.array(sorted(keep), dtype=np.intp)
-    return np.unique(np.concatenate((lowest, highest, np.intersect1d(wanted, present))))
+    wanted = wanted[np.isfinite(values[wanted])]
+    return np.unique(np.concatenate((lowest, highest, wanted)))

@@ -1,6 +1,7 @@
 """Studies of measured values: individuals, subgroups, times between events, short runs."""
 
 import math
+from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -56,7 +57,7 @@ def imr(data: Told, params: Told) -> Study:
         centre="median" if centre == "median" else "mean",
         constants=constants,
     )
-    plots = [plot_of("Value", result.location), plot_of("Moving range", _spread(result))]
+    plots = [replace(plot_of("Value", result.location), single=True), plot_of("Moving range", _spread(result))]
     facts = [("centre", centre), ("sigma", _SIGMA_WORDS[method])]
     return common.study("imr", _individuals(result), plots, result, facts)
 

@@ -26,6 +26,7 @@ __all__ = ["CHART_CSS", "ENGLISH", "ChartSeries", "LimitSpan", "Note", "as_file"
 
 _TOLD: Final = 20  # flagged points that the description spells out
 _HEAD, _FOOT, _BETWEEN = 24.0, 30.0, 10.0  # px above a plot, under the lowest, under one that has another below
+_MARGIN: Final = 12  # px of paper around a drawing that is a file
 _LOWER_SHARE: Final = 0.38  # of the height of a pair
 
 
@@ -63,7 +64,7 @@ def draw_pair(
     middle = round(height * (1 - _LOWER_SHARE))
     panels = [
         Panel(upper, width, _HEAD, middle - _BETWEEN, words, numbered=False),
-        Panel(lower, width, middle + _HEAD, height - _FOOT, words),
+        Panel(lower, width, middle + _HEAD, height - _FOOT, words, names_phase=False),
     ]
     left, right = (max(sizes) for sizes in zip(*((p.room_left, p.room_right) for p in panels), strict=True))
     for panel in panels:
@@ -74,7 +75,14 @@ def draw_pair(
 def as_file(svg: str) -> str:
     """A drawing as a file of its own, which a viewer shows in its light or dark theme: stylesheet and paper."""
     head, _, rest = svg.partition(">")
-    paper = '<rect class="lk-paper" width="100%" height="100%" fill="none"/>'
+    width, height = (int(head.split(f' {name}="')[1].split('"')[0]) for name in ("width", "height"))
+    wide, high = width + 2 * _MARGIN, height + 2 * _MARGIN
+    place = f'x="-{_MARGIN}" y="-{_MARGIN}" width="{wide}" height="{high}"'
+    paper = f'<rect class="lk-paper" {place} fill="none"/>'
+    head = head.replace(
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"',
+        f'viewBox="-{_MARGIN} -{_MARGIN} {wide} {high}" width="{wide}" height="{high}"',
+    )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}><style>{CHART_CSS}</style>{paper}{rest}\n'
 
 

@@ -246,6 +246,10 @@ def test_the_points_that_set_the_limits_are_on_a_ground_of_their_own() -> None:
     x, width, end = (float(e.get(k) or "") for e, k in ((ground, "x"), (ground, "width"), (edge, "x1")))
     assert x + width == pytest.approx(end, abs=0.2)
     assert texts(root, "lk-version") == ["Phase I", "v3"]
+    named = replace(SERIES, phase1=6, panel="Width")
+    pair = ElementTree.fromstring(draw_pair(named, replace(named, key="b")))
+    assert texts(pair, "lk-version").count("Phase I") == 1
+    assert "Phase I" in texts(drawn(named), "lk-version")
 
 
 def test_a_drawing_as_a_file_carries_its_stylesheet_and_paper() -> None:
@@ -253,7 +257,9 @@ def test_a_drawing_as_a_file_carries_its_stylesheet_and_paper() -> None:
     root = ElementTree.fromstring(text.encode())
     assert root[0].tag == f"{NS}style"
     assert "prefers-color-scheme: dark" in (root[0].text or "")
-    assert (root[1].get("class"), root[1].get("width")) == ("lk-paper", "100%")
+    place = [root[1].get(name) for name in ("class", "x", "y", "width", "height")]
+    assert place == ["lk-paper", "-12", "-12", "984", "344"]
+    assert root.get("viewBox") == "-12 -12 984 344"
     assert root.findtext(f"{NS}title") == "Gap width"
 
 
