@@ -9,7 +9,7 @@ document ``limit-sets``, one a characteristic, which lists those in effect and t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import JsonValue
@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from central.access import User
 from central.charts import MOST_POINTS, ChartHead, ChartPoint, ChartRef, Charts
 from central.judgement import opaque_id
-from central.phase_one import Method, study
+from central.phase_one import Method, Study, study
 from central.proposals import Proposals, Proposed
 from central.stored import StoredFact
 from records.errors import Invalid
@@ -103,26 +103,12 @@ class LimitSets:
         Raises:
             Invalid: no such chart, too few usable points, no reason. Refused: no right.
         """
-        head = self._charts.head(ref.id)
-        if head is None:
-            raise Invalid(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
-        points = self._charts.points(
-            ref, window.from_us, window.to_us, MOST_POINTS, first=window.first, last=window.last
-        )
-        if not points:
-            raise Invalid("there are no points in this window")
-        settings = self._settings(ref, points[-1])
-        if method.design is None and head.chart in ("ewma", "cusum", "mewma"):
-            method = Method(
-                method.constants, method.sigma, method.centre, method.confidence, design_of(settings.get("design"))
-            )
+        head, points, method, short_run = self._asked(ref, window, method)
         key = LimitKey.of(head)
 
         def make(version: int) -> dict[str, JsonValue]:
             name = f"{key.id}:{version}"
-            found = study(
-                head.chart, head.subgroup, points, method, name, short_run=bool(settings.get("short_run"))
-            )
+            found = study(head.chart, head.subgroup, points, method, name, short_run=short_run)
             basis: dict[str, JsonValue] = {
                 "kind": "study",
                 "chart": ref.id,
@@ -142,6 +128,32 @@ class LimitSets:
             return _content(key, found.limits, basis)
 
         return self.proposals.propose(key.id, make, user, reason)
+
+    def preview(self, ref: ChartRef, window: Window, method: Method) -> tuple[Study, list[ChartPoint]]:
+        """The limits that ``propose`` would propose, and the points of the window; nothing is stored.
+
+        Raises:
+            Invalid: no such chart, too few usable points.
+        """
+        head, points, method, short_run = self._asked(ref, window, method)
+        return study(head.chart, head.subgroup, points, method, "preview", short_run=short_run), points
+
+    def _asked(
+        self, ref: ChartRef, window: Window, method: Method
+    ) -> tuple[ChartHead, list[ChartPoint], Method, bool]:
+        """The chart, the points in the window, the method with the line file's design, whether runs are short."""
+        head = self._charts.head(ref.id)
+        if head is None:
+            raise Invalid(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
+        points = self._charts.points(
+            ref, window.from_us, window.to_us, MOST_POINTS, first=window.first, last=window.last
+        )
+        if not points:
+            raise Invalid("there are no points in this window")
+        settings = self._settings(ref, points[-1])
+        if method.design is None and head.chart in ("ewma", "cusum", "mewma"):
+            method = replace(method, design=design_of(settings.get("design")))
+        return head, points, method, bool(settings.get("short_run"))
 
     def give(
         self, key: LimitKey, chart: str, subgroup: int, given: Mapping[str, JsonValue], user: User, reason: str

@@ -31,6 +31,7 @@ from central.web.pages import (
     orders,
     spc,
     spc_chart,
+    spc_limits,
     trace,
 )
 from central.web.params import label, span_text, spoken, value_text
@@ -74,7 +75,20 @@ def create_site(desk: Desk) -> FastAPI:
     templates.globals["span_text"] = span_text
     app.state.desk = desk
     app.state.templates = templates
-    for area in (door, home, orders, findings, dhrs, trace, audit, lines, configurations, spc, spc_chart):
+    for area in (
+        door,
+        home,
+        orders,
+        findings,
+        dhrs,
+        trace,
+        audit,
+        lines,
+        configurations,
+        spc,
+        spc_chart,
+        spc_limits,
+    ):
         app.include_router(area.router)
     _static(app, files)
     install_api(app)

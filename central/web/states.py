@@ -47,6 +47,12 @@ STATES: Mapping[str, Mapping[str, Status]] = {
         "withdrawn": _state("bad", N_("Withdrawn")),
         "not_needed": _state("idle", N_("Needs no approval")),
     },
+    "proposal": {
+        "proposed": _state("warning", N_("Not approved")),
+        "approved": _state("ok", N_("Approved")),
+        "superseded": _state("idle", N_("Superseded")),
+        "withdrawn": _state("bad", N_("Withdrawn")),
+    },
     "finding": {
         "open": _state("bad", N_("Open")),
         "closed": _state("ok", N_("Closed")),
@@ -179,6 +185,11 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "exclude": N_("Left out of limits"),
         "include": N_("Taken in again"),
         "propose": N_("Proposed"),
+    },
+    "left-out": {
+        "excluded": N_("excluded by a person"),
+        "gap": N_("gap"),
+        "uncertain": N_("uncertain reading"),
     },
     "cause": {
         "tool-wear": N_("Tool wear"),

@@ -90,8 +90,12 @@ class Press:
         seconds: Sequence[float | None] | None = None,
         cuts: Sequence[int] = (),
         collecting: bool = False,
+        reads: Sequence[float] | None = None,
     ) -> None:
-        """One point a record; ``flags`` are rules of points from 0, ``seconds`` what the second chart plots."""
+        """One point a record; ``flags`` are rules of points from 0, ``seconds`` what the second chart plots.
+
+        ``reads`` are the readings where they are not what is plotted.
+        """
         before: float | None = None
         for index, (value, held) in enumerate(zip(values, limits, strict=True)):
             size = 1.0 if sizes is None else sizes[index]
@@ -113,7 +117,7 @@ class Press:
                 None if sizes is None else size, of_spread,
                 spread and spread.centre, spread and spread.lower, spread and spread.upper,
             )  # fmt: skip
-            self.write(judged, value, unit, spec)
+            self.write(judged, value if reads is None else reads[index], unit, spec)
             for rule in rules:
                 self._signal(judged, rule)
 
@@ -216,7 +220,7 @@ def _attributes(press: Press, noise: np.random.Generator) -> None:
     made = LimitSet(
         "p", "2026-05", 300, 0.031, 0.0, 0.061, None, None, None, 0.01, 0.1733, "exact", False
     )  # fmt: skip
-    press.singles("rejects", "p", shares, [made] * 36, sizes=sizes, flags={27: ("nelson1",)})
+    press.singles("rejects", "p", shares, [made] * 36, sizes=sizes, flags={27: ("nelson1",)}, reads=counts)
 
 
 def _weighted(press: Press, near: object) -> None:
@@ -228,7 +232,7 @@ def _weighted(press: Press, near: object) -> None:
     held = LimitSet(
         "ewma", "2026-06", 1, 25.0, 24.7, 25.3, None, None, None, 0.1, 0.3, "exact", False, design=Design()
     )  # fmt: skip
-    press.singles("insertion_force", "ewma", smooth, [held] * 44, unit="N", spec=(20.0, 30.0, 25.0))
+    press.singles("insertion_force", "ewma", smooth, [held] * 44, unit="N", spec=(20.0, 30.0, 25.0), reads=raw)
     upper, lower, high, low = [], [], 0.0, 0.0
     for value in [*near(10.0, 0.02, 26), *(10.02 + 0.004 * i for i in range(10))]:  # type: ignore[operator]
         high, low = max(0.0, high + (value - 10.0) / 0.02 - 0.5), max(0.0, low - (value - 10.0) / 0.02 - 0.5)

@@ -201,6 +201,7 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
         ("chen.li", "qa", "Chen Li"),
         ("mueller", "qa_manager", "Anna Müller"),
         ("op", "operator", "Wang Wei"),
+        ("jansen", "engineer", "Piet Jansen"),
         ("audit", "auditor", "Ines Roth"),
     ):
         access.add_user(user, role, PASSWORD, by=by, name=name)

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from conftest import Site, site
-from fixture_central import chart_story
+from conftest import Site, form_token, site
+from fixture_central import PASSWORD, chart_story
 
 from central.web import boards
 from central.web.i18n import words
@@ -177,3 +177,124 @@ def test_every_chart_is_drawn_in_both_languages(press: Site, quality: httpx.Clie
         assert answer.status_code == 200, head.ref
         assert f'<html lang="{language}"' in answer.text
         assert " style=" not in answer.text
+
+
+# -- what people say of a point ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def acting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """For tests that note, sign and propose, each at points of its own."""
+    with site(tmp_path_factory.mktemp("acting"), chart_story(2)) as made:
+        yield made
+
+
+def _post(client: httpx.Client, page: str, path: str, **data: str) -> httpx.Response:
+    return client.post(path, data={"csrf": form_token(client, page), **data})
+
+
+def _content(client: httpx.Client, page: str) -> str:
+    found = re.search(r'name="content_hash" value="([0-9a-f]{64})"', client.get(page).text)
+    assert found is not None
+    return found[1]
+
+
+def test_a_signal_gets_a_cause_and_a_thread(acting: Site) -> None:
+    client = acting.signed_in("jansen")
+    address = f"/spc/{chart_id(acting, 'burst_pressure')}"
+    act = f"{address}/points/71?show=50"
+    assert _post(client, address, act, act="comment").status_code == 422
+    assert _post(client, address, act, act="comment", cause="sabotage").status_code == 403
+    answer = _post(client, address, act, act="comment", cause="tool-wear", text="seal of the <press> leaks")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{address}?show=50&point=71#point")
+    assert _post(client, address, act, act="comment", text="seal changed").status_code == 303
+    page = client.get(f"{address}?point=71").text
+    for said in ("Tool wear", "seal of the &lt;press&gt; leaks", "seal changed", "jansen"):
+        assert said in page, said
+    head = acting.central.charts.head(chart_id(acting, "burst_pressure"))
+    assert head is not None
+    assert head.signals_open == 4
+    reader = acting.signed_in("op")
+    assert 'name="cause"' not in reader.get(f"{address}?point=71").text
+    assert _post(reader, "/", act, act="comment", cause="tool-wear").status_code == 403
+
+
+def test_a_point_is_left_out_with_a_signature_and_taken_in_again(acting: Site) -> None:
+    client = acting.signed_in("jansen")
+    address = f"/spc/{chart_id(acting, 'burst_pressure')}"
+    page, act = f"{address}?point=22", f"{address}/points/22"
+    shown = _content(client, page)
+    data = {"act": "exclude", "cause": "setup", "reason": "sensor was unplugged", "user": "jansen"}
+    signed = data | {"content_hash": shown, "password": PASSWORD}
+    assert _post(client, page, act, **data).status_code == 422
+    assert _post(client, page, act, **signed | {"password": "wrong"}).status_code == 403
+    assert _post(client, page, act, **signed | {"user": "op"}).status_code == 409
+    assert _post(client, page, act, **signed).status_code == 303
+    text = client.get(page).text
+    for said in ("Left out of limits", "sensor was unplugged", "Take this point in again", "lk-excluded"):
+        assert said in text, said
+    stale = _post(client, page, act, **signed)  # what was shown is no longer so
+    assert stale.status_code == 409
+    assert "Nothing was signed: it is not as it was shown" in stale.text
+    again = signed | {"act": "include", "content_hash": _content(client, page), "reason": "it was plugged in"}
+    assert _post(client, page, act, **again).status_code == 303
+    assert "it was plugged in" in client.get(page).text
+    points = acting.central.charts.points(acting.central.charts.heads(characteristic="burst_pressure")[0].ref)
+    assert not any(point.excluded for point in points)
+
+
+# -- limits ------------------------------------------------------------------------------------------------
+
+
+def test_limits_are_previewed_proposed_and_approved_by_another(acting: Site) -> None:
+    client = acting.signed_in("jansen")
+    address = f"/spc/{chart_id(acting, 'burst_pressure')}/limits"
+    preview = client.get(f"{address}?first=1&last=40&preview=1").text
+    for said in ("Nothing is stored yet", "σ = mean(MR)/d₂", "39 of 1 to 40", "Points beyond these limits"):
+        assert said in preview, said
+    assert re.search(r'>22</a></th><td>Single values</td><td class="num">429.50', preview)
+    assert acting.central.limit_sets.listed("burst_pressure") == []
+    window = {"first": "1", "last": "40", "sigma": "median_mr", "centre": "mean", "constants": "exact"}
+    assert _post(client, address, address, **window).status_code == 422
+    answer = _post(client, address, address, **window, reason="process as it should be")
+    assert answer.status_code == 303
+    page = answer.headers["location"]
+    text = client.get(page).text
+    for said in ("Not approved", "process as it should be", "σ = median(MR)/0.954", "gap", "39 of 1 to 40"):
+        assert said in text, said
+    assert 'name="password"' not in text  # an engineer does not approve
+    quality = acting.signed_in("chen.li")
+    signed = {"act": "approve", "reason": "looked at the window", "user": "chen.li", "password": PASSWORD}
+    signed |= {"content_hash": _content(quality, page), "effective": "2026-11-20T06:00"}
+    assert _post(quality, page, page, **signed | {"effective": "soon"}).status_code == 422
+    assert _post(quality, page, page, **signed | {"password": "wrong"}).status_code == 403
+    assert _post(quality, page, page, **signed | {"user": "jansen"}).status_code == 403
+    assert _post(quality, page, page, **signed).status_code == 303
+    text = quality.get(page).text
+    assert "2026-11-20 06:00:00" in text
+    assert "Approved" in text
+    stale = _post(quality, page, page, **signed)
+    assert stale.status_code == 409
+    assert "Nothing was signed: these limits changed while you looked at them." in stale.text
+    assert "They are now: Approved, by chen.li." in stale.text
+    withdrawn = signed | {"act": "withdraw", "content_hash": _content(quality, page), "effective": ""}
+    assert _post(quality, page, page, **withdrawn).status_code == 303
+    assert "Withdrawn" in quality.get(address).text
+
+
+def test_whoever_proposed_limits_does_not_approve_them(acting: Site) -> None:
+    client = acting.signed_in("chen.li")
+    address = f"/spc/{chart_id(acting, 'rejects')}/limits"
+    page = _post(client, address, address, first="1", last="36", reason="usual").headers["location"]
+    signed = {"act": "approve", "reason": "mine", "user": "chen.li", "password": PASSWORD}
+    answer = _post(client, page, page, **signed, content_hash=_content(client, page))
+    assert answer.status_code == 403
+    assert "p̄ ± 3√(p̄(1 − p̄)/nᵢ)" in answer.text
+
+
+def test_a_window_that_makes_no_limits_is_refused_in_words(press: Site, quality: httpx.Client) -> None:
+    address = f"/spc/{chart_id(press, 'burst_pressure')}/limits"
+    answer = quality.get(f"{address}?first=31&last=31&preview=1")
+    assert answer.status_code == 422
+    assert "no limits from these points" in answer.text
+    assert quality.get(f"{address}/ffffffffffffffffffffffff").status_code == 404

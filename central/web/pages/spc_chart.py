@@ -6,19 +6,35 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
+from starlette.concurrency import run_in_threadpool
 
 from central.access import Capability
 from central.charts import ChartHead, ChartPoint, point_hash
-from central.web import boards, capable, plots
-from central.web.chart_view import SIZES, ChartView, chart_json, points_csv, span_of, told_points, view_of
+from central.signature import SignatureRefused
+from central.web import boards, capable, plots, refusals
+from central.web.chart_view import (
+    SIZES,
+    USUAL,
+    ChartView,
+    Span,
+    chart_json,
+    points_csv,
+    span_of,
+    told_points,
+    view_of,
+)
+from central.web.desk import Signing
+from central.web.i18n import N_
 from central.web.params import stream_text
 from central.web.plots import draw
 from central.web.points import decimals_of, plot_of
-from central.web.visit import Enter, NotThere, Visit
+from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
+from records.errors import LotkeeperError
 
 router = APIRouter(include_in_schema=False)
 
+SIGNED = ("exclude", "include")
 WIDTH = 1080
 """Pixels of the drawing at its natural size: the width of the page."""
 
@@ -60,6 +76,54 @@ def export(visit: Enter, chart_id: str, kind: str, show: int = 100, last: int | 
     return Response(content, media_type=media_type, headers=headers)
 
 
+@router.post("/spc/{chart_id}/points/{number}", dependencies=[Form_])
+async def act_on_point(
+    chart_id: str,
+    number: int,
+    visit: Visit = Depends(enter),  # noqa: B008
+    act: Text = "",
+    cause: Text = "",
+    text: Text = "",
+    reason: Text = "",
+    user: Text = "",
+    password: Text = "",
+    content_hash: Text = "",
+) -> Response:
+    """Give a point a cause or a comment; leave it out of limits or take it in again, signed."""
+    head = await run_in_threadpool(found, visit, chart_id)
+    form = {"act": act, "cause": cause, "text": text, "reason": reason, "user": user}
+    status, error = 422, ""
+    if act in SIGNED and (not reason.strip() or not user.strip() or not password):
+        error = visit.words(N_("Write the reason, and give user and password."))
+    elif act == "comment" and not cause and not text.strip():
+        error = visit.words(N_("Choose a cause or write a comment."))
+    elif act not in (*SIGNED, "comment"):
+        error = visit.words(N_("Nothing was done: this is no act on a point."))
+    else:
+        signing = Signing(user.strip(), password, act, reason.strip(), content_hash, visit.origin)
+        try:
+            await run_in_threadpool(_act, visit, head, number, cause or None, text.strip(), signing)
+        except LotkeeperError as refusal:
+            status, error = (
+                409 if isinstance(refusal, SignatureRefused) else 403,
+                refusals.text(visit.words, refusal),
+            )
+        else:
+            return visit.go(f"/spc/{head.id}?{_span(visit).query(point=number)}#point")
+    span = _span(visit)
+    return await run_in_threadpool(
+        page, visit, head, span.show, span.last, number, status=status, error=error, form=form
+    )
+
+
+def _act(visit: Visit, head: ChartHead, number: int, cause: str | None, text: str, signing: Signing) -> None:
+    desk = visit.desk.chart_desk
+    if signing.meaning == "comment":
+        desk.annotate(head.ref, number, visit.user, cause, text)
+    else:
+        desk.exclude(head.ref, number, signing, cause)
+
+
 def found(visit: Visit, chart_id: str) -> ChartHead:
     head = visit.desk.charts.head(chart_id)
     if head is None:
@@ -70,6 +134,19 @@ def found(visit: Visit, chart_id: str) -> ChartHead:
 def _view(visit: Visit, head: ChartHead, show: int, last: int | None) -> ChartView:
     asked = visit.request.query_params
     return view_of(visit, head, span_of(visit.show.zone, show, last, asked.get("from", ""), asked.get("to", "")))
+
+
+def _span(visit: Visit) -> Span:
+    """The stretch that the address of a form names; nonsense is left out."""
+    asked = visit.request.query_params
+    show, last = (asked.get(name, "") for name in ("show", "last"))
+    return span_of(
+        visit.show.zone,
+        int(show) if show.isdecimal() else USUAL,
+        int(last) if last.isdecimal() else None,
+        asked.get("from", ""),
+        asked.get("to", ""),
+    )
 
 
 def page(
