@@ -87,7 +87,8 @@ def t2_subgroup(
     data = clean(variables, 3, "variables").transpose(1, 2, 0)  # subgroup, value, variable
     there = _complete(data)
     means = np.full((len(data), data.shape[2]), np.nan)
-    means[there] = [mean_vector(rows) for rows in data[there].tolist()]
+    for place in np.flatnonzero(there).tolist():
+        means[place] = mean_vector(data[place].tolist())
     used = np.zeros(len(data), dtype=np.bool_)
     first = None
     if limits is None:
