@@ -1,12 +1,12 @@
-"""What judging costs: every chart point by point, and a thousand charts in one step, each by all eight Nelson rules.
+"""What judging costs: every chart point by point, and a thousand charts in one step, by all eight Nelson rules.
 
     python -m benchmarks.spc [--json] [--charts 1000] [--rounds 15]
 
-Streaming is everything that `spc.stream.judge` does for one reading: the subgroup, lines, rules with the points that
-made them, the next state, the verdict; beside it what writing that state as JSON adds, as the agent does with each
-record. The bank (`spc.bank`) judges a new point on each of many charts at once. Their ratio is to a plain loop: pure
-Python that keeps the last points of each chart and looks at every rule's window again for each new one. The
-loop is also the judge of what it is measured against: all three must flag the same.
+Streaming is everything that `spc.stream.judge` does for one reading: the subgroup, lines, rules with the points
+that made them, the next state, the verdict; beside it what writing that state as JSON adds, as the agent does with
+each record. The bank (`spc.bank`) judges a new point on each of many charts at once. The plain loop is pure Python
+that keeps the last points of a chart and looks at every rule's window again for each new one, and does nothing
+else: no state, no members, no verdict. It is also the judge of the others: all three must flag the same.
 
 Figures are medians over rounds of CPU time; memory is what the allocator holds for the states.
 """
@@ -15,19 +15,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import statistics
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from spc.bank import Bank
 from spc.given import rates, vectors, weighted
-from spc.limits import CHARTS, NELSON_T_POWER, Chart, Design, LimitSet
+from spc.limits import ATTRIBUTES, CHARTS, NELSON_T_POWER, VECTORS, Chart, Design, LimitSet
 from spc.rules import check_rules
 from spc.statistics import to_normal
 from spc.stream import ChartPlan, ChartState, Sample, judge
@@ -73,7 +73,7 @@ class Step:
 def plain(window: Sequence[float]) -> int:
     """How many of the eight rules the newest of the last points meets, by their definitions; sigma 1 around 0."""
     now, count = window[-1], len(window)
-    steps = [b - a for a, b in zip(window, window[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(window)]
     met = [not -3 <= now <= 3]
     met.append(count >= 9 and (all(x > 0 for x in window[-9:]) or all(x < 0 for x in window[-9:])))
     met.append(count >= 6 and (all(d > 0 for d in steps[-5:]) or all(d < 0 for d in steps[-5:])))
@@ -121,12 +121,13 @@ def _times() -> LimitSet:
 
 
 def readings(chart: Chart, seed: int, count: int = READINGS) -> list[Sample | float]:
-    draw = random.Random(seed)
-    if chart in ("t2_subgroup", "t2_individuals", "mewma"):
-        return [Sample(tuple(draw.gauss(0, 1) for _ in range(3))) for _ in range(count)]
-    if chart in ("p", "np", "u", "laney_p", "laney_u", "c"):
-        return [Sample((float(draw.randint(0, 10)),), 50.0) for _ in range(count)]
-    return [draw.expovariate(1) if chart == "t" else draw.gauss(0, 1) for _ in range(count)]
+    draw = np.random.default_rng(seed)
+    if chart in VECTORS:
+        return [Sample(tuple(row)) for row in draw.standard_normal((count, 3)).tolist()]
+    if chart in ATTRIBUTES:
+        return [Sample((number,), 50.0) for number in draw.integers(0, 11, count).astype(float).tolist()]
+    numbers: list[float] = (draw.exponential(1, count) if chart == "t" else draw.standard_normal(count)).tolist()
+    return [*numbers]
 
 
 # -- measuring ----------------------------------------------------------------------------------------------

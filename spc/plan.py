@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from spc.constants import ConstantSet
-from spc.limits import ATTRIBUTES, Chart, Design, LimitSet, check_subgroup
+from spc.limits import ATTRIBUTES, Chart, Design, LimitSet, Lines, check_subgroup
 from spc.rules import Rule, check_rules, limit_rule
 from spc.windows import Step, compiled, longest
 
@@ -82,6 +82,8 @@ class ChartPlan:
     design: Design | None = None
     nominal: Nominal | None = None
     watch: "Watch" = field(init=False, repr=False, compare=False)
+    own_lines: Lines | None = field(init=False, repr=False, compare=False)
+    """The lines of a point of the nominal size, where all such points have the same: worked out once."""
 
     def __post_init__(self) -> None:
         check_subgroup(self.chart, self.subgroup)
@@ -106,6 +108,8 @@ class ChartPlan:
             raise ValueError(f"{self.characteristic}: a chart of kind {self.chart} has no short runs")
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "watch", Watch.of(self.chart, self.subgroup, rules))
+        limits = self.limits if self.chart in RUN_RULES else None
+        object.__setattr__(self, "own_lines", None if limits is None else limits.at(limits.nominal_size))
 
     def _check_limits(self) -> None:
         limits = self.limits

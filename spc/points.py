@@ -7,11 +7,11 @@ measured values with a gap in it is a gap as a whole; counts are summed over the
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from spc.estimate import PhaseOnePoint
 from spc.exact import exact_mean, usable
 from spc.limits import ATTRIBUTES, MEANS, VECTORS
-from spc.plan import ChartPlan, Sample
+from spc.plan import ChartPlan
 from spc.state import ChartState
 from spc.statistics import (
     covariance,
@@ -22,28 +22,38 @@ from spc.statistics import (
     value_range,
 )
 
-__all__ = ["Reading", "point_of", "reading_of"]
+__all__ = ["Reading", "Reduced", "point_of", "reading_of"]
 
 Reading = tuple[float, ...] | None
+
+
+class Reduced(NamedTuple):
+    """What a closed subgroup comes to, in the fields of `spc.estimate.PhaseOnePoint`."""
+
+    location: float
+    spread: float | None = None
+    size: float = 1.0
+    vector: tuple[float, ...] = ()
+    covariance: tuple[tuple[float, ...], ...] = ()
+    joined: bool = True
+
 
 _SHARES = frozenset({"p", "np", "laney_p"})
 """Charts of nonconforming units, of which a sample has no more than its size."""
 
 
-def reading_of(plan: ChartPlan, sample: Sample | float | None) -> Reading:
-    """The reading as the chart's state holds it; None for what is none. A plain number has a sample of size 1."""
+def reading_of(plan: ChartPlan, values: Sequence[float | None], size: float) -> Reading:
+    """The reading as the chart's state holds it; None for what is none. `size` is that of a sample of counts."""
     chart = plan.chart
-    if not isinstance(sample, Sample):
-        sample = Sample((sample,))
     if chart in VECTORS:
-        values = [usable(value) for value in sample.values]
-        found = tuple(value for value in values if value is not None)
-        return found if len(found) == len(values) else None
-    value = usable(sample.values[0]) if len(sample.values) == 1 else None
+        known = [usable(value) for value in values]
+        found = tuple(value for value in known if value is not None)
+        return found if len(found) == len(known) else None
+    value = usable(values[0]) if len(values) == 1 else None
     if value is None:
         return None
     if chart in ATTRIBUTES:
-        return _count(chart, value, sample.size)
+        return _count(chart, value, size)
     if plan.nominal is not None:
         value = usable(from_nominal(value, plan.nominal.value, plan.nominal.sigma))
     return None if value is None or (chart == "t" and value < 0) else (value,)
@@ -56,7 +66,7 @@ def _count(chart: str, count: float, size: float) -> Reading:
     return (count, size) if possible and (chart not in _SHARES or count <= size) else None
 
 
-def point_of(plan: ChartPlan, state: ChartState, readings: Sequence[Reading]) -> PhaseOnePoint | None:
+def point_of(plan: ChartPlan, state: ChartState, readings: Sequence[Reading]) -> Reduced | None:
     """What the closed subgroup comes to, None for a gap; `state` knows the point before."""
     there = [reading for reading in readings if reading is not None]
     chart = plan.chart
@@ -74,31 +84,29 @@ def point_of(plan: ChartPlan, state: ChartState, readings: Sequence[Reading]) ->
         spread = standard_deviation(values) if chart == "xbar_s" else value_range(values)
         if not math.isfinite(spread):
             return None
-    return PhaseOnePoint(exact_mean(values), spread, float(len(values)))
+    return Reduced(exact_mean(values), spread, float(len(values)))
 
 
-def _single(state: ChartState, value: float) -> PhaseOnePoint:
+def _single(state: ChartState, value: float) -> Reduced:
     """A value with the moving range that ends at it, if there is a point before it."""
     previous = state.previous
     if previous is None:
-        return PhaseOnePoint(value, joined=False)
+        return Reduced(value, joined=False)
     if state.chart == "t":
-        return PhaseOnePoint(value, abs(to_normal(value) - to_normal(previous)))
-    return PhaseOnePoint(value, abs(value - previous))
+        return Reduced(value, abs(to_normal(value) - to_normal(previous)))
+    return Reduced(value, abs(value - previous))
 
 
-def _sum(
-    plan: ChartPlan, state: ChartState, there: Sequence[tuple[float, ...]], asked: int
-) -> PhaseOnePoint | None:
+def _sum(plan: ChartPlan, state: ChartState, there: Sequence[tuple[float, ...]], asked: int) -> Reduced | None:
     # np and c compare samples of one size: a reading less, or a subgroup cut short, is another size
     if not there or (plan.chart in ("np", "c") and not len(there) == asked == plan.subgroup):
         return None
     size = 1.0 if plan.chart == "c" else math.fsum(size for _, size in there)
     count = math.fsum(count for count, _ in there)
-    return PhaseOnePoint(count, None, size, joined=state.previous is not None)
+    return Reduced(count, None, size, joined=state.previous is not None)
 
 
-def _vector(plan: ChartPlan, rows: Sequence[tuple[float, ...]]) -> PhaseOnePoint:
+def _vector(plan: ChartPlan, rows: Sequence[tuple[float, ...]]) -> Reduced:
     if plan.chart == "t2_subgroup":
-        return PhaseOnePoint(0.0, None, float(len(rows)), mean_vector(rows), covariance(rows))
-    return PhaseOnePoint(0.0, None, 1.0, rows[0])
+        return Reduced(0.0, None, float(len(rows)), mean_vector(rows), covariance(rows))
+    return Reduced(0.0, None, 1.0, rows[0])

@@ -44,20 +44,22 @@ Recent = tuple[int, tuple[str, ...]]
 STATE_VERSION: Final = 2
 
 
+MadeBy = tuple[str, float, float, str]
+"""Limits and rules: the version, the centre, the sigma of one value, and the rules as text."""
+_MADE_BY: Final = ("version", "centre", "sigma", "rules")
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What reaches from one point to the next, since the last cut.
 
-    It belongs to the limits (`version`, `centre`, `sigma` of one value) and `rules` that made it; under others it
-    begins anew. `since` counts its points, `last` is the newest one plotted, `windows` holds one integer a rule
-    (`spc.windows`). `recent` are the newest points that a signal may name: number of the subgroup, references.
-    `sums` is the z of an EWMA, the upper and lower sum of a CUSUM, the vector of a MEWMA.
+    It belongs to the limits and rules that made it (`made_by`); under others it begins anew. `since` counts its
+    points, `last` is the newest one plotted, `windows` holds one integer a rule (`spc.windows`). `recent` are the
+    newest points that a signal may name: number of the subgroup, references. `sums` is the z of an EWMA, the upper
+    and lower sum of a CUSUM, the vector of a MEWMA.
     """
 
-    version: str
-    centre: float
-    sigma: float
-    rules: str
+    made_by: MadeBy
     since: int
     last: float
     windows: tuple[int, ...]
@@ -67,10 +69,7 @@ class Memory:
     def to_json(self) -> dict[str, object]:
         """JSON-safe; `from_json` gives an equal memory back."""
         return {
-            "version": self.version,
-            "centre": self.centre,
-            "sigma": self.sigma,
-            "rules": self.rules,
+            **dict(zip(_MADE_BY, self.made_by, strict=True)),
             "since": self.since,
             "last": self.last,
             "windows": list(self.windows),
@@ -82,10 +81,12 @@ class Memory:
     def from_json(cls, told: Fields) -> Self:
         """Read what `to_json` wrote; ValueError names the field that is damaged."""
         return cls(
-            version=told.text("version"),
-            centre=told.number("centre"),
-            sigma=told.number("sigma"),
-            rules=told.text("rules"),
+            made_by=(
+                told.text("version"),
+                told.number("centre"),
+                told.number("sigma"),
+                told.text("rules"),
+            ),
             since=told.integer("since"),
             last=told.number("last"),
             windows=tuple(told.integers("windows")),

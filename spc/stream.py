@@ -27,7 +27,7 @@ from typing import Final, NamedTuple
 from spc.estimate import NoLimitsError, PhaseOnePoint, estimate
 from spc.limits import ATTRIBUTES, LimitSet, Lines
 from spc.plan import MEMBERS_MAX, PHASE1_MAX, RUN_RULES, ChartPlan, Nominal, Sample, Watch
-from spc.points import Reading, point_of, reading_of
+from spc.points import Reading, Reduced, point_of, reading_of
 from spc.rules import Rule
 from spc.state import ChartState, Fired, Memory, Part, Recent, Verdict, VerdictState
 from spc.statistics import rate, to_normal
@@ -63,9 +63,12 @@ def judge(
     the sample has another number of variables than the limits.
     """
     _check(plan, state)
-    reading = reading_of(plan, sample)
+    certain = state.open_certain
+    if isinstance(sample, Sample):
+        reading, certain = reading_of(plan, sample.values, sample.size), certain and sample.certain
+    else:
+        reading = reading_of(plan, (sample,), 1.0)
     readings, refs = (*state.open_readings, reading), (*state.open_refs, ref)
-    certain = state.open_certain and (not isinstance(sample, Sample) or sample.certain)
     if len(readings) >= plan.subgroup:
         return _closed(plan, state, readings, refs, certain)
     opened = ChartState(
@@ -140,7 +143,7 @@ def _check(plan: ChartPlan, state: ChartState) -> None:
 class _Point(NamedTuple):
     """A closed subgroup on its way: what it comes to, who made it, of how many readings, all of them certain?"""
 
-    reduced: PhaseOnePoint
+    reduced: Reduced
     number: int
     refs: tuple[str, ...]
     readings: int
@@ -196,7 +199,7 @@ def _closed(
     return _after(state, judged.memory, point), verdict
 
 
-def _sample_size(state: ChartState, limits: LimitSet | None, point: PhaseOnePoint) -> float:
+def _sample_size(state: ChartState, limits: LimitSet | None, point: Reduced) -> float:
     """The one size that the samples of an np chart have."""
     if limits is not None:
         return limits.nominal_size
@@ -312,8 +315,8 @@ def _collected(plan: ChartPlan, state: ChartState, point: _Point) -> tuple[Chart
     if asked is None or not point.certain:
         return _after(state, None, point), verdict
     if not state.previous_certain and (plan.subgroup == 1 or plan.chart in ATTRIBUTES):
-        reduced = replace(reduced, spread=None, joined=False)
-    points = (*state.phase1, reduced)[-PHASE1_MAX:]
+        reduced = reduced._replace(spread=None, joined=False)
+    points = (*state.phase1, PhaseOnePoint(*reduced))[-PHASE1_MAX:]
     if len(points) < asked:
         return _after(state, None, point, phase1=points), verdict
     try:
@@ -335,49 +338,39 @@ def _collected(plan: ChartPlan, state: ChartState, point: _Point) -> tuple[Chart
 
 def _known(plan: ChartPlan, state: ChartState, limits: LimitSet) -> Memory:
     """What is remembered of the points before, as far as these limits and rules made it."""
-    held = state.memory
-    if (
-        held is not None
-        and held.version == limits.version
-        and held.centre == limits.centre
-        and held.sigma == limits.sigma_within
-        and held.rules == plan.watch.key
-    ):
+    held, watch = state.memory, plan.watch
+    made_by = (limits.version, limits.centre, limits.sigma_within, watch.key)
+    if held is not None and held.made_by == made_by:
         return held
-    watch = plan.watch
-    return Memory(limits.version, limits.centre, limits.sigma_within, watch.key, 0, 0.0, (0,) * len(watch.rules))
+    return Memory(made_by, 0, 0.0, (0,) * len(watch.rules))
 
 
 def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) -> _Judged:
     """A chart of independent points: the plan's rules on the upper chart, rule 1 on that of the spread."""
     reduced, known, watch = point.reduced, _known(plan, state, limits), plan.watch
-    lines = limits.at(reduced.size)
+    size = reduced.size
+    lines = plan.own_lines
+    if lines is None or size != limits.nominal_size:
+        lines = limits.at(size)
     statistic = value = reduced.location
     scaled = lines
     if plan.chart in ATTRIBUTES:
-        statistic = value = rate(plan.chart, value, reduced.size)
+        statistic = value = rate(plan.chart, value, size)
     elif plan.chart == "t":
         value, scaled = to_normal(value), limits.transformed()
     since = known.since + 1
     windows, hits = step(watch.steps, known.windows, since, known.last, value, scaled)
     recent = (*known.recent, (point.number, point.refs))
-    fired = [_fired(watch.rules[place], "location", members, recent) for place, members in hits]
-    memory = Memory(
-        known.version,
-        known.centre,
-        known.sigma,
-        known.rules,
-        since,
-        value,
-        windows,
-        _kept(recent, watch),
+    fired = (
+        tuple(_fired(watch.rules[place], "location", members, recent) for place, members in hits) if hits else ()
     )
-    second = spread = None
-    if plan.chart in _SPREADS:
-        second, spread = reduced.spread, limits.spread_at(int(reduced.size))
+    memory = Memory(known.made_by, since, value, windows, _kept(recent, watch))
+    if plan.chart not in _SPREADS:
+        return _Judged(memory, fired, statistic, None, lines, None)
+    second, spread = reduced.spread, limits.spread_at(int(size))
     if second is not None and spread is not None and not spread.lower <= second <= spread.upper and watch.at_limit:
-        fired.append(_spread_fired(watch.at_limit, state, point))
-    return _Judged(memory, tuple(fired), statistic, second, lines, spread)
+        fired = (*fired, _spread_fired(watch.at_limit, state, point))
+    return _Judged(memory, fired, statistic, second, lines, spread)
 
 
 def _weighed(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) -> _Judged:
@@ -396,16 +389,7 @@ def _weighed(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point
         fired.append(_fired(at_limit, "location", 1, here))
     if at_limit and weighed.second_beyond:
         fired.append(_fired(at_limit, "range", 1, here))
-    memory = Memory(
-        known.version,
-        known.centre,
-        known.sigma,
-        known.rules,
-        since,
-        weighed.statistic,
-        (),
-        sums=weighed.sums,
-    )
+    memory = Memory(known.made_by, since, weighed.statistic, (), (), weighed.sums)
     second_lines = None if weighed.second is None else weighed.lines
     return _Judged(memory, tuple(fired), weighed.statistic, weighed.second, weighed.lines, second_lines)
 

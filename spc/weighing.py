@@ -7,8 +7,8 @@ changeover let them begin anew: an EWMA at its start, a CUSUM at its headstart, 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from spc.estimate import PhaseOnePoint
 from spc.limits import LimitSet, Lines
+from spc.points import Reduced
 from spc.statistics import cusum_score, cusum_step, distance, ewma_step, mewma_distance, mewma_step
 
 __all__ = ["Weighed", "weigh"]
@@ -31,7 +31,7 @@ class Weighed(NamedTuple):
         return self.second is not None and self.second > self.lines.upper
 
 
-def weigh(limits: LimitSet, sums: Sequence[float], step: int, point: PhaseOnePoint) -> Weighed:
+def weigh(limits: LimitSet, sums: Sequence[float], step: int, point: Reduced) -> Weighed:
     """The chart at the point number `step` (from 1) since it began; `sums` are those before it, empty at first."""
     match limits.chart:
         case "ewma":
@@ -45,7 +45,7 @@ def weigh(limits: LimitSet, sums: Sequence[float], step: int, point: PhaseOnePoi
             return Weighed(square, limits.at(point.size))
 
 
-def _ewma(limits: LimitSet, sums: Sequence[float], step: int, point: PhaseOnePoint) -> Weighed:
+def _ewma(limits: LimitSet, sums: Sequence[float], step: int, point: Reduced) -> Weighed:
     design = limits.design
     assert design is not None  # noqa: S101  limits of an EWMA have one
     start = limits.centre if design.start is None else design.start
@@ -53,7 +53,7 @@ def _ewma(limits: LimitSet, sums: Sequence[float], step: int, point: PhaseOnePoi
     return Weighed(z, limits.at(point.size, step), (z,))
 
 
-def _cusum(limits: LimitSet, sums: Sequence[float], point: PhaseOnePoint) -> Weighed:
+def _cusum(limits: LimitSet, sums: Sequence[float], point: Reduced) -> Weighed:
     design = limits.design
     assert design is not None  # noqa: S101  limits of a CUSUM have one
     start = (design.headstart, design.headstart)
@@ -66,7 +66,7 @@ def _cusum(limits: LimitSet, sums: Sequence[float], point: PhaseOnePoint) -> Wei
     return weighed
 
 
-def _mewma(limits: LimitSet, sums: tuple[float, ...], step: int, point: PhaseOnePoint) -> Weighed:
+def _mewma(limits: LimitSet, sums: tuple[float, ...], step: int, point: Reduced) -> Weighed:
     design = limits.design
     assert design is not None  # noqa: S101  limits of a MEWMA have one
     z = mewma_step(sums or (0.0,) * len(limits.mean), point.vector, limits.mean, design.lam)
