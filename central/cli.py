@@ -15,7 +15,7 @@ import typer
 from pydantic import JsonValue
 
 import central
-from central import cli_configurations, cli_limits, cli_recipes
+from central import cli_configurations, cli_limits, cli_recipes, cli_recompute
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
     AgentRegister,
@@ -325,11 +325,16 @@ class _Progress:
     def __call__(self, records: int) -> None:
         if self._clock.monotonic_s() >= self._next_s:
             self._next_s += 1.0
-            typer.echo(f"{records} records checked", err=True)
+            typer.echo(f"{records} records read", err=True)
 
 
 def _progress() -> _Progress:
     return _Progress()
+
+
+app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --json")(
+    cli_recompute.command(_progress)
+)
 
 
 def main() -> None:

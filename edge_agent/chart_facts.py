@@ -177,7 +177,7 @@ def other_limits(
 ) -> tuple[OperationsEvent, ...]:
     """That a chart is judged by other limits from here on; nothing where only its rules or its tags are others.
 
-    ``was`` and ``now`` describe the plans (``chart_memory.described``).
+    ``was`` and ``now`` describe the plans (``spc.renewal.described``).
     """
     limits, limits_now = _limits(was), _limits(now)
     if not isinstance(was, dict) or limits == limits_now:

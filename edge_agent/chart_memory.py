@@ -7,14 +7,13 @@ on, so that none of an agent's epoch is named twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records.fields import Int64
-from spc.state import ChartPlan, ChartState
-from spc.stream import restart
+from spc.state import ChartState
 
 MOST_STREAMS = 500
 """Most streams of one station; the one whose last reading is oldest gives way."""
@@ -162,35 +161,3 @@ def _stream_json(stream: Stream) -> JsonValue:
     )
     value: JsonValue = _STREAM.dump_python(kept, mode="json")
     return value
-
-
-# -- segments ----------------------------------------------------------------------------------------------
-
-
-def described(plan: ChartPlan, tags: Iterable[str], short_run: str | None = None) -> JsonValue:
-    """Everything by which a chart of these tags is judged; not the nominal values of a short-run chart's parts."""
-    return {
-        "tags": [*tags],
-        "chart": plan.chart,
-        "subgroup": plan.subgroup,
-        "rules": [rule.to_json() for rule in plan.rules],  # type: ignore[misc]  # JSON by its promise
-        "limits": None if plan.limits is None else plan.limits.to_json(),  # type: ignore[dict-item]  # JSON
-        "phase1": plan.phase1_subgroups,
-        "constants": plan.constants,
-        "design": None if plan.design is None else plan.design.to_json(),  # type: ignore[dict-item]  # JSON
-        "short_run": short_run,
-    }
-
-
-def judged_anew(state: ChartState, plan: ChartPlan, was: JsonValue, now: JsonValue) -> ChartState:
-    """The state in which a chart goes on by another plan: in a new segment.
-
-    What it found in phase I stays only where the same thing is charted in the same way. What it remembers of its
-    past points belongs to the limits and rules that made it.
-    """
-    cut = restart(state)
-    if isinstance(was, dict) and isinstance(now, dict) and state.fits(plan):
-        changed = {key for key in now if now[key] != was.get(key)}
-        if changed <= {"rules"} or (changed <= {"rules", "limits", "phase1"} and plan.limits is not None):
-            return cut
-    return replace(ChartState.start(plan), segment=cut.segment, subgroup_id=cut.subgroup_id)

@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from edge_agent.chart_facts import Judgement, reading_ref
-from edge_agent.chart_memory import ChartMemory, Stream, described, judged_anew
+from edge_agent.chart_memory import ChartMemory, Stream
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.chart_turn import Judged, Turn
 from edge_agent.choosing import Chooser, Occasion
 from edge_agent.papers import Papers
 from records.clock import MICROSECONDS
 from records.model import OperationsEvent, Quality, Reading
+from spc.renewal import described, judged_anew
 from spc.selection import ChartKey, Chosen
 from spc.state import ChartState, Verdict
 from spc.stream import Sample, close, judge
@@ -137,7 +138,8 @@ class StationCharts:
     def _described(self, name: str, chosen: Chosen) -> JsonValue:
         assert chosen.plan is not None  # noqa: S101  the caller has seen to it
         settings = self._settings[name]
-        return described(chosen.plan, settings.read(), settings.short_run)
+        told: JsonValue = described(chosen.plan, settings.read(), settings.short_run)  # type: ignore[assignment]
+        return told
 
     def _by(self, turn: Turn, stream: Stream, chosen: Chosen) -> Stream:
         """The stream as it goes on by this plan: itself where it was judged by the same before."""

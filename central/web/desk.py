@@ -19,6 +19,7 @@ from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLi
 from central.erp import ErpStatus
 from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
+from central.recompute import Recomputed
 from central.stored import StoredFact
 from central.telemetry import Points
 from central.web.chart_desk import ChartDesk
@@ -165,6 +166,9 @@ class Desk(Protocol):
 
     def telemetry(self, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
         """Readings of a telemetry tag (``DEVICE.TAG``) over a span of the agent's clock."""
+
+    def recompute(self, lot: str, product: str | None) -> Recomputed:
+        """Readings and verdicts of a lot computed again. Raises Invalid: no such lot, or of several products."""
 
     def about(self, subject: str) -> list[StoredFact]:
         """Every record of the line that names a subject with this id."""

@@ -22,6 +22,7 @@ from central.links.base import ErpLot, WorkOrder
 from central.orders import Orders
 from central.postings import Posting
 from central.proposals import Proposals
+from central.recompute import Recomputed, recompute
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.store import agents, intake
@@ -247,6 +248,10 @@ class LiveDesk:
     def telemetry(self, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
         with self._central.store.read() as connection:
             return telemetry.read(connection, agent, tag, from_us, to_us, limit)
+
+    def recompute(self, lot: str, product: str | None) -> Recomputed:
+        with self._central.store.read() as connection:
+            return recompute(connection, lot, product)
 
     def about(self, subject: str) -> list[StoredFact]:
         return self._central.store.facts(subject=subject, kinds=["operation_record"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from central.web.api import acts, charts, configurations, health, proposals, resources, telemetry
+from central.web.api import acts, charts, configurations, health, proposals, recompute, resources, telemetry
 from central.web.api.calls import Idempotency, call
 
 
@@ -18,6 +18,7 @@ def install(app: FastAPI) -> None:
     app.include_router(configurations.router, prefix="/api/v1")
     app.include_router(charts.router, prefix="/api/v1")
     app.include_router(proposals.router, prefix="/api/v1")
+    app.include_router(recompute.router, prefix="/api/v1")
     app.add_api_route(
         "/api/{path:path}",
         resources.unknown,

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from pydantic import JsonValue
 
-from edge_agent.chart_memory import ChartMemory, Stream, changes, described, judged_anew, read_memory
+from edge_agent.chart_memory import ChartMemory, Stream, changes, read_memory
 from spc.limits import LimitSet
+from spc.renewal import described, judged_anew
 from spc.rules import check_rules
 from spc.state import ChartPlan, ChartState
 from spc.stream import judge
