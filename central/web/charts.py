@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from central.charts import ChartRef
 from central.domain import SpcLimits, SpcPoint, SpcSeries
 from central.web import rules, states
 from central.web.i18n import Words
 from central.web.params import stream_text
 from central.web.plots import Line, Plot, draw, spread_name
 from central.web.show import decimals_for
+from central.web.verdicts import address
 from spc.limits import LimitSet, check_subgroup
 from spc.rules import Signal
 
@@ -41,6 +43,7 @@ class Chart:
     spread: str
     flagged: tuple[Flag, ...]
     decimals: int
+    href: str
 
 
 def chart(series: SpcSeries, words: Words) -> Chart:
@@ -75,7 +78,8 @@ def chart(series: SpcSeries, words: Words) -> Chart:
     flagged = tuple(Flag(i + 1, series.points[i], "; ".join(said[i])) for i in sorted(said))
     decimals = decimals_for(p.value for p in series.points)
     drawn = draw(plot, words, width=WIDTH, height=440 if of_spread else 280)
-    return Chart(key, title, series, drawn, of_spread, flagged, decimals)
+    href = address(ChartRef(series.agent, series.station, series.characteristic, series.stream))
+    return Chart(key, title, series, drawn, of_spread, flagged, decimals, href)
 
 
 def _lines(limits: Iterable[SpcLimits], count: int) -> list[Line | None]:

@@ -84,6 +84,9 @@ class Desk(Protocol):
     def charts(self) -> Charts:
         """The control charts of the lines and the notes on their points."""
 
+    def verdicts(self, subject: str) -> list[StoredFact]:
+        """Events of charts that name a subject with this id: closing verdicts, signals, reactions, holds."""
+
     @property
     def chart_desk(self) -> ChartDesk:
         """Limit sets, recipes, and every act on control charts."""

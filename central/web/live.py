@@ -31,6 +31,7 @@ from central.stored import StoredFact
 from central.telemetry import Points
 from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
+from central.web.verdicts import CODES
 from records.clock import Clock
 from records.model import OperationsEvent
 from records.wire import CENTRAL, Head, Watermark
@@ -128,6 +129,9 @@ class LiveDesk:
         told = [f.fact.data.params for f in found if isinstance(f.fact.data, OperationsEvent)]
         of_chart = (ref.characteristic, ref.stream)
         return [p for p in told if (p.get("characteristic"), p.get("stream") or "") == of_chart]
+
+    def verdicts(self, subject: str) -> list[StoredFact]:
+        return self._central.store.facts(subject=subject, codes=CODES, kinds=["operations_event"])
 
     # -- people ----------------------------------------------------------------------------------------
 

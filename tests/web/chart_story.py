@@ -249,3 +249,21 @@ def _weighted(press: Press, near: object) -> None:
         mean=(1.0, 2.0), covariance=((1.0, 0.0), (0.0, 1.0)),
     )  # fmt: skip
     press.singles("geometry", "t2_individuals", squares, [square] * 30)
+
+
+def closings(plant: story.Plant, order: str, carriers: Sequence[int]) -> None:
+    """What the welder's agent says of four pieces when their subgroup is closed: a signal, and what follows it."""
+    subjects = tuple(story.carrier(number) for number in carriers)
+    place = {"characteristic": "energy", "stream": "", "subgroup": 3}
+    told: tuple[tuple[str, dict[str, object]], ...] = (
+        ("spc-subgroup", place | {
+            "chart": "xbar_r", "segment": 0, "state": "signal", "rules": ["nelson1"], "range_rules": [],
+            "statistic": 66.9, "range_statistic": 1.2, "centre": 65.0, "lower": 63.5, "upper": 66.5, "sample": 4,
+            "limit_version": "2026-03", "provisional": False, "closed_by": "runs",
+        }),
+        ("reaction", place | {"rule": "nelson1", "part": "location", "action": "hold_unit", "to": None}),
+        ("unit-held", place | {"hold": "h-1", "rule": "nelson1"}),
+    )  # fmt: skip
+    for code, params in told:
+        event = OperationsEvent(code, params, subjects, order)  # type: ignore[arg-type]
+        plant.agents["assembly-1"].write(plant.tick(1), "weld", event)

@@ -234,6 +234,7 @@ def chart_story(units: int = 8) -> Tell:
     def tell(plant: story.Plant) -> list[ErpOrder]:
         orders = whole_story(units)(plant)
         press_story.tell(plant)
+        press_story.closings(plant, "WO-1002", range(units + 2, units + 6))
         return orders
 
     return tell

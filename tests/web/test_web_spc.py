@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from conftest import Site, form_token, site
+from conftest import Site, dhr_of, form_token, site
 from fixture_central import PASSWORD, chart_story
 
 from central.web import boards
@@ -298,3 +298,32 @@ def test_a_window_that_makes_no_limits_is_refused_in_words(press: Site, quality:
     assert answer.status_code == 422
     assert "no limits from these points" in answer.text
     assert quality.get(f"{address}/ffffffffffffffffffffffff").status_code == 404
+
+
+# -- on the pages of the review ----------------------------------------------------------------------------
+
+
+def test_what_a_chart_said_later_stands_on_every_piece_that_it_names(quality: httpx.Client) -> None:
+    lot = dhr_of(quality, "WO-1002")
+    text = quality.get(f"/units/{lot}/C-010").text
+    for said in (
+        "What control charts said later",
+        "Means: one point beyond a control limit",
+        "limits 2026-03",
+        "Units held",
+        "On hold",
+    ):
+        assert said in text, said
+    link = re.search(r'<a class="rowlink" href="(/spc/[0-9a-f]{24}\?at=0-3#point)">energy', text)
+    assert link is not None
+    assert '<h2 id="point-title">Point 3</h2>' in quality.get(link[1]).text
+    assert "What control charts said later" not in quality.get(f"/units/{lot}/C-009").text
+
+
+def test_a_signals_finding_leads_to_its_chart(quality: httpx.Client) -> None:
+    found = quality.get("/api/v1/exceptions", params={"code": "unit-held"}).json()["items"]
+    assert len(found) == 1
+    text = quality.get(f"/findings/{found[0]['id']}").text
+    link = re.search(r'href="(/spc/[0-9a-f]{24}\?at=-3#point)"', text)
+    assert link is not None
+    assert '<h2 id="point-title">Point 3</h2>' in quality.get(link[1]).text

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Response
 
 from central.access import Capability
 from central.domain import Finding
-from central.web import params, refusals, texts
+from central.stored import StoredFact
+from central.web import params, refusals, texts, verdicts
 from central.web.i18n import N_
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, needs
 from records.errors import LotkeeperError
@@ -18,6 +19,9 @@ router = APIRouter(include_in_schema=False)
 
 SHOWN = 500
 """Most rows of one list; the head says how many more there are."""
+
+OF_CHARTS = ("spc-signal", "chart-no-limits", "unit-held", "station-held", "escalated")
+"""Codes of findings that a control chart raised."""
 
 FILTERS = ("state", "kind", "code", "order", "lot", "operation")
 
@@ -111,13 +115,17 @@ def _page(
 ) -> Response:
     summary = next((d for d in visit.desk.queue() if found.order in d.orders), None)
     following = [f for f in visit.desk.findings() if f.open and f.order == found.order and f.id != found.id]
+    facts = [fact for ref in found.records if (fact := visit.desk.fact(ref.hash)) is not None]
+    event = verdicts.rule_told(facts) if found.code == "spc-signal" else None
+    told = {**found.params, **(event or {})}
     return visit.page(
         "finding.html",
         status=status,
         finding=found,
         text=texts.finding_text(found.code),
         pair=params.pair(visit.words, found.params),
-        params=params.labelled(visit.words, found.params, params.paired(found.params) | {"operation"}),
+        params=params.labelled(visit.words, told, params.paired(told) | {"operation"}),
+        chart=_chart(found, facts),
         dhr=summary,
         next_finding=following[0] if following else None,
         remaining=len(following),
@@ -126,3 +134,11 @@ def _page(
         act=act,
         reason=reason,
     )
+
+
+def _chart(found: Finding, facts: list[StoredFact]) -> str:
+    """The page of the control chart that a finding is about; empty where it is about none."""
+    name = found.params.get("characteristic")
+    if name is None or found.code not in OF_CHARTS:
+        return ""
+    return next(filter(None, (verdicts.href(fact, str(name)) for fact in facts)), "")

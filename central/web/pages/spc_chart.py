@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Response
 from starlette.concurrency import run_in_threadpool
 
 from central.access import Capability
-from central.charts import ChartHead, ChartPoint, point_hash
+from central.charts import MOST_POINTS, ChartHead, ChartPoint, point_hash
 from central.signature import SignatureRefused
 from central.web import boards, capable, plots, refusals
 from central.web.chart_view import (
@@ -56,8 +56,13 @@ def chart(
     show: int = 100,
     last: int | None = None,
     point: int | None = None,
+    at: str = "",
 ) -> Response:
-    return page(visit, found(visit, chart_id), show, last, point)
+    """``at``: a point as records name it, ``SEGMENT-SUBGROUP``; a stable address for links from elsewhere."""
+    head = found(visit, chart_id)
+    if at and point is None:
+        point = _number(visit, head, at)
+    return page(visit, head, show, last, point)
 
 
 @router.get("/spc/{chart_id}/points.{kind}")
@@ -129,6 +134,18 @@ def found(visit: Visit, chart_id: str) -> ChartHead:
     if head is None:
         raise NotThere
     return head
+
+
+def _number(visit: Visit, head: ChartHead, at: str) -> int | None:
+    """The number of the newest point of this name; None while its subgroup is not closed.
+
+    Reactions and holds do not tell the segment: ``-SUBGROUP``.
+    """
+    segment, _, subgroup = at.partition("-")
+    for point in reversed(visit.desk.charts.points(head.ref, limit=MOST_POINTS)):
+        if str(point.subgroup) == subgroup and segment in ("", str(point.segment)):
+            return point.number
+    return None
 
 
 def _view(visit: Visit, head: ChartHead, show: int, last: int | None) -> ChartView:

@@ -9,12 +9,15 @@ from markupsafe import Markup
 
 from central.domain import DeviceHistoryRecord, Piece
 from central.stored import StoredFact
-from central.web import charts, params, texts
+from central.web import charts, params, texts, verdicts
 from central.web.show import unit_text
 from central.web.visit import Enter, NotThere, Visit
 from records.model import Decision, OperationRecord, OperationsEvent, Reading
 
 router = APIRouter(include_in_schema=False)
+
+MOST_SUBJECTS = 20
+"""Subjects of one run whose later verdicts are looked for; of one subgroup, all say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,15 @@ def unit(visit: Enter, dhr_id: str, name: str) -> Response:
         records=records,
         values=[(run, _values(records.get(run.ref.hash), piece)) for run in piece.runs],
         findings=[f for f in dhr.findings if f.id in piece.findings],
+        verdicts=_verdicts(visit, piece),
         brief=params.brief,
     )
+
+
+def _verdicts(visit: Visit, piece: Piece) -> list[verdicts.Verdict]:
+    """What charts said of a piece later; carriers come again in other orders."""
+    names = filter(None, (piece.serial, piece.carrier))
+    return verdicts.verdicts(visit.words, [f for name in names for f in visit.desk.verdicts(name)], piece.order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +147,18 @@ def record(visit: Enter, chain_hash: str) -> Response:
         rows=_values(data, None),
         curves=curves(data),
         dhr=summary,
+        chart_of=lambda state: verdicts.of_state(fact.agent, data.station, state),
+        verdicts=_later(visit, fact, data),
     )
+
+
+def _later(visit: Visit, fact: StoredFact, data: OperationRecord) -> list[verdicts.Verdict]:
+    """Verdicts about the subgroups that this record is part of, which came after it."""
+    mine = {verdicts.of_state(fact.agent, data.station, state) for state in data.spc}
+    if not mine:
+        return []
+    facts = [f for result in data.subjects[:MOST_SUBJECTS] for f in visit.desk.verdicts(result.subject.id)]
+    return [v for v in verdicts.verdicts(visit.words, facts, data.order) if v.href in mine]
 
 
 def curves(data: OperationRecord) -> list[tuple[str, Markup]]:
@@ -164,4 +185,5 @@ def _other(visit: Visit, fact: StoredFact) -> Response:
         event=event,
         decision=data if isinstance(data, Decision) else None,
         params=params.labelled(visit.words, event.params) if event else [],
+        chart=verdicts.href(fact) if event else "",
     )
