@@ -5,7 +5,7 @@ from typing import Final, Self
 
 from spc.constants import ConstantSet
 from spc.limits import ATTRIBUTES, Chart, Design, LimitSet, Lines, check_subgroup
-from spc.rules import Rule, check_rules, limit_rule
+from spc.rules import LONGEST_WINDOW, Rule, check_rules, limit_rule
 from spc.windows import Step, compiled, longest
 
 __all__ = [
@@ -84,6 +84,8 @@ class ChartPlan:
     watch: "Watch" = field(init=False, repr=False, compare=False)
     own_lines: Lines | None = field(init=False, repr=False, compare=False)
     """The lines of a point of the nominal size, where all such points have the same: worked out once."""
+    own_spread: Lines | None = field(init=False, repr=False, compare=False)
+    """And those of its spread."""
 
     def __post_init__(self) -> None:
         check_subgroup(self.chart, self.subgroup)
@@ -107,9 +109,10 @@ class ChartPlan:
         if self.nominal is not None and self.chart not in SHORT_RUNS:
             raise ValueError(f"{self.characteristic}: a chart of kind {self.chart} has no short runs")
         object.__setattr__(self, "rules", rules)
-        object.__setattr__(self, "watch", Watch.of(self.chart, self.subgroup, rules))
+        object.__setattr__(self, "watch", Watch.of(self.chart, self.subgroup, rules, self.limits))
         limits = self.limits if self.chart in RUN_RULES else None
         object.__setattr__(self, "own_lines", None if limits is None else limits.at(limits.nominal_size))
+        object.__setattr__(self, "own_spread", None if limits is None else limits.spread_at(limits.subgroup))
 
     def _check_limits(self) -> None:
         limits = self.limits
@@ -127,10 +130,10 @@ class ChartPlan:
 class Watch:
     """What a plan's rules come to, worked out once.
 
-    `rules` apply to what the upper chart plots, `steps` are the same as functions, `key` the same as text: a
-    memory made by other rules is not gone on with. A point beyond the limit of a spread or of a sum is reported
-    as `at_limit`. A signal may name `before` points before the present one; `small`: their references are so few
-    that all are kept.
+    `rules` apply to what the upper chart plots, `steps` are the same as functions, `key` the same as text, or the
+    design of the limits: a memory made by another is not gone on with. A point beyond the limit of a spread or of
+    a sum is reported as `at_limit`. A signal may name `before` points before the present one; `small`: their
+    references are so few that all are kept.
     """
 
     rules: tuple[Rule, ...]
@@ -141,8 +144,11 @@ class Watch:
     small: bool
 
     @classmethod
-    def of(cls, chart: Chart, subgroup: int, rules: tuple[Rule, ...]) -> Self:
+    def of(cls, chart: Chart, subgroup: int, rules: tuple[Rule, ...], limits: LimitSet | None) -> Self:
         watched = rules if chart in RUN_RULES else ()
         key = " ".join(f"{rule.name}({rule.points}/{rule.window},{rule.sigmas})" for rule in watched)
-        before = longest(watched) - 1
+        if limits is not None and limits.design is not None:
+            key = repr(limits.design)
+        # a CUSUM names the points since the change, as far back as any rule may look
+        before = (LONGEST_WINDOW if chart == "cusum" else longest(watched)) - 1
         return cls(watched, compiled(watched), key, limit_rule(rules), before, before * subgroup <= MEMBERS_MAX)

@@ -56,7 +56,7 @@ class Memory:
     It belongs to the limits and rules that made it (`made_by`); under others it begins anew. `since` counts its
     points, `last` is the newest one plotted, `windows` holds one integer a rule (`spc.windows`). `recent` are the
     newest points that a signal may name: number of the subgroup, references. `sums` is the z of an EWMA, the upper
-    and lower sum of a CUSUM, the vector of a MEWMA.
+    and lower sum of a CUSUM with the points since either was 0, the vector of a MEWMA.
     """
 
     made_by: MadeBy

@@ -13,8 +13,9 @@ How a stream is cut and counted:
   new state, judge from the next one on, and windows begin there. Points that make no limits (all alike) do not end
   it: it goes on with the next ones, at most `PHASE1_MAX`, the oldest making room. Readings that are not certain
   are left out.
-- No window reaches across a gap, other limits or rules, or `restart` (changeover, new tool, restart after a
-  cause). The sums of EWMA, CUSUM and MEWMA go on over a gap, and begin anew at the others.
+- No window reaches across a gap, other limits or rules, `restart` (restart after a cause, another measured tag)
+  or `leave` (changeover). The sums of EWMA, CUSUM and MEWMA go on over a gap and after a changeover that is come
+  back from, and begin anew at the others.
 - Limits in the plan take precedence over limits frozen in the state.
 - Charts of a spread know only rule 1: ranges are skewed, neighbouring moving ranges share a value. So do EWMA,
   CUSUM, T squared and MEWMA.
@@ -349,9 +350,9 @@ def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) 
     """A chart of independent points: the plan's rules on the upper chart, rule 1 on that of the spread."""
     reduced, known, watch = point.reduced, _known(plan, state, limits), plan.watch
     size = reduced.size
-    lines = plan.own_lines
+    lines, spread = plan.own_lines, plan.own_spread
     if lines is None or size != limits.nominal_size:
-        lines = limits.at(size)
+        lines, spread = limits.at(size), limits.spread_at(int(size))
     statistic = value = reduced.location
     scaled = lines
     if plan.chart in ATTRIBUTES:
@@ -367,7 +368,7 @@ def _ruled(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point) 
     memory = Memory(known.made_by, since, value, windows, _kept(recent, watch))
     if plan.chart not in _SPREADS:
         return _Judged(memory, fired, statistic, None, lines, None)
-    second, spread = reduced.spread, limits.spread_at(int(size))
+    second = reduced.spread
     if second is not None and spread is not None and not spread.lower <= second <= spread.upper and watch.at_limit:
         fired = (*fired, _spread_fired(watch.at_limit, state, point))
     return _Judged(memory, fired, statistic, second, lines, spread)
@@ -384,14 +385,19 @@ def _weighed(plan: ChartPlan, state: ChartState, limits: LimitSet, point: _Point
     at_limit, since = plan.watch.at_limit, known.since + 1
     weighed = weigh(limits, known.sums, since, reduced)
     fired: list[Fired] = []
-    here = ((point.number, point.refs),)
+    recent = (*known.recent, (point.number, point.refs))
     if at_limit and weighed.beyond:
-        fired.append(_fired(at_limit, "location", 1, here))
+        fired.append(_fired(at_limit, "location", _newest(weighed.spans[0], recent), recent))
     if at_limit and weighed.second_beyond:
-        fired.append(_fired(at_limit, "range", 1, here))
-    memory = Memory(known.made_by, since, weighed.statistic, (), (), weighed.sums)
+        fired.append(_fired(at_limit, "range", _newest(weighed.spans[1], recent), recent))
+    memory = Memory(known.made_by, since, weighed.statistic, (), _kept(recent, plan.watch), weighed.sums)
     second_lines = None if weighed.second is None else weighed.lines
     return _Judged(memory, tuple(fired), weighed.statistic, weighed.second, weighed.lines, second_lines)
+
+
+def _newest(span: float, recent: tuple[Recent, ...]) -> int:
+    """The newest `span` points, as far as they are remembered, as bits."""
+    return (1 << min(int(span), len(recent))) - 1
 
 
 def _fired(rule: Rule, part: Part, members: int, recent: tuple[Recent, ...]) -> Fired:

@@ -21,6 +21,9 @@ class Weighed(NamedTuple):
     lines: Lines
     sums: tuple[float, ...] = ()
     second: float | None = None
+    spans: tuple[float, float] = (1, 1)
+    """How many points made a signal of either: for a CUSUM those since the sum was last 0, which is where the
+    process changed."""
 
     @property
     def beyond(self) -> bool:
@@ -56,14 +59,14 @@ def _ewma(limits: LimitSet, sums: Sequence[float], step: int, point: Reduced) ->
 def _cusum(limits: LimitSet, sums: Sequence[float], point: Reduced) -> Weighed:
     design = limits.design
     assert design is not None  # noqa: S101  limits of a CUSUM have one
-    start = (design.headstart, design.headstart)
-    plus, minus = sums or start
+    start = (design.headstart, design.headstart, 0.0, 0.0)
+    plus, minus, n_plus, n_minus = sums or start
     score = cusum_score(point.location, limits.centre, limits.sigma_within, point.size)
     plus, minus = cusum_step(plus, minus, score, design.k)
-    weighed = Weighed(plus, limits.at(point.size), (plus, minus), minus)
-    if design.resets and (weighed.beyond or weighed.second_beyond):
-        return Weighed(plus, weighed.lines, start, minus)
-    return weighed
+    n_plus, n_minus = (n_plus + 1 if plus > 0 else 0.0), (n_minus + 1 if minus > 0 else 0.0)
+    weighed = Weighed(plus, limits.at(point.size), (plus, minus, n_plus, n_minus), minus, (n_plus, n_minus))
+    begins_again = design.resets and (weighed.beyond or weighed.second_beyond)
+    return weighed._replace(sums=start) if begins_again else weighed
 
 
 def _mewma(limits: LimitSet, sums: tuple[float, ...], step: int, point: Reduced) -> Weighed:

@@ -17,6 +17,7 @@ from spc.charts import (
     Bools,
     ChartResult,
     Floats,
+    Plotted,
     chosen,
     clean,
     given,
@@ -29,6 +30,7 @@ from spc.charts import (
 from spc.estimate import Constants, PhaseOnePoint, SigmaMethod, estimate
 from spc.given import weighted
 from spc.limits import Chart, Design, LimitSet, Lines
+from spc.rules import LONGEST_WINDOW
 from spc.statistics import cusum_score, cusum_step, ewma_step
 from spc.variables import Subgroups, summaries
 
@@ -229,7 +231,8 @@ def cusum(
     `spread` the lower one max(0, C - score - k), both held against h. `design` holds k, h, the `headstart` of both
     sums (in the scale of h) and whether sums that signalled begin at it again (`resets`; else they go on).
     Parameters as in `ewma`. `extras`: `means`, `scores`, `cumulative` (plain sum of the scores since the start),
-    `n_plus` and `n_minus` (points since the sum was last 0; `changes` reads the change point off them).
+    `n_plus` and `n_minus` (points since the sum was last 0; `changes` reads the change point off them). These
+    points are what made a signal, the newest `LONGEST_WINDOW` of them.
 
     Raises ValueError as `ewma` does.
     """
@@ -244,11 +247,24 @@ def cusum(
         given(limits, "cusum", phase1)
     table = _sums(series, limits, restarts)
     lines = lines_of(limits, series.sizes)
-    location, spread = on_limits(table["plus"], lines, rules), on_limits(table["minus"], lines, rules)
+    rules = tuple(rules)
+    location = _with_members(on_limits(table["plus"], lines, rules), table["n_plus"])
+    spread = _with_members(on_limits(table["minus"], lines, rules), table["n_minus"])
     extras = {"means": series.means} | {
         name: table[name] for name in ("scores", "cumulative", "n_plus", "n_minus")
     }
     return ChartResult(limits, location, spread, series.sizes, used, extras)
+
+
+def _with_members(plotted: Plotted, runs: Floats) -> Plotted:
+    """A sum's signals, made by the points since it was last 0 (`runs` counts them), the newest LONGEST_WINDOW."""
+    there = np.flatnonzero(np.isfinite(plotted.points)).tolist()
+    signals = []
+    for signal in plotted.signals:
+        stop = there.index(signal.index) + 1
+        steps = min(int(runs[signal.index]), LONGEST_WINDOW)
+        signals.append(replace(signal, members=tuple(there[stop - steps : stop])))
+    return replace(plotted, signals=tuple(signals))
 
 
 def _sums(series: _Series, limits: LimitSet, restarts: Collection[int]) -> dict[str, Floats]:

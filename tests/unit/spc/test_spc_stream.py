@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from spc.charts import ChartResult
 from spc.constants import d2, factors
 from spc.exact import exact_mean
-from spc.limits import Chart, LimitSet
-from spc.rules import Rule, Signal, check_rules
-from spc.stream import ChartPlan, ChartState, Fired, Verdict, judge, restart
+from spc.given import rates, vectors, weighted
+from spc.limits import Chart, Design, LimitSet
+from spc.plan import MEMBERS_MAX, PHASE1_MAX
+from spc.rules import LONGEST_WINDOW, Rule, Signal, check_rules
+from spc.stream import ChartPlan, ChartState, Fired, Sample, Verdict, close, judge, leave, restart
 from spc.variables import imr, xbar_r
 
 BOTH = check_rules(("nelson1", "nelson2"))
@@ -22,7 +25,11 @@ FIXED = LimitSet.fixed("imr", 0, -3, 3, "v1")
 
 
 def feed(
-    plan: ChartPlan, values: list[float | None], state: ChartState | None = None, *, interrupted: bool = False
+    plan: ChartPlan,
+    values: Sequence[float | Sample | None],
+    state: ChartState | None = None,
+    *,
+    interrupted: bool = False,
 ) -> tuple[ChartState, list[Verdict]]:
     state = state or ChartState.start(plan)
     verdicts = []
@@ -249,6 +256,154 @@ def test_state_does_not_grow() -> None:
     assert short.memory is not None
     assert len(short.memory.recent) == RUN_LENGTH - 1
     assert len(json.dumps(long.to_json())) < len(json.dumps(short.to_json())) + 40
+
+
+# --- closing, sizes, what cannot be ---------------------------------------------------------------------
+
+
+def test_a_subgroup_that_closes_early_has_the_limits_of_its_size() -> None:
+    limits = LimitSet.fixed("xbar_s", 10, 9, 11, "v1", subgroup=4)
+    plan = ChartPlan("temp", "xbar_s", 4, BOTH, limits)
+    assert close(plan, ChartState.start(plan)) == (ChartState.start(plan), None)
+    state, _ = feed(plan, [12, 12])
+    state, verdict = close(plan, state)
+    assert verdict is not None
+    assert (verdict.position, verdict.size, verdict.sample, verdict.members) == (2, 4, 2.0, ("u0", "u1"))
+    assert verdict.lower == pytest.approx(10 - math.sqrt(2))
+    assert (verdict.state, verdict.rules_on("location"), verdict.rules_on("range")) == ("signal", ("nelson1",), ())
+    spread = limits.spread_at(2)
+    assert spread is not None
+    assert (verdict.range_centre, verdict.range_upper) == (spread.centre, spread.upper)
+    assert (state.subgroup_id, state.open_refs) == (2, ())
+
+
+def test_one_reading_of_a_chart_of_means_is_a_gap() -> None:
+    plan = ChartPlan("temp", "xbar_r", 3, BOTH, LimitSet.fixed("xbar_r", 10, 9, 11, "v1", subgroup=3))
+    _, verdict = close(plan, feed(plan, [12])[0])
+    assert verdict is not None
+    assert (verdict.state, verdict.members) == ("gap", ("u0",))
+
+
+def test_counts_are_summed_over_the_samples_of_a_point() -> None:
+    plan = ChartPlan("leaks", "p", 3, BOTH, rates("p", 0.1, 50, "v1"))
+    state, verdicts = feed(plan, [Sample((4.0,), 20), None, Sample((5.0,), 10)])
+    last = verdicts[-1]
+    assert (last.statistic, last.sample, last.state) == (9 / 30, 30.0, "signal")
+    lines = rates("p", 0.1, 50, "v1").at(30)
+    assert (last.lower, last.upper) == (lines.lower, lines.upper)
+    _, verdict = close(plan, feed(plan, [Sample((1.0,), 40)], state)[0])
+    assert verdict is not None
+    assert (verdict.statistic, verdict.sample) == (1 / 40, 40.0)
+
+
+@pytest.mark.parametrize(
+    ("chart", "sample"),
+    [
+        ("p", Sample((5.0,), 4)),
+        ("p", Sample((-1.0,), 4)),
+        ("p", Sample((0.5,), 4)),
+        ("u", Sample((1.0,), 0)),
+        ("u", Sample((1.0,), math.nan)),
+        ("u", Sample((1.0,), -3.0)),
+        ("np", Sample((1.0,), 49)),
+        ("c", Sample((-1.0,))),
+        ("p", Sample((1.0, 2.0), 4)),
+    ],
+)
+def test_a_count_that_cannot_be_is_a_gap(chart: Chart, sample: Sample) -> None:
+    centre = 0.1 if chart in ("p", "u") else 5.0
+    plan = ChartPlan("leaks", chart, 1, BOTH, rates(chart, centre, 50, "v1"))
+    _, verdicts = feed(plan, [sample])
+    assert states(verdicts) == ["gap"]
+
+
+def test_counts_of_equal_samples_need_all_of_them() -> None:
+    plan = ChartPlan("scratches", "c", 2, BOTH, rates("c", 5.0, 1, "v1"))
+    state, verdicts = feed(plan, [3.0, None, 3.0])
+    assert states(verdicts) == ["open", "gap", "open"]
+    _, verdict = close(plan, state)
+    assert verdict is not None
+    assert verdict.state == "gap"
+
+
+def test_a_negative_time_between_events_is_a_gap() -> None:
+    plan = ChartPlan("days", "t", 1, BOTH, phase1_subgroups=2)
+    assert states(feed(plan, [1.0, -1.0, 2.0, 3.0, 2.5])[1]) == [
+        *("collecting", "gap", "collecting", "collecting", "in_control")
+    ]
+
+
+def test_a_reading_of_another_number_of_variables_is_refused() -> None:
+    plan = ChartPlan(
+        "pair", "t2_individuals", 1, BOTH, vectors("t2_individuals", [0, 0], ((1.0, 0.0), (0.0, 1.0)), 9, "v")
+    )
+    with pytest.raises(ValueError, match="pair: limits 'v' are for 2 variables, the reading has 3"):
+        judge(plan, ChartState.start(plan), Sample((1.0, 2.0, 3.0)), "u")
+
+
+def test_a_cusum_names_the_points_since_the_process_changed() -> None:
+    limits = weighted("cusum", 0, 1, Design(k=0.5, h=2.0), "v1")
+    plan = ChartPlan("force", "cusum", 1, BOTH, limits)
+    state, verdicts = feed(plan, [1.0, -2.0, 1.0, None, 1.5, 1.6], interrupted=True)
+    assert verdicts[-1].fired == (Fired(FIRST, "location", ("u2", "u4", "u5"), (3, 5, 6)),)
+    assert (verdicts[-1].statistic, verdicts[-1].range_statistic) == (pytest.approx(2.6), 0.0)
+    _, verdicts = feed(plan, [2.0] * 40, state)
+    assert len(verdicts[-1].fired[0].points) == LONGEST_WINDOW
+
+
+def test_sums_begin_anew_under_another_design_and_go_on_after_a_changeover() -> None:
+    plan = ChartPlan("force", "ewma", 1, BOTH, weighted("ewma", 0, 1, Design(lam=0.5), "v1"))
+    state, verdicts = feed(plan, [2.0, 2.0])
+    assert verdicts[-1].statistic == 1.5
+    other = replace(plan, limits=weighted("ewma", 0, 1, Design(lam=0.25), "v1"), design=None)
+    assert feed(other, [2.0], state)[1][0].statistic == 0.5
+    assert feed(plan, [2.0], restart(state))[1][0].statistic == 1.0
+    assert feed(plan, [2.0], leave(state))[1][0].statistic == 1.75
+
+
+def test_references_are_bounded_and_the_points_are_named_all_the_same() -> None:
+    plan = ChartPlan("leaks", "p", 200, BOTH, rates("p", 0.1, 200, "v1"))
+    state, verdicts = ChartState.start(plan), []
+    for number in range(9 * 200):
+        state, verdict = judge(plan, state, 1.0 if number % 4 == 0 else 0.0, f"u{number}")
+        verdicts.append(verdict)
+        assert state.memory is None or sum(len(refs) for _, refs in state.memory.recent) <= MEMBERS_MAX
+    run = verdicts[-1].fired[-1]
+    assert (run.rule, run.points) == (SECOND, tuple(range(1, 10)))
+    assert run.members == tuple(f"u{number}" for number in range(6 * 200, 9 * 200))
+
+
+def test_phase_one_that_never_ends_holds_a_bounded_number_of_points() -> None:
+    plan = ChartPlan("gap", "imr", 1, BOTH, phase1_subgroups=2)
+    state, _ = feed(plan, [5.0] * (PHASE1_MAX + 40))
+    assert len(state.phase1) == PHASE1_MAX
+
+
+def test_a_state_of_version_1_keeps_its_place_and_its_limits() -> None:
+    plan = ChartPlan("temp", "xbar_r", 2, BOTH, phase1_subgroups=3)
+    state, _ = feed(plan, [1.0, 3.0, 2.0, 6.0, 3.0, 5.0, 4.0])
+    assert state.limits is not None
+    told = state.limits.to_json()
+    for later in ("sigma_z", "design", "mean", "covariance", "sample_size", "sbar"):
+        del told[later]
+    mean = {"count": 3, "partials": [9.0], "lowest": 2.0, "highest": 4.0}
+    older = {
+        "state_version": 1,
+        "characteristic": "temp",
+        "chart": "xbar_r",
+        "subgroup": 2,
+        "subgroup_id": 4,
+        "open_values": [4.0],
+        "open_refs": ["u6"],
+        "previous": None,
+        "previous_ref": None,
+        "run": {"side": 1, "refs": [["u4", "u5"]], "version": "phase1-3", "centre": 3.0},
+        "limits": told,
+        "points": mean,
+        "ranges": mean,
+    }
+    # a chart of subgroups looks at no neighbour
+    assert ChartState.from_json(older) == replace(state, previous=None, previous_ref="")
 
 
 # --- the stream against the batch -----------------------------------------------------------------------
