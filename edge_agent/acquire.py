@@ -16,15 +16,18 @@ import structlog
 from drivers import udi
 from drivers.base import ReadingBlock, ScanFrame
 from drivers.supervise import ScannerSupervisor, Supervisor
+from edge_agent.chart_facts import subject_ref
 from edge_agent.events import Answer, Scanned
+from edge_agent.holds import all_holding
 from edge_agent.outbox import Outbox
 from edge_agent.papers import Papers
+from edge_agent.recording import purpose_of
 from edge_agent.runner import StationRunner
 from edge_agent.scans import order_of, recognise, unit_of
 from edge_agent.settings import LineSettings
 from records.clock import utc_offset_min
 from records.errors import LotkeeperError, Unreachable
-from records.model import Quality, Reading
+from records.model import Purpose, Quality, Reading, Subject, SubjectKind
 
 ANSWER_LIMIT_S = 10.0
 """How long a scan may wait for its stations before the scanner is told no."""
@@ -190,18 +193,35 @@ class ScanDesk:
         return waiting.accepted
 
     async def _with_identity(self, runner: StationRunner, scan: Scanned) -> Scanned:
-        """Add what the station must know to marry a unit to a carrier."""
+        """Add what the station must know to marry a unit to a carrier, and whether another station holds it."""
         subject = runner.station.settings.subject
         serial = unit_of(subject, scan.barcode) if scan.barcode.issuer == subject.scheme else None
-        if subject.carrier is None or serial is None:
+        if serial is None:
             return scan
-        try:
-            reading = (await runner.read((subject.carrier,)))[subject.carrier]
-        except LotkeeperError as error:
-            log.warning("carrier-not-read", station=runner.station.name, error=str(error))
-            return scan
-        carrier = None if reading.quality is Quality.BAD else (str(reading.value or "").strip() or None)
         order = order_of(subject, scan.barcode, self._papers())
         product = order.product if order else None
-        known = self._outbox.identity(product, subject.scheme, serial)
-        return replace(scan, carrier=carrier, known_as=known)
+        pieces = [Subject(SubjectKind.UNIT, serial, product, subject.scheme)]
+        carrier = await self._read(runner, subject.carrier)
+        if carrier is not None and carrier.quality is not Quality.BAD:
+            text = str(carrier.value or "").strip() or None
+            scan = replace(scan, carrier=text, known_as=self._outbox.identity(product, subject.scheme, serial))
+            pieces += [] if text is None else [Subject(SubjectKind.CARRIER, text)]
+        refs = [subject_ref(piece) for piece in pieces]
+        held = next((hold for each in self._everyone for hold in all_holding(each.holds, refs)), None)
+        return scan if held is None else replace(scan, held=held, purpose=await self._purpose(runner))
+
+    async def _purpose(self, runner: StationRunner) -> Purpose | None:
+        """What the machine is set to run for, None where it does not say."""
+        settings = runner.station.settings
+        reading = await self._read(runner, settings.purpose.tag if settings.purpose else None)
+        return None if reading is None else purpose_of(settings, {reading.tag: reading})
+
+    async def _read(self, runner: StationRunner, tag: str | None) -> Reading | None:
+        """One tag of the station's machines; None where there is none, or it cannot be read."""
+        if tag is None:
+            return None
+        try:
+            return (await runner.read((tag,)))[tag]
+        except LotkeeperError as error:
+            log.warning("not-read-for-a-scan", station=runner.station.name, tag=tag, error=str(error))
+            return None

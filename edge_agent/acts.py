@@ -95,7 +95,7 @@ class ActRules:
         left = tuple(each for each in state.kept.holds if each is not hold)
         then = replace(state, kept=replace(state.kept, holds=left))
         prompt = Prompt(code, {"hold": hold.id, "by": by})
-        return commit(state, tuple(facts), then, (Reply(event.number), prompt))
+        return commit(state, tuple(facts), then, (Reply(event.number, None, {"action": hold.kind}), prompt))
 
     def _restart_chart(self, state: State, event: RestartChart, by: str, reason: str) -> Step:
         cause = _said(event.cause, 2, "cause-missing")
@@ -112,7 +112,8 @@ class ActRules:
         fact = OperationsEvent("chart-restarted", params, order=stream.order)
         charts = replace(state.charts, streams={**state.charts.streams, anew.name: anew})
         facts = (*given_up(stream.key, stream.state, stream.order), fact)
-        return commit(state, facts, replace(state, charts=charts), (Reply(event.number),))
+        told: dict[str, str | int] = {"stream": stream.key, "segment": anew.state.segment}
+        return commit(state, facts, replace(state, charts=charts), (Reply(event.number, None, told),))
 
 
 def _stream(charts: ChartMemory, characteristic: str, key: str | None) -> Stream:

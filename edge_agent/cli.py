@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import JsonValue
 
-from edge_agent import cli_convert, cli_opcua, cli_spc, cli_status, cli_tools
+from edge_agent import cli_convert, cli_opcua, cli_spc, cli_station, cli_status, cli_tools
 from edge_agent.cli_line import load_line
 from records.clock import iso_z
 from records.console import print_json, run_app
@@ -33,6 +33,7 @@ cli_tools.register(app)
 cli_opcua.register(app)
 cli_status.register(app)
 cli_spc.register(app)
+cli_station.register(app)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import JsonValue
 
+from edge_agent.asking import Answered, ask
 from edge_agent.cli_line import load_line
+from edge_agent.cli_station import hold_lines
 from records.clock import SystemClock
 from records.console import print_json
 from records.errors import LotkeeperError
@@ -66,7 +68,7 @@ def status(
 ) -> None:
     """How the agent is; while it is down, what its buffer holds. Exit 1 something is away, 3 it does not run."""
     loaded = load_line(line)
-    report = _ask(loaded, "GET", "/api/v1/status", ANSWER_S) or _while_down(loaded)
+    report = _told(ask(loaded, "GET", "/api/v1/status", ANSWER_S)) or _while_down(loaded)
     if json:
         print_json(report)
     else:
@@ -81,27 +83,12 @@ def status(
 def _ask_to_read(loaded: Loaded[LineSettings], names: tuple[str, ...]) -> Any:
     """A reading through the sessions of the running agent: many machines allow only one. None without it."""
     asked: dict[str, JsonValue] = {"tags": [*names], "configuration": loaded.hash}
-    return _ask(loaded, "POST", "/api/v1/read", READ_S, asked)
+    return _told(ask(loaded, "POST", "/api/v1/read", READ_S, asked))
 
 
-def _ask(
-    loaded: Loaded[LineSettings], method: str, path: str, limit_s: float, body: JsonValue = None
-) -> dict[str, Any] | None:
-    """The answer of this line's agent; None when none runs here, or it does not know what is asked."""
-    page = loaded.value.status
-    if page is None:
-        return None
-    import httpx  # loaded only where it is used
-
-    try:
-        answer = httpx.request(
-            method, f"http://127.0.0.1:{page.port}{path}", json=body, timeout=limit_s, trust_env=False
-        )
-        found = answer.json() if answer.status_code == 200 else None
-    except (httpx.HTTPError, ValueError):
-        return None
-    ours = isinstance(found, dict) and found.get("agent") == loaded.value.agent
-    return found if ours else None
+def _told(answer: Answered | None) -> dict[str, Any] | None:
+    """What the agent said; None when it does not run, or does not know what is asked."""
+    return answer.body if answer is not None and answer.status == 200 else None
 
 
 def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
@@ -162,6 +149,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             + ("" if each["approved"] else "; line file not approved: set-up runs only")
             + ("; another line file from the end of this run on" if each["waits_to_change"] else "")
         )
+        lines += [f"  {text}" for text in hold_lines(each["holds"])]
     if "central" in report:
         way = report["central"]
         reach = "connected" if way["connected"] else f"not connected: {way['error'] or 'not yet'}"

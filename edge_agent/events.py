@@ -26,13 +26,15 @@ class Observed:
 class Captured:
     """The answer to ``Capture``: one reading per tag, all read after the machine said done.
 
-    ``attempts`` tells, per subject key, how many runs of this operation the order already has.
+    ``attempts`` tells, per subject key, how many runs of this operation the order already has. ``held`` are the
+    holds of other stations on these subjects.
     """
 
     readings: Mapping[str, Reading]
     at_us: int
     new_id: str
     attempts: Mapping[tuple[str, str | None, str, str], int] = field(default_factory=dict)
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Tell the person whose act has this number whether it counts (after its commit); ``refused`` is a code."""
+    """Tell the person whose act has this number whether it counts (after its commit).
+
+    ``refused`` is a code of ``edge_agent.acts``; ``params`` are what its text names, or what was done.
+    """
 
     number: int
     refused: str | None = None

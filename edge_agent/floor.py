@@ -25,6 +25,7 @@ from edge_agent.acquire import Machines, ScanDesk, Watching
 from edge_agent.crew import Crew, Part
 from edge_agent.events import Answer, DeviceBack, Event
 from edge_agent.feed import Feed
+from edge_agent.holds import all_holding
 from edge_agent.outbox import Outbox
 from edge_agent.papers import Papers
 from edge_agent.reload import Plan, characteristics_of, devices_of, machines, plan
@@ -145,7 +146,13 @@ class Floor:
             self._tools.order_ended,
             loaded.hash,
             self._tools.captured,
+            lambda units: self._held_elsewhere(name, units),
         )
+
+    def _held_elsewhere(self, station: str, units: Collection[str]) -> tuple[str, ...]:
+        """What holds these units at the other stations."""
+        others = (runner for runner in self.runners if runner.name != station)
+        return tuple(hold for runner in others for hold in all_holding(runner.holds, units))
 
     def _station(self, loaded: Loaded[LineSettings], name: str) -> Station:
         settings = loaded.value.stations[name]

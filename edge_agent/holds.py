@@ -37,7 +37,10 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """``units`` are references of subjects (only where units are held). ``times``: how often it was signalled."""
+    """``units`` are references of subjects (only where units are held). ``times``: how often it was signalled.
+
+    ``points``, ``window``, ``sigmas``: what the rule asked for, as its signal told it.
+    """
 
     id: str
     kind: Kind
@@ -47,6 +50,9 @@ class Hold:
     order: str | None = None
     units: tuple[str, ...] = ()
     times: int = 1
+    points: int | None = None
+    window: int | None = None
+    sigmas: float | None = None
 
 
 def station_is_held(holds: Iterable[Hold]) -> bool:
@@ -58,6 +64,12 @@ def holding(holds: Iterable[Hold], units: Iterable[str]) -> Hold | None:
     """What holds one of these units."""
     asked = set(units)
     return next((hold for hold in holds if hold.kind == "hold_unit" and not asked.isdisjoint(hold.units)), None)
+
+
+def all_holding(holds: Iterable[Hold], units: Iterable[str]) -> tuple[str, ...]:
+    """The ids of everything that holds one of these units."""
+    asked = set(units)
+    return tuple(hold.id for hold in holds if hold.kind == "hold_unit" and not asked.isdisjoint(hold.units))
 
 
 def find(holds: Iterable[Hold], id_: str) -> Hold | None:

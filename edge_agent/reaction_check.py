@@ -20,7 +20,8 @@ def check_holds(line: LineView) -> Iterator[Problem]:
             continue
         for station, at in line.stations.items():
             whole = wrong.isdisjoint(("stations", station, lock) for lock in ("hold", "permit"))
-            if settings.tag in at.captured() and at.permit is None and at.hold is None and whole:
+            measured = set(at.captured()).issuperset(settings.read())
+            if measured and at.permit is None and at.hold is None and whole:
                 message = f"hold_station would hold nothing: station {station} has neither hold nor permit"
                 yield line.problem(
                     ("characteristics", name, "reactions", *place), message, HINT.format(station=station)

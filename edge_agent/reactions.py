@@ -33,6 +33,9 @@ class Signal:
     subgroup: int | None
     subjects: tuple[Subject, ...]
     order: str | None
+    points: int | None = None
+    window: int | None = None
+    sigmas: float | None = None
 
 
 @dataclass(slots=True)
@@ -58,14 +61,17 @@ class ReactionRules:
     ) -> None:
         self._station, self._plans, self._tag = station, plans, tag
 
-    def follow(self, step: Step, at_us: int) -> Step:
-        """The same step with the reactions to what it commits in its commit."""
+    def follow(self, step: Step, at_us: int, elsewhere: Sequence[str] = ()) -> Step:
+        """The same step with the reactions to what it commits in its commit.
+
+        ``elsewhere``: the holds of other stations on the units that were worked on.
+        """
         state, effects = step
         commit = next((effect for effect in effects if isinstance(effect, Commit)), None)
         if commit is None or state.after is None:
             return step
         then = state.after.state
-        outcome = _Outcome(then.kept.holds, ran_while_held(commit.facts, then.kept.holds))
+        outcome = _Outcome(then.kept.holds, ran_while_held(commit.facts, then.kept.holds, elsewhere))
         for signal in signals(commit.facts):
             for action in self._actions(signal):
                 self._act(outcome, signal, action, at_us)
@@ -109,6 +115,7 @@ class ReactionRules:
         made = holds.new_hold(
             self._station, kind, signal.cause, signal.subgroup, at_us, signal.order, tuple(units)
         )
+        made = replace(made, points=signal.points, window=signal.window, sigmas=signal.sigmas)
         outcome.facts.append(_reaction(signal, kind, hold=made.id))
         held = sum(hold.kind == "hold_station" for hold in outcome.holds)
         if kind == "hold_station" and held >= holds.STATION_HOLDS_MAX:
@@ -159,13 +166,23 @@ def signals(facts: Iterable[Data]) -> Iterator[Signal]:
             params = fact.params
             rule = str(params.get("rule")) if fact.code == "spc-signal" else NO_LIMITS
             cause = Cause(str(params.get("characteristic")), _text(params, "stream"), rule, _text(params, "part"))
-            subgroup = params.get("subgroup")
-            yield Signal(cause, subgroup if isinstance(subgroup, int) else None, fact.subjects, fact.order)
+            numbers = (_whole(params, "points"), _whole(params, "window"), _number(params, "sigmas"))
+            yield Signal(cause, _whole(params, "subgroup"), fact.subjects, fact.order, *numbers)
 
 
 def _text(params: Mapping[str, JsonValue], name: str) -> str | None:
     value = params.get(name)
     return value if isinstance(value, str) else None
+
+
+def _whole(params: Mapping[str, JsonValue], name: str) -> int | None:
+    value = params.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(params: Mapping[str, JsonValue], name: str) -> float | None:
+    value = params.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _out_of_specification(record: OperationRecord) -> Iterator[Signal]:
@@ -182,7 +199,7 @@ def _out_of_specification(record: OperationRecord) -> Iterator[Signal]:
         yield Signal(Cause(name, None, OUT_OF_SPECIFICATION), None, unique, record.order)
 
 
-def ran_while_held(facts: Iterable[Data], standing: Sequence[Hold]) -> list[Data]:
+def ran_while_held(facts: Iterable[Data], standing: Sequence[Hold], elsewhere: Sequence[str] = ()) -> list[Data]:
     """What says that a machine ran all the same, or that a held unit was worked on: a run is never refused.
 
     A run that had begun before the station was held is none; retest and rework are what a held unit is for.
@@ -191,14 +208,16 @@ def ran_while_held(facts: Iterable[Data], standing: Sequence[Hold]) -> list[Data
     for record in facts:
         if not isinstance(record, OperationRecord) or not record.purpose.counts:
             continue
-        against = [h for h in standing if h.kind == "hold_station" and h.since_us <= record.began_us]
+        station = [h.id for h in standing if h.kind == "hold_station" and h.since_us <= record.began_us]
+        units: list[str] = []
         if record.purpose is Purpose.PRODUCTION:
             refs = {subject_ref(member.subject) for member in record.subjects}
-            against += [h for h in standing if h.kind == "hold_unit" and not refs.isdisjoint(h.units)]
-        if against:
+            units = [h.id for h in standing if h.kind == "hold_unit" and not refs.isdisjoint(h.units)]
+            units += elsewhere
+        if station or units:
             params: dict[str, JsonValue] = {
-                "holds": [hold.id for hold in against],
-                "what": "station" if against[0].kind == "hold_station" else "unit",
+                "holds": [*station, *units],
+                "what": "station" if station else "unit",
                 "run_id": record.run_id,
                 "cycle": None if record.cycle is None else str(record.cycle),
             }

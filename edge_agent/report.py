@@ -17,6 +17,8 @@ from pydantic import JsonValue
 
 from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
+from edge_agent.hold_view import hold_json
+from edge_agent.holds import station_is_held
 from edge_agent.line_watch import Refusal
 from edge_agent.outbox import Outbox, glance
 from edge_agent.papers import Papers
@@ -216,6 +218,11 @@ def _station(runner: StationRunner) -> Json:
     status = asdict(runner.status)
     cycle = status.pop("last_cycle")
     missing = list(status.pop("missing"))
+    status |= {
+        "held": station_is_held(runner.holds),
+        "holds": [hold_json(hold) for hold in sorted(runner.holds, key=lambda hold: hold.since_us)],
+        "charts": [{"characteristic": name, "stream": stream} for name, stream in status["charts"]],
+    }
     return {
         "name": runner.station.name,
         **status,

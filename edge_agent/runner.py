@@ -7,7 +7,7 @@ never overtakes a run. What is slow (a PLC that does not answer) delays only its
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -29,13 +29,17 @@ from edge_agent.events import (
     DeviceBack,
     Effect,
     Event,
+    Lift,
     Observed,
     Prompt,
+    Reply,
+    RestartChart,
     Tick,
     Write,
     WriteDone,
     WriteFailed,
 )
+from edge_agent.holds import Hold
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable
@@ -78,6 +82,8 @@ class StationStatus:
     missing: tuple[str, ...]
     prompt: str | None
     approved: bool = True
+    holds: tuple[Hold, ...] = ()
+    charts: tuple[tuple[str, str], ...] = ()  # characteristic and stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,7 @@ class StationRunner:
         order_ended: Callable[[], None] = lambda: None,
         configuration: str | None = None,
         captured: Callable[[int], None] = lambda _: None,
+        held: Callable[[Collection[str]], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self.station = station
         self.configuration = configuration
@@ -127,6 +134,9 @@ class StationRunner:
         self._failpoint = failpoint
         self._order_ended = order_ended
         self._captured = captured
+        self._held = held
+        self._acts: dict[int, asyncio.Future[Reply]] = {}
+        self._act_number = 0
         self.name = station.name
         self._key = f"station/{station.name}"
         self._charts_key = f"charts/{quote(station.name, safe='')}/"
@@ -146,6 +156,22 @@ class StationRunner:
             self._seen = {tag: seen for tag, seen in self._seen.items() if not tag.startswith(event.device + ".")}
         await self._events.put(event)
         self._wake.set()
+
+    async def act(self, made: Callable[[int], Lift | RestartChart]) -> Reply:
+        """What became of a person's act: committed, or refused. ``made`` gives it the number that it gets."""
+        self._act_number += 1
+        number = self._act_number
+        self._acts[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self.post(made(number))
+            return await self._acts[number]
+        finally:
+            del self._acts[number]
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """What stands at the station."""
+        return self._state.kept.holds
 
     def see(self, values: Mapping[str, object]) -> None:
         """Hand over watched values; by level, so values that wait are replaced by newer ones."""
@@ -179,6 +205,8 @@ class StationRunner:
             missing,
             self._prompt,
             self.station.approved,
+            kept.holds,
+            tuple(sorted((stream.characteristic, stream.key) for stream in self._state.charts.streams.values())),
         )
 
     async def run(self) -> None:
@@ -281,6 +309,10 @@ class StationRunner:
                 return await self._write(effect)
             case Answer():
                 self._answer(effect)
+            case Reply():
+                waiting = self._acts.get(effect.number)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(effect)
             case Prompt():
                 self._prompt = effect.code
                 if effect != self._said:  # a machine that is away is written to again and again, for days
@@ -349,7 +381,8 @@ class StationRunner:
             for subject in subjects
             if order is not None
         }
-        return Captured(readings, self._clock.now_us(), new_id(), attempts)
+        held = self._held([subject_ref(subject) for subject in subjects])
+        return Captured(readings, self._clock.now_us(), new_id(), attempts, held)
 
     async def _look_again(self, readings: Mapping[str, Reading]) -> None:
         """The values came in several requests, perhaps from several devices: they are of one cycle only if the

@@ -65,8 +65,6 @@ from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, grown, read_kept
 from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
 
-_DATED = Observed | Captured | Scanned | Tick
-
 
 class Station:
     """The rules of one station; holds no state. By a configuration that is not ``approved`` all runs are setup."""
@@ -120,11 +118,17 @@ class Station:
             state, effects = after.state, after.effects
         else:
             step = self._react(state, event, papers)
-            state, effects = self._reactions.follow(step, event.at_us) if isinstance(event, _DATED) else step
+            state, effects = self._followed(step, event)
         if state.after is not None or isinstance(event, WriteFailed):
             return state, effects  # what failed is tried again at the next tick, not at once
         met = not self.missing(state, papers)
         return self._interlock.keep(state, effects, met=met, held=station_is_held(state.kept.holds))
+
+    def _followed(self, step: Step, event: Event) -> Step:
+        """With the reactions to what it commits, whatever way led there."""
+        if not isinstance(event, Observed | Captured | Scanned | Tick):
+            return step
+        return self._reactions.follow(step, event.at_us, event.held if isinstance(event, Captured) else ())
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""

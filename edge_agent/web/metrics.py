@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from drivers.poll import PollMeter
+from edge_agent.holds import station_is_held
 from edge_agent.report import Parts
 from edge_agent.uplink import UplinkStatus
 
@@ -49,6 +50,7 @@ class _Numbers(Collector):
         for name, text in _COUNTS.items():
             yield CounterMetricFamily(f"{PREFIX}_{name}", text, value=counts[name])
         yield from self._devices()
+        yield from self._stations()
         yield from self._uplink()
 
     def _devices(self) -> Iterator[Metric]:
@@ -64,6 +66,18 @@ class _Numbers(Collector):
             for device, supervisor in supervisors.items():
                 polled.add_metric([device], _number(supervisor.meter, name))
             yield polled
+
+    def _stations(self) -> Iterator[Metric]:
+        """What signals left standing: somebody has to see to it."""
+        held = GaugeMetricFamily(f"{PREFIX}_station_held", "1 while a signal holds it.", labels=["station"])
+        alarms = GaugeMetricFamily(f"{PREFIX}_alarms", "Alarms nobody has acknowledged.", labels=["station"])
+        units = GaugeMetricFamily(f"{PREFIX}_units_held", "Units held after signals.", labels=["station"])
+        for runner in self._parts.runners():
+            standing = runner.holds
+            held.add_metric([runner.name], float(station_is_held(standing)))
+            alarms.add_metric([runner.name], sum(hold.kind == "alarm" for hold in standing))
+            units.add_metric([runner.name], len({unit for hold in standing for unit in hold.units}))
+        yield from (held, alarms, units)
 
     def _uplink(self) -> Iterator[Metric]:
         way = self._way

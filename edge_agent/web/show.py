@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
+from edge_agent.hold_view import rule_template, stream_text
+from edge_agent.reaction_settings import RANGE
+from edge_agent.web.words import Words
+
+Json = Mapping[str, Any]
 _SEPARATOR = re.compile(r"<GS>|\\x1d", re.IGNORECASE)
 _LONGEST = 48
+MOST_UNITS = 60
 MOST_TAGS = 250
 """So many tags of a device are on the page."""
 KINDS = {
@@ -84,3 +93,64 @@ def size(number: int) -> str:
 
 def _moment(at: str) -> datetime:
     return datetime.fromisoformat(at)
+
+
+# -- what stands after signals -----------------------------------------------------------------------------
+
+TITLES = {"hold_station": "Lift the hold", "hold_unit": "Release the units", "alarm": "Acknowledge the alarm"}
+CONSEQUENCES = {
+    "hold_station": "The machine may run again at once, unless something else is missing.",
+    "hold_unit": "The units may be worked on again at this line; quality decides about them all the same.",
+    "alarm": "The alarm ends. The next signal raises it again.",
+}
+"""What follows, said before the button."""
+DONE = {
+    "hold_station": "The hold is lifted and recorded.",
+    "hold_unit": "The units are released and the release is recorded.",
+    "alarm": "The alarm is acknowledged and recorded.",
+    "chart": "The chart begins anew, and that is recorded.",
+}
+SPREAD = "%(rule)s, on the chart of spread"
+
+
+def act_title(hold: Json | None) -> str:
+    """What a person does about it, as a button says it."""
+    return "After signals" if hold is None else TITLES[hold["action"]]
+
+
+def consequence(hold: Json) -> str:
+    return CONSEQUENCES[hold["action"]]
+
+
+def done(what: str | None) -> str | None:
+    """What has just been done; None for what no form of ours says."""
+    return DONE.get(what or "")
+
+
+def rule(hold: Json, words: Words) -> str:
+    """Why it stands, in the reader's language."""
+    template, places = rule_template(hold["rule"], {name: hold[name] for name in ("points", "window", "sigmas")})
+    said = words(template).format(**places)
+    return words(SPREAD, rule=said) if hold["part"] == RANGE else said
+
+
+def stream(told: str | None) -> str:
+    """What a chart is of, apart from its characteristic."""
+    return stream_text(told)
+
+
+def chart_value(station: str, characteristic: str, told: str) -> str:
+    """A chart as the value of a choice."""
+    return urlencode({"station": station, "characteristic": characteristic, "stream": told})
+
+
+def holds(stations: Iterable[Json]) -> list[tuple[str, Json]]:
+    """Everything that stands anywhere: the station held first, then units, then alarms, oldest first."""
+    order = list(TITLES)
+    found = [(each["name"], hold) for each in stations for hold in each["holds"]]
+    return sorted(found, key=lambda pair: (order.index(pair[1]["action"]), pair[1]["since"]))
+
+
+def find_hold(stations: Iterable[Json], station: str, name: str) -> Json | None:
+    """What is meant, None where it does not stand any more."""
+    return next((hold for each, hold in holds(stations) if (each, hold["hold"]) == (station, name)), None)

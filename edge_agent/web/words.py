@@ -66,6 +66,90 @@ CHINESE: Mapping[str, str] = {
     "operator": "操作员",
     "route": "工艺路线",
     "subject": "产品",
+    # after signals
+    "After signals": "信号之后",
+    "What stands": "未结项",
+    "Why": "原因",
+    "Since": "起始",
+    "Station held": "工位已扣留",
+    "Units held": "产品已扣留",
+    "Alarm": "报警",
+    "and %(count)s more": "等另外 %(count)s 件",
+    "signalled %(times)s times": "已报 %(times)s 次",
+    "Lift the hold": "解除扣留",
+    "Release the units": "放行产品",
+    "Acknowledge the alarm": "确认报警",
+    "Back to the status page": "返回状态页",
+    "Chart": "控制图",
+    "Units": "产品",
+    "Who you are": "您的身份",
+    "Your badge, or your name where no badges are scanned.": "您的工牌号；不扫描工牌的工位填写姓名。",
+    "Reason": "理由",
+    "What was done, in a few words.": "简要说明采取的措施。",
+    "Cause": "原因",
+    "The cause that was found.": "已查明的原因。",
+    "Begin a chart anew": "重新开始控制图",
+    "After a cause was found and mended. You are asked for your name and the cause first.": (
+        "在查明并排除原因之后。将先要求填写姓名和原因。"
+    ),
+    "Go on": "继续",
+    "No run of points, no open subgroup and no sum reaches back beyond this moment. Limits stay.": (
+        "连续点、未完成的子组和累积和均不再跨越此刻。控制限保持不变。"
+    ),
+    "Nothing of that name stands here. Has somebody ended it already?": "此处没有该名称的未结项。是否已有人处理？",
+    "Recorded with your name and reason; quality sees it at the review.": (
+        "将连同您的姓名和理由一起记录；质量人员会在评审时看到。"
+    ),
+    "The machine may run again at once, unless something else is missing.": ("如无其他缺项，设备可立即恢复运行。"),
+    "The units may be worked on again at this line; quality decides about them all the same.": (
+        "这些产品可在本线继续加工；其处置仍由质量部门决定。"
+    ),
+    "The alarm ends. The next signal raises it again.": ("报警结束。下一个信号会再次报警。"),
+    "The hold is lifted and recorded.": "扣留已解除并已记录。",
+    "The units are released and the release is recorded.": "产品已放行并已记录。",
+    "The alarm is acknowledged and recorded.": "报警已确认并已记录。",
+    "The chart begins anew, and that is recorded.": "控制图已重新开始并已记录。",
+    "%(rule)s, on the chart of spread": "%(rule)s（离散控制图）",
+    "The agent has no station %(station)s.": "代理没有工位 %(station)s。",
+    "The station does not answer now. Look at the status page whether it has happened.": (
+        "工位暂无响应。请在状态页查看是否已执行。"
+    ),
+    "hold": "扣留",
+    "one point beyond a control limit": "一个点超出控制限",
+    "one point beyond {sigmas} sigma": "一个点超出 {sigmas} 倍标准差",
+    "{points} of {window} points beyond {sigmas} sigma on one side": (
+        "连续 {window} 点中有 {points} 点在同一侧超出 {sigmas} 倍标准差"
+    ),
+    "{window} points in a row on one side of the centre line": "连续 {window} 点落在中心线同一侧",
+    "{window} points in a row, each higher or each lower than the one before": "连续 {window} 点递增或递减",
+    "{window} points in a row, up and down in turns": "连续 {window} 点上下交替",
+    "{window} points in a row within {sigmas} sigma of the centre line": (
+        "连续 {window} 点落在中心线 {sigmas} 倍标准差以内"
+    ),
+    "{window} points in a row beyond {sigmas} sigma, on both sides of the centre line": (
+        "连续 {window} 点落在中心线两侧且均超出 {sigmas} 倍标准差"
+    ),
+    "no limits for what is made now": "当前生产的产品没有控制限",
+    "a value outside the specification": "测量值超出规格",
+    "Say who you are: a badge or a name.": "请填写您的身份：工牌号或姓名。",
+    "%(by)s is no badge of this station: it must fit %(pattern)s.": (
+        "%(by)s 不是本工位的工牌号：必须符合 %(pattern)s。"
+    ),
+    "Give a reason of at least %(least)s characters.": "请填写至少 %(least)s 个字符的理由。",
+    "Name the cause that was found and mended.": "请填写已查明并排除的原因。",
+    "A reason or a cause has at most %(most)s characters on one line, a name %(name)s.": (
+        "理由或原因最多 %(most)s 个字符（单行），姓名最多 %(name)s 个字符。"
+    ),
+    "Nothing with the name %(hold)s stands at this station; has somebody ended it already?": (
+        "该工位没有名为 %(hold)s 的未结项；是否已有人处理？"
+    ),
+    "This station has no chart of %(characteristic)s.": "该工位没有 %(characteristic)s 的控制图。",
+    "The chart of %(characteristic)s has no stream %(stream)s; it has: %(streams)s.": (
+        "%(characteristic)s 的控制图没有 %(stream)s；现有：%(streams)s。"
+    ),
+    "The chart of %(characteristic)s has several streams; name one of: %(streams)s.": (
+        "%(characteristic)s 有多张控制图；请指定其一：%(streams)s。"
+    ),
     # central and buffer
     "Buffer and central": "缓冲区与中央服务",
     "Central": "中央服务",

@@ -21,7 +21,9 @@ def test_it_says_what_it_does(path: str) -> None:
 @pytest.mark.parametrize("path", [path for path, command in ALL.items() if not command.is_group])
 def test_it_has_an_example_that_it_would_take(path: str) -> None:
     command = ALL[path]
-    examples = [line for line in re.split(r"\n|Example: ", command.about) if line.strip().startswith(f"{path}")]
+    words = [r"\S+" if word.startswith("{") else re.escape(word) for word in path.split()]
+    begins = re.compile(rf"\s*{' '.join(words)}")
+    examples = [line for line in re.split(r"\n|Example: ", command.about) if begins.match(line)]
     assert examples, f"{path} --help has no line with 'Example: {path} ...'"
     for example in examples:
         options = [word.partition("=")[0] for word in shlex.split(example) if word.startswith("--")]

@@ -55,14 +55,24 @@ def command_lines(text: str) -> Iterator[str]:
 def fault(line: str) -> str | None:
     """Why a command line would not be taken, or None."""
     words = shlex.split(line)
-    path, rest = words[0], words[1:]
-    while rest and f"{path} {rest[0]}" in COMMANDS:
-        path, rest = f"{path} {rest[0]}", rest[1:]
-    command = COMMANDS.get(path)
+    command = max((each for each in COMMANDS.values() if _is(each, words)), key=_length, default=None)
+    rest = words[_length(command) :] if command else []
     if command is None or (command.is_group and rest and not rest[0].startswith("-")):
         return f"{line}: no such command"
     unknown = {word.partition("=")[0] for word in rest if word.startswith("--")} - options(command)
     return f"{line}: no option {', '.join(sorted(unknown))}" if unknown else None
+
+
+def _length(command: Command) -> int:
+    return len(command.path.split())
+
+
+def _is(command: Command, words: list[str]) -> bool:
+    """Whether the words begin with this command; what stands in braces is whatever was typed there."""
+    path = command.path.split()
+    pairs = zip(path, words[: len(path)], strict=False)
+    fits = all(piece == word or (piece[0] == "{" and word[0] not in "-[") for piece, word in pairs)
+    return len(words) >= len(path) and fits
 
 
 def options(command: Command) -> set[str]:

@@ -20,4 +20,4 @@ async function refresh() {
   }
 }
 
-setInterval(refresh, 2000);
+if (live) setInterval(refresh, 2000);

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from drivers.supervise import Supervisor
 from edge_agent.counters import Counters, Counts
+from edge_agent.holds import Cause, Hold
 from edge_agent.outbox import Place
 from edge_agent.report import Parts
 from edge_agent.uplink.status import StreamStatus, UplinkStatus
@@ -40,7 +41,19 @@ def test_overload_loss_and_what_waits_are_told() -> None:
     counters = Counters()
     counters.add(telemetry_lost=5, chunks_acknowledged=3)
     counters.add(telemetry_lost=1)
-    parts = SimpleNamespace(counts=lambda: counters.snapshot().to_json(), supervisors=lambda: {"plc": supervisor})
+    cause = Cause("torque", "", "nelson1")
+    holds = (
+        Hold("h-1", "hold_station", cause, 1, 0),
+        Hold("h-2", "hold_unit", cause, 1, 0, None, ("a", "b")),
+        Hold("h-3", "hold_unit", cause, 1, 0, None, ("b",)),
+        Hold("h-4", "alarm", cause, 1, 0),
+    )
+    runners = [SimpleNamespace(name="seal", holds=holds), SimpleNamespace(name="wash", holds=())]
+    parts = SimpleNamespace(
+        counts=lambda: counters.snapshot().to_json(),
+        supervisors=lambda: {"plc": supervisor},
+        runners=lambda: runners,
+    )
     way = UplinkStatus(True, "b", 4, 2.5, PLACE, None, 1, 0, 0, StreamStatus(70, None, PLACE, None, 1, 0))
     said = numbers(metrics(cast(Parts, parts), way).decode())
     assert said["lotkeeper_edge_device_late_total", "plc"] == 7
@@ -50,6 +63,9 @@ def test_overload_loss_and_what_waits_are_told() -> None:
     assert said["lotkeeper_edge_device_connected", "plc"] == 0
     assert said["lotkeeper_edge_telemetry_lost_total", ""] == 6
     assert said["lotkeeper_edge_chunks_acknowledged_total", ""] == 3
+    for name, seal in (("station_held", 1), ("alarms", 1), ("units_held", 2)):
+        assert said[f"lotkeeper_edge_{name}", "seal"] == seal
+        assert said[f"lotkeeper_edge_{name}", "wash"] == 0
     assert said["lotkeeper_edge_pending", "records"] == 4
     assert said["lotkeeper_edge_pending", "telemetry"] == 70
     assert said["lotkeeper_edge_oldest_pending_seconds", "records"] == 2.5

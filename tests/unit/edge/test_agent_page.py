@@ -12,8 +12,10 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from edge_agent import acts, hold_view
 from edge_agent.web import serve, show, words
 from edge_agent.web.guard import why_not
+from spc.series import ENGLISH
 from tests.rigs.mosquitto import free_port
 
 TEMPLATES = Path(words.__file__).parent / "templates"
@@ -40,6 +42,32 @@ def test_every_text_is_translated_with_all_its_places() -> None:
         assert _places(english) == _places(chinese), english
         assert chinese.strip(), english
     assert set(show.KINDS.values()) <= set(words.CHINESE)
+    rules = {text for key, text in ENGLISH.items() if key.startswith("rule-")}
+    said = (show.TITLES, show.CONSEQUENCES, show.DONE, acts.REFUSALS, hold_view.OTHERS)
+    assert {text for texts in said for text in texts.values()} | rules <= set(words.CHINESE)
+
+
+@pytest.mark.parametrize(
+    ("rule", "part", "numbers", "english", "chinese"),
+    [
+        ("nelson1", "location", {}, "one point beyond a control limit", "一个点超出控制限"),
+        ("nelson1", "range", {}, "one point beyond a control limit, on the chart of spread", None),
+        ("nelson2", "location", {"window": 7}, "7 points in a row on one side of the centre line", None),
+        ("western2", None, {"window": 4, "sigmas": 2.5}, "2 of 4 points beyond 2.5 sigma on one side", None),
+        ("chart-no-limits", None, {}, "no limits for what is made now", "当前生产的产品没有控制限"),
+        ("nelson2", None, {"window": 99}, "9 points in a row on one side of the centre line", None),
+        ("from-the-future", None, {}, "from-the-future", "from-the-future"),
+    ],
+)
+def test_why_something_stands_is_said_in_words(
+    rule: str, part: str | None, numbers: dict[str, Any], english: str, chinese: str | None
+) -> None:
+    assert hold_view.rule_says(rule, part, numbers) == english
+    hold = {"rule": rule, "part": part, "points": None, "window": None, "sigmas": None} | numbers
+    assert show.rule(hold, words.Words("en")) == english
+    in_chinese = show.rule(hold, words.Words("zh-CN"))
+    assert chinese in (None, in_chinese)
+    assert ("离散控制图" in in_chinese) is (part == "range")
 
 
 @pytest.mark.parametrize(

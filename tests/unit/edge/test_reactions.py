@@ -441,7 +441,7 @@ def test_lifting_names_person_and_reason_and_frees_the_machine_after_the_commit(
     effects = found.feed(lift(hold.id))
     assert isinstance(effects[0], Commit)
     assert [e for e in effects if isinstance(e, Write)] == [FREE, GO]
-    assert effects.index(Reply(7)) < effects.index(FREE)
+    assert effects.index(Reply(7, None, {"action": "hold_station"})) < effects.index(FREE)
     event, decision = effects[0].facts
     assert isinstance(event, OperationsEvent)
     assert (event.code, event.order) == ("station-hold-lifted", "WO-1")
@@ -509,7 +509,8 @@ def test_an_act_without_name_reason_or_object_changes_nothing(act: Lift | Restar
 def test_a_station_without_operators_takes_any_name() -> None:
     found = bench({k: v for k, v in BOTH.items() if k != "operator"}, nelson1=["hold_station"])
     signal(found)
-    assert Reply(7) in found.feed(lift(found.state.kept.holds[0].id, by="Chen Wei"))
+    found.feed(lift(found.state.kept.holds[0].id, by="Chen Wei"))
+    assert found.state.kept.holds == ()
 
 
 def test_a_restarted_chart_has_no_run_across_the_restart() -> None:
@@ -518,7 +519,7 @@ def test_a_restarted_chart_has_no_run_across_the_restart() -> None:
         found.cycle(cycle, torque=2.25)
     effects = found.feed(RestartChart(3, "torque", None, "B123456", "tool worn", "tool 7 changed"))
     assert isinstance(effects[0], Commit)
-    assert effects[1:] == [Reply(3)]
+    assert effects[1:] == [Reply(3, None, {"stream": "product=VS-100&revision=B", "segment": 2})]
     (event,) = events(found, "chart-restarted")
     assert {k: event.params[k] for k in ("characteristic", "by", "cause", "reason")} == {
         "characteristic": "torque",
@@ -530,3 +531,11 @@ def test_a_restarted_chart_has_no_run_across_the_restart() -> None:
     assert not events(found, "reaction")
     records = [fact for fact in found.facts if isinstance(fact, OperationRecord)]
     assert records[-1].spc[0].state == "in_control"
+
+
+def test_a_unit_that_another_station_holds_and_that_is_run_all_the_same_is_told() -> None:
+    found = bench()
+    found.see(done=True)
+    found.feed(replace(captured(1), held=("h-other",)))
+    (told,) = events(found, "ran-while-held")
+    assert (told.params["holds"], told.params["what"]) == (["h-other"], "unit")

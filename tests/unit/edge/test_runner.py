@@ -13,9 +13,11 @@ from pydantic import JsonValue
 from structlog.testing import capture_logs
 
 from edge_agent import runner
-from edge_agent.events import Answer, DeviceBack
+from edge_agent.events import Answer, DeviceBack, Lift
+from edge_agent.holds import Cause, Hold
 from edge_agent.outbox import Batch, export
 from edge_agent.runner import StationRunner
+from edge_agent.station_state import Kept, as_json
 from records.clock import SystemClock
 from records.errors import Damaged, Refused, StorageFailed, Unreachable
 from records.model import Data, Fact, Header, OperationRecord, OperationsEvent, Reading, decode
@@ -380,3 +382,27 @@ def test_a_reading_that_no_buffer_can_hold_costs_itself_and_not_the_line(tmp_pat
     assert [f.params["tag"] for f in facts if isinstance(f, OperationsEvent) and f.code == "reading-bad"] == [
         "plc.torque"
     ]
+
+
+def test_a_person_s_act_is_committed_before_it_is_answered_and_refused_with_a_reason() -> None:
+    world = World()
+    held = Hold("h-1", "hold_station", Cause("torque", "", "nelson1"), 1, 0)
+    world.kept["station/s"] = as_json(Kept(holds=(held,)))
+
+    async def scene(world: World, made: StationRunner) -> None:
+        shows(made, done=False, running=False)
+        await until(lambda: made.status.phase == "idle")
+        assert made.holds == (held,)
+        assert made.status.missing[0] == "hold"
+        wrong = await made.act(lambda number: Lift(number, "h-2", "B123456", "tool changed"))
+        assert wrong.refused == "hold-unknown"
+        world.hold = asyncio.Event()
+        lifting = asyncio.create_task(made.act(lambda number: Lift(number, "h-1", "B123456", "tool changed")))
+        await until(lambda: world.log[-1][0] == "asked")
+        assert not lifting.done()
+        assert made.holds == (held,)
+        world.hold.set()
+        assert (await lifting).refused is None
+        assert (made.holds, "station-hold-lifted" in world.codes()) == ((), True)
+
+    play(scene, world)

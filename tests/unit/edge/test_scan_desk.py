@@ -14,12 +14,13 @@ from drivers.base import ScanFrame
 from edge_agent import acquire
 from edge_agent.acquire import Machines, ScanDesk, by_device
 from edge_agent.events import Answer, Scanned
+from edge_agent.holds import Cause, Hold
 from edge_agent.papers import Papers
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
 from records.errors import Unreachable
-from records.model import Quality, Reading
+from records.model import Purpose, Quality, Reading
 from tests.unit.edge.stations import ASSEMBLE, LABEL, NOW_US, VS, papers, reading
 
 UNIT = f"]d201{VS}10WO-1\x1d210001"
@@ -65,6 +66,7 @@ class Post:
     desk: list[ScanDesk]
     machines: Reader
     seen: list[Scanned] = field(default_factory=list)
+    holds: tuple[Hold, ...] = ()
 
     async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
         return await self.machines.read(tags)
@@ -111,6 +113,7 @@ def work(
     *stations: tuple[Any, Callable[[Scanned], bool | None]],
     machines: Reader | None = None,
     outbox: Known | None = None,
+    holds: tuple[Hold, ...] = (),
     known: Papers | None = None,
     zone: str = "UTC",
     schemes: Mapping[str, re.Pattern[str]] | None = None,
@@ -119,6 +122,7 @@ def work(
     desks: list[ScanDesk] = []
     reader = machines or Reader(carrier="C-1")
     posts = [Post(f"station {n}", settings, rule, desks, reader) for n, (settings, rule) in enumerate(stations)]
+    posts[-1].holds = holds
     desk = ScanDesk(
         "scanner",
         wand,  # type: ignore[arg-type]
@@ -304,3 +308,34 @@ def test_a_register_without_booleans_takes_one_or_zero() -> None:
     asyncio.run(machines.write("plc.ack", True))
     asyncio.run(machines.write("plc.coil", True))
     assert [(tag, type(value)) for tag, value in plc.values] == [("ack", int), ("coil", bool)]
+
+
+@pytest.mark.parametrize(
+    ("ref", "mode", "held", "purpose"),
+    [
+        ("unit|VS-100|gs1|0001", 2, "h-1", Purpose.REWORK),
+        ("unit|VS-100|gs1|0001", 1, "h-1", Purpose.PRODUCTION),
+        ("carrier||plant|C-1", 1, "h-1", Purpose.PRODUCTION),
+        ("unit|VS-100|gs1|0002", 1, None, None),
+    ],
+)
+def test_a_unit_that_another_station_holds_comes_with_its_hold_and_what_it_is_to_be_run_for(
+    ref: str, mode: int, held: str | None, purpose: Purpose | None
+) -> None:
+    class Machine(Reader):
+        async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
+            return {tag: reading(tag, mode if tag == "plc.mode" else "C-1") for tag in tags}
+
+    settings = LABEL | {"purpose": {"tag": "plc.mode", "values": {1: "production", 2: "rework"}}}
+    hold = Hold("h-1", "hold_unit", Cause("torque", "", "nelson1"), 1, NOW_US, "WO-1", (ref,))
+    post, _ = work(Wand(UNIT), (settings, yes), (WELD, yes), machines=Machine(), holds=(hold,))
+    (scan,) = post.seen
+    assert (scan.held, scan.purpose, scan.carrier) == (held, purpose, "C-1")
+
+
+def test_a_unit_without_a_carrier_is_held_too_and_a_silent_machine_says_no_purpose() -> None:
+    subject = {"kind": "unit", "scan": "scanner", "ai": "21"}
+    settings = LABEL | {"subject": subject, "purpose": {"tag": "plc.mode", "values": {2: "rework"}}}
+    hold = Hold("h-1", "hold_unit", Cause("torque", "", "nelson1"), 1, NOW_US, "WO-1", ("unit|VS-100|gs1|0001",))
+    post, _ = work(Wand(UNIT), (settings, yes), (WELD, yes), machines=Reader(), holds=(hold,))
+    assert [(scan.held, scan.purpose) for scan in post.seen] == [("h-1", None)]
