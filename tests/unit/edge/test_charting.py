@@ -15,6 +15,8 @@ from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Judged, Occasion, StationCharts
 from edge_agent.papers import NO_PAPERS, Papers
 from records.model import Quality, Reading, Subject, SubjectKind
+from spc.fields import Fields
+from spc.fixed import fixed
 from spc.limits import LimitSet
 from spc.state import Verdict
 from tests.unit.edge.stations import NOW_US, TORQUE, reading
@@ -265,6 +267,11 @@ def test_the_end_of_a_lot_closes_its_subgroup_before_the_next_is_opened() -> Non
     assert at_once.before[0].order == "WO-1"
 
 
+THREE = fixed(
+    "t2_individuals",
+    {"mean": [1, 2, 3], "covariance": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "upper": 9, "version": "three"},
+).to_json()
+
 # -- readings ----------------------------------------------------------------------------------------------
 
 
@@ -313,16 +320,19 @@ def test_several_variables_are_one_reading() -> None:
     assert verdict(judge(settings, ChartMemory(), pair(98))).statistic == pytest.approx(16)
     assert verdict(judge(settings, ChartMemory(), pair(98, Quality.BAD))).state == "gap"
     assert judge(settings, ChartMemory(), of("A")).judgements == ()  # only one of them was captured
+    three = LimitSet.from_json(Fields(THREE, "limits")).to_json()
+    others = Papers(limits={"torque": (approved(1, "A") | {"limits": three},)})
+    assert verdict(judge(settings, ChartMemory(), pair(98), papers=others)).state == "gap"
 
 
 def test_a_short_run_charts_what_is_left_of_each_products_target() -> None:
     entry = {"product": "B", "specification": {"lsl": 4, "usl": 6, "target": 5.0}}
-    fixed = {"centre": 0, "lower": -1, "upper": 1, "version": "s"}
-    settings = torque(short_run="deviation", limits={"fixed": fixed}, specification=SPEC, **{"for": [entry]})
+    given = {"centre": 0, "lower": -1, "upper": 1, "version": "s"}
+    settings = torque(short_run="deviation", limits={"fixed": given}, specification=SPEC, **{"for": [entry]})
     judged = judge(settings, ChartMemory(), of("A", 2.3), of("B", 5.25))
     assert verdict(judged).statistic == pytest.approx(0.25)
     assert verdict(judged).range_statistic is not None  # no changeover: one chart for all
-    without = judge(torque(short_run="deviation", limits={"fixed": fixed}), ChartMemory(), of("A", 2.3))
+    without = judge(torque(short_run="deviation", limits={"fixed": given}), ChartMemory(), of("A", 2.3))
     assert (verdict(without).state, codes(without)) == ("gap", ["chart-no-limits"])
 
 

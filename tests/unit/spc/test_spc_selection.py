@@ -47,8 +47,8 @@ def test_a_key_reads_as_people_know_it() -> None:
 
 def test_central_comes_first_then_the_closest_entry_then_the_plants_fallback() -> None:
     entries = [
-        {"product": "VS-100", "limits": {"fixed": LIMITS["fixed"] | {"version": "product"}}},
         {"product": "VS-100", "position": "2", "limits": {"fixed": LIMITS["fixed"] | {"version": "cavity"}}},
+        {"product": "VS-100", "limits": {"fixed": LIMITS["fixed"] | {"version": "product"}}},
         {"product": "VS-200", "limits": {"fixed": LIMITS["fixed"] | {"version": "other"}}},
     ]
     settings = TORQUE | {"limits": LIMITS, "for": entries}
