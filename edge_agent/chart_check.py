@@ -72,10 +72,14 @@ def _costs(line: LineView) -> Iterator[_Cost]:
         from spc.false_alarms import alarm_rate  # numpy is loaded only where there is a chart
 
         runs = [each.runs_a_day or RUNS_A_DAY for each in stations]
-        points = sum(runs) / plan.subgroup
+        points, readings = sum(runs) / plan.subgroup, plan.subgroup
         if settings.after_s is not None:  # closed by time, unless runs are rarer than that
             points = max(points, sum(min(each, DAY_S / settings.after_s) for each in runs))
+            readings = max(round(sum(runs) / points), 1)
         variables = max(len(settings.tags), 1)
-        rate = alarm_rate(plan.rules, plan.chart, plan.design, plan.subgroup, variables=variables)
+        try:
+            rate = alarm_rate(plan.rules, plan.chart, plan.design, readings, variables=variables)
+        except ValueError:
+            continue  # a chart of such a design that its run length cannot be told
         told = all(each.runs_a_day is not None for each in stations)
         yield _Cost(name, plan.chart, tuple(rule.name for rule in plan.rules), points, points * rate, told)

@@ -119,7 +119,7 @@ def fires(rule: Rule, values: _Points, filling: Filling) -> _Flags:
                 return _all(np.abs(values) < sigmas, window)
             case "outside":
                 mixed = (_count(values > 0, window) > 0) & (_count(values < 0, window) > 0)
-                return _all(np.abs(values) >= sigmas, window) & mixed
+                return _all(np.abs(values) > sigmas, window) & mixed
             case "trend":
                 rises, falls = _steps(values)
                 return _all(rises, window - 1) | _all(falls, window - 1)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from spc.run_length import LONGEST, NeverSignals, below, density
 
-__all__ = ["RunLength", "cusum_one_sided", "cusum_two_sided", "ewma"]
+__all__ = ["SLOWEST_EXACT", "RunLength", "cusum_one_sided", "cusum_two_sided", "ewma"]
 
 AGREEMENT: Final = 1e-7
 """Relative difference of two solutions, the second with twice the nodes, at which it is taken as converged."""
@@ -31,7 +31,9 @@ AGREEMENT: Final = 1e-7
 _FIRST_NODES: Final = 24
 _ENOUGH_NODES: Final = 192  # fewer may miss the kernel of a small lam altogether
 _MOST_NODES: Final = 1_536
-_SLOWEST_EXACT: Final = 0.004
+SLOWEST_EXACT: Final = 0.004
+"""The smallest lam whose exact limits are followed until they have settled."""
+
 _SETTLED: Final = 1e-8
 _AS_GOOD_AS_NEVER: Final = 1e13
 
@@ -58,8 +60,8 @@ def ewma(lam: float, width: float, *, shift: float = 0.0, start: float = 0.0, ex
     limit = width * math.sqrt(lam / (2 - lam))
     if not abs(start) <= limit:
         raise ValueError(f"an EWMA that starts at {start} is beyond its limit {limit:.6g}")
-    if exact and lam < _SLOWEST_EXACT:
-        raise ValueError(f"exact limits of a lam below {_SLOWEST_EXACT} take too many points to settle, got {lam}")
+    if exact and lam < SLOWEST_EXACT:
+        raise ValueError(f"exact limits of a lam below {SLOWEST_EXACT} take too many points to settle, got {lam}")
 
     def solve(nodes: int) -> float:
         at, weights = _gauss(nodes)

@@ -7,10 +7,9 @@ that are known. Limits estimated from 20 or 30 subgroups signal more often still
   depend on the mean. imr: the moving ranges do depend on the values. What they add is taken as what they add to
   rule 1 alone, by the integral equation of the pair (Crowder, *Journal of Quality Technology* 19, 1987); run rules
   catch a few of the same points first, so the rate is up to 4 % too high.
-- ewma, cusum: exactly, from their steady limits or, where these are `exact`, from the start.
+- ewma, cusum, mewma: by their integral equations, an ewma with `exact` limits from its start.
 - p, np, c, u, laney_p, laney_u, t: as if what is plotted were normal, which few and rare counts are not.
 - t2_*: one minus its confidence, 1 - (1 - 0.0027)^variables.
-- mewma: one over the run length that its h4 was chosen for.
 
 Rules that compare points with each other (trend, alternating) are simulated, with an error of 1 or 2 %.
 """
@@ -25,19 +24,16 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.arl import rules_arl
-from spc.arl_weighted import cusum_two_sided, ewma
+from spc.arl_weighted import SLOWEST_EXACT, cusum_two_sided, ewma
 from spc.constants import factors
 from spc.limits import Chart, Design
-from spc.rules import Rule
+from spc.mewma_arl import USUAL_ARL, mewma_arl
+from spc.rules import Rule, limit_rule
 from spc.run_length import NeverSignals, below, density
 
 __all__ = ["alarm_rate", "false_alarms", "individuals_run_length", "spread_tail"]
 
-BEYOND_LIMITS: Final = frozenset({"nelson1", "western1"})
-"""The rule that spread charts and charts that weigh their past know, if it is among the chart's rules."""
-
 SIMULATED_POINTS: Final = 500_000
-MEWMA_RUN_LENGTH: Final = 200.0
 T2_TAIL: Final = 0.0027
 
 _Array = npt.NDArray[np.float64]
@@ -64,7 +60,7 @@ def alarm_rate(
 
     0 where the chart as good as never signals. Raises ValueError where its run length cannot be told.
     """
-    limits = next((rule for rule in rules if rule.name in BEYOND_LIMITS), None)
+    limits = limit_rule(rules)  # the one that spread charts, and charts that weigh their past, know
     try:
         match chart:
             case "ewma" | "cusum" | "mewma" | "t2_subgroup" | "t2_individuals":
@@ -83,13 +79,16 @@ def alarm_rate(
 def _weighing(chart: Chart, design: Design, variables: int) -> float:
     match chart:
         case "ewma":
-            return 1 / ewma(design.lam, design.width, exact=design.exact).value
+            # Of a very small lam the exact limits change little: they differ at the chart's start only.
+            exact = design.exact and design.lam >= SLOWEST_EXACT
+            return 1 / ewma(design.lam, design.width, exact=exact).value
         case "cusum":
             # A head start counts only where every signal brings it back, and higher ones are not computed.
             start = min(design.headstart, design.h / 2 + design.k) if design.resets else 0.0
             return 1 / cusum_two_sided(design.k, design.h, start=start).value
         case "mewma":
-            return 1 / MEWMA_RUN_LENGTH
+            h4 = design.h4
+            return 1 / (USUAL_ARL if h4 is None else mewma_arl(variables, design.lam, h4))
         case _:
             return 1 - (1 - T2_TAIL) ** variables
 

@@ -17,7 +17,7 @@ from spc.arl import ArlResult, arl, read_rules, rules_arl, study_arl
 from spc.arl_shewhart import TooManyStates, chain_size, run_length
 from spc.arl_simulation import fires, simulate
 from spc.arl_weighted import cusum_one_sided, cusum_two_sided, ewma
-from spc.rules import CATALOGUE, Rule
+from spc.rules import CATALOGUE, Rule, evaluate
 from spc.run_length import NeverSignals
 
 REFERENCE = Path(__file__).parents[2] / "data" / "spc_reference.json"
@@ -224,6 +224,17 @@ def test_what_the_simulation_takes_for_a_signal() -> None:
     assert points("nelson4", [0.1, -0.1, 0.1, 0.1] * 7) == []
     assert points("nelson7", [0.5] * 16) == [15, 16]
     assert points("nelson8", [1.5] * 8 + [-1.5, 1.5]) == [9, 10]
+
+
+def test_simulated_charts_signal_where_ours_do() -> None:
+    generator = np.random.default_rng(2)
+    values = np.concatenate(
+        [generator.normal(shift, spread, 400) for shift, spread in ((0, 1), (0.7, 0.6), (0, 2))]
+    )
+    for rule in CATALOGUE.values():
+        ours = [signal.index for signal in evaluate([rule], values, centre=0.0, lower=-3.0, upper=3.0, sigma=1.0)]
+        assert np.flatnonzero(fires(rule, values[None, :], "full")[0]).tolist() == ours
+        assert ours, rule.name
 
 
 # -- what is refused, and what is not loaded ---------------------------------------------------------------

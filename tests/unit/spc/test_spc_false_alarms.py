@@ -75,6 +75,8 @@ def test_individuals_with_moving_ranges() -> None:
         ("cusum", Design(), 465.444),
         ("cusum", Design(headstart=2.5), 465.444),
         ("cusum", Design(headstart=2.5, resets=True), 430.391),
+        ("mewma", None, 200),
+        ("ewma", Design(lam=0.001, width=2.0), 4736.32),
         ("t2_subgroup", None, 1 / 0.0027),
         ("p", None, 370.398),
     ],
@@ -87,6 +89,8 @@ def test_charts_that_weigh_their_past_know_rule_one_alone() -> None:
     for chart in ("ewma", "cusum", "t2_individuals"):
         assert alarm_rate((CATALOGUE["nelson2"],), chart, None, 1) == 0
         assert alarm_rate(EVERY, chart, None, 1) == alarm_rate(ONE, chart, None, 1)
+    four = alarm_rate(ONE, "mewma", Design(lam=0.1, h4=12.73), 1, variables=4)
+    assert 1 / four == pytest.approx(200, rel=0.01)  # Lowry et al. 1992
     assert alarm_rate(ONE, "t2_individuals", None, 1, variables=3) == pytest.approx(1 - (1 - 0.0027) ** 3)
 
 
