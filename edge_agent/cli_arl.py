@@ -47,6 +47,12 @@ def arl(
     ] = None,
     mu: Annotated[str, typer.Option(help="Shifts to show, in sigmas of single values.")] = "0,0.5,1,1.5,2,3",
     n: Annotated[int, typer.Option("--n", min=1, help="Readings in a subgroup.")] = 1,
+    chart: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a Shewhart chart: imr, xbar_r, xbar_s, ...: false alarms of its spread chart count."
+        ),
+    ] = None,
     runs_a_day: Annotated[
         float | None, typer.Option(min=0, help="Readings a day of one chart: tells the false alarms a day.")
     ] = None,
@@ -77,15 +83,30 @@ def arl(
         in_control = next((one for one in found if one.mu == 0), None) or RunLength(
             0, run_length({**request, "n": n})
         )
+        a_point = 1 / in_control.found.value if chart is None else _alarm_rate(asked, chart, n, width)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    alarms = None if runs_a_day is None else charts * runs_a_day / n / in_control.found.value
+    alarms = None if runs_a_day is None else charts * runs_a_day / n * a_point
     if json:
         lengths: list[JsonValue] = [one.to_json() for one in found]
         answer: dict[str, JsonValue] = {**request, "n": n, "run_lengths": lengths, "charts": charts}  # type: ignore[dict-item]  # JSON
-        print_json({**answer, "runs_a_day": runs_a_day, "false_alarms_a_day": alarms})
+        print_json({**answer, "chart": chart, "runs_a_day": runs_a_day, "false_alarms_a_day": alarms})
         return
-    show_run_lengths(_heading(f, request, asked, n), found, alarms, charts)
+    show_run_lengths(_heading(f, request, asked, n), found, alarms, charts, chart)
+
+
+def _alarm_rate(rules: tuple[Rule, ...], chart: str, n: int, width: float | None) -> float:
+    """False alarms a point of a chart of this kind, with those of the spread chart beside it."""
+    from spc.false_alarms import alarm_rate
+    from spc.limits import VECTORS, check_subgroup
+
+    if not rules or width is not None:
+        raise ConfigurationError(
+            "--chart is for Shewhart charts with limits at 3 sigmas", hint="leave --chart out"
+        )
+    if chart in ("ewma", "cusum", *VECTORS):
+        raise ConfigurationError(f"--chart {chart} is no Shewhart chart of rules", hint="--f ewma, --f cusum2")
+    return alarm_rate(rules, check_subgroup(chart, n), None, n)
 
 
 def _request(f: str, told: Mapping[str, object]) -> dict[str, object]:

@@ -196,8 +196,10 @@ def _signals(study: Study) -> Iterator[tuple[str, ...]]:
         yield str(index + 1), plot.name, value, *cells, words
 
 
-def show_run_lengths(heading: str, found: Sequence[RunLength], alarms: float | None, charts: int) -> None:
-    """Run lengths by shift, and what they mean in a day."""
+def show_run_lengths(
+    heading: str, found: Sequence[RunLength], alarms: float | None, charts: int, chart: str | None = None
+) -> None:
+    """Run lengths by shift, and what they mean in a day; of a kind of `chart`, with the spread chart beside it."""
     out = console()
     out.print(heading)
     simulated = any(one.found.standard_error is not None for one in found)
@@ -212,7 +214,8 @@ def show_run_lengths(heading: str, found: Sequence[RunLength], alarms: float | N
         shown.add_row(*cells, one.found.method)
     out.print(shown)
     if alarms is not None:
-        of = "one chart" if charts == 1 else f"{charts} charts"
+        kind = "chart" if chart is None else f"{chart} chart"
+        of = f"one {kind}" if charts == 1 else f"{charts} {kind}s"
         out.print(f"False alarms of {of}: {_how_often(alarms)}")
 
 

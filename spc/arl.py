@@ -20,9 +20,10 @@ from typing import Final, Literal
 from spc.arl_shewhart import CHAIN_PATTERNS, Filling, TooManyStates, chain_size, run_length
 from spc.arl_simulation import simulate
 from spc.arl_weighted import cusum_one_sided, cusum_two_sided, ewma
+from spc.asked_rules import asked_rules
 from spc.rules import Rule
 
-__all__ = ["ArlResult", "Method", "arl", "read_rules", "rules_arl", "study_arl"]
+__all__ = ["ArlResult", "Method", "arl", "read_rules", "rules_arl"]
 
 Method = Literal["markov chain", "integral equation", "simulation"]
 
@@ -50,9 +51,10 @@ def arl(request: _Request) -> ArlResult:
 
     Keys, beside ``f``, ``mu`` (default 0) and ``n`` (default 1):
 
-    - shewhart: ``rules`` as configuration writes them, or numbers with ``set: nelson|western`` (default: rule 1
-      alone); ``L``, the width of the limits where it is not 3; ``filling``, whether k points of a window of m may
-      fire before m points are there: ``first`` (default; Champ and Woodall) or ``full`` (as our charts do).
+    - shewhart: ``rules`` (``nelson``, ``western``, ``nelson1,nelson2``, a list as in a line file, or of numbers
+      with ``set: nelson|western``; default: rule 1 alone); ``L``, the width of the limits where it is not 3;
+      ``filling``, whether k points of a window of m may fire before m points are there: ``first`` (default;
+      Champ and Woodall) or ``full`` (as our charts do).
     - ewma: ``lam``, ``L``; ``limits: fixed`` (default) or ``exact``; ``z0``, where z starts, from the target.
     - cusum1 (upper sum alone): ``k``, ``h``; ``z0``, where the sum starts. cusum2 (both sums): ``k``, ``h``;
       ``hs``, where both start. Like h, k, z0 and hs are in standard deviations of the plotted points.
@@ -98,27 +100,13 @@ def rules_arl(
     return ArlResult(found.value, "simulation", standard_error=found.standard_error, runs=found.runs)
 
 
-def study_arl(data: Mapping[str, _Request], params: _Request) -> dict[str, float]:
-    """The run lengths of several requests by their names; `params` hold what all share unless they differ."""
-    if not isinstance(data, Mapping) or not all(isinstance(request, Mapping) for request in data.values()):
-        raise ValueError('the data of an arl study are requests by name: {"a": {"f": "cusum2", "k": 0.5, "h": 5}}')
-    answers: dict[str, float] = {}
-    for name, request in data.items():
-        try:
-            answers[name] = arl({**params, **request}).value
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return answers
-
-
 def read_rules(told: object, rule_set: object = "nelson") -> tuple[Rule, ...]:
-    """Rules as configuration writes them, or their numbers in a set; ValueError names what is wrong."""
+    """Rules as `spc.asked_rules` takes them, or their numbers in a set; ValueError names what is wrong."""
     if rule_set not in ("nelson", "western"):
         raise ValueError(f"set is nelson or western, not {rule_set!r}")
-    if isinstance(told, str) or not isinstance(told, Sequence) or not told:
-        raise ValueError(f'rules are a list such as ["nelson1", "nelson2"], not {told!r}')
-    numbered = [f"{rule_set}{rule}" if isinstance(rule, int) else rule for rule in told]
-    return tuple(Rule.read(rule) for rule in numbered)
+    if isinstance(told, Sequence) and not isinstance(told, str):
+        told = [f"{rule_set}{rule}" if isinstance(rule, int) else rule for rule in told]
+    return asked_rules(told, "rules")
 
 
 # -- one chart each ----------------------------------------------------------------------------------------

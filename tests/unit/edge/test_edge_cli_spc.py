@@ -193,6 +193,21 @@ def test_run_lengths_of_rules_and_false_alarms_a_day(typed: Type) -> None:
     assert said.json["false_alarms_a_day"] == pytest.approx(200 / 91.7508, rel=1e-4)
 
 
+def test_false_alarms_of_a_kind_of_chart_count_its_spread_chart(typed: Type) -> None:
+    words = ("spc", "arl", "--rules", "nelson1,nelson2", "--runs-a-day", "1440")
+    said = typed(*words, "--chart", "imr")
+    assert "False alarms of one imr chart: 16.4 a day" in said.out
+    means = typed(*words, "--chart", "xbar_r", "--n", "5", "--charts", "2", "--json").json
+    assert means["false_alarms_a_day"] == pytest.approx(2 * 288 / 109.46, rel=1e-3)
+    for wrong, says in (
+        (("--chart", "ewma"), "no Shewhart chart"),
+        (("--chart", "imr", "--n", "2"), "single values"),
+    ):
+        found = typed(*words, *wrong)
+        assert (found.code, found.out) == (2, "")
+        assert says in found.err
+
+
 def test_run_lengths_for_people(typed: Type) -> None:
     said = typed("spc", "arl", "--f", "cusum2", "--k", "0.5", "--h", "5", "--runs-a-day", "100", "--mu", "0,1")
     assert said.code == 0
