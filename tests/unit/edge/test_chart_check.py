@@ -68,6 +68,24 @@ def test_what_the_line_accepts_and_how_often_it_runs_decide(tmp_path: Path) -> N
     assert warned(tmp_path, rules="[nelson2]") == []  # nobody looks at moving ranges without rule 1
 
 
+def test_subgroups_by_time_and_charts_of_several_variables_count_too(tmp_path: Path) -> None:
+    def costs(torque: str) -> str:
+        file = tmp_path / "line.yaml"
+        text = LINE.replace("RUNS\n", "").replace("CHARTS\n", "charts: {false_alarms_a_day: 0.1}\n")
+        start = text.index("  torque: {tag")
+        file.write_text(text[:start] + f"  torque: {{{torque}, limits: {{from: phase1}}}}\n")
+        (warning,) = load_line(file).warnings
+        return str(warning)
+
+    # ten readings close a point: 144 a day, each with a standard deviation beside its mean
+    said = costs("tag: plc.torque, chart: xbar_s, subgroup: {runs: 25, after: 10min}")
+    assert "torque 0.8 (xbar_s and its standard deviation with nelson1: one in 176 of 144 points)" in said
+    both = "tags: [plc.torque, plc.angle]"
+    assert "torque 7.8 (t2_individuals with nelson1: one in 185 of 1440" in costs(f"{both}, chart: t2_individuals")
+    mewma = costs(f"{both}, chart: mewma, design: {{lam: 0.1, h4: 8.66}}")
+    assert "torque 7.1 (mewma with nelson1: one in 202 of 1440 points)" in mewma
+
+
 def test_a_number_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
     for told in ({"runs": "0"}, {"charts": "{false_alarms_a_day: 0}"}):
         with pytest.raises(ConfigurationError, match="must be more than 0"):
