@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 spc = typer.Typer(no_args_is_help=True, help="Control charts of data in a file, and run lengths of rules.")
 
+_LARGE = 1_000_000
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
 
 
@@ -109,6 +111,8 @@ def _request(file: str, chart: str | None, columns: str | None) -> tuple[dict[st
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}", hint="check the path") from None
+    if len(content) > _LARGE:
+        typer.echo(f"{name}: {len(content) / 1e6:.1f} MB: this may take some seconds ...", err=True)
     is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") or file.casefold().endswith(".json")
     if is_json:
         if columns is not None:

@@ -51,6 +51,7 @@ CHART_CSS: Final = """\
 .lk-diamond.lk-excluded { fill: var(--lk-paper); stroke: var(--lk-alarm); }
 .lk-square.lk-excluded { fill: var(--lk-paper); stroke: var(--lk-warn); }
 .lk-signal:hover .lk-point-signal, .lk-signal:target .lk-point-signal { stroke: currentColor; }
+.lk-chart a:focus-visible { outline: 2px solid var(--lk-data); outline-offset: 2px; }
 .lk-label { fill: var(--lk-muted); fill-opacity: 1; }
 .lk-label-spec, .lk-number { fill: var(--lk-ink); fill-opacity: 1; }
 .lk-label-spec { font-weight: 600; }

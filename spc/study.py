@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from spc.asked_rules import RULE_SETS, rule_of
+from spc.asked_rules import RULE_SETS, asked_rules, rule_of
 from spc.limits import CHARTS, Chart
 from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told, near
@@ -135,7 +135,10 @@ def _zones(z: list[float], signals: tuple[Signal, ...]) -> Plot:
 
 
 def _run_lengths(data: Told, params: Told) -> Study:
-    """Run lengths of several requests by their names; `params` are what all share unless they differ."""
+    """Run lengths of several requests by their names; `params` are what all share unless they differ.
+
+    `rules` may be the name of a set or names in a text; a `set` without rules means all of it.
+    """
     from spc.arl import arl
 
     shared = {key: params[key] for key in params.keys()}  # noqa: SIM118
@@ -143,8 +146,12 @@ def _run_lengths(data: Told, params: Told) -> Study:
     for name in data.keys():  # noqa: SIM118
         told = data.section(name)
         own = {key: told[key] for key in told.keys()}  # noqa: SIM118
+        request = {**shared, **own}
+        if isinstance(rules := request.get("rules"), str) or ("set" in request and rules is None):
+            asked = asked_rules(rules or request["set"], data.at(name))
+            request["rules"] = [rule.to_json() for rule in asked]
         try:
-            answer[name] = arl({**shared, **own}).value
+            answer[name] = arl(request).value
         except ValueError as error:
             raise RequestError(data.at(name), str(error)) from error
     if not answer:

@@ -70,7 +70,10 @@ class Common:
     ) -> Study:
         """The study of a judged series; with rules asked for, the answer tells their signals too."""
         if self.rules:
-            answer = answer | {"rule_signals": rule_signals(self.rules, result.location.signals)}
+            # of a CUSUM both charts are of location: the sums upwards and downwards
+            both = chart == "cusum" and result.spread is not None
+            signals = (*result.location.signals, *(result.spread.signals if both and result.spread else ()))
+            answer = answer | {"rule_signals": rule_signals(self.rules, signals)}
         used = int(result.used.sum())
         last = int(np.flatnonzero(result.used)[-1]) + 1 if used else None
         said = [("points", str(len(result.location.points)))]

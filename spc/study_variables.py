@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from spc import variables
-from spc.charts import ChartResult, Plotted, moving_ranges
+from spc.charts import ChartResult, Plotted, bridged, moving_ranges
 from spc.constants import ConstantSet
 from spc.estimate import SigmaMethod
 from spc.exact import exact_mean
@@ -40,16 +40,21 @@ _SIGMA_WORDS: Final = {
 
 
 def imr(data: Told, params: Told) -> Study:
-    """`values`, charted one by one; parameters center, sigma, factors."""
+    """`values`, charted one by one; parameters center, sigma, factors.
+
+    With `bridge` a moving range reaches over an excluded value to the one before it, as if it had been deleted.
+    """
     values = data.readings("values")
     data.done()
     common = Common.read(params, len(values))
     method = SINGLE_METHODS[params.word("sigma", SINGLE_METHODS) or "mean_mr"]
     centre = params.word("center", ("mean", "median")) or "mean"
     constants = constants_of(params, (2,), by_median=method == "median_mr")
+    bridge = params.flag("bridge", default=False)
     params.done()
     result = variables.imr(
         values,
+        bridge=bridge,
         phase1=common.phase1,
         exclude=common.exclude,
         rules=common.judging,
@@ -59,7 +64,7 @@ def imr(data: Told, params: Told) -> Study:
     )
     plots = [replace(plot_of("Value", result.location), single=True), plot_of("Moving range", _spread(result))]
     facts = [("centre", centre), ("sigma", _SIGMA_WORDS[method])]
-    return common.study("imr", _individuals(result), plots, result, facts)
+    return common.study("imr", _individuals(result, bridge=bridge), plots, result, facts)
 
 
 def _spread(result: ChartResult) -> Plotted:
@@ -68,10 +73,12 @@ def _spread(result: ChartResult) -> Plotted:
     return result.spread
 
 
-def _individuals(result: ChartResult) -> Answer:
+def _individuals(result: ChartResult, *, bridge: bool = False) -> Answer:
     limits, points = result.limits, result.location.points
     used = points[result.used].tolist()
-    between = moving_ranges(np.where(result.used, points, np.nan), ())
+    between = (
+        bridged(points, (), result.used) if bridge else moving_ranges(np.where(result.used, points, np.nan), ())
+    )
     ranges = between[np.isfinite(between)].tolist()
     return {
         "cl": limits.centre,

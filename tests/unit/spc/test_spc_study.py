@@ -86,6 +86,10 @@ def test_excluded_points_stay_out_of_the_limits_are_judged_and_may_say_why() -> 
     assert plain["signals"] == [8]
     assert plain["cl"] == pytest.approx(sum(v for v in VALUES if v != 12.5) / 9)
     assert told.excluded == {7: "tool broke"}
+    bridged = ask("imr", {"values": VALUES}, exclude=[8], bridge=True)
+    deleted = ask("imr", {"values": [v for v in VALUES if v != 12.5]})
+    assert (bridged["ucl"], bridged["mrbar"]) == (deleted["ucl"], deleted["mrbar"])
+    assert plain["mrbar"] != bridged["mrbar"]
 
 
 def test_rules_add_where_each_fired() -> None:
@@ -125,6 +129,8 @@ def test_cusum_with_a_headstart_sizes_and_its_estimate_of_the_change() -> None:
     data = {"values": [0.2, -0.1, 1.8, 2.2, 1.9, 2.4]}
     plain = ask("cusum", data, target=0, sigma0=1, k=0.5, h=4)
     assert (plain["signals"], plain["change_point"]) == ([5, 6], 3)
+    falling = ask("cusum", {"values": [-v for v in data["values"]]}, target=0, sigma0=1, h=4, rules="nelson1")
+    assert (falling["signals"], falling["rule_signals"]) == ([5, 6], {"nelson1": [5, 6]})
     fast = ask("cusum", data, target=0, sigma0=1, k=0.5, h=4, headstart=2)
     assert fast["c_plus"][0] == pytest.approx(1.7)
     means = ask("cusum", {"values": [0.5, 0.5], "sizes": [4, 1]}, target=0, sigma0=1, k=0.5, h=4)
@@ -159,6 +165,10 @@ def test_short_runs_by_nominal_by_sigma_and_by_themselves() -> None:
 def test_rules_of_a_set_and_run_lengths_share_params() -> None:
     found = ask("rules", {"set": "western", "z": [0, 4, 0]})
     assert found == {"western1": [2], "western2": [], "western3": [], "western4": []}
+    sets = {"a": {"rules": "western"}, "b": {"set": "western"}, "c": {"rules": [1], "set": "western"}}
+    by_set = ask("arl", sets, f="shewhart")
+    assert (by_set["a"], by_set["b"]) == (pytest.approx(91.7508, abs=1e-3), by_set["a"])
+    assert by_set["c"] == pytest.approx(370.398, abs=1e-3)
     lengths = ask("arl", {"a": {"mu": 0}, "b": {"mu": 1}}, f="shewhart")
     assert (lengths["a"], lengths["b"]) == (pytest.approx(370.398, abs=1e-3), pytest.approx(43.895, abs=1e-3))
 
