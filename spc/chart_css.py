@@ -43,6 +43,8 @@ CHART_CSS: Final = """\
 .lk-point { fill: var(--lk-data); stroke: var(--lk-paper); }
 .lk-point.lk-noted { stroke: var(--lk-data); stroke-width: 4; stroke-opacity: .4; }
 .lk-point.lk-excluded { fill: var(--lk-paper); stroke: var(--lk-data); stroke-width: 1.5; }
+.lk-bar { fill: var(--lk-data); fill-opacity: .35; }
+.lk-curve { stroke: var(--lk-ink); stroke-opacity: .8; }
 .lk-gap { stroke: var(--lk-muted); stroke-opacity: 1; }
 .lk-run { stroke: var(--lk-warn); stroke-opacity: .22; }
 .lk-point-signal { stroke: var(--lk-paper); stroke-opacity: 1; }

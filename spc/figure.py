@@ -5,7 +5,7 @@ from typing import Final
 
 from spc.plot import Plot, Study
 from spc.series import ChartSeries, LimitSpan, Note
-from spc.svg import draw_chart, draw_pair
+from spc.svg import draw_chart, draw_pair, draw_with_histogram
 
 __all__ = ["draw_study", "heading"]
 
@@ -45,6 +45,8 @@ def draw_study(study: Study, *, width: int = 960) -> str:
     if not study.plots:
         raise ValueError(f"a study of kind {study.chart} has no chart to draw")
     series = [_series(study, plot, index) for index, plot in enumerate(study.plots[:2])]
+    if study.histogram is not None and series:
+        return draw_with_histogram(series[0], study.histogram, width=width, height=_PAIR_HEIGHT)
     labels = _CUSUM_WORDS if study.chart == "cusum" else {}
     if len(series) == 1:
         return draw_chart(series[0], width=width, height=_SINGLE_HEIGHT, labels=labels)
@@ -71,8 +73,8 @@ def _series(study: Study, plot: Plot, index: int) -> ChartSeries:
         limits=(span,) if known and len(plot.values) else (),
         signals=plot.signals,
         unit=study.unit if plot.unit else "",
-        lsl=study.lsl if plot.single else None,
-        usl=study.usl if plot.single else None,
+        lsl=study.histogram.lsl if plot.single and study.histogram else None,
+        usl=study.histogram.usl if plot.single and study.histogram else None,
         panel=f"{study.title}: {plot.name}" if study.title and index == 0 else plot.name,
         notes={place: Note(cause, excluded=True) for place, cause in study.excluded.items()},
         phase1=study.phase1,

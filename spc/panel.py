@@ -166,7 +166,7 @@ class Panel:
         return [*self._phase1(), *self._outside(), *self._axes(), *self._specs()]
 
     def _phase1(self) -> list[str]:
-        """The points that set the limits, on a faint ground and named at its lower right end."""
+        """The points that set the limits, on a faint ground and named above its end where there is room."""
         count = self.series.phase1
         if not count or not len(self.values):
             return []
@@ -175,9 +175,16 @@ class Panel:
         name = self.words["phase1"]
         if count < len(self.values):
             parts.append(line("lk-change", edge, self.top, edge, self.bottom, 'stroke-opacity="0.25"'))
-            if self.names_phase and text_width(name, 11) + 12 < edge - self.left:
-                parts.append(label("lk-version", edge - 6, self.bottom - 6, name, "end"))
+            if self.names_phase and edge - 6 - text_width(name, 11) > self._taken():
+                parts.append(label("lk-version", edge - 6, self.top - 12, name, "end"))
         return parts
+
+    def _taken(self) -> float:
+        """Where the head of the panel and the version of the first limits end."""
+        head = text_width(self._head(), 14) + 16 if self.series.panel else self.left
+        first = self.series.limits[0] if self.series.limits else None
+        version = "" if first is None or first.start else self._version(first)
+        return max(head, self.left) + text_width(version, 11) + 12
 
     def _outside(self) -> list[str]:
         """The room beyond the specification, shaded."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spc.rules import Signal
+from spc.series import Histogram
 
 __all__ = ["Answer", "Plot", "Study"]
 
@@ -37,8 +38,8 @@ class Study:
     """A study of a request: `answer` for programs; `plots` (location first, then spread) and `facts` for people.
 
     The first `phase1` points set the limits (None where they were given), `excluded` ones (0-based, with the
-    cause) left out. `version` names the limits; `facts` are words about the estimate; `lsl` and `usl` are those
-    that a capability was asked for.
+    cause) left out. `version` names the limits; `facts` are words about the estimate; `histogram`
+    shows the values of a capability in their specification.
     """
 
     chart: str
@@ -51,5 +52,4 @@ class Study:
     facts: tuple[tuple[str, str], ...] = ()
     title: str = ""
     unit: str = ""
-    lsl: float | None = None
-    usl: float | None = None
+    histogram: Histogram | None = None

@@ -6,7 +6,7 @@ from typing import Final
 
 from spc.rules import Signal
 
-__all__ = ["ENGLISH", "ChartSeries", "LimitSpan", "Note"]
+__all__ = ["ENGLISH", "ChartSeries", "Histogram", "LimitSpan", "Note"]
 
 ENGLISH: Final[Mapping[str, str]] = {
     "ucl": "UCL",
@@ -29,6 +29,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "rule-alternating": "{window} points in a row, up and down in turns",
     "rule-within": "{window} points in a row within {sigmas} sigma of the centre line",
     "rule-outside": "{window} points in a row beyond {sigmas} sigma, on both sides of the centre line",
+    "values": "{count} values from {low} to {high}, mean {mean}.",
+    "bar": "{low} to {high}: {count}",
     "summary": "{points} points, {signals} flagged, {gaps} without a reading.",
 }
 """The words of a chart, to be replaced one by one; names in braces are filled in. What stands under a rule's own
@@ -98,3 +100,14 @@ class ChartSeries:
     phase1: int | None = None
     below: Sequence[float | None] = ()
     below_signals: tuple[Signal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Values in their specification. `curves` are normal ones to compare with: what each is, mean and sigma."""
+
+    values: Sequence[float]
+    lsl: float | None = None
+    usl: float | None = None
+    curves: tuple[tuple[str, float, float], ...] = ()
+    panel: str = ""

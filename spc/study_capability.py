@@ -1,13 +1,14 @@
 """The study of capability, with the chart that says whether the process was in control."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, cast
 
 from spc.capability import Capability, WithinSigma, capability
 from spc.constants import Factors, factors, rounded_factors, with_factors
 from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told
+from spc.series import Histogram
 from spc.study_parts import Common
 
 __all__ = ["capable"]
@@ -63,9 +64,17 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
         phase1=common.phase1,
         excluded=common.exclude,
         facts=_facts(found, lsl, usl, target),
-        lsl=lsl,
-        usl=usl,
+        histogram=_histogram(found, there[: common.phase1], common.exclude, lsl, usl),
     )
+
+
+def _histogram(
+    found: Capability, points: list[list[float]], exclude: Collection[int], lsl: float | None, usl: float | None
+) -> Histogram:
+    """The values that count, with the curve within subgroups, by which Cp judges, and that of all values."""
+    values = [value for place, point in enumerate(points) if place not in exclude for value in point]
+    curves = (("within", found.centre, found.sigma_within), ("overall", found.centre, found.sigma_overall))
+    return Histogram(values, lsl, usl, curves, "Values in their specification")
 
 
 def _table(params: Told) -> Callable[[int], Factors]:

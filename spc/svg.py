@@ -17,12 +17,24 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spc.chart_css import CHART_CSS
+from spc.histogram import HistogramPanel
 from spc.marks import Marks
 from spc.markup import escaped
 from spc.panel import Panel
-from spc.series import ENGLISH, ChartSeries, LimitSpan, Note
+from spc.series import ENGLISH, ChartSeries, Histogram, LimitSpan, Note
 
-__all__ = ["CHART_CSS", "ENGLISH", "ChartSeries", "LimitSpan", "Note", "as_file", "draw_chart", "draw_pair"]
+__all__ = [
+    "CHART_CSS",
+    "ENGLISH",
+    "ChartSeries",
+    "Histogram",
+    "LimitSpan",
+    "Note",
+    "as_file",
+    "draw_chart",
+    "draw_pair",
+    "draw_with_histogram",
+]
 
 _TOLD: Final = 20  # flagged points that the description spells out
 _HEAD, _FOOT, _BETWEEN = 24.0, 30.0, 10.0  # px above a plot, under the lowest, under one that has another below
@@ -72,6 +84,27 @@ def draw_pair(
     return _drawn(upper, panels, width, height)
 
 
+def draw_with_histogram(
+    series: ChartSeries,
+    values: Histogram,
+    *,
+    width: int = 960,
+    height: int = 480,
+    labels: Mapping[str, str] = ENGLISH,
+) -> str:
+    """A chart, which says whether the process is in control, above the histogram of its values: capability.
+
+    All else as in `draw_pair`. Raises ValueError without a finite value too.
+    """
+    if width < 240 or height < 240:
+        raise ValueError(f"a chart with a histogram of {width} x {height} px cannot be read; at least 240 x 240")
+    words = {**ENGLISH, **labels}
+    middle = round(height / 2)
+    panel = Panel(series, width, _HEAD, middle - _FOOT + _BETWEEN, words)
+    bars = HistogramPanel(values, width, middle + _FOOT + _BETWEEN, height - _FOOT, words, series.unit)
+    return _drawn(series, [panel], width, height, bars)
+
+
 def as_file(svg: str) -> str:
     """A drawing as a file of its own, which a viewer shows in its light or dark theme: stylesheet and paper."""
     head, _, rest = svg.partition(">")
@@ -86,16 +119,22 @@ def as_file(svg: str) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}><style>{CHART_CSS}</style>{paper}{rest}\n'
 
 
-def _drawn(series: ChartSeries, panels: Sequence[Panel], width: int, height: int) -> str:
+def _drawn(
+    series: ChartSeries,
+    panels: Sequence[Panel],
+    width: int,
+    height: int,
+    bars: HistogramPanel | None = None,
+) -> str:
     marks = [Marks(panel) for panel in panels]
     linked = any(note.href for panel in panels for note in panel.series.notes.values())
     role = "group" if linked else "img"  # what is inside an image has no role, and a link must keep its own
     key = panels[0].key
     said = [_description(one) for one in marks]
     if len(said) > 1:
-        said = [
-            f"{p.series.panel}: {text}" if p.series.panel else text for p, text in zip(panels, said, strict=True)
-        ]
+        heads = [panel.series.panel for panel in panels]
+        said = [f"{head}: {text}" if head else text for head, text in zip(heads, said, strict=True)]
+    said += [] if bars is None else [bars.description()]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lk-chart" role="{role}" '
         f'aria-labelledby="{key}-title {key}-desc" viewBox="0 0 {width} {height}" '
@@ -108,6 +147,7 @@ def _drawn(series: ChartSeries, panels: Sequence[Panel], width: int, height: int
         limits, data = panel.limits(), mark.data()
         inner = data + limits if panel.dense else limits + data
         parts += [*panel.behind(), *inner, *panel.named_ends(), *mark.flags()]
+    parts += [] if bars is None else bars.parts()
     return "".join(parts) + "</svg>"
 
 

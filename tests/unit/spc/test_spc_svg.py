@@ -9,7 +9,18 @@ import pytest
 
 from spc.rules import Signal
 from spc.scale import decimals_for, exact_text, nice_step, number_text, spread, thin, ticks
-from spc.svg import CHART_CSS, ENGLISH, ChartSeries, LimitSpan, Note, as_file, draw_chart, draw_pair
+from spc.svg import (
+    CHART_CSS,
+    ENGLISH,
+    ChartSeries,
+    Histogram,
+    LimitSpan,
+    Note,
+    as_file,
+    draw_chart,
+    draw_pair,
+    draw_with_histogram,
+)
 
 NS = "{http://www.w3.org/2000/svg}"
 LIMITS = LimitSpan(10.0, 9.0, 11.0, "v3")
@@ -189,6 +200,45 @@ def test_a_pair_is_one_drawing_with_one_axis_and_a_head_for_each_chart() -> None
         draw_pair(upper, ranges, height=200)
 
 
+VALUES = Histogram(
+    [1.0, 1.1, 1.1, 1.2, 1.2, 1.2, 1.3, 1.3, math.nan, 1.5],
+    0.8,
+    9.0,
+    (("within", 1.2, 0.1), ("overall", 1.2, 0.2)),
+)
+
+
+def test_a_histogram_holds_values_against_their_specification() -> None:
+    root = ElementTree.fromstring(draw_with_histogram(SERIES, replace(VALUES, panel="Values")))
+    bars = [bar.findtext(f"{NS}title") or "" for bar in having(root, "lk-bar")]
+    counts = [int(text.rsplit(" ", 1)[1]) for text in bars]
+    assert sum(counts) == 9
+    assert bars[:2] == ["1.00 to 1.10: 1", "1.10 to 1.20: 2"]
+    assert len(having(root, "lk-curve")) == 2
+    ends = texts(root, "lk-label")
+    assert {"LSL 0.8", "USL 9 →", "within", "overall"} <= {
+        text.replace("0.80", "0.8").replace("9.00", "9") for text in ends
+    }
+    assert (root.findtext(f"{NS}desc") or "").endswith("9 values from 1.00 to 1.50, mean 1.211.")
+    assert "Values, mm" in texts(root, "lk-panel")
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0, 5.0], [0.0], [-1e-9, 1e-9], [1e99, -1e99], [3.0] * 50 + [4.0]])
+def test_few_and_odd_values_make_a_histogram(values: list[float]) -> None:
+    svg = draw_with_histogram(SERIES, Histogram(values, -1.0, 8.0))
+    assert "nan" not in svg
+    assert len(svg) < 20_000
+    bars = having(ElementTree.fromstring(svg), "lk-bar")
+    assert sum(int((bar.findtext(f"{NS}title") or "").rsplit(" ", 1)[1]) for bar in bars) == len(values)
+
+
+def test_a_histogram_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one value"):
+        draw_with_histogram(SERIES, Histogram([math.nan]))
+    with pytest.raises(ValueError, match="at least 240 x 240"):
+        draw_with_histogram(SERIES, VALUES, height=200)
+
+
 def test_limits_of_their_own_for_each_point_are_steps() -> None:
     span = LimitSpan(0.1, 0.0, 0.2, "v1", uppers=[0.2, 0.2, 0.3, math.nan, 0.25], lowers=[0.0] * 5)
     signal = Signal("nelson1", 1, (1,))
@@ -246,6 +296,7 @@ def test_the_points_that_set_the_limits_are_on_a_ground_of_their_own() -> None:
     x, width, end = (float(e.get(k) or "") for e, k in ((ground, "x"), (ground, "width"), (edge, "x1")))
     assert x + width == pytest.approx(end, abs=0.2)
     assert texts(root, "lk-version") == ["Phase I", "v3"]
+    assert "Phase I" not in texts(drawn(replace(SERIES, phase1=1)), "lk-version")
     named = replace(SERIES, phase1=6, panel="Width")
     pair = ElementTree.fromstring(draw_pair(named, replace(named, key="b")))
     assert texts(pair, "lk-version").count("Phase I") == 1
@@ -298,6 +349,7 @@ def test_every_class_has_its_rule_in_the_stylesheet() -> None:
     notes = {2: Note("a"), 3: Note(excluded=True), 9: Note(excluded=True)}
     series = replace(SERIES, limits=spans, notes=notes, phase1=4)
     svg = draw_pair(replace(series, panel="A"), replace(series, key="b", panel="B")) + as_file(dense)
+    svg += draw_with_histogram(series, VALUES)
     used = {name for names in re.findall(r'class="([^"]*)"', svg) for name in names.split()}
     bare = {name for name in used if name.startswith("lk-rule-")} | {"lk-hit"}
     assert {name for name in used - bare if f".{name}" not in CHART_CSS} == set()
