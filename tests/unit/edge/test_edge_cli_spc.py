@@ -89,6 +89,8 @@ def test_options_win_over_the_file(typed: Type, tmp_path: Path) -> None:
     other = typed("spc", "study", file, "--phase1", "6", "--exclude", "5", "-p", "sigma=mbar", "--json").json
     assert plain["cl"] == 2
     assert other["cl"] == 2
+    assert typed("spc", "study", file, "--phase1", "3", "--json").json["mrbar"] == 1
+    assert typed("spc", "study", file, "--phase1", "8", "--json").json["cl"] == 2.75
     assert other["sigma"] == pytest.approx(1 / 1.128379, rel=1e-6)
     ewma = typed("spc", "study", file, "--chart", "ewma", "-p", "lam=0.4", "-p", "sigma=mbar", "--json").json
     assert len(ewma["ewma"]) == 8

@@ -213,6 +213,7 @@ ROWS = [[1.0, 2.0], [2.0, 1.5], [1.5, 2.5]]
         ("imr", {"values": VALUES}, {"D4": -1}, "params: the factor D4 cannot be -1"),
         ("imr", {"values": VALUES}, {"rules": "nelson9"}, "params.rules: no rule 'nelson9'; did you mean nelson"),
         ("imr", {"values": VALUES}, {"rules": [{"nelson2": {"window": 99}}]}, "params.rules: nelson2: 99 of 99"),
+        ("imr", {"values": VALUES}, {"rules": "nelson2,nelson2"}, "params.rules: nelson2 is there twice"),
         ("xbar_r", {"subgroups": [[1, 2], [3]]}, {}, "data.subgroups[1]: 1 value: a subgroup needs at least 2"),
         ("xbar_r", {"subgroups": [[1, 2], []]}, {}, "data.subgroups[1]: the list is empty"),
         ("xbar_r", {"subgroups": [[1, 2], 3]}, {}, "data.subgroups[1]: expected a list, found the number 3"),

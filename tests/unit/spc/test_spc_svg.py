@@ -181,7 +181,8 @@ def test_many_points_are_thinned_but_no_flagged_one_is_lost() -> None:
 
 
 def test_a_pair_is_one_drawing_with_one_axis_and_a_head_for_each_chart() -> None:
-    ranges = ChartSeries("gap-range", "Moving range", [None, 0.4, 0.1], (LimitSpan(0.3, 0.0, 1.0),), panel="Range")
+    span = LimitSpan(0.3, 0.0, 1000.0)
+    ranges = ChartSeries("gap-range", "Moving range", [None, 0.4, 0.1], (span,), panel="Range")
     upper = ChartSeries(
         "gap", "Gap width", [1.0, 1.4, 1.3], (LimitSpan(1.2, 0.0, 2.0, "v1"),), panel="Value", unit="mm"
     )
