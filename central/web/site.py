@@ -29,6 +29,7 @@ from central.web.pages import (
     home,
     lines,
     orders,
+    recipes,
     spc,
     spc_chart,
     spc_limits,
@@ -89,6 +90,7 @@ def create_site(desk: Desk) -> FastAPI:
         spc,
         spc_chart,
         spc_limits,
+        recipes,
     ):
         app.include_router(area.router)
     _static(app, files)

@@ -134,6 +134,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("/orders", N_("Work orders")),
             ("/lines", N_("Lines and agents")),
             ("/configurations", N_("Line files")),
+            ("/recipes", N_("Recipes")),
         ),
     ),
     (N_("Evidence"), (("/trace", N_("Trace")), ("/audit", N_("Audit trail")))),

@@ -35,7 +35,8 @@ def _paths(made: FixtureCentral) -> list[tuple[str, str]]:
     found = [(method.upper(), path) for path, methods in paths.items() for method in methods]
     found += [("GET", path) for path in ("/", "/orders", "/findings", "/dhrs", "/trace", "/audit", "/lines")]
     found += [("GET", "/spc"), ("GET", "/spc/x"), ("GET", "/spc/x/points.csv"), ("POST", "/spc/x/points/1")]
-    found += [(method, path) for path in ("/spc/x/limits", "/spc/x/limits/y") for method in ("GET", "POST")]
+    places = ("/spc/x/limits", "/spc/x/limits/y", "/recipes/x")
+    found += [("GET", "/recipes"), *((method, path) for path in places for method in ("GET", "POST"))]
     found += [("GET", "/configurations"), ("GET", "/configurations/a/b"), ("POST", "/configurations/a/b")]
     found += [("GET", path) for path in ("/orders/x", "/findings/x", "/dhrs/x", "/units/x/y", "/records/ab")]
     return [*found, ("POST", "/findings/x"), ("POST", "/dhrs/x")]
@@ -63,7 +64,7 @@ def test_the_pages_known_above_are_all_pages_there_are(shared: Site) -> None:
     routed = {r.path for r in _routes(create_app(shared.central).router.routes)} - set(schema) - OPEN
     known = {"/", "/orders", "/findings", "/dhrs", "/trace", "/audit", "/lines", "/orders/{reference:path}"}
     known |= {"/spc", "/spc/{chart_id}", "/spc/{chart_id}/points.{kind}", "/spc/{chart_id}/points/{number}"}
-    known |= {"/spc/{chart_id}/limits", "/spc/{chart_id}/limits/{set_id}"}
+    known |= {"/recipes", "/recipes/{recipe_id}", "/spc/{chart_id}/limits", "/spc/{chart_id}/limits/{set_id}"}
     known |= {"/configurations", "/configurations/{agent}/{hash_}"}
     known |= {"/findings/{finding_id}", "/dhrs/{dhr_id}", "/units/{dhr_id}/{name:path}", "/records/{chain_hash}"}
     assert routed - known <= {"/api/{path:path}"}

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from conftest import Site, dhr_of, form_token, site
 from fixture_central import PASSWORD, chart_story
+from pydantic import JsonValue
 
 from central.web import boards
 from central.web.i18n import words
@@ -327,3 +328,35 @@ def test_a_signals_finding_leads_to_its_chart(quality: httpx.Client) -> None:
     link = re.search(r'href="(/spc/[0-9a-f]{24}\?at=-3#point)"', text)
     assert link is not None
     assert '<h2 id="point-title">Point 3</h2>' in quality.get(link[1]).text
+
+
+# -- recipes -----------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_is_compared_with_the_one_before_and_approved(acting: Site) -> None:
+    client = acting.signed_in("chen.li")
+    assert "No recipes yet" in client.get("/recipes").text
+    engineer = next(u for u in acting.central.access.users() if u.id == "jansen")
+    proposals = acting.central.recipes
+    for usl in (430.0, 428.0):
+        entry: dict[str, JsonValue] = {"tool": None, "position": "2", "sigma": None}
+        entry["specification"] = {"lsl": 390.0, "usl": usl, "target": 410.0}
+        content: dict[str, JsonValue] = {"product": "PT-20", "revision": "C"}
+        content["characteristics"] = {"burst_pressure": [entry]}
+        proposals.propose("PT-20/C", lambda _version, content=content: content, engineer, "drawing 7")
+    newest = proposals.listed()[0]
+    page = f"/recipes/{newest.id}"
+    assert "PT-20/C" in client.get("/recipes").text
+    text = client.get(page).text
+    for said in ("compared with version 1", "<del>430</del>", "changed", "drawing 7"):
+        assert said in text, said
+    signed = {"act": "approve", "reason": "as drawn", "user": "chen.li", "password": PASSWORD}
+    signed["content_hash"] = _content(client, page)
+    assert _post(client, page, page, **signed | {"reason": ""}).status_code == 422
+    assert _post(client, page, page, **signed | {"user": "jansen"}).status_code == 403
+    assert _post(client, page, page, **signed).status_code == 303
+    assert "Approved" in client.get(page).text
+    stale = _post(client, page, page, **signed)
+    assert stale.status_code == 409
+    assert "Nothing was signed: this recipe changed" in stale.text
+    assert client.get("/recipes/ffffffffffffffffffffffff").status_code == 404

@@ -1,0 +1,161 @@
+"""Recipes: what a product's revision specifies, version by version, and their approval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Depends, Response
+from pydantic import JsonValue
+from starlette.concurrency import run_in_threadpool
+
+from central.access import Capability
+from central.proposals import Proposed
+from central.signature import SignatureRefused
+from central.web import refusals
+from central.web.desk import Signing
+from central.web.i18n import N_
+from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
+from records.errors import LotkeeperError
+
+router = APIRouter(include_in_schema=False)
+
+ACTS: Mapping[str, tuple[str, str]] = {
+    "approve": (
+        N_("Approve this recipe"),
+        N_("The lines hold this product's values against it from their next run on, once they have received it."),
+    ),
+    "withdraw": (
+        N_("Withdraw this recipe"),
+        N_("The lines go back to the specification of their line files, where these have one."),
+    ),
+}
+"""Act -> its name and its consequence."""
+
+
+Values = tuple[JsonValue, JsonValue, JsonValue, JsonValue]
+"""Lower, upper, target, sigma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of a recipe. ``was``: the same entry of the version before, where it differs; None: it is new."""
+
+    characteristic: str
+    tool: str
+    position: str
+    values: Values
+    change: str
+    was: Values | None
+
+    @property
+    def lower(self) -> JsonValue:
+        return self.values[0]
+
+    @property
+    def upper(self) -> JsonValue:
+        return self.values[1]
+
+    @property
+    def target(self) -> JsonValue:
+        return self.values[2]
+
+    @property
+    def sigma(self) -> JsonValue:
+        return self.values[3]
+
+
+@router.get("/recipes")
+def recipes(visit: Enter) -> Response:
+    return visit.page("recipes.html", found=visit.desk.chart_desk.recipes.listed())
+
+
+@router.get("/recipes/{recipe_id}")
+def recipe(visit: Enter, recipe_id: str) -> Response:
+    return _page(visit, _found(visit, recipe_id))
+
+
+@router.post("/recipes/{recipe_id}", dependencies=[Form_])
+async def decide(
+    recipe_id: str,
+    visit: Visit = Depends(enter),  # noqa: B008
+    act: Text = "",
+    reason: Text = "",
+    user: Text = "",
+    password: Text = "",
+    content_hash: Text = "",
+) -> Response:
+    """Approve what was shown, or withdraw it: a signature, so the password is asked for each time."""
+    one = await run_in_threadpool(_found, visit, recipe_id)
+    form = {"reason": reason, "user": user}
+    if act not in ACTS or not reason.strip() or not user.strip() or not password:
+        text = visit.words(N_("Write the reason, and give user and password."))
+        return await run_in_threadpool(_page, visit, one, status=422, error=text, form=form)
+    signing = Signing(user.strip(), password, act, reason.strip(), content_hash, visit.origin)
+    try:
+        await run_in_threadpool(visit.desk.chart_desk.decide_recipe, recipe_id, signing)
+    except LotkeeperError as error:
+        status = 409 if isinstance(error, SignatureRefused) and error.code == "content-changed" else 403
+        now = await run_in_threadpool(_found, visit, recipe_id)
+        text = refusals.text(visit.words, error)
+        return await run_in_threadpool(_page, visit, now, status=status, error=text, form=form)
+    return visit.go(f"/recipes/{recipe_id}")
+
+
+def _found(visit: Visit, recipe_id: str) -> Proposed:
+    one = next((r for r in visit.desk.chart_desk.recipes.listed() if r.id == recipe_id), None)
+    if one is None:
+        raise NotThere
+    return one
+
+
+def _page(
+    visit: Visit, one: Proposed, *, status: int = 200, error: str = "", form: Mapping[str, str] | None = None
+) -> Response:
+    versions = [r for r in visit.desk.chart_desk.recipes.listed() if r.key == one.key]
+    before = next((r for r in versions if r.version < one.version), None)
+    act = "withdraw" if one.state in ("approved", "superseded") else "approve"
+    name, consequence = ACTS[act]
+    return visit.page(
+        "recipe.html",
+        status=status,
+        one=one,
+        versions=versions,
+        before=before,
+        lines=_lines(one, before),
+        act=act,
+        act_name=visit.words(name),
+        consequence=visit.words(consequence),
+        open=one.state != "withdrawn",
+        changed=(status == 409),
+        allowed=visit.user.may(Capability.APPROVE),
+        form={"reason": "", "user": visit.user.id} | dict(form or {}),
+        error=error,
+    )
+
+
+def _lines(one: Proposed, before: Proposed | None) -> list[Line]:
+    """The entries, and what the version before said where it said something else; gone ones at the end."""
+    now, was = _entries(one), {} if before is None else _entries(before)
+    found = []
+    for place, values in now.items():
+        old = was.get(place)
+        change = "same" if before is None or old == values else "new" if old is None else "changed"
+        found.append(Line(*place, values, change, old if old != values else None))
+    found += [Line(*place, values, "gone", None) for place, values in was.items() if place not in now]
+    return found
+
+
+def _entries(one: Proposed) -> dict[tuple[str, str, str], Values]:
+    """(characteristic, tool, position) -> (lower, upper, target, sigma)."""
+    told = one.content.get("characteristics")
+    found: dict[tuple[str, str, str], Values] = {}
+    for name, entries in told.items() if isinstance(told, dict) else ():
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                spec = entry.get("specification")
+                limits = spec if isinstance(spec, dict) else {}
+                place = (name, str(entry.get("tool") or ""), str(entry.get("position") or ""))
+                values: Values = (limits.get("lsl"), limits.get("usl"), limits.get("target"), entry.get("sigma"))
+                found[place] = values
+    return found
