@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from pydantic import JsonValue
@@ -61,6 +61,16 @@ class Compared:
         return self.why is None and not self.fields
 
 
+@dataclass(frozen=True, slots=True)
+class _Papers:
+    """By what the last reading of a stream was judged, beside the line file."""
+
+    recipe: Mapping[str, JsonValue] | None = None
+    sets: Sequence[Mapping[str, object]] | None = None
+    at_us: int = 0
+    line: str | None = None
+
+
 @dataclass(slots=True)
 class _Stream:
     """A stream while it is followed. ``state`` None: not known, ``why`` says why."""
@@ -74,6 +84,7 @@ class _Stream:
     restarted: bool = False
     closed: Verdict | None = None
     """The verdict that closed its last subgroup."""
+    papers: _Papers = field(default_factory=lambda: _Papers())
 
     def lose(self, why: str) -> None:
         self.state, self.why = None, why
@@ -104,11 +115,30 @@ class Replay:
 
     def _record(self, fact: FactLike, record: OperationRecord) -> list[Compared]:
         settings = self._characteristics(fact.agent, fact.fact.header.configuration)
-        if settings is not None:
-            for (name, _), stream in self._streams.items():
-                if not _charted(settings.get(name)):
-                    stream.judged_by = None  # cut when it comes back, whatever it comes back to
         return [self._judged(fact, record, state, settings) for state in record.spc]
+
+    def _configured(self, settings: Mapping[str, JsonValue]) -> None:
+        """The station goes over to another line file: charts that are judged otherwise by it are cut."""
+        for (name, key), stream in self._streams.items():
+            own = settings.get(name)
+            papers = stream.papers
+            if not isinstance(own, dict) or own.get("chart") is None:
+                stream.judged_by = None  # cut when it comes back, whatever it comes back to
+                continue
+            if stream.state is None:
+                continue
+            try:
+                told = ChartKey.read(key)
+                plan = choose(name, own, told, papers.recipe, papers.sets, papers.at_us, papers.line).plan
+            except ValueError:
+                continue
+            if plan is None:
+                stream.judged_by = None
+                continue
+            now = described(plan, _tags(own), _word(own.get("short_run")))
+            if stream.judged_by != now or not stream.state.fits(plan):
+                stream.state = judged_anew(stream.state, plan, stream.judged_by, now)
+                stream.judged_by, stream.plan = now, plan
 
     def _judged(
         self,
@@ -127,7 +157,8 @@ class Replay:
             why = "configuration-unknown"
         else:
             try:
-                chosen = self._choose(fact, record, name, own)
+                stream.papers = self._papers(fact, record, name)
+                chosen = _choose(stream.papers, record, name, own)
             except (KeyError, ValueError):
                 why = "document-unknown"
         if why is not None or not isinstance(own, dict):
@@ -146,22 +177,14 @@ class Replay:
             stream.closed = verdict
         return Compared(fact, name, told.stream or "", told.subgroup, None, differences(told, verdict))
 
-    def _choose(self, fact: FactLike, record: OperationRecord, name: str, own: Mapping[str, JsonValue]) -> Chosen:
-        """Raises KeyError for a document that central has not issued, ValueError for one that cannot be meant."""
+    def _papers(self, fact: FactLike, record: OperationRecord, name: str) -> _Papers:
+        """Raises KeyError for a document that central has not issued."""
         used = {(use.kind, use.id): use.version for use in record.documents}
         recipe = self._document(used, "recipe", f"{record.product}/{record.product_revision}")
         sets = self._document(used, "limit-sets", name)
         listed = sets.get("sets") if sets is not None else None
-        key = ChartKey(record.product, record.product_revision, record.tool, _position(own, record))
-        return choose(
-            name,
-            own,
-            key,
-            recipe,
-            cast("Sequence[Mapping[str, object]] | None", listed),
-            record.ended_us,
-            fact.fact.header.line,
-        )
+        sets_of = cast("Sequence[Mapping[str, object]] | None", listed)
+        return _Papers(recipe, sets_of, record.ended_us, fact.fact.header.line)
 
     def _document(
         self, used: Mapping[tuple[str, str], int], kind: str, name: str
@@ -175,6 +198,11 @@ class Replay:
     # -- events --------------------------------------------------------------------------------------------
 
     def _event(self, fact: FactLike, event: OperationsEvent) -> list[Compared]:
+        if event.code == "station-configured":
+            settings = self._characteristics(fact.agent, str(event.params.get("now")))
+            if settings is not None:
+                self._configured(settings)
+            return []
         name, key = str(event.params.get("characteristic")), str(event.params.get("stream") or "")
         stream = self._streams.get((name, key))
         if stream is None:
@@ -211,6 +239,12 @@ class Replay:
         return Compared(*where, None, _different(found))
 
 
+def _choose(papers: _Papers, record: OperationRecord, name: str, own: Mapping[str, JsonValue]) -> Chosen:
+    """Raises ValueError for content that cannot be meant."""
+    key = ChartKey(record.product, record.product_revision, record.tool, _position(own, record))
+    return choose(name, own, key, papers.recipe, papers.sets, papers.at_us, papers.line)
+
+
 def _align(stream: _Stream, plan: ChartPlan, own: Mapping[str, JsonValue], told: SpcState, epoch: str) -> None:
     """Bring the stream to where the line had it before this reading: the cuts that the record tells."""
     now = described(plan, _tags(own), _word(own.get("short_run")))
@@ -243,10 +277,6 @@ def _known_again(stream: _Stream, plan: ChartPlan, told: SpcState) -> ChartState
 
 
 # -- readings ----------------------------------------------------------------------------------------------
-
-
-def _charted(own: JsonValue) -> bool:
-    return isinstance(own, dict) and own.get("chart") is not None
 
 
 def _word(value: JsonValue) -> str | None:

@@ -11,7 +11,7 @@ from central.stored import StoredFact
 from records.model import OperationsEvent, decode
 from records.wire import CENTRAL
 
-CODES = ("spc-subgroup", "chart-restarted", "chart-dropped")
+CODES = ("spc-subgroup", "chart-restarted", "chart-dropped", "station-configured")
 READ_AT_ONCE = 500
 
 

@@ -17,7 +17,7 @@ from central.cli import app
 from central.facts import Facts, Origin
 from central.ingest import Ingest
 from central.recompute import Recomputed, recompute
-from central.store import agents
+from central.store import agents, charts
 from central.store.engine import Store
 from records import chain
 from records.clock import SystemClock
@@ -100,6 +100,29 @@ def test_what_the_line_computed_is_computed_again(
     assert closings
     assert found.verdicts.compared == len(told) + len(closings)
     assert {"in_control", "collecting", "open"} <= {one.state for one in told}
+
+
+def test_the_points_of_its_charts_are_those_that_the_line_closed(
+    tmp_path: Path, recorded: tuple[SigningKey, list[Envelope]]
+) -> None:
+    key, envelopes = recorded
+    with central(tmp_path, key, envelopes) as store, store.read() as connection:
+        heads = {head.ref.characteristic: head for head in charts.heads(connection, "valve-1", "VS-100", None, 10)}
+        points = {name: charts.points(connection, head.ref, limit=500) for name, head in heads.items()}
+    assert {name: head.chart for name, head in heads.items()} == {
+        "torque": "imr",
+        "leak_rate": "xbar_r",
+        "pressure": "ewma",
+    }
+    assert all(head.ref.key == {"product": "VS-100", "revision": "C"} for head in heads.values())
+    assert [point.number for point in points["torque"]] == list(range(1, len(points["torque"]) + 1))
+    assert len(points["torque"]) >= RUNS
+    for point in points["leak_rate"]:
+        values = [value for (value,) in point.readings if value is not None]
+        assert (len(values), point.closed_by, point.subjects_total) == (3, "runs", 3)
+        assert point.statistic == pytest.approx(sum(values) / 3)
+    assert points["pressure"][-1].limit_version == "phase1-5"
+    assert points["pressure"][-1].readings[0][0] != points["pressure"][-1].statistic  # z, not the value
 
 
 def _at(station: str, number: int, change: Callable[[OperationRecord], OperationRecord]) -> Change:
