@@ -156,24 +156,21 @@ def individuals_run_length(width: float = 3.0) -> float:
     edges = sorted(kink for kink in kinks if abs(kink) <= width)
     panels = list(pairwise(edges))
     nodes, weights = np.polynomial.legendre.leggauss(24)
+    through = np.linalg.inv(np.polynomial.legendre.legvander(nodes, nodes.size - 1))
     at = np.concatenate([(a + b) / 2 + (b - a) / 2 * nodes for a, b in panels])
 
     def row(low: float, high: float) -> _Array:
         """Weights of L at the nodes in its integral from `low` to `high`."""
-        parts = []
-        for a, b in panels:
+        weighed = np.zeros(at.size)
+        for place, (a, b) in enumerate(panels):
             begin, end = max(a, low), min(b, high)
-            y = (begin + end) / 2 + (end - begin) / 2 * nodes
-            share = (end - begin) / 2 * weights * density(y) if end > begin else np.zeros(nodes.size)
-            parts.append(share @ _through(nodes, (2 * y - a - b) / (b - a)))
-        return np.concatenate(parts)
+            if begin < end:
+                y = (begin + end) / 2 + (end - begin) / 2 * nodes
+                powers = np.polynomial.legendre.legvander((2 * y - a - b) / (b - a), nodes.size - 1)
+                share = (end - begin) / 2 * weights * density(y) @ powers @ through
+                weighed[place * nodes.size : (place + 1) * nodes.size] = share
+        return weighed
 
     matrix = np.array([row(x - reach, x + reach) for x in at.tolist()])
     lengths = np.linalg.solve(np.eye(at.size) - matrix, np.ones(at.size))
     return float(1 + row(-width, width) @ lengths)
-
-
-def _through(nodes: _Array, at: _Array) -> _Array:
-    """(at, nodes): the Lagrange polynomials of the nodes."""
-    vandermonde = np.polynomial.legendre.legvander(nodes, nodes.size - 1)
-    return np.asarray(np.linalg.solve(vandermonde.T, np.polynomial.legendre.legvander(at, nodes.size - 1).T).T)
