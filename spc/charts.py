@@ -33,14 +33,17 @@ __all__ = [
     "ChartResult",
     "Floats",
     "Plotted",
+    "bridged",
     "chosen",
     "clean",
+    "drawn",
     "given",
     "lines_of",
     "moving_ranges",
     "neighbours",
     "on_limits",
     "on_rules",
+    "places",
 ]
 
 Floats = npt.NDArray[np.float64]

@@ -131,6 +131,12 @@ def test_montgomery_6_5_mortgage_loans() -> None:
     assert exact.range_upper == pytest.approx(25.44456442, abs=1e-8)
 
 
+def test_sas_jet_engines() -> None:
+    """SAS/QC, IRCHART: diameters of jet engines, exact constants."""
+    case = CASES["sas_jets_imr"]
+    assert_meets(case["id"], told(imr(case["data"]["values"], rules=ONE)))
+
+
 def test_qcc_viscosity() -> None:
     """R qcc 3.0, quick tour: sigma from the overall standard deviation."""
     case = CASES["qcc_viscosity_sd"]
@@ -201,6 +207,12 @@ def test_qcc_piston_rings() -> None:
     assert exact.sigma_within == pytest.approx(0.009785337607, abs=1e-12)
 
 
+def test_sas_wafers() -> None:
+    """SAS/QC, XRCHART: diameters of wafers, exact constants."""
+    case = CASES["sas_wafers_xbar_r"]
+    assert_meets(case["id"], told(xbar_r(case["data"]["subgroups"]), "r"))
+
+
 def test_qicharts2_montgomery_6_3() -> None:
     """qicharts2's snapshot of Montgomery, Example 6.3: means and standard deviations."""
     case = CASES["qicharts2_6_3_xbar_s"]
@@ -243,7 +255,7 @@ COUNTS = [case["id"] for case in CASES.values() if case["chart"] in ("p", "np", 
 
 @pytest.mark.parametrize("case_id", COUNTS)
 def test_counts(case_id: str) -> None:
-    """qcc's quick tour (orange juice, circuits, computers), Montgomery 7.4 and 7.5, SAS/QC's trucks and fabric."""
+    """qcc's quick tour (orange juice, circuits, computers), Montgomery 7.4, 7.5, SAS's trucks, fabric, circuits."""
     case = CASES[case_id]
     data, params = case["data"], case["params"]
     chart: Chart = case["chart"]
@@ -394,4 +406,4 @@ def test_no_case_is_left_out() -> None:
         case["id"] for case in CASES.values() if case["chart"] not in whole and f'"{case["id"]}"' not in source
     ]
     assert missing == []
-    assert len(CASES) == 33 + 19
+    assert len(CASES) == 33 + 22
