@@ -255,7 +255,7 @@ COUNTS = [case["id"] for case in CASES.values() if case["chart"] in ("p", "np", 
 
 @pytest.mark.parametrize("case_id", COUNTS)
 def test_counts(case_id: str) -> None:
-    """qcc's quick tour (orange juice, circuits, computers), Montgomery 7.4, 7.5, SAS's trucks, fabric, circuits."""
+    """qcc's tour (orange juice, circuits, computers), Montgomery 7.4, 7.5, SAS's trucks, fabric and circuits."""
     case = CASES[case_id]
     data, params = case["data"], case["params"]
     chart: Chart = case["chart"]
