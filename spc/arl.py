@@ -52,9 +52,9 @@ def arl(request: _Request) -> ArlResult:
     Keys, beside ``f``, ``mu`` (default 0) and ``n`` (default 1):
 
     - shewhart: ``rules`` (``nelson``, ``western``, ``nelson1,nelson2``, a list as in a line file, or of numbers
-      with ``set: nelson|western``; default: rule 1 alone); ``L``, the width of the limits where it is not 3;
-      ``filling``, whether k points of a window of m may fire before m points are there: ``first`` (default;
-      Champ and Woodall) or ``full`` (as our charts do).
+      in the ``set``) or ``set: nelson|western`` alone, else rule 1; ``L``, the width of the limits where it is
+      not 3; ``filling``, whether k points of a window of m may fire before m points are there: ``first``
+      (default; Champ and Woodall) or ``full`` (as our charts do).
     - ewma: ``lam``, ``L``; ``limits: fixed`` (default) or ``exact``; ``z0``, where z starts, from the target.
     - cusum1 (upper sum alone): ``k``, ``h``; ``z0``, where the sum starts. cusum2 (both sums): ``k``, ``h``;
       ``hs``, where both start. Like h, k, z0 and hs are in standard deviations of the plotted points.
@@ -113,7 +113,7 @@ def read_rules(told: object, rule_set: object = "nelson") -> tuple[Rule, ...]:
 
 
 def _shewhart(told: _Request, shift: float) -> ArlResult:
-    rules = read_rules(told.get("rules", [1]), told.get("set", "nelson"))
+    rules = read_rules(told.get("rules", told.get("set", [1])), told.get("set", "nelson"))
     if "L" in told:
         width = _number(told, "L")
         first = [rule.name in ("nelson1", "western1") for rule in rules]

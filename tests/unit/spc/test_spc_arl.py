@@ -115,6 +115,7 @@ def test_rules_may_be_told_in_every_way() -> None:
         arl({"f": "shewhart", **told}).value
         for told in (
             {"rules": "western"},
+            {"set": "western"},
             {"rules": [1, 2, 3, 4], "set": "western"},
             {"rules": "western1,western2,western3,western4"},
             {"rules": ["western1", {"western2": {"window": 3}}, "western3", {"western4": {}}]},
