@@ -97,9 +97,7 @@ CHINESE: Mapping[str, str] = {
         "连续点、未完成的子组和累积和均不再跨越此刻。控制限保持不变。"
     ),
     "Nothing of that name stands here. Has somebody ended it already?": "此处没有该名称的未结项。是否已有人处理？",
-    "Recorded with your name and reason; quality sees it at the review.": (
-        "将连同您的姓名和理由一起记录；质量人员会在评审时看到。"
-    ),
+    "It is recorded with your name and reason.": "将连同您的姓名和理由一起记录。",
     "The machine may run again at once, unless something else is missing.": ("如无其他缺项，设备可立即恢复运行。"),
     "The units may be worked on again at this line; quality decides about them all the same.": (
         "这些产品可在本线继续加工；其处置仍由质量部门决定。"
