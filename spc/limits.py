@@ -279,13 +279,20 @@ class LimitSet:
         return Lines(self.lower, self.centre, self.upper, self.sigma)
 
     def _rate(self, size: float) -> Lines:
-        """Binomial for proportions, Poisson for rates; Laney widens both by `sigma_z` (2002)."""
+        """Binomial for proportions, Poisson for rates; Laney widens both by `sigma_z` (2002).
+
+        Limits are those of the count, divided by the size as the count is: a count that lies on its limit is to
+        stay on it, whatever floating point makes of a proportion.
+        """
         proportion = self.chart in ("p", "laney_p")
-        variance = self.centre * (1 - self.centre) if proportion else self.centre
-        sigma = self.sigma_z * math.sqrt(variance / size)
-        upper = self.centre + 3 * sigma
+        expected = size * self.centre
+        reach = 3 * self.sigma_z * math.sqrt(expected * (1 - self.centre) if proportion else expected)
+        upper = (expected + reach) / size
         return Lines(
-            max(0.0, self.centre - 3 * sigma), self.centre, min(upper, 1.0) if proportion else upper, sigma
+            max(0.0, (expected - reach) / size),
+            self.centre,
+            min(upper, 1.0) if proportion else upper,
+            reach / (3 * size),
         )
 
     def settled(self, size: float) -> Lines:

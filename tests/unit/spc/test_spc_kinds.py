@@ -13,7 +13,7 @@ from spc.attributes import counts
 from spc.charts import ChartResult, Plotted
 from spc.estimate import NoLimitsError
 from spc.given import rates
-from spc.limits import Design, LimitSet
+from spc.limits import Chart, Design, LimitSet
 from spc.mewma_arl import mewma_arl
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
 from spc.variables import deviations, imr, standardised, summaries, t, xbar_r, xbar_s, z_mr
@@ -72,6 +72,24 @@ def test_a_count_on_its_limit_is_no_signal() -> None:
     limits = rates("c", 16.0, 1.0, "v")
     assert (limits.lower, limits.upper) == (4.0, 28.0)
     assert at(counts("c", [28, 29, 4, 3], limits=limits).location) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("chart", "centre", "size", "on"),
+    [
+        ("u", 4 / 3, 3, 10),
+        ("u", 25 / 3, 3, 10),
+        ("p", 25 / 45, 45, 15),
+        ("p", 48 / 72, 72, 60),
+        ("p", 0.2, 100, 8),
+    ],
+)
+def test_a_share_on_its_limit_is_none_either(chart: Chart, centre: float, size: int, on: int) -> None:
+    """In whole numbers these counts lie on a limit; a proportion of them that is rounded must not leave it."""
+    limits = rates(chart, centre, size, "v")
+    assert at(counts(chart, [on], size, limits=limits).location) == []
+    outwards = 1 if on > centre * size else -1
+    assert at(counts(chart, [on + outwards], size, limits=limits).location) == [0]
 
 
 def test_a_gap_among_counts() -> None:
