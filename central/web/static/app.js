@@ -24,6 +24,9 @@ for (const form of document.querySelectorAll("form[data-sign]")) {
   });
 }
 
+// A chart that is wider than the screen begins at its newest points.
+for (const chart of document.querySelectorAll(".chart.broad")) chart.scrollLeft = chart.scrollWidth;
+
 // Live parts: the page is fetched again and its parts put in place; after a failure the page says that it is old.
 const parts = document.querySelectorAll("[data-live]");
 if (parts.length) {
