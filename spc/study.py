@@ -137,23 +137,27 @@ def _zones(z: list[float], signals: tuple[Signal, ...]) -> Plot:
 def _run_lengths(data: Told, params: Told) -> Study:
     """Run lengths of several requests by their names; `params` are what all share unless they differ.
 
-    `rules` may be the name of a set or names in a text; a `set` without rules means all of it.
+    One request without a name is answered as `arl`.
     """
-    from spc.arl import arl
-
-    shared = {key: params[key] for key in params.keys()}  # noqa: SIM118
+    if "f" in data:
+        return Study("arl", {"arl": _run_length(data, params)})
     answer: Answer = {}
     for name in data.keys():  # noqa: SIM118
-        told = data.section(name)
-        own = {key: told[key] for key in told.keys()}  # noqa: SIM118
-        request = {**shared, **own}
-        if isinstance(rules := request.get("rules"), str) or ("set" in request and rules is None):
-            asked = asked_rules(rules or request["set"], data.at(name))
-            request["rules"] = [rule.to_json() for rule in asked]
-        try:
-            answer[name] = arl(request).value
-        except ValueError as error:
-            raise RequestError(data.at(name), str(error)) from error
+        answer[name] = _run_length(data.section(name), params)
     if not answer:
         raise RequestError(data.place, 'no requests; needed: {"a": {"f": "cusum2", "k": 0.5, "h": 5}}')
     return Study("arl", answer)
+
+
+def _run_length(told: Told, params: Told) -> float:
+    """Of one request. `rules` may be a set or names in one text; a `set` without rules means all of it."""
+    from spc.arl import arl
+
+    request = {key: one[key] for one in (params, told) for key in one.keys()}  # noqa: SIM118
+    rules = request.get("rules")
+    if isinstance(rules, str) or ("set" in request and rules is None):
+        request["rules"] = [rule.to_json() for rule in asked_rules(rules or request["set"], told.place)]
+    try:
+        return arl(request).value
+    except ValueError as error:
+        raise RequestError(told.place, str(error)) from error

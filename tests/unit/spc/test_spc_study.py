@@ -169,6 +169,7 @@ def test_rules_of_a_set_and_run_lengths_share_params() -> None:
     by_set = ask("arl", sets, f="shewhart")
     assert (by_set["a"], by_set["b"]) == (pytest.approx(91.7508, abs=1e-3), by_set["a"])
     assert by_set["c"] == pytest.approx(370.398, abs=1e-3)
+    assert ask("arl", {"f": "shewhart", "mu": 1}) == {"arl": pytest.approx(43.895, abs=1e-3)}
     lengths = ask("arl", {"a": {"mu": 0}, "b": {"mu": 1}}, f="shewhart")
     assert (lengths["a"], lengths["b"]) == (pytest.approx(370.398, abs=1e-3), pytest.approx(43.895, abs=1e-3))
 
