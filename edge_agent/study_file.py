@@ -72,8 +72,8 @@ def request_of_csv(
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """The request that the table holds for a chart, and the columns that it has no use for.
 
-    `columns` names the columns of the chart in the order of `COLUMNS`. Raises ConfigurationError with every cell
-    that cannot be read.
+    `columns` names the columns of the chart in the order of `COLUMNS`; more than two for a chart of subgroups are
+    the readings of one subgroup a row. Raises ConfigurationError with every cell that cannot be read.
     """
     if chart not in COLUMNS:
         hint = near(chart, COLUMNS)
@@ -109,6 +109,8 @@ def _data(
     if "count" in numbers:
         counts: dict[str, object] = {"counts": numbers["count"]}
         return counts | ({"sizes": numbers["size"]} if "size" in numbers else {})
+    if len(numbers) > 1:
+        return {"subgroups": [list(row) for row in zip(*numbers.values(), strict=True)]}
     values = next(iter(numbers.values()))
     return (
         {"values": values}
@@ -174,6 +176,8 @@ class _Table:
             own = {name: self._needed(name) for name in wanted}
             others = columns or [h for h in self.head if h.casefold() not in {*own, "exclude"}]
             return own | {name: self._needed(name) for name in others}
+        if "subgroup" in wanted and len(columns) > len(wanted):
+            return {name: self._needed(name) for name in columns}
         if chart in _SUBGROUP_LEFT_OUT and (len(columns) == 1 if columns else self.column("subgroup") is None):
             wanted = wanted[1:]
         if columns and len(columns) != len(wanted):

@@ -51,6 +51,12 @@ def test_rows_with_one_subgroup_make_one_point() -> None:
     assert data_of("value\n1\n2\n", "ewma") == {"values": [1, 2]}
 
 
+def test_a_row_may_be_a_subgroup() -> None:
+    table = "hour,x1,x2,x3\n8,1,2,3\n9,4,,6\n"
+    assert data_of(table, "xbar_r", "x1", "x2", "x3") == {"subgroups": [[1, 2, 3], [4, None, 6]]}
+    assert data_of(table, "capability", "x3", "x1", "x2") == {"subgroups": [[3, 1, 2], [6, 4, None]]}
+
+
 def test_each_chart_finds_its_columns() -> None:
     assert data_of("size,count\n50,3\n60,4\n", "p") == {"counts": [3, 4], "sizes": [50, 60]}
     assert data_of("count\n3\n4\n", "c") == {"counts": [3, 4]}
