@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from edge_agent.chart_facts import Judgement, reading_ref
-from edge_agent.chart_memory import ChartMemory, Stream
+from edge_agent.chart_memory import MOST_STREAMS, ChartMemory, Stream
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.chart_turn import Judged, Turn
 from edge_agent.choosing import Chooser, Occasion
@@ -46,6 +46,7 @@ class StationCharts:
     def __init__(self, characteristics: Mapping[str, CharacteristicSettings], line: str | None = None) -> None:
         self._settings = characteristics
         self.chooser = Chooser(characteristics, line)
+        self._descriptions: dict[tuple[str, ChartKey], tuple[Chosen, JsonValue]] = {}
 
     def resume(self, memory: ChartMemory, papers: Papers) -> Resumed:
         """After others (or the process) ended. A chart that is no longer there is cut when it comes back."""
@@ -136,9 +137,16 @@ class StationCharts:
         return self.chooser.choose(stream.characteristic, ChartKey.read(stream.key), papers, stream.used_us)
 
     def _described(self, name: str, chosen: Chosen) -> JsonValue:
+        """By what the chart is judged; made once for each choice, since every reading asks for it."""
+        known = self._descriptions.get((name, chosen.key))
+        if known is not None and known[0] is chosen:
+            return known[1]
         assert chosen.plan is not None  # noqa: S101  the caller has seen to it
         settings = self._settings[name]
         told: JsonValue = described(chosen.plan, settings.read(), settings.short_run)  # type: ignore[assignment]
+        if len(self._descriptions) > MOST_STREAMS:
+            self._descriptions.clear()
+        self._descriptions[name, chosen.key] = (chosen, told)
         return told
 
     def _by(self, turn: Turn, stream: Stream, chosen: Chosen) -> Stream:
