@@ -226,13 +226,17 @@ def _lines(one: dict[str, JsonValue]) -> list[str]:
     lines += [f"  {part:10} {told[part]}" for part in KEY if told.get(part) is not None]
     lines.append(f"  {'chart':10} {content['chart']}, subgroups of {content['subgroup']}")
     for name in ("centre", "lower", "upper", "range_centre", "range_lower", "range_upper", "sigma_within"):
-        if limits.get(name) is not None:
-            lines.append(f"  {name:12} {limits[name]}")
+        value = limits.get(name)
+        if isinstance(value, int | float):
+            lines.append(f"  {name:12} {value:.6g}")
     if basis.get("kind") == "study":
         window, method = _object(basis.get("window")), _object(basis.get("method"))
         left = basis.get("left_out")
         left_out = left if isinstance(left, list) else []
-        lines.append(f"  from {basis['points']} points, {window['first']} to {window['last']} of {basis['chart']}")
+        of = f"{basis['agent']}/{basis['station']}"
+        lines.append(
+            f"  from {basis['points']} points, {window['first']} to {window['last']} of the chart at {of}"
+        )
         lines.append(
             f"  sigma {method['sigma'] or 'as usual'}, centre {method['centre']}, {method['constants']} constants"
         )

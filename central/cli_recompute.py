@@ -39,16 +39,16 @@ def command(progress: Callable[[], Callable[[int], None]]) -> Callable[..., None
         if json:
             print_json(told)
         else:
-            for line in _lines(told):
+            for line in _lines(told, differing=result.differing):
                 typer.echo(line)
         raise typer.Exit(0 if result.ok else 1)
 
     return recompute
 
 
-def _lines(told: dict[str, JsonValue]) -> list[str]:
+def _lines(told: dict[str, JsonValue], *, differing: bool) -> list[str]:
     """The result for people."""
-    verdict = "equal" if told["ok"] else "NOT EQUAL"
+    verdict = "equal" if told["ok"] else "NOT EQUAL" if differing else "NOTHING COULD BE COMPARED"
     lines = [f"{verdict}: lot {told['lot']} of {told['product'] or 'no product'}, {told['records']} records"]
     for kind in ("readings", "verdicts"):
         part = told[kind]

@@ -70,9 +70,18 @@ class Recomputed:
     verdicts: Part = field(default_factory=Part)
 
     @property
+    def differing(self) -> bool:
+        return bool(self.readings.differing or self.verdicts.differing)
+
+    @property
+    def compared(self) -> int:
+        return self.readings.compared + self.verdicts.compared
+
+    @property
     def ok(self) -> bool:
-        """Nothing that could be compared differs."""
-        return not self.readings.differing and not self.verdicts.differing
+        """Nothing that could be compared differs, and not everything was beyond comparing."""
+        beyond = self.readings.reasons.total() + self.verdicts.reasons.total()
+        return not self.differing and (self.compared > 0 or not beyond)
 
     def to_json(self) -> dict[str, JsonValue]:
         return {

@@ -20,8 +20,9 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from central.chart_inputs import position_of, sample_of, tags_of, word
 from central.judgement import FactLike
-from records.model import OperationRecord, OperationsEvent, Quality, Reading
+from records.model import OperationRecord, OperationsEvent
 from records.verdict import SpcState
 from spc.renewal import described, judged_anew
 from spc.selection import ChartKey, Chosen, choose
@@ -31,8 +32,6 @@ from spc.stream import close, judge, leave, restart
 TOLERANCE = 1e-12
 """Relative; sums are exact on every machine, roots and powers to the last bit or two."""
 WEIGHING = ("ewma", "cusum", "mewma")
-UNKNOWN = "unknown"
-"""The position of a piece whose cavity or head could not be read, as the line calls it."""
 
 _NUMBERS = (
     *("statistic", "range_statistic", "centre", "lower", "upper"),
@@ -71,6 +70,19 @@ class _Papers:
     line: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What holds for a key under the same papers, from a time on; ``told`` describes its plan."""
+
+    chosen: Chosen
+    told: object
+    from_us: int
+
+    def holds(self, at_us: int) -> bool:
+        until_us = self.chosen.until_us
+        return self.from_us <= at_us and (until_us is None or at_us < until_us)
+
+
 @dataclass(slots=True)
 class _Stream:
     """A stream while it is followed. ``state`` None: not known, ``why`` says why."""
@@ -96,6 +108,7 @@ class Replay:
     def __init__(self, characteristics: Characteristics, content: Content) -> None:
         self._characteristics, self._content = characteristics, content
         self._streams: dict[tuple[str, str], _Stream] = {}
+        self._found: dict[tuple[object, ...], _Found] = {}
 
     def take(self, fact: FactLike) -> list[Compared]:
         """The verdicts that this fact states, each compared."""
@@ -135,7 +148,7 @@ class Replay:
             if plan is None:
                 stream.judged_by = None
                 continue
-            now = described(plan, _tags(own), _word(own.get("short_run")))
+            now = _told(plan, own)
             if stream.judged_by != now or not stream.state.fits(plan):
                 stream.state = judged_anew(stream.state, plan, stream.judged_by, now)
                 stream.judged_by, stream.plan = now, plan
@@ -157,34 +170,52 @@ class Replay:
             why = "configuration-unknown"
         else:
             try:
-                stream.papers = self._papers(fact, record, name)
-                chosen = _choose(stream.papers, record, name, own)
+                found = self._choose(fact, record, stream, name, own)
             except (KeyError, ValueError):
                 why = "document-unknown"
         if why is not None or not isinstance(own, dict):
             stream.lose(why or "configuration-unknown")
             return Compared(fact, name, told.stream or "", told.subgroup, why)
+        chosen = found.chosen
         if chosen.plan is None or chosen.key.text != told.stream:
             there = None if chosen.plan is None else chosen.key.text
             return Compared(fact, name, told.stream or "", told.subgroup, None, {"stream": (told.stream, there)})
-        _align(stream, chosen.plan, own, told, fact.epoch)
+        _align(stream, chosen.plan, found.told, told, fact.epoch)
         if stream.state is None:
             return Compared(fact, name, told.stream or "", told.subgroup, stream.why)
-        sample = _sample(own, record, plottable=chosen.plottable)
+        sample = sample_of(own, record, plottable=chosen.plottable)
         stream.state, verdict = _judge(chosen.plan, stream.state, sample, fact.hash)
         stream.plan = chosen.plan
         if not stream.state.open_refs:
             stream.closed = verdict
         return Compared(fact, name, told.stream or "", told.subgroup, None, differences(told, verdict))
 
-    def _papers(self, fact: FactLike, record: OperationRecord, name: str) -> _Papers:
-        """Raises KeyError for a document that central has not issued."""
+    def _choose(
+        self,
+        fact: FactLike,
+        record: OperationRecord,
+        stream: _Stream,
+        name: str,
+        own: Mapping[str, JsonValue],
+    ) -> _Found:
+        """Raises KeyError for a document that central has not issued, ValueError for one that cannot be meant."""
         used = {(use.kind, use.id): use.version for use in record.documents}
-        recipe = self._document(used, "recipe", f"{record.product}/{record.product_revision}")
+        recipe_id = f"{record.product}/{record.product_revision}"
+        recipe = self._document(used, "recipe", recipe_id)
         sets = self._document(used, "limit-sets", name)
         listed = sets.get("sets") if sets is not None else None
         sets_of = cast("Sequence[Mapping[str, object]] | None", listed)
-        return _Papers(recipe, sets_of, record.ended_us, fact.fact.header.line)
+        header = fact.fact.header
+        papers = stream.papers = _Papers(recipe, sets_of, record.ended_us, header.line)
+        key = ChartKey(record.product, record.product_revision, record.tool, position_of(own, record))
+        versions = (used.get(("recipe", recipe_id)), used.get(("limit-sets", name)))
+        place = (fact.agent, header.configuration, header.line, name, key, versions)
+        found = self._found.get(place)
+        if found is None or not found.holds(papers.at_us):
+            chosen = choose(name, own, key, papers.recipe, papers.sets, papers.at_us, papers.line)
+            told = None if chosen.plan is None else _told(chosen.plan, own)
+            found = self._found[place] = _Found(chosen, told, papers.at_us)
+        return found
 
     def _document(
         self, used: Mapping[tuple[str, str], int], kind: str, name: str
@@ -239,15 +270,12 @@ class Replay:
         return Compared(*where, None, _different(found))
 
 
-def _choose(papers: _Papers, record: OperationRecord, name: str, own: Mapping[str, JsonValue]) -> Chosen:
-    """Raises ValueError for content that cannot be meant."""
-    key = ChartKey(record.product, record.product_revision, record.tool, _position(own, record))
-    return choose(name, own, key, papers.recipe, papers.sets, papers.at_us, papers.line)
+def _told(plan: ChartPlan, own: Mapping[str, JsonValue]) -> object:
+    return described(plan, tags_of(own), word(own.get("short_run")))
 
 
-def _align(stream: _Stream, plan: ChartPlan, own: Mapping[str, JsonValue], told: SpcState, epoch: str) -> None:
+def _align(stream: _Stream, plan: ChartPlan, now: object, told: SpcState, epoch: str) -> None:
     """Bring the stream to where the line had it before this reading: the cuts that the record tells."""
-    now = described(plan, _tags(own), _word(own.get("short_run")))
     segment = told.segment or 0
     state = stream.state
     if (told.subgroup, told.position) == (1, 1):  # only the first reading of all
@@ -276,53 +304,7 @@ def _known_again(stream: _Stream, plan: ChartPlan, told: SpcState) -> ChartState
     return replace(ChartState.start(plan), segment=told.segment or 0, subgroup_id=told.subgroup)
 
 
-# -- readings ----------------------------------------------------------------------------------------------
-
-
-def _word(value: JsonValue) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _tags(own: Mapping[str, JsonValue]) -> list[str]:
-    several = own.get("tags")
-    told: list[JsonValue] = [*several] if isinstance(several, list) and several else [own.get("tag")]
-    return [str(tag) for tag in (*told, own.get("size")) if tag is not None]
-
-
-def _position(own: Mapping[str, JsonValue], record: OperationRecord) -> str | None:
-    told = own.get("position")
-    if not isinstance(told, dict):
-        return _word(told)
-    reading = next((r for r in record.readings if r.tag == told.get("tag")), None)
-    if reading is None or reading.quality is Quality.BAD or reading.value is None:
-        return UNKNOWN
-    return str(reading.value).strip() or UNKNOWN
-
-
-def _sample(own: Mapping[str, JsonValue], record: OperationRecord, *, plottable: bool) -> Sample:
-    """The reading as the line's chart took it: bad quality is a gap, what is uncertain makes no limits."""
-    readings = {reading.tag: reading for reading in record.readings}
-    several = own.get("tags")
-    tags = [str(tag) for tag in several] if isinstance(several, list) and several else [str(own.get("tag"))]
-    read = [readings.get(tag) for tag in tags]
-    values = tuple(number(reading) if plottable else None for reading in read)
-    size: float | None = 1.0
-    if own.get("size") is not None:
-        read.append(readings.get(str(own["size"])))
-        size = number(read[-1])
-    if size is None:
-        values, size = (None,) * len(values), 1.0
-    certain = all(reading is not None and reading.quality is Quality.GOOD for reading in read)
-    return Sample(values, size, certain)
-
-
-def number(reading: Reading | None) -> float | None:
-    """The value as a chart takes it, None where it is none; whole numbers of 64 bits are recorded in digits."""
-    if reading is None or reading.quality is Quality.BAD or isinstance(reading.value, bool):
-        return None
-    if isinstance(reading.value, str) and reading.data_type in ("int64", "uint64"):
-        return float(int(reading.value))
-    return float(reading.value) if isinstance(reading.value, int | float) else None
+# -- judging ---------------------------------------------------------------------------------------------
 
 
 def _judge(plan: ChartPlan, state: ChartState, sample: Sample, ref: str) -> tuple[ChartState, Verdict]:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
+from central.chart_inputs import number
 from central.chart_words import ChartRef
 from central.store.charts import chart, chart_note, chart_point
 from central.store.schema import envelope, fact_index, meta
@@ -33,6 +34,22 @@ MOST_SUBJECTS = 100
 MOST_READINGS = 1000
 """Most readings that a point keeps."""
 REBUILT_AT_ONCE = 500
+
+# made once: they run for every charted characteristic of every record
+_CHART = select(chart).where(chart.c.id == bindparam("chart_id"))
+_COUNT = (
+    update(chart)
+    .where(chart.c.id == bindparam("chart_id"))
+    .values(points=bindparam("now_points"), signals_open=bindparam("now_signals"))
+)
+_POINT = (
+    select(chart_point)
+    .where(chart_point.c.chart_id == bindparam("of_chart"), chart_point.c.epoch == bindparam("of_epoch"))
+    .where(chart_point.c.segment == bindparam("of_segment"), chart_point.c.subgroup == bindparam("of_subgroup"))
+    .order_by(chart_point.c.id.desc())
+    .limit(1)
+)
+_ADD_POINT = chart_point.insert()
 
 
 def take(connection: Connection, item: Envelope, fact: Fact | None) -> None:
@@ -127,7 +144,8 @@ def _judged(connection: Connection, item: Envelope, fact: Fact, record: Operatio
     point = (ref.id, item.epoch, state.segment or 0, state.subgroup)
     _put(connection, held, point, values, subjects, readings)
     if closing:
-        about |= {"points": row.points + 1, "signals_open": row.signals_open + (state.state == "signal")}
+        signals = row.signals_open + (state.state == "signal")
+        connection.execute(_COUNT, {"chart_id": ref.id, "now_points": row.points + 1, "now_signals": signals})
     if any(getattr(row, name) != value for name, value in about.items()):
         connection.execute(update(chart).where(chart.c.id == ref.id).values(**about))
 
@@ -173,25 +191,18 @@ def _verdict(state: SpcState) -> dict[str, Any]:
 
 
 def _chart(connection: Connection, ref: ChartRef, about: Mapping[str, Any]) -> Row[Any]:
-    query = select(chart).where(chart.c.id == ref.id)
-    found = connection.execute(query).one_or_none()
+    found = connection.execute(_CHART, {"chart_id": ref.id}).one_or_none()
     if found is not None:
         return found
     own = {"agent": ref.agent, "station": ref.station, "characteristic": ref.characteristic, "stream": ref.stream}
     connection.execute(chart.insert().values(id=ref.id, points=0, signals_open=0, **own, **about))
-    return connection.execute(query).one()
+    return connection.execute(_CHART, {"chart_id": ref.id}).one()
 
 
 def _open(connection: Connection, ref: ChartRef, epoch: str, segment: int, subgroup: int) -> Row[Any] | None:
     """The newest point of this name."""
-    c = chart_point.c
-    query = (
-        select(chart_point)
-        .where(c.chart_id == ref.id, c.epoch == epoch, c.segment == segment, c.subgroup == subgroup)
-        .order_by(c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).one_or_none()
+    wanted = {"of_chart": ref.id, "of_epoch": epoch, "of_segment": segment, "of_subgroup": subgroup}
+    return connection.execute(_POINT, wanted).one_or_none()
 
 
 def _put(
@@ -203,7 +214,7 @@ def _put(
     readings: list[Reading],
 ) -> None:
     """Begin a point, or go on with the one that is held."""
-    values_of_run = [_value(reading) for reading in readings]
+    values_of_run = [number(reading) for reading in readings]
     before = [] if held is None else json.loads(held.readings)
     named = [*([] if held is None else json.loads(held.subjects)), *subjects]
     values |= {
@@ -215,22 +226,10 @@ def _put(
     }
     if held is None:
         chart_id, epoch, segment, subgroup = point
-        connection.execute(
-            chart_point.insert().values(
-                chart_id=chart_id, epoch=epoch, segment=segment, subgroup=subgroup, excluded=False, **values
-            )
-        )
+        own = {"chart_id": chart_id, "epoch": epoch, "segment": segment, "subgroup": subgroup}
+        connection.execute(_ADD_POINT, values | own | {"excluded": False})
     else:
         connection.execute(update(chart_point).where(chart_point.c.id == held.id).values(**values))
-
-
-def _value(reading: Reading) -> float | None:
-    value = reading.value
-    if reading.quality is Quality.BAD or isinstance(value, bool):
-        return None
-    if isinstance(value, str) and reading.data_type in ("int64", "uint64"):  # 64 bits are written in digits
-        return float(int(value))
-    return float(value) if isinstance(value, int | float) else None
 
 
 # -- closing events ----------------------------------------------------------------------------------------
@@ -262,8 +261,8 @@ def _closed(connection: Connection, item: Envelope, fact: Fact, event: Operation
         connection.execute(chart_point.insert().values(**point, **values))
     else:
         connection.execute(update(chart_point).where(chart_point.c.id == held.id).values(**values))
-    counted = {"points": row.points + 1, "signals_open": row.signals_open + (values["state"] == "signal")}
-    connection.execute(update(chart).where(chart.c.id == ref.id).values(**counted))
+    signals = row.signals_open + (values["state"] == "signal")
+    connection.execute(_COUNT, {"chart_id": ref.id, "now_points": row.points + 1, "now_signals": signals})
 
 
 def _state(params: Mapping[str, JsonValue]) -> SpcState:

@@ -216,7 +216,8 @@ def test_what_cannot_be_compared_says_why(tmp_path: Path, recorded: tuple[Signin
         return data
 
     found = again(tmp_path, recorded, change)
-    assert found.ok
+    assert not found.ok  # nothing proven is not fine
+    assert not found.differing
     assert found.readings.compared == found.verdicts.compared == 0
     assert set(found.readings.reasons) == set(found.verdicts.reasons) == {"configuration-unknown"}
 

@@ -26,7 +26,7 @@ class RecomputedPart(Item):
 
 
 class RecomputedItem(Item):
-    """``ok``: nothing that could be compared differs."""
+    """``ok``: nothing that could be compared differs, and something could be."""
 
     ok: bool
     lot: str
