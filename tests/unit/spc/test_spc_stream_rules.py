@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spc.arl_shewhart import run_length
 from spc.bank import Bank
 from spc.limits import Lines
 from spc.rules import CATALOGUE, LONGEST_WINDOW, Rule, check_rules, evaluate
@@ -162,6 +163,29 @@ def test_signals_do_not_depend_on_unit_and_origin_and_mirror_their_side(
     plain = signals(1.0, 0.0)
     assert signals(scale, shift) == plain
     assert signals(-1.0, 0.0) == plain
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ["western1", "western2", "western3", "western4"],
+        ["nelson1", "nelson2", "nelson5", "nelson6", "nelson7", "nelson8"],
+        ["nelson2", {"nelson5": {"points": 3, "window": 4, "sigmas": 1.5}}],
+    ],
+)
+def test_charts_signal_as_often_as_the_markov_chain_of_their_rules_says(rules: list[object]) -> None:
+    """Two ways that share nothing but the names: a chain over zones, and 4,000 charts of normal points."""
+    exact = run_length(check_rules(rules), filling="full")
+    charts, draw = 4000, np.random.default_rng(1956)
+    bank = Bank(charts, rules, centre=0, lower=-3, upper=3, sigma=1)
+    lengths, alive, point = np.zeros(charts), np.ones(charts, dtype=bool), 0
+    while alive.any():
+        point += 1
+        fired = bank.step(draw.standard_normal(charts)).any(axis=0) & alive
+        lengths[fired] = point
+        alive &= ~fired
+    error = lengths.std(ddof=1) / math.sqrt(charts)
+    assert abs(lengths.mean() - exact) < 3 * error
 
 
 def test_a_repeated_rule_is_refused() -> None:
