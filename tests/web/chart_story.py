@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import story
+from pydantic import JsonValue
 
+from records.configuration import ConfigurationFile, ConfigurationRecord
 from records.model import (
     EpochOpened,
     OperationRecord,
@@ -168,6 +171,15 @@ def tell(plant: story.Plant) -> None:
     agent = plant.agents.setdefault(AGENT, story.Agent(AGENT))
     press = Press(agent, plant.now_us - 4 * 24 * 60 * MINUTE_US)
     agent.write(press.now_us, None, EpochOpened("created"))
+    limits: JsonValue = {"characteristics": {"wall_thickness": {"limits": {"from": "phase1", "subgroups": 25}}}}
+    text = "agent: press-1\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    file = ConfigurationFile("line.yaml", digest, text)
+    agent.write(
+        press.now_us, None, ConfigurationRecord(f"sha256:{digest}", (file,), limits, "lotkeeper-edge/0.1.0")
+    )
+    loaded = OperationsEvent("configuration-loaded", {"file": "line.yaml", "hash": f"sha256:{digest}"})
+    agent.write(press.now_us, None, loaded)
     noise = np.random.default_rng(7)
 
     def near(centre: float, sigma: float, count: int) -> list[float]:

@@ -58,6 +58,7 @@ def test_the_board_shows_every_chart_the_worst_first(quality: httpx.Client) -> N
         "n 170",
         "No Cpk: no specification",
         "PT-20 C, T4, 2 · valve-1 · press",
+        "Single values · 11 of 25",
     ):
         assert said in text, said
 
