@@ -94,7 +94,10 @@ class Dossier:
 
     @cached_property
     def surroundings(self) -> tuple[Stated[OperationsEvent], ...]:
-        """Events that name no order but fall into its time at the same agent and station; central's about them."""
+        """Events that name no order but fall into its time at the same agent and station; central's about them.
+
+        Also verdicts of charts that name its pieces and were made in a run of another order.
+        """
         return tuple(s for s in stated(timeline(self.around), OperationsEvent) if self._concerns(s))
 
     @cached_property
@@ -152,6 +155,8 @@ class Dossier:
         fact = event.fact
         if fact.agent == CENTRAL:
             return self._concerns_central(event)
+        if event.data.order is not None:
+            return True  # a chart's verdict on our pieces, made in a run of a later order
         span = self.spans.get((fact.agent, fact.epoch, fact.fact.header.station))
         return span is not None and span[0] <= fact.seq <= span[1]
 

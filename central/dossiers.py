@@ -94,7 +94,9 @@ class Dossiers:
             around = sql.loose_events(connection, where)
             if bare.began_us is not None and bare.ended_us is not None:
                 around += sql.central_events(connection, bare.began_us, bare.ended_us)
-            neighbours = sql.neighbours(connection, reference, sql.machine_spans(connection, reference))
+            machines = sql.machine_spans(connection, reference)
+            around += sql.shared_events(connection, reference, machines)
+            neighbours = sql.neighbours(connection, reference, machines)
             chains = sql.chains(connection, where)
             epochs = sql.epochs(connection, {span.agent for span in where})
             product = bare.product or UNKNOWN

@@ -50,6 +50,10 @@ LOOSE = (
     "chart-no-limits",
 )
 """Events that concern an order though they may not name it."""
+SHARED = ("spc-signal", "spc-subgroup")
+"""Events that concern every order whose pieces they name."""
+SHARED_WITHIN = 5000
+"""So many facts after an order's last one at a station, no chart names its pieces any more."""
 
 proven_head = Table(
     "proven_head",
@@ -135,6 +139,78 @@ def loose_events(connection: Connection, where: Iterable[Span]) -> list[StoredFa
         )
         found += [_fact(row) for row in connection.execute(query)]
     return found
+
+
+def shared_events(connection: Connection, reference: str, where: Iterable[Span]) -> list[StoredFact]:
+    """Verdicts of charts that name this order's pieces and were made in a run of another order.
+
+    Orders of one product go on with one chart: a subgroup or a run of points may begin in this order and end in a
+    later one. An event is about this order's run where that was the subject's last one before it at its station (a
+    carrier serves many orders). ``where``: the spans of machines.
+    """
+    found: dict[int, StoredFact] = {}
+    for span in where:
+        for row in connection.execute(_naming(reference, span)):
+            if reference in _last_orders(connection, span, row.id, row.seq):
+                found[row.id] = _fact(row)
+    return list(found.values())
+
+
+def _naming(reference: str, span: Span) -> Select[tuple[object, ...]]:
+    """Events of other orders soon after an order's records at a station, which name a subject of theirs."""
+    named, own, mine = fact_subject.alias(), fact_subject.alias(), fact_index.alias()
+    ours = (
+        select(own.c.envelope_id)
+        .join(mine, mine.c.envelope_id == own.c.envelope_id)
+        .where(
+            *(own.c[key] == named.c[key] for key in ("kind", "scheme", "id")),
+            mine.c.work_order == reference,
+            mine.c.kind == "operation_record",
+            mine.c.station == span.station,
+        )
+    )
+    theirs = select(named.c.envelope_id).where(named.c.envelope_id == envelope.c.id, ours.exists())
+    return (
+        select(envelope)
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(
+            *_chain(span),
+            envelope.c.seq.between(span.first, span.last + SHARED_WITHIN),
+            fact_index.c.station == span.station,
+            fact_index.c.code.in_(SHARED),
+            fact_index.c.work_order.is_not(None),
+            fact_index.c.work_order != reference,
+            fact_index.c.readable.is_(True),
+            theirs.exists(),
+        )
+    )
+
+
+def _last_orders(connection: Connection, span: Span, event: int, seq: int) -> set[str]:
+    """The orders of the last records, before an event, of each subject that it names."""
+    named, own = fact_subject.alias(), fact_subject.alias()
+    query = (
+        select(named.c.position, func.max(envelope.c.seq))
+        .select_from(named)
+        .join(own, and_(*(own.c[key] == named.c[key] for key in ("kind", "scheme", "id"))))
+        .join(envelope, envelope.c.id == own.c.envelope_id)
+        .join(fact_index, fact_index.c.envelope_id == own.c.envelope_id)
+        .where(
+            named.c.envelope_id == event,
+            *_chain(span),
+            envelope.c.seq < seq,
+            fact_index.c.kind == "operation_record",
+            fact_index.c.station == span.station,
+        )
+        .group_by(named.c.position)
+    )
+    last = {row[1] for row in connection.execute(query)}
+    orders = (
+        select(fact_index.c.work_order)
+        .join(envelope, envelope.c.id == fact_index.c.envelope_id)
+        .where(*_chain(span), envelope.c.seq.in_(sorted(last)))
+    )
+    return {order for (order,) in connection.execute(orders)}
 
 
 def central_events(connection: Connection, began_us: int, ended_us: int) -> list[StoredFact]:

@@ -1,0 +1,61 @@
+"""A subgroup or a run of points that a later order closed is shown on the pieces of the order that it began in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from core_rig import Agent, rig
+
+from central.store import dossiers as sql
+from records.model import (
+    OperationRecord,
+    OperationsEvent,
+    Outcome,
+    Purpose,
+    Result,
+    Subject,
+    SubjectKind,
+    SubjectResult,
+)
+
+
+def unit(serial: str) -> Subject:
+    return Subject(SubjectKind.UNIT, serial, "VS-100", "gs1")
+
+
+C1, C2 = Subject(SubjectKind.CARRIER, "C-1"), Subject(SubjectKind.CARRIER, "C-2")
+
+
+def closed(order: str, *subjects: Subject, code: str = "spc-subgroup") -> OperationsEvent:
+    return OperationsEvent(code, {"characteristic": "torque", "subgroup": 1}, subjects, order)
+
+
+def run(order: str, *subjects: Subject) -> OperationRecord:
+    results = tuple(SubjectResult(subject, Result.PASS) for subject in subjects)
+    run_id, purpose, done = f"{order}-{subjects[0].id}", Purpose.PRODUCTION, Outcome.COMPLETED
+    return OperationRecord(
+        run_id, "weld", "WELD-01", "OP20", order, "VS-100", order, purpose, 1, None, 0, 1, done, results
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "shared"),
+    [
+        (closed("WO-2", unit("S1"), unit("S3")), True),
+        (closed("WO-2", unit("S1"), unit("S3"), code="spc-signal"), True),
+        (closed("WO-2", unit("S3")), False),
+        (closed("WO-2", C1), True),
+        (closed("WO-2", C2), False),  # the carrier has another order's piece by now
+        (closed("WO-2", unit("S1"), code="lot-mounted"), False),
+    ],
+)
+def test_what_a_later_order_closes(tmp_path: Path, event: OperationsEvent, *, shared: bool) -> None:
+    with rig(tmp_path) as central:
+        agent = central.enrol(Agent())
+        agent.write(run("WO-1", unit("S1"), C1), run("WO-1", unit("S2"), C2), run("WO-2", unit("S3"), C2), event)
+        central.ingest.take(agent.topic, agent.frame())
+        with central.store.read() as connection:
+            spans = sql.machine_spans(connection, "WO-1")
+            found = sql.shared_events(connection, "WO-1", spans)
+    assert [fact.seq for fact in found] == ([5] if shared else [])
