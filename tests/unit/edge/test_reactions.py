@@ -539,3 +539,60 @@ def test_a_unit_that_another_station_holds_and_that_is_run_all_the_same_is_told(
     found.feed(replace(captured(1), held=("h-other",)))
     (told,) = events(found, "ran-while-held")
     assert (told.params["holds"], told.params["what"]) == (["h-other"], "unit")
+
+
+# -- signals that no run made ------------------------------------------------------------------------------
+
+
+def means(closes: dict[str, Any], **limits: object) -> Station:
+    """A station that charts means of subgroups which something else than a number of runs may close."""
+    told = {
+        "tag": "plc.torque",
+        "chart": "xbar_r",
+        "subgroup": {"runs": 5} | closes,
+        "rules": ["nelson1"],
+        "reactions": {"nelson1": ["hold_station", "hold_unit"], "chart-no-limits": ["alarm"]},
+    } | (limits or {"limits": {"fixed": {"centre": 2.2, "lower": 2.1, "upper": 2.3, "version": "t1"}}})
+    settings = CharacteristicSettings.model_validate(told)
+    return Station("s", StationSettings.model_validate(BOTH), {"torque": settings})
+
+
+def test_a_subgroup_that_time_closes_holds_the_station_in_the_commit_of_its_closing() -> None:
+    found = Bench(means({"after": "1min"}))
+    found.see(done=False, running=False)
+    found.feed(plain("WO-1"))
+    found.cycle(1, torque=2.5, carrier="C-1")
+    found.cycle(2, torque=2.5, carrier="C-2")
+    assert not events(found, "reaction")
+    effects = found.feed(Tick(NOW_US + 61_000_000, 61.0))
+    (commit_,) = [effect for effect in effects if isinstance(effect, Commit)]
+    codes = [fact.code for fact in commit_.facts if isinstance(fact, OperationsEvent)]
+    assert codes[-4:] == ["reaction", "station-held", "reaction", "unit-held"]
+    assert [subject.id for subject in events(found, "unit-held")[0].subjects] == ["C-1", "C-2"]
+    assert [effect for effect in effects if isinstance(effect, Write)] == [HELD, STOP]
+
+
+def test_a_subgroup_that_the_end_of_its_lot_closes_holds_the_station_too() -> None:
+    found = Bench(means({"lot": True}))
+    found.see(done=False, running=False)
+    found.feed(plain("WO-1"))
+    found.cycle(1, torque=2.5, carrier="C-1")
+    found.cycle(2, torque=2.5, carrier="C-2")
+    effects = found.feed(plain("WO-2"))
+    assert HELD in effects
+    (held,) = events(found, "station-held")
+    assert held.order == "WO-1"
+    assert found.state.kept.order == "WO-2"
+    assert Answer("scanner", True) in effects
+
+
+def test_a_chart_without_limits_for_what_is_made_alarms() -> None:
+    entry = {"product": "OTHER", "limits": {"fixed": {"centre": 2.2, "lower": 2.1, "upper": 2.3, "version": "o"}}}
+    found = Bench(means({}, **{"for": [entry]}))
+    found.see(done=False, running=False)
+    found.feed(plain("WO-1"))
+    for cycle in range(1, 7):
+        found.cycle(cycle)
+    assert len(events(found, "chart-no-limits")) == 1
+    (alarm,) = found.state.kept.holds
+    assert (alarm.kind, alarm.cause.rule) == ("alarm", "chart-no-limits")
