@@ -24,7 +24,7 @@ class Interlock:
         self._acknowledge = settings.trigger.acknowledge
 
     def keep(self, state: State, effects: tuple[Effect, ...], *, met: bool, held: bool) -> Step:
-        """The step with what else must be written. ``met``: all that a start needs is there."""
+        """The step with what else must be written. ``met``: all that a start needs is there, no hold either."""
         wanted = self._wanted(met=met, held=held)
         changed = {tag: value for tag, value in wanted.items() if state.told.get(tag) is not value}
         if changed:
@@ -58,7 +58,7 @@ class Interlock:
         if self._hold is not None:
             wanted[self._hold.tag] = held is self._hold.value
         if self._permit is not None:
-            wanted[self._permit.tag] = met and not held
+            wanted[self._permit.tag] = met
         return wanted
 
     def _locks(self, tag: str, value: bool) -> bool:

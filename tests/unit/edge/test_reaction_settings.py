@@ -155,3 +155,5 @@ def test_a_wrong_hold_hides_no_other_error_and_invents_none(tmp_path: Path) -> N
     found = problems(tmp_path, ("{tag: gate.hold}", "{tga: gate.hold}"), ("operation: OP10", "operatoin: OP10"))
     assert {path for path, _, _ in found} >= {"stations.seal.hold.tga", "stations.seal.operatoin"}
     assert not [message for _, message, _ in found if "neither" in message]
+    (found_alone,) = problems(tmp_path, ("{tag: gate.hold}", "{tag: gate.hold, value: 7}"))
+    assert found_alone[0] == "stations.seal.hold.value"
