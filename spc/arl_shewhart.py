@@ -19,7 +19,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from spc.rules import Rule
+from spc.rules import LONGEST_WINDOW, Rule
 from spc.run_length import LONGEST, NeverSignals, below
 
 __all__ = ["CHAIN_PATTERNS", "Filling", "TooManyStates", "chain_size", "run_length"]
@@ -31,9 +31,12 @@ CHAIN_PATTERNS: Final = frozenset({"beyond", "side", "within", "outside"})
 """Patterns of zones. The others compare points with each other, which no finite machine can do exactly."""
 
 _RULE_STATES: Final = 4_000
-_CHAIN_STATES: Final = 200_000
-_DENSE_STATES: Final = 1_200  # up to here numpy solves as fast as a sparse solver is loaded
+_CHAIN_STATES: Final = 100_000
+_MERGED_STATES: Final = 20_000  # larger chains are walked as they are: merging would take longer
+_SOLVED_STATES: Final = 1_200
+_AGREEMENT: Final = 1e-11
 
+_Array = npt.NDArray[np.float64]
 _Indices = npt.NDArray[np.intp]
 _FIRED: Final = -1
 
@@ -68,18 +71,17 @@ def run_length(
     """
     machine = _machine(tuple(rules), filling)
     zones = _zone_probabilities(machine.edges, shift) * (1 - apart)
-    alive = machine.next != _FIRED
     count = len(machine.next)
     if count == 1:
-        ends = float(zones[~alive[0]].sum()) + apart
+        ends = float(zones[machine.next[0] == _FIRED].sum()) + apart
         return _checked(1 / ends if ends > 0 else math.inf, exact=True)
-    rows = np.repeat(np.arange(count), alive.sum(axis=1))
-    stays = (np.broadcast_to(zones, alive.shape)[alive], (rows, machine.next[alive]))
-    return _checked(_absorption(stays, count), exact=False)
+    if count <= _SOLVED_STATES:
+        return _checked(_solved(machine.next, zones), exact=False)
+    return _checked(_walked(machine.next, zones, apart), exact=False)
 
 
 def chain_size(rules: Sequence[Rule], filling: Filling = "first") -> int:
-    """How many states the chain of these rules has, once those that no future tells apart are merged."""
+    """How many states the chain of these rules has; up to 20,000 are merged where no future tells them apart."""
     return len(_machine(tuple(rules), filling).next)
 
 
@@ -89,22 +91,42 @@ def _checked(points: float, *, exact: bool) -> float:
     return points
 
 
-def _absorption(stays: tuple[npt.NDArray[np.float64], tuple[_Indices, _Indices]], count: int) -> float:
-    """Mean steps from state 0 until the chain is left: x = 1 + Q x."""
-    values, (rows, columns) = stays
-    ones = np.ones(count)
-    if count <= _DENSE_STATES:
-        matrix = np.eye(count)
-        np.subtract.at(matrix, (rows, columns), values)
-        try:
-            return float(np.linalg.solve(matrix, ones)[0])
-        except np.linalg.LinAlgError:
-            return math.inf
-    from scipy.sparse import csc_matrix, identity  # it takes its time to load, and few sets need it
-    from scipy.sparse.linalg import splu
+def _solved(table: _Indices, zones: _Array) -> float:
+    """Mean points from state 0 until a rule fires: x = 1 + Q x."""
+    count = len(table)
+    stays = table != _FIRED
+    matrix = np.eye(count)
+    rows = np.repeat(np.arange(count), stays.sum(axis=1))
+    np.subtract.at(matrix, (rows, table[stays]), np.broadcast_to(zones, stays.shape)[stays])
+    try:
+        return float(np.linalg.solve(matrix, np.ones(count))[0])
+    except np.linalg.LinAlgError:
+        return math.inf
 
-    leaves = identity(count, format="csc") - csc_matrix((values, (rows, columns)), shape=(count, count))
-    return float(splu(leaves).solve(ones)[0])
+
+def _walked(table: _Indices, zones: _Array, apart: float) -> float:
+    """The same for chains too large to be solved: the charts that still run, point after point.
+
+    After a few windows the share that signals at each point no longer changes (windows forget), and what is left
+    is a geometric series. That share is summed from the signals themselves, so that nothing cancels in it.
+    """
+    running = np.zeros(len(table))
+    running[0] = 1.0
+    total, before, settled = 0.0, 0.0, 0
+    while settled < 2 * LONGEST_WINDOW:
+        left = float(running.sum())
+        total += left
+        after = np.zeros(len(table) + 1)
+        for zone, chance in enumerate(zones.tolist()):
+            after += np.bincount(table[:, zone] + 1, weights=running * chance, minlength=len(table) + 1)
+        running = after[1:]
+        signals = (float(after[0]) + apart * left) / left
+        if signals >= 1 - _AGREEMENT or left < _AGREEMENT:
+            return total
+        value = total + float(running.sum()) / signals if signals > 0 else math.inf
+        settled = settled + 1 if abs(value - before) <= _AGREEMENT * value else 0
+        before = value
+    return before
 
 
 # -- zones -------------------------------------------------------------------------------------------------
@@ -116,7 +138,7 @@ def _edges(rules: Sequence[Rule]) -> tuple[float, ...]:
     return tuple(sorted({edge for sigmas in found for edge in (sigmas, -sigmas)} | ({0.0} if sided else set())))
 
 
-def _zone_probabilities(edges: tuple[float, ...], shift: float) -> npt.NDArray[np.float64]:
+def _zone_probabilities(edges: tuple[float, ...], shift: float) -> _Array:
     """Of each zone between the edges, the outermost two open. Each from its nearer tail, so that none cancels."""
     borders = [-math.inf, *(edge - shift for edge in edges), math.inf]
     return np.array(
@@ -224,7 +246,7 @@ def _machine(rules: tuple[Rule, ...], filling: Filling) -> _Machine:
         raise ValueError("no rules: such a chart never signals")
     edges = _edges(rules)
     parts = [_table(start, step, _inside(edges)) for rule in rules for start, step in _memories(rule, filling)]
-    return _Machine(edges, _merged(_product(parts)))
+    return _Machine(edges, _product(parts))
 
 
 def _table(start: _State, step: _Step, values: Sequence[float]) -> _Indices:
@@ -268,7 +290,8 @@ def _product(parts: Sequence[_Indices]) -> _Indices:
     order = np.argsort(known)
     codes = np.concatenate(found)
     places = order[np.minimum(np.searchsorted(known[order], codes), known.size - 1)]
-    return np.where(codes == _FIRED, _FIRED, places)
+    table = np.where(codes == _FIRED, _FIRED, places)
+    return _merged(table) if len(table) <= _MERGED_STATES else table
 
 
 def _merged(table: _Indices) -> _Indices:

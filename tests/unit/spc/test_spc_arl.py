@@ -305,8 +305,14 @@ def test_usual_run_lengths_load_no_scipy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_large_chains_are_solved_by_a_sparse_solver_with_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    rules = read_rules([1, 2, 5, 6])
-    dense = run_length(rules, shift=0.3)
-    monkeypatch.setattr("spc.arl_shewhart._DENSE_STATES", 10)
-    assert run_length(rules, shift=0.3) == pytest.approx(dense, rel=1e-12)
+@pytest.mark.parametrize(
+    ("rules", "shift", "apart"),
+    [([1, 2, 5, 6], 0.3, 0.0), ([1, 2, 5, 6], 0.0, 0.01), ([7], 0.0, 0.0), ([2], 4.0, 0.0), ([8], 0.5, 0.0)],
+)
+def test_large_chains_are_walked_to_the_same_answer(
+    monkeypatch: pytest.MonkeyPatch, rules: list[int], shift: float, apart: float
+) -> None:
+    read = read_rules(rules)
+    solved = run_length(read, shift=shift, apart=apart)
+    monkeypatch.setattr("spc.arl_shewhart._SOLVED_STATES", 10)
+    assert run_length(read, shift=shift, apart=apart) == pytest.approx(solved, rel=1e-9)
