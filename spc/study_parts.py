@@ -11,6 +11,7 @@ import numpy.typing as npt
 from spc.asked_rules import asked_rules
 from spc.charts import ChartResult, Plotted
 from spc.constants import ConstantSet, Factors, factors, median_factors, rounded_factors, with_factors
+from spc.limits import Chart, LimitSet
 from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told, whole
 from spc.rules import CATALOGUE, Rule, Signal
@@ -21,6 +22,7 @@ __all__ = [
     "by_group",
     "constants_of",
     "first",
+    "given_limits",
     "listed",
     "one_based",
     "plot_of",
@@ -140,6 +142,21 @@ def constants_of(params: Told, sizes: Collection[int], *, by_median: bool = Fals
         return with_factors(base, **given)
     except ValueError as error:
         raise RequestError(params.place, str(error)) from None
+
+
+def given_limits(params: Told, chart: Chart, subgroup: int = 1) -> LimitSet | None:
+    """`limits` that are frozen, by cl, lcl, ucl and perhaps their version; None where they are estimated."""
+    if "limits" not in params:
+        return None
+    told = params.section("limits")
+    centre, lower, upper = (told.number(key) for key in ("cl", "lcl", "ucl"))
+    version = told.text("version") or "given"
+    told.done()
+    known: ConstantSet = "textbook" if params.word("constants", ("exact", "textbook")) == "textbook" else "exact"
+    try:
+        return LimitSet.fixed(chart, centre, lower, upper, version, subgroup, known)
+    except ValueError as error:
+        raise RequestError(told.place, str(error)) from None
 
 
 # -- answers ----------------------------------------------------------------------------------------------------

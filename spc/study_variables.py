@@ -1,7 +1,9 @@
 """Studies of measured values: individuals, subgroups, times between events, short runs."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -15,7 +17,17 @@ from spc.exact import exact_mean
 from spc.plot import Answer, Study
 from spc.request import RequestError, Told
 from spc.statistics import standard_deviation
-from spc.study_parts import Common, Floats, beyond, by_group, constants_of, first, listed, plot_of
+from spc.study_parts import (
+    Common,
+    Floats,
+    beyond,
+    by_group,
+    constants_of,
+    first,
+    given_limits,
+    listed,
+    plot_of,
+)
 
 __all__ = ["SINGLE_METHODS", "SUBGROUP_METHODS", "imr", "means", "short_run", "t"]
 
@@ -40,7 +52,7 @@ _SIGMA_WORDS: Final = {
 
 
 def imr(data: Told, params: Told) -> Study:
-    """`values`, charted one by one; parameters center, sigma, factors.
+    """`values`, charted one by one; parameters center, sigma, factors, or `limits` that are given.
 
     With `bridge` a moving range reaches over an excluded value to the one before it, as if it had been deleted.
     """
@@ -51,9 +63,11 @@ def imr(data: Told, params: Told) -> Study:
     centre = params.word("center", ("mean", "median")) or "mean"
     constants = constants_of(params, (2,), by_median=method == "median_mr")
     bridge = params.flag("bridge", default=False)
+    limits = given_limits(params, "imr")
     params.done()
     result = variables.imr(
         values,
+        limits=limits,
         bridge=bridge,
         phase1=common.phase1,
         exclude=common.exclude,
@@ -63,7 +77,7 @@ def imr(data: Told, params: Told) -> Study:
         constants=constants,
     )
     plots = [replace(plot_of("Value", result.location), single=True), plot_of("Moving range", _spread(result))]
-    facts = [("centre", centre), ("sigma", _SIGMA_WORDS[method])]
+    facts = [] if limits else [("centre", centre), ("sigma", _SIGMA_WORDS[method])]
     return common.study("imr", _individuals(result, bridge=bridge), plots, result, facts)
 
 
@@ -99,7 +113,8 @@ def _individuals(result: ChartResult, *, bridge: bool = False) -> Answer:
 def means(chart: str, data: Told, params: Told) -> Study:
     """`subgroups` of at least two values, as xbar_r or xbar_s; both charts of spread are answered.
 
-    `sigma` says how the limits of the means are found, `s_sigma` those of the standard deviations.
+    `sigma` says how the limits of the means are found, `s_sigma` those of the standard deviations; or `limits` of
+    the means are given, for the size of the first subgroup, and those of the spreads follow from the same sigma.
     """
     subgroups = data.rows("subgroups")
     data.done()
@@ -114,31 +129,20 @@ def means(chart: str, data: Told, params: Told) -> Study:
         params.word("s_sigma", ("sbar", "pooled")) or ("pooled" if method == "pooled" else "sbar")
     ]
     constants = constants_of(params, [len(subgroup) for subgroup in subgroups])
+    for_ranges, for_s = (given_limits(params, one, len(subgroups[0])) for one in ("xbar_r", "xbar_s"))
     params.done()
-    phase1, exclude, rules = common.phase1, common.exclude, common.judging
-    by_range = variables.xbar_r(
-        subgroups,
-        phase1=phase1,
-        exclude=exclude,
-        rules=rules,
+    shared = partial(
+        _asked,
+        subgroups=subgroups,
+        phase1=common.phase1,
+        exclude=common.exclude,
+        rules=common.judging,
         constants=constants,
-        method=method if chart == "xbar_r" else "rbar",
     )
-    by_s = variables.xbar_s(
-        subgroups,
-        phase1=phase1,
-        exclude=exclude,
-        rules=rules,
-        constants=constants,
-        method=method if chart == "xbar_s" else s_method,
-    )
-    s_chart = (
-        by_s
-        if chart == "xbar_r" or method == s_method
-        else variables.xbar_s(
-            subgroups, phase1=phase1, exclude=exclude, rules=rules, constants=constants, method=s_method
-        )
-    )
+    by_range = shared(variables.xbar_r, limits=for_ranges, method=method if chart == "xbar_r" else "rbar")
+    by_s = shared(variables.xbar_s, limits=for_s, method=method if chart == "xbar_s" else s_method)
+    own_s = chart == "xbar_r" or method == s_method
+    s_chart = by_s if own_s else shared(variables.xbar_s, limits=for_s, method=s_method)
     main = by_range if chart == "xbar_r" else by_s
     answer = _subgroups(main, by_range, s_chart)
     spread = (
@@ -147,11 +151,13 @@ def means(chart: str, data: Told, params: Told) -> Study:
         else plot_of("Standard deviation", _spread(s_chart))
     )
     sizes = sorted({len(subgroup) for subgroup in subgroups})
-    facts = [
-        ("readings a point", str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"),
-        ("sigma", _SIGMA_WORDS[method]),
-    ]
+    facts = [("readings a point", str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}")]
+    facts += [] if for_ranges else [("sigma", _SIGMA_WORDS[method])]
     return common.study(chart, answer, [plot_of("Mean", main.location), spread], main, facts)
+
+
+def _asked(chart: Callable[..., ChartResult], subgroups: list[list[float]], **asked: object) -> ChartResult:
+    return chart(subgroups, **asked)
 
 
 def _subgroups(main: ChartResult, by_range: ChartResult, by_s: ChartResult) -> Answer:

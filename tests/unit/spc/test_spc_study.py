@@ -92,6 +92,19 @@ def test_excluded_points_stay_out_of_the_limits_are_judged_and_may_say_why() -> 
     assert plain["mrbar"] != bridged["mrbar"]
 
 
+def test_limits_that_are_given_judge_and_are_not_estimated() -> None:
+    frozen = {"cl": 10, "lcl": 9.75, "ucl": 10.25, "version": "v7"}
+    found = studied({"chart": "imr", "data": {"values": VALUES}, "params": {"limits": frozen}})
+    assert (found.answer["signals"], found.answer["mrbar"], found.version) == ([4, 8, 9], None, "v7")
+    assert found.answer["sigma"] == pytest.approx(0.25 / 3)
+    subgroups = {"subgroups": [[10, 10.1], [9.9, 10.2], [10.4, 10.4]]}
+    for chart in ("xbar_r", "xbar_s"):
+        answer = ask(chart, subgroups, limits={"cl": 10, "lcl": 9.7, "ucl": 10.3})
+        assert (answer["ucl"], answer["signals"], answer["rbar"]) == (10.3, [3], None)
+        assert answer["sigma"] == pytest.approx(0.1 * math.sqrt(2))
+        assert answer["r_cl"] == pytest.approx(1.128379 * answer["sigma"], rel=1e-6)
+
+
 def test_rules_add_where_each_fired() -> None:
     values = [*VALUES[:7], *[10.5] * 9]
     answer = ask("imr", {"values": values}, phase1=7, rules="nelson")
@@ -215,6 +228,9 @@ ROWS = [[1.0, 2.0], [2.0, 1.5], [1.5, 2.5]]
         ("imr", {"values": VALUES}, {"rules": "nelson9"}, "params.rules: no rule 'nelson9'; did you mean nelson"),
         ("imr", {"values": VALUES}, {"rules": [{"nelson2": {"window": 99}}]}, "params.rules: nelson2: 99 of 99"),
         ("imr", {"values": VALUES}, {"rules": "nelson2,nelson2"}, "params.rules: nelson2 is there twice"),
+        ("imr", {"values": VALUES}, {"limits": {"cl": 1}}, "params.limits: lcl is missing; did you mean"),
+        ("imr", {"values": VALUES}, {"limits": {"cl": 1, "lcl": 2, "ucl": 0}}, "params.limits: fixed limits need"),
+        ("imr", {"values": VALUES}, {"limits": {"cl": 1, "lcl": 0, "ucl": 2}, "phase1": 5}, "data: limits are"),
         ("xbar_r", {"subgroups": [[1, 2], [3]]}, {}, "data.subgroups[1]: 1 value: a subgroup needs at least 2"),
         ("xbar_r", {"subgroups": [[1, 2], []]}, {}, "data.subgroups[1]: the list is empty"),
         ("xbar_r", {"subgroups": [[1, 2], 3]}, {}, "data.subgroups[1]: expected a list, found the number 3"),
