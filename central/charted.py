@@ -8,7 +8,7 @@ range limits nor segments; their series say so by leaving them out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from pydantic import JsonValue
@@ -23,8 +23,8 @@ CLOSED = "spc-subgroup"
 """Event of a closed subgroup: the verdict that no record of its readings holds, or that more than one shares."""
 SIGNALLED = "spc-signal"
 
-_Place = tuple[int, int]
-"""Segment and subgroup: which point of a chart."""
+_Place = tuple[str, int, int]
+"""Epoch, segment and subgroup: which point of a chart. An agent that lost its memory counts from 1 again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,15 @@ def _told(held: Mapping[tuple[str, str, str, str], _Chart], event: Stated[Operat
     chart = held.get((fact.agent, fact.fact.header.station or "", name, stream))
     if chart is None:
         return
-    place = (whole(params.get("segment")) or 0, whole(params.get("subgroup")) or 0)
+    segment, subgroup = whole(params.get("segment")) or 0, whole(params.get("subgroup")) or 0
+    place = (fact.epoch, segment, subgroup)
     if event.data.code == SIGNALLED:
         window = whole(params.get("window"))
         if window is not None:
             chart.windows[place, str(params.get("rule"))] = window
         return
     subjects = tuple(subject.id for subject in event.data.subjects)
-    state = closing_state(params, subgroup=place[1], segment=place[0])
+    state = closing_state(params, subgroup=subgroup, segment=segment)
     chart.closed[place] = _Verdict(event.ref, fact.fact.header.at_us, state, subjects)
 
 
@@ -124,19 +125,19 @@ def closing_state(params: Mapping[str, JsonValue], *, subgroup: int, segment: in
 
 def _verdicts(chart: _Chart) -> list[_Verdict]:
     """One a point: of records whose reading closed it, and of events for what no record closed."""
-    found: dict[_Place, _Verdict] = {}
+    found: list[_Verdict] = []
+    at: dict[_Place, int] = {}
     for record, state in chart.records:
         if state.position == state.size:
             subjects = tuple(result.subject.id for result in record.data.subjects)
-            place = (state.segment or 0, state.subgroup)
-            found[place] = _Verdict(record.ref, record.data.ended_us, state, subjects)
+            at[record.fact.epoch, state.segment or 0, state.subgroup] = len(found)
+            found.append(_Verdict(record.ref, record.data.ended_us, state, subjects))
     for place, closed in chart.closed.items():
-        own = found.get(place)
-        if own is None:
-            found[place] = closed
-        else:  # the record's verdict stands; the event names every piece of the subgroup
-            found[place] = _Verdict(own.ref, own.at_us, own.state, closed.subjects or own.subjects)
-    return sorted(found.values(), key=lambda v: (v.at_us, v.state.segment or 0, v.state.subgroup))
+        if place not in at:
+            found.append(closed)
+        elif closed.subjects:  # the record's verdict stands; the event names every piece of the subgroup
+            found[at[place]] = replace(found[at[place]], subjects=closed.subjects)
+    return sorted(found, key=lambda v: (v.at_us, v.state.segment or 0, v.state.subgroup))
 
 
 def _series(agent: str, station: str, name: str, stream: str, chart: _Chart) -> SpcSeries:
@@ -231,7 +232,9 @@ def _signals(
     chart: _Chart, points: Sequence[SpcPoint], rules: Callable[[SpcPoint], tuple[str, ...]]
 ) -> tuple[Signal, ...]:
     return tuple(
-        _signal(rule, points, index, chart.windows.get(((point.segment or 0, point.subgroup), rule)))
+        _signal(
+            rule, points, index, chart.windows.get(((point.ref.epoch, point.segment or 0, point.subgroup), rule))
+        )
         for index, point in enumerate(points)
         if point.value is not None
         for rule in rules(point)

@@ -16,6 +16,7 @@ from central.web.params import stream_text
 from central.web.plots import Line, Plot, draw, spread_name
 from central.web.show import decimals_for
 from central.web.verdicts import address
+from spc.exact import usable
 from spc.limits import LimitSet, check_subgroup
 from spc.rules import Signal
 
@@ -104,7 +105,10 @@ def _signals(series: SpcSeries) -> tuple[tuple[Signal, ...], tuple[Signal, ...]]
             spread.append(signal)
         else:
             location.append(signal)
-    return _once(location), tuple(s for s in _once(spread) if series.points[s.index].range_value is not None)
+    return (
+        tuple(s for s in _once(location) if usable(series.points[s.index].value) is not None),
+        tuple(s for s in _once(spread) if usable(series.points[s.index].range_value) is not None),
+    )
 
 
 def _inside(series: SpcSeries, index: int) -> bool:

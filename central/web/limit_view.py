@@ -16,6 +16,7 @@ from central.web.i18n import Words
 from central.web.plots import Line, draw
 from central.web.points import RuleBook, plot_of
 from records.errors import Invalid
+from spc.exact import usable
 from spc.fields import Fields
 from spc.limits import SINGLE, LimitSet
 from spc.rules import Signal
@@ -207,7 +208,9 @@ def drawn(
         plot,
         lines=[line for _, line, _ in held],
         spread_lines=[spread for _, _, spread in held],
-        signals=tuple(Signal("nelson1", i, (i,)) for i in at["location"] if points[i].state != "gap"),
+        signals=tuple(
+            Signal("nelson1", i, (i,)) for i in at["location"] if usable(points[i].statistic) is not None
+        ),
         spread_signals=tuple(Signal("nelson1", i, (i,)) for i in at["range"]),
     )
     return draw(plot, words, width=width, height=height)

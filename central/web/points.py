@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from central.charts import ChartHead, ChartPoint
+from central.dossier import whole
 from central.web import rules, states
 from central.web.i18n import Words
 from central.web.params import stream_text
 from central.web.plots import Line, Plot, location_name, spread_name
 from central.web.show import decimals_for
+from spc.exact import usable
 from spc.rules import CATALOGUE, Rule, Signal
 from spc.svg import Note
 
@@ -52,11 +54,7 @@ class RuleBook:
 
 
 def _place(params: Mapping[str, JsonValue]) -> tuple[int, int]:
-    segment, subgroup = params.get("segment"), params.get("subgroup")
-    return (
-        int(segment) if isinstance(segment, int | str) else 0,
-        int(subgroup) if isinstance(subgroup, int | str) else 0,
-    )
+    return whole(params.get("segment")) or 0, whole(params.get("subgroup")) or 0
 
 
 def decimals_of(points: Sequence[ChartPoint]) -> int:
@@ -133,7 +131,7 @@ def plot_of(
             (point.rules, point.statistic, location),
             (point.range_rules, point.range_statistic, spread),
         ):
-            for name in names if value is not None else ():
+            for name in names if usable(value) is not None and point.state != "gap" else ():
                 into.append(Signal(name, index, _members(head.chart, points, index, known.rule(name, point))))
     spec = head.specification
     return Plot(
@@ -143,7 +141,7 @@ def plot_of(
         unit=head.unit,
         values=[None if point.state == "gap" else point.statistic for point in points],
         lines=[_line(p, p.centre, p.lower, p.upper) for p in points],
-        signals=tuple(s for s in location if points[s.index].state != "gap"),
+        signals=tuple(location),
         spreads=[point.range_statistic for point in points],
         spread_lines=[_line(p, p.range_centre, p.range_lower, p.range_upper) for p in points],
         spread_signals=tuple(spread),

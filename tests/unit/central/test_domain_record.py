@@ -493,6 +493,26 @@ def test_a_chart_of_the_record_has_its_own_range_limits_segments_and_closing_eve
     assert series.signals == (Signal("nelson2", 0, (0,)), Signal("nelson1", 2, (2,)))
 
 
+def test_a_chart_that_counts_from_one_again_loses_no_point() -> None:
+    line = Line()
+    for number in range(1, 4):
+        line.assemble(number)
+    states = [
+        SpcState("torque", "imr", subgroup, 1, 1, "in_control", (), value, None, 2.2, 2.0, 2.4, "a")
+        for subgroup, value in ((1, 2.1), (2, 2.2), (1, 2.3))
+    ]
+    tape = line.tapes["assembly-1"]
+    tape.entries = (
+        [tape.entries[0]]
+        + [
+            (header, replace(data, spc=(one,)))  # type: ignore[type-var]
+            for (header, data), one in zip(tape.entries[1:], states, strict=True)
+        ]
+    )
+    (series,) = record_of(line).evidence.spc
+    assert [point.value for point in series.points] == [2.1, 2.2, 2.3]
+
+
 # -- the catalogue -----------------------------------------------------------------------------------------
 
 
