@@ -17,6 +17,10 @@ ClosedBy = Literal["runs", "time", "lot", "restart"]
 """What closed a subgroup: its last reading, its age, the end of its lot, or a cut that gave it up."""
 
 
+MOST_SUBJECTS = 20_000
+"""Most subjects of one event: a record has a largest size, and one that cannot be stored would stop the line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What one chart said of a run, or of a subgroup that something else than a run closed.
@@ -56,6 +60,15 @@ def subjects_of(refs: Iterable[str]) -> tuple[Subject, ...]:
     """Every subject of these readings, once."""
     found = {subject.key: subject for ref in dict.fromkeys(refs) for subject in ref_subjects(ref)}
     return tuple(found.values())
+
+
+def _naming(code: str, params: dict[str, JsonValue], refs: Iterable[str], order: str | None) -> OperationsEvent:
+    """An event that names every subject of these readings; of too many the newest, and how many are left out."""
+    subjects = subjects_of(refs)
+    left_out = len(subjects) - MOST_SUBJECTS
+    if left_out > 0:
+        params |= {"left_out": left_out}
+    return OperationsEvent(code, params, subjects[-MOST_SUBJECTS:], order)
 
 
 def spc_state(judgement: Judgement) -> SpcState:
@@ -117,7 +130,7 @@ def _closed(judgement: Judgement) -> OperationsEvent:
         "provisional": told.provisional,
         "closed_by": judgement.closed_by,
     }
-    return OperationsEvent("spc-subgroup", params, subjects_of(judgement.verdict.members), judgement.order)
+    return _naming("spc-subgroup", params, judgement.verdict.members, judgement.order)
 
 
 def given_up(stream: str, state: ChartState, order: str | None) -> tuple[OperationsEvent, ...]:
@@ -159,7 +172,7 @@ def _signals(judgement: Judgement) -> tuple[OperationsEvent, ...]:
             "lower": verdict.lower if location else verdict.range_lower,
             "upper": verdict.upper if location else verdict.range_upper,
         }
-        found.append(OperationsEvent("spc-signal", params, subjects_of(fired.members), judgement.order))
+        found.append(_naming("spc-signal", params, fired.members, judgement.order))
     return tuple(found)
 
 

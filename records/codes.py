@@ -57,7 +57,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "cycle-acknowledged-only": ("cycle",),
     "spc-signal": (
         *("characteristic", "chart", "rule", "part", "subgroup", "limit_version"),
-        *("stream", "segment", "points", "window", "sigmas", "statistic", "lower", "upper"),
+        *("stream", "segment", "points", "window", "sigmas", "statistic", "lower", "upper", "left_out"),
     ),
     "spc-subgroup": (  # a closed subgroup of several readings, or one that no record of a run closed
         *("characteristic", "chart", "stream", "segment", "subgroup", "state", "rules", "range_rules"),
@@ -71,7 +71,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
             "range_lower",
             "range_upper",
         ),
-        *("sample", "limit_version", "provisional", "closed_by"),
+        *("sample", "limit_version", "provisional", "closed_by", "left_out"),
     ),
     "chart-no-limits": ("characteristic", "stream"),
     "chart-limits": ("characteristic", "stream", "segment", "was", "now", "source"),  # other limits from here on

@@ -159,6 +159,7 @@ LABELS: Mapping[str, str] = {
     "watermark": N_("Watermark"),
     "what": N_("What"),
     "why": N_("Why"),
+    "left_out": N_("Pieces not named"),
     "centre": N_("Centre line"),
     "closed_by": N_("Closed by"),
     "points": N_("Points"),

@@ -171,6 +171,18 @@ def missed_cycle(line: Line) -> None:
     finish(line, 2, 3, 4)
 
 
+def chart_without_limits(line: Line) -> None:
+    line.event("chart-no-limits", "weld", characteristic="torque", stream="product=VS-200")
+    finish(line, 1, 2, 3, 4)
+
+
+def same_rule_on_two_cavities(line: Line) -> None:
+    for cavity in ("1", "2"):
+        params = {"characteristic": "torque", "chart": "imr", "rule": "nelson1", "part": "location", "subgroup": 7}
+        line.event("spc-signal", "weld", **params, stream=f"position={cavity}", segment=1)
+    finish(line, 1, 2, 3, 4)
+
+
 def unexplained_cycle(line: Line) -> None:
     line.piece(1)
     line.cycles["OP20"] += 1
@@ -312,6 +324,8 @@ TROUBLES: list[tuple[Callable[[Line], None], dict[str, int]]] = [
     (counter_jump, {"counter-disagrees": 1}),
     (plc_restart, {"device-lost": 1}),
     (missed_cycle, {"cycles-missed": 1}),
+    (chart_without_limits, {"chart-no-limits": 1}),
+    (same_rule_on_two_cavities, {"spc-signal": 2}),
     (unexplained_cycle, {"certificate-incomplete": 1}),
     (bad_reading, {"reading-bad": 1}),
     (skipped_first, {"identity-unknown": 1, "consumption-disagrees": 0}),

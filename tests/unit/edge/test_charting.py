@@ -272,6 +272,15 @@ THREE = fixed(
     {"mean": [1, 2, 3], "covariance": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "upper": 9, "version": "three"},
 ).to_json()
 
+
+def test_more_pieces_than_a_record_can_hold_stop_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_agent.chart_facts.MOST_SUBJECTS", 2)
+    tray = tuple(Subject(SubjectKind.UNIT, f"S{n}", "A", "gs1") for n in range(5))
+    settings = torque(chart="imr", limits={"fixed": FIXED})
+    (signal,) = judge(settings, ChartMemory(), of("A", 2.9, subjects=tray)).after
+    assert (signal.subjects, signal.params["left_out"]) == (tray[-2:], 3)
+
+
 # -- readings ----------------------------------------------------------------------------------------------
 
 

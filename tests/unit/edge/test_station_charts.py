@@ -170,6 +170,12 @@ def test_a_tool_may_be_told_by_a_tag() -> None:
     assert at.records[0].spc[0].stream == "tool=T%207"
 
 
+def test_what_a_build_before_streams_kept_is_taken_over_and_its_charts_begin_anew() -> None:
+    old: JsonValue = {"order": "WO-1", "charts": {"torque": {"state_version": 1}}, "plans": {"torque": "gone"}}
+    state = bench(torque={"chart": "imr"}).core.open(old)
+    assert (state.kept.order, state.charts) == ("WO-1", ChartMemory())
+
+
 # -- killed at any moment ----------------------------------------------------------------------------------
 
 CHARTS: dict[str, dict[str, Any]] = {
