@@ -5,16 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from spc.charts import ChartResult
 from spc.constants import d2, factors
 from spc.exact import exact_mean
 from spc.given import rates, vectors, weighted
 from spc.limits import Chart, Design, LimitSet
 from spc.plan import MEMBERS_MAX, PHASE1_MAX
-from spc.rules import LONGEST_WINDOW, Rule, Signal, check_rules
+from spc.rules import LONGEST_WINDOW, check_rules
 from spc.stream import ChartPlan, ChartState, Fired, Sample, Verdict, close, judge, leave, restart
 from spc.variables import imr, xbar_r
 
@@ -404,101 +401,6 @@ def test_a_state_of_version_1_keeps_its_place_and_its_limits() -> None:
     }
     # a chart of subgroups looks at no neighbour
     assert ChartState.from_json(older) == replace(state, previous=None, previous_ref="")
-
-
-# --- the stream against the batch -----------------------------------------------------------------------
-
-# few levels make runs, centre hits and points on the limit; the rest looks for rounding
-levels = st.sampled_from([-4.0, -3.0, -1.0, 0.0, 0.1, 0.5, 1.0, 3.0, 4.0])
-readings = st.one_of(
-    levels,
-    levels,
-    st.floats(-1e6, 1e6),
-    st.floats(allow_nan=True, allow_infinity=True),
-    st.none(),
-)
-one_sided = st.lists(st.sampled_from([0.5, 0.5, 0.5, 1.0, 4.0, 0.0]), min_size=9, max_size=30)
-series = st.one_of(st.lists(readings, max_size=60), one_sided)
-
-
-def batch_of(plan: ChartPlan, values: list[float | None], limits: LimitSet, before: int) -> ChartResult:
-    """The whole series under the limits; of the first `before` points none is in a window."""
-    data = np.array([math.nan if value is None else value for value in values], dtype=float)
-    if plan.chart == "imr":
-        return imr(data, limits=limits, rules=plan.rules, exclude=range(before))
-    whole = len(data) // plan.subgroup * plan.subgroup
-    groups = data[:whole].reshape(-1, plan.subgroup)
-    return xbar_r(groups, limits=limits, rules=plan.rules, exclude=range(before))
-
-
-def found(verdicts: list[Verdict], size: int) -> tuple[set[tuple[str, int, tuple[int, ...]]], ...]:
-    """The stream's signals as (rule, point, points that made it), for the two parts of the chart."""
-    parts: dict[str, set[tuple[str, int, tuple[int, ...]]]] = {"location": set(), "range": set()}
-    for verdict in verdicts:
-        for fired in verdict.fired:
-            members = sorted({int(ref[1:]) // size for ref in fired.members})
-            parts[fired.part].add((fired.rule.name, verdict.subgroup_id - 1, tuple(members)))
-    return parts["location"], parts["range"]
-
-
-def expected(signals: tuple[Signal, ...], chart: Chart, part: str) -> set[tuple[str, int, tuple[int, ...]]]:
-    two = chart == "imr" and part == "range"
-    return {(s.rule, s.index, (s.index - 1, s.index) if two else s.members) for s in signals}
-
-
-def same(value: float | None, plotted: float) -> bool:
-    return math.isnan(plotted) if value is None else value == plotted
-
-
-def assert_agrees(plan: ChartPlan, verdicts: list[Verdict], batch: ChartResult, start: int = 0) -> None:
-    """Statistics and signals of the verdicts equal the batch's, from point `start` on, to the bit."""
-    closed = [verdict for verdict in verdicts if verdict.position == verdict.size]
-    assert batch.spread is not None
-    assert len(closed) == len(batch.location.points)
-    for point, verdict in enumerate(closed):
-        assert same(verdict.statistic, float(batch.location.points[point]))
-        assert same(verdict.range_statistic, float(batch.spread.points[point]))
-    on_location, on_range = found(verdicts, plan.subgroup)
-    located = {s for s in expected(batch.location.signals, plan.chart, "location") if s[1] >= start}
-    ranged = {s for s in expected(batch.spread.signals, plan.chart, "range") if s[1] >= start}
-    assert on_location == located
-    assert on_range == ranged
-
-
-@given(values=series, subgroup=st.sampled_from([1, 2, 3, 7]), rules=st.sampled_from([BOTH, BOTH[:1], BOTH[1:]]))
-@settings(max_examples=150, deadline=None)
-def test_stream_equals_batch_under_given_limits(
-    values: list[float | None], subgroup: int, rules: tuple[Rule, ...]
-) -> None:
-    chart: Chart = "imr" if subgroup == 1 else "xbar_r"
-    limits = LimitSet.fixed(chart, 0, -3, 3, "v1", subgroup)
-    plan = ChartPlan("c", chart, subgroup, rules, limits)
-    state, verdicts = feed(plan, values)
-    assert feed(plan, values, interrupted=True) == (state, verdicts)
-    assert_agrees(plan, verdicts, batch_of(plan, values, limits, 0))
-
-
-@given(values=series, subgroup=st.sampled_from([1, 2, 3]), phase1=st.integers(2, 6))
-@settings(max_examples=150, deadline=None)
-def test_stream_equals_batch_through_phase_one(values: list[float | None], subgroup: int, phase1: int) -> None:
-    chart: Chart = "imr" if subgroup == 1 else "xbar_r"
-    plan = ChartPlan("c", chart, subgroup, BOTH, phase1_subgroups=phase1)
-    state, verdicts = feed(plan, values)
-    assert feed(plan, values, interrupted=True) == (state, verdicts)
-    data = [math.nan if value is None else value for value in values]
-    whole = len(data) // subgroup * subgroup
-    groups = np.array(data[:whole], dtype=float).reshape(-1, subgroup)
-    if state.limits is None:
-        assert all(not verdict.fired for verdict in verdicts)
-        return
-    count = int(state.limits.version.removeprefix("phase1-"))
-    assert count >= phase1
-    batch = imr(data, phase1=count) if chart == "imr" else xbar_r(groups, phase1=count)
-    assert state.limits == batch.limits
-    judged = [v.subgroup_id - 1 for v in verdicts if v.limit_version and v.position == v.size]
-    start = judged[0] if judged else len(batch.location.points)
-    # phase I is judged by nobody in the stream: a run begins with the first point after it
-    assert_agrees(plan, verdicts, batch_of(plan, values, state.limits, start), start)
 
 
 def test_the_mean_of_nothing_is_refused() -> None:

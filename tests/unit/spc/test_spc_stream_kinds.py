@@ -71,7 +71,8 @@ SIZES: dict[Chart, tuple[int, ...]] = {
 Act = Sample | Literal["close", "restart", "killed"]
 
 LEVELS = st.sampled_from([-3.0, -1.5, -1.0, -0.5, 0.0, 0.1, 0.2, 0.5, 1.0, 1.0, 1.5, 2.2, 3.0, 3.5])
-VALUES = st.one_of(LEVELS, LEVELS, LEVELS, st.floats(-10, 10), st.none(), st.just(math.nan))
+NOTHING = st.sampled_from([None, math.nan, math.inf, 1e301])
+VALUES = st.one_of(LEVELS, LEVELS, LEVELS, st.floats(-10, 10), st.floats(-1e6, 1e6), NOTHING)
 TIMES = st.one_of(st.sampled_from([0.0, 0.2, 0.5, 1.0, 1.5, 2.0, 9.0]), st.floats(0, 50), st.none())
 COUNTS = st.one_of(st.integers(0, 6), st.integers(0, 6), st.none())
 
