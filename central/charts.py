@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from central.access import Capability, User
+from central.chart_capability import ChartCapability, of_points
 from central.chart_words import ChartHead, ChartPoint, ChartRef, LimitVersion, Note, NoteAct, Specification
 from central.facts import Facts
 from central.signature import REASON_MAX, SignatureRefused
@@ -137,6 +138,19 @@ class Charts:
         """The limits by which its points were judged, in the order of their first."""
         with self._store.read() as connection:
             return charts.versions(connection, ref)
+
+    def capability(
+        self, ref: ChartRef, from_us: int | None = None, to_us: int | None = None, limit: int = 200
+    ) -> ChartCapability:
+        """What the newest points under one version of limits hold of the specification, or why it is not told.
+
+        Raises:
+            Invalid: no such chart.
+        """
+        head = self.head(ref.id)
+        if head is None:
+            raise Invalid(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
+        return of_points(head, self.points(ref, from_us, to_us, limit))
 
     def causes(self, characteristic: str) -> tuple[str, ...]:
         """The causes to choose from at a point of this characteristic."""

@@ -74,7 +74,7 @@ class Chooser:
     ) -> tuple[tuple[str, str], ...]:
         """The documents (kind, id) of recipe and limits that a run relied on."""
         found = []
-        if any(chosen.specification_source == "recipe" for chosen in choices.values()):
+        if any(_by_recipe(chosen) for chosen in choices.values()):
             found.append((RECIPE, recipe_id(occasion)))
         found += [
             (LIMIT_SETS, name)
@@ -82,6 +82,12 @@ class Chooser:
             if chosen.plan is not None and name in papers.limits
         ]
         return tuple(found)
+
+
+def _by_recipe(chosen: Chosen) -> bool:
+    """Whether a recipe gave the specification, or the sigma of a part, which nothing else does."""
+    nominal = None if chosen.plan is None else chosen.plan.nominal
+    return chosen.specification_source == "recipe" or (nominal is not None and nominal.sigma is not None)
 
 
 def recipe_id(occasion: Occasion) -> str:

@@ -57,8 +57,6 @@ LOCATIONS: Mapping[str, str] = {
 }
 """Kind of chart -> what its points are."""
 
-OF_VALUES = frozenset({"imr", "xbar_r", "xbar_s", "ewma"})
-"""Kinds of measured values, which can be held against a specification."""
 SINGLE_VALUES = frozenset({"imr"})
 """Kinds in which a specification is drawn: it is for single values, and means spread less."""
 UPPER_ONLY = frozenset({"t2_subgroup", "t2_individuals", "mewma"})

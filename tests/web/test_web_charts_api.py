@@ -41,6 +41,8 @@ def test_charts_are_read_with_their_points_and_limits(program: httpx.Client) -> 
     assert older["items"] == whole["items"][-40:-20]
     versions = program.get(f"/api/v1/charts/{item['id']}/limits").json()["items"]
     assert all(version["first"] <= version["last"] for version in versions)
+    capable = program.get(f"/api/v1/charts/{item['id']}/capability").json()
+    assert capable["why"] or capable["figures"]["Cpk"]
     assert program.get("/api/v1/charts/nope").status_code == 404
     assert program.get("/api/v1/charts", params={"line": "no-such-line"}).json()["items"] == []
 

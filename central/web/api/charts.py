@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
 from central.access import Capability
+from central.chart_capability import ChartCapability
 from central.charts import ChartHead, ChartPoint, LimitVersion, Note, point_hash
 from central.web.api.acts import Reason, once
 from central.web.api.calls import Call, Caller, Items, Key, Page, Paged, cut
@@ -201,6 +202,33 @@ class LimitVersionItem(Item):
         return cls(**told, from_time=iso_z(version.from_us), to_time=iso_z(version.to_us))
 
 
+class CapabilityItem(Item):
+    """``figures`` by the names that people know (Cp, Cpk, Ppk, ..., ``_ci``: the interval, ``cautions``).
+
+    They are null where ``why`` says so: other-chart, no-specification, short-run, few-values, no-variation.
+    """
+
+    n: int
+    first: int | None
+    last: int | None
+    limit_version: str | None
+    why: str | None
+    figures: dict[str, JsonValue] | None
+
+    @classmethod
+    def of(cls, found: ChartCapability) -> CapabilityItem:
+        return cls.model_validate(
+            {
+                "n": found.n,
+                "first": found.first,
+                "last": found.last,
+                "limit_version": found.version,
+                "why": found.why,
+                "figures": None if found.found is None else found.found.figures(),
+            }
+        )
+
+
 class AnnotationBody(BaseModel):
     """A cause of the chart's list, a comment, or both. A program brings ``user`` and ``password``."""
 
@@ -269,6 +297,22 @@ def limits(call: Caller, chart_id: str) -> Items[LimitVersionItem]:
     """The limits by which the chart's points were judged, in the order of their first."""
     head = found_chart(call, chart_id)
     return Items(items=[LimitVersionItem.of(version) for version in call.desk.charts.versions(head.ref)])
+
+
+@router.get("/{chart_id}/capability")
+def capability(
+    call: Caller,
+    chart_id: str,
+    begin: Annotated[AwareDatetime | None, Query(alias="from", description="from this time on")] = None,
+    end: Annotated[AwareDatetime | None, Query(alias="to", description="to before this time")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 200,
+) -> CapabilityItem:
+    """What the newest points under one version of limits can hold of the specification, or why that is unknown."""
+    head = found_chart(call, chart_id)
+    found = call.desk.charts.capability(
+        head.ref, None if begin is None else to_us(begin), None if end is None else to_us(end), limit
+    )
+    return CapabilityItem.of(found)
 
 
 @router.post("/{chart_id}/points/{number}/annotations", status_code=201, response_model=PointItem)

@@ -304,6 +304,20 @@ def test_a_stream_whose_beginning_is_not_held_says_so_until_nothing_earlier_matt
     ] is not None
 
 
+def test_a_recipe_that_gives_nothing_but_a_sigma_is_named_and_used() -> None:
+    own = {**LINE["deviation"], "specification": {"lsl": 1.0, "target": 2.0}}
+    line = Line({"deviation": own})
+    sigma = {"deviation": [{"sigma": 0.1}]}
+    line.tell(RECIPE, "A/C", {"product": "A", "revision": "C", "characteristics": sigma})
+    line.run(2.1)
+    (compared,) = line.again()
+    assert compared.equal
+    record = line.facts[0].fact.data
+    assert isinstance(record, OperationRecord)
+    assert [use.id for use in record.documents] == ["A/C"]
+    assert record.spc[0].statistic == pytest.approx(1.0)
+
+
 def test_what_judged_is_missing_says_so() -> None:
     line = Line()
     line.tell(LIMIT_SETS, "torque", {"characteristic": "torque", "sets": [limits("torque", "A", 1.8, 0, 1, None)]})
