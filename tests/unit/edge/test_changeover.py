@@ -199,3 +199,25 @@ def test_a_start_by_another_configuration_says_so_once() -> None:
         play(scene, world, configuration=hash_)
     told = [said for _, said in world.log if isinstance(said, OperationsEvent)]
     assert [event.params for event in told] == [{"was": "old", "now": "new", "charts": []}]
+
+
+def test_a_start_by_other_rules_names_the_charts_that_begin_anew_and_keeps_that() -> None:
+    async def one_run(world: World, runner: StationRunner) -> None:
+        await runner.post(plain("WO-1"))
+        await begin_run(world, runner)
+        await run_cycle(world, runner, 7)
+
+    async def scene(_: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: runner.status.phase == "idle")
+
+    world = play(one_run, World(), configuration="old")
+    (name,) = [key for key in world.kept if key.startswith("charts/s/torque?")]
+    kept: Any = world.kept[name]
+    assert kept["state"]["segment"] == 1
+    kept["judged_by"]["rules"] = ["nelson2"]  # as the old file had it
+    play(scene, world, configuration="new")
+    told = [said for _, said in world.log if isinstance(said, OperationsEvent)]
+    assert told[-1].params == {"was": "old", "now": "new", "charts": ["torque"]}
+    after: Any = world.kept[name]
+    assert after["state"]["segment"] == 2
