@@ -310,7 +310,7 @@ class Decision:
 class Requirement:
     """What must exist before a gate may be passed.
 
-    gate: start, next, order_close, release. kind: order, operator, material, subject, route, operation, bom,
+    gate: start, next, order_close, release. kind: hold, order, operator, material, subject, route, operation, bom,
     record, certificate, discrepancy, exception, erp, signature, clearance. ``per``: unit, load, order, run.
     ``needs`` names the exact thing (an operation, an item, a meaning), ``quantity`` how much of it.
     """

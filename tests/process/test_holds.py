@@ -35,6 +35,12 @@ def standing(press: PressLine) -> list[dict[str, Any]]:
     return found
 
 
+def locked_first(press: PressLine) -> bool:
+    """Whether the machine was locked before it was answered, as the machine saw it."""
+    written = [asked.address for asked in press.machine.log() if asked.function in WRITES]
+    return max(written.index(HOLD), written.index(PERMIT)) < written.index(ACK)
+
+
 def test_a_hold_outlives_the_agent_and_ends_only_by_a_person(press: PressLine) -> None:
     press.start("station.after_commit:2")
     until(lambda: press.agent.events("device-connected"))
@@ -61,8 +67,7 @@ def test_a_hold_outlives_the_agent_and_ends_only_by_a_person(press: PressLine) -
 
     press.start()
     press.answered()
-    written = [asked.address for asked in press.machine.log() if asked.function in WRITES]
-    assert max(written.index(HOLD), written.index(PERMIT)) < written.index(ACK)  # locked before it is answered
+    assert locked_first(press)
     assert press.locks == (0, 1)
     assert press.agent.cycles("press") == [1, 2]
 
@@ -102,14 +107,17 @@ def test_a_machine_that_forgot_is_held_again_and_one_that_runs_is_told(press: Pr
     press.start()
     until(lambda: press.agent.events("device-connected"))
     press.ready()
-    press.cycle(1, OUTSIDE)
+    press.cycle(1, 10.0)
+    press.machine.log()
+    press.cycle(2, OUTSIDE)
+    assert locked_first(press)
     assert press.locks == (0, 1)
     press.machine.set(1, "holding", PERMIT, [1, 0])  # it was switched off and on
     press.machine.drop()
     until(lambda: press.locks == (0, 1))
-    press.cycle(2, 10.5, "C-2")  # it runs all the same: recorded, and told
+    press.cycle(3, 10.5, "C-2")  # it runs all the same: recorded, and told
     (ran,) = press.agent.events("ran-while-held")
-    assert (ran.params["cycle"], ran.params["what"]) == ("2", "station")
+    assert (ran.params["cycle"], ran.params["what"]) == ("3", "station")
     anew = press.typed("restart", "force", "--by", "B000001", "--cause", "tool worn", "--reason", "tool 7 changed")
     assert anew.returncode == 0, anew.stderr
     (restarted,) = press.agent.events("chart-restarted")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_agent import cli_station
+from edge_agent import cli_station, cli_status
 from edge_agent.asking import Answered
 from edge_agent.cli_station import hold_lines
 from tests.rigs.mosquitto import free_port
@@ -69,6 +69,15 @@ def test_nothing_stands(typed: Type, line: Path, monkeypatch: pytest.MonkeyPatch
     assert (said.code, said.out) == (0, "nothing stands at seal\n")
     alarm = HOLD | {"action": "alarm", "times": 1, "units": [], "stream": None}
     assert hold_lines([alarm])[0] == "h-1  alarm         since 2026-11-26T03:00:00Z"
+
+
+def test_status_tells_what_stands_under_its_station() -> None:
+    station = {"name": "seal", "phase": "idle", "order": None, "operator": None, "last_cycle": "7"}
+    station |= {"missing": ["hold"], "approved": True, "waits_to_change": False, "holds": [HOLD]}
+    report = {"agent": "press-1", "running": True, "configuration": "c", "stations": [station]}
+    told = cli_status._lines(report | {"buffer": None, "records": []})
+    assert told[-4].startswith("station  seal")
+    assert [line.strip().split()[0] for line in told[-3:]] == ["h-1", "torque", "S0,"]
 
 
 def test_an_act_says_everything_and_what_became_of_it(
