@@ -66,6 +66,8 @@ def ewma(lam: float, width: float, *, shift: float = 0.0, start: float = 0.0, ex
     def solve(nodes: int) -> float:
         at, weights = _gauss(nodes)
         settled = _ewma_settled(lam, limit, shift, limit * at, limit * weights)
+        if not np.isfinite(settled).all():
+            return math.inf
         if exact:
             return _ewma_widening(lam, limit, shift, start, settled, at, weights)
         step = limit * weights * density((limit * at - (1 - lam) * start) / lam - shift) / lam
@@ -137,6 +139,8 @@ def _cusum(k: float, h: float, shift: float, start: float, nodes: int) -> tuple[
     step[:, :-1] = weights * density(at[None, :] - stands[:, None] + k - shift)
     step[:, -1] = [below(k - shift - value) for value in stands]
     solved = _solve(np.eye(nodes + 1) - step)
+    if not np.isfinite(solved).all():  # no way out of some state: it never signals from there
+        return math.inf, math.inf
     first = np.append(weights * density(at - start + k - shift), below(k - shift - start))
     return float(1 + first @ solved), float(solved[-1])
 

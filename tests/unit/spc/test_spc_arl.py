@@ -316,3 +316,10 @@ def test_large_chains_are_walked_to_the_same_answer(
     solved = run_length(read, shift=shift, apart=apart)
     monkeypatch.setattr("spc.arl_shewhart._SOLVED_STATES", 10)
     assert run_length(read, shift=shift, apart=apart) == pytest.approx(solved, rel=1e-9)
+
+
+def test_a_sum_that_cannot_rise_is_none_of_the_two_that_signal() -> None:
+    """Far from its reference value the lower sum never leaves 0: its part of the equation has no solution."""
+    assert arl({"f": "cusum2", "k": 0.5, "h": 5, "mu": 50}).value == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="as good as never signals"):
+        arl({"f": "cusum1", "k": 0.5, "h": 5, "mu": -50})
