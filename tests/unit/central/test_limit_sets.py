@@ -20,12 +20,14 @@ from central.proposals import Proposals, Proposed
 from central.recipes import read_recipe, recipe_of
 from central.signature import SignatureRefused
 from central.store import documents
+from edge_agent.papers import Papers
 from records.errors import ConfigurationError, Invalid, Refused
 from records.model import Decision
 from records.wire import CENTRAL, Document
 from spc.estimate import PhaseOnePoint, estimate
 from spc.fields import Fields
 from spc.limits import LimitSet
+from spc.selection import ChartKey, choose
 
 REF = ChartRef("assembly-1", "assemble", "torque", STREAM)
 VALUES = [2.00, 2.04, 1.97, 2.01, 2.06, 1.95, 2.02, 1.99, 2.03, 2.00]
@@ -390,3 +392,24 @@ def test_what_is_no_recipe_is_refused_with_its_place(tmp_path: Path, was: str, n
 def test_a_recipe_by_interface_says_what_is_wrong() -> None:
     with pytest.raises(Invalid, match="no recipe"):
         recipe_of({"product": "VS-100"})
+
+
+def test_a_line_judges_by_what_is_issued(plant: Plant) -> None:
+    one = plant.approve(plant.given(product="VS-100", revision="C"))
+    recipe = recipe_of({"product": "VS-100", "revision": "C", "characteristics": {"torque": [{"sigma": 0.1}]}})
+    proposed = plant.recipes.propose(recipe.key, lambda _v: recipe.content, ENGINEER, "drawing C")
+    plant.recipes.decide(proposed.id, "approve", QA, "checked", proposed.content_hash)
+    issued = [plant.issued("limit-sets", "torque"), plant.issued("recipe", "VS-100/C")]
+    papers = Papers.of([document for document in issued if document is not None])
+    assert papers.problems == ()
+    assert set(papers.recipes) == {("VS-100", "C")}
+    settings = {"tag": "plc.torque", "chart": "imr", "by": ["product", "revision"]}
+    key = ChartKey("VS-100", "C", "T1")
+    now_us = plant.central.clock.now_us()
+    chosen = choose("torque", settings, key, None, papers.limits["torque"], now_us, "valve-1")
+    assert chosen.source == f"limit-set:{one.key}:1"
+    assert chosen.plan is not None
+    assert chosen.plan.limits is not None
+    assert (chosen.plan.limits.version, chosen.plan.limits.provisional) == (one.name, False)
+    elsewhere = choose("torque", settings, key, None, papers.limits["torque"], now_us, "valve-2")
+    assert (elsewhere.source, elsewhere.missing) == ("none", False)
