@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import typer
 from pydantic import JsonValue
@@ -13,9 +13,6 @@ from pydantic import JsonValue
 from edge_agent import cli_arl
 from records.console import print_json
 from records.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
 
 spc = typer.Typer(no_args_is_help=True, help="Control charts of data in a file, and run lengths of rules.")
 

@@ -119,7 +119,7 @@ def chosen(usable: Bools, phase1: int | None, exclude: Collection[int]) -> Bools
     keep = usable.copy()
     if phase1 is not None:
         if phase1 < 2:
-            raise ValueError(f"phase I needs at least 2 points, got {phase1}")
+            raise ValueError(f"phase I needs at least 2 points that are no gaps, got {phase1}")
         if usable.sum() < phase1:
             raise ValueError(
                 f"too little to estimate limits from: {int(usable.sum())} usable points, phase I has {phase1}"

@@ -41,6 +41,7 @@ __all__ = [
     "named_factors",
     "rounded_factors",
     "with_factors",
+    "with_median_factors",
 ]
 
 ConstantSet = Literal["exact", "textbook"]
@@ -218,12 +219,16 @@ def named_factors(n: int, name: str) -> Factors:
 
 
 @cache
-def median_factors(constants: ConstantSet = "exact") -> Factors:
-    """The factors that multiply a **median** moving range of two values.
+def median_factors(constants: str = "exact") -> Factors:
+    """The factors that multiply a **median** moving range of two values, from the set of that name.
 
     Here `D4` and `E2` turn the median into the limits: (d2 + 3 d3) / 0.953873 = 3.864 and
-    3 / 0.953873 = 3.145. The printed pair is 3.865 and 3.145 (Wheeler, *Making Sense of Data*, 10.2).
+    3 / 0.953873 = 3.145. The printed pair is 3.865 and 3.145 (Wheeler, *Making Sense of Data*, 10.2). A d2 rounded
+    to some decimals rounds nothing but itself.
     """
+    if constants.startswith("d2 of "):
+        rounded = named_factors(2, constants)
+        return _of_mean_range(median_factors(), rounded.d2, rounded.source)
     ranges = factors(2)
     exact = Factors(
         n=2,
@@ -244,6 +249,21 @@ def median_factors(constants: ConstantSet = "exact") -> Factors:
     if constants != "textbook":
         raise ValueError(f"unknown constant set {constants!r}; known: exact, textbook")
     return replace(factors(2, "textbook"), d2=0.954, A2=2.224, D3=0.0, D4=3.865, E2=3.145)
+
+
+def with_median_factors(base: Factors, d2: float) -> Factors:
+    """Factors for a median moving range (`median_factors`), with a `d2` that a source prints.
+
+    No mean range is below 1.128 sigma: a smaller one is the median's own factor (0.954). Raises ValueError for
+    one that is no factor.
+    """
+    if d2 < 1:
+        return replace(with_factors(base, d2=d2), D4=base.D4 * base.d2 / d2)
+    return _of_mean_range(base, d2, f"{base.source}, d2 {d2:g}")
+
+
+def _of_mean_range(base: Factors, d2: float, source: str) -> Factors:
+    return replace(base, source=source, D4=(d2 + 3 * base.d3) / base.d2)
 
 
 def _check_size(n: int) -> None:

@@ -91,6 +91,10 @@ class _Asked:
             raise ValueError(f"factors are for ranges of {self.constants.n} values, there are ranges of {n}")
         return self.constants
 
+    def median_factors(self) -> Factors:
+        """Those that multiply a median moving range."""
+        return median_factors(self.constants) if isinstance(self.constants, str) else self.constants
+
     def allows(self, *methods: SigmaMethod) -> SigmaMethod:
         """The method asked for, the first of `methods` when none was; ValueError when the chart has no such."""
         method = self.method or methods[0]
@@ -185,10 +189,7 @@ def _sigma_of_values(
             f"too little to estimate limits from: {len(points)} usable points without a moving range"
         )
     by_median = method == "median_mr"
-    if by_median and isinstance(asked.constants, str) and asked.constants in ("exact", "textbook"):
-        table = median_factors(asked.constants)
-    else:
-        table = asked.factors(2)
+    table = asked.median_factors() if by_median else asked.factors(2)
     spread = median(ranges) if by_median else exact_mean(ranges)
     if method in ("sd", "sd/c4"):
         values = [point.location for point in points]

@@ -35,7 +35,7 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
     single = "subgroups" not in data
     points = [[value] for value in data.readings("values")] if single else data.rows("subgroups")
     data.done()
-    common = Common.read(params, len(points))
+    common = Common.read(params, points)
     lsl, usl, target = (params.maybe_number(key) for key in ("lsl", "usl", "target"))
     if lsl is None and usl is None:
         raise RequestError(params.place, "lsl or usl is missing: a capability is held against a specification")
@@ -52,7 +52,7 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
         usl=usl,
         target=target,
         sigma=cast("WithinSigma | None", method),
-        phase1=common.phase1,
+        phase1=common.first,
         exclude={place + 1 for place in common.exclude} | gaps,
         confidence=0.95 if confidence is None else confidence,
         table=table,
@@ -61,10 +61,10 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
         "capability",
         cast("Answer", found.figures()),
         _plots(chart_of(single), data, params),
-        phase1=common.phase1,
+        phase1=common.first,
         excluded=common.exclude,
         facts=_facts(found, lsl, usl, target),
-        histogram=_histogram(found, there[: common.phase1], common.exclude, lsl, usl),
+        histogram=_histogram(found, there[: common.first], common.exclude, lsl, usl),
     )
 
 

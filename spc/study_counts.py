@@ -19,7 +19,7 @@ def counted(chart: Chart, data: Told, params: Told) -> Study:
     events = data.readings("counts")
     sizes = None if chart == "c" else _sizes(data, len(events))
     data.done()
-    common = Common.read(params, len(events))
+    common = Common.read(params, events)
     laney = chart in ("laney_p", "laney_u")
     narrow = params.flag("narrow", default=True) if laney else True
     constants = constants_of(params, (2,)) if laney else "exact"

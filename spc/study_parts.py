@@ -10,7 +10,15 @@ import numpy.typing as npt
 
 from spc.asked_rules import asked_rules
 from spc.charts import ChartResult, Plotted
-from spc.constants import ConstantSet, Factors, factors, median_factors, rounded_factors, with_factors
+from spc.constants import (
+    ConstantSet,
+    Factors,
+    factors,
+    median_factors,
+    rounded_factors,
+    with_factors,
+    with_median_factors,
+)
 from spc.limits import Chart, LimitSet
 from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told, whole
@@ -38,22 +46,28 @@ Floats = npt.NDArray[np.float64]
 class Common:
     """The parameters that every chart of points has: what sets its limits, and what judges it.
 
-    `phase1` counts points from the first; `exclude` holds their places from 0 with the cause. `rules` are those
-    asked for, `judging` these and, when it is not among them, the one for points beyond a limit.
+    `first` counts points from the first, gaps too, as people number them; `phase1` those of them that are no gaps,
+    as the charts do. `exclude` holds places from 0 with the cause. `rules` are those asked for, `judging` these
+    and, when it is not among them, the one for points beyond a limit.
     """
 
+    first: int | None
     phase1: int | None
     exclude: Mapping[int, str]
     rules: tuple[Rule, ...]
 
     @classmethod
-    def read(cls, params: Told, points: int) -> "Common":
-        """From the parameters of a series of so many points; RequestError for a point that it does not have."""
-        phase1 = params.maybe_whole("phase1", 2)
-        if phase1 is not None and phase1 > points:
-            raise RequestError(params.at("phase1"), f"{phase1} points, but there are {points}")
+    def read(cls, params: Told, points: Sequence[float] | Sequence[Sequence[float]]) -> "Common":
+        """From the parameters of a series of points, each one number or several, of which a gap makes it one.
+
+        Raises RequestError for a point that the series does not have.
+        """
+        first = params.maybe_whole("phase1", 2)
+        if first is not None and first > len(points):
+            raise RequestError(params.at("phase1"), f"{first} points, but there are {len(points)}")
         rules = asked_rules(params["rules"], params.at("rules")) if "rules" in params else ()
-        return cls(phase1, _excluded(params, points), rules)
+        phase1 = None if first is None else sum(1 for point in points[:first] if _there(point))
+        return cls(first, phase1, _excluded(params, len(points)), rules)
 
     @property
     def judging(self) -> tuple[Rule, ...]:
@@ -91,6 +105,10 @@ class Common:
             excluded=self.exclude,
             facts=(*said, *facts, *_constants(result)),
         )
+
+
+def _there(point: float | Sequence[float]) -> bool:
+    return all(map(math.isfinite, point)) if isinstance(point, Sequence) else math.isfinite(point)
 
 
 def _constants(result: ChartResult) -> list[tuple[str, str]]:
@@ -134,11 +152,13 @@ def constants_of(params: Told, sizes: Collection[int], *, by_median: bool = Fals
         )
     (size,) = set(sizes)
     known: ConstantSet = "textbook" if name == "textbook" else "exact"
-    if decimals is not None:
-        base = rounded_factors(size, decimals)
-    else:
-        base = median_factors(known) if by_median else factors(size, known)
     try:
+        if by_median:
+            base = median_factors(known if decimals is None else f"d2 of {decimals} decimals")
+            if (mean := given.pop("d2", None)) is not None:
+                base = with_median_factors(base, mean)
+        else:
+            base = factors(size, known) if decimals is None else rounded_factors(size, decimals)
         return with_factors(base, **given)
     except ValueError as error:
         raise RequestError(params.place, str(error)) from None

@@ -58,7 +58,7 @@ def imr(data: Told, params: Told) -> Study:
     """
     values = data.readings("values")
     data.done()
-    common = Common.read(params, len(values))
+    common = Common.read(params, values)
     method = SINGLE_METHODS[params.word("sigma", SINGLE_METHODS) or "mean_mr"]
     centre = params.word("center", ("mean", "median")) or "mean"
     constants = constants_of(params, (2,), by_median=method == "median_mr")
@@ -122,7 +122,7 @@ def means(chart: str, data: Told, params: Told) -> Study:
         if len(subgroup) < 2:
             place = f"{data.at('subgroups')}[{index}]"
             raise RequestError(place, f"{len(subgroup)} value: a subgroup needs at least 2; single values are imr")
-    common = Common.read(params, len(subgroups))
+    common = Common.read(params, subgroups)
     own = "rbar" if chart == "xbar_r" else "sbar"
     method = SUBGROUP_METHODS[params.word("sigma", SUBGROUP_METHODS) or own]
     s_method = SUBGROUP_METHODS[
@@ -139,11 +139,12 @@ def means(chart: str, data: Told, params: Told) -> Study:
         rules=common.judging,
         constants=constants,
     )
-    by_range = shared(variables.xbar_r, limits=for_ranges, method=method if chart == "xbar_r" else "rbar")
-    by_s = shared(variables.xbar_s, limits=for_s, method=method if chart == "xbar_s" else s_method)
-    own_s = chart == "xbar_r" or method == s_method
-    s_chart = by_s if own_s else shared(variables.xbar_s, limits=for_s, method=s_method)
-    main = by_range if chart == "xbar_r" else by_s
+    # a pooled deviation is the textbook's s-bar on both charts
+    on_ranges = chart == "xbar_r" and method != "pooled"
+    by_range = shared(variables.xbar_r, limits=for_ranges, method=method if on_ranges else "rbar")
+    s_chart = shared(variables.xbar_s, limits=for_s, method=s_method)
+    by_s = s_chart if on_ranges or method == s_method else shared(variables.xbar_s, limits=for_s, method=method)
+    main = by_range if on_ranges else by_s
     answer = _subgroups(main, by_range, s_chart)
     spread = (
         plot_of("Range", _spread(by_range))
@@ -175,7 +176,7 @@ def _subgroups(main: ChartResult, by_range: ChartResult, by_s: ChartResult) -> A
         "r_lcl": first(ranges.lower),
         "r_signals": beyond(ranges),
         "s_sigma": by_s.limits.sigma_within,
-        "s_cl": first(deviations.centre),
+        "s_cl": _same(deviations.centre),
         "s_ucl": first(deviations.upper),
         "s_lcl": first(deviations.lower),
         "s_signals": beyond(deviations),
@@ -201,7 +202,7 @@ def t(data: Told, params: Told) -> Study:
     """`values`: times between events, at least 0."""
     values = data.readings("values")
     data.done()
-    common = Common.read(params, len(values))
+    common = Common.read(params, values)
     method = SINGLE_METHODS[params.word("sigma", SINGLE_METHODS) or "mean_mr"]
     constants = constants_of(params, (2,), by_median=method == "median_mr")
     params.done()
@@ -236,7 +237,7 @@ def short_run(data: Told, params: Told) -> Study:
     values = data.readings("values")
     parts = _names(data, "parts", len(values))
     data.done()
-    common = Common.read(params, len(values))
+    common = Common.read(params, values)
     nominal, sigma = _by_part(params, "nominal", parts), _by_part(params, "sigma", parts)
     constants = constants_of(params, (2,))
     params.done()

@@ -1,5 +1,7 @@
 """Studies of several variables at once: Hotelling's T squared and the MEWMA."""
 
+from itertools import chain
+
 import numpy as np
 
 from spc.charts import ChartResult
@@ -23,7 +25,8 @@ def t2(chart: str, data: Told, params: Told) -> Study:
     rows = [] if subgroups else data.table("rows")
     variables = _variables(data) if subgroups else []
     data.done()
-    common = Common.read(params, len(variables[0]) if subgroups else len(rows))
+    points = [list(chain(*point)) for point in zip(*variables, strict=False)] if subgroups else rows
+    common = Common.read(params, points)
     confidence = params.maybe_number("conf")
     if confidence is not None and not 0 < confidence < 1:
         raise RequestError(params.at("conf"), f"must be above 0 and below 1, got {confidence:g}")
@@ -70,7 +73,7 @@ def multivariate_ewma(data: Told, params: Told) -> Study:
     """
     rows = data.table("rows")
     data.done()
-    common = Common.read(params, len(rows))
+    common = Common.read(params, rows)
     r, h4, arl0 = params.above_zero("r", 0.1) or 0.1, params.above_zero("h4"), params.above_zero("arl0")
     if h4 is not None and arl0 is not None:
         raise RequestError(params.at("arl0"), "the limit is given by h4 or by arl0, not by both")

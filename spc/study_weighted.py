@@ -18,14 +18,14 @@ __all__ = ["cumulated", "smoothed"]
 _Data = list[float] | list[list[float]]
 
 
-def _data(told: Told, *, with_sizes: bool) -> tuple[_Data, list[float] | None]:
+def _data(told: Told) -> tuple[_Data, list[float] | None]:
     """`subgroups`, or `values`; with `sizes` these are means."""
     if "subgroups" in told:
         subgroups = told.rows("subgroups")
         told.done()
         return subgroups, None
     values = told.readings("values")
-    sizes = told.readings("sizes") if with_sizes and "sizes" in told else None
+    sizes = told.readings("sizes") if "sizes" in told else None
     told.done()
     if sizes is not None and len(sizes) != len(values):
         raise RequestError(told.at("sizes"), f"{len(sizes)} sizes, but {len(values)} values")
@@ -48,9 +48,12 @@ def _facts(target: float | None, sigma: float | None, design: str) -> list[tuple
 
 
 def smoothed(data: Told, params: Told) -> Study:
-    """EWMA of `values` or `subgroups`; parameters lam, L, target, sigma0, z0, and how sigma is estimated."""
-    points, _ = _data(data, with_sizes=False)
-    common = Common.read(params, len(points))
+    """EWMA of `values`, `subgroups`, or means as `values` with `sizes`.
+
+    Parameters lam, L, target, sigma0, z0, and how sigma is estimated.
+    """
+    points, sizes = _data(data)
+    common = Common.read(params, points)
     target, sigma = params.maybe_number("target"), params.above_zero("sigma0")
     lam, width = params.above_zero("lam", 0.2), params.above_zero("L", 3.0)
     start, method = params.maybe_number("z0"), _method(params, points)
@@ -59,6 +62,7 @@ def smoothed(data: Told, params: Told) -> Study:
     design = Design(lam=lam or 0.2, width=width or 3.0, start=start)
     result = ewma(
         points,
+        sizes,
         design=design,
         target=target,
         sigma=sigma,
@@ -95,8 +99,8 @@ def cumulated(data: Told, params: Told) -> Study:
 
     Parameters target, sigma0, k, h, headstart (of both sums, in the scale of h), resets, and how sigma is found.
     """
-    points, sizes = _data(data, with_sizes=True)
-    common = Common.read(params, len(points))
+    points, sizes = _data(data)
+    common = Common.read(params, points)
     target, sigma = params.maybe_number("target"), params.above_zero("sigma0")
     k, h = params.maybe_number("k"), params.above_zero("h", 5.0)
     headstart, resets = params.maybe_number("headstart"), params.flag("resets", default=False)

@@ -8,6 +8,7 @@ in `spc.charts`.
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -143,9 +144,8 @@ def xbar_r(
     """Means and ranges of m subgroups of at least 2 readings each.
 
     A subgroup with a gap in it is a gap as a whole. Where sizes vary, each point has limits of its own; the
-    limit set is that of the first subgroup's size. `method` other than rbar takes the limits of the means from
-    the standard deviations (sbar, pooled), while those of the ranges stay with the ranges. All else as in
-    `imr`.
+    limit set is that of the first subgroup's size. `method` sbar takes the limits of the means from the standard
+    deviations, while those of the ranges stay with the ranges; a pooled one is `xbar_s`. All else as in `imr`.
     """
     return _means("xbar_r", subgroups, limits, phase1, exclude, restarts, rules, method, constants, version)
 
@@ -192,23 +192,27 @@ def _means(
         own: tuple[SigmaMethod, ...] = ("sbar", "pooled") if chart == "xbar_s" else ("rbar",)
         sigma = None
         if method not in own:
+            if method == "pooled":
+                raise ValueError("xbar_r: a pooled standard deviation is charted by xbar_s")
             other = _grouped(means, ranges if chart == "xbar_s" else deviations_, sizes, used)
             sigma = sigma_of(other, method, constants)
-        limits = estimate(
+        make = partial(
+            estimate,
             chart,
             points,
             subgroup=int(sizes[used][0]) if used.any() else 2,
             constants=constants,
             version=version,
             method=method if method in own else None,
-            sigma_within=sigma,
         )
+        limits = make(sigma_within=sigma)
+        of_spread = limits if sigma is None else make()
     else:
-        given(limits, chart, phase1)
+        of_spread = given(limits, chart, phase1)
     location = drawn(means, lines_of(limits, sizes))
     rules = tuple(rules)
     location = replace(location, signals=on_rules(location, rules, exclude, restarts))
-    spread = on_limits(spreads, _spread_lines(limits, sizes), rules)
+    spread = on_limits(spreads, _spread_lines(of_spread, sizes), rules)
     return ChartResult(limits, location, spread, sizes, used)
 
 

@@ -79,6 +79,46 @@ def test_centre_and_sigma_of_individuals_are_chosen() -> None:
     assert textbook["ucl"] == pytest.approx(textbook["cl"] + 2.66 * textbook["mrbar"], rel=1e-3)
 
 
+def test_factors_of_a_mean_range_do_not_divide_a_median_one() -> None:
+    """0.953873 is the median's; no d2 is below 1.128, so that a smaller one is meant for the median."""
+    exact = ask("imr", {"values": VALUES}, sigma="median_mr")
+    for told in ({"d2_round": 3}, {"d2": 1.128}):
+        rounded = ask("imr", {"values": VALUES}, sigma="median_mr", **told)
+        assert rounded["sigma"] == exact["sigma"]
+        assert rounded["mr_ucl"] == pytest.approx((1.128 + 3 * 0.852502) / 0.953873 * exact["mrmed"], rel=1e-6)
+    own = ask("imr", {"values": VALUES}, sigma="median_mr", d2=0.954)
+    assert own["sigma"] == own["mrmed"] / 0.954
+    assert own["mr_ucl"] == pytest.approx(exact["mr_ucl"] * 0.953873 / 0.954, rel=1e-6)
+
+
+def test_a_gap_counts_among_the_first_points_as_one_that_is_left_out_does() -> None:
+    gapped = [*VALUES[:3], None, *VALUES[4:]]
+    answer = ask("imr", {"values": gapped}, phase1=7)
+    assert answer["cl"] == ask("imr", {"values": VALUES}, phase1=7, exclude=[4])["cl"]
+    assert ask("imr", {"values": gapped}, phase1=10)["cl"] == ask("imr", {"values": gapped})["cl"]
+    capable = ask("capability", {"values": gapped}, phase1=7, usl=12)
+    assert (capable["center"], capable["sigma_within"]) == (answer["cl"], answer["sigma"])
+    with pytest.raises(RequestError, match="phase I needs at least 2 points that are no gaps, got 1"):
+        ask("imr", {"values": [None, 1, 2, 3, 5]}, phase1=2)
+
+
+UNEVEN = [[10.1, 10.3, 9.8], [9.9, 10.4], [10.0, 10.2, 10.1, 9.6], [10.2, 9.7]]
+
+
+def test_charts_of_both_kinds_take_the_pooled_deviation_for_s_bar() -> None:
+    by_range, by_s = (ask(chart, {"subgroups": UNEVEN}, sigma="pooled") for chart in ("xbar_r", "xbar_s"))
+    assert by_range == by_s
+    assert by_range["ucl"] == pytest.approx(by_range["cl"] + 1.954410 * by_range["sigma"], rel=1e-6)
+
+
+def test_where_sizes_vary_a_centre_is_null_and_ranges_stay_with_ranges() -> None:
+    answer = ask("xbar_r", {"subgroups": UNEVEN})
+    assert (answer["r_cl"], answer["s_cl"]) == (None, None)
+    by_s = ask("xbar_r", {"subgroups": UNEVEN}, sigma="sbar")
+    assert by_s["sigma"] != answer["sigma"]
+    assert by_s["r_ucl_by_group"] == answer["r_ucl_by_group"]
+
+
 def test_excluded_points_stay_out_of_the_limits_are_judged_and_may_say_why() -> None:
     plain = ask("imr", {"values": VALUES}, exclude=[8])
     told = studied({"chart": "imr", "data": {"values": VALUES}, "params": {"exclude": {"8": "tool broke"}}})
@@ -153,6 +193,13 @@ def test_cusum_with_a_headstart_sizes_and_its_estimate_of_the_change() -> None:
 def test_ewma_may_start_elsewhere() -> None:
     answer = ask("ewma", {"values": [10, 10]}, target=10, sigma0=1, lam=0.5, L=3, z0=12)
     assert answer["ewma"] == [11, 10.5]
+
+
+def test_ewma_of_means_that_are_given_with_their_sizes() -> None:
+    subgroups = [[10.0, 10.4], [9.0, 9.4, 9.2], [11.0, 11.0]]
+    given = {"values": [10.2, 9.2, 11.0], "sizes": [2, 3, 2]}
+    params: dict[str, Any] = {"target": 10, "sigma0": 1, "lam": 0.2, "L": 3}
+    assert ask("ewma", given, **params) == ask("ewma", {"subgroups": subgroups}, **params)
 
 
 def test_several_variables() -> None:
