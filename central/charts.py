@@ -7,6 +7,7 @@ is left out of what limits are computed from, are decisions in central's chain: 
 from __future__ import annotations
 
 import hashlib
+import threading
 from functools import partial
 from typing import Literal
 
@@ -86,6 +87,7 @@ class Charts:
     ) -> None:
         self._store, self._facts, self._clock = store, facts, clock
         self._causes = causes or {}
+        self._signing = threading.Lock()
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -201,6 +203,19 @@ class Charts:
         if cause is not None and cause not in self.causes(ref.characteristic):
             raise Invalid(f"{cause!r} is no cause of {ref.characteristic}")
         _check_text(reason)
+        with self._signing:  # a second signature on what was shown comes too late
+            return self._signed(ref, number, act, user, reason, cause, content_hash)
+
+    def _signed(
+        self,
+        ref: ChartRef,
+        number: int,
+        act: Literal["exclude", "include"],
+        user: User,
+        reason: str,
+        cause: str | None,
+        content_hash: str,
+    ) -> ChartPoint:
         point = self._found(ref, number)
         try:
             if not user.may(Capability.CHART):

@@ -150,6 +150,10 @@ class LimitSets:
         )
         if not points:
             raise Invalid("there are no points in this window")
+        if len(points) == MOST_POINTS and self._charts.points(
+            ref, window.from_us, window.to_us, 1, first=window.first, last=points[0].number - 1
+        ):
+            raise Invalid(f"more than {MOST_POINTS} points in this window", hint="choose a smaller one")
         settings = self._settings(ref, points[-1])
         if method.design is None and head.chart in ("ewma", "cusum", "mewma"):
             method = replace(method, design=design_of(settings.get("design")))

@@ -206,6 +206,8 @@ class Proposals:
     def propose(self, key: str, make: Callable[[int], dict[str, JsonValue]], user: User, reason: str) -> Proposed:
         """Add the next version of a key; ``make`` gives its content, told the version's number.
 
+        The same proposal of the same person, sent again while it waits, is the one that waits.
+
         Raises:
             Refused: no right. Invalid: no reason; or what ``make`` raises.
         """
@@ -213,7 +215,10 @@ class Proposals:
             raise Refused(f"{user.id} ({user.role.value}) may not propose a {self._kind}")
         _check_reason(reason)
         with self._deciding:
-            version = max((one.version for one in self.listed() if one.key == key), default=0) + 1
+            newest = next((one for one in self.listed() if one.key == key), None)
+            if newest is not None and _sent_again(newest, make, user, reason.strip()):
+                return newest
+            version = 1 if newest is None else newest.version + 1
             decision = Decision(
                 Act.PROPOSE,
                 Target(self._kind, f"{key}:{version}"),
@@ -344,6 +349,12 @@ def standing(known: Iterable[Proposed], now_us: int) -> list[Proposed]:
         in_effect = [one for one in ordered if (one.effective_us or 0) <= now_us][-1:]
         found += in_effect + [one for one in ordered if (one.effective_us or 0) > now_us]
     return sorted(found, key=lambda one: (one.key, one.effective_us or 0, one.version))
+
+
+def _sent_again(newest: Proposed, make: Callable[[int], dict[str, JsonValue]], user: User, reason: str) -> bool:
+    """Whether this proposal is the newest one, which waits: a button that was pressed twice."""
+    same = (newest.state, newest.author, newest.reason) == ("proposed", user.id, reason)
+    return same and newest.content == make(newest.version)
 
 
 def _check_reason(reason: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from chart_rig import AUDITOR, ENGINEER, QA, START_US, STEP_US, STREAM, ChartRig, closing, run, verdict
 from core_rig import HEADER, Agent, rig
 
+from central.access import User
 from central.charts import CAUSES, ChartPoint, ChartRef, point_hash, prepare
 from central.signature import SignatureRefused
 from central.store import chart_intake
@@ -213,3 +216,22 @@ def test_a_point_is_left_out_with_a_signature_and_taken_in_again(charts: ChartRi
     assert len(refusals) == 2
     back = charts.charts.exclude(REF, 2, "include", QA, "was right", content_hash=point_hash(REF, out))
     assert not back.excluded
+
+
+def test_of_two_signatures_on_one_point_at_once_one_counts(charts: ChartRig) -> None:
+    """A button that is pressed twice, or two people: what the second one saw is no longer so."""
+    charts.singles([2.0, 2.9])
+    shown = point_hash(REF, charts.charts.points(REF)[1])
+    both = threading.Barrier(2)
+
+    def sign(user: User) -> str:
+        both.wait(10)
+        try:
+            charts.charts.exclude(REF, 2, "exclude", user, "tip broke", content_hash=shown)
+        except SignatureRefused as error:
+            return error.code
+        return "done"
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(sign, (QA, ENGINEER))) == ["content-changed", "done"]
+    assert len(charts.central.store.facts(codes=["exclude"])) == 1

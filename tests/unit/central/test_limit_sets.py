@@ -11,6 +11,7 @@ from chart_rig import AUDITOR, ENGINEER, QA, STREAM, ChartRig
 from core_rig import Rig, rig
 from pydantic import JsonValue
 
+from central import charts as charts_module
 from central import limit_sets, recipes
 from central.access import User
 from central.charts import ChartRef, Charts, point_hash
@@ -162,6 +163,31 @@ def test_a_window_that_makes_no_limits_is_refused(plant: Plant, window: Window, 
     with pytest.raises(Invalid, match=match):
         plant.sets.propose(REF, window, Method(), ENGINEER, "x")
     assert plant.sets.listed() == []
+
+
+def test_a_window_of_more_points_than_are_studied_is_refused_not_cut(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant.rig.singles(VALUES)
+    for module in (charts_module, limit_sets):
+        monkeypatch.setattr(module, "MOST_POINTS", 8)
+    assert plant.sets.propose(REF, Window(3, 10), Method(), ENGINEER, "x").version == 1
+    for window in (Window(2, 10), Window(to_us=2**62)):
+        with pytest.raises(Invalid, match="more than 8 points in this window"):
+            plant.sets.propose(REF, window, Method(), ENGINEER, "x")
+
+
+def test_a_proposal_that_is_sent_twice_is_one(plant: Plant) -> None:
+    plant.rig.singles(VALUES)
+
+    def propose(user: User = ENGINEER, reason: str = "x", last: int = 10) -> int:
+        return plant.sets.propose(REF, Window(1, last), Method(), user, reason).version
+
+    assert [propose(), propose(), propose(QA), propose(QA, "y"), propose(QA, "y", 9)] == [1, 1, 2, 3, 4]
+    assert plant.given(upper=2.7).version == plant.given(upper=2.7).version
+    newest = plant.given()
+    plant.approve(newest)
+    assert plant.given().version == newest.version + 1  # nothing waits: it is another proposal
 
 
 def test_constant_points_make_no_limits(plant: Plant) -> None:
