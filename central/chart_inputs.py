@@ -57,6 +57,12 @@ def number(reading: Reading | None) -> float | None:
     """The value as a chart takes it, None where it is none; whole numbers of 64 bits are recorded in digits."""
     if reading is None or reading.quality is Quality.BAD or isinstance(reading.value, bool):
         return None
-    if isinstance(reading.value, str) and reading.data_type in ("int64", "uint64"):
-        return float(int(reading.value))
-    return float(reading.value) if isinstance(reading.value, int | float) else None
+    value = reading.value
+    if not isinstance(value, int | float) and not (
+        isinstance(value, str) and reading.data_type in ("int64", "uint64")
+    ):
+        return None
+    try:
+        return float(int(value)) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):  # no agent writes such, but a record may hold it
+        return None

@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from pydantic import JsonValue
-
+from central.closings import CLOSING, closing_state, count, text
 from central.domain import FactRef, SpcLimits, SpcPoint, SpcSeries
 from central.dossier import Dossier, Stated, whole
 from records.model import OperationRecord, OperationsEvent, Reading, TestResult
 from records.verdict import SpcState
 from spc.rules import CATALOGUE, Signal
 
-CLOSED = "spc-subgroup"
-"""Event of a closed subgroup: the verdict that no record of its readings holds, or that more than one shares."""
 SIGNALLED = "spc-signal"
 
 _Place = tuple[str, int, int]
@@ -67,60 +64,20 @@ def charts(dossiers: Sequence[Dossier]) -> tuple[SpcSeries, ...]:
 def _told(held: Mapping[tuple[str, str, str, str], _Chart], event: Stated[OperationsEvent]) -> None:
     """What an event adds to the chart that it names: a closed subgroup, or the window of a rule."""
     params, fact = event.data.params, event.fact
-    if event.data.code not in (CLOSED, SIGNALLED):
+    if event.data.code not in (CLOSING, SIGNALLED):
         return
-    name, stream = str(params.get("characteristic")), str(params.get("stream") or "")
+    name, stream = text(params, "characteristic"), text(params, "stream")
     chart = held.get((fact.agent, fact.fact.header.station or "", name, stream))
     if chart is None:
         return
-    segment, subgroup = whole(params.get("segment")) or 0, whole(params.get("subgroup")) or 0
-    place = (fact.epoch, segment, subgroup)
+    place = (fact.epoch, count(params, "segment"), count(params, "subgroup"))
     if event.data.code == SIGNALLED:
         window = whole(params.get("window"))
         if window is not None:
             chart.windows[place, str(params.get("rule"))] = window
         return
     subjects = tuple(subject.id for subject in event.data.subjects)
-    state = closing_state(params, subgroup=subgroup, segment=segment)
-    chart.closed[place] = _Verdict(event.ref, fact.fact.header.at_us, state, subjects)
-
-
-def closing_state(params: Mapping[str, JsonValue], *, subgroup: int, segment: int) -> SpcState:
-    """The verdict of a closing event, in the shape that records have."""
-
-    def number(name: str) -> float | None:
-        value = params.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    def names(name: str) -> tuple[str, ...]:
-        value = params.get(name)
-        return tuple(str(item) for item in value) if isinstance(value, list) else ()
-
-    version = params.get("limit_version")
-    sample = number("sample")
-    return SpcState(
-        characteristic=str(params.get("characteristic")),
-        chart=str(params.get("chart")),
-        subgroup=subgroup,
-        position=1,
-        size=1,
-        state=str(params.get("state")),
-        rules=names("rules"),
-        statistic=number("statistic"),
-        range_statistic=number("range_statistic"),
-        centre=number("centre"),
-        lower=number("lower"),
-        upper=number("upper"),
-        limit_version=None if version is None else str(version),
-        provisional=params.get("provisional") is True,
-        stream=str(params.get("stream") or ""),
-        segment=segment,
-        sample=sample,
-        range_rules=names("range_rules"),
-        range_centre=number("range_centre"),
-        range_lower=number("range_lower"),
-        range_upper=number("range_upper"),
-    )
+    chart.closed[place] = _Verdict(event.ref, fact.fact.header.at_us, closing_state(params), subjects)
 
 
 def _verdicts(chart: _Chart) -> list[_Verdict]:

@@ -217,13 +217,14 @@ def once(records: Iterable[Stated[OperationRecord]]) -> tuple[Stated[OperationRe
 
 
 def whole(value: JsonValue) -> int | None:
-    """A whole number out of an event's parameters, which any agent may have written; None when it is none."""
+    """A whole number of 64 bits out of an event's parameters, which any agent may have written; else None."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
-        return int(value)
+        told = int(value)
     except ValueError:
         return None
+    return told if -(2**63) <= told < 2**63 else None
 
 
 def amount(text: str) -> Decimal:

@@ -21,6 +21,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from central.chart_inputs import position_of, sample_of, tags_of, word
+from central.closings import count
 from central.judgement import FactLike
 from records.model import OperationRecord, OperationsEvent
 from records.verdict import SpcState
@@ -255,7 +256,7 @@ class Replay:
             fact,
             str(params.get("characteristic")),
             str(params.get("stream") or ""),
-            _whole(params, "subgroup"),
+            count(params, "subgroup"),
         )
         if stream.state is None or stream.plan is None:
             return Compared(*where, stream.why)
@@ -353,8 +354,3 @@ def _alike(a: JsonValue, b: JsonValue) -> bool:
     if isinstance(a, float | int) and isinstance(b, float | int) and not isinstance(a, bool):
         return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 1e-3)
     return a == b
-
-
-def _whole(params: Mapping[str, JsonValue], name: str) -> int:
-    value = params.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -23,6 +23,8 @@ def _int64(value: object) -> object:
 Int64 = Annotated[int, BeforeValidator(_int64), PlainSerializer(str, return_type=str, when_used="json")]
 """A 64-bit integer: an int here, a string of decimal digits in JSON."""
 
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+"""A whole number that JSON and every database hold: how many, or which one of a row."""
 
 T = TypeVar("T")
 Later = Annotated[T | None, Field(exclude_if=lambda value: value is None)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from records.fields import Later
+from records.fields import Count, Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class SpcState:
 
     characteristic: str
     chart: str
-    subgroup: int
-    position: int
-    size: int
+    subgroup: Count
+    position: Count
+    size: Count
     state: str
     rules: tuple[str, ...]
     statistic: float | None
@@ -35,7 +35,7 @@ class SpcState:
     limit_version: str | None
     provisional: bool = False
     stream: Later[str] = None
-    segment: Later[int] = None
+    segment: Later[Count] = None
     sample: Later[float] = None
     range_rules: Later[tuple[str, ...]] = None
     range_centre: Later[float] = None

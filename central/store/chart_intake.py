@@ -11,21 +11,21 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import JsonValue
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from central.chart_inputs import number
 from central.chart_words import ChartRef
+from central.closings import CLOSING, closing_state, count, text
+from central.store import histories
 from central.store.charts import chart, chart_note, chart_point
 from central.store.schema import envelope, fact_index, meta
 from records.model import Act, Decision, Fact, OperationRecord, OperationsEvent, Quality, Reading, decode
 from records.verdict import SpcState
-from records.wire import Envelope
+from records.wire import CENTRAL, Envelope
 
 VERSION = "1"
 """Of the derived tables: another one here than in the database makes them again from the facts."""
 NAME = "chart-points"
-CLOSING = "spc-subgroup"
 CHART_POINT = "chart-point"
 """Kind of the target of decisions on points."""
 NOTES = (Act.COMMENT, Act.EXCLUDE, Act.INCLUDE)
@@ -62,7 +62,9 @@ def take(connection: Connection, item: Envelope, fact: Fact | None) -> None:
                 _judged(connection, item, fact, fact.data, state)
         case OperationsEvent(code="spc-subgroup") if not _known(connection, item, fact):
             _closed(connection, item, fact, fact.data)
-        case Decision() if fact.data.target.kind == CHART_POINT and fact.data.act in NOTES:
+        case Decision() if (
+            item.agent == CENTRAL and fact.data.target.kind == CHART_POINT and fact.data.act in NOTES
+        ):
             _noted(connection, item, fact, fact.data)
         case _:
             pass
@@ -112,12 +114,10 @@ def _known(connection: Connection, item: Envelope, fact: Fact) -> bool:
     first = fact.header.stored_as
     if first is None:
         return False
-    query = select(envelope.c.id)
     if first.hash is not None:
-        query = query.where(envelope.c.hash == bytes.fromhex(first.hash))
-    else:
-        same = (envelope.c.agent == item.agent, envelope.c.epoch == first.epoch, envelope.c.seq == first.seq)
-        query = query.where(*same, envelope.c.stream == item.stream)
+        return histories.known_hash(connection, first.hash)
+    same = (envelope.c.agent == item.agent, envelope.c.epoch == first.epoch, envelope.c.seq == first.seq)
+    query = select(envelope.c.id).where(*same, envelope.c.stream == item.stream)
     return connection.execute(query).first() is not None
 
 
@@ -238,14 +238,14 @@ def _put(
 def _closed(connection: Connection, item: Envelope, fact: Fact, event: OperationsEvent) -> None:
     params = event.params
     station = fact.header.station or ""
-    ref = ChartRef(item.agent, station, _text(params, "characteristic"), _text(params, "stream"))
+    ref = ChartRef(item.agent, station, text(params, "characteristic"), text(params, "stream"))
     about: dict[str, Any] = {"line": fact.header.line, "product": ref.key.get("product")}
     known = {name: value for name, value in about.items() if value is not None}
-    row = _chart(connection, ref, known | {"chart": _text(params, "chart"), "subgroup": len(event.subjects)})
-    segment, subgroup = _whole(params, "segment"), _whole(params, "subgroup")
+    row = _chart(connection, ref, known | {"chart": text(params, "chart"), "subgroup": len(event.subjects)})
+    segment, subgroup = count(params, "segment"), count(params, "subgroup")
     subjects = [subject.id for subject in event.subjects]
     named = {
-        "closed_by": _text(params, "closed_by"),
+        "closed_by": text(params, "closed_by"),
         "subjects": json.dumps(subjects[:MOST_SUBJECTS], ensure_ascii=False),
         "subjects_total": len(subjects),
     }
@@ -253,7 +253,7 @@ def _closed(connection: Connection, item: Envelope, fact: Fact, event: Operation
     if held is not None and held.number is not None:
         connection.execute(update(chart_point).where(chart_point.c.id == held.id).values(**named))
         return
-    values = _verdict(_state(params)) | {"number": row.points + 1, "at_us": fact.header.at_us} | named
+    values = _verdict(closing_state(params)) | {"number": row.points + 1, "at_us": fact.header.at_us} | named
     values |= {"seq": item.seq, "hash": item.hash}
     if held is None:
         values |= {"readings": "[]", "uncertain": 0, "position": len(subjects), "excluded": False}
@@ -265,67 +265,25 @@ def _closed(connection: Connection, item: Envelope, fact: Fact, event: Operation
     connection.execute(_COUNT, {"chart_id": ref.id, "now_points": row.points + 1, "now_signals": signals})
 
 
-def _state(params: Mapping[str, JsonValue]) -> SpcState:
-    """The closing verdict of an event, in the shape of a record's."""
-    return SpcState(
-        _text(params, "characteristic"),
-        _text(params, "chart"),
-        _whole(params, "subgroup"),
-        0,
-        0,
-        _text(params, "state"),
-        _texts(params, "rules"),
-        _number(params, "statistic"),
-        _number(params, "range_statistic"),
-        _number(params, "centre"),
-        _number(params, "lower"),
-        _number(params, "upper"),
-        _text(params, "limit_version") or None,
-        params.get("provisional") is True,
-        sample=_number(params, "sample"),
-        range_rules=_texts(params, "range_rules"),
-        range_centre=_number(params, "range_centre"),
-        range_lower=_number(params, "range_lower"),
-        range_upper=_number(params, "range_upper"),
-    )
-
-
-def _text(params: Mapping[str, JsonValue], name: str) -> str:
-    value = params.get(name)
-    return "" if value is None else str(value)
-
-
-def _texts(params: Mapping[str, JsonValue], name: str) -> tuple[str, ...]:
-    value = params.get(name)
-    return tuple(str(one) for one in value) if isinstance(value, list) else ()
-
-
-def _number(params: Mapping[str, JsonValue], name: str) -> float | None:
-    value = params.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _whole(params: Mapping[str, JsonValue], name: str) -> int:
-    value = params.get(name)
-    return int(value) if isinstance(value, int | float | str) and str(value).lstrip("-").isdigit() else 0
-
-
 # -- notes -------------------------------------------------------------------------------------------------
 
 
 def _noted(connection: Connection, item: Envelope, fact: Fact, decision: Decision) -> None:
     """``new`` of the decision names the point: chart (id), segment and subgroup; its hash is the target's."""
     told = decision.new if isinstance(decision.new, dict) else {}
+    judged = histories.bytes_of(decision.target.hash or "")
+    if judged is None:
+        return
     c = chart_point.c
     query = (
         select(chart_point)
-        .where(c.chart_id == _text(told, "chart"), c.segment == _whole(told, "segment"))
-        .where(c.subgroup == _whole(told, "subgroup"), c.hash == bytes.fromhex(decision.target.hash or ""))
+        .where(c.chart_id == text(told, "chart"), c.segment == count(told, "segment"))
+        .where(c.subgroup == count(told, "subgroup"), c.hash == judged)
     )
     point = connection.execute(query).first()
     if point is None:
         return
-    cause = _text(told, "cause") or None
+    cause = text(told, "cause") or None
     connection.execute(
         chart_note.insert().values(
             point_id=point.id,

@@ -58,11 +58,19 @@ def unreadable(connection: Connection, agent: str) -> int:
 
 
 def known_hash(connection: Connection, chain_hash: str) -> bool:
-    """Whether a record with this chain hash is held."""
-    return (
-        connection.execute(select(envelope.c.id).where(envelope.c.hash == bytes.fromhex(chain_hash))).first()
-        is not None
+    """Whether a record with this chain hash (hexadecimal) is held; never one that is no hash."""
+    raw = bytes_of(chain_hash)
+    return raw is not None and (
+        connection.execute(select(envelope.c.id).where(envelope.c.hash == raw)).first() is not None
     )
+
+
+def bytes_of(chain_hash: str) -> bytes | None:
+    """A chain hash as it is stored; None for what a record calls one and is none."""
+    try:
+        return bytes.fromhex(chain_hash)
+    except ValueError:
+        return None
 
 
 def issued(connection: Connection, kinds: tuple[str, ...]) -> dict[tuple[str, str, int], object]:
