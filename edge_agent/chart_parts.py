@@ -164,6 +164,10 @@ class Limits(Settings):
     def _one(self) -> Limits:
         if (self.fixed is None) == (self.from_ is None):
             raise ValueError("give either fixed or from: phase1")
+        if self.fixed is not None and "subgroups" in self.model_fields_set:
+            raise fault(
+                "fixed limits have no phase 1", at=("subgroups",), hint="take it out, or give from: phase1"
+            )
         return self
 
 
@@ -181,6 +185,9 @@ class Specification(Settings):
             raise ValueError("give lsl or usl or both")
         if self.lsl is not None and self.usl is not None and self.lsl >= self.usl:
             raise ValueError("lsl must be below usl")
+        low, high = (limit if limit is not None else self.target for limit in (self.lsl, self.usl))
+        if self.target is not None and low is not None and high is not None and not low <= self.target <= high:
+            raise fault(f"the target {self.target:g} is itself out of specification", at=("target",))
         return self
 
 

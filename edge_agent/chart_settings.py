@@ -23,6 +23,7 @@ from edge_agent.reaction_settings import Reactions, check_reactions
 from records.yaml import Settings, fault
 
 if TYPE_CHECKING:
+    from spc.limits import LimitSet
     from spc.state import ChartPlan
 
 VECTORS = ("t2_subgroup", "t2_individuals", "mewma")
@@ -36,6 +37,8 @@ DESIGNS = {
 """Which keys of ``design`` belong to which chart."""
 ONE_POINT_ONLY = ("ewma", "cusum", *VECTORS)
 """Charts whose points depend on each other, or have no sides: they know only their limits."""
+SPREADS = ("imr", "xbar_r", "xbar_s", "cusum")
+"""Charts with a second one: of the spread; a cusum has that of its lower sum."""
 
 
 class CharacteristicSettings(Settings):
@@ -77,7 +80,7 @@ class CharacteristicSettings(Settings):
     def _whole(self) -> CharacteristicSettings:
         for at, message, hint in _contradictions(self):
             raise fault(message, at=at, hint=hint)
-        check_reactions(self.reactions, self.rule_names() if self.chart else ())
+        check_reactions(self.reactions, self.rule_names() if self.chart else (), self.chart in SPREADS)
         return self
 
     def sources(self) -> tuple[str, ...]:
@@ -147,16 +150,18 @@ def _tags(told: CharacteristicSettings) -> Iterator[Wrong]:
     for n, tag in enumerate(told.tags):
         if tag in told.tags[:n]:
             yield (("tags", n), f"{tag} stands here twice", None)
-    if told.size is not None and told.chart not in COUNTS:
-        yield (("size",), "the size of a sample is for charts of counts: " + ", ".join(COUNTS), "take it out")
+    if told.size is not None and (told.chart not in COUNTS or told.chart == "c"):
+        sized = ", ".join(chart for chart in COUNTS if chart != "c")
+        hint = "chart: u, for samples that differ in size; or take it out" if told.chart == "c" else "take it out"
+        yield (("size",), f"the size of a sample is for charts of counts: {sized}", hint)
     if told.tags and (told.specification or any(entry.specification for entry in told.for_)):
         at: Place = ("specification",) if told.specification else ("for",)
         yield (at, "a specification is for one variable", "give each variable a characteristic of its own too")
 
 
 def _without_chart(told: CharacteristicSettings) -> Iterator[Wrong]:
-    for key in ("limits", "design", "short_run"):
-        if getattr(told, key) is not None:
+    for key in ("limits", "design", "short_run", "rules", "subgroup", "constants"):
+        if key in told.model_fields_set and getattr(told, key) is not None:
             yield ((key,), f"{key} without a chart: say which chart they belong to", "chart: imr")
     for n, entry in enumerate(told.for_):
         if entry.limits is not None:
@@ -206,6 +211,10 @@ def _design(told: CharacteristicSettings, chart: str) -> Iterator[Wrong]:
         if key not in known:
             said = f"give {', '.join(known)}" if known else "take the design out"
             yield (("design", key), f"{key} says nothing on a chart of kind {chart}", said)
+    if told.design is not None and chart == "cusum":
+        h, headstart = (5.0 if told.design.h is None else told.design.h), told.design.headstart or 0.0
+        if headstart >= h:
+            yield (("design", "headstart"), f"the sums would begin at or above their limit h, {h:g}", "below h")
     if chart == "mewma" and (told.design is None or told.design.h4 is None):
         yield (("design",), "a mewma chart needs h4, its decision interval", "design: {lam: 0.1, h4: 8.66}")
     if told.short_run is not None and chart not in SHORT_RUNS:
@@ -251,9 +260,28 @@ def _plans(told: CharacteristicSettings) -> Iterator[Wrong]:
         if limits is None:
             continue
         try:
-            told.model_copy(update={"limits": limits, "for_": ()}).plan("characteristic")
+            plan = told.model_copy(update={"limits": limits, "for_": ()}).plan("characteristic")
         except ValueError as error:
             yield ((*at, "fixed") if limits.fixed else at, _plain(error), None)
+            continue
+        if plan is not None and plan.limits is not None:
+            for below, message, hint in _misfits(told, plan.limits):
+                yield (*at, "fixed", *below), message, hint
+
+
+def _misfits(told: CharacteristicSettings, limits: LimitSet) -> Iterator[Wrong]:
+    """Limits that are whole in themselves, and by which no reading of this characteristic could be judged."""
+    if told.tags and len(limits.mean) != len(told.tags):
+        message = f"limits of {len(limits.mean)} variables, and {len(told.tags)} tags are measured"
+        yield (("mean",), message, "one mean for each tag, in the order of tags")
+    if told.chart != "np":
+        return
+    runs = told.subgroup if isinstance(told.subgroup, int) else told.subgroup.runs or 1
+    if limits.nominal_size % 1:
+        yield (("sample",), f"a sample has a whole number of units, not {limits.nominal_size:g}", None)
+    elif told.size is None and limits.nominal_size != runs:
+        message = f"without `size` each run is a sample of 1: a point has {runs}, never {limits.nominal_size:g}"
+        yield (("sample",), message, "size: the tag with the size of the sample")
 
 
 def _plain(error: ValueError) -> str:

@@ -62,6 +62,9 @@ def doubtful(line: LineView) -> Iterator[Problem]:
 def _check_use(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem]:
     if use.kind == "write" and tag.access != "write":
         yield line.problem(use.path, f"{use.tag} is written here and is read only", "give the tag access: write")
+    elif use.kind == "write" and is_no_number(tag) and tag.type_name != "bool":
+        message = f"{use.tag} is {_a(tag.type_name)}: yes and no cannot be written to it"
+        yield line.problem(use.path, message, "a bool, or a whole number of which 1 says yes and 0 no")
     elif use.kind == "count" and is_no_number(tag):
         yield line.problem(use.path, f"{use.tag} is no number", "a machine's count is needed")
     elif use.kind in ("identity", "reference"):

@@ -66,15 +66,16 @@ Reactions = Annotated[dict[str, Actions], Field(json_schema_extra={"propertyName
 """Actions by the name of a rule, ``range``, ``chart-no-limits``, ``out-of-specification`` or ``default``."""
 
 
-def check_reactions(reactions: Mapping[str, object], rules: Collection[str]) -> None:
+def check_reactions(reactions: Mapping[str, object], rules: Collection[str], spread: bool = True) -> None:
     """Refuse what could never happen: an entry that belongs to no signal of this characteristic.
 
-    ``rules`` are the names of its chart's rules, none without a chart.
+    ``rules`` are the names of its chart's rules, none without a chart; ``spread``: it has a chart of the spread.
 
     Raises:
         PydanticCustomError: naming the entry.
     """
-    known = (*rules, *BESIDE_RULES) if rules else (OUT_OF_SPECIFICATION,)
+    beside = BESIDE_RULES if spread else tuple(name for name in BESIDE_RULES if name != RANGE)
+    known = (*rules, *beside) if rules else (OUT_OF_SPECIFICATION,)
     for name in reactions:
         if name not in known:
             why = f"{name!r} is no rule of this chart" if rules else f"{name!r} needs a chart"

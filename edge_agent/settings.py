@@ -35,6 +35,19 @@ def _zone(name: str) -> str:
     return name
 
 
+_IN_ADDRESSES = "/?#"
+
+
+def _name(name: str) -> str:
+    """A chart's address is AGENT/STATION/CHARACTERISTIC?KEY#POINT, in commands, decisions and URLs."""
+    if name != name.strip() or not name or not name.isprintable() or any(c in name for c in _IN_ADDRESSES):
+        hint = f"none of {' '.join(_IN_ADDRESSES)}, no blank at its ends"
+        raise fault(f"{name!r} is no name: it is a part of the addresses of charts", hint=hint)
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
 _AGENT = r"[a-z0-9][a-z0-9-]{0,62}"
 
 
@@ -124,9 +137,9 @@ class LineSettings(Settings):
     """IANA name of the zone that the line's clocks on the wall show; records keep UTC and this offset."""
     devices: Devices = Field(min_length=1)
     """The machines and scanners, by names of your choice; a tag is called DEVICE.TAG elsewhere."""
-    stations: dict[str, StationSettings] = Field(default_factory=dict)
+    stations: dict[Name, StationSettings] = Field(default_factory=dict)
     """Where operations are recorded. A file without stations can be checked and read."""
-    characteristics: dict[str, CharacteristicSettings] = Field(default_factory=dict)
+    characteristics: dict[Name, CharacteristicSettings] = Field(default_factory=dict)
     """What is measured and judged by charts."""
     charts: Charts = Field(default_factory=Charts)
     """What holds for all charts of the line."""

@@ -59,12 +59,17 @@ def did_you_mean(word: str, known: Iterable[object]) -> str | None:
 def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseModel]) -> list[tuple[Path, Problem]]:
     """One problem for each error with its path in the tree.
 
-    What several members of a union say about one place becomes one problem; what is wrong with a value that many
-    tags inherit is told once, the other paths have the same problem.
+    What several members of a union say about one place becomes one problem; members that want another kind of
+    value say nothing where one says more. What is wrong with a value that many tags inherit is told once, the
+    other paths have the same problem.
     """
+    placed = [(*_problem(error, tree, model), _is_of_another_kind(error)) for error in errors]
+    said = {path[:depth] for path, _, _ in placed for depth in range(len(path))}
+    said.update(path for path, _, another in placed if not another)
     found: dict[Path, Problem] = {}
-    for error in errors:
-        path, problem = _problem(error, tree, model)
+    for path, problem, another in placed:
+        if another and path in said:
+            continue
         earlier = found.get(path)
         if earlier is not None and earlier.message != problem.message:
             message = f"{earlier.message}; or: {problem.message}"
@@ -76,6 +81,13 @@ def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseMode
         place = (problem.file, problem.line, problem.col, problem.path)
         told.append((path, places.setdefault(place, problem)))
     return told
+
+
+def _is_of_another_kind(error: ErrorDetails) -> bool:
+    """Whether a text, a number, a list or a mapping stands where something else of these is wanted."""
+    if error["type"] == "literal_error":
+        return isinstance(error["input"], dict | list)
+    return error["type"] in _KIND and error["type"] != "finite_number"
 
 
 def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> tuple[Path, Problem]:
@@ -150,6 +162,8 @@ def _value_message(error: ErrorDetails, item: Item) -> tuple[str, str | None]:
         return f"{_KIND[kind]} is needed, found {written}", None
     if kind in _LIMITS:
         return f"{written} is out of range: it must be {_LIMITS[kind].format(**context)}", None
+    if kind == "string_too_short" and not item.text:
+        return "a text is needed, this one is empty", None
     if kind == "string_pattern_mismatch":
         return f"{written} does not match {context['pattern']}", None
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -42,6 +42,8 @@ def of(chart: str, **more: Any) -> dict[str, Any]:
         told["tags"] = ["plc.torque", "plc.angle"]
     if chart in ("xbar_r", "xbar_s", "t2_subgroup"):
         told["subgroup"] = 5
+    if chart == "np":
+        told["size"] = "plc.n"
     if chart == "mewma":
         told["design"] = {"lam": 0.1, "h4": 8.66}
     return told | more
@@ -70,6 +72,8 @@ def test_a_design_and_rules_with_parameters_reach_the_plan() -> None:
     assert [(rule.name, rule.window) for rule in ruled.rules] == [("nelson1", 1), ("nelson2", 8)]
 
 
+SAMPLE_OF_HALVES = {"fixed": {"centre": 1, "sample": 2.5, "version": "v"}}
+FIXED = {"fixed": FIGURES["imr"] | {"version": "v"}}
 ENTRY = {"product": "A", "limits": {"from": "phase1"}}
 
 
@@ -85,6 +89,16 @@ ENTRY = {"product": "A", "limits": {"from": "phase1"}}
         (of("imr", size="plc.n"), "size", "charts of counts"),
         ({"tag": "plc.torque", "design": {"lam": 0.2}}, "design", "without a chart"),
         ({"tag": "plc.torque", "for": [ENTRY]}, "for.0.limits", "without a chart"),
+        ({"tag": "plc.torque", "rules": ["nelson2"]}, "rules", "without a chart"),
+        ({"tag": "plc.torque", "subgroup": 5}, "subgroup", "without a chart"),
+        (of("c", size="plc.n"), "size", "charts of counts: p, np, u"),
+        (of("np", size=None), "limits.fixed.sample", "a sample of 1"),
+        (of("np", limits=SAMPLE_OF_HALVES), "limits.fixed.sample", "a whole number"),
+        (of("t2_individuals", tags=["plc.a", "plc.b", "plc.c"]), "limits.fixed.mean", "2 variables, and 3 tags"),
+        (of("cusum", design={"h": 3, "headstart": 3}), "design.headstart", "at or above their limit h, 3"),
+        (of("imr", limits=FIXED | {"subgroups": 30}), "limits.subgroups", "no phase 1"),
+        (of("imr", specification={"lsl": 1, "target": 0.5}), "specification.target", "out of specification"),
+        (of("p", reactions={"range": ["alarm"]}), "reactions.range", "no rule of this chart"),
         (of("imr", subgroup={"after": "30min"}), "subgroup", "single readings"),
         (of("np", subgroup={"runs": 5, "after": "30min"}), "subgroup.after", "one size"),
         (of("c", subgroup={"lot": True}), "subgroup.lot", "one size"),
@@ -167,3 +181,27 @@ def test_a_wrong_word_says_its_place_and_what_is_meant(tmp_path: Path) -> None:
         tmp_path, "  torque: {tag: plc.torque, chart: imr, for: [{produkt: A, limits: {from: phase1}}]}\n"
     )
     assert (problem.path, problem.hint) == ("characteristics.torque.for.0.produkt", "did you mean `product`?")
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "message"),
+    [
+        ("rules: [{nelson2: {window: 0}}]", "rules.0.nelson2.window", "0 is out of range: it must be at least 1"),
+        ("rules: [{nelson2: {windows: 8}}]", "rules.0.nelson2.windows", "unknown key `windows`"),
+        ("subgroup: {runs: 5, after: 30}", "subgroup.after", "a duration needs a unit (ms, s, min, h or d)"),
+        ("subgroup: 0", "subgroup", "0 is out of range: it must be at least 1"),
+        ("position: ''", "position", "a text is needed, this one is empty"),
+    ],
+)
+def test_what_was_meant_is_told_and_nothing_of_other_forms(
+    tmp_path: Path, written: str, path: str, message: str
+) -> None:
+    (problem,) = problems(tmp_path, f"  torque: {{tag: plc.torque, chart: imr, {written}}}\n")
+    assert (problem.path, problem.message) == (f"characteristics.torque.{path}", message)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a?b", "a#b", "' a'", "''"])
+def test_a_name_is_a_part_of_a_charts_address(tmp_path: Path, name: str) -> None:
+    (problem,) = problems(tmp_path, f"  {name}: {{tag: plc.torque}}\n")
+    assert "is no name" in problem.message
+    assert problems(tmp_path, "  扭矩 1: {tag: plc.torque}\n") == []

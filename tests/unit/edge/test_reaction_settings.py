@@ -142,6 +142,7 @@ def test_a_hold_that_no_machine_would_feel_is_refused(tmp_path: Path) -> None:
     [
         (("tag: gate.hold", "tag: gate.spare"), "gate.spare is written here and is read only"),
         (("tag: gate.hold", "tag: gate.holt"), "no device has a tag 'gate.holt'"),
+        (("register: coil, address: 7", "address: 7, data_type: string, length: 2"), "gate.hold is a string"),
         (("tag: gate.hold", "tag: plc.ack"), "plc.ack is written for stations.seal.trigger.acknowledge too"),
     ],
 )
