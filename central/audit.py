@@ -1,4 +1,7 @@
-"""The audit trail as people read it: what was done with accounts and signatures, and every decision."""
+"""The audit trail as people read it: what was done with accounts and signatures, and every decision.
+
+Also those that a person took at a line, such as the override of a hold: an agent's record says so.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from central.store import search
 from central.store.engine import Store
 from central.stored import StoredFact
 from records.model import Decision, OperationsEvent
+from records.wire import CENTRAL
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One act. ``code`` is an event code of the audit stream or the act of a decision.
 
-    ``user`` is who did it (or tried to), ``origin`` from where, as far as the entry says so; ``hash`` is its place
-    in the chain (hexadecimal), ``cursor`` where to read on.
+    ``user`` is who did it (or tried to), ``origin`` from where, as far as the entry says so (of what was
+    decided at a line: agent and station); ``hash`` is its place in the chain (hexadecimal), ``cursor`` where to
+    read on.
     """
 
     at_us: int
@@ -32,7 +37,7 @@ class AuditEntry:
 
 
 class Audit:
-    """Lists the audit stream and central's decisions together, newest first."""
+    """Lists the audit stream and all decisions together, newest first."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -70,6 +75,8 @@ def entry_of(stored: StoredFact) -> AuditEntry:
             )
         case Decision():
             code, user = data.act.value, data.by.id
+            if stored.agent != CENTRAL:
+                origin = "/".join(filter(None, (stored.agent, stored.fact.header.station)))
             params = {
                 "kind": data.target.kind,
                 "id": data.target.id,

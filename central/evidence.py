@@ -60,7 +60,7 @@ def _line(fact: FactLike, signed_us: int | None) -> RecordLine:
         station=header.station,
         equipment=None,
         operation=None,
-        order=None if event is None else event.order,
+        order=event.order if event is not None else decision.order if decision is not None else None,
         code=event.code if event is not None else decision.act.value if decision is not None else None,
         cycle=None,
         purpose=None,

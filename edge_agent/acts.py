@@ -32,6 +32,8 @@ REFUSALS: Mapping[str, str] = {
     "cause-missing": "Name the cause that was found and mended.",
     "text-too-long": "A reason or a cause has at most %(most)s characters on one line, a name %(name)s.",
     "hold-unknown": "Nothing with the name %(hold)s stands at this station; has somebody ended it already?",
+    "unit-not-held": "The hold %(hold)s holds no unit %(unit)s; has somebody released it already?",
+    "unit-several": "Several held units have the id %(unit)s; name one of: %(units)s.",
     "chart-unknown": "This station has no chart of %(characteristic)s.",
     "stream-unknown": "The chart of %(characteristic)s has no stream %(stream)s; it has: %(streams)s.",
     "stream-missing": "The chart of %(characteristic)s has several streams; name one of: %(streams)s.",
@@ -85,17 +87,24 @@ class ActRules:
         hold = holds.find(state.kept.holds, event.hold)
         if hold is None:
             raise Refusal("hold-unknown", hold=event.hold)
+        ended = hold.units if event.unit is None else (_held_unit(hold, event.unit),)
+        left, standing = holds.without(state.kept.holds, hold, ended)
         code = LIFTED[hold.kind]
         params: dict[str, JsonValue] = {"hold": hold.id, "by": by, "reason": reason}
-        units = tuple(ref_subject(ref) for ref in hold.units)
+        units = tuple(ref_subject(ref) for ref in ended)
         facts: list[Data] = [OperationsEvent(code, params, units, hold.order)]
         if hold.kind != "alarm":  # what the plan stopped goes on by a person's word
             target = Target("hold", f"{self._station}/{hold.id}")
-            facts.append(Decision(Act.OVERRIDE, target, Person(by), reason, old={**holds.told(hold)}))
-        left = tuple(each for each in state.kept.holds if each is not hold)
-        then = replace(state, kept=replace(state.kept, holds=left))
+            new: JsonValue = {"units": [*ended], "left": left} if hold.kind == "hold_unit" else None
+            facts.append(
+                Decision(Act.OVERRIDE, target, Person(by), reason, {**holds.told(hold)}, new, order=hold.order)
+            )
+        then = replace(state, kept=replace(state.kept, holds=standing))
         prompt = Prompt(code, {"hold": hold.id, "by": by})
-        return commit(state, tuple(facts), then, (Reply(event.number, None, {"action": hold.kind}), prompt))
+        told: dict[str, str | int] = {"action": hold.kind}
+        if event.unit is not None:
+            told |= {"unit": units[0].id, "left": left}
+        return commit(state, tuple(facts), then, (Reply(event.number, None, told), prompt))
 
     def _restart_chart(self, state: State, event: RestartChart, by: str, reason: str) -> Step:
         cause = _said(event.cause, 2, "cause-missing")
@@ -114,6 +123,18 @@ class ActRules:
         facts = (*given_up(stream.key, stream.state, stream.order), fact)
         told: dict[str, str | int] = {"stream": stream.key, "segment": anew.state.segment}
         return commit(state, facts, replace(state, charts=charts), (Reply(event.number, None, told),))
+
+
+def _held_unit(hold: holds.Hold, name: str) -> str:
+    """The reference of the held unit that is meant."""
+    if name in hold.units:
+        return name
+    found = [ref for ref in hold.units if ref_subject(ref).id == name]
+    if not found:
+        raise Refusal("unit-not-held", hold=hold.id, unit=name)
+    if len(found) > 1:
+        raise Refusal("unit-several", unit=name, units=", ".join(found[:STREAMS_TOLD]))
+    return found[0]
 
 
 def _stream(charts: ChartMemory, characteristic: str, key: str | None) -> Stream:

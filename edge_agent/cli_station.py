@@ -75,10 +75,15 @@ def lift(
     hold: Annotated[str, typer.Argument(metavar="HOLD", help="What is ended, as `holds` names it.")],
     by: By,
     reason: Reason,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", help="Release only this one of the held units, by its serial or carrier."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """End a hold of the station or of units, or acknowledge an alarm. It is recorded with name and reason."""
-    _act(context, "lift", {"hold": hold, "by": by, "reason": reason}, json)
+    which = {} if unit is None else {"unit": unit}
+    _act(context, "lift", {"hold": hold, **which, "by": by, "reason": reason}, json)
 
 
 @station.command(
@@ -139,6 +144,10 @@ def _act(context: typer.Context, what: str, said: Mapping[str, JsonValue], json:
         raise ConfigurationError(str(answer.body["error"]))
     if json:
         print_json(answer.body)
+        return
+    if said.get("unit") is not None:
+        left = f"{answer.body['left']} of it still held" if answer.body["left"] else "none of it is held any more"
+        typer.echo(f"{answer.body['unit']} of {said['hold']} is released at {name}, {left}; recorded")
         return
     done = "ended" if what == "lift" else "begun anew"
     thing = said.get("hold") or f"the chart of {said.get('characteristic')}"

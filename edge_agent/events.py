@@ -95,12 +95,16 @@ class DeviceBack:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """A person ends a hold or an alarm; answered with the ``Reply`` of this number."""
+    """A person ends a hold or an alarm; answered with the ``Reply`` of this number.
+
+    ``unit``: of a hold of units, only this one, by its id or its whole reference.
+    """
 
     number: int
     hold: str
     by: str
     reason: str
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

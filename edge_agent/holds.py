@@ -103,6 +103,15 @@ def again(holds: Sequence[Hold], hold: Hold, units: Iterable[str]) -> tuple[Hold
     return (*(each for each in holds if each is not hold), grown)
 
 
+def without(holds: Sequence[Hold], hold: Hold, units: Sequence[str]) -> tuple[int, tuple[Hold, ...]]:
+    """How many of its units are still held, and the list after these were let go; with none left it is ended."""
+    left = tuple(ref for ref in hold.units if ref not in set(units))
+    standing = (
+        (replace(each, units=left) if each is hold else each) for each in holds if left or each is not hold
+    )
+    return len(left), tuple(standing)
+
+
 def bounded(holds: Sequence[Hold]) -> tuple[tuple[Hold, ...], tuple[Hold, ...]]:
     """What stays within the limits, and what gave way: oldest first, never a hold of the station."""
     kept = list(holds)

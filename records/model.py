@@ -295,7 +295,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's act on an earlier fact or subject; it never alters its target."""
+    """A person's act on an earlier fact or subject; it never alters its target. ``order``: of its record."""
 
     act: Act
     target: Target
@@ -304,6 +304,7 @@ class Decision:
     old: JsonValue = None
     new: JsonValue = None
     signature: Signature | None = None
+    order: Later[str] = None
 
 
 @dataclass(frozen=True, slots=True)

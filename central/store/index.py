@@ -99,7 +99,7 @@ def _index(fact: Fact, about: About) -> dict[str, object]:
             row |= {"code": data.code, "run_id": _text(params.get("run_id"))}
         case Decision(target=target):
             row["code"] = data.act.value
-            order = order or (target.id if target.kind == "order" else None)
+            order = order or data.order or (target.id if target.kind == "order" else None)
         case ConfigurationRecord():
             row["code"] = "configuration"
         case EpochOpened():

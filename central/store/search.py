@@ -84,15 +84,15 @@ def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
 def acts(
     connection: Connection, *, code: str | None = None, before: int | None = None, limit: int
 ) -> list[StoredFact]:
-    """What people did: central's audit stream, its decisions and enrolments, newest first."""
-    done = or_(fact_index.c.kind == "decision", fact_index.c.code == "agent-enrolled")
+    """What people did, newest first: central's audit stream and enrolments, and decisions, those of a line too."""
+    decided = fact_index.c.kind == "decision"
+    stated = or_(fact_index.c.stream == "audit", decided, fact_index.c.code == "agent-enrolled")
     query = (
         select(envelope)
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(
-            fact_index.c.agent == CENTRAL,
             fact_index.c.readable.is_(True),
-            or_(fact_index.c.stream == "audit", and_(fact_index.c.stream == "records", done)),
+            or_(and_(fact_index.c.agent == CENTRAL, stated), and_(fact_index.c.stream == "records", decided)),
         )
         .order_by(envelope.c.id.desc())
         .limit(limit)

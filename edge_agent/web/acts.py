@@ -23,7 +23,7 @@ from records.errors import Invalid
 
 ACT_LIMIT_S = 30.0
 """How long a station may take: it first finishes what it is at, such as a write to a machine that is away."""
-NOT_THERE = ("hold-unknown", "chart-unknown", "stream-unknown")
+NOT_THERE = ("hold-unknown", "unit-not-held", "chart-unknown", "stream-unknown")
 
 Text = Annotated[str, Field(max_length=2000)]
 Typed = Annotated[str, Form(max_length=2000)]
@@ -31,11 +31,12 @@ Act = Callable[[int], Lift | RestartChart]
 
 
 class LiftAsked(BaseModel):
-    """What is to be ended, by whom and why."""
+    """What is to be ended, by whom and why. ``unit``: only this one of the held units."""
 
     model_config = ConfigDict(extra="forbid")
     station: Text
     hold: Text
+    unit: Text | None = None
     by: Text
     reason: Text
 
@@ -78,12 +79,18 @@ def _forms(app: FastAPI, site: Site) -> None:
 
     @app.post("/hold")
     async def lift(
-        request: Request, station: Typed = "", hold: Typed = "", by: Typed = "", reason: Typed = ""
+        request: Request,
+        station: Typed = "",
+        hold: Typed = "",
+        unit: Typed = "",
+        by: Typed = "",
+        reason: Typed = "",
     ) -> Response:
-        typed = {"by": by, "reason": reason}
-        refused, done = await _from_a_form(site, request, station, lambda number: Lift(number, hold, by, reason))
+        typed = {"by": by, "reason": reason, "unit": unit}
+        made = _lifting(hold, by, reason, unit or None)
+        refused, done = await _from_a_form(site, request, station, made)
         if refused is None:
-            return _done(request, str(done.get("action")))
+            return _done(request, "unit" if done.get("left") else str(done.get("action")))
         return await site.page(request, "hold.html", 422, station=station, hold=hold, typed=typed, refused=refused)
 
     @app.get("/chart")
@@ -100,6 +107,10 @@ def _forms(app: FastAPI, site: Site) -> None:
         if refused is None:
             return _done(request, "chart")
         return await site.page(request, "chart.html", 422, which=chart, chart=named, typed=typed, refused=refused)
+
+
+def _lifting(hold: str, by: str, reason: str, unit: str | None) -> Act:
+    return lambda number: Lift(number, hold, by, reason, unit)
 
 
 def _restarting(characteristic: str, stream: str | None, by: str, cause: str, reason: str) -> Act:
@@ -136,9 +147,7 @@ def _done(request: Request, what: str) -> Response:
 def _programs(app: FastAPI, site: Site) -> None:
     @app.post("/api/v1/lift")
     async def lift(asked: LiftAsked) -> Response:
-        return await _answer(
-            site, asked, lambda number: Lift(number, asked.hold, asked.by, asked.reason), ("hold",)
-        )
+        return await _answer(site, asked, _lifting(asked.hold, asked.by, asked.reason, asked.unit), ("hold",))
 
     @app.post("/api/v1/restart")
     async def restart(asked: RestartAsked) -> Response:

@@ -107,6 +107,7 @@ CONSEQUENCES = {
 DONE = {
     "hold_station": "The hold is lifted and recorded.",
     "hold_unit": "The units are released and the release is recorded.",
+    "unit": "The unit is released and the release is recorded; others are still held.",
     "alarm": "The alarm is acknowledged and recorded.",
     "chart": "The chart begins anew, and that is recorded.",
 }

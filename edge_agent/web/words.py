@@ -105,6 +105,17 @@ CHINESE: Mapping[str, str] = {
     "The alarm ends. The next signal raises it again.": ("报警结束。下一个信号会再次报警。"),
     "The hold is lifted and recorded.": "扣留已解除并已记录。",
     "The units are released and the release is recorded.": "产品已放行并已记录。",
+    "The unit is released and the release is recorded; others are still held.": (
+        "该产品已放行并已记录；其余产品仍处于扣留状态。"
+    ),
+    "Which units": "哪些产品",
+    "All %(count)s": "全部 %(count)s 件",
+    "The hold %(hold)s holds no unit %(unit)s; has somebody released it already?": (
+        "%(hold)s 未扣留产品 %(unit)s；是否已有人放行？"
+    ),
+    "Several held units have the id %(unit)s; name one of: %(units)s.": (
+        "有多个被扣留的产品标识为 %(unit)s；请指明其一：%(units)s。"
+    ),
     "The alarm is acknowledged and recorded.": "报警已确认并已记录。",
     "The chart begins anew, and that is recorded.": "控制图已重新开始并已记录。",
     "%(rule)s, on the chart of spread": "%(rule)s（离散控制图）",

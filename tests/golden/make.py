@@ -140,6 +140,18 @@ def later_facts() -> list[Fact]:
                 purpose_reason="configuration-not-approved",
             ),
         ),
+        Fact(
+            HEADER,
+            Decision(
+                Act.OVERRIDE,
+                Target("hold", "seal/h-1a2b3c4d"),
+                Person("B000001"),
+                "heater 2 changed / 已更换",
+                {"hold": "h-1a2b3c4d", "rule": "nelson1"},
+                {"units": ["unit|VS-100|gs1|S1"], "left": 2},
+                order="WO-1000",
+            ),
+        ),
     ]
 
 

@@ -18,6 +18,7 @@ from central.web.pages.audit import AuditRow, audit_row
 from central.web.pages.evidence import TABS, Matrix, matrix
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
 from records.errors import LotkeeperError
+from records.wire import CENTRAL
 
 router = APIRouter(include_in_schema=False)
 
@@ -200,8 +201,11 @@ def _matrices(visit: Visit, dhr: DeviceHistoryRecord, operation: str, tab: str) 
 
 
 def audit_of(visit: Visit, dhr: DeviceHistoryRecord) -> list[AuditRow]:
-    """Decisions and statements about this record and its findings, the newest first."""
+    """Decisions and statements about this record and its findings, also those of the line; the newest first."""
     hashes = [s.hash for s in dhr.signatures] + [f.closing.hash for f in dhr.findings if f.closing]
+    hashes += [
+        line.ref.hash for line in dhr.evidence.records if line.kind == "decision" and line.ref.agent != CENTRAL
+    ]
     facts = [fact for fact in map(visit.desk.fact, hashes) if fact is not None]
     return sorted(
         (audit_row(visit.words, entry_of(fact)) for fact in facts),

@@ -92,6 +92,28 @@ def test_what_was_done_comes_back_with_who_and_why() -> None:
     ]
 
 
+def test_one_unit_of_many_is_asked_for_by_programs_and_by_the_form() -> None:
+    async def released(asked: Asked) -> Reply:
+        return Reply(asked.number, None, {"action": "hold_unit", "unit": "S1", "left": 2})
+
+    runner = Runner(released)
+    answer = post(runner, "/api/v1/lift", SAID | {"unit": "S1"}).json()
+    assert (answer["unit"], answer["left"]) == ("S1", 2)
+    page = post(runner, "/hold", SAID | {"unit": "S1"}, form=True)
+    assert (page.status_code, page.headers["location"]) == (303, "/?lang=en&done=unit")
+    post(runner, "/hold", SAID | {"unit": ""}, form=True)
+    one, all_ = Lift(7, "h-1", "B000001", "tool changed", "S1"), Lift(7, "h-1", "B000001", "tool changed")
+    assert runner.asked == [one, one, all_]
+
+    async def unknown(asked: Asked) -> Reply:
+        return Reply(asked.number, "unit-not-held", {"hold": "h-1", "unit": "S9"})
+
+    assert post(Runner(unknown), "/api/v1/lift", SAID | {"unit": "S9"}).status_code == 404
+    answer = post(Runner(unknown), "/hold?lang=zh-CN", SAID | {"unit": "S9"}, form=True)
+    assert answer.json()["refused"] == "h-1 未扣留产品 S9；是否已有人放行？"
+    assert answer.json()["typed"]["unit"] == "S9"
+
+
 def test_what_was_refused_says_why_and_what_is_not_there_is_404() -> None:
     answer = post(Runner(refused), "/api/v1/lift", SAID)
     assert (answer.status_code, answer.json()["code"]) == (422, "stream-missing")

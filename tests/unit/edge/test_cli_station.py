@@ -95,6 +95,16 @@ def test_an_act_says_everything_and_what_became_of_it(
     ]
 
 
+@pytest.mark.parametrize(("left", "told"), [(2, "2 of it still held"), (0, "none of it is held any more")])
+def test_one_unit_of_a_hold_is_released_and_what_is_left_is_said(
+    typed: Type, line: Path, monkeypatch: pytest.MonkeyPatch, left: int, told: str
+) -> None:
+    agent = Agent(monkeypatch, action="hold_unit", unit="S1", left=left)
+    said = typed("station", line, "seal", *LIFT, "--unit", "S1")
+    assert (said.code, said.out) == (0, f"S1 of h-1 is released at seal, {told}; recorded\n")
+    assert agent.asked[0][2]["unit"] == "S1"
+
+
 @pytest.mark.parametrize(("status", "code"), [(404, 1), (422, 2), (504, 3)])
 def test_what_the_agent_refuses_is_said_as_it_says_it(
     typed: Type, line: Path, monkeypatch: pytest.MonkeyPatch, status: int, code: int

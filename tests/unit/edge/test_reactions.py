@@ -449,6 +449,7 @@ def test_lifting_names_person_and_reason_and_frees_the_machine_after_the_commit(
     assert isinstance(decision, Decision)
     assert (decision.act, decision.target.kind, decision.target.id) == (Act.OVERRIDE, "hold", f"s/{hold.id}")
     assert (decision.by.id, decision.reason) == ("B123456", "tool changed")
+    assert (decision.order, decision.new) == ("WO-1", None)
     assert found.state.kept.holds == ()
     assert found.cycle(2) is not None
     assert not events(found, "ran-while-held")
@@ -478,10 +479,50 @@ def test_units_are_released_and_alarms_acknowledged_by_the_same_act(action: str,
     assert found.state.kept.holds == ()
 
 
+def test_held_units_are_released_one_by_one_and_each_release_is_recorded() -> None:
+    found = bench(nelson1=["hold_unit"])
+    for cycle, carrier in enumerate(("C-1", "C-2", "C-3"), 1):
+        signal(found, cycle, carrier=carrier)
+    (hold,) = found.state.kept.holds
+    refs = [f"carrier||plant|C-{n}" for n in (1, 2, 3)]
+    for unit, ref, left in (("C-2", refs[1], 2), (refs[2], refs[2], 1), ("C-1", refs[0], 0)):
+        name = ref.rpartition("|")[2]
+        effects = found.feed(replace(lift(hold.id), unit=unit))
+        assert Reply(7, None, {"action": "hold_unit", "unit": name, "left": left}) in effects
+        event = events(found, "unit-released-at-station")[-1]
+        assert [subject.id for subject in event.subjects] == [name]
+        decision = [fact for fact in found.facts if isinstance(fact, Decision)][-1]
+        assert (decision.act, decision.new) == (Act.OVERRIDE, {"units": [ref], "left": left})
+    assert found.state.kept.holds == ()
+    assert len(events(found, "unit-released-at-station")) == 3
+
+
+def test_a_unit_released_by_itself_is_held_again_by_the_next_signal_and_no_other_is_touched() -> None:
+    found = bench(nelson1=["hold_unit"])
+    signal(found, 1, carrier="C-1")
+    signal(found, 2, carrier="C-2")
+    (hold,) = found.state.kept.holds
+    found.feed(replace(lift(hold.id), unit="C-1"))
+    assert [h.units for h in found.state.kept.holds] == [("carrier||plant|C-2",)]
+    signal(found, 3, carrier="C-1")
+    assert [s.id for s in events(found, "unit-held")[-1].subjects] == ["C-1"]
+    assert found.state.kept.holds[0].units == ("carrier||plant|C-2", "carrier||plant|C-1")
+
+
+def test_two_held_units_of_one_id_must_be_named_whole() -> None:
+    refs = ("unit|VS-100|gs1|S1", "unit|VS-200|gs1|S1")
+    found = bench_with(Hold("h-1", "hold_unit", Cause("torque", None, "nelson1"), 1, NOW_US, "WO-1", refs))
+    (reply,) = found.feed(replace(lift("h-1"), unit="S1"))
+    assert reply == Reply(7, "unit-several", {"unit": "S1", "units": ", ".join(refs)})
+    found.feed(replace(lift("h-1"), unit=refs[1]))
+    assert found.state.kept.holds[0].units == refs[:1]
+
+
 @pytest.mark.parametrize(
     ("act", "code"),
     [
         (lift("h-0"), "hold-unknown"),
+        (replace(lift("HOLD"), unit="C-1"), "unit-not-held"),
         (lift("HOLD", by=" "), "person-missing"),
         (lift("HOLD", by="B1\x00"), "person-missing"),
         (lift("HOLD", by="Chen Wei"), "person-unknown"),
