@@ -273,6 +273,7 @@ def _told(event: OperationsEvent) -> str | None:
     told = [
         f"{name} {value if isinstance(value, str) else json.dumps(value)}"
         for name in names
-        if isinstance(value := event.params.get(name), str | int | float)
+        if isinstance(value := event.params.get(name), str | int | float) and value != ""
     ]
-    return ", ".join(told)[:DETAIL_CHARACTERS] or None
+    text = ", ".join(told)
+    return (text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…") or None

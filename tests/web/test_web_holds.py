@@ -60,6 +60,8 @@ def test_axe_finds_nothing_and_nothing_overflows(
         page.on("console", lambda m, said=said: said.append(m.text) if m.type == "error" else None)
         page.goto("/")
         assert page.locator(".standing tbody tr").count() == 3
+        hidden = "box => box.parentElement.scrollWidth - box.parentElement.clientWidth"
+        assert page.locator(".standing").evaluate(hidden) == 0  # nothing of why and since when is out of sight
         assert faults_of(page) == []
         page.locator(".standing a").first.click()
         page.locator("#by").wait_for()
