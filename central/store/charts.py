@@ -107,6 +107,10 @@ chart_note = Table(
 )
 
 
+EDGE = 2**62
+"""No number and no time of a point is further from 0."""
+
+
 # -- reading -----------------------------------------------------------------------------------------------
 
 
@@ -139,8 +143,14 @@ def points(
     last: int | None = None,
     limit: int,
 ) -> list[ChartPoint]:
-    """The newest ``limit`` closed points within times (to before ``to_us``) and numbers (both inclusive)."""
+    """The newest ``limit`` closed points within times (to before ``to_us``) and numbers (both inclusive).
+
+    What people type into an address may be any number: beyond what a column holds it means the same as its edge.
+    """
     c = chart_point.c
+    from_us, to_us, first, last = (
+        None if n is None else max(-EDGE, min(n, EDGE)) for n in (from_us, to_us, first, last)
+    )
     conditions = [c.chart_id == ref.id, c.number.is_not(None)]
     conditions += [c.at_us >= from_us] if from_us is not None else []
     conditions += [c.at_us < to_us] if to_us is not None else []
@@ -241,6 +251,15 @@ def _notes(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[Note, 
     return found
 
 
+def _list(text: str) -> list[Any]:
+    """A column that we wrote as JSON. A board reads tens of thousands at once, and most are empty."""
+    found: list[Any] = [] if text == "[]" else _DECODE(text)[0]
+    return found
+
+
+_DECODE = json.JSONDecoder().raw_decode
+
+
 def _point(row: Row[Any], agent: str, notes: tuple[Note, ...]) -> ChartPoint:
     return ChartPoint(
         row.number,
@@ -257,14 +276,14 @@ def _point(row: Row[Any], agent: str, notes: tuple[Note, ...]) -> ChartPoint:
         row.range_centre,
         row.range_lower,
         row.range_upper,
-        tuple(json.loads(row.rules)),
-        tuple(json.loads(row.range_rules)),
+        tuple(_list(row.rules)),
+        tuple(_list(row.range_rules)),
         row.limit_version,
         row.provisional,
         row.closed_by,
-        tuple(json.loads(row.subjects)),
+        tuple(_list(row.subjects)),
         row.subjects_total,
-        tuple(tuple(values) for values in json.loads(row.readings)),
+        tuple(map(tuple, _list(row.readings))),
         row.uncertain,
         FactRef(agent, row.epoch, row.seq, row.hash.hex()),
         row.cause,

@@ -113,7 +113,6 @@ def test_a_chart_tells_its_limits_rules_and_points(press: Site, quality: httpx.C
         "(53–60)",
         "2026-03",
         "2026-07",
-        "Moving ranges: one point beyond a control limit",
         "390 … 430 kPa",
         "Signals without a cause",
         "Points 1 to 78",
@@ -164,6 +163,31 @@ def test_the_stretch_is_there_as_files(press: Site, quality: httpx.Client) -> No
     told = quality.get(f"{address}/points.json?show=50").json()
     assert (told["chart"]["kind"], len(told["points"])) == ("imr", 50)
     assert quality.get(f"{address}/points.xml").status_code == 404
+
+
+@pytest.mark.parametrize("number", [str(2**63), "-" + "9" * 30, "9" * 30, "0"])
+def test_an_address_with_any_number_is_answered(press: Site, quality: httpx.Client, number: str) -> None:
+    """What is beyond every point is nothing there, or all there is; never a fault of ours."""
+    chart = f"/spc/{chart_id(press, 'burst_pressure')}"
+    for path, status in (
+        (f"{chart}?last={number}", 200),
+        (f"{chart}?show={number}", 200),
+        (f"{chart}?point={number}", 404),
+        (f"{chart}/points.csv?last={number}", 200),
+        (f"{chart}/limits?first={number}&last={number}&preview=1", 422),
+        (f"/spc?page={number}", 200),
+    ):
+        assert quality.get(path).status_code == status, path
+
+
+def test_a_flagged_range_is_told_with_its_value_and_the_wall_tells_signals_first(
+    press: Site, quality: httpx.Client
+) -> None:
+    text = quality.get(f"/spc/{chart_id(press, 'burst_pressure')}").text
+    assert re.search(r"Moving ranges \d+\.\d: one point beyond a control limit", text)
+    for line in re.findall(r'<p class="about line">(.*)</p>', quality.get("/spc?wall=1").text):
+        told = [line.find(word) for word in ("without a cause", "Cpk")]
+        assert -1 in told or told[0] < told[1]  # what is cut where there is no room is not the signal
 
 
 def test_charts_and_points_that_do_not_exist_are_not_there(press: Site, quality: httpx.Client) -> None:
