@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from records.model import OperationRecord, Quality, Reading
+from records.verdict import SpcState
 from spc.state import Sample
 
 UNKNOWN = "unknown"
@@ -51,6 +52,14 @@ def sample_of(own: Mapping[str, JsonValue], record: OperationRecord, *, plottabl
         values, size = (None,) * len(values), 1.0
     certain = all(reading is not None and reading.quality is Quality.GOOD for reading in read)
     return Sample(values, size, certain)
+
+
+def readings_of(record: OperationRecord, state: SpcState) -> list[Reading]:
+    """The readings that a chart took from a record, of several variables in the chart's order."""
+    if state.tags is None:
+        return [reading for reading in record.readings if reading.characteristic == state.characteristic]
+    readings = {reading.tag: reading for reading in record.readings}
+    return [readings[tag] for tag in state.tags if tag in readings]
 
 
 def number(reading: Reading | None) -> float | None:

@@ -7,14 +7,14 @@ range limits nor segments; their series say so by leaving them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
+from central.chart_inputs import readings_of
 from central.closings import CLOSING, closing_state, count, text
 from central.domain import FactRef, SpcLimits, SpcPoint, SpcSeries
 from central.dossier import Dossier, Stated, whole
-from records.model import OperationRecord, OperationsEvent, Reading, TestResult
+from records.model import OperationRecord, OperationsEvent, TestResult
 from records.verdict import SpcState
 from spc.rules import CATALOGUE, Signal
 
@@ -101,23 +101,22 @@ def _series(agent: str, station: str, name: str, stream: str, chart: _Chart) -> 
     verdicts = _verdicts(chart)
     points = tuple(_point(verdict) for verdict in verdicts)
     last = chart.records[-1][1]
-    reading = _last(chart.records, lambda record: record.readings, lambda r: r.characteristic == name)
-    test = _last(chart.records, _tests, lambda t: t.characteristic == name)
+    test = _tested(chart, name)
     return SpcSeries(
         characteristic=name,
         station=station,
         operation=chart.operation,
         chart=last.chart,
         size=last.size,
-        unit=reading.unit if isinstance(reading, Reading) else None,
+        unit=_unit(chart),
         points=points,
         limits=_spans([(v.state, v.state.centre, v.state.lower, v.state.upper) for v in verdicts]),
         signals=_signals(chart, points, lambda point: point.rules),
         gaps=sum(point.value is None for point in points),
         readings=len(chart.records),
-        lower=test.lower if isinstance(test, TestResult) else None,
-        upper=test.upper if isinstance(test, TestResult) else None,
-        target=test.target if isinstance(test, TestResult) else None,
+        lower=test.lower if test else None,
+        upper=test.upper if test else None,
+        target=test.target if test else None,
         agent=agent,
         stream=stream,
         range_limits=_spans(
@@ -127,24 +126,17 @@ def _series(agent: str, station: str, name: str, stream: str, chart: _Chart) -> 
     )
 
 
-T = TypeVar("T")
+def _unit(chart: _Chart) -> str | None:
+    """Of the newest reading that says one."""
+    read = (readings_of(record.data, state) for record, state in reversed(chart.records))
+    return next((reading.unit for readings in read for reading in readings), None)
 
 
-def _last(
-    records: Sequence[tuple[Stated[OperationRecord], SpcState]],
-    parts: Callable[[OperationRecord], Iterable[T]],
-    wanted: Callable[[T], bool],
-) -> T | None:
-    """The last of some parts of the records that fits."""
-    for record, _ in reversed(records):
-        for part in parts(record.data):
-            if wanted(part):
-                return part
-    return None
-
-
-def _tests(record: OperationRecord) -> tuple[TestResult, ...]:
-    return tuple(test for result in record.subjects for test in result.tests)
+def _tested(chart: _Chart, name: str) -> TestResult | None:
+    """The newest test of the characteristic."""
+    records = (record.data for record, _ in reversed(chart.records))
+    tests = (test for record in records for result in record.subjects for test in result.tests)
+    return next((test for test in tests if test.characteristic == name), None)
 
 
 def _point(verdict: _Verdict) -> SpcPoint:

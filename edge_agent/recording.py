@@ -177,6 +177,18 @@ def named(
     )
 
 
+def sources_to_tell(characteristics: Mapping[str, CharacteristicSettings]) -> dict[str, tuple[str, ...]]:
+    """The tags of each characteristic whose readings do not say it by their name, as ``named`` gives them."""
+    told: dict[str, tuple[str, ...]] = {}
+    taken: set[str] = set()
+    for name, settings in characteristics.items():
+        tags = settings.sources()
+        if len(tags) > 1 or not taken.isdisjoint(tags):
+            told[name] = tags
+        taken.update(tags)
+    return told
+
+
 def _exact(reading: Reading) -> JsonValue:
     """JSON numbers are doubles to many readers: what needs 64 bits is written in digits."""
     if reading.data_type.removesuffix("[]") not in ("int64", "uint64"):

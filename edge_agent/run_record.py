@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from edge_agent import recording
 from edge_agent.chart_parts import FromTag
@@ -51,6 +52,7 @@ class RunRecorder:
         self.approved = approved
         captured = set(settings.captured())
         self._characteristics = {n: c for n, c in characteristics.items() if captured.issuperset(c.read())}
+        self._sources = recording.sources_to_tell(self._characteristics)
         self.charts = StationCharts(self._characteristics, line)
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
@@ -116,7 +118,7 @@ class RunRecorder:
             people=self._people(kept, readings),
             readings=recording.named(readings, self._characteristics),
             materials=self._materials(run.lots, readings, results, purpose, aborted),
-            spc=judged.states,
+            spc=tuple(replace(told, tags=self._sources.get(told.characteristic)) for told in judged.states),
             counters=recording.counters_of(settings, readings),
             documents=papers.used(
                 (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers))

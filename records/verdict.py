@@ -18,6 +18,8 @@ class SpcState:
     ``stream`` says what the chart is of, as a query string of what tells it from others of its characteristic
     (``product``, ``revision``, ``tool``, ``position``). ``segment`` counts the stretches that no run crosses.
     ``sample`` is the size of a sample of counts, or of a subgroup that closed with another number of readings.
+    ``tags`` names the readings that the chart took, in its order, where they do not themselves say it: of several
+    variables, and where a reading bears the name of another characteristic that is measured by the same tag.
     """
 
     characteristic: str
@@ -41,3 +43,4 @@ class SpcState:
     range_centre: Later[float] = None
     range_lower: Later[float] = None
     range_upper: Later[float] = None
+    tags: Later[tuple[str, ...]] = None

@@ -48,6 +48,9 @@ VECTORS: Final = frozenset({"t2_subgroup", "t2_individuals", "mewma"})
 NELSON_T_POWER: Final = 1 / 3.6
 """Times between events to this power are nearly normal (Nelson, *Journal of Quality Technology* 26, 1994)."""
 
+LEAST_WEIGHT: Final = 1e-6
+"""Of the newest point in EWMA and MEWMA: below it nothing is left of their limits but rounding."""
+
 
 def check_subgroup(chart: str, subgroup: int) -> Chart:
     """The chart's name, once it and its subgroup size go together; else ValueError."""
@@ -90,6 +93,8 @@ class Design:
     def __post_init__(self) -> None:
         if not 0 < self.lam <= 1:
             raise ValueError(f"lam must be above 0 and at most 1, got {self.lam}")
+        if self.lam < LEAST_WEIGHT:
+            raise ValueError(f"lam is at least {LEAST_WEIGHT:g}, got {self.lam}: nothing is left of the limits")
         if not (self.width > 0 and self.k >= 0 and self.h > 0 and 0 <= self.headstart < self.h):
             raise ValueError(
                 f"needed: width > 0, k >= 0, h > 0, 0 <= headstart < h; "
@@ -213,8 +218,11 @@ class LimitSet:
             raise ValueError(f"limits {self.version!r}: a design belongs to ewma, cusum and mewma, and only there")
         if min(given, default=1.0) <= 0:
             raise ValueError(f"limits {self.version!r}: sample_size and sbar must be above 0, got {given}")
-        if self.chart in VECTORS and not 0 < len(self.mean) == len(self.covariance):
+        sizes = {len(self.covariance), *map(len, self.covariance)}
+        if self.chart in VECTORS and (not self.mean or sizes != {len(self.mean)}):
             raise ValueError(f"limits {self.version!r}: {self.chart} needs a mean and a covariance of one size")
+        if self.chart in ("ewma", "cusum") and not self.sigma_within > 0:
+            raise ValueError(f"limits {self.version!r}: {self.chart} needs a sigma above 0")
 
     def _check_spread(self, spread: list[float]) -> None:
         if spread and len(spread) != 3:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from central.chart_inputs import number
+from central.chart_inputs import number, readings_of
 from central.chart_words import ChartRef
 from central.closings import CLOSING, closing_state, count, text
 from central.store import histories
@@ -123,7 +123,7 @@ def _known(connection: Connection, item: Envelope, fact: Fact) -> bool:
 
 def _judged(connection: Connection, item: Envelope, fact: Fact, record: OperationRecord, state: SpcState) -> None:
     ref = ChartRef(item.agent, record.station, state.characteristic, state.stream or "")
-    readings = [reading for reading in record.readings if reading.characteristic == state.characteristic]
+    readings = readings_of(record, state)
     about = _about(ref, fact, record, state, readings)
     row = _chart(connection, ref, about)
     closing = state.state != "open" and (state.position >= state.size or state.statistic is not None)

@@ -121,6 +121,19 @@ def facts() -> list[Fact]:
     ]
 
 
+LATER_VERDICT = SpcState(
+    *("t2", "t2_individuals", 7, 1, 1, "signal", ("nelson1",), 12.5, None, 0.0, 0.0, 11.8, "s-1:2"),
+    stream="product=VS-100&tool=T1",
+    segment=2,
+    sample=50.0,
+    range_rules=("nelson1",),
+    range_centre=0.1,
+    range_lower=0.0,
+    range_upper=0.3,
+    tags=("leak_tester.pressure", "leak_tester.leak_rate"),
+)
+
+
 def later_facts() -> list[Fact]:
     """Facts of kinds and with fields that came after the frame was fixed."""
     text = "agent: assembly-1  # 装配\n"
@@ -152,6 +165,7 @@ def later_facts() -> list[Fact]:
                 order="WO-1000",
             ),
         ),
+        Fact(HEADER, replace(_operation(), spc=(LATER_VERDICT,))),
     ]
 
 

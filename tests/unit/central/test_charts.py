@@ -102,6 +102,16 @@ def test_a_gap_has_no_value(charts: ChartRig) -> None:
     assert (point.state, point.statistic, point.readings) == ("gap", None, ((None,),))
 
 
+def test_readings_that_bear_another_name_are_found_by_their_tags_in_the_charts_order(charts: ChartRig) -> None:
+    both = run(1, 2.0, replace(verdict(1, 9.0, name="pair"), tags=("press.force", "assembler.torque")))
+    force = replace(both.readings[0], tag="press.force", value=40.0, unit="N", characteristic="force")
+    charts.commit(replace(both, readings=(*both.readings, force)))
+    (head,) = charts.charts.heads()
+    assert head.unit == "N"
+    (point,) = charts.charts.points(head.ref)
+    assert point.readings == ((40.0, 2.0),)
+
+
 def test_windows_of_numbers_and_times(charts: ChartRig) -> None:
     charts.singles([2.0] * 10)
     read = charts.charts.points

@@ -86,6 +86,19 @@ def test_all_units_of_a_load_are_the_chart_s() -> None:
 # -- documents ---------------------------------------------------------------------------------------------
 
 
+def test_a_verdict_names_the_readings_that_do_not_say_whose_they_are() -> None:
+    ewma = {"chart": "ewma", "limits": {"fixed": {"target": 2.2, "sigma": 0.05, "version": "d1"}}}
+    pair = {"tag": None, "tags": ["plc.total", "plc.torque"], "chart": "t2_individuals"}
+    at = bench(torque={"chart": "imr"}, drift=ewma, pair=pair)
+    record = at.cycle(1)
+    assert record is not None
+    assert {state.characteristic: state.tags for state in record.spc} == {
+        "torque": None,  # its reading bears its name
+        "drift": ("plc.torque",),
+        "pair": ("plc.total", "plc.torque"),  # in the order of the chart, whatever the station captures first
+    }
+
+
 def of_central(*sets: dict[str, Any], recipe: dict[str, Any] | None = None, age_s: float = 7.0) -> Papers:
     documents = [Document(LIMIT_SETS, "torque", 4, 0, {"characteristic": "torque", "sets": list(sets)})]
     if recipe is not None:

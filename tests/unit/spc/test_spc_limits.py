@@ -86,12 +86,15 @@ def test_subgroups_of_one_are_single_values() -> None:
 
 
 GOOD = LimitSet.fixed("imr", 0.0, -3.0, 3.0, "v")
+PAIR = vectors("t2_individuals", (0.0, 0.0), ((1.0, 0.1), (0.1, 1.0)), 9.0, "v")
+DRIFT = weighted("ewma", 0.0, 1.0, Design(), "v")
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: Design(lam=0.0), "lam must be above 0"),
+        (lambda: Design(lam=1e-320), "nothing is left of the limits"),
         (lambda: Design(h=4, headstart=4), "headstart < h"),
         (lambda: Design(h4=0.0), "h4 must be above 0"),
         (lambda: replace(GOOD, design=Design()), "a design belongs to"),
@@ -99,6 +102,8 @@ GOOD = LimitSet.fixed("imr", 0.0, -3.0, 3.0, "v")
         (lambda: replace(GOOD, range_upper=None), "only a part of their range limits"),
         (lambda: replace(GOOD, range_lower=5.0), "range limits 'v' are out of order"),
         (lambda: replace(GOOD, chart="t2_individuals"), "needs a mean and a covariance"),
+        (lambda: replace(PAIR, covariance=((1.0, 0.1), (0.1,))), "needs a mean and a covariance of one size"),
+        (lambda: replace(DRIFT, sigma_within=0.0), "ewma needs a sigma above 0"),
         (lambda: replace(GOOD, sigma=math.nan), "not finite"),
         (lambda: GOOD.at(0), "size 0 cannot be judged"),
         (lambda: GOOD.transformed(), "not those of times"),
