@@ -65,6 +65,14 @@ class Machines:
         boolean = settings is None or settings.type_name in ("bool", "")
         await self._supervisors[device].write(name, value if boolean else int(value))
 
+    def may_free(self, tag: str) -> bool:
+        """Whether the tag is there to be written, and no station locks or answers by it now."""
+        settings = self._line.tag(tag)
+        if settings is None or settings.access != "write" or tag.partition(".")[0] not in self._supervisors:
+            return False
+        stations = self._line.stations.values()
+        return all(tag not in station.written() for station in stations)
+
 
 class Watching:
     """Watched tags of one device, as events for the stations that watch them."""

@@ -77,9 +77,7 @@ def characteristics_of(line: LineSettings, station: StationSettings) -> dict[str
 
 def devices_of(station: StationSettings) -> tuple[str, ...]:
     """The devices that a station reads or writes."""
-    locks = (station.permit, station.hold)
-    written = (station.trigger.acknowledge, *(lock.tag for lock in locks if lock is not None))
-    tags = (*station.watched(), *station.captured(), *(tag for tag in written if tag is not None))
+    tags = (*station.watched(), *station.captured(), *station.written())
     return tuple(dict.fromkeys(tag.partition(".")[0] for tag in tags))
 
 

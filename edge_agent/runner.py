@@ -39,7 +39,7 @@ from edge_agent.events import (
     WriteDone,
     WriteFailed,
 )
-from edge_agent.holds import Hold
+from edge_agent.holds import Hold, station_is_held
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable
@@ -69,6 +69,9 @@ class Plant(Protocol):
 
     async def write(self, tag: str, value: bool) -> None:
         """Write and verify; raises LotkeeperError when the value does not stand afterwards."""
+
+    def may_free(self, tag: str) -> bool:
+        """Whether the tag is there to be written, and no station locks or answers by it now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +228,7 @@ class StationRunner:
             if self._clock.monotonic_s() >= next_tick_s:
                 next_tick_s = self._clock.monotonic_s() + TICK_S
                 await self._take(Tick(self._clock.now_us(), self._clock.monotonic_s()))
+                await self._free_left_tag()
 
     async def _take(self, event: Event) -> None:
         waiting, order = self._state.phase is Phase.WAITING, self._state.kept.order
@@ -247,6 +251,7 @@ class StationRunner:
             return False
         self._change = None
         await self._withdraw_permit(change)
+        await self._leave_hold_tag(change)
         if change.station is not None:
             state = self._state
             resumed = Resumed(state.charts)
@@ -265,9 +270,17 @@ class StationRunner:
         approved = self.station.approved
         if not approved:
             self._prompt = NOT_APPROVED
-        before, kept = then.kept, replace(self._state.kept, configuration=self.configuration, approved=approved)
+        before, tag = then.kept, _hold_tag(self.station)
+        kept = replace(self._state.kept, configuration=self.configuration, approved=approved)
+        if tag is None or kept.hold_tag is None or tag[0] == kept.hold_tag[0]:
+            kept = replace(kept, hold_tag=kept.hold_tag if tag is None else tag)
         charts = changes(then.charts, self._state.charts)
-        if (before.configuration, before.approved) == (kept.configuration, approved) and not charts:
+        same = (before.configuration, before.approved, before.hold_tag) == (
+            kept.configuration,
+            approved,
+            kept.hold_tag,
+        )
+        if same and not charts:
             return
         told: list[Data] = [*resumed.told]
         if before.configuration not in (None, self.configuration):
@@ -296,6 +309,60 @@ class StationRunner:
             await self._plant.write(permit.tag, False)
         except LotkeeperError as error:
             log.error("permit-not-withdrawn", station=self.name, tag=permit.tag, error=str(error))
+
+    async def _leave_hold_tag(self, change: Changeover) -> None:
+        """What only these devices can take back is taken back now; the new lock comes first where it can.
+
+        Otherwise ``_free_left_tag`` does it by the new rules, once their locks stand.
+        """
+        left, after = self._state.kept.hold_tag, change.station
+        tag = None if after is None else _hold_tag(after)
+        if left is None or (tag is not None and tag[0] == left[0]):
+            return
+        if after is not None and change.plant.may_free(left[0]):
+            return
+        held = station_is_held(self._state.kept.holds)
+        if held and tag is not None:
+            with suppress(LotkeeperError):  # it is written by level too, as soon as its device is there
+                await change.plant.write(*tag)
+        told = None
+        try:
+            await self._plant.write(left[0], not left[1])
+        except LotkeeperError as error:
+            told = str(error)
+        await self._left(left, tag, told)
+
+    async def _free_left_tag(self) -> None:
+        """Another line file names another tag for the hold, or none: the old one must not stay set for ever."""
+        left, tag = self._state.kept.hold_tag, _hold_tag(self.station)
+        if left is None or (tag is not None and tag[0] == left[0]) or self._state.after is not None:
+            return
+        if not self._plant.may_free(left[0]):
+            await self._left(left, tag, "the line file has no such tag to write any more, or another use for it")
+            return
+        permit = self.station.settings.permit
+        locks = {lock for lock in (tag and tag[0], permit and permit.tag) if lock}
+        if station_is_held(self._state.kept.holds) and not locks <= self._state.sure:
+            return
+        try:
+            await self._plant.write(left[0], not left[1])
+        except LotkeeperError:
+            return  # its device is away: at the next tick
+        await self._left(left, tag, None)
+
+    async def _left(self, left: tuple[str, bool], tag: tuple[str, bool] | None, error: str | None) -> None:
+        """Commit that the tag is the hold's no more: taken back, or as it was, which somebody has to see to."""
+        kept = replace(self._state.kept, hold_tag=tag)
+        params: dict[str, JsonValue] = {"tag": left[0], "now": tag and tag[0], "left_set": error is not None}
+        params["error"] = error
+        held = station_is_held(kept.holds)
+        if error is not None and held:
+            log.error("hold-tag-left", station=self.name, tag=left[0], error=error)
+        told = [OperationsEvent("hold-tag-left", params, order=kept.order)] if held or error is None else []
+        await self._store(
+            Batch(tuple(self._fact(data, self.name) for data in told), self._stored(as_json(kept), {}))
+        )
+        self._state = replace(self._state, kept=kept)
 
     # -- effects -------------------------------------------------------------------------------------------
 
@@ -410,3 +477,9 @@ class StationRunner:
         if acknowledge and effect.value:
             self._failpoint("station.after_ack")
         return WriteDone(effect.tag)
+
+
+def _hold_tag(station: Station) -> tuple[str, bool] | None:
+    """Where the station's rules tell a hold, and by which value."""
+    hold = station.settings.hold
+    return None if hold is None else (hold.tag, hold.value)

@@ -317,6 +317,12 @@ class StationSettings(Settings):
         tags = (self.trigger.tag, self.trigger.running, self.subject.carrier)
         return tuple(tag for tag in tags if tag is not None)
 
+    def written(self) -> tuple[str, ...]:
+        """Tags that answer, lock or free the machine."""
+        locks = (self.permit, self.hold)
+        tags = (self.trigger.acknowledge, *(lock.tag for lock in locks if lock is not None))
+        return tuple(tag for tag in tags if tag is not None)
+
     def captured(self) -> tuple[str, ...]:
         """Tags that are read together once the machine says done."""
         tags = [

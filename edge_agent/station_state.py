@@ -57,6 +57,7 @@ class Kept:
     configuration: str | None = None  # the hash by which the station last worked
     approved: bool = True  # whether it was approved then
     holds: tuple[Hold, ...] = ()  # what signals left standing, until a person ends it
+    hold_tag: tuple[str, bool] | None = None  # where a hold is told and how; the one before until it is taken back
 
 
 @dataclass(frozen=True, slots=True)

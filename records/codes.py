@@ -81,6 +81,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "station-held": ("hold", "characteristic", "stream", "subgroup", "rule", "tag"),
     "ran-while-held": ("what", "holds", "run_id", "cycle"),
     "hold-dropped": ("hold", "action", "units"),  # the station's list is full; what it said stands in the records
+    "hold-tag-left": ("tag", "now", "left_set", "error"),  # another line file tells holds by another tag
     "station-hold-lifted": ("hold", "by", "reason"),
     "unit-released-at-station": ("hold", "by", "reason"),
     "alarm-acknowledged": ("hold", "by", "reason"),

@@ -92,6 +92,7 @@ LABELS: Mapping[str, str] = {
     "last": N_("Last"),
     "limit": N_("Limit"),
     "limit_version": N_("Version of the limits"),
+    "left_set": N_("Left set at the machine"),
     "line": N_("Line"),
     "link": N_("Connection"),
     "lost_first": N_("First lost record"),

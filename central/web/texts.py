@@ -363,6 +363,13 @@ EVENT_TEXTS: dict[str, CodeText] = {
         N_("Hold dropped from the station's list"),
         N_("Too much stood at the station: its oldest entry gave way. The records of it stand."),
     ),
+    "hold-tag-left": CodeText(
+        N_("Tag of the hold left"),
+        N_(
+            "Another line file holds the station by another tag, or by none. "
+            "An old one left set is taken back at the machine."
+        ),
+    ),
     "station-hold-lifted": CodeText(
         N_("Hold of the station lifted"), N_("A person let the station go on, with a reason.")
     ),

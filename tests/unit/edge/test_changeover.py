@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.events import Lift
+from edge_agent.hold_view import hold_json
+from edge_agent.holds import Cause, Hold
 from edge_agent.runner import Changeover, StationRunner
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
-from records.model import Data, Fact, Header, OperationsEvent
+from edge_agent.station_state import Kept, as_json
+from records.model import Data, Decision, Fact, Header, OperationsEvent
 from tests.unit.edge.stations import ASSEMBLE, plain
 from tests.unit.edge.test_runner import World, play, shows, until
 
@@ -187,6 +191,158 @@ def test_a_station_that_leaves_takes_its_permit_away_and_ends() -> None:
     world = World()
     play(scene, world, PERMIT)
     assert permits(world)[-1] == ("plc.permit", False)
+
+
+# -- the tag of a hold -------------------------------------------------------------------------------------
+
+HOLD = ASSEMBLE | {"hold": {"tag": "plc.hold"}}
+OTHER_HOLD = ASSEMBLE | {"hold": {"tag": "plc.stop", "value": False}}
+NO_HOLD = ASSEMBLE | {"hold": None}
+SPARE = Hold("h-1", "hold_station", Cause("force", "product=VS-100", "nelson1"), 3, 1, "WO-1", points=1)
+"""A hold for a characteristic that no line file of these tests has."""
+
+
+def held_world(**more: Any) -> World:
+    """A world whose station was held when it was last there."""
+    world = World()
+    world.kept["station/s"] = as_json(Kept(holds=(SPARE,), configuration="old", **more))
+    return world
+
+
+def of_hold(world: World) -> list[object]:
+    return [said for name, said in world.log if name == "write" and said[0] in ("plc.hold", "plc.stop")]  # type: ignore[index]
+
+
+def left(world: World) -> list[dict[str, Any]]:
+    return [
+        said.params for _, said in world.log if isinstance(said, OperationsEvent) and said.code == "hold-tag-left"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "now"),
+    [
+        (OTHER_HOLD, [("plc.hold", True), ("plc.stop", False), ("plc.hold", False)], "plc.stop"),
+        (NO_HOLD, [("plc.hold", True), ("plc.hold", False)], None),
+        (HOLD | {"equipment": "ASM-02"}, [("plc.hold", True), ("plc.hold", True)], "-"),
+    ],
+)
+def test_a_hold_s_tag_that_another_file_leaves_is_taken_back_once_the_new_one_holds(
+    settings: dict[str, Any], told: list[object], now: str | None
+) -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: of_hold(world))
+        runner.change(other(world, settings))
+        await until(lambda: not runner.waits_to_change)
+        shows(runner, done=False)
+        await until(lambda: len(of_hold(world)) == len(told) and (now == "-" or left(world)))
+        assert runner.holds == (SPARE,)
+
+    world = held_world()
+    play(scene, world, HOLD, "old")
+    assert of_hold(world) == told
+    expected = {"tag": "plc.hold", "now": now, "left_set": False, "error": None}
+    assert left(world) == ([] if now == "-" else [expected])
+
+
+def test_a_new_lock_that_fails_leaves_the_old_one_until_it_stands() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: of_hold(world))
+        world.unwritten["plc.stop"] = 2
+        runner.change(other(world, OTHER_HOLD))
+        await until(lambda: left(world))
+
+    world = held_world()
+    play(scene, world, HOLD, "old")
+    assert of_hold(world) == [("plc.hold", True), *[("plc.stop", False)] * 3, ("plc.hold", False)]
+
+
+def test_a_tag_that_only_the_old_devices_have_is_taken_back_before_they_go() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: of_hold(world))
+        world.taken.add("plc.hold")
+        runner.change(other(world, OTHER_HOLD))
+        await until(lambda: not runner.waits_to_change)
+
+    world = held_world()
+    play(scene, world, HOLD, "old")
+    assert of_hold(world)[:3] == [("plc.hold", True), ("plc.stop", False), ("plc.hold", False)]
+    assert left(world) == [{"tag": "plc.hold", "now": "plc.stop", "left_set": False, "error": None}]
+
+
+def test_a_tag_that_cannot_be_taken_back_is_said_to_be_left() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: of_hold(world))
+        world.taken.add("plc.hold")
+        world.unwritten["plc.hold"] = 1
+        runner.change(other(world, NO_HOLD))
+        await until(lambda: left(world))
+
+    world = held_world()
+    play(scene, world, HOLD, "old")
+    (params,) = left(world)
+    assert (params["left_set"], params["error"]) == (True, "plc.hold: the PLC holds another value")
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_start_by_a_file_with_another_tag_takes_the_old_one_back_too(gone: bool) -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: left(world) and runner.status.phase == "idle")
+
+    world = held_world(hold_tag=("plc.hold", True))
+    if gone:
+        world.taken.add("plc.hold")
+    play(scene, world, OTHER_HOLD, "new")
+    assert of_hold(world) == [("plc.stop", False), *([] if gone else [("plc.hold", False)])]
+    assert [params["left_set"] for params in left(world)] == [gone]
+    play(scene, world, OTHER_HOLD, "new")
+    assert len(left(world)) == 1
+
+
+def test_a_station_that_leaves_while_it_is_held_takes_its_tag_back() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: of_hold(world))
+        change = other(world, HOLD)
+        runner.change(Changeover(None, change.plant, change.fact, "new", anew=True))
+        await until(lambda: left(world))
+
+    world = held_world()
+    play(scene, world, HOLD, "old")
+    assert of_hold(world)[-1] == ("plc.hold", False)
+
+
+def test_a_hold_outlives_its_characteristic_says_what_it_was_for_and_is_lifted_all_the_same() -> None:
+    async def scene(world: World, runner: StationRunner) -> None:
+        shows(runner, done=False)
+        await until(lambda: of_hold(world))
+        runner.change(other(world, HOLD | {"equipment": "ASM-02"}))
+        await until(lambda: not runner.waits_to_change)
+        (held,) = runner.status.holds
+        told = hold_json(held)
+        assert (told["characteristic"], told["stream"], told["subgroup"]) == ("force", "product=VS-100", 3)
+        assert told["says"] == "one point beyond a control limit"
+        assert "hold" in runner.status.missing
+        reply = await runner.act(lambda number: Lift(number, "h-1", "B000001", "tool changed"))
+        assert reply.refused is None
+        await until(lambda: of_hold(world)[-1] == ("plc.hold", False))
+
+    world = held_world()
+    play(scene, world, HOLD, "old")
+    (decision,) = [said for _, said in world.log if isinstance(said, Decision)]
+    assert decision.old == {
+        "hold": "h-1",
+        "characteristic": "force",
+        "stream": "product=VS-100",
+        "subgroup": 3,
+        "rule": "nelson1",
+    }
+    assert decision.order == "WO-1"
 
 
 def test_a_start_by_another_configuration_says_so_once() -> None:

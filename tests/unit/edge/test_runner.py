@@ -38,6 +38,7 @@ class World:
         self.moves_on = 0
         self.shown: dict[str, JsonValue] = {}
         self.unwritten: dict[str, int] = {}
+        self.taken: set[str] = set()
         self.full = 0
         self.kept: dict[str, JsonValue] = {}
         self.hold: asyncio.Event | None = None
@@ -62,6 +63,9 @@ class World:
         if self.unwritten.get(tag, 0) > 0:
             self.unwritten[tag] -= 1
             raise Refused(f"{tag}: the PLC holds another value")
+
+    def may_free(self, tag: str) -> bool:
+        return tag not in self.taken
 
     # the outbox
     def commit(self, batch: Batch) -> Future[list[Any]]:

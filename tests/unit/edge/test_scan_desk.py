@@ -285,6 +285,37 @@ class Written:
         self.values.append((tag, value))
 
 
+def test_only_a_tag_that_can_be_written_and_is_no_station_s_own_may_be_freed() -> None:
+    tags = [
+        {"name": name, "address": n, "register": "coil", "access": access}
+        for n, (name, access) in enumerate(
+            (("done", "read"), ("ack", "write"), ("hold", "write"), ("permit", "write"), ("old", "write"))
+        )
+    ]
+    station = {
+        "equipment": "P",
+        "operation": "OP10",
+        "trigger": {"tag": "plc.done", "acknowledge": "plc.ack", "repeat_possible": True},
+        "order": {"scan": "scanner", "pattern": "WO-.*"},
+        "subject": {"kind": "carrier", "tag": "plc.done"},
+        "permit": {"tag": "plc.permit", "needs": ["order"]},
+        "hold": {"tag": "plc.hold"},
+    }
+    device = {"driver": "modbus_tcp", "host": "127.0.0.1", "tags": tags}
+    line = LineSettings.model_validate(
+        {
+            "agent": "a",
+            "site": "s",
+            "line": "l",
+            "devices": {"plc": device, "unused": device},
+            "stations": {"press": station},
+        }
+    )
+    machines = Machines({"plc": Written()}, line)  # type: ignore[dict-item]
+    named = ("plc.old", "plc.done", "plc.ack", "plc.hold", "plc.permit", "plc.gone", "unused.old")
+    assert [tag for tag in named if machines.may_free(tag)] == ["plc.old"]
+
+
 def test_a_register_without_booleans_takes_one_or_zero() -> None:
     line = LineSettings.model_validate(
         {
