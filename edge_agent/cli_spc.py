@@ -74,9 +74,12 @@ def study(
     from spc.svg import as_file
 
     request, name, notes = _request(file, chart, columns)
-    params = request.setdefault("params", {})
+    params = request.get("params")
+    if params is None:
+        params = {}
     if not isinstance(params, dict):
         raise ConfigurationError(f"{name}: params: expected an object")
+    request["params"] = params
     params |= _params(param or [])
     if phase1 is not None:
         params["phase1"] = phase1
@@ -108,6 +111,8 @@ def _request(file: str, chart: str | None, columns: str | None) -> tuple[dict[st
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{name} cannot be read: {error.strerror}", hint="check the path") from None
+    if not content.strip():
+        raise ConfigurationError(f"{name} is empty", hint="a request as JSON, or a table as CSV with --chart")
     if len(content) > _LARGE:
         typer.echo(f"{name}: {len(content) / 1e6:.1f} MB: this may take some seconds ...", err=True)
     is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") or file.casefold().endswith(".json")

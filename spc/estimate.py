@@ -321,6 +321,10 @@ def _counts(asked: _Asked, points: Sequence[PhaseOnePoint]) -> LimitSet:
     if chart in ("p", "np", "laney_p") and total == area:
         raise NoLimitsError(f"{chart}: nothing conforms in {len(points)} points: limits would have a width of 0")
     limits = rates(chart, centre, size, asked.version, asked.subgroup, provisional=True)
+    if not limits.lower < limits.centre < limits.upper:
+        raise _flat(
+            asked, points, f"a mean of {centre:g} is too large for floating point to tell its limits from it"
+        )
     if chart not in ("laney_p", "laney_u"):
         return limits
     scores = [(point.location / point.size - centre) / limits.at(point.size).sigma for point in points]
@@ -343,6 +347,10 @@ def _vectors(asked: _Asked, points: Sequence[PhaseOnePoint]) -> LimitSet:
     p = len(rows[0])
     if asked.chart == "t2_subgroup":
         mean, matrix = _pooled(points)
+    elif len(points) <= p:
+        raise NoLimitsError(
+            f"{len(points)} points are too few for {p} variables: the covariance is not determined"
+        )
     else:
         mean, matrix = mean_vector(rows), covariance(rows)
     design, source = asked.design, ""

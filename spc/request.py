@@ -145,6 +145,8 @@ class Told:
             return value
         if default is not _Missing:
             return default
+        if key in self._items:
+            raise RequestError(self.at(key), "is null")
         likely = difflib.get_close_matches(key, self._items, 1)
         found = f"did you mean it by {likely[0]}?" if likely else f"found: {', '.join(self._items) or 'nothing'}"
         raise RequestError(self.place or "request", f"{key} is missing; {found}")

@@ -41,7 +41,11 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
         raise RequestError(params.place, "lsl or usl is missing: a capability is held against a specification")
     word = params.word("sigma", _SINGLE if single else _SUBGROUPS)
     method = "mrbar" if word in ("mbar", "mean_mr") else word
+    if lsl is not None and usl is not None and not lsl < usl:
+        raise RequestError(params.at("lsl"), f"must be below usl, got {lsl:g} and {usl:g}")
     confidence = params.maybe_number("conf")
+    if confidence is not None and not 0 < confidence < 1:
+        raise RequestError(params.at("conf"), f"must be above 0 and below 1, got {confidence:g}")
     table = _table(params)
     params.done()
     there = [[value for value in point if math.isfinite(value)] for point in points]

@@ -1,5 +1,7 @@
 """Studies of counts: nonconforming units, events, and Laney's charts."""
 
+import math
+
 from spc.attributes import counts
 from spc.limits import Chart
 from spc.plot import Answer, Study
@@ -17,7 +19,7 @@ def counted(chart: Chart, data: Told, params: Told) -> Study:
     Of Laney's charts the parameter `narrow` false keeps sigma_z at 1 or above.
     """
     events = data.readings("counts")
-    sizes = None if chart == "c" else _sizes(data, len(events))
+    sizes = None if chart == "c" else _sizes(data, len(events), whole=chart in ("p", "np", "laney_p"))
     data.done()
     common = Common.read(params, events)
     laney = chart in ("laney_p", "laney_u")
@@ -47,7 +49,8 @@ def counted(chart: Chart, data: Told, params: Told) -> Study:
     return common.study(chart, by_group(answer, plotted), [plot], result, facts)
 
 
-def _sizes(data: Told, points: int) -> list[float] | float:
+def _sizes(data: Told, points: int, *, whole: bool) -> list[float] | float:
+    """Above 0; `whole` where units are counted, not an area."""
     place = data.at("sizes")
     told = data["sizes"]
     if isinstance(told, int | float):
@@ -57,6 +60,8 @@ def _sizes(data: Told, points: int) -> list[float] | float:
         if len(sizes) != points:
             raise RequestError(place, f"{len(sizes)} sizes, but {points} counts")
     for index, size in enumerate(sizes):
-        if not size > 0:
-            raise RequestError(f"{place}[{index}]", f"the size of a sample must be above 0, got {size:g}")
+        if not size > 0 or (whole and size != math.floor(size)):
+            at = place if isinstance(told, int | float) else f"{place}[{index}]"
+            what = " and a whole number of units" if whole else ""
+            raise RequestError(at, f"the size of a sample must be above 0{what}, got {size:g}")
     return sizes[0] if isinstance(told, int | float) else sizes

@@ -1,5 +1,6 @@
 """Studies of several variables at once: Hotelling's T squared and the MEWMA."""
 
+import math
 from itertools import chain
 
 import numpy as np
@@ -11,6 +12,7 @@ from spc.mewma_arl import USUAL_ARL, decision_interval
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
 from spc.plot import Answer, Study
 from spc.request import RequestError, Told
+from spc.statistics import Matrix
 from spc.study_parts import Common, beyond, first, listed, plot_of
 
 __all__ = ["multivariate_ewma", "t2"]
@@ -59,10 +61,18 @@ def _estimates(result: ChartResult) -> Answer:
     matrix = result.limits.covariance
     return {
         "center": list(result.limits.mean),
-        "det": float(np.linalg.det(np.array(matrix))),
+        "det": _determinant(matrix),
         "cov_diag": [row[index] for index, row in enumerate(matrix)],
         "cov": [list(row) for row in matrix],
     }
+
+
+def _determinant(matrix: Matrix) -> float:
+    with np.errstate(over="ignore"):
+        found = float(np.linalg.det(np.array(matrix)))
+    if not math.isfinite(found):
+        raise ValueError("the determinant of the covariance is too large for floating point: take another unit")
+    return found
 
 
 def multivariate_ewma(data: Told, params: Told) -> Study:

@@ -8,7 +8,7 @@ from spc.charts import ChartResult
 from spc.estimate import SigmaMethod
 from spc.limits import Design
 from spc.plot import Answer, Plot, Study
-from spc.request import RequestError, Told
+from spc.request import RequestError, Told, whole
 from spc.study_parts import Common, Floats, beyond, constants_of, first, listed, plot_of
 from spc.study_variables import SINGLE_METHODS, SUBGROUP_METHODS
 from spc.weighted import changes, cusum, ewma
@@ -25,7 +25,10 @@ def _data(told: Told) -> tuple[_Data, list[float] | None]:
         told.done()
         return subgroups, None
     values = told.readings("values")
-    sizes = told.readings("sizes") if "sizes" in told else None
+    sizes = None
+    if "sizes" in told:
+        given = enumerate(told.items("sizes"))
+        sizes = [float(whole(size, f"{told.at('sizes')}[{index}]", 1)) for index, size in given]
     told.done()
     if sizes is not None and len(sizes) != len(values):
         raise RequestError(told.at("sizes"), f"{len(sizes)} sizes, but {len(values)} values")
@@ -56,6 +59,8 @@ def smoothed(data: Told, params: Told) -> Study:
     common = Common.read(params, points)
     target, sigma = params.maybe_number("target"), params.above_zero("sigma0")
     lam, width = params.above_zero("lam", 0.2), params.above_zero("L", 3.0)
+    if lam is not None and lam > 1:
+        raise RequestError(params.at("lam"), f"must be at most 1, got {lam:g}")
     start, method = params.maybe_number("z0"), _method(params, points)
     constants = constants_of(params, _sizes(points))
     params.done()

@@ -156,6 +156,19 @@ def test_a_wrong_request_ends_with_2_and_says_where(
     assert "Traceback" not in found.err
 
 
+@pytest.mark.parametrize("name", ["empty.json", "empty.csv"])
+def test_an_empty_file_is_told(typed: Type, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b" \n")
+    found = typed("spc", "study", str(tmp_path / name))
+    assert (found.code, found.out, f"{name} is empty" in found.err) == (2, "", True)
+
+
+def test_params_may_be_null(typed: Type, tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text('{"chart": "imr", "data": {"values": [1, 2, 4]}, "params": null}')
+    assert typed("spc", "study", str(file), "--json").code == 0
+
+
 def test_files_that_are_not_there_are_told(typed: Type, tmp_path: Path) -> None:
     found = typed("spc", "study", tmp_path / "none.json")
     assert (found.code, "cannot be read: No such file" in found.err) == (2, True)

@@ -242,6 +242,7 @@ def test_capability_of_values_with_gaps() -> None:
 
 
 ROWS = [[1.0, 2.0], [2.0, 1.5], [1.5, 2.5]]
+HUGE = [[1e90 * math.sin(i), 1e90 * math.cos(2 * i)] for i in range(9)]
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,8 @@ ROWS = [[1.0, 2.0], [2.0, 1.5], [1.5, 2.5]]
         ("imrr", {}, {}, "chart: 'imrr' is no chart; did you mean imr?"),
         ("imr", [1, 2], {}, "data: expected an object, found a list"),
         ("imr", {}, {}, "data: values is missing; found: nothing"),
+        ("imr", None, {}, "data: is null"),
+        ("imr", {"values": None}, {}, "data.values: is null"),
         ("imr", {"value": [1, 2]}, {}, "data: values is missing; did you mean it by value?"),
         ("imr", {"values": VALUES, "sizes": [1]}, {}, "data.sizes: unknown here; known: values"),
         ("imr", {"values": []}, {}, "data.values: the list is empty"),
@@ -289,20 +292,29 @@ ROWS = [[1.0, 2.0], [2.0, 1.5], [1.5, 2.5]]
         ("p", {"counts": [1, -1], "sizes": [5, 5]}, {}, "data: point 2: a count is a whole number from 0, not -1"),
         ("p", {"counts": [1, 2], "sizes": [5, 0]}, {}, "data.sizes[1]: the size of a sample must be above 0"),
         ("p", {"counts": [0, 0], "sizes": [5, 5]}, {}, "data: p: no event in 2 points"),
+        ("p", {"counts": [1, 2], "sizes": [5, 9.5]}, {}, "data.sizes[1]: the size of a sample must be above 0"),
+        ("laney_p", {"counts": [1, 2], "sizes": 9.5}, {}, "data.sizes: the size of a sample must be above 0"),
+        ("c", {"counts": [1e99, 3]}, {}, "data: c: a mean of 5e+98 is too large for floating point"),
         ("np", {"counts": [1, 2], "sizes": [5, 6]}, {}, "data: a chart of kind np needs samples of one"),
         ("c", {"counts": [1, 2], "sizes": [5, 5]}, {}, "data.sizes: unknown here; known: counts"),
         ("t", {"values": [1, -2]}, {}, "data: point 2: a time between events cannot be negative"),
-        ("ewma", {"values": VALUES}, {"lam": 2}, "data: lam must be above 0 and at most 1, got 2"),
+        ("ewma", {"values": VALUES}, {"lam": 2}, "params.lam: must be at most 1, got 2"),
         ("ewma", {"values": VALUES}, {"sigma0": 0}, "params.sigma0: must be above 0, got 0"),
         ("cusum", {"values": VALUES}, {"h": 4, "headstart": 5}, "params: needed: width > 0, k >= 0, h > 0, 0 <="),
         ("cusum", {"values": [1, 2], "sizes": [4, 4]}, {"target": 0}, "data: cusum: sigma must be given"),
+        ("cusum", {"values": [1, 2], "sizes": [4, 1.5]}, {}, "data.sizes[1]: expected a whole number from 1"),
+        ("cusum", {"values": [1, 2], "sizes": [4, None]}, {}, "data.sizes[1]: expected a number, found null"),
+        ("t2_individuals", {"rows": ROWS[:2]}, {}, "data: 2 points are too few for 2 variables"),
+        ("t2_individuals", {"rows": HUGE}, {}, "data: the determinant of the covariance is too large"),
+        ("mewma", {"rows": HUGE}, {}, "data: the determinant of the covariance is too large"),
         ("t2_individuals", {"rows": [[1, 2], [1]]}, {}, "data.rows[1]: 1 values, but 2 in the first"),
         ("t2_individuals", {"rows": ROWS}, {"conf": 1}, "params.conf: must be above 0 and below 1, got 1"),
         ("t2_individuals", {"rows": ROWS}, {}, "data: 3 points are too few for 2 variables"),
         ("t2_subgroup", {"vars": [[[1, 2], [3]]]}, {}, "data: variable 1, subgroup 2 has 1 readings, not 2"),
         ("mewma", {"rows": ROWS}, {"h4": 8, "arl0": 200}, "params.arl0: the limit is given by h4 or by arl0"),
         ("capability", {"values": VALUES}, {}, "params: lsl or usl is missing"),
-        ("capability", {"values": VALUES}, {"lsl": 5, "usl": 4}, "data: lsl must be below usl, got 5.0 and 4.0"),
+        ("capability", {"values": VALUES}, {"lsl": 5, "usl": 4}, "params.lsl: must be below usl, got 5 and 4"),
+        ("capability", {"values": [1]}, {"usl": 20, "conf": 95}, "params.conf: must be above 0 and below 1"),
         ("rules", {"set": "nelso", "z": [1]}, {}, "data.set: 'nelso' is not known here; did you mean nelson?"),
         ("rules", {"a": {"z": [1], "rule": 9}}, {}, "data.a.rule: the rules of nelson are 1 to 8, not 9"),
         ("rules", {}, {}, "data: nothing to judge"),
