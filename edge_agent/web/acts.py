@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_agent.acts import REFUSALS
 from edge_agent.events import Lift, Reply, RestartChart
 from edge_agent.report import Parts
+from edge_agent.runner import BUFFER_FULL
 from edge_agent.web.site import Site, words_of
-from records.errors import Invalid
+from records.errors import Invalid, Refused
 
 ACT_LIMIT_S = 30.0
 """How long a station may take: it first finishes what it is at, such as a write to a machine that is away."""
@@ -57,13 +58,21 @@ async def act(parts: Parts, station: str, made: Act) -> Reply:
     """Have a station do it.
 
     Raises:
-        Invalid: there is no such station. TimeoutError: it has not come to it; it may yet happen.
+        Invalid: there is no such station. TimeoutError: it has not come to it; it may yet happen. Refused: the
+            same, and it waits because nothing can be recorded now.
     """
     runner = next((runner for runner in parts.runners() if runner.name == station), None)
     if runner is None:
         raise Invalid(f"the agent has no station {station!r}")
-    async with asyncio.timeout(ACT_LIMIT_S):
-        return await runner.act(made)
+    try:
+        async with asyncio.timeout(ACT_LIMIT_S):
+            return await runner.act(made)
+    except TimeoutError:
+        if runner.status.prompt == BUFFER_FULL:
+            raise Refused(
+                f"nothing can be recorded at {station}: the buffer is full until central is reached"
+            ) from None
+        raise
 
 
 def add_acts(app: FastAPI, site: Site) -> None:
@@ -132,6 +141,8 @@ async def _from_a_form(
         reply = await act(site.parts, station, made)
     except Invalid:
         return words("The agent has no station %(station)s.", station=station), {}
+    except Refused:
+        return words("Nothing can be recorded now: the buffer is full until central is reached."), {}
     except TimeoutError:
         return words("The station does not answer now. Look at the status page whether it has happened."), {}
     if reply.refused is not None:
@@ -162,6 +173,8 @@ async def _answer(site: Site, asked: LiftAsked | RestartAsked, made: Act, names:
         reply = await act(site.parts, asked.station, made)
     except Invalid as error:
         return JSONResponse(agent | {"error": str(error)}, 404)
+    except Refused as error:
+        return JSONResponse(agent | {"error": str(error)}, 504)
     except TimeoutError:
         return JSONResponse(agent | {"error": f"{asked.station} does not answer in {ACT_LIMIT_S:g} s"}, 504)
     if reply.refused is not None:

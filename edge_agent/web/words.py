@@ -120,6 +120,9 @@ CHINESE: Mapping[str, str] = {
     "The chart begins anew, and that is recorded.": "控制图已重新开始并已记录。",
     "%(rule)s, on the chart of spread": "%(rule)s（离散控制图）",
     "The agent has no station %(station)s.": "代理没有工位 %(station)s。",
+    "Nothing can be recorded now: the buffer is full until central is reached.": (
+        "目前无法记录：缓冲区已满，须等中央服务恢复连接。"
+    ),
     "The station does not answer now. Look at the status page whether it has happened.": (
         "工位暂无响应。请在状态页查看是否已执行。"
     ),

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from edge_agent.events import Lift, Reply, RestartChart
 from edge_agent.report import Parts
+from edge_agent.runner import BUFFER_FULL
 from edge_agent.web import acts
 from edge_agent.web.acts import add_acts
 from edge_agent.web.site import Site
@@ -26,8 +27,9 @@ class Runner:
 
     name = "seal"
 
-    def __init__(self, rule: Callable[[Asked], Awaitable[Reply]]) -> None:
+    def __init__(self, rule: Callable[[Asked], Awaitable[Reply]], prompt: str | None = None) -> None:
         self.rule = rule
+        self.status = SimpleNamespace(prompt=prompt)
         self.asked: list[Asked] = []
 
     async def act(self, made: Callable[[int], Asked]) -> Reply:
@@ -75,6 +77,14 @@ def test_a_station_that_is_silent_is_said_and_not_waited_for(monkeypatch: pytest
     answer = post(Runner(never), "/hold?lang=zh-CN", SAID, form=True)
     assert answer.status_code == 422
     assert answer.json()["refused"].startswith("工位暂无响应")
+
+
+def test_a_station_that_waits_for_a_full_buffer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acts, "ACT_LIMIT_S", 0.01)
+    answer = post(Runner(never, BUFFER_FULL), "/api/v1/lift", SAID)
+    assert (answer.status_code, "the buffer is full" in answer.json()["error"]) == (504, True)
+    answer = post(Runner(never, BUFFER_FULL), "/hold?lang=zh-CN", SAID, form=True)
+    assert (answer.status_code, "缓冲区已满" in answer.json()["refused"]) == (422, True)
 
 
 def test_what_was_done_comes_back_with_who_and_why() -> None:
