@@ -13,7 +13,7 @@ from edge_agent.choosing import Occasion
 from records.model import OperationsEvent
 from records.verdict import SpcState
 from spc.state import ChartState
-from spc.stream import leave
+from spc.stream import leave, restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ class Turn:
             return
         self.give_up(stream)
         self.put(replace(stream, state=leave(stream.state), opened_us=None, left=True))
+
+    def end(self, stream: Stream) -> None:
+        """Nothing charts it any more; should it come back, it begins anew."""
+        self.give_up(stream)
+        state = restart(stream.state) if stream.state.open_refs else stream.state
+        self.put(replace(stream, state=state, judged_by=None, opened_us=None))
 
     # -- what is said --------------------------------------------------------------------------------------
 

@@ -49,12 +49,15 @@ class StationCharts:
         self._descriptions: dict[tuple[str, ChartKey], tuple[Chosen, JsonValue]] = {}
 
     def resume(self, memory: ChartMemory, papers: Papers) -> Resumed:
-        """After others (or the process) ended. A chart that is no longer there is cut when it comes back."""
+        """After others (or the process) ended.
+
+        A chart that is no longer there gives up what it has open, and is cut when it comes back.
+        """
         turn, cut = Turn(memory), []
         for stream in memory.streams.values():
             chosen = self._kept_choice(stream, papers)
             if chosen is None or chosen.plan is None:
-                turn.put(replace(stream, judged_by=None))
+                turn.end(stream)
             elif (after := self._by(turn, stream, chosen)) is not stream:
                 turn.put(after)
                 cut.append(stream.characteristic)

@@ -221,8 +221,14 @@ def test_what_a_reload_changes_is_named_and_what_was_open_is_given_up() -> None:
     assert resumed.cut == ("torque",)
     assert [event.code for event in resumed.told] == ["spc-subgroup"]
     assert StationCharts({"torque": torque(chart="xbar_r", subgroup=3)}).resume(opened.memory, NO_PAPERS).cut == ()
-    away = StationCharts({}).resume(opened.memory, NO_PAPERS).memory
-    assert StationCharts({"torque": torque(chart="xbar_r", subgroup=3)}).resume(away, NO_PAPERS).cut == ("torque",)
+    away = StationCharts({}).resume(opened.memory, NO_PAPERS)
+    (given_up,) = away.told  # nobody else would ever tell what became of its pieces
+    assert (given_up.params["subgroup"], given_up.params["closed_by"]) == (1, "restart")
+    assert given_up.subjects == (PIECE,)
+    assert StationCharts({}).resume(away.memory, NO_PAPERS).told == ()
+    back = StationCharts({"torque": torque(chart="xbar_r", subgroup=3)}).resume(away.memory, NO_PAPERS)
+    assert (back.cut, back.told) == (("torque",), ())
+    assert judge(torque(chart="xbar_r", subgroup=3), back.memory, of("A")).states[0].subgroup == 2
 
 
 # -- closing -----------------------------------------------------------------------------------------------
