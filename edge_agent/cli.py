@@ -59,7 +59,7 @@ def check(
     if line is None:
         raise typer.BadParameter("which line file?", param_hint="LINE.yaml")
     try:
-        loaded = load_line(line)
+        loaded = load_line(line, advise=True)
     except ConfigurationError as error:
         if not json:
             raise

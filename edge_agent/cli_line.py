@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from records.yaml import Loaded
 
 
-def load_line(path: Path) -> Loaded[LineSettings]:
+def load_line(path: Path, *, advise: bool = False) -> Loaded[LineSettings]:
     """As ``edge_agent.settings.load_line``."""
     from edge_agent import settings
 
-    return settings.load_line(path)
+    return settings.load_line(path, advise=advise)

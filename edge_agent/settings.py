@@ -201,17 +201,20 @@ _PARTS: Parts = {
 """What may be wrong without hiding what the other parts say wrong of each other."""
 
 
-def load_line(path: Path) -> Loaded[LineSettings]:
+def load_line(path: Path, *, advise: bool = False) -> Loaded[LineSettings]:
     """Read and check a line file; its relative paths start at its own folder.
+
+    ``advise``: warn of what is probably not meant too. What charts cost in false alarms may take seconds, which
+    an agent at work and commands beside it do not spend.
 
     Raises:
         ConfigurationError: with every problem of the file.
     """
-    loaded = parse_line(read_file(path), str(path), path.parent)
+    loaded = parse_line(read_file(path), str(path), path.parent, advise=advise)
     return replace(loaded, value=_resolved(loaded.value, path.resolve().parent))
 
 
-def parse_line(content: bytes, file: str, folder: Path) -> Loaded[LineSettings]:
+def parse_line(content: bytes, file: str, folder: Path, *, advise: bool = False) -> Loaded[LineSettings]:
     """As ``load_line``, for bytes that are already here; buffer and identity keep their relative paths."""
     return parse(
         content,
@@ -221,7 +224,7 @@ def parse_line(content: bytes, file: str, folder: Path) -> Loaded[LineSettings]:
         aliases=ALIASES,
         expand=expand_devices,
         check=lambda loaded: check_line(_view(loaded)),
-        advise=lambda loaded: doubtful(_view(loaded)),
+        advise=(lambda loaded: doubtful(_view(loaded))) if advise else None,
         parts=_PARTS,
     )
 

@@ -254,7 +254,7 @@ def test_every_command_has_help_with_an_example(typed: Type, words: tuple[str, .
 
 
 def test_a_fault_of_ours_is_said_without_a_traceback(typed: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Path) -> None:
+    def broken(_: Path, **_advise: bool) -> None:
         raise RuntimeError("something nobody thought of")
 
     monkeypatch.setattr(cli, "load_line", broken)

@@ -74,7 +74,7 @@ def found(folder: Path, *changes: tuple[str, str]) -> tuple[Problem, ...]:
 
 
 def warned(folder: Path, *changes: tuple[str, str]) -> list[str]:
-    loaded = load_line(write(folder, *changes))
+    loaded = load_line(write(folder, *changes), advise=True)
     return [f"{warning.path}: {warning.message}" for warning in loaded.warnings]
 
 

@@ -64,7 +64,7 @@ def problems(folder: Path, *changes: tuple[str, str]) -> tuple[Problem, ...]:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_fine(file: Path) -> None:
-    loaded = load_line(file)
+    loaded = load_line(file, advise=True)
     assert loaded.warnings == ()
     assert loaded.value.stations
 
