@@ -134,10 +134,10 @@ class StationCharts:
 
     def _kept_choice(self, stream: Stream, papers: Papers) -> Chosen | None:
         """What holds for a stream without a run; None where the configuration no longer charts it."""
-        settings = self._settings.get(stream.characteristic)
-        if settings is None or settings.chart is None:
+        key = ChartKey.read(stream.key)
+        if not self.chooser.has_chart(stream.characteristic, key):
             return None
-        return self.chooser.choose(stream.characteristic, ChartKey.read(stream.key), papers, stream.used_us)
+        return self.chooser.choose(stream.characteristic, key, papers, stream.used_us)
 
     def _described(self, name: str, chosen: Chosen) -> JsonValue:
         """By what the chart is judged; made once for each choice, since every reading asks for it."""

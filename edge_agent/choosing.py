@@ -16,7 +16,7 @@ from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.papers import LIMIT_SETS, NO_PAPERS, RECIPE, Papers
 from edge_agent.recording import UNKNOWN, text_value
 from records.model import Reading, Subject
-from spc.selection import ChartKey, Chosen, choose
+from spc.selection import ChartKey, Chosen, choose, parts_in_use
 
 REMEMBERED = 2000
 
@@ -68,6 +68,17 @@ class Chooser:
         chosen = choose(name, self._json[name], key, recipe, papers.limits.get(name), at_us, self._line)
         self._found[name, key] = chosen
         return chosen
+
+    def has_chart(self, name: str, key: ChartKey) -> bool:
+        """Whether a run may belong to the chart of this key: another ``by`` or ``position`` leaves some behind."""
+        settings = self._settings.get(name)
+        if settings is None or settings.chart is None:
+            return False
+        parts = parts_in_use(self._json[name])
+        there = (
+            "position" not in parts or isinstance(settings.position, FromTag) or settings.position == key.position
+        )
+        return there and key == key.only(parts)
 
     def documents(
         self, occasion: Occasion, choices: Mapping[str, Chosen], papers: Papers

@@ -231,6 +231,17 @@ def test_what_a_reload_changes_is_named_and_what_was_open_is_given_up() -> None:
     assert judge(torque(chart="xbar_r", subgroup=3), back.memory, of("A")).states[0].subgroup == 2
 
 
+@pytest.mark.parametrize("changes", [{"by": ["tool"]}, {"position": "2"}, {"position": None}])
+def test_charts_whose_keys_no_run_can_have_any_more_give_up_what_is_open(changes: dict[str, Any]) -> None:
+    told = {"chart": "xbar_r", "subgroup": 3, "position": "1"}
+    opened = judge(torque(**told), ChartMemory(), of("A"))
+    assert [stream.key for stream in opened.memory.streams.values()] == ["product=A&position=1"]
+    resumed = StationCharts({"torque": torque(**told | changes)}).resume(opened.memory, NO_PAPERS)
+    assert [(event.code, event.subjects) for event in resumed.told] == [("spc-subgroup", (PIECE,))]
+    same = StationCharts({"torque": torque(**told | {"by": ["product", "position"]})})
+    assert same.resume(opened.memory, NO_PAPERS).told == ()
+
+
 # -- closing -----------------------------------------------------------------------------------------------
 
 
