@@ -49,7 +49,7 @@ class CharacteristicSettings(Settings):
     tags: tuple[str, ...] = ()
     """Of a chart of several variables: their tags, all captured by one station."""
     size: str | None = None
-    """Of a chart of counts: the tag with the size of the sample; 1 a run when left out."""
+    """Of a p, np, u or Laney's chart: the tag with the size of the sample; 1 a run when left out."""
     position: TextOrTag | None = None
     """The cavity or head that is measured."""
     chart: ChartName | None = None

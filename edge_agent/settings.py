@@ -140,7 +140,7 @@ class LineSettings(Settings):
     stations: dict[Name, StationSettings] = Field(default_factory=dict)
     """Where operations are recorded. A file without stations can be checked and read."""
     characteristics: dict[Name, CharacteristicSettings] = Field(default_factory=dict)
-    """What is measured and judged by charts."""
+    """What is measured and judged by charts; the name is a part of a chart's address, without / ? and #."""
     charts: Charts = Field(default_factory=Charts)
     """What holds for all charts of the line."""
     schemes: dict[str, Pattern] = Field(default_factory=dict)
