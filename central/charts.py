@@ -141,6 +141,14 @@ class Charts:
         with self._store.read() as connection:
             return charts.versions(connection, ref)
 
+    def restarted(self, ref: ChartRef) -> frozenset[int]:
+        """The segments of the chart that a person's restart began, where sums begin anew."""
+        told = self._store.facts(codes=["chart-restarted"], agent=ref.agent, stations=[ref.station])
+        events = [one.fact.data.params for one in told if isinstance(one.fact.data, OperationsEvent)]
+        of_chart = (ref.characteristic, ref.stream)
+        segments = [p.get("segment") for p in events if (p.get("characteristic"), p.get("stream")) == of_chart]
+        return frozenset(segment for segment in segments if isinstance(segment, int))
+
     def capability(
         self, ref: ChartRef, from_us: int | None = None, to_us: int | None = None, limit: int = 200
     ) -> ChartCapability:

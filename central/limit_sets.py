@@ -20,12 +20,17 @@ from central.judgement import opaque_id
 from central.phase_one import Method, Study, study
 from central.proposals import Proposals, Proposed
 from central.stored import StoredFact
+from central.trial import Trial, trial
 from records.errors import Invalid
 from spc.fields import Fields
 from spc.given import rates, vectors, weighted
 from spc.limits import ATTRIBUTES, CHARTS, VECTORS, Chart, Design, LimitSet, check_subgroup
+from spc.rules import check_rules
+from spc.selection import rules_of
 
 DOCUMENT = "limit-sets"
+USUAL_RULES = ("nelson1",)
+"""By which limits are tried where the line file of the points is not known."""
 PARTS = ("product", "revision", "tool", "position")
 
 LineFile = Callable[[str, str], Mapping[str, JsonValue] | None]
@@ -137,6 +142,12 @@ class LimitSets:
         """
         head, points, method, short_run = self._asked(ref, window, method)
         return study(head.chart, head.subgroup, points, method, "preview", short_run=short_run), points
+
+    def tried(self, ref: ChartRef, limits: LimitSet, points: Sequence[ChartPoint]) -> Trial:
+        """What these limits would have said of a stretch of points, by the rules that its last was judged by."""
+        settings = self._settings(ref, points[-1]) if points else {}
+        rules = rules_of(settings) if settings else check_rules(USUAL_RULES)
+        return trial(limits, rules, points, self._charts.restarted(ref))
 
     def _asked(
         self, ref: ChartRef, window: Window, method: Method
@@ -264,6 +275,6 @@ def design_of(told: JsonValue) -> Design:
     if not isinstance(told, dict) or not set(told) <= set(known):
         raise Invalid(f"a design has {', '.join(known)}")
     try:
-        return Design.from_json(Fields(known | told, "design"))
+        return Design.from_json(Fields(known | {k: v for k, v in told.items() if v is not None}, "design"))
     except ValueError as error:
         raise Invalid(f"no design: {error}") from error

@@ -1,6 +1,8 @@
 """From stored chart points to what limits are estimated from, and why points were left out. Pure.
 
 A point is left out when a person excluded it, when it is a gap, and when a reading of it was of uncertain quality.
+EWMA, CUSUM, MEWMA and T squared are estimated from the readings, whatever was plotted of them under other limits;
+a point whose readings are not kept is left out too.
 A moving range is taken between neighbours on the line only: neither across a point that was left out nor across
 the beginning of a segment.
 """
@@ -18,10 +20,13 @@ from records.errors import Invalid
 from spc.constants import ConstantSet
 from spc.estimate import Centre, NoLimitsError, PhaseOnePoint, SigmaMethod, estimate
 from spc.exact import exact_mean
-from spc.limits import ATTRIBUTES, VECTORS, Chart, Design, LimitSet
+from spc.limits import ATTRIBUTES, MEANS, VECTORS, Chart, Design, LimitSet
 from spc.statistics import covariance, mean_vector, to_normal, value_range
 
-Why = Literal["excluded", "gap", "uncertain"]
+Why = Literal["excluded", "gap", "no-readings", "uncertain"]
+
+
+_BY_READINGS = frozenset({"ewma", "cusum", *VECTORS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def _usable(chart: Chart, points: Sequence[ChartPoint]) -> tuple[list[PhaseOnePo
     left_out: list[LeftOut] = []
     before: ChartPoint | None = None
     for point in points:
-        why = _why(point)
+        why = _why(chart, point)
         if why is not None:
             left_out.append(_left_out(point, why))
             before = None
@@ -124,10 +129,16 @@ def _usable(chart: Chart, points: Sequence[ChartPoint]) -> tuple[list[PhaseOnePo
     return usable, left_out
 
 
-def _why(point: ChartPoint) -> Why | None:
+def _why(chart: Chart, point: ChartPoint) -> Why | None:
     if point.excluded:
         return "excluded"
-    if point.statistic is None:
+    if chart not in _BY_READINGS:
+        absent = point.statistic is None
+    elif not point.readings and point.state != "gap":
+        return "no-readings"
+    else:
+        absent = not point.readings or len(_rows(point)) < (2 if chart in MEANS else 1)
+    if absent:
         return "gap"
     return "uncertain" if point.uncertain else None
 
@@ -143,7 +154,7 @@ def _phase_one(chart: Chart, point: ChartPoint, before: ChartPoint | None) -> Ph
     """A point with what its neighbour ``before`` makes of it."""
     if chart in ATTRIBUTES:
         return _count(chart, point, joined=before is not None)
-    if chart in VECTORS or chart in ("ewma", "cusum"):
+    if chart in _BY_READINGS:
         return _read(chart, point, before)
     value = _statistic(point)
     if chart not in ("imr", "t"):
@@ -190,10 +201,10 @@ def _read(chart: Chart, point: ChartPoint, before: ChartPoint | None) -> PhaseOn
 
 
 def _rows(point: ChartPoint) -> list[tuple[float, ...]]:
+    """The readings of a point, none where one of them was not read well: such a point is a gap on the line."""
     rows = [tuple(value for value in reading if value is not None) for reading in point.readings]
-    if not rows or any(not row or len(row) != len(rows[0]) for row in rows):
-        raise Invalid(f"the readings of point {point.number} are not kept", hint="give the limits by numbers")
-    return rows
+    whole = all(row and len(row) == len(point.readings[0]) for row in rows)
+    return rows if whole else []
 
 
 __all__ = ["LeftOut", "Method", "Study", "study"]

@@ -21,7 +21,17 @@ from spc.limits import Chart, Design, LimitSet, check_subgroup
 from spc.plan import ChartPlan, Nominal, most_readings
 from spc.rules import Rule, check_rules
 
-__all__ = ["PARTS", "ChartKey", "Chosen", "Part", "SpecificationSource", "choose", "fixed_limits", "parts_in_use"]
+__all__ = [
+    "PARTS",
+    "ChartKey",
+    "Chosen",
+    "Part",
+    "SpecificationSource",
+    "choose",
+    "fixed_limits",
+    "parts_in_use",
+    "rules_of",
+]
 
 Part = Literal["product", "revision", "tool", "position"]
 PARTS: Final[tuple[Part, ...]] = ("product", "revision", "tool", "position")
@@ -149,9 +159,16 @@ def plan_of(
 ) -> ChartPlan:
     """The chart's plan with these limits; ValueError when its parts contradict each other."""
     chart, readings = _chart(settings)
-    rules = check_rules(_rule(rule) for rule in _list(settings.get("rules") or []))
     design = _design(chart, settings)
-    return ChartPlan(name, chart, readings, rules, limits, phase1, _constants(settings), design, nominal)
+    return ChartPlan(
+        name, chart, readings, rules_of(settings), limits, phase1, _constants(settings), design, nominal
+    )
+
+
+def rules_of(settings: _Json) -> tuple[Rule, ...]:
+    """The rules of a characteristic as its configuration holds it; ValueError for what is no rule."""
+    told = settings.get("rules")
+    return check_rules(_rule(rule) for rule in _list(told or []))
 
 
 def fixed_limits(settings: _Json, told: _Json) -> LimitSet:

@@ -12,14 +12,14 @@ from pydantic import JsonValue
 from central.charts import ChartHead, ChartPoint
 from central.phase_one import Method, Study
 from central.proposals import Proposed
-from central.web.i18n import Words
-from central.web.plots import Line, draw
+from central.trial import Trial
+from central.web import plots, rules
+from central.web.chart_view import told_points
+from central.web.i18n import N_, Words
 from central.web.points import RuleBook, plot_of
 from records.errors import Invalid
-from spc.exact import usable
 from spc.fields import Fields
-from spc.limits import SINGLE, LimitSet
-from spc.rules import Signal
+from spc.limits import LimitSet, Lines
 
 LINES: Mapping[str, str] = {
     "imr": "CL = x̄ · UCL, LCL = x̄ ± 3σ",
@@ -154,43 +154,46 @@ def _whole(value: JsonValue) -> int | None:
 # -- on a chart --------------------------------------------------------------------------------------------
 
 
-def beyond(limits: LimitSet, points: Sequence[ChartPoint]) -> list[tuple[ChartPoint, str]]:
-    """Points that would be beyond these limits: (point, ``location`` or ``range``)."""
-    found: list[tuple[ChartPoint, str]] = []
-    for point, line, spread in _held(limits, points):
-        if point.statistic is not None and line and not line.lower <= point.statistic <= line.upper:
-            found.append((point, "location"))
-        value = point.range_statistic
-        if value is not None and spread and not spread.lower <= value <= spread.upper:
-            found.append((point, "range"))
-    return found
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A rule that a point would meet under other limits: on which chart, in words, and by which points if by
+    several.
+    """
+
+    point: ChartPoint
+    part: str
+    value: float | None
+    text: str
+    made_by: str
 
 
-def _held(limits: LimitSet, points: Sequence[ChartPoint]) -> list[tuple[ChartPoint, Line | None, Line | None]]:
-    """Each point with the lines that these limits have for it; an EWMA and a CUSUM are as they were plotted."""
-    found: list[tuple[ChartPoint, Line | None, Line | None]] = []
-    for step, point in enumerate(points, start=1):
-        size = point.sample or (1.0 if limits.chart in SINGLE else float(limits.subgroup))
-        try:
-            at, spread = limits.at(size, step), limits.spread_at(max(2, round(size)))
-        except ValueError:
-            found.append((point, None, None))
-            continue
+def met(head: ChartHead, tried: Trial, points: Sequence[ChartPoint], words: Words) -> list[Met]:
+    """What these points would meet, in their order."""
+    found = []
+    for signal, on_spread in tried.fired:
+        values = tried.spreads if on_spread else tried.values
+        numbers = [points[at].number for at in signal.members]
         found.append(
-            (
-                point,
-                Line(limits.version, limits.provisional, at.centre, at.lower, at.upper),
-                None
-                if spread is None
-                else Line(limits.version, limits.provisional, spread.centre, spread.lower, spread.upper),
+            Met(
+                points[signal.index],
+                _part(words, head.chart, on_spread=on_spread),
+                values[signal.index],
+                rules.text(words, signal.meant or signal.rule),
+                told_points(numbers) if len(numbers) > 1 else "",
             )
         )
     return found
 
 
+def _part(words: Words, chart: str, *, on_spread: bool) -> str:
+    if on_spread and chart == "cusum":
+        return words(N_("Lower sum"))
+    return plots.spread_name(words, chart) if on_spread else plots.location_name(words, chart)
+
+
 def drawn(
     head: ChartHead,
-    limits: LimitSet,
+    tried: Trial,
     name: str,
     points: Sequence[ChartPoint],
     words: Words,
@@ -198,19 +201,20 @@ def drawn(
     width: int,
     height: int,
 ) -> Markup:
-    """The points with these lines instead of those that judged them; points beyond them are flagged."""
-    held = _held(replace(limits, version=name, provisional=False), points)
+    """The points as they would have been under limits that are called ``name``, with what they would have met."""
     plot = plot_of(head, points, words, key="proposed", book=RuleBook())
-    numbers = {point.number: index for index, point in enumerate(points)}
-    flags = beyond(limits, points)
-    at = {part: [numbers[p.number] for p, on in flags if on == part] for part in ("location", "range")}
     plot = replace(
         plot,
-        lines=[line for _, line, _ in held],
-        spread_lines=[spread for _, _, spread in held],
-        signals=tuple(
-            Signal("nelson1", i, (i,)) for i in at["location"] if usable(points[i].statistic) is not None
-        ),
-        spread_signals=tuple(Signal("nelson1", i, (i,)) for i in at["range"]),
+        values=tried.values,
+        lines=[_line(name, line) for line, _ in tried.lines],
+        signals=tried.signals,
+        spreads=tried.spreads,
+        spread_lines=[_line(name, spread) for _, spread in tried.lines],
+        spread_signals=tried.spread_signals,
     )
-    return draw(plot, words, width=width, height=height)
+    told = {one.rule: rules.text(words, one.meant or one.rule) for one, _ in tried.fired}
+    return plots.draw(plot, words, width=width, height=height, told=told)
+
+
+def _line(name: str, line: Lines | None) -> plots.Line | None:
+    return None if line is None else plots.Line(name, False, line.centre, line.lower, line.upper)

@@ -190,6 +190,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "excluded": N_("excluded by a person"),
         "gap": N_("gap"),
         "uncertain": N_("uncertain reading"),
+        "no-readings": N_("its readings are not kept"),
     },
     "cause": {
         "tool-wear": N_("Tool wear"),

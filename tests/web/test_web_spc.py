@@ -276,9 +276,11 @@ def test_limits_are_previewed_proposed_and_approved_by_another(acting: Site) -> 
     client = acting.signed_in("jansen")
     address = f"/spc/{chart_id(acting, 'burst_pressure')}/limits"
     preview = client.get(f"{address}?first=1&last=40&preview=1").text
-    for said in ("Nothing is stored yet", "σ = mean(MR)/d₂", "39 of 1 to 40", "Points beyond these limits"):
+    for said in ("Nothing is stored yet", "σ = mean(MR)/d₂", "39 of 1 to 40", "Signals under these limits"):
         assert said in preview, said
-    assert re.search(r'>22</a></th><td>Single values</td><td class="num">429.50', preview)
+    assert re.search(
+        r'>22</a></th><td>Single values</td><td class="num">429.50</td><td class="wrap">one point beyond', preview
+    )
     assert acting.central.limit_sets.listed("burst_pressure") == []
     window = {"first": "1", "last": "40", "sigma": "median_mr", "centre": "mean", "constants": "exact"}
     assert _post(client, address, address, **window).status_code == 422

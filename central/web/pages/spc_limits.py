@@ -10,7 +10,7 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from central.access import Capability
-from central.charts import ChartHead, ChartPoint
+from central.charts import ChartHead
 from central.limit_sets import Window
 from central.phase_one import Method
 from central.proposals import Proposed
@@ -19,7 +19,7 @@ from central.web import limit_view, plots, refusals
 from central.web.chart_view import local_us
 from central.web.desk import Signing
 from central.web.i18n import N_
-from central.web.limit_view import METHODS, Basis
+from central.web.limit_view import METHODS, Basis, Met
 from central.web.pages.spc_chart import found
 from central.web.params import stream_text
 from central.web.points import decimals_of
@@ -53,11 +53,11 @@ ACTS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Limits that nobody has proposed yet: the points with their lines, and those beyond them."""
+    """Limits that nobody has proposed yet: the points as they would be judged, and the rules that they meet."""
 
     basis: Basis
     svg: Markup
-    beyond: list[tuple[ChartPoint, str]]
+    met: list[Met]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,6 @@ def _page(
         preview=shown,
         methods=METHODS.get(head.chart, ()),
         sigmas=limit_view.SIGMAS,
-        spread=plots.spread_name(visit.words, head.chart),
-        what=plots.location_name(visit.words, head.chart),
         unit=plots.chart_unit(head.chart, head.unit),
         decimals=_decimals(visit, head),
         may=visit.user.may(Capability.CHART),
@@ -190,8 +188,9 @@ def _preview(visit: Visit, head: ChartHead, asked: Asked) -> Preview:
     basis = limit_view.of_study(study, points, method)
     name = visit.words(N_("preview"))
     height = 420 if head.chart in plots.SPREADS else 300
-    svg = limit_view.drawn(head, basis.limits, name, points, visit.words, width=WIDTH, height=height)
-    return Preview(basis, svg, limit_view.beyond(basis.limits, points))
+    tried = visit.desk.chart_desk.limit_sets.tried(head.ref, basis.limits, points)
+    svg = limit_view.drawn(head, tried, name, points, visit.words, width=WIDTH, height=height)
+    return Preview(basis, svg, limit_view.met(head, tried, points, visit.words))
 
 
 # -- one version -------------------------------------------------------------------------------------------
@@ -263,6 +262,7 @@ def _version(
         points = charts.points(head.ref, first=basis.first, last=basis.last)
     else:
         points = charts.points(head.ref, limit=USUAL_POINTS)
+    tried = visit.desk.chart_desk.limit_sets.tried(head.ref, basis.limits, points)
     act = "withdraw" if one.state in ("approved", "superseded") else "approve"
     height = 420 if head.chart in plots.SPREADS else 300
     name, consequence = ACTS[act]
@@ -273,12 +273,10 @@ def _version(
         one=one,
         basis=basis,
         key_text=stream_text(head.ref.stream),
-        svg=limit_view.drawn(head, basis.limits, str(one.version), points, visit.words, width=WIDTH, height=height)
+        svg=limit_view.drawn(head, tried, str(one.version), points, visit.words, width=WIDTH, height=height)
         if points
         else "",
-        beyond=limit_view.beyond(basis.limits, points),
-        spread=plots.spread_name(visit.words, head.chart),
-        what=plots.location_name(visit.words, head.chart),
+        met=limit_view.met(head, tried, points, visit.words),
         unit=plots.chart_unit(head.chart, head.unit),
         decimals=_decimals(visit, head),
         act=act,
