@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from central.chart_words import ChartPoint
+from spc.exact import usable
 from spc.limits import ATTRIBUTES, SINGLE, VECTORS, LimitSet, Lines
 from spc.plan import RUN_RULES, ChartPlan, Sample
 from spc.rules import Rule, Signal, beyond_limits, evaluate, limit_rule
@@ -64,9 +65,10 @@ def trial(
 def _independent(limits: LimitSet, rules: Sequence[Rule], points: Sequence[ChartPoint]) -> Trial:
     lines = tuple(_lines(limits, point) for point in points)
     values = tuple(
-        point.statistic if line is not None else None for point, (line, _) in zip(points, lines, strict=True)
+        usable(point.statistic) if line is not None else None
+        for point, (line, _) in zip(points, lines, strict=True)
     )
-    spreads = tuple(point.range_statistic for point in points)
+    spreads = tuple(usable(point.range_statistic) for point in points)
     return Trial(
         values, spreads, lines, _by_rules(limits, rules, points, values, lines), _by_spread(rules, spreads, lines)
     )
