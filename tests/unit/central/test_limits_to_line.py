@@ -223,10 +223,7 @@ def test_a_preview_is_what_the_batch_functions_draw(chart_rig: ChartRig) -> None
         assert (study.points, study.left_out) == (50, ())
 
 
-# -- several charts of one tag -----------------------------------------------------------------------------
-
-
-def test_two_characteristics_on_one_tag_have_both_readings_unit_and_specification(chart_rig: ChartRig) -> None:
+def test_two_characteristics_on_one_tag_are_studied_both(chart_rig: ChartRig) -> None:
     second = ONE | {"chart": "ewma", "specification": {"lsl": 1.8, "usl": 2.6, "target": 2.2}}
     plant = Plant(chart_rig, {"torque": ONE | {"chart": "imr"}, "drift": second})
     plant.run(cycles(30))
@@ -237,28 +234,6 @@ def test_two_characteristics_on_one_tag_have_both_readings_unit_and_specificatio
     ours, theirs = (chart_rig.charts.points(plant.head(name).ref) for name in ("drift", "torque"))
     assert [point.readings for point in ours] == [point.readings for point in theirs]
     assert plant.sets.preview(head.ref, Window(), Method())[0].points == 30
-
-
-def test_variables_come_in_the_order_of_their_tags_and_a_size_counts_for_quality(chart_rig: ChartRig) -> None:
-    plant = Plant(
-        chart_rig,
-        {
-            "pair": BOTH | {"chart": "t2_individuals"},
-            "found": SAMPLE | {"chart": "u"},
-            "single": ONE | {"chart": "imr"},
-        },
-    )
-    plant.run(cycles(3))
-    first = cycles(3)[0]
-    assert chart_rig.charts.points(plant.head("pair").ref)[0].readings == ((first["angle"], first["torque"]),)
-    assert plant.head("pair").unit is None
-    assert chart_rig.charts.points(plant.head("found").ref)[0].readings == ((float(first["found"]),),)  # type: ignore[arg-type]
-    record = plant.bench.records[-1]
-    shaky = tuple(
-        replace(one, quality=Quality.UNCERTAIN) if one.tag == "plc.inspected" else one for one in record.readings
-    )
-    plant.rig.commit(replace(record, readings=shaky))
-    assert [chart_rig.charts.points(plant.head(name).ref)[-1].uncertain for name in ("found", "pair")] == [1, 0]
 
 
 # -- what a trial says of cuts -----------------------------------------------------------------------------
