@@ -14,7 +14,10 @@ TEXTS: Mapping[str, str] = {
     "wrong": N_("Nothing was done: user or password is wrong. Type both again."),
     "locked": N_("Nothing was done: this account is locked for a while after several wrong passwords."),
     "not-allowed": N_("Nothing was signed: the role of this user may not give this signature."),
-    "same-person": N_("Nothing was signed: whoever reviewed a lot may not release it too. Ask somebody else."),
+    "same-person": N_(
+        "Nothing was signed: whoever reviewed or proposed this may not release or approve it too. "
+        "Ask somebody else."
+    ),
     "signed-already": N_("Nothing was signed: this person has signed this content with this meaning already."),
     "content-changed": N_("Nothing was signed: it is not as it was shown. Look at it again."),
     "unsound": N_("Nothing was signed: the bytes of this line file do not have its hash."),

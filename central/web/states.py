@@ -284,7 +284,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "locked": N_("account locked"),
         "content-changed": N_("the content has changed"),
         "not-allowed": N_("the role may not do this"),
-        "same-person": N_("the reviewer may not release"),
+        "same-person": N_("the reviewer or author may not sign"),
         "blocked": N_("something must be done first"),
         "not-a-frame": N_("cannot be read"),
         "unknown-agent": N_("agent not enrolled"),

@@ -317,6 +317,7 @@ def test_whoever_proposed_limits_does_not_approve_them(acting: Site) -> None:
     signed = {"act": "approve", "reason": "mine", "user": "chen.li", "password": PASSWORD}
     answer = _post(client, page, page, **signed, content_hash=_content(client, page))
     assert answer.status_code == 403
+    assert "whoever reviewed or proposed this may not release or approve it too" in answer.text
     assert "p̄ ± 3√(p̄(1 − p̄)/nᵢ)" in answer.text
 
 
@@ -324,7 +325,8 @@ def test_a_window_that_makes_no_limits_is_refused_in_words(press: Site, quality:
     address = f"/spc/{chart_id(press, 'burst_pressure')}/limits"
     answer = quality.get(f"{address}?first=31&last=31&preview=1")
     assert answer.status_code == 422
-    assert "no limits from these points" in answer.text
+    assert "These points give no limits: choose another window or method." in answer.text
+    assert "no limits from these points: too little" in answer.text
     assert quality.get(f"{address}/ffffffffffffffffffffffff").status_code == 404
 
 

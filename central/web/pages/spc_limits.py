@@ -147,7 +147,8 @@ def _page(
         try:
             shown = _preview(visit, head, asked)
         except Invalid as refusal:
-            status, error = (422 if status == 200 else status), error or str(refusal)
+            told = visit.words(N_("These points give no limits: choose another window or method."))
+            status, error = (422 if status == 200 else status), error or f"{told}\n{refusal}"
     return visit.page(
         "spc_limits.html",
         status=status,
