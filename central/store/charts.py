@@ -161,19 +161,26 @@ def points(
 
 
 def versions(connection: Connection, ref: ChartRef) -> list[LimitVersion]:
-    """The limits by which the chart's points were judged, in the order of their first."""
+    """The limits by which the points of a chart were judged, in the order of their first; what comes back, twice."""
     c = chart_point.c
+    in_all = func.row_number().over(order_by=c.number)
+    in_own = func.row_number().over(partition_by=c.limit_version, order_by=c.number)
+    judged = (
+        select(c.limit_version, c.number, c.at_us, (in_all - in_own).label("stretch"))
+        .where(c.chart_id == ref.id, c.number.is_not(None), c.limit_version.is_not(None))
+        .subquery()
+        .c
+    )
     spans = (
         select(
-            c.limit_version,
-            func.min(c.number).label("first"),
-            func.max(c.number).label("last"),
+            judged.limit_version,
+            func.min(judged.number).label("first"),
+            func.max(judged.number).label("last"),
             func.count().label("count"),
-            func.min(c.at_us).label("from_us"),
-            func.max(c.at_us).label("to_us"),
+            func.min(judged.at_us).label("from_us"),
+            func.max(judged.at_us).label("to_us"),
         )
-        .where(c.chart_id == ref.id, c.number.is_not(None), c.limit_version.is_not(None))
-        .group_by(c.limit_version)
+        .group_by(judged.limit_version, judged.stretch)
         .subquery()
     )
     query = (

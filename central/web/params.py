@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
 
+from central.judgement import opaque_id
 from central.web import rules, states, texts
 from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
@@ -208,6 +210,7 @@ _NOT_BRIEF = frozenset(
     | {"to_cycle", "unit", "upper", "window"}
 )
 _BRIEF_LIMIT = 160
+_CENTRALS = re.compile(r"([0-9a-f]{24}):([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,18 @@ def _test_text(test: Mapping[str, JsonValue]) -> str:
     return f"{text.strip()} [{span_text(test.get('lower'), test.get('upper'))}]"
 
 
+def version_text(version: str | None) -> str:
+    """A version of limits as people say it: ``v2`` for one of central's, whose name begins with its key."""
+    found = _CENTRALS.fullmatch(version or "")
+    return f"v{found[2]}" if found else version or DASH
+
+
+def limit_set_id(version: str | None) -> str:
+    """For addresses: central's limit set of this name; empty where a line file or phase I gave the limits."""
+    found = _CENTRALS.fullmatch(version or "")
+    return opaque_id("limit-set", found[1], found[2]) if found else ""
+
+
 def span_text(lower: JsonValue, upper: JsonValue) -> str:
     """``0.3 … 0.5``, one-sided where a side is missing."""
     low, high = (value_text(side) if side is not None else "" for side in (lower, upper))
@@ -256,6 +271,8 @@ def spoken(words: Words, name: str, value: JsonValue, params: Mapping[str, JsonV
         return words(texts.EXCEPTION_TEXTS[value].title)
     if name == "rule" and isinstance(value, str):
         return rules.text(words, value, params)
+    if name == "limit_version" and isinstance(value, str):
+        return version_text(value)
     if name == "stream" and isinstance(value, str) and "=" in value:
         return stream_text(value)
     if name == "reason" and isinstance(value, str) and value in texts.EXCEPTION_TEXTS:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from central.web import rules
 from central.web.i18n import N_, Words
+from central.web.params import version_text
 from central.web.show import unit_text
 from central.web.visit import markup
 from spc.rules import Signal
@@ -224,7 +225,7 @@ def _span(
         centre=None if upper_only else first.centre,
         lower=None if upper_only else first.lower,
         upper=first.upper,
-        version=name[0] if name else "",
+        version=version_text(name[0]) if name and name[0] else "",
         provisional=name[1] if name else False,
         start=start,
         stop=stop,

@@ -35,7 +35,7 @@ from central.web.pages import (
     spc_limits,
     trace,
 )
-from central.web.params import label, span_text, spoken, stream_text, value_text
+from central.web.params import label, limit_set_id, span_text, spoken, stream_text, value_text, version_text
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
 from records.errors import LotkeeperError, StorageFailed, Unreachable
 
@@ -71,6 +71,8 @@ def create_site(desk: Desk) -> FastAPI:
     templates.filters["param_value"] = value_text
     templates.filters["spoken"] = _spoken
     templates.filters["param_stream"] = stream_text
+    templates.filters["limits_version"] = version_text
+    templates.filters["limit_set_id"] = limit_set_id
     templates.filters["rule_text"] = _rule_text
     templates.filters["rule_short"] = _rule_short
     templates.filters["spread_name"] = _spread_name

@@ -14,7 +14,7 @@ from central.charts import ChartRef
 from central.stored import StoredFact
 from central.web import rules, states, texts
 from central.web.i18n import N_, Words
-from central.web.params import stream_text
+from central.web.params import stream_text, version_text
 from central.web.plots import location_name, spread_name
 from central.web.states import Status
 from records.model import OperationRecord, OperationsEvent
@@ -101,7 +101,7 @@ def _subgroup(words: Words, params: Mapping[str, JsonValue]) -> list[str]:
         held = params.get(name)
         found += [f"{part}: {rules.text(words, str(rule))}" for rule in (held if isinstance(held, list) else [])]
     version = _text(params, "limit_version")
-    return [*found, *([words(N_("limits %(version)s"), version=version)] if version else [])]
+    return [*found, *([words(N_("limits %(version)s"), version=version_text(version))] if version else [])]
 
 
 def _text(params: Mapping[str, JsonValue], name: str) -> str:

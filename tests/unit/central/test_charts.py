@@ -134,10 +134,14 @@ def test_versions_are_the_spans_of_limits(charts: ChartRig) -> None:
     charts.singles([2.0, 2.1], version=None, state="collecting")
     charts.singles([2.0, 2.1, 2.0], first=3)
     charts.singles([2.2], first=6, version="ls-1:2")
+    charts.singles([None], first=7, version=None, state="gap")
+    charts.singles([2.2], first=8, version="ls-1:2")
+    charts.singles([2.0, 2.1], first=9)  # the later version was withdrawn
     told = charts.charts.versions(REF)
     assert [(v.version, v.first, v.last, v.points, v.lower) for v in told] == [
         ("phase1-25", 3, 5, 3, 1.4),
-        ("ls-1:2", 6, 6, 1, 1.4),
+        ("ls-1:2", 6, 8, 2, 1.4),
+        ("phase1-25", 9, 10, 2, 1.4),
     ]
 
 

@@ -15,6 +15,7 @@ from babel.messages.pofile import read_po
 
 from central.domain import BLOCKERS, DhrState, Fate, Grade
 from central.finding_codes import PARAMS
+from central.proposals import Proposed
 from central.web import blockers, params, refusals, states, texts
 from central.web.i18n import FOLDER, LANGUAGES, preferred, words
 from records.codes import DISCREPANCIES, EVENTS, EXCEPTIONS
@@ -130,3 +131,13 @@ def test_the_catalogue_is_part_of_the_package() -> None:
     assert Path(FOLDER).is_relative_to(WEB)
     assert words("zh-CN")("Device history records") == "设备历史记录"
     assert words("zh-CN").plural("%(num)s record", "%(num)s records", 2) == "%(num)s 条记录"
+
+
+def test_a_version_of_limits_is_short_and_leads_to_its_set() -> None:
+    """Central names its limit sets by a key that nobody can read; a line names its own as its file does."""
+    one = Proposed("limit-set", "0a" * 12, 2, {}, "eva", 0, "", "")
+    assert params.version_text(one.name) == "v2"
+    assert params.limit_set_id(one.name) == one.id
+    assert params.spoken(words("en"), "limit_version", one.name) == "v2"
+    assert (params.version_text("phase1-25"), params.limit_set_id("phase1-25")) == ("phase1-25", "")
+    assert (params.version_text(None), params.limit_set_id(None)) == ("–", "")
