@@ -161,7 +161,7 @@ def points(
 
 
 def versions(connection: Connection, ref: ChartRef) -> list[LimitVersion]:
-    """The limits by which the points of a chart were judged, in the order of their first; what comes back, twice."""
+    """The limits by which a chart was judged, in the order of their first points; what comes back, twice."""
     c = chart_point.c
     in_all = func.row_number().over(order_by=c.number)
     in_own = func.row_number().over(partition_by=c.limit_version, order_by=c.number)
