@@ -18,6 +18,8 @@ TILES = 60
 """Most charts of one page of the board."""
 WALL_TILES = 6
 """Charts of one page on a wall: as many as can be read from five metres."""
+WALL_SIZE = (352, 122)
+"""A drawing on the wall: as wide, to its height, as what a tile has left for it between two lines of text."""
 WALL_PAGE_S = 20
 """How long a page stays on a wall."""
 CAPABILITY_POINTS = 200
@@ -92,7 +94,7 @@ def _wall(visit: Visit, found: list[ChartHead], wanted: Mapping[str, str], page:
     shown = found[(page - 1) * WALL_TILES : page * WALL_TILES]
     return visit.page(
         "spc_wall.html",
-        tiles=_tiles(visit, shown, (300, 124)),
+        tiles=_tiles(visit, shown, WALL_SIZE),
         groups={name: sum(boards.belongs(h, name) for h in found) for name in GROUPS},
         names=GROUPS,
         wanted=wanted,
