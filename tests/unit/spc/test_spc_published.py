@@ -400,6 +400,12 @@ def test_qcc_nelson(name: str) -> None:
     assert [signal.index + 1 for signal in signals] == case["published"][name]
 
 
+def test_minitab_runs_all_eight_tests() -> None:
+    """Minitab, Example of I-MR chart: which points complete which test, on Wheeler's data of 45 batches."""
+    case = CASES["minitab_weight_rules"]
+    assert_meets(case["id"], study({key: case[key] for key in ("chart", "data", "params")}))
+
+
 ARL_DIFFERENCES: dict[str, dict[str, list[int]]] = {
     "arl_lucas_crosier_1982": {"fir_mu3": [1]},  # 1.32 of a Markov chain; simulated 1.3248 +- 0.0004
     "arl_vance_1986": {"mu-0.25": [1]},  # 2071.51 for 2071.57
@@ -421,4 +427,4 @@ def test_no_case_is_left_out() -> None:
         case["id"] for case in CASES.values() if case["chart"] not in whole and f'"{case["id"]}"' not in source
     ]
     assert missing == []
-    assert len(CASES) == 33 + 27
+    assert len(CASES) == 33 + 28
