@@ -135,19 +135,17 @@ def buffer_show(
 
     path = _database(load_line(line))
     contents = inspect(path)
-    records: list[JsonValue] = []
-    if last:
-        kept = list(export(path))[-last:]
-        records = [
-            {
-                "epoch": e.epoch,
-                "seq": str(e.seq),
-                "kind": e.kind,
-                "hash": e.hash.hex(),
-                "body": None if e.body is None else e.body.decode(),
-            }
-            for e in kept
-        ]
+    kept = list(export(path))[-last:] if last else []
+    records: list[JsonValue] = [
+        {
+            "epoch": e.epoch,
+            "seq": str(e.seq),
+            "kind": e.kind,
+            "hash": e.hash.hex(),
+            "body": None if e.body is None else e.body.decode(),
+        }
+        for e in kept
+    ]
     pending = contents.pending
     if json:
         print_json(
@@ -171,8 +169,9 @@ def buffer_show(
     typer.echo(f"acknowledged  {contents.acknowledged.epoch} {contents.acknowledged.seq}")
     oldest = "" if pending.oldest_us is None else f", the oldest since {iso_z(pending.oldest_us)}"
     typer.echo(f"pending       {pending.records}{oldest}")
-    for record in records:
-        typer.echo(str(record))
+    for e in kept:
+        typer.echo(f"\n{e.seq}  {e.kind}  {e.hash.hex()}")
+        typer.echo("(tombstone)" if e.body is None else e.body.decode())
 
 
 def _database(loaded: Loaded[LineSettings]) -> Path:

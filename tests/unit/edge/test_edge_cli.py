@@ -221,6 +221,9 @@ def test_show_tells_what_waits(typed: Type, tmp_path: Path) -> None:
     assert json.loads(shown["last"][1]["body"])["data"]["params"]["order"] == "WO-2"
     text = typed("buffer", "show", tmp_path / "line.yaml", "--last", 1).out
     assert "pending       4, the oldest since " in text
+    *_, head, body = text.splitlines()
+    assert head == f"4  operations_event  {shown['last'][1]['hash']}"
+    assert body == shown["last"][1]["body"]  # as it was stored: what a person copies is JSON
 
 
 # -- words -------------------------------------------------------------------------------------------------
