@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pydantic import JsonValue
+
 from central.chart_inputs import readings_of
 from central.closings import CLOSING, closing_state, count, text
 from central.domain import FactRef, SpcLimits, SpcPoint, SpcSeries
-from central.dossier import Dossier, Stated, whole
+from central.dossier import Dossier, Stated
+from central.signal_members import members
 from records.model import OperationRecord, OperationsEvent, TestResult
 from records.verdict import SpcState
-from spc.rules import CATALOGUE, Signal
+from spc.rules import CATALOGUE, Rule, Signal
 
 SIGNALLED = "spc-signal"
 
@@ -41,7 +44,7 @@ class _Chart:
     operation: str = ""
     records: list[tuple[Stated[OperationRecord], SpcState]] = field(default_factory=list)
     closed: dict[_Place, _Verdict] = field(default_factory=dict)
-    windows: dict[tuple[_Place, str], int] = field(default_factory=dict)
+    rules: dict[tuple[_Place, str], Rule] = field(default_factory=dict)
 
 
 def charts(dossiers: Sequence[Dossier]) -> tuple[SpcSeries, ...]:
@@ -62,7 +65,7 @@ def charts(dossiers: Sequence[Dossier]) -> tuple[SpcSeries, ...]:
 
 
 def _told(held: Mapping[tuple[str, str, str, str], _Chart], event: Stated[OperationsEvent]) -> None:
-    """What an event adds to the chart that it names: a closed subgroup, or the window of a rule."""
+    """What an event adds to the chart that it names: a closed subgroup, or what a rule means."""
     params, fact = event.data.params, event.fact
     if event.data.code not in (CLOSING, SIGNALLED):
         return
@@ -72,9 +75,9 @@ def _told(held: Mapping[tuple[str, str, str, str], _Chart], event: Stated[Operat
         return
     place = (fact.epoch, count(params, "segment"), count(params, "subgroup"))
     if event.data.code == SIGNALLED:
-        window = whole(params.get("window"))
-        if window is not None:
-            chart.windows[place, str(params.get("rule"))] = window
+        rule = _rule(str(params.get("rule")), params)
+        if rule is not None:
+            chart.rules[place, rule.name] = rule
         return
     subjects = tuple(subject.id for subject in event.data.subjects)
     chart.closed[place] = _Verdict(event.ref, fact.fact.header.at_us, closing_state(params), subjects)
@@ -111,7 +114,7 @@ def _series(agent: str, station: str, name: str, stream: str, chart: _Chart) -> 
         unit=_unit(chart),
         points=points,
         limits=_spans([(v.state, v.state.centre, v.state.lower, v.state.upper) for v in verdicts]),
-        signals=_signals(chart, points, lambda point: point.rules),
+        signals=_signals(chart, verdicts, lambda state: state.rules),
         gaps=sum(point.value is None for point in points),
         readings=len(chart.records),
         lower=test.lower if test else None,
@@ -122,7 +125,7 @@ def _series(agent: str, station: str, name: str, stream: str, chart: _Chart) -> 
         range_limits=_spans(
             [(v.state, v.state.range_centre, v.state.range_lower, v.state.range_upper) for v in verdicts]
         ),
-        range_signals=_signals(chart, points, lambda point: point.range_rules or ()),
+        range_signals=_signals(chart, verdicts, lambda state: state.range_rules or ()),
     )
 
 
@@ -178,23 +181,30 @@ def _spans(
 
 
 def _signals(
-    chart: _Chart, points: Sequence[SpcPoint], rules: Callable[[SpcPoint], tuple[str, ...]]
+    chart: _Chart, verdicts: Sequence[_Verdict], rules: Callable[[SpcState], tuple[str, ...]]
 ) -> tuple[Signal, ...]:
-    return tuple(
-        _signal(
-            rule, points, index, chart.windows.get(((point.ref.epoch, point.segment or 0, point.subgroup), rule))
-        )
-        for index, point in enumerate(points)
-        if point.value is not None
-        for rule in rules(point)
-    )
+    """Each rule that a point met, by the points that made it; the rule is as its event told it, else the usual."""
+    judged = [verdict.state for verdict in verdicts]
+    found = []
+    for index, verdict in enumerate(verdicts):
+        state = verdict.state
+        if state.state == "gap" or state.statistic is None:
+            continue
+        place = (verdict.ref.epoch, state.segment or 0, state.subgroup)
+        for name in rules(state):
+            meant = chart.rules.get((place, name), CATALOGUE.get(name))
+            found.append(Signal(name, index, members(state.chart, judged, index, meant), meant))
+    return tuple(found)
 
 
-def _signal(rule: str, points: Sequence[SpcPoint], index: int, window: int | None) -> Signal:
-    """A rule with the points of its window: as long as the event says, and no further back than the segment."""
-    if window is None:
-        window = CATALOGUE[rule].window if rule in CATALOGUE else 1
-    first = index
-    while first > 0 and index - first + 1 < window and points[first - 1].segment == points[index].segment:
-        first -= 1
-    return Signal(rule, index, tuple(range(first, index + 1)))
+def _rule(name: str, params: Mapping[str, JsonValue]) -> Rule | None:
+    """The rule of a signal's event with the numbers that it told; None for one that is not known."""
+    known = CATALOGUE.get(name)
+    if known is None:
+        return None
+    parts = ("points", "window", "sigmas") if known.pattern == "beyond" else ("window", "sigmas")
+    given = {part: params[part] for part in parts if params.get(part) is not None}
+    try:
+        return Rule.read({name: given})
+    except ValueError:
+        return known

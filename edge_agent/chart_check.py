@@ -43,8 +43,14 @@ class _Cost:
 
 def costly_charts(line: LineView) -> Iterator[Problem]:
     """A warning where the charts together would give more false alarms a day than the line accepts."""
-    costs = sorted(_costs(line), key=lambda cost: -cost.alarms_a_day)
+    found = list(_costs(line))
+    costs = sorted((one for one in found if isinstance(one, _Cost)), key=lambda cost: -cost.alarms_a_day)
+    untold = [one for one in found if isinstance(one, str)]
     total = sum(cost.alarms_a_day for cost in costs)
+    if untold:
+        message = f"how often {' and '.join(untold)} would signal with nothing wrong cannot be told"
+        hint = "a design within what run lengths are computed for; the other charts are counted without it"
+        yield line.problem(("characteristics", untold[0]), message, hint, key=True)
     if total <= line.false_alarms_a_day:
         return
     worst = [cost for cost in costs if cost.alarms_a_day > 0][:_WORST]
@@ -62,7 +68,8 @@ def costly_charts(line: LineView) -> Iterator[Problem]:
     yield line.problem(("characteristics", worst[0].name), message, hint, key=True)
 
 
-def _costs(line: LineView) -> Iterator[_Cost]:
+def _costs(line: LineView) -> Iterator[_Cost | str]:
+    """What each chart would cost; of one whose run length cannot be told, its name."""
     for name, settings in line.characteristics.items():
         plan = settings.plan(name)
         needed = settings.read()
@@ -80,6 +87,7 @@ def _costs(line: LineView) -> Iterator[_Cost]:
         try:
             rate = alarm_rate(plan.rules, plan.chart, plan.design, readings, variables=variables)
         except ValueError:
-            continue  # a chart of such a design that its run length cannot be told
+            yield name
+            continue
         told = all(each.runs_a_day is not None for each in stations)
         yield _Cost(name, plan.chart, tuple(rule.name for rule in plan.rules), points, points * rate, told)

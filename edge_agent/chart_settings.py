@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from edge_agent.chart_parts import (
     ChartName,
@@ -78,8 +79,10 @@ class CharacteristicSettings(Settings):
 
     @model_validator(mode="after")
     def _whole(self) -> CharacteristicSettings:
-        for at, message, hint in _contradictions(self):
-            raise fault(message, at=at, hint=hint)
+        wrong = [fault(message, at=at, hint=hint) for at, message, hint in _contradictions(self)]
+        if wrong:  # all of them at once
+            details = [InitErrorDetails(type=one, loc=(), input=None) for one in wrong]
+            raise ValidationError.from_exception_data(type(self).__name__, details)
         check_reactions(self.reactions, self.rule_names() if self.chart else (), self.chart in SPREADS)
         return self
 
@@ -124,15 +127,12 @@ Wrong = tuple[Place, str, str | None]
 
 def _contradictions(told: CharacteristicSettings) -> Iterator[Wrong]:
     """What the keys say wrong of each other."""
-    yield from _tags(told)
     if told.chart is None:
-        yield from _without_chart(told)
+        yield from (*_tags(told), *_without_chart(told))
         return
-    yield from _subgroup(told, told.chart)
-    yield from _rules(told, told.chart)
-    yield from _design(told, told.chart)
-    yield from _keys(told)
-    yield from _plans(told)
+    chart = told.chart
+    found = [*_tags(told), *_subgroup(told, chart), *_rules(told, chart), *_design(told, chart), *_keys(told)]
+    yield from found or _plans(told)  # what the chart says of the same key would be said twice
 
 
 def _tags(told: CharacteristicSettings) -> Iterator[Wrong]:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from central.charts import ChartHead, ChartPoint
 from central.dossier import whole
+from central.signal_members import members
 from central.web import rules, states
 from central.web.i18n import Words
 from central.web.params import stream_text
@@ -17,9 +18,6 @@ from central.web.show import decimals_for
 from spc.exact import usable
 from spc.rules import CATALOGUE, Rule, Signal
 from spc.svg import Note
-
-WEIGHING = frozenset({"ewma", "cusum", "t2_subgroup", "t2_individuals", "mewma"})
-"""Kinds whose limits are no multiples of a standard deviation on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,39 +76,10 @@ def fired(words: Words, chart: str, points: Sequence[ChartPoint], index: int, bo
         (spread_name(words, chart), point.range_rules),
     ):
         for name in names:
-            members = _members(chart, points, index, book.rule(name, point))
-            numbers = tuple(points[i].number for i in members)
+            made_by = members(chart, points, index, book.rule(name, point))
+            numbers = tuple(points[i].number for i in made_by)
             found.append(Fired(name, book.text(words, name, point), part, numbers))
     return tuple(found)
-
-
-def _members(chart: str, points: Sequence[ChartPoint], index: int, rule: Rule | None) -> tuple[int, ...]:
-    """The points of the rule's window that made it; no further back than the stretch and its limits go."""
-    if rule is None or rule.window == 1:
-        return (index,)
-    last = points[index]
-    window = [index]
-    while window[0] > 0 and len(window) < rule.window:
-        before = points[window[0] - 1]
-        if (
-            before.segment != last.segment
-            or before.limit_version != last.limit_version
-            or before.statistic is None
-        ):
-            break
-        window.insert(0, window[0] - 1)
-    if rule.pattern != "beyond" or chart in WEIGHING:
-        return tuple(window)
-    far = rule.sigmas or 0.0
-    high = _distance(last) > 0
-    return tuple(i for i in window if (_distance(points[i]) if high else -_distance(points[i])) > far) or (index,)
-
-
-def _distance(point: ChartPoint) -> float:
-    """From the centre line, in standard deviations of what is plotted."""
-    if point.statistic is None or point.centre is None or point.upper is None or point.upper <= point.centre:
-        return 0.0
-    return 3 * (point.statistic - point.centre) / (point.upper - point.centre)
 
 
 def plot_of(
@@ -132,7 +101,7 @@ def plot_of(
             (point.range_rules, point.range_statistic, spread),
         ):
             for name in names if usable(value) is not None and point.state != "gap" else ():
-                into.append(Signal(name, index, _members(head.chart, points, index, known.rule(name, point))))
+                into.append(Signal(name, index, members(head.chart, points, index, known.rule(name, point))))
     spec = head.specification
     return Plot(
         key=key or f"c{head.id}",

@@ -493,6 +493,42 @@ def test_a_chart_of_the_record_has_its_own_range_limits_segments_and_closing_eve
     assert series.signals == (Signal("nelson2", 0, (0,)), Signal("nelson1", 2, (2,)))
 
 
+def test_a_run_is_made_by_the_points_beyond_its_zone_and_reaches_over_no_cut() -> None:
+    line = Line()
+    for number in range(1, 8):
+        line.assemble(number)
+
+    def state(subgroup: int, value: float, segment: int, *rules: str, version: str = "a") -> SpcState:
+        return SpcState(
+            "torque", "imr", subgroup, 1, 1, "signal" if rules else "in_control", rules, value, None,
+            2.2, 1.9, 2.5, version, False, "product=VS-100", segment, None, (),
+        )  # fmt: skip
+
+    states = [
+        state(1, 2.45, 1),
+        state(2, 2.2, 1),
+        state(3, 2.43, 1, "nelson5"),  # 2 of 3: the one in the middle did not make it
+        state(4, 2.3, 2),
+        state(5, 2.32, 2, "nelson2"),
+        state(6, 2.3, 2, version="b"),
+        state(7, 2.31, 2, "nelson2", version="b"),
+    ]
+    tape = line.tapes["assembly-1"]
+    tape.entries = (
+        [tape.entries[0]]
+        + [
+            (header, replace(data, spc=(one,)))  # type: ignore[type-var]
+            for (header, data), one in zip(tape.entries[1:], states, strict=True)
+        ]
+    )
+    (series,) = record_of(line).evidence.spc
+    assert series.signals == (
+        Signal("nelson5", 2, (0, 2)),
+        Signal("nelson2", 4, (3, 4)),
+        Signal("nelson2", 6, (5, 6)),
+    )
+
+
 def test_a_chart_that_counts_from_one_again_loses_no_point() -> None:
     line = Line()
     for number in range(1, 4):

@@ -50,6 +50,15 @@ def warned(folder: Path, runs: str = "", charts: str = "", rules: str = "[nelson
     return [str(warning) for warning in load_line(file, advise=True).warnings]
 
 
+def test_a_chart_whose_run_length_cannot_be_told_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def untold(*_: object, **__: object) -> float:
+        raise ValueError("no such run length")
+
+    monkeypatch.setattr("spc.false_alarms.alarm_rate", untold)
+    (warning,) = warned(tmp_path)
+    assert "how often torque and angle would signal with nothing wrong cannot be told" in warning
+
+
 def test_too_many_false_alarms_are_a_warning_that_says_what_they_come_from(tmp_path: Path) -> None:
     (warning,) = warned(tmp_path)
     assert "line.yaml:24:3: characteristics.torque: with nothing wrong" in warning

@@ -137,11 +137,21 @@ ENTRY = {"product": "A", "limits": {"from": "phase1"}}
 def test_a_contradiction_is_refused_where_it_stands(told: dict[str, Any], place: str, message: str) -> None:
     with pytest.raises(ValidationError) as refused:
         CharacteristicSettings.model_validate(told)
-    error = refused.value.errors()[-1]  # of what may have two forms, the one that was meant
+    # of several, and of what may have two forms, the one that is meant here
+    error = next((one for one in refused.value.errors() if message in one["msg"]), refused.value.errors()[-1])
     at = error.get("ctx", {}).get("at", [])
     path = [part for part in error["loc"] if part not in ("int", "str", "Subgroup")]
     assert message in error["msg"]
     assert ".".join(str(part) for part in (*path, *at)).startswith(place)
+
+
+def test_all_contradictions_of_a_characteristic_are_told_at_once() -> None:
+    told = of("imr", subgroup=3, design={"h": 4}, by=["tool", "tool"])
+    with pytest.raises(ValidationError) as refused:
+        CharacteristicSettings.model_validate(told)
+    places = [error["ctx"]["at"] for error in refused.value.errors()]
+    assert {place[0] for place in places} >= {"design", "by"}
+    assert len(places) == len({str(place) for place in places}) >= 2
 
 
 # -- in a file ---------------------------------------------------------------------------------------------
