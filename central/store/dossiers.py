@@ -50,7 +50,7 @@ LOOSE = (
     "chart-no-limits",
 )
 """Events that concern an order though they may not name it."""
-SHARED = ("spc-signal", "spc-subgroup")
+SHARED = ("spc-signal", "spc-subgroup", "reaction", "unit-held", "unit-released-at-station")
 """Events that concern every order whose pieces they name."""
 SHARED_WITHIN = 5000
 """So many facts after an order's last one at a station, no chart names its pieces any more."""

@@ -87,6 +87,9 @@ class Desk(Protocol):
     def verdicts(self, subject: str) -> list[StoredFact]:
         """Events of charts that name a subject with this id: closing verdicts, signals, reactions, holds."""
 
+    def overridden(self, fact: StoredFact) -> list[StoredFact]:
+        """The events of the hold that a person's override is about; none for any other fact."""
+
     @property
     def chart_desk(self) -> ChartDesk:
         """Limit sets, recipes, and every act on control charts."""

@@ -33,7 +33,7 @@ from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
 from records.clock import Clock
-from records.model import OperationsEvent
+from records.model import Decision, OperationsEvent
 from records.wire import CENTRAL, Head, Watermark
 
 RECORDS = "records"
@@ -132,6 +132,17 @@ class LiveDesk:
 
     def verdicts(self, subject: str) -> list[StoredFact]:
         return self._central.store.facts(subject=subject, codes=CODES, kinds=["operations_event"])
+
+    def overridden(self, fact: StoredFact) -> list[StoredFact]:
+        data = fact.fact.data
+        if not isinstance(data, Decision) or data.target.kind != "hold":
+            return []
+        station, _, hold = data.target.id.rpartition("/")
+        found = self._central.store.facts(
+            order=data.order, codes=["unit-held", "station-held"], agent=fact.agent, stations=[station]
+        )
+        events = [(f, f.fact.data) for f in found if f.cursor < fact.cursor]
+        return [f for f, e in events if isinstance(e, OperationsEvent) and e.params.get("hold") == hold]
 
     # -- people ----------------------------------------------------------------------------------------
 

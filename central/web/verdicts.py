@@ -5,7 +5,7 @@ A record holds the verdict known at its commit; the events here came later and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -17,13 +17,19 @@ from central.web.i18n import N_, Words
 from central.web.params import stream_text, version_text
 from central.web.plots import location_name, spread_name
 from central.web.states import Status
-from records.model import OperationRecord, OperationsEvent
+from records.model import Decision, OperationRecord, OperationsEvent
 from records.verdict import SpcState
 
-CODES = ("spc-subgroup", "spc-signal", "reaction", "unit-held", "unit-released-at-station", "ran-while-held")
+CODES = (
+    *("spc-subgroup", "spc-signal", "reaction"),
+    *("unit-held", "station-held", "unit-released-at-station", "ran-while-held"),
+)
 """Events of a chart that name pieces."""
+ENDS = ("station-hold-lifted", "override")
+"""What ended a hold and names it, not its pieces: an event, and the decisions of people."""
 
-_HOLDS = ("unit-held", "ran-while-held")
+_HELD = ("unit-held", "station-held")
+_HOLDS = (*_HELD, "ran-while-held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +46,52 @@ class Verdict:
 
 
 def verdicts(words: Words, facts: Iterable[StoredFact], order: str | None = None) -> list[Verdict]:
-    """The events among these facts, oldest first, each once; ``order``: only those of it."""
-    held = {f.hash: f for f in facts if isinstance(f.fact.data, OperationsEvent) and f.fact.data.code in CODES}
-    found = sorted(held.values(), key=lambda f: (f.fact.header.at_us, f.cursor))
-    return [
-        _verdict(words, fact, fact.fact.data)
-        for fact in found
-        if isinstance(fact.fact.data, OperationsEvent) and order in (None, fact.fact.data.order)
-    ]
+    """The events among these facts and what ended holds, oldest first, each once; ``order``: only those of it."""
+    held = {f.hash: f for f in facts}
+    found = []
+    for fact in sorted(held.values(), key=lambda f: (f.fact.header.at_us, f.cursor)):
+        data = fact.fact.data
+        if isinstance(data, Decision):
+            found.append(_override(words, fact, data))
+        elif isinstance(data, OperationsEvent) and data.code in (*CODES, *ENDS) and order in (None, data.order):
+            found.append(_verdict(words, fact, data))
+    return found
+
+
+def of_hold(facts: Iterable[StoredFact], ends: Iterable[StoredFact], names: Collection[str]) -> list[StoredFact]:
+    """Those of ``ends`` that end a hold which one of the facts began, as far as they are about these pieces."""
+    begun = {_place(f) for f in facts if isinstance(f.fact.data, OperationsEvent) and f.fact.data.code in _HELD}
+    return [fact for fact in ends if _place(fact) in begun and _concerns(fact.fact.data, names)]
+
+
+def _place(fact: StoredFact) -> tuple[str, str | None, str]:
+    """Agent, station and name of the hold that a fact is about."""
+    data = fact.fact.data
+    if isinstance(data, Decision):
+        name = data.target.id.rpartition("/")[2] if data.target.kind == "hold" else ""
+    else:
+        name = _text(data.params, "hold") if isinstance(data, OperationsEvent) else ""
+    return fact.agent, fact.fact.header.station, name
+
+
+def _concerns(data: object, names: Collection[str]) -> bool:
+    """Whether an override let all go on, or one of these pieces."""
+    units = data.new.get("units") if isinstance(data, Decision) and isinstance(data.new, dict) else None
+    return not isinstance(units, list) or any(str(ref).rpartition("|")[2] in names for ref in units)
+
+
+def _override(words: Words, fact: StoredFact, decision: Decision) -> Verdict:
+    """A person's word against a hold."""
+    old = decision.old if isinstance(decision.old, dict) else {}
+    title = states.name(words, "act", decision.act.value)
+    text = " · ".join((decision.by.id, decision.reason))
+    return Verdict(fact, decision.act.value, title, _status(words, "override", {}), _chart(old), text, "")
 
 
 def _verdict(words: Words, fact: StoredFact, event: OperationsEvent) -> Verdict:
     params = event.params
     title = words(texts.event_text(event.code).title)
-    told = " · ".join(
-        filter(None, (str(params.get("characteristic") or ""), stream_text(_text(params, "stream"))))
-    )
+    told = _chart(params)
     return Verdict(
         fact,
         event.code,
@@ -65,6 +101,10 @@ def _verdict(words: Words, fact: StoredFact, event: OperationsEvent) -> Verdict:
         _said(words, event.code, params),
         href(fact),
     )
+
+
+def _chart(params: Mapping[str, JsonValue]) -> str:
+    return " · ".join(filter(None, (_text(params, "characteristic"), stream_text(_text(params, "stream")))))
 
 
 def _status(words: Words, code: str, params: Mapping[str, JsonValue]) -> Status:
@@ -89,7 +129,7 @@ def _said(words: Words, code: str, params: Mapping[str, JsonValue]) -> str:
     if code == "reaction":
         parts.append(states.name(words, "action", _text(params, "action")))
         parts.append(_text(params, "to"))
-    parts.append(_text(params, "reason"))
+    parts += [_text(params, "by"), _text(params, "reason")]
     return " · ".join(filter(None, parts))
 
 

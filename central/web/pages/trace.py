@@ -84,15 +84,26 @@ def unit(visit: Enter, dhr_id: str, name: str) -> Response:
         records=records,
         values=[(run, _values(records.get(run.ref.hash), piece)) for run in piece.runs],
         findings=[f for f in dhr.findings if f.id in piece.findings],
-        verdicts=_verdicts(visit, piece),
+        verdicts=_verdicts(visit, dhr, piece),
         brief=params.brief,
     )
 
 
-def _verdicts(visit: Visit, piece: Piece) -> list[verdicts.Verdict]:
-    """What charts said of a piece later; carriers come again in other orders."""
-    names = filter(None, (piece.serial, piece.carrier))
-    return verdicts.verdicts(visit.words, [f for name in names for f in visit.desk.verdicts(name)], piece.order)
+def _verdicts(visit: Visit, dhr: DeviceHistoryRecord, piece: Piece) -> list[verdicts.Verdict]:
+    """What charts said of a piece later, and who ended its holds."""
+    names = [name for name in (piece.serial, piece.carrier) if name]
+    facts = [f for name in names for f in visit.desk.verdicts(name) if _concerns(f, piece)]
+    lines = [line for line in dhr.evidence.records if line.code in verdicts.ENDS]
+    ends = [fact for fact in (visit.desk.fact(line.ref.hash) for line in lines) if fact is not None]
+    return verdicts.verdicts(visit.words, [*facts, *verdicts.of_hold(facts, ends, names)])
+
+
+def _concerns(fact: StoredFact, piece: Piece) -> bool:
+    """Carriers come again in other orders, serials in other products; a later order may close a subgroup."""
+    data = fact.fact.data
+    if not isinstance(data, OperationsEvent) or data.order == piece.order:
+        return True
+    return any((s.id, s.product) == (piece.serial, piece.product) for s in data.subjects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +195,12 @@ def _other(visit: Visit, fact: StoredFact) -> Response:
         meaning=visit.words(text.meaning) if text else "",
         event=event,
         decision=data if isinstance(data, Decision) else None,
+        overridden=[(_title(visit, f), f.hash) for f in visit.desk.overridden(fact)],
         params=params.labelled(visit.words, event.params) if event else [],
         chart=verdicts.href(fact) if event else "",
     )
+
+
+def _title(visit: Visit, fact: StoredFact) -> str:
+    data = fact.fact.data
+    return visit.words(texts.event_text(data.code).title) if isinstance(data, OperationsEvent) else ""

@@ -44,6 +44,9 @@ def run(order: str, *subjects: Subject) -> OperationRecord:
     [
         (closed("WO-2", unit("S1"), unit("S3")), True),
         (closed("WO-2", unit("S1"), unit("S3"), code="spc-signal"), True),
+        (closed("WO-2", unit("S1"), unit("S3"), code="unit-held"), True),
+        (closed("WO-2", unit("S1"), unit("S3"), code="reaction"), True),
+        (closed("WO-2", unit("S1"), code="unit-released-at-station"), True),
         (closed("WO-2", unit("S3")), False),
         (closed("WO-2", C1), True),
         (closed("WO-2", C2), False),  # the carrier has another order's piece by now
