@@ -51,9 +51,6 @@ class Fields:
             raise self._wrong(key, "a whole number", value)
         return value
 
-    def maybe_integer(self, key: str) -> int | None:
-        return None if self._get(key) is None else self.integer(key)
-
     def flag(self, key: str) -> bool:
         value = self._get(key)
         if not isinstance(value, bool):

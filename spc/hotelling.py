@@ -9,7 +9,7 @@ limit.
 
 from typing import Final
 
-__all__ = ["SINGLE_FALSE_ALARM", "known_limit", "phase1_limit", "phase2_limit", "usual_confidence"]
+__all__ = ["SINGLE_FALSE_ALARM", "phase1_limit", "phase2_limit", "usual_confidence"]
 
 SINGLE_FALSE_ALARM: Final = 0.0027
 """The chance that a point in control is beyond three sigmas."""
@@ -50,13 +50,6 @@ def phase2_limit(variables: int, points: int, size: int, confidence: float | Non
         return scale * _f_quantile(variables, free, sure)
     free = _freedom(variables, points, size)
     return variables * (points + 1) * (size - 1) / free * _f_quantile(variables, free, sure)
-
-
-def known_limit(variables: int, confidence: float | None = None) -> float:
-    """For a mean and a covariance that are known: the chi-square quantile with p degrees of freedom."""
-    from scipy.special import gammaincinv
-
-    return 2 * float(gammaincinv(variables / 2, _confidence(variables, confidence)))
 
 
 def _f_quantile(variables: int, free: int, confidence: float) -> float:

@@ -20,8 +20,6 @@ from records.clock import iso_z
 SIZES = (50, 100, 200, 500)
 """How many points a page may show."""
 USUAL = 100
-AROUND = 25
-"""Points after one that is asked for by its number."""
 
 
 @dataclass(frozen=True, slots=True)
