@@ -181,6 +181,11 @@ def test_sigma_by_each_method() -> None:
         (
             "t2_individuals",
             [PhaseOnePoint(0.0, vector=(1.0, 2.0)), PhaseOnePoint(0.0, vector=(2.0, 1.0))],
+            "2 points are too few for 2 variables",
+        ),
+        (
+            "t2_individuals",
+            [PhaseOnePoint(0.0, vector=(float(i), 2.0 * i)) for i in range(4)],
             "singular",
         ),
     ],
