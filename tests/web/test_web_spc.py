@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from central.web import boards
 from central.web.i18n import words
+from central.web.pages import spc_chart
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +150,19 @@ def test_the_stretch_follows_the_newest_points_or_is_held(press: Site, quality: 
     assert "No points in this stretch" in quality.get(f"{address}?from=2020-01-01T00:00&to=2020-01-02T00:00").text
     times = re.findall(r'<time datetime="([^"]+)"', held)
     assert "Points 11 to" in quality.get(address, params={"from": times[2], "to": times[3]}).text
+
+
+def test_a_long_stretch_is_drawn_whole_and_tabled_in_part(
+    press: Site, quality: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spc_chart, "MOST_ROWS", 20)
+    text = quality.get(f"/spc/{chart_id(press, 'burst_pressure')}?from=2020-01-01T00:00").text
+    table = text[text.index('id="points"') :]
+    assert re.findall(r'scope="row" class="num"><a class="rowlink"[^>]*>(\d+)<', table) == [
+        str(n) for n in range(78, 58, -1)
+    ]
+    assert "20 of 78" in table
+    assert "Points 1 to 78" in text
 
 
 def test_the_stretch_is_there_as_files(press: Site, quality: httpx.Client) -> None:

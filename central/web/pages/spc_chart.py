@@ -35,6 +35,8 @@ from records.errors import LotkeeperError
 router = APIRouter(include_in_schema=False)
 
 SIGNED = ("exclude", "include")
+MOST_ROWS = 500
+"""Most points in the table under a drawing; the files hold all of the stretch."""
 WIDTH = 1080
 """Pixels of the drawing at its natural size: the width of the page."""
 
@@ -195,7 +197,7 @@ def page(
         status=status,
         head=head,
         view=view,
-        rows=view.rows[::-1],
+        rows=view.rows[: -MOST_ROWS - 1 : -1],
         picked=_picked(visit, view, picked),
         svg=draw(plot, words, width=WIDTH, height=440 if paired else 300, told=view.book.told(words)),
         key_text=stream_text(head.ref.stream),
