@@ -177,12 +177,15 @@ def _signals(judgement: Judgement) -> tuple[OperationsEvent, ...]:
 
 
 def no_limits(
-    characteristic: str, stream: str, subjects: tuple[Subject, ...], order: str | None
+    characteristic: str, stream: str, subjects: tuple[Subject, ...], order: str | None, unsuited: str | None
 ) -> OperationsEvent:
-    """That other keys of a characteristic have limits and this one has none."""
-    return OperationsEvent(
-        "chart-no-limits", {"characteristic": characteristic, "stream": stream}, subjects, order
-    )
+    """That other keys of a characteristic have limits and this one has none; ``unsuited``: the set that is there
+    and is for another chart.
+    """
+    params: dict[str, JsonValue] = {"characteristic": characteristic, "stream": stream}
+    if unsuited is not None:
+        params["unsuited"] = unsuited
+    return OperationsEvent("chart-no-limits", params, subjects, order)
 
 
 def other_limits(

@@ -116,11 +116,13 @@ class Turn:
         told = chart_facts.other_limits(stream.key, stream.state, after, stream.judged_by, now, source)
         self._before += told
 
-    def say_no_limits(self, stream: Stream, occasion: Occasion) -> str:
+    def say_no_limits(self, stream: Stream, occasion: Occasion, unsuited: str | None) -> str:
         """Once for each stream and order; the order for which it was said."""
         order = occasion.order or ""
         if stream.unlimited != order:
             self._after.append(
-                chart_facts.no_limits(stream.characteristic, stream.key, occasion.subjects, occasion.order)
+                chart_facts.no_limits(
+                    stream.characteristic, stream.key, occasion.subjects, occasion.order, unsuited
+                )
             )
         return order

@@ -104,7 +104,11 @@ class StationCharts:
         sample = self._sample(name, chosen, occasion.readings)
         state, verdict = _judge(chosen, stream, sample, reading_ref(occasion.subjects))
         opened_us = stream.opened_us if stream.state.open_refs else occasion.at_us
-        unlimited = turn.say_no_limits(stream, occasion) if chosen.missing or not chosen.plottable else None
+        unlimited = (
+            turn.say_no_limits(stream, occasion, chosen.unsuited)
+            if chosen.missing or not chosen.plottable
+            else None
+        )
         turn.put(
             replace(
                 stream,

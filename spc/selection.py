@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote
 from spc.constants import ConstantSet
 from spc.fields import Fields
 from spc.fixed import fixed
-from spc.limits import Chart, Design, LimitSet, check_subgroup
+from spc.limits import ATTRIBUTES, VECTORS, Chart, Design, LimitSet, check_subgroup
 from spc.plan import ChartPlan, Nominal, most_readings
 from spc.rules import Rule, check_rules
 
@@ -79,7 +79,8 @@ class Chosen:
     `source` says where the limits are from: ``limit-set:<id>:<version>``, ``line`` (fixed, or phase I), ``none``.
     `missing`: there are limits for other keys and none that can be used for this one. `plottable` is False where a
     short-run chart has no target (or sigma) to hold the reading against. `until_us` is when a set of limits that
-    is approved already will come into effect.
+    is approved already will come into effect. `unsuited` names the approved set of this key that is for another
+    kind of chart, subgroup or number of variables, and judges nothing.
     """
 
     plan: ChartPlan | None
@@ -90,6 +91,7 @@ class Chosen:
     missing: bool = False
     plottable: bool = True
     until_us: int | None = None
+    unsuited: str | None = None
 
 
 def parts_in_use(settings: _Json) -> tuple[str, ...]:
@@ -124,20 +126,29 @@ def choose(
     own = None if limit_sets is None else [one for one in limit_sets if one.get("line") in (None, line)]
     approved, until_us = _approved(own or (), used, at_us)
     nominal, plottable = _nominal(settings, specification, from_recipe)
+    unsuited: str | None = None
     if approved is not None:
         source = f"limit-set:{approved.get('id')}:{approved.get('version')}"
-        limits = LimitSet.from_json(Fields(approved.get("limits"), "limits"))
-        try:
-            plan = plan_of(name, settings, limits, None, nominal)
-        except ValueError:
-            plan, source = plan_of(name, settings, None, None, nominal), "none"
+        limits: LimitSet | None = LimitSet.from_json(Fields(approved.get("limits"), "limits"))
+        unsuited = None if _suits(settings, limits) else source
+        if unsuited is not None:
+            limits, source = None, "none"
+        plan = plan_of(name, settings, limits, None, nominal)
     else:
         fallback, phase1 = _of_line(settings, entries, key)
         source = "none" if fallback is None and phase1 is None else "line"
         plan = plan_of(name, settings, fallback, phase1, nominal)
     elsewhere = bool(own) or any(entry.get("limits") for entry in entries)
     missing = source == "none" and elsewhere
-    return Chosen(plan, used, specification, from_where, source, missing, plottable, until_us)
+    return Chosen(plan, used, specification, from_where, source, missing, plottable, until_us, unsuited)
+
+
+def _suits(settings: _Json, limits: LimitSet | None) -> bool:
+    """Whether limits are for the characteristic's kind of chart, its subgroup and its variables."""
+    chart, readings = _chart(settings)
+    if limits is None or limits.chart != chart or (chart not in ATTRIBUTES and limits.subgroup != readings):
+        return False
+    return chart not in VECTORS or len(limits.mean) == len(_list(settings.get("tags") or []))
 
 
 def _nominal(

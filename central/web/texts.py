@@ -32,7 +32,10 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
     ),
     "chart-no-limits": CodeText(
         N_("Chart without limits"),
-        N_("There are limits for other products, revisions, tools or positions, and none for this one."),
+        N_(
+            "There are limits for other products, revisions, tools or positions, and none for this one, or the "
+            "approved set is for another kind of chart, subgroup or number of variables."
+        ),
         N_("Study the points of this chart and propose limits, or add them to the line file."),
     ),
     "unit-failed": CodeText(

@@ -348,7 +348,7 @@ def test_several_variables_are_one_reading() -> None:
     assert judge(settings, ChartMemory(), of("A")).judgements == ()  # only one of them was captured
     three = LimitSet.from_json(Fields(THREE, "limits")).to_json()
     others = Papers(limits={"torque": (approved(1, "A") | {"limits": three},)})
-    assert verdict(judge(settings, ChartMemory(), pair(98), papers=others)).state == "gap"
+    assert verdict(judge(settings, ChartMemory(), pair(98), papers=others)).state == "no_limits"
 
 
 def test_a_short_run_charts_what_is_left_of_each_products_target() -> None:

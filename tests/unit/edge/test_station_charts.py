@@ -129,6 +129,16 @@ def test_a_run_is_judged_by_recipe_and_limits_of_central_and_names_them_with_the
     assert {("recipe", "VS-100/B", 9, 7.0), ("limit-sets", "torque", 4, 7.0)} <= used
 
 
+def test_a_set_for_another_chart_judges_nothing_and_is_named() -> None:
+    other = LimitSet.fixed("xbar_r", 2.2, 2.1, 2.3, "S:3", 5).to_json()
+    at = bench(of_central(approved(limits=other)), torque={"chart": "imr"})
+    record = at.cycle(1, torque=2.31)
+    assert record is not None
+    assert (record.spc[0].limit_version, record.spc[0].state) == (None, "no_limits")
+    (event,) = events(at, "chart-no-limits")
+    assert event.params["unsuited"] == "limit-set:S:3"
+
+
 def test_a_set_that_cannot_be_read_is_left_out_and_told_and_the_others_count() -> None:
     papers_ = Papers.of(
         [
