@@ -123,7 +123,7 @@ def test_a_process_that_stands_still_is_on_its_centre() -> None:
         (lambda: imr([1.0, NAN, 2.0]), "too little"),
         (lambda: imr([]), "too little"),
         (lambda: imr([1.0, 2.0], phase1=3), "2 usable points"),
-        (lambda: imr([1.0, 2.0], phase1=0), "at least 2 points, got 0"),
+        (lambda: imr([1.0, 2.0], phase1=0), "at least 2 points that are no gaps, got 0"),
         (lambda: imr([[1.0, 2.0]]), "shape"),
         (lambda: xbar_r([[1.0], [2.0]]), "at least 2"),
         (lambda: xbar_r([]), "0 usable points"),
