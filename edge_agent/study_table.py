@@ -182,10 +182,11 @@ def _signals(study: Study) -> Iterator[tuple[str, ...]]:
     for place, (_, _, signals) in enumerate(traces):
         for signal in signals:
             found.setdefault((signal.index, place), []).append(rule_text(signal))
+    decimals_of = [_decimals(plot) for plot, _, _ in traces]  # once: it looks at every line of every point
     for index, place in sorted(found):
         plot, values, _ = traces[place]
         lower, upper = (None if line is None else line[index] for line in (plot.lower, plot.upper))
-        decimals = _decimals(plot)
+        decimals = decimals_of[place]
         value, *cells = (
             "-" if one is None else number_text(one, decimals).replace("−", "-")
             for one in (values[index], lower, upper)

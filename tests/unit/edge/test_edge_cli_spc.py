@@ -163,6 +163,25 @@ def test_an_empty_file_is_told(typed: Type, tmp_path: Path, name: str) -> None:
     assert (found.code, found.out, f"{name} is empty" in found.err) == (2, "", True)
 
 
+def test_decimals_of_a_chart_are_found_once_however_many_points_it_flags(
+    typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read off the limits of all points: found for each signal, a long series would take minutes."""
+    asked: list[float] = []
+
+    def decimals_for(span: float) -> int:
+        asked.append(span)
+        return 3
+
+    monkeypatch.setattr("edge_agent.study_table.decimals_for", decimals_for)
+    file = tmp_path / "request.json"
+    values = [0, 1, 0, -1] * 20 + [9, 0, 0, -9] * 5
+    file.write_text(json.dumps({"chart": "imr", "data": {"values": values}, "params": {"phase1": 80}}))
+    found = typed("spc", "study", str(file))
+    assert (found.code, found.out.count(" 9.000")) == (0, 15)
+    assert len(asked) <= 6
+
+
 def test_params_may_be_null(typed: Type, tmp_path: Path) -> None:
     file = tmp_path / "request.json"
     file.write_text('{"chart": "imr", "data": {"values": [1, 2, 4]}, "params": null}')
