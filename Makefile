@@ -1,12 +1,12 @@
 # Every target does all of its own set-up. `make` alone tells what there is.
 #
-#   JOBS=2        make test: run the suites in two processes
+#   JOBS=2        make test: how many processes share the files of the suites
 #   PYTEST_ARGS   make test, make faults: more words for pytest, such as -k outbox
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-JOBS ?= 1
+JOBS ?= 2
 PYTEST_ARGS ?=
 ifneq ($(JOBS),1)
 PARALLEL := --numprocesses=$(JOBS) --dist=loadfile
