@@ -176,6 +176,7 @@ class ErpServer:
         config = uvicorn.Config(app, host=host, port=port, log_level="warning", lifespan="off")
         self._server = uvicorn.Server(config)
         self._socket = config.bind_socket()
+        self._socket.listen(config.backlog)  # who comes before the thread runs waits instead of being refused
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{host}:{self.port}"
         self._thread = threading.Thread(

@@ -35,15 +35,15 @@ SERVERS = {
 """Marker -> the module whose ``why_not`` says why such a server cannot run here."""
 
 SHARES_S = {
-    "house": 30,
-    "unit": 170,
+    "house": 40,
+    "unit": 240,
     "golden": 10,
-    "suites": 360,
-    "process": 270,
-    "web": 160,
-    "demo": 200,
+    "suites": 440,
+    "process": 400,
+    "web": 320,
+    "demo": 220,
 }
-"""What each suite may take of the 20 minutes that ``make test`` has on two cores; said, not asserted."""
+"""What each suite may take of the 20 minutes that ``make test`` has in two processes; said, not asserted."""
 
 
 @dataclass(slots=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from records.clock import FakeClock
-from simulators.erp import token_of
+from simulators.erp import ErpServer, token_of
 from simulators.erp_book import Book, Booking, Forbidden, Inspected, Use, Worked
 
 BOOKING = Booking(
@@ -86,3 +90,23 @@ def test_the_token_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -
     assert token == token_of(tmp_path / "erp")
     assert len(token) > 20
     assert (tmp_path / "erp" / "erp.token").stat().st_mode & 0o077 == 0
+
+
+def test_who_comes_before_it_runs_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that serves may start late on a busy machine: a connection waits for it."""
+    runs, begin = uvicorn.Server.run, threading.Event()
+
+    def late(self: uvicorn.Server, sockets: list[socket.socket] | None = None) -> None:
+        assert begin.wait(20)
+        runs(self, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "run", late)
+    server = ErpServer(FastAPI())
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as early:
+            early.sendall(b"GET /nothing HTTP/1.1\r\nHost: erp\r\nConnection: close\r\n\r\n")
+            begin.set()
+            assert early.recv(1024).startswith(b"HTTP/1.1 404")
+    finally:
+        begin.set()
+        server.stop()
