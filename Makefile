@@ -38,7 +38,7 @@ check: setup
 test: setup
 	@$(BIN)/python -m tools.check
 	@$(BIN)/python -m pytest tests/process tests/suites $(PYTEST_ARGS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest $(PARALLEL) tests/demo tests/golden tests/house tests/unit tests/web $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/process --ignore=tests/suites $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 faults: setup
 	@$(BIN)/python -m tools.selected faults $(PYTEST_ARGS)
