@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from edge_agent.asking import Answered, ask
 from edge_agent.cli_line import load_line
 from edge_agent.cli_station import hold_lines
+from edge_agent.prompts import missing_says, prompt_says
 from records.clock import SystemClock
 from records.console import print_json
 from records.errors import LotkeeperError
@@ -142,13 +143,15 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         for tag in each.get("tags", ()):
             lines.append(f"  {tag['tag']:<30} {_value(tag)}")
     for each in report.get("stations", ()):
-        missing = ", ".join(each["missing"]) or "nothing"
+        missing = ", ".join(map(missing_says, each["missing"])) or "nothing"
         lines.append(
             f"station  {each['name']:<20} {each['phase']}, order {each['order'] or '-'}, operator "
             f"{each['operator'] or '-'}, last cycle {each['last_cycle'] or '-'}, missing {missing}"
             + ("" if each["approved"] else "; line file not approved: set-up runs only")
             + ("; another line file from the end of this run on" if each["waits_to_change"] else "")
         )
+        if each["prompt"]:
+            lines.append(f"  {prompt_says(each['prompt'])}")
         lines += [f"  {text}" for text in hold_lines(each["holds"])]
     if "central" in report:
         way = report["central"]

@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from edge_agent.prompts import missing_says, prompt_says
 from edge_agent.read_once import away, by_device
 from edge_agent.report import Json, Parts, Unwatched, live_report, stored_report
 from edge_agent.scan_test import try_scan
@@ -40,7 +41,11 @@ class Site:
         self._templates = Environment(
             loader=PackageLoader("edge_agent.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._templates.filters["translated"] = lambda text, words: words(text)
+        self._templates.filters |= {
+            "translated": lambda text, words: words(text),
+            "prompt": prompt_says,
+            "missing": missing_says,
+        }
         self._templates.globals |= {"stamp": stamp, "languages": LANGUAGES, "show": show}
 
     async def report(self) -> Json:

@@ -6,15 +6,19 @@ import asyncio
 import re
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from edge_agent import acts, hold_view
+from edge_agent import acts, hold_view, reactions, requirements, runner
+from edge_agent.prompts import MISSING, PROMPTS, missing_says, prompt_says
+from edge_agent.run_record import NOT_APPROVED
+from edge_agent.station_settings import Need
 from edge_agent.web import serve, show, words
 from edge_agent.web.guard import why_not
+from records.codes import SCAN_REFUSALS
 from spc.series import ENGLISH
 from tests.rigs.mosquitto import free_port
 
@@ -43,7 +47,7 @@ def test_every_text_is_translated_with_all_its_places() -> None:
         assert chinese.strip(), english
     assert set(show.KINDS.values()) <= set(words.CHINESE)
     rules = {text for key, text in ENGLISH.items() if key.startswith("rule-")}
-    said = (show.TITLES, show.CONSEQUENCES, show.DONE, acts.REFUSALS, hold_view.OTHERS)
+    said = (show.TITLES, show.CONSEQUENCES, show.DONE, acts.REFUSALS, hold_view.OTHERS, PROMPTS, MISSING)
     assert {text for texts in said for text in texts.values()} | rules <= set(words.CHINESE)
 
 
@@ -68,6 +72,19 @@ def test_why_something_stands_is_said_in_words(
     in_chinese = show.rule(hold, words.Words("zh-CN"))
     assert chinese in (None, in_chinese)
     assert ("离散控制图" in in_chinese) is (part == "range")
+
+
+def test_every_prompt_and_what_is_missing_has_words() -> None:
+    after_signals = {reactions.STATION_HELD, reactions.UNIT_HELD, reactions.ALARM, *acts.LIFTED.values()}
+    written = {
+        code
+        for path in Path(acts.__file__).parent.glob("station*.py")
+        for code in re.findall(r'Prompt\("([^"]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert "write-failed" in written
+    assert {*after_signals, *written, *SCAN_REFUSALS, runner.BUFFER_FULL, NOT_APPROVED} == set(PROMPTS)
+    assert {requirements.HOLD, *get_args(Need)} - {"material"} == set(MISSING)
+    assert (prompt_says("from-the-future"), missing_says("ORING-1")) == ("from-the-future", "ORING-1")
 
 
 @pytest.mark.parametrize(

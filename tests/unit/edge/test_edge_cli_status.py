@@ -10,6 +10,7 @@ import pytest
 from drivers.status import BAD_SEVERITY
 from edge_agent import read_once
 from edge_agent.bad_words import explained
+from edge_agent.cli_status import _lines
 from edge_agent.outbox import glance, inspect
 from records.clock import SystemClock
 from tests.rigs.fake_device import FakeDevice
@@ -152,6 +153,22 @@ def test_status_while_the_agent_is_down(typed: Type, tmp_path: Path) -> None:
     text = typed("status", file).out
     assert "agent press-1 is not running" in text
     assert "31 records committed, 4 acknowledged, 27 pending, the oldest since" in text
+
+
+def test_what_a_station_waits_for_is_said_in_words() -> None:
+    station: dict[str, Any] = {
+        "name": "seal",
+        "phase": "idle",
+        "order": None,
+        "operator": None,
+        "last_cycle": None,
+        "holds": [],
+    }
+    station |= {"approved": True, "waits_to_change": False, "missing": ["hold", "ORING-1"], "prompt": "unit-held"}
+    report = {"agent": "a", "running": True, "configuration": "sha256:00", "buffer": None, "records": []}
+    _, told, prompt = _lines(report | {"started_at": "now", "stations": [station]})
+    assert told.endswith("missing release of the station, which is held, ORING-1")
+    assert prompt.strip() == "A signal held units."
 
 
 def test_status_of_an_agent_that_runs_without_a_page(typed: Type, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""What a station tells its operator, in words: its prompts, and what is missing. The page translates them.
+
+A code that has no words here stands for itself, as does the item of a material that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PROMPTS: Mapping[str, str] = {
+    # what a signal brought about, and who ended it
+    "station-held": "A signal held the station.",
+    "unit-held": "A signal held units.",
+    "alarm": "A signal raised an alarm.",
+    "station-hold-lifted": "A hold of the station was lifted.",
+    "unit-released-at-station": "Held units were released.",
+    "alarm-acknowledged": "An alarm was acknowledged.",
+    # a scan that was refused
+    "scan-not-understood": "Scan refused: nothing at this station expects such a code.",
+    "barcode-invalid": "Scan refused: the barcode is damaged or wrongly made.",
+    "order-unknown": "Scan refused: no released order of that name is known.",
+    "item-not-in-bom": "Scan refused: the order does not use that item.",
+    "lot-unknown": "Scan refused: the lot is not known.",
+    "lot-expired": "Scan refused: the lot has expired.",
+    "lot-blocked": "Scan refused: the lot is blocked.",
+    "label-wrong-product": "Scan refused: the label is of another product.",
+    "label-wrong-lot": "Scan refused: the label is of another lot.",
+    "serial-used": "Scan refused: that serial number is on another piece already.",
+    "operator-unknown": "Scan refused: the badge is not known here.",
+    "nothing-to-identify": "Scan refused: no piece waits for a label.",
+    "unit-on-hold": "Scan refused: the unit is held.",
+    "not-now": "Scan refused: right, but not at this moment.",
+    # the machine and the agent itself
+    "capture-failed": "The machine's values could not be read; it is asked again.",
+    "cycle-not-read": "The machine's cycle number could not be read; it is asked again.",
+    "write-failed": "The machine could not be told; it is tried again.",
+    "buffer-full": "Nothing can be recorded: the buffer is full until central is reached.",
+    "configuration-not-approved": "The line file is not approved: runs are set-up only.",
+}
+
+MISSING: Mapping[str, str] = {
+    "hold": "release of the station, which is held",
+    "operator": "operator",
+    "order": "order",
+    "route": "this operation in the order's routing",
+    "subject": "product",
+}
+"""What a start needs and is not there; a material stands for itself."""
+
+
+def prompt_says(code: str) -> str:
+    """A prompt in English words."""
+    return PROMPTS.get(code, code)
+
+
+def missing_says(kind: str) -> str:
+    """What is missing, in English words."""
+    return MISSING.get(kind, kind)
