@@ -280,14 +280,14 @@ def _align(stream: _Stream, plan: ChartPlan, now: object, told: SpcState, epoch:
     segment = told.segment or 0
     state = stream.state
     if (told.subgroup, told.position) == (1, 1):  # only the first reading of all
-        state = replace(ChartState.start(plan), segment=segment)
+        state = ChartState.start(plan)._replace(segment=segment)
     elif state is None:
         state = _known_again(stream, plan, told)
     else:
         if stream.judged_by != now or not state.fits(plan):
             state = judged_anew(state, plan, stream.judged_by, now)
         if segment > state.segment:
-            state = replace(restart(state) if stream.restarted else leave(state), segment=segment)
+            state = (restart(state) if stream.restarted else leave(state))._replace(segment=segment)
         place = (state.segment, state.subgroup_id, len(state.open_refs) + 1)
         if stream.epoch != epoch and (segment, told.subgroup, told.position) != place:
             stream.why, state = "memory-lost", None
@@ -302,7 +302,7 @@ def _known_again(stream: _Stream, plan: ChartPlan, told: SpcState) -> ChartState
     cut = stream.segment is not None and (told.segment or 0) > stream.segment and told.position == 1
     if not cut or plan.limits is None or (plan.chart in WEIGHING and not stream.restarted):
         return None
-    return replace(ChartState.start(plan), segment=told.segment or 0, subgroup_id=told.subgroup)
+    return ChartState.start(plan)._replace(segment=told.segment or 0, subgroup_id=told.subgroup)
 
 
 # -- judging ---------------------------------------------------------------------------------------------

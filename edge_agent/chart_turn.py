@@ -66,7 +66,7 @@ class Turn:
             return known
         if len(self._streams) >= MOST_STREAMS:
             self._drop(min(self._streams.values(), key=lambda stream: stream.used_us))
-        return Stream(characteristic, key, replace(start, segment=self._forgotten + 1), judged_by)
+        return Stream(characteristic, key, start._replace(segment=self._forgotten + 1), judged_by)
 
     def _drop(self, stream: Stream) -> None:
         self.give_up(stream)

@@ -75,7 +75,7 @@ def point_of(plan: ChartPlan, state: ChartState, readings: Sequence[Reading]) ->
     if not there or len(there) < len(readings) or (chart in MEANS and len(there) < 2):
         return None
     if chart in VECTORS:
-        return _vector(plan, there)
+        return _vector(plan, there, makes_limits=plan.limits is None and state.limits is None)
     if plan.subgroup == 1:
         return _single(state, there[0][0])
     values = [reading[0] for reading in there]
@@ -106,7 +106,8 @@ def _sum(plan: ChartPlan, state: ChartState, there: Sequence[tuple[float, ...]],
     return Reduced(count, None, size, joined=state.previous is not None)
 
 
-def _vector(plan: ChartPlan, rows: Sequence[tuple[float, ...]]) -> Reduced:
+def _vector(plan: ChartPlan, rows: Sequence[tuple[float, ...]], *, makes_limits: bool) -> Reduced:
+    """Readings or their mean; their covariance only where limits are to be made of it."""
     if plan.chart == "t2_subgroup":
-        return Reduced(0.0, None, float(len(rows)), mean_vector(rows), covariance(rows))
+        return Reduced(0.0, None, float(len(rows)), mean_vector(rows), covariance(rows) if makes_limits else ())
     return Reduced(0.0, None, 1.0, rows[0])

@@ -1,7 +1,6 @@
 """A chart that goes on by another plan: what of it stays, and what begins anew. The same wherever it is judged."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from spc.plan import ChartPlan
 from spc.state import ChartState
@@ -41,4 +40,4 @@ def judged_anew(state: ChartState, plan: ChartPlan, was: object, now: object) ->
         changed = {key for key in now if now[key] != was.get(key)}
         if changed <= _FROZEN or (changed <= _GIVEN and plan.limits is not None):
             return cut
-    return replace(ChartState.start(plan), segment=cut.segment, subgroup_id=cut.subgroup_id)
+    return ChartState.start(plan)._replace(segment=cut.segment, subgroup_id=cut.subgroup_id)

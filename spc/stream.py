@@ -22,7 +22,6 @@ How a stream is cut and counted:
 """
 
 import math
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from spc.estimate import NoLimitsError, PhaseOnePoint, estimate
@@ -52,6 +51,10 @@ _WEIGHING: Final = frozenset({"ewma", "cusum", "mewma"})
 _SPREADS: Final = frozenset({"imr", "xbar_r", "xbar_s"})
 """Charts with a second one, of the spread."""
 
+_Numbers = tuple[float | None, float | None, float | None]
+"""Centre, lower and upper line, as a verdict has them."""
+_NO_LINES: Final[_Numbers] = (None, None, None)
+
 
 def judge(
     plan: ChartPlan, state: ChartState, sample: Sample | float | None, ref: str
@@ -72,22 +75,7 @@ def judge(
     readings, refs = (*state.open_readings, reading), (*state.open_refs, ref)
     if len(readings) >= plan.subgroup:
         return _closed(plan, state, readings, refs, certain)
-    opened = ChartState(
-        state.characteristic,
-        state.chart,
-        state.subgroup,
-        state.segment,
-        state.subgroup_id,
-        readings,
-        refs,
-        certain,
-        state.previous,
-        state.previous_ref,
-        state.previous_certain,
-        state.memory,
-        state.limits,
-        state.phase1,
-    )
+    opened = state._replace(open_readings=readings, open_refs=refs, open_certain=certain)
     return opened, _bare(plan, state, "gap" if reading is None else "open", len(readings))
 
 
@@ -126,7 +114,7 @@ def leave(state: ChartState) -> ChartState:
     process that comes back is the one that left. What was mended for a cause begins anew (`restart`).
     """
     cut = restart(state)
-    return replace(cut, memory=state.memory) if state.chart in _WEIGHING else cut
+    return cut._replace(memory=state.memory) if state.chart in _WEIGHING else cut
 
 
 def _check(plan: ChartPlan, state: ChartState) -> None:
@@ -213,8 +201,8 @@ def _sample(plan: ChartPlan, point: _Point) -> float | None:
     return None if point.readings == plan.subgroup else float(point.readings)
 
 
-def _numbers(lines: Lines | None) -> tuple[float | None, float | None, float | None]:
-    return (None, None, None) if lines is None else (lines.centre, lines.lower, lines.upper)
+def _numbers(lines: Lines | None) -> _Numbers:
+    return _NO_LINES if lines is None else (lines.centre, lines.lower, lines.upper)
 
 
 def _after(
@@ -253,18 +241,14 @@ def _bare(
 ) -> Verdict:
     """A verdict on a reading that plots nothing, with the lines of a point as planned."""
     limits = plan.limits or state.limits
-    if limits is None:
-        return Verdict(
-            plan.characteristic,
-            plan.chart,
-            state.subgroup_id,
-            position,
-            plan.subgroup,
-            outcome,
-            members=members,
-            segment=state.segment,
-        )
-    summed = plan.chart == "cusum"
+    lines = spread = _NO_LINES
+    version, provisional = None, False
+    if limits is not None:
+        version, provisional = limits.version, limits.provisional
+        lines = limits.centre, limits.lower, limits.upper
+        spread = limits.range_centre, limits.range_lower, limits.range_upper
+        if plan.chart == "cusum":
+            lines = spread = (0.0, limits.lower, limits.upper)
     return Verdict(
         plan.characteristic,
         plan.chart,
@@ -275,17 +259,13 @@ def _bare(
         (),
         None,
         None,
-        0.0 if summed else limits.centre,
-        limits.lower,
-        limits.upper,
-        limits.version,
-        limits.provisional,
+        *lines,
+        version,
+        provisional,
         members,
         state.segment,
         None,
-        0.0 if summed else limits.range_centre,
-        0.0 if summed else limits.range_lower,
-        limits.upper if summed else limits.range_upper,
+        *spread,
     )
 
 

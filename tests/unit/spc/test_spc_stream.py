@@ -400,7 +400,7 @@ def test_a_state_of_version_1_keeps_its_place_and_its_limits() -> None:
         "ranges": mean,
     }
     # a chart of subgroups looks at no neighbour
-    assert ChartState.from_json(older) == replace(state, previous=None, previous_ref="")
+    assert ChartState.from_json(older) == state._replace(previous=None, previous_ref="")
 
 
 def test_the_mean_of_nothing_is_refused() -> None:
