@@ -35,15 +35,18 @@ SERVERS = {
 """Marker -> the module whose ``why_not`` says why such a server cannot run here."""
 
 SHARES_S = {
-    "house": 40,
-    "unit": 240,
+    "house": 30,
+    "unit": 220,
     "golden": 10,
-    "suites": 440,
-    "process": 400,
-    "web": 320,
-    "demo": 220,
+    "suites": 400,
+    "process": 350,
+    "web": 300,
+    "demo": 200,
 }
-"""What each suite may take of the 20 minutes that ``make test`` has in two processes; said, not asserted."""
+"""What each suite may take of the 20 minutes that ``make test`` has; said, not asserted.
+
+process and suites run alone, all others in two processes: half of their seconds counts.
+"""
 
 
 @dataclass(slots=True)

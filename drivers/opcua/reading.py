@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +69,15 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """How a group is read as long as the slow nodes are the same (``version``)."""
+    """How a group is read as long as the slow nodes are the same (``version``).
+
+    ``slow``: the places of those that it does not ask, each with the status that keeps it slow.
+    """
 
     version: int
     group: Group
     parts: tuple[_Part, ...]
-    slow: tuple[tuple[int, str], ...]
+    slow: tuple[tuple[int, int], ...]
     ranges: Ranges
 
 
@@ -197,7 +201,7 @@ class Reader:
         tags_now = [self.points[name].tag for name in names]
         if group is None or any(a is not b for a, b in zip(group.settings, tags_now, strict=True)):
             group = self.group(names)
-        slow = tuple((at, name) for at, name in enumerate(names) if name in self._slow)
+        slow = tuple((at, self._slow[name]) for at, name in enumerate(names) if name in self._slow)
         fast = [(at, self.points[name]) for at, name in enumerate(names) if name not in self._slow]
         made = []
         for part in parts(fast, self._session.limits.nodes_per_read) if fast else ():
@@ -221,7 +225,11 @@ class Reader:
             block = block_of(plan.group, self._spread(plan, columns), now)
         judge_clock(block.status, block.source_us, now)
         plan.ranges.judge(block.values, block.status)
-        self.note_statuses(plan.group.tags, block.status)
+        told = block.status
+        if plan.slow:  # what was not told says nothing new: it may be back since this read began
+            told = block.status.copy()
+            told[[at for at, _ in plan.slow]] = 0
+        self.note_statuses(plan.group.tags, told)
         return block
 
     def _spread(self, plan: _Plan, columns: Sequence[Columns]) -> Columns:
@@ -241,8 +249,8 @@ class Reader:
             offset += len(found.data)
             for at, name in zip(part.at.tolist(), found.types, strict=True):
                 types[at] = name
-        for at, name in plan.slow:
-            status[at] = self._slow.get(name, BAD_NO_MATCH)
+        for at, why in plan.slow:
+            status[at] = why
         data = b"".join(found.data for found in columns)
         return Columns(values, status, source, server, tuple(types), data, begin, end)
 
@@ -258,10 +266,8 @@ class Reader:
     async def _retry_for_ever(self) -> None:
         while self._slow:
             await asyncio.sleep(RETRY_S)
-            try:
+            with suppress(Unreachable):  # one late answer; a lost session is found by whoever reads, and closed
                 await self.retry()
-            except Unreachable:
-                return  # whoever watches or reads finds the session lost as well
 
     async def retry(self) -> None:
         """Ask now for the nodes that could not be read.

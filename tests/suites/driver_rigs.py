@@ -18,7 +18,7 @@ from drivers.tags import Devices
 from records.clock import SystemClock
 from records.yaml import Settings, parse
 
-DEADLINE_S = 45.0  # a bad node is asked again every 10 s only, and the machine may be busy
+DEADLINE_S = 30.0
 TAGS = ("torque", "count", "done", "ack", "carrier")
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from driver_rigs import device_of, until
 from driver_scenes import Scene, Server, scene_of
 from driver_servers import NodeOpcUaRig, SecuredOpcUaRig
 
+from drivers.opcua import codec, reading
+from drivers.opcua.nodes import BAD_NO_MATCH
+from drivers.opcua.reading import Reader
+from records.errors import Unreachable
 from records.model import Quality
 from tests.rigs.opcua_server import ServerSettings
 
@@ -51,6 +56,65 @@ def test_a_node_that_is_deleted_is_bad_alone_and_good_again_when_it_is_back(serv
         rig.running.set("doomed", 5)
 
     server.play(job, tags=["count", "doomed"])
+
+
+def test_a_node_that_comes_back_during_a_read_stays_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a read under way did not ask says nothing of it: the node was kept away for ten seconds more."""
+    ask, held, free = codec.ask, asyncio.Event(), asyncio.Event()
+
+    async def slow_first(*args: Any) -> bytes:
+        first = not held.is_set()
+        held.set()
+        answer = await ask(*args)
+        if first:
+            await free.wait()
+        return answer
+
+    async def job(scene: Scene) -> None:
+        device = device_of(scene.rig, scene.rig.yaml, lambda _notice: None)
+        await device.connect()
+        try:
+            reader: Reader = device._reader
+            reader.set_slow("torque", BAD_NO_MATCH)
+            monkeypatch.setattr(codec, "ask", slow_first)
+            under_way = asyncio.create_task(reader.read(("torque", "count")))
+            await held.wait()
+            await reader.retry()
+            assert reader.slow_status("torque") == 0
+            free.set()
+            await under_way
+            assert reader.slow_status("torque") == 0
+        finally:
+            monkeypatch.setattr(codec, "ask", ask)
+            await device.close()
+
+    server.play(job)
+
+
+def test_a_retry_that_got_no_answer_is_not_the_last(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "RETRY_S", 0.01)
+
+    async def job(scene: Scene) -> None:
+        device = device_of(scene.rig, scene.rig.yaml, lambda _notice: None)
+        await device.connect()
+        try:
+            reader: Reader = device._reader
+            retry, tried = reader.retry, 0
+
+            async def late_once() -> None:
+                nonlocal tried
+                tried += 1
+                if tried == 1:
+                    raise Unreachable("no answer in time")
+                await retry()
+
+            monkeypatch.setattr(reader, "retry", late_once)
+            reader.set_slow("torque", BAD_NO_MATCH)
+            await until(lambda: reader.slow_status("torque") == 0, "the next try")
+        finally:
+            await device.close()
+
+    server.play(job)
 
 
 def test_every_word_of_a_server_but_good_keeps_the_value_away(server: Server) -> None:
