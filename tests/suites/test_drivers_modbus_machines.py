@@ -108,7 +108,6 @@ def test_a_machine_that_is_busy_is_asked_again_later(machine: Machine, code: int
         block = await device.read(["r25"])
         assert block.listed() == (None,)
         machine.server.heal()
-        await asyncio.sleep(0)
         assert (await device.read(["r25"])).listed() == truth(25)
 
     machine.run(words(25), job)

@@ -227,9 +227,10 @@ def test_a_line_that_never_rests_is_told(pty: Pty, monkeypatch: pytest.MonkeyPat
         pty.plug()
         scanner = build_scanner("hand", settings(pty), SystemClock())
         opening = asyncio.create_task(scanner.open())
-        while not opening.done():
-            pty.send(b"\xff")
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while not opening.done():
+                pty.send(b"\xff")
+                await asyncio.sleep(0.01)
         with pytest.raises(Unreachable, match=r"sends without a pause .*wrong baud rate"):
             await opening
         await scanner.close()
@@ -306,9 +307,10 @@ def test_no_disturbance_on_the_line_gives_a_wrong_serial(pty: Pty, seed: int) ->
         for serial in sent:
             await disturb(pty, supervisor, serial, chance)
         await until(lambda: supervisor.connected, "the connection")
-        while "LAST" not in believed:  # scanned until it counts, each time after a pause
-            await asyncio.sleep(0.2)
-            pty.send(label("LAST") + b"\r")
+        async with asyncio.timeout(60):
+            while "LAST" not in believed:  # scanned until it counts, each time after a pause
+                await asyncio.sleep(0.2)
+                pty.send(label("LAST") + b"\r")
         taking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await taking

@@ -21,13 +21,25 @@ def answer(subscription: int, sequence: int) -> bytes:
     return struct.pack("<Ii?", subscription, 0, False) + message
 
 
+class Server:
+    """``asked``: so many requests are under way."""
+
+    def __init__(self) -> None:
+        self.answers: asyncio.Queue[bytes] = asyncio.Queue()
+        self.asked = 0
+
+    async def plain(self, *_: object) -> bytes:
+        self.asked += 1
+        try:
+            return await self.answers.get()
+        finally:
+            self.asked -= 1
+
+
 def test_messages_of_subscriptions_that_ended_push_out_no_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def plain(*_: object) -> bytes:
-        return await answers.get()
-
-    monkeypatch.setattr(codec, "plain", plain)
+    server = Server()
+    answers = server.answers
+    monkeypatch.setattr(codec, "plain", server.plain)
 
     async def scene() -> tuple[int, int]:
         publisher = Publisher(SimpleNamespace())  # type: ignore[arg-type]
@@ -40,9 +52,8 @@ def test_messages_of_subscriptions_that_ended_push_out_no_first_message(monkeypa
                 answers.put_nowait(answer(number, sequence))
         answers.put_nowait(answer(LATER + 1, 1))
         async with asyncio.timeout(20):
-            while not answers.empty():
+            while not (answers.empty() and server.asked == len(publisher._workers)):  # all are delivered
                 await asyncio.sleep(0)
-            await asyncio.sleep(0)
         found = publisher.messages(LATER + 1).qsize()
         kept = sum(map(len, publisher._unknown.values()))
         await publisher.end()
@@ -52,12 +63,9 @@ def test_messages_of_subscriptions_that_ended_push_out_no_first_message(monkeypa
 
 
 def test_messages_that_nobody_ever_asks_for_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: asyncio.Queue[bytes] = asyncio.Queue()
-
-    async def plain(*_: object) -> bytes:
-        return await answers.get()
-
-    monkeypatch.setattr(codec, "plain", plain)
+    server = Server()
+    answers = server.answers
+    monkeypatch.setattr(codec, "plain", server.plain)
 
     async def scene() -> int:
         publisher = Publisher(SimpleNamespace())  # type: ignore[arg-type]
@@ -65,9 +73,8 @@ def test_messages_that_nobody_ever_asks_for_are_not_kept_for_ever(monkeypatch: p
         for sequence in range(1000):
             answers.put_nowait(answer(LATER, sequence))
         async with asyncio.timeout(20):
-            while not answers.empty():
+            while not (answers.empty() and server.asked == len(publisher._workers)):  # all are delivered
                 await asyncio.sleep(0)
-            await asyncio.sleep(0)
         kept = sum(map(len, publisher._unknown.values()))
         await publisher.end()
         return kept

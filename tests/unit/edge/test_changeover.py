@@ -34,6 +34,17 @@ def other(world: World, settings: dict[str, Any], *, anew: bool = True, **more: 
     return Changeover(station, world, fact, "new", anew, **more)
 
 
+class Looked:
+    """Whether the machine is lost, and how often the runner asked: it has looked at the change and left it."""
+
+    def __init__(self) -> None:
+        self.times, self.lost = 0, False
+
+    def __call__(self) -> bool:
+        self.times += 1
+        return self.lost
+
+
 async def begin_run(world: World, runner: StationRunner) -> None:
     shows(runner, done=False)
     await until(lambda: runner.status.phase == "idle")
@@ -53,9 +64,9 @@ def test_a_run_that_is_on_ends_by_what_it_began_with() -> None:
     async def scene(world: World, runner: StationRunner) -> None:
         await runner.post(plain("WO-1"))
         await begin_run(world, runner)
-        runner.change(other(world, ASSEMBLE | {"equipment": "ASM-02"}))
-        for _ in range(20):
-            await asyncio.sleep(0)
+        looked = Looked()
+        runner.change(other(world, ASSEMBLE | {"equipment": "ASM-02"}, lost=looked))
+        await until(lambda: looked.times)
         assert runner.waits_to_change
         await runner.post(plain("B000001"))  # a scan meanwhile is nothing of the new one's
         await run_cycle(world, runner, 7)
@@ -83,12 +94,10 @@ def test_a_run_that_is_not_stored_yet_keeps_the_station_as_it_is() -> None:
         world.plc["cycle"] = 7
         shows(runner, done=True)
         await until(lambda: world.count("asked"))
-        runner.change(other(world, ASSEMBLE))
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert runner.waits_to_change
+        looked = Looked()
+        runner.change(other(world, ASSEMBLE, lost=looked))
         world.hold.set()
-        await until(lambda: runner.status.phase == "waiting")
+        await until(lambda: looked.times and runner.status.phase == "waiting")
         assert runner.waits_to_change
         shows(runner, done=False)
         await until(lambda: not runner.waits_to_change)
@@ -98,15 +107,13 @@ def test_a_run_that_is_not_stored_yet_keeps_the_station_as_it_is() -> None:
 
 
 def test_a_machine_that_was_replaced_and_is_silent_keeps_nobody_waiting() -> None:
-    silent = False
-
     async def scene(world: World, runner: StationRunner) -> None:
-        nonlocal silent
+        looked = Looked()
         await begin_run(world, runner)
-        runner.change(other(world, ASSEMBLE, lost=lambda: silent))
-        await asyncio.sleep(0.01)
+        runner.change(other(world, ASSEMBLE, lost=looked))
+        await until(lambda: looked.times)
         assert runner.waits_to_change
-        silent = True
+        looked.lost = True
         await until(lambda: not runner.waits_to_change)
         await run_cycle(world, runner, 7)
 

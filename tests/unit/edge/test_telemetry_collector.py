@@ -246,17 +246,24 @@ def test_a_type_that_the_server_decides_may_change(tmp_path: Path) -> None:
 def test_much_is_committed_at_once_while_somebody_waits_and_together_while_nobody_does(tmp_path: Path) -> None:
     device = FakeDevice("plc", opcua([{"name": f"t{n}"} for n in range(1000)]), CLOCK)
 
-    async def polls(made: Telemetry) -> None:
+    async def each_committed(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        for n in range(4):
+            feed.take(device.block(feed.tags))
+            while made._counters.snapshot().chunks_committed <= n:
+                await asyncio.sleep(0.002)
+
+    async def far_apart(made: Telemetry) -> None:
         feed = made.feed("plc", device.settings)
         for _ in range(4):
             feed.take(device.block(feed.tags))
-            await asyncio.sleep(2 * telemetry.GAP_S)
+            await asyncio.sleep(2 * telemetry.GAP_S)  # the polls are so slow that no gap keeps them together
 
     with buffer(tmp_path / "live") as outbox:
-        collect(outbox, polls, live=True)
+        collect(outbox, each_committed, live=True)
         assert len(chunks(outbox)) == 4
     with buffer(tmp_path / "away") as outbox:
-        collect(outbox, polls, live=False)
+        collect(outbox, far_apart, live=False)
         assert [len(chunk.edge_us) for chunk in chunks(outbox)] == [4]
 
 
