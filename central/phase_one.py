@@ -18,9 +18,10 @@ from pydantic import JsonValue
 from central.chart_words import ChartPoint
 from records.errors import Invalid
 from spc.constants import ConstantSet
-from spc.estimate import Centre, NoLimitsError, PhaseOnePoint, SigmaMethod, estimate
+from spc.estimate import Centre, NoLimitsError, PhaseOnePoint, estimate
 from spc.exact import exact_mean
 from spc.limits import ATTRIBUTES, MEANS, VECTORS, Chart, Design, LimitSet
+from spc.sigma import SigmaMethod
 from spc.statistics import covariance, mean_vector, to_normal, value_range
 
 Why = Literal["excluded", "gap", "no-readings", "uncertain"]

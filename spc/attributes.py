@@ -24,9 +24,10 @@ from spc.charts import (
     neighbours,
     on_rules,
 )
-from spc.estimate import Constants, PhaseOnePoint, estimate
+from spc.estimate import PhaseOnePoint, estimate
 from spc.given import check_count
 from spc.limits import ATTRIBUTES, Chart, LimitSet
+from spc.sigma import Constants
 from spc.statistics import rate
 
 __all__ = ["counts"]

@@ -15,14 +15,14 @@ Where values are not normal, the percentile method (ISO 22514-2) holds the speci
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Literal
 
-from spc.constants import Factors, factors
 from spc.normality import AndersonDarling, Percentiles, anderson_darling, percentiles
 from spc.run_length import below
+from spc.sigma import Constants
 from spc.within import Points, WithinSigma, sigma_within, signals
 
 __all__ = ["Capability", "Caution", "Index", "WithinSigma", "capability"]
@@ -154,13 +154,14 @@ def capability(
     exclude: Collection[int] = (),
     confidence: float = 0.95,
     normality_level: float = 0.05,
-    table: Callable[[int], Factors] = factors,
+    constants: Constants = "exact",
 ) -> Capability:
     """Capability of single values, or of subgroups (sizes may differ), against a specification.
 
     `target` is the middle of the specification where left out and both limits exist. `sigma` defaults to ``rbar``
     for subgroups, ``mrbar`` for single values. Only the first `phase1` points count, without the 1-based ones in
-    `exclude`; neighbours of an excluded value make no moving range. `table` gives the factors for a size.
+    `exclude`; neighbours of an excluded value make no moving range. `constants` as in
+    `spc.sigma`.
 
     Raises ValueError for a specification without limits or with `lsl` not below `usl`, for too few or unusable
     values, and for data without any spread within subgroups.
@@ -174,7 +175,7 @@ def capability(
     values = data.values
     if values.size < FEWEST:
         raise ValueError(f"a capability needs at least {FEWEST} values, got {values.size}")
-    within = sigma_within(spreads, method, table)
+    within = sigma_within(spreads, method, constants)
     centre, overall = float(values.mean()), float(values.std(ddof=1))
     if not within > 0:
         raise ValueError(
@@ -183,7 +184,7 @@ def capability(
     test = anderson_darling(values)
     normal = None if test is None else test.p_value >= normality_level
     at = percentiles(values) if normal is False else None
-    beyond = signals(data, spreads, method, centre, within, table)
+    beyond = signals(data, spreads, method, centre, within, constants)
     return Capability(
         n=values.size,
         points=len(data.kept),

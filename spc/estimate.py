@@ -14,30 +14,18 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
-from spc.constants import Factors, c4, factors, median_factors, named_factors
+from spc.constants import Factors, c4
 from spc.exact import LARGEST, exact_mean
 from spc.given import check_count, rates, vectors, weighted
 from spc.hotelling import phase2_limit
 from spc.limits import ATTRIBUTES, MEANS, NELSON_T_POWER, VECTORS, Chart, Design, LimitSet, check_subgroup
 from spc.mewma_arl import decision_interval
+from spc.sigma import Constants, SigmaMethod, central_range, factors_of, sigma_of_ranges, sigma_of_subgroups
 from spc.statistics import Matrix, cholesky, covariance, mean_vector, standard_deviation, to_normal
 
-__all__ = ["Centre", "Constants", "NoLimitsError", "PhaseOnePoint", "SigmaMethod", "estimate", "sigma_of"]
-
-SigmaMethod = Literal["mean_mr", "median_mr", "sd", "sd/c4", "rbar", "sbar", "pooled"]
-"""How sigma of one value is estimated.
-
-Single values: mean moving range / d2, median moving range / 0.954, sample standard deviation, or that / c4(m).
-The last two count every shift between the points as noise, so that an outlier hides itself: they are there to
-recompute what others have published. Subgroups: mean of R / d2(n), mean of s / c4(n), or the pooled standard
-deviation, of which the textbook's xbar_s chart with varying sizes takes A3(n), B3(n) and B4(n) times
-(Montgomery, 6.3.2).
-"""
+__all__ = ["Centre", "NoLimitsError", "PhaseOnePoint", "estimate", "sigma_of"]
 
 Centre = Literal["mean", "median"]
-
-Constants = str | Factors
-"""``exact``, ``textbook``, ``d2 of 3 decimals``, or factors of one's own for ranges of one size."""
 
 
 class NoLimitsError(ValueError):
@@ -82,18 +70,8 @@ class _Asked:
     confidence: float | None
     sigma_within: float | None
 
-    def factors(self, n: int) -> Factors:
-        if isinstance(self.constants, str):
-            if self.constants.startswith("d2 of "):
-                return named_factors(n, self.constants)
-            return factors(n, self.constants)
-        if self.constants.n != n:
-            raise ValueError(f"factors are for ranges of {self.constants.n} values, there are ranges of {n}")
-        return self.constants
-
-    def median_factors(self) -> Factors:
-        """Those that multiply a median moving range."""
-        return median_factors(self.constants) if isinstance(self.constants, str) else self.constants
+    def factors(self, n: int, *, by_median: bool = False) -> Factors:
+        return factors_of(self.constants, n, by_median=by_median)
 
     def allows(self, *methods: SigmaMethod) -> SigmaMethod:
         """The method asked for, the first of `methods` when none was; ValueError when the chart has no such."""
@@ -188,14 +166,12 @@ def _sigma_of_values(
         raise NoLimitsError(
             f"too little to estimate limits from: {len(points)} usable points without a moving range"
         )
-    by_median = method == "median_mr"
-    table = asked.median_factors() if by_median else asked.factors(2)
-    spread = median(ranges) if by_median else exact_mean(ranges)
+    table, spread = asked.factors(2, by_median=method == "median_mr"), central_range(ranges, method)
     if method in ("sd", "sd/c4"):
         values = [point.location for point in points]
         sigma = standard_deviation(values) / (c4(len(values)) if method == "sd/c4" else 1)
     else:
-        sigma = spread / table.d2
+        sigma = sigma_of_ranges(ranges, method, asked.constants)
     if not sigma > 0:
         raise _flat(asked, points, f"sigma by {method} is 0")
     return sigma, spread, table
@@ -238,18 +214,8 @@ def _times(asked: _Asked, points: Sequence[PhaseOnePoint]) -> LimitSet:
 
 
 def _sigma_of_subgroups(asked: _Asked, points: Sequence[PhaseOnePoint], method: SigmaMethod) -> float:
-    """Mean of R / d2(n) or s / c4(n), or the pooled standard deviation."""
     spreads = [(_spread(number, point), int(point.size)) for number, point in enumerate(points, 1)]
-    if method == "pooled":
-        freedom = math.fsum(n - 1 for _, n in spreads)
-        sigma = math.sqrt(math.fsum((n - 1) * s * s for s, n in spreads) / freedom)
-    elif len({n for _, n in spreads}) == 1:  # as the constants define it, to the last bit
-        table = asked.factors(spreads[0][1])
-        sigma = exact_mean([spread for spread, _ in spreads]) / (table.d2 if method == "rbar" else table.c4)
-    else:
-        tables = [asked.factors(n) for _, n in spreads]
-        divisors = [table.d2 if method == "rbar" else table.c4 for table in tables]
-        sigma = exact_mean([spread / by for (spread, _), by in zip(spreads, divisors, strict=True)])
+    sigma = sigma_of_subgroups(spreads, method, asked.constants)
     if not sigma > 0:
         raise _flat(asked, points, "the readings within each subgroup are equal")
     return sigma

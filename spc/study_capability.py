@@ -5,11 +5,10 @@ from collections.abc import Callable, Collection
 from typing import Final, cast
 
 from spc.capability import Capability, WithinSigma, capability
-from spc.constants import Factors, factors, rounded_factors, with_factors
 from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told
 from spc.series import Histogram
-from spc.study_parts import Common
+from spc.study_parts import Common, constants_of
 
 __all__ = ["capable"]
 
@@ -22,7 +21,8 @@ _CAUTIONS: Final = {
     "normality-unknown": "whether the values are normal cannot be tested",
     "specification-is-control-limits": "the specification is the control limits: these are no specification",
 }
-_CHART_PARAMS: Final = ("phase1", "exclude", "sigma", "d2_round", "constants", "d2", "c4", "rules")
+_OWN_FACTORS: Final = ("d2", "c4")
+_CHART_PARAMS: Final = ("phase1", "exclude", "sigma", "d2_round", "constants", *_OWN_FACTORS, "rules")
 
 Chart = Callable[[Told, Told], Study]
 
@@ -46,9 +46,10 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
     confidence = params.maybe_number("conf")
     if confidence is not None and not 0 < confidence < 1:
         raise RequestError(params.at("conf"), f"must be above 0 and below 1, got {confidence:g}")
-    table = _table(params)
-    params.done()
     there = [[value for value in point if math.isfinite(value)] for point in points]
+    sizes = [2] if single else [len(point) for point in there if len(point) > 1]
+    constants = constants_of(params, sizes, by_median=method == "median_mr", own=_OWN_FACTORS)
+    params.done()
     gaps = {place + 1 for place, point in enumerate(there) if not point}
     found = capability(
         [point or [0.0] for point in there],
@@ -59,7 +60,7 @@ def capable(data: Told, params: Told, chart_of: Callable[[bool], Chart]) -> Stud
         phase1=common.first,
         exclude={place + 1 for place in common.exclude} | gaps,
         confidence=0.95 if confidence is None else confidence,
-        table=table,
+        constants=constants,
     )
     return Study(
         "capability",
@@ -79,20 +80,6 @@ def _histogram(
     values = [value for place, point in enumerate(points) if place not in exclude for value in point]
     curves = (("within", found.centre, found.sigma_within), ("overall", found.centre, found.sigma_overall))
     return Histogram(values, lsl, usl, curves, "Values in their specification")
-
-
-def _table(params: Told) -> Callable[[int], Factors]:
-    name = params.word("constants", ("exact", "textbook"))
-    decimals, d2, c4 = params.maybe_whole("d2_round", 1), params.above_zero("d2"), params.above_zero("c4")
-
-    def table(size: int) -> Factors:
-        if decimals is not None:
-            base = rounded_factors(size, decimals)
-        else:
-            base = factors(size, "textbook" if name == "textbook" else "exact")
-        return with_factors(base, d2=d2, c4=c4)
-
-    return table
 
 
 def _plots(chart: Chart, data: Told, params: Told) -> tuple[Plot, ...]:

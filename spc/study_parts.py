@@ -12,10 +12,6 @@ from spc.asked_rules import asked_rules
 from spc.charts import ChartResult, Plotted
 from spc.constants import (
     ConstantSet,
-    Factors,
-    factors,
-    median_factors,
-    rounded_factors,
     with_factors,
     with_median_factors,
 )
@@ -23,6 +19,7 @@ from spc.limits import Chart, LimitSet
 from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told, whole
 from spc.rules import CATALOGUE, Rule, Signal
+from spc.sigma import Constants, factors_of
 
 __all__ = [
     "Common",
@@ -137,28 +134,30 @@ def _excluded(params: Told, points: int) -> dict[int, str]:
     return {number - 1: cause for number, cause in causes.items()}
 
 
-def constants_of(params: Told, sizes: Collection[int], *, by_median: bool = False) -> str | Factors:
-    """The factors that a request asks for, for ranges of `sizes`: a set by name, or with figures of its own."""
+def constants_of(
+    params: Told, sizes: Collection[int], *, by_median: bool = False, own: Sequence[str] = _FACTORS
+) -> Constants:
+    """The factors that a request asks for, for ranges of `sizes`: a set by name, or with figures of its own.
+
+    `own` are the factors that it may tell; others are none of its parameters.
+    """
     name = params.word("constants", ("exact", "textbook"))
     decimals = params.maybe_whole("d2_round", 1)
-    given = {factor: value for factor in _FACTORS if (value := params.maybe_number(factor)) is not None}
+    given = {factor: value for factor in own if (value := params.maybe_number(factor)) is not None}
     if name is not None and decimals is not None:
         raise RequestError(params.at("d2_round"), f"does not go with constants {name}")
+    named = f"d2 of {decimals} decimals" if decimals is not None else name or "exact"
     if not given:
-        return f"d2 of {decimals} decimals" if decimals is not None else name or "exact"
+        return named
     if len(set(sizes)) != 1:
         raise RequestError(
             params.place, f"{', '.join(given)}: factors are for subgroups of one size, here they vary"
         )
     (size,) = set(sizes)
-    known: ConstantSet = "textbook" if name == "textbook" else "exact"
     try:
-        if by_median:
-            base = median_factors(known if decimals is None else f"d2 of {decimals} decimals")
-            if (mean := given.pop("d2", None)) is not None:
-                base = with_median_factors(base, mean)
-        else:
-            base = factors(size, known) if decimals is None else rounded_factors(size, decimals)
+        base = factors_of(named, size, by_median=by_median)
+        if by_median and (mean := given.pop("d2", None)) is not None:
+            base = with_median_factors(base, mean)
         return with_factors(base, **given)
     except ValueError as error:
         raise RequestError(params.place, str(error)) from None

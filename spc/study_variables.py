@@ -12,10 +12,10 @@ import numpy as np
 from spc import variables
 from spc.charts import ChartResult, Plotted, bridged, moving_ranges
 from spc.constants import ConstantSet
-from spc.estimate import SigmaMethod
 from spc.exact import exact_mean
 from spc.plot import Answer, Study
 from spc.request import RequestError, Told
+from spc.sigma import SigmaMethod
 from spc.statistics import standard_deviation
 from spc.study_parts import (
     Common,

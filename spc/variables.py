@@ -30,9 +30,10 @@ from spc.charts import (
     on_rules,
 )
 from spc.constants import ConstantSet
-from spc.estimate import Centre, Constants, PhaseOnePoint, SigmaMethod, estimate, sigma_of
+from spc.estimate import Centre, PhaseOnePoint, estimate, sigma_of
 from spc.exact import exact_mean, usable
 from spc.limits import Chart, LimitSet, Lines
+from spc.sigma import Constants, SigmaMethod
 from spc.statistics import from_nominal, standard_deviation, to_normal, value_range
 
 __all__ = ["Subgroups", "deviations", "imr", "standardised", "summaries", "t", "xbar_r", "xbar_s", "z_mr"]

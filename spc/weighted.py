@@ -27,10 +27,11 @@ from spc.charts import (
     on_limits,
     places,
 )
-from spc.estimate import Constants, PhaseOnePoint, SigmaMethod, estimate
+from spc.estimate import PhaseOnePoint, estimate
 from spc.given import weighted
 from spc.limits import Chart, Design, LimitSet, Lines
 from spc.rules import LONGEST_WINDOW
+from spc.sigma import Constants, SigmaMethod
 from spc.statistics import cusum_score, cusum_step, ewma_step
 from spc.variables import Subgroups, summaries
 

@@ -5,14 +5,15 @@ deviation of all values also holds every shift between them.
 """
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from spc.constants import MEDIAN_MOVING_RANGE, Factors
+from spc.sigma import Constants, factors_of, sigma_of_ranges, sigma_of_subgroups
+from spc.statistics import standard_deviation, value_range
 
 __all__ = ["Points", "Spread", "WithinSigma", "sigma_within", "signals"]
 
@@ -81,10 +82,9 @@ class Points:
             pairs = zip(self.kept, self.kept[1:], strict=False)
             spreads = tuple(Spread(b, 2, float(abs(y[0] - x[0]))) for (a, x), (b, y) in pairs if b == a + 1)
         else:
+            of = value_range if method == "rbar" else standard_deviation
             spreads = tuple(
-                Spread(number, values.size, float(np.ptp(values) if method == "rbar" else values.std(ddof=1)))
-                for number, values in self.kept
-                if values.size > 1
+                Spread(number, values.size, of(values.tolist())) for number, values in self.kept if values.size > 1
             )
         if not spreads:
             needed = (
@@ -94,18 +94,12 @@ class Points:
         return spreads
 
 
-def sigma_within(spreads: tuple[Spread, ...], method: WithinSigma, table: Callable[[int], Factors]) -> float:
-    """In the unit of the values; `table` gives the factors for a size. 0 where no spread is above 0."""
-    match method:
-        case "rbar" | "mrbar":
-            return float(np.mean([spread.value / table(spread.size).d2 for spread in spreads]))
-        case "sbar":
-            return float(np.mean([spread.value / table(spread.size).c4 for spread in spreads]))
-        case "pooled":
-            freedom = sum(spread.size - 1 for spread in spreads)
-            return math.sqrt(sum((spread.size - 1) * spread.value**2 for spread in spreads) / freedom)
-        case "median_mr":
-            return float(np.median([spread.value for spread in spreads])) / MEDIAN_MOVING_RANGE
+def sigma_within(spreads: tuple[Spread, ...], method: WithinSigma, constants: Constants) -> float:
+    """In the unit of the values, as `spc.sigma` has it. 0 where no spread is above 0."""
+    if method == "mrbar" or method == "median_mr":
+        ranges = [spread.value for spread in spreads]
+        return sigma_of_ranges(ranges, "mean_mr" if method == "mrbar" else method, constants)
+    return sigma_of_subgroups([(spread.value, spread.size) for spread in spreads], method, constants)
 
 
 def signals(
@@ -114,20 +108,19 @@ def signals(
     method: WithinSigma,
     centre: float,
     sigma: float,
-    table: Callable[[int], Factors],
+    constants: Constants,
 ) -> tuple[int, ...]:
-    """1-based points beyond three standard deviations of their mean, or of their range or standard deviation."""
+    """1-based points beyond three standard deviations of their mean, or beyond a limit of their spread."""
     found = {
         number
         for number, values in points.kept
         if abs(values.mean() - centre) > 3 * sigma / math.sqrt(values.size)
     }
     for spread in spreads:
-        known = table(spread.size)
-        if method in ("sbar", "pooled"):
-            mean, deviation = known.c4, math.sqrt(1 - known.c4**2)
-        else:
-            mean, deviation = known.d2, known.d3
-        if abs(spread.value / sigma - mean) > 3 * deviation:
+        table = factors_of(constants, spread.size, by_median=method == "median_mr")
+        usual, low, high = (
+            (table.c4, table.B3, table.B4) if method in ("sbar", "pooled") else (table.d2, table.D3, table.D4)
+        )
+        if not low * usual * sigma <= spread.value <= high * usual * sigma:
             found.add(spread.number)
     return tuple(sorted(found))

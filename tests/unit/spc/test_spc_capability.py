@@ -2,10 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from spc.capability import Capability, capability
-from spc.constants import Factors, c4, d2, d3, factors
+from spc.capability import Capability, WithinSigma, capability
+from spc.constants import c4, d2
 from spc.normality import anderson_darling, percentiles
+from spc.sigma import SigmaMethod
+from spc.variables import imr, xbar_s
 
 REFERENCE = Path(__file__).parents[2] / "data" / "spc_reference.json"
 CASES: dict[str, dict[str, Any]] = {
@@ -32,19 +33,18 @@ def meets(printed: str, value: float) -> bool:
     return abs(Decimal(value) - figure) <= Decimal(5).scaleb(int(figure.as_tuple().exponent) - 1)
 
 
-def of_case(case: dict[str, Any], table: Callable[[int], Factors]) -> dict[str, Any]:
+def of_case(case: dict[str, Any], constants: str) -> dict[str, Any]:
     params = {key: value for key, value in case["params"].items() if key != "d2_round"}
-    return capability(case["data"]["subgroups"], **params, table=table).figures()
+    return capability(case["data"]["subgroups"], **params, constants=constants).figures()
 
 
-def as_qcc(n: int) -> Factors:
-    """qcc's d2 has three decimals."""
-    return Factors.derived(n, d2=round(d2(n), 3), d3=d3(n), source="qcc")
+QCC = "d2 of 3 decimals"
+"""qcc's d2 has three decimals."""
 
 
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_published_figures(case: str) -> None:
-    got = of_case(CASES[case], as_qcc)
+    got = of_case(CASES[case], QCC)
     figures = 0
     for key, printed in CASES[case]["published"].items():
         if printed is None:
@@ -59,11 +59,11 @@ def test_published_figures(case: str) -> None:
 
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_recomputed_figures(case: str) -> None:
-    for expected, table in (
-        (CASES[case]["recomputed"], as_qcc),
-        (CASES[case]["recomputed_exact_constants"] or {}, factors),
+    for expected, constants in (
+        (CASES[case]["recomputed"], QCC),
+        (CASES[case]["recomputed_exact_constants"] or {}, "exact"),
     ):
-        got = of_case(CASES[case], table)
+        got = of_case(CASES[case], constants)
         for key, value in expected.items():
             assert got[key] == (None if value is None else pytest.approx(value, rel=1e-9)), key
 
@@ -93,6 +93,23 @@ def test_every_way_to_sigma_within() -> None:
     assert capability(uneven, usl=9, sigma="pooled").sigma_within == pytest.approx(
         math.sqrt((sds[0] ** 2 + 2 * sds[1] ** 2 + 2 * sds[2] ** 2) / 5)
     )
+
+
+@pytest.mark.parametrize("constants", ["exact", "textbook", "d2 of 3 decimals"])
+def test_sigma_is_that_of_the_charts(constants: str) -> None:
+    values = [5.0, 5.4, 4.9, 5.2, 5.3, 4.7, 5.1, 5.0]
+    singles: tuple[tuple[WithinSigma, SigmaMethod], ...] = (("mrbar", "mean_mr"), ("median_mr", "median_mr"))
+    for sigma, method in singles:
+        chart = imr(values, method=method, constants=constants)
+        assert (
+            capability(values, usl=9, sigma=sigma, constants=constants).sigma_within == chart.limits.sigma_within
+        )
+    uneven = [[1.0, 2.0], [2.0, 3.5, 1.5], [2.2, 2.9], [1.8, 2.6, 2.1]]
+    averaged: tuple[Literal["rbar", "sbar", "pooled"], ...] = ("rbar", "sbar", "pooled")
+    for each in averaged:
+        chart = xbar_s(uneven, method=each, constants=constants)
+        found = capability(uneven, usl=9, sigma=each, constants=constants)
+        assert found.sigma_within == pytest.approx(chart.limits.sigma_within, rel=1e-15)
 
 
 def test_an_excluded_value_makes_no_moving_range_and_counts_nowhere() -> None:
