@@ -66,7 +66,7 @@ def arl(
     """
     from edge_agent.study_table import RunLength, show_run_lengths
     from spc.arl import arl as run_length
-    from spc.asked_rules import asked_rules
+    from spc.request import asked_rules
 
     told = {"L": width, "lam": lam, "limits": limits, "k": k, "h": h, "hs": hs, "z0": z0, "filling": filling}
     request = _request(f, {name: value for name, value in told.items() if value is not None})

@@ -69,8 +69,8 @@ def study(
     wrong.
     """
     from edge_agent import study_table
-    from spc.figure import draw_study
     from spc.study import studied
+    from spc.study_drawing import draw_study
     from spc.svg import as_file
 
     request, name, notes = _request(file, chart, columns)

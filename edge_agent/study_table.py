@@ -14,13 +14,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from spc.figure import heading
 from spc.marks import rule_text
 from spc.scale import decimals_for, number_text
+from spc.study_drawing import heading
 
 if TYPE_CHECKING:
     from spc.arl import ArlResult
-    from spc.plot import Plot, Study
+    from spc.study_result import Plot, Study
 
 __all__ = ["RunLength", "show", "show_run_lengths"]
 

@@ -20,7 +20,7 @@ from typing import Final, Literal
 from spc.arl_shewhart import CHAIN_PATTERNS, Filling, TooManyStates, chain_size, run_length
 from spc.arl_simulation import simulate
 from spc.arl_weighted import cusum_one_sided, cusum_two_sided, ewma
-from spc.asked_rules import asked_rules
+from spc.request import asked_rules
 from spc.rules import Rule
 
 __all__ = ["ArlResult", "Method", "arl", "read_rules", "rules_arl"]
@@ -101,7 +101,7 @@ def rules_arl(
 
 
 def read_rules(told: object, rule_set: object = "nelson") -> tuple[Rule, ...]:
-    """Rules as `spc.asked_rules` takes them, or their numbers in a set; ValueError names what is wrong."""
+    """Rules as `spc.request.asked_rules` takes them, or their numbers in a set; ValueError names what is wrong."""
     if rule_set not in ("nelson", "western"):
         raise ValueError(f"set is nelson or western, not {rule_set!r}")
     if isinstance(told, Sequence) and not isinstance(told, str):

@@ -1,9 +1,10 @@
 """Many charts at once: one step of numpy for a new point on each, with the same rules for all.
 
-For whoever watches many characteristics in step (the tags of a poll, the cavities of a tool, a study of a whole
-line, runs of a simulation) and wants the rules alone; a record's verdict, with subgroups, phase I and references,
-is `spc.stream`'s. Both are the same rules: what a bank keeps for a chart are the very integers of `spc.windows`,
-and it flags the same points.
+No part of the product uses it at run time: verdicts, on the line and at central, come from `spc.stream`. It is
+what `benchmarks.spc` measures as a thousand charts in one step, for programs that watch many characteristics in
+step (the tags of a poll, the cavities of a tool) and want the rules alone: no subgroups, phase I, references or
+stored state. Both are the same rules: what a bank keeps for a chart are the very integers of `spc.windows`, and
+tests hold that it flags the same points.
 
 A bank changes in place and is not stored; a chart costs it `Bank.bytes_per_chart`.
 """

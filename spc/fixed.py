@@ -1,5 +1,8 @@
 """Limits that somebody decided on, from the few figures that people write down for each kind of chart.
 
+Reads ``limits: {fixed: ...}`` of a line file and refuses what does not suit the chart; nothing is estimated here
+(`spc.estimate` does that), and the arithmetic is that of `spc.given`.
+
 =============================  =======================================================================
 imr, xbar_r, xbar_s            ``centre``, ``lower``, ``upper`` of what the location chart plots
 p, u                           ``centre``: the mean proportion or rate

@@ -1,4 +1,9 @@
-"""Limits whose parameters are known, or have just been estimated: from a centre and a sigma to a `LimitSet`."""
+"""The last step to a `LimitSet` of charts of counts, EWMA, CUSUM and several variables: from known parameters.
+
+A centre, a sigma, a mean vector: whoever has them comes here. `spc.estimate` has them from the points of phase I,
+`spc.fixed` from what people wrote down; what the parameters are worth is theirs to know. (imr, xbar_r and xbar_s,
+which have limits of a spread too: `LimitSet.estimated` and `LimitSet.fixed`.)
+"""
 
 import math
 from collections.abc import Sequence

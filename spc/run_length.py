@@ -1,4 +1,7 @@
-"""What the ways to an average run length share: the mean number of points until a signal, with that one."""
+"""What the ways to an average run length share: the mean number of points until a signal, with that one.
+
+Also the two normal functions that they and `spc.capability` take probabilities from.
+"""
 
 import math
 from typing import Final

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from spc.asked_rules import RULE_SETS, asked_rules, rule_of
 from spc.limits import CHARTS, Chart
-from spc.plot import Answer, Plot, Study
-from spc.request import RequestError, Told, near
+from spc.request import RULE_SETS, RequestError, Told, asked_rules, near, rule_of
 from spc.rules import Rule, Signal, evaluate
 from spc.study_parts import one_based, rule_signals
+from spc.study_result import Answer, Plot, Study
 from spc.study_variables import imr, means, short_run, t
 
 __all__ = ["STUDIES", "RequestError", "studied", "study"]

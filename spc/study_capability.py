@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection
 from typing import Final, cast
 
 from spc.capability import Capability, WithinSigma, capability
-from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told
 from spc.series import Histogram
 from spc.study_parts import Common, constants_of
+from spc.study_result import Answer, Plot, Study
 
 __all__ = ["capable"]
 

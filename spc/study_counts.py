@@ -4,9 +4,9 @@ import math
 
 from spc.attributes import counts
 from spc.limits import Chart
-from spc.plot import Answer, Study
 from spc.request import RequestError, Told, number
 from spc.study_parts import Common, beyond, by_group, constants_of, first, plot_of
+from spc.study_result import Answer, Study
 
 __all__ = ["counted"]
 

@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from spc.asked_rules import asked_rules
 from spc.charts import ChartResult, Plotted
 from spc.constants import (
     ConstantSet,
@@ -16,10 +15,10 @@ from spc.constants import (
     with_median_factors,
 )
 from spc.limits import Chart, LimitSet
-from spc.plot import Answer, Plot, Study
-from spc.request import RequestError, Told, whole
+from spc.request import RequestError, Told, asked_rules, whole
 from spc.rules import CATALOGUE, Rule, Signal
 from spc.sigma import Constants, factors_of
+from spc.study_result import Answer, Plot, Study
 
 __all__ = [
     "Common",

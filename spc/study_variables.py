@@ -13,7 +13,6 @@ from spc import variables
 from spc.charts import ChartResult, Plotted, bridged, moving_ranges
 from spc.constants import ConstantSet
 from spc.exact import exact_mean
-from spc.plot import Answer, Study
 from spc.request import RequestError, Told
 from spc.sigma import SigmaMethod
 from spc.statistics import standard_deviation
@@ -28,6 +27,7 @@ from spc.study_parts import (
     listed,
     plot_of,
 )
+from spc.study_result import Answer, Study
 
 __all__ = ["SINGLE_METHODS", "SUBGROUP_METHODS", "imr", "means", "short_run", "t"]
 

@@ -10,10 +10,10 @@ from spc.hotelling import phase1_limit, phase2_limit
 from spc.limits import Design
 from spc.mewma_arl import USUAL_ARL, decision_interval
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
-from spc.plot import Answer, Study
 from spc.request import RequestError, Told
 from spc.statistics import Matrix
 from spc.study_parts import Common, beyond, first, listed, plot_of
+from spc.study_result import Answer, Study
 
 __all__ = ["multivariate_ewma", "t2"]
 

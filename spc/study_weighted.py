@@ -6,10 +6,10 @@ import numpy as np
 
 from spc.charts import ChartResult
 from spc.limits import Design
-from spc.plot import Answer, Plot, Study
 from spc.request import RequestError, Told, whole
 from spc.sigma import SigmaMethod
 from spc.study_parts import Common, Floats, beyond, constants_of, first, listed, plot_of
+from spc.study_result import Answer, Plot, Study
 from spc.study_variables import SINGLE_METHODS, SUBGROUP_METHODS
 from spc.weighted import changes, cusum, ewma
 

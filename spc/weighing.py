@@ -1,5 +1,7 @@
 """The charts that know only their limits: EWMA, CUSUM, Hotelling's T squared and MEWMA, one step.
 
+(A whole series of them: `spc.weighted` and `spc.multivariate`, by the same `spc.statistics`.)
+
 What they remember are sums, in `spc.state.Memory`. A gap leaves them as they are; other limits, a restart and a
 changeover let them begin anew: an EWMA at its start, a CUSUM at its headstart, a MEWMA at 0.
 """

@@ -1,10 +1,10 @@
-"""The drawing of a study: its chart, or its pair of charts, from what `spc.study` found."""
+"""The drawing of a study: its chart, or its pair of charts, from its `spc.study_result.Study`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from spc.plot import Plot, Study
 from spc.series import ChartSeries, LimitSpan, Note
+from spc.study_result import Plot, Study
 from spc.svg import draw_chart, draw_pair, draw_with_histogram
 
 __all__ = ["draw_study", "heading"]
