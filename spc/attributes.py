@@ -16,10 +16,9 @@ from spc.charts import (
     DEFAULT_RULES,
     ChartResult,
     Floats,
-    chosen,
     clean,
     drawn,
-    given,
+    estimated_from,
     lines_of,
     neighbours,
     on_rules,
@@ -68,9 +67,8 @@ def counts(
         check_count(chart, f"point {place + 1}", points[place], areas[place])
     if chart in ("np", "c") and len(set(areas[usable].tolist())) > 1:
         raise ValueError(f"a chart of kind {chart} needs samples of one size: use {'p' if chart == 'np' else 'u'}")
-    used = np.zeros(len(points), dtype=np.bool_)
+    used = estimated_from(chart, usable, limits, phase1, exclude)
     if limits is None:
-        used = chosen(usable, phase1, exclude)
         joined = neighbours(usable, restarts, used)
         table = zip(points[used].tolist(), areas[used].tolist(), joined[used].tolist(), strict=True)
         limits = estimate(
@@ -81,8 +79,6 @@ def counts(
             narrow=narrow,
             version=version,
         )
-    else:
-        given(limits, chart, phase1)
     areas[~usable] = np.nan
     pairs = zip(points.tolist(), areas.tolist(), strict=True)
     plotted = np.array([rate(chart, count, size) for count, size in pairs], dtype=np.float64)

@@ -37,7 +37,7 @@ __all__ = [
     "chosen",
     "clean",
     "drawn",
-    "given",
+    "estimated_from",
     "lines_of",
     "moving_ranges",
     "neighbours",
@@ -129,8 +129,20 @@ def chosen(usable: Bools, phase1: int | None, exclude: Collection[int]) -> Bools
     return keep
 
 
-def given(limits: LimitSet, chart: Chart, phase1: int | None, subgroup: int | None = None) -> LimitSet:
-    """The given limits, once they suit the chart; else ValueError."""
+def estimated_from(
+    chart: Chart,
+    usable: Bools,
+    limits: LimitSet | None,
+    phase1: int | None,
+    exclude: Collection[int],
+    subgroup: int | None = None,
+) -> Bools:
+    """The points that limits are to be estimated from (`chosen`); none where `limits` are given.
+
+    Raises ValueError for given limits that do not suit the chart.
+    """
+    if limits is None:
+        return chosen(usable, phase1, exclude)
     if phase1 is not None:
         raise ValueError("limits are given: phase1 would have no effect")
     if limits.chart != chart or (subgroup is not None and limits.subgroup != subgroup):
@@ -139,7 +151,7 @@ def given(limits: LimitSet, chart: Chart, phase1: int | None, subgroup: int | No
             f"limits {limits.version!r} are for {limits.chart} with subgroups of {limits.subgroup}, "
             f"not for {chart}{of}"
         )
-    return limits
+    return np.zeros(len(usable), dtype=np.bool_)
 
 
 # -- neighbours -------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from spc.charts import (
     Floats,
     chosen,
     clean,
-    given,
+    estimated_from,
     lines_of,
     on_limits,
     places,
@@ -52,15 +52,13 @@ def t2_individuals(
     """
     data = clean(rows, 2, "rows")
     there = _complete(data)
-    used = np.zeros(len(data), dtype=np.bool_)
+    used = estimated_from("t2_individuals", there, limits, phase1, exclude)
     first = None
     if limits is None:
-        used = chosen(there, phase1, exclude)
         points = [PhaseOnePoint(0.0, vector=tuple(row)) for row in data[used].tolist()]
         limits = estimate("t2_individuals", points, subgroup=1, version=version, confidence=confidence)
         first = phase1_limit(data.shape[1], len(points), 1, confidence)
     else:
-        given(limits, "t2_individuals", phase1)
         _same_variables(limits, data.shape[1])
     sizes = np.where(there, 1.0, np.nan)
     squares = _distances(data, sizes, limits)
@@ -89,10 +87,9 @@ def t2_subgroup(
     means = np.full((len(data), data.shape[2]), np.nan)
     for place in np.flatnonzero(there).tolist():
         means[place] = mean_vector(data[place].tolist())
-    used = np.zeros(len(data), dtype=np.bool_)
+    used = estimated_from("t2_subgroup", there, limits, phase1, exclude, size)
     first = None
     if limits is None:
-        used = chosen(there, phase1, exclude)
         points = [
             PhaseOnePoint(0.0, None, float(size), tuple(means[place].tolist()), covariance(data[place].tolist()))
             for place in np.flatnonzero(used).tolist()
@@ -100,7 +97,6 @@ def t2_subgroup(
         limits = estimate("t2_subgroup", points, subgroup=size, version=version, confidence=confidence)
         first = phase1_limit(data.shape[2], len(points), size, confidence)
     else:
-        given(limits, "t2_subgroup", phase1, size)
         _same_variables(limits, data.shape[2])
     sizes = np.where(there, float(size), np.nan)
     squares = _distances(means, sizes, limits)
@@ -178,13 +174,12 @@ def mewma(
     """
     data = clean(rows, 2, "rows")
     there = _complete(data)
-    used = np.zeros(len(data), dtype=np.bool_)
     if limits is None:
         limits, used = _mewma_limits(
             data, there, design or Design(lam=0.1), mean, matrix, phase1, exclude, version
         )
     else:
-        given(limits, "mewma", phase1)
+        used = estimated_from("mewma", there, limits, phase1, exclude)
     _same_variables(limits, data.shape[1])
     assert limits.design is not None  # noqa: S101  limits of a MEWMA have one
     lam = limits.design.lam

@@ -1,7 +1,6 @@
 """Studies of measured values: individuals, subgroups, times between events, short runs."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -132,7 +131,7 @@ def means(chart: str, data: Told, params: Told) -> Study:
     for_ranges, for_s = (given_limits(params, one, len(subgroups[0])) for one in ("xbar_r", "xbar_s"))
     params.done()
     shared = partial(
-        _asked,
+        variables.means,
         subgroups=subgroups,
         phase1=common.phase1,
         exclude=common.exclude,
@@ -141,9 +140,9 @@ def means(chart: str, data: Told, params: Told) -> Study:
     )
     # a pooled deviation is the textbook's s-bar on both charts
     on_ranges = chart == "xbar_r" and method != "pooled"
-    by_range = shared(variables.xbar_r, limits=for_ranges, method=method if on_ranges else "rbar")
-    s_chart = shared(variables.xbar_s, limits=for_s, method=s_method)
-    by_s = s_chart if on_ranges or method == s_method else shared(variables.xbar_s, limits=for_s, method=method)
+    by_range = shared("xbar_r", limits=for_ranges, method=method if on_ranges else "rbar")
+    s_chart = shared("xbar_s", limits=for_s, method=s_method)
+    by_s = s_chart if on_ranges or method == s_method else shared("xbar_s", limits=for_s, method=method)
     main = by_range if on_ranges else by_s
     answer = _subgroups(main, by_range, s_chart)
     spread = (
@@ -155,10 +154,6 @@ def means(chart: str, data: Told, params: Told) -> Study:
     facts = [("readings a point", str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}")]
     facts += [] if for_ranges else [("sigma", _SIGMA_WORDS[method])]
     return common.study(chart, answer, [plot_of("Mean", main.location), spread], main, facts)
-
-
-def _asked(chart: Callable[..., ChartResult], subgroups: list[list[float]], **asked: object) -> ChartResult:
-    return chart(subgroups, **asked)
 
 
 def _subgroups(main: ChartResult, by_range: ChartResult, by_s: ChartResult) -> Answer:

@@ -1,13 +1,16 @@
 """Studies of charts that weigh the past: EWMA and CUSUM."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from spc.charts import ChartResult
 from spc.limits import Design
 from spc.request import RequestError, Told, whole
-from spc.sigma import SigmaMethod
+from spc.sigma import Constants, SigmaMethod
 from spc.study_parts import Common, Floats, beyond, constants_of, first, listed, plot_of
 from spc.study_result import Answer, Plot, Study
 from spc.study_variables import SINGLE_METHODS, SUBGROUP_METHODS
@@ -35,19 +38,46 @@ def _data(told: Told) -> tuple[_Data, list[float] | None]:
     return values, sizes
 
 
-def _method(params: Told, data: _Data) -> SigmaMethod | None:
-    known = SUBGROUP_METHODS if isinstance(data[0], list) else SINGLE_METHODS
-    word = params.word("sigma", known)
-    return None if word is None else known[word]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What both charts are asked, beside their design."""
 
+    points: _Data
+    sizes: list[float] | None
+    common: Common
+    target: float | None
+    sigma: float | None
+    method: SigmaMethod | None
+    constants: Constants
 
-def _sizes(data: _Data) -> list[int]:
-    return [max(len(row), 2) for row in data if isinstance(row, list)] or [2]
+    @classmethod
+    def read(cls, data: Told, params: Told) -> Self:
+        points, sizes = _data(data)
+        common = Common.read(params, points)
+        target, sigma = params.maybe_number("target"), params.above_zero("sigma0")
+        known = SUBGROUP_METHODS if isinstance(points[0], list) else SINGLE_METHODS
+        word = params.word("sigma", known)
+        of = [max(len(row), 2) for row in points if isinstance(row, list)] or [2]
+        method = None if word is None else known[word]
+        return cls(points, sizes, common, target, sigma, method, constants_of(params, of))
 
+    def charted(self, chart: Callable[..., ChartResult], design: Design) -> ChartResult:
+        return chart(
+            self.points,
+            self.sizes,
+            design=design,
+            target=self.target,
+            sigma=self.sigma,
+            phase1=self.common.phase1,
+            exclude=self.common.exclude,
+            rules=self.common.judging,
+            method=self.method,
+            constants=self.constants,
+        )
 
-def _facts(target: float | None, sigma: float | None, design: str) -> list[tuple[str, str]]:
-    words = ("target", target), ("sigma", sigma)
-    return [("design", design), *((name, "estimated" if value is None else "given") for name, value in words)]
+    def facts(self, design: str) -> list[tuple[str, str]]:
+        words = ("target", self.target), ("sigma", self.sigma)
+        return [("design", design), *((name, "estimated" if value is None else "given") for name, value in words)]
 
 
 def smoothed(data: Told, params: Told) -> Study:
@@ -55,28 +85,14 @@ def smoothed(data: Told, params: Told) -> Study:
 
     Parameters lam, L, target, sigma0, z0, and how sigma is estimated.
     """
-    points, sizes = _data(data)
-    common = Common.read(params, points)
-    target, sigma = params.maybe_number("target"), params.above_zero("sigma0")
+    asked = _Asked.read(data, params)
     lam, width = params.above_zero("lam", 0.2), params.above_zero("L", 3.0)
     if lam is not None and lam > 1:
         raise RequestError(params.at("lam"), f"must be at most 1, got {lam:g}")
-    start, method = params.maybe_number("z0"), _method(params, points)
-    constants = constants_of(params, _sizes(points))
+    start = params.maybe_number("z0")
     params.done()
     design = Design(lam=lam or 0.2, width=width or 3.0, start=start)
-    result = ewma(
-        points,
-        sizes,
-        design=design,
-        target=target,
-        sigma=sigma,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
-        method=method,
-        constants=constants,
-    )
+    result = asked.charted(ewma, design)
     limits, extras = result.limits, result.extras
     exact = _outside(result.location.points, extras["lower_exact"], extras["upper_exact"])
     answer: Answer = {
@@ -91,8 +107,8 @@ def smoothed(data: Told, params: Told) -> Study:
         "signals_exact": exact,
         "signals_inf": _outside(result.location.points, extras["lower_settled"], extras["upper_settled"]),
     }
-    facts = _facts(target, sigma, f"lam {design.lam:g}, L {design.width:g}")
-    return common.study("ewma", answer, [plot_of("EWMA", result.location)], result, facts)
+    facts = asked.facts(f"lam {design.lam:g}, L {design.width:g}")
+    return asked.common.study("ewma", answer, [plot_of("EWMA", result.location)], result, facts)
 
 
 def _outside(points: Floats, lower: Floats, upper: Floats) -> list[int]:
@@ -104,32 +120,17 @@ def cumulated(data: Told, params: Told) -> Study:
 
     Parameters target, sigma0, k, h, headstart (of both sums, in the scale of h), resets, and how sigma is found.
     """
-    points, sizes = _data(data)
-    common = Common.read(params, points)
-    target, sigma = params.maybe_number("target"), params.above_zero("sigma0")
+    asked = _Asked.read(data, params)
     k, h = params.maybe_number("k"), params.above_zero("h", 5.0)
     headstart, resets = params.maybe_number("headstart"), params.flag("resets", default=False)
-    method = _method(params, points)
-    constants = constants_of(params, _sizes(points))
     params.done()
     try:
         design = Design(k=0.5 if k is None else k, h=h or 5.0, headstart=headstart or 0.0, resets=resets)
     except ValueError as error:
         raise RequestError(params.place, str(error)) from None
-    result = cusum(
-        points,
-        sizes,
-        design=design,
-        target=target,
-        sigma=sigma,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
-        method=method,
-        constants=constants,
-    )
-    facts = _facts(target, sigma, f"k {design.k:g}, h {design.h:g}")
-    return common.study("cusum", _sums(result), [_mirrored(result)], result, facts)
+    result = asked.charted(cusum, design)
+    facts = asked.facts(f"k {design.k:g}, h {design.h:g}")
+    return asked.common.study("cusum", _sums(result), [_mirrored(result)], result, facts)
 
 
 def _sums(result: ChartResult) -> Answer:

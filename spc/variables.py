@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,9 @@ from spc.charts import (
     ChartResult,
     Floats,
     bridged,
-    chosen,
     clean,
     drawn,
-    given,
+    estimated_from,
     lines_of,
     moving_ranges,
     neighbours,
@@ -32,11 +32,11 @@ from spc.charts import (
 from spc.constants import ConstantSet
 from spc.estimate import Centre, PhaseOnePoint, estimate, sigma_of
 from spc.exact import exact_mean, usable
-from spc.limits import Chart, LimitSet, Lines
+from spc.limits import LimitSet, Lines
 from spc.sigma import Constants, SigmaMethod
 from spc.statistics import from_nominal, standard_deviation, to_normal, value_range
 
-__all__ = ["Subgroups", "deviations", "imr", "standardised", "summaries", "t", "xbar_r", "xbar_s", "z_mr"]
+__all__ = ["Subgroups", "deviations", "imr", "means", "standardised", "summaries", "t", "z_mr"]
 
 Subgroups = Sequence[Sequence[float]] | npt.NDArray[np.float64]
 """m subgroups of readings, not necessarily of one size."""
@@ -67,9 +67,8 @@ def imr(
     points = clean(values, 1)
     usable_ = np.isfinite(points)
     ranges = moving_ranges(points, restarts)
-    used = np.zeros(len(points), dtype=np.bool_)
+    used = estimated_from("imr", usable_, limits, phase1, exclude)
     if limits is None:
-        used = chosen(usable_, phase1, exclude)
         between = bridged(points, restarts, used) if bridge else np.where(_both(used), ranges, np.nan)
         limits = estimate(
             "imr",
@@ -80,8 +79,6 @@ def imr(
             method=method,
             centre=centre,
         )
-    else:
-        given(limits, "imr", phase1)
     sizes = np.where(usable_, 1.0, np.nan)
     location = drawn(points, lines_of(limits, sizes))
     rules = tuple(rules)
@@ -130,7 +127,8 @@ def summaries(subgroups: Subgroups, least: int = 2) -> tuple[Floats, Floats, Flo
     return means, ranges, deviations_, sizes
 
 
-def xbar_r(
+def means(
+    chart: Literal["xbar_r", "xbar_s"],
     subgroups: Subgroups,
     *,
     limits: LimitSet | None = None,
@@ -138,79 +136,42 @@ def xbar_r(
     exclude: Collection[int] = (),
     restarts: Collection[int] = (),
     rules: Iterable[object] = DEFAULT_RULES,
-    method: SigmaMethod = "rbar",
+    method: SigmaMethod | None = None,
     constants: Constants = "exact",
     version: str | None = None,
 ) -> ChartResult:
-    """Means and ranges of m subgroups of at least 2 readings each.
+    """Means and ranges (xbar_r) or standard deviations (xbar_s) of m subgroups of at least 2 readings each.
 
     A subgroup with a gap in it is a gap as a whole. Where sizes vary, each point has limits of its own; the
-    limit set is that of the first subgroup's size. `method` sbar takes the limits of the means from the standard
-    deviations, while those of the ranges stay with the ranges; a pooled one is `xbar_s`. All else as in `imr`.
+    limit set is that of the first subgroup's size. `method` is rbar for xbar_r; for xbar_s sbar, which averages
+    s / c4(n), or pooled, the textbook's way with sizes that vary: A3(n), B3(n) and B4(n) times the pooled
+    standard deviation. rbar for xbar_s, and sbar for xbar_r, give the limits of the means alone; those of the
+    spreads stay with the chart's own. All else as in `imr`.
     """
-    return _means("xbar_r", subgroups, limits, phase1, exclude, restarts, rules, method, constants, version)
-
-
-def xbar_s(
-    subgroups: Subgroups,
-    *,
-    limits: LimitSet | None = None,
-    phase1: int | None = None,
-    exclude: Collection[int] = (),
-    restarts: Collection[int] = (),
-    rules: Iterable[object] = DEFAULT_RULES,
-    method: SigmaMethod = "sbar",
-    constants: Constants = "exact",
-    version: str | None = None,
-) -> ChartResult:
-    """Means and standard deviations of m subgroups of at least 2 readings each; as `xbar_r` else.
-
-    `method` sbar averages s / c4(n); pooled is the textbook's way with sizes that vary: A3(n), B3(n) and B4(n)
-    times the pooled standard deviation; rbar takes the limits of the means from the ranges.
-    """
-    return _means("xbar_s", subgroups, limits, phase1, exclude, restarts, rules, method, constants, version)
-
-
-def _means(
-    chart: Chart,
-    subgroups: Subgroups,
-    limits: LimitSet | None,
-    phase1: int | None,
-    exclude: Collection[int],
-    restarts: Collection[int],
-    rules: Iterable[object],
-    method: SigmaMethod,
-    constants: Constants,
-    version: str | None,
-) -> ChartResult:
-    means, ranges, deviations_, sizes = summaries(subgroups)
-    usable_ = np.isfinite(means)
-    spreads = deviations_ if chart == "xbar_s" else ranges
-    used = np.zeros(len(means), dtype=np.bool_)
-    if limits is None:
-        used = chosen(usable_, phase1, exclude)
-        points = _grouped(means, spreads, sizes, used)
-        own: tuple[SigmaMethod, ...] = ("sbar", "pooled") if chart == "xbar_s" else ("rbar",)
-        sigma = None
-        if method not in own:
-            if method == "pooled":
-                raise ValueError("xbar_r: a pooled standard deviation is charted by xbar_s")
-            other = _grouped(means, ranges if chart == "xbar_s" else deviations_, sizes, used)
-            sigma = sigma_of(other, method, constants)
+    locations, ranges, deviations_, sizes = summaries(subgroups)
+    spreads, others = (ranges, deviations_) if chart == "xbar_r" else (deviations_, ranges)
+    used = estimated_from(chart, np.isfinite(locations), limits, phase1, exclude)
+    if limits is not None:
+        of_spread = limits
+    else:
+        own: tuple[SigmaMethod, ...] = ("rbar",) if chart == "xbar_r" else ("sbar", "pooled")
+        method = method or own[0]
+        if method == "pooled" and method not in own:
+            raise ValueError("xbar_r: a pooled standard deviation is charted by xbar_s")
         make = partial(
             estimate,
             chart,
-            points,
+            _grouped(locations, spreads, sizes, used),
             subgroup=int(sizes[used][0]) if used.any() else 2,
             constants=constants,
             version=version,
             method=method if method in own else None,
         )
-        limits = make(sigma_within=sigma)
-        of_spread = limits if sigma is None else make()
-    else:
-        of_spread = given(limits, chart, phase1)
-    location = drawn(means, lines_of(limits, sizes))
+        limits = of_spread = make()
+        if method not in own:
+            sigma = sigma_of(_grouped(locations, others, sizes, used), method, constants)
+            limits = make(sigma_within=sigma)
+    location = drawn(locations, lines_of(limits, sizes))
     rules = tuple(rules)
     location = replace(location, signals=on_rules(location, rules, exclude, restarts))
     spread = on_limits(spreads, _spread_lines(of_spread, sizes), rules)
@@ -253,15 +214,12 @@ def t(
         raise ValueError(f"point {place + 1}: a time between events cannot be negative, got {points[place]:g}")
     scaled = points.copy()
     scaled[usable_] = [to_normal(time) for time in points[usable_].tolist()]
-    used = np.zeros(len(points), dtype=np.bool_)
+    used = estimated_from("t", usable_, limits, phase1, exclude)
     if limits is None:
-        used = chosen(usable_, phase1, exclude)
         ranges = np.where(_both(used), moving_ranges(scaled, restarts), np.nan)
         limits = estimate(
             "t", _singles(points, ranges, used), subgroup=1, constants=constants, version=version, method=method
         )
-    else:
-        given(limits, "t", phase1)
     sizes = np.where(usable_, 1.0, np.nan)
     flat = limits.transformed()
     judged = drawn(scaled, [flat if one else None for one in usable_.tolist()])
@@ -278,7 +236,7 @@ def deviations(values: npt.ArrayLike, nominals: npt.ArrayLike, sigmas: npt.Array
     given.
 
     `nominals` and `sigmas` are one number, or one a value. Chart the result with `imr` or, row by row, with
-    `xbar_r`. Raises ValueError for a nominal that is not finite or a sigma that is not above 0, naming the
+    `means`. Raises ValueError for a nominal that is not finite or a sigma that is not above 0, naming the
     point from 1.
     """
     points = clean(values, 1)

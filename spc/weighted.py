@@ -18,9 +18,8 @@ from spc.charts import (
     ChartResult,
     Floats,
     Plotted,
-    chosen,
     clean,
-    given,
+    estimated_from,
     lines_of,
     moving_ranges,
     neighbours,
@@ -160,13 +159,10 @@ def ewma(
     """
     series = _series(data, sizes, restarts)
     used = np.zeros(len(series.means), dtype=np.bool_)
+    if limits is not None or target is None or sigma is None:
+        used = estimated_from("ewma", series.usable, limits, phase1, exclude)
     if limits is None:
-        design = design or Design()
-        if target is None or sigma is None:
-            used = chosen(series.usable, phase1, exclude)
-        limits = _limits("ewma", series, used, design, target, sigma, method, constants, version)
-    else:
-        given(limits, "ewma", phase1)
+        limits = _limits("ewma", series, used, design or Design(), target, sigma, method, constants, version)
     chosen_design = limits.design
     assert chosen_design is not None  # noqa: S101  limits of an EWMA have one
     z, steps = _smoothed(series, chosen_design, limits.centre, restarts)
@@ -239,13 +235,10 @@ def cusum(
     """
     series = _series(data, sizes, restarts)
     used = np.zeros(len(series.means), dtype=np.bool_)
+    if limits is not None or target is None or sigma is None:
+        used = estimated_from("cusum", series.usable, limits, phase1, exclude)
     if limits is None:
-        design = design or Design()
-        if target is None or sigma is None:
-            used = chosen(series.usable, phase1, exclude)
-        limits = _limits("cusum", series, used, design, target, sigma, method, constants, version)
-    else:
-        given(limits, "cusum", phase1)
+        limits = _limits("cusum", series, used, design or Design(), target, sigma, method, constants, version)
     table = _sums(series, limits, restarts)
     lines = lines_of(limits, series.sizes)
     rules = tuple(rules)

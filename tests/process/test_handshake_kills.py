@@ -19,7 +19,7 @@ from records.model import OperationRecord, decode
 from records.verdict import SpcState
 from simulators.check import compare
 from spc.limits import LimitSet
-from spc.variables import imr, xbar_r
+from spc.variables import imr, means
 from spc.weighted import cusum, ewma
 from tests.rigs.line import AGENTS, LineRig
 
@@ -122,7 +122,7 @@ def judge_charts(rig: LineRig) -> None:
     groups = np.array(values[: len(values) // 3 * 3]).reshape(-1, 3)
     results = {
         "torque": imr(values, limits=limits("torque"), rules=RULES),
-        "torque_means": xbar_r(groups, limits=limits("torque_means"), rules=RULES),
+        "torque_means": means("xbar_r", groups, limits=limits("torque_means"), rules=RULES),
         "torque_slow": ewma(values, limits=limits("torque_slow")),
         "torque_sums": cusum(values, limits=limits("torque_sums")),
     }

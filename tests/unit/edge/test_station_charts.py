@@ -25,7 +25,7 @@ from records.verdict import SpcState
 from records.wire import Document
 from spc.limits import LimitSet
 from spc.state import ChartPlan
-from spc.variables import imr, xbar_r
+from spc.variables import imr, means
 from spc.weighted import cusum, ewma
 from tests.unit.edge.stations import ASSEMBLE, NOW_US, WASH, captured, gs1, papers, plain, reading
 from tests.unit.edge.test_station import Bench
@@ -312,9 +312,11 @@ def test_a_hunted_station_agrees_with_the_batch_charts(values: list[float], data
     groups = np.array(values[: len(values) // 3 * 3]).reshape(-1, 3)
     closed = [one for one in line.verdicts("means") if one.position == 3]
     if len(groups):
-        means = xbar_r(groups, limits=plan("means").limits, rules=["nelson1", {"nelson2": {"window": 3}}])
-        assert [one.statistic for one in closed] == means.location.points.tolist()
-        fired = {(signal.index, signal.rule) for signal in means.location.signals}
+        judged = means(
+            "xbar_r", groups, limits=plan("means").limits, rules=["nelson1", {"nelson2": {"window": 3}}]
+        )
+        assert [one.statistic for one in closed] == judged.location.points.tolist()
+        fired = {(signal.index, signal.rule) for signal in judged.location.signals}
         assert {(n, rule) for n, one in enumerate(closed) for rule in one.rules} == fired
 
 

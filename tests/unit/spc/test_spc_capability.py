@@ -16,7 +16,7 @@ from spc.capability import Capability, WithinSigma, capability
 from spc.constants import c4, d2
 from spc.normality import anderson_darling, percentiles
 from spc.sigma import SigmaMethod
-from spc.variables import imr, xbar_s
+from spc.variables import imr, means
 
 REFERENCE = Path(__file__).parents[2] / "data" / "spc_reference.json"
 CASES: dict[str, dict[str, Any]] = {
@@ -107,7 +107,7 @@ def test_sigma_is_that_of_the_charts(constants: str) -> None:
     uneven = [[1.0, 2.0], [2.0, 3.5, 1.5], [2.2, 2.9], [1.8, 2.6, 2.1]]
     averaged: tuple[Literal["rbar", "sbar", "pooled"], ...] = ("rbar", "sbar", "pooled")
     for each in averaged:
-        chart = xbar_s(uneven, method=each, constants=constants)
+        chart = means("xbar_s", uneven, method=each, constants=constants)
         found = capability(uneven, usl=9, sigma=each, constants=constants)
         assert found.sigma_within == pytest.approx(chart.limits.sigma_within, rel=1e-15)
 

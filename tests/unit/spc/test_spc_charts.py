@@ -8,7 +8,7 @@ from spc.constants import factors
 from spc.estimate import NoLimitsError
 from spc.fields import Fields
 from spc.limits import LimitSet
-from spc.variables import imr, xbar_r
+from spc.variables import imr, means
 
 NAN = math.nan
 
@@ -79,7 +79,7 @@ def test_no_range_reaches_across_a_restart() -> None:
 
 
 def test_a_subgroup_with_a_gap_is_a_gap() -> None:
-    result = xbar_r([[1.0, 3.0], [NAN, 50.0], [2.0, 6.0]])
+    result = means("xbar_r", [[1.0, 3.0], [NAN, 50.0], [2.0, 6.0]])
     np.testing.assert_array_equal(result.location.points, [2, NAN, 4])
     np.testing.assert_array_equal(spread_of(result).points, [2, NAN, 4])
     assert result.limits.upper == 3 + factors(2).A2 * 3
@@ -91,7 +91,7 @@ def test_a_subgroup_with_a_gap_is_a_gap() -> None:
 def test_given_limits_judge_both_charts() -> None:
     limits = LimitSet.fixed("xbar_r", 10, 9, 11, "v7", subgroup=2)
     wide = limits.range_upper
-    result = xbar_r([[10, 10], [11, 11], [11.5, 11.5], [10 - wide, 10 + wide]], limits=limits)
+    result = means("xbar_r", [[10, 10], [11, 11], [11.5, 11.5], [10 - wide, 10 + wide]], limits=limits)
     assert [s.index for s in result.location.signals] == [2]
     assert [s.index for s in spread_of(result).signals] == [3]
 
@@ -110,11 +110,11 @@ def test_the_same_bits_whatever_the_order() -> None:
 
 
 def test_a_process_that_stands_still_is_on_its_centre() -> None:
-    result = xbar_r([[0.1] * 5] * 12, limits=LimitSet.fixed("xbar_r", 0.1, 0.0, 0.2, "v", subgroup=5))
+    result = means("xbar_r", [[0.1] * 5] * 12, limits=LimitSet.fixed("xbar_r", 0.1, 0.0, 0.2, "v", subgroup=5))
     assert set(result.location.points) == {0.1}
     assert result.location.signals == spread_of(result).signals == ()
     with pytest.raises(NoLimitsError, match="width of 0"):
-        xbar_r([[0.1] * 5] * 12)
+        means("xbar_r", [[0.1] * 5] * 12)
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_a_process_that_stands_still_is_on_its_centre() -> None:
         (lambda: imr([1.0, 2.0], phase1=3), "2 usable points"),
         (lambda: imr([1.0, 2.0], phase1=0), "at least 2 points that are no gaps, got 0"),
         (lambda: imr([[1.0, 2.0]]), "shape"),
-        (lambda: xbar_r([[1.0], [2.0]]), "at least 2"),
-        (lambda: xbar_r([]), "0 usable points"),
-        (lambda: xbar_r([[1.0, 2.0], []]), "subgroup 2 is empty"),
-        (lambda: xbar_r([[1.0, 2.0]] * 2, constants=factors(5)), "ranges of 5"),
+        (lambda: means("xbar_r", [[1.0], [2.0]]), "at least 2"),
+        (lambda: means("xbar_r", []), "0 usable points"),
+        (lambda: means("xbar_r", [[1.0, 2.0], []]), "subgroup 2 is empty"),
+        (lambda: means("xbar_r", [[1.0, 2.0]] * 2, constants=factors(5)), "ranges of 5"),
         (lambda: imr([1.0, 2.0], constants=factors(5)), "ranges of 5"),
         (lambda: imr([1.0, 2.0], limits=LimitSet.fixed("imr", 1, 0, 2, "v"), phase1=2), "no effect"),
-        (lambda: xbar_r([[1.0, 2.0]], limits=LimitSet.fixed("imr", 1, 0, 2, "v")), "not for xbar_r"),
+        (lambda: means("xbar_r", [[1.0, 2.0]], limits=LimitSet.fixed("imr", 1, 0, 2, "v")), "not for xbar_r"),
         (lambda: imr([1.0, 2.0], exclude=[2]), "exclude: there is no point 3, the series has 2"),
         (lambda: imr([1.0, 2.0], exclude=[-1]), "there is no point 0"),
         (lambda: imr([1.0, 2.0], restarts=[5]), "restarts: there is no point 6"),
@@ -160,7 +160,7 @@ def test_fixed_limits_derive_the_range_chart() -> None:
 
 def test_limits_estimated_from_fixed_ones_agree() -> None:
     """Fixed limits with an estimated set's numbers give that set's range chart back."""
-    estimated = xbar_r([[1.0, 4.0, 3.0], [2.0, 2.5, 7.0], [3.0, 3.0, 5.0]]).limits
+    estimated = means("xbar_r", [[1.0, 4.0, 3.0], [2.0, 2.5, 7.0], [3.0, 3.0, 5.0]]).limits
     fixed = LimitSet.fixed("xbar_r", estimated.centre, estimated.lower, estimated.upper, "v", subgroup=3)
     assert fixed.range_centre == pytest.approx(estimated.range_centre, rel=1e-12)
     assert fixed.range_upper == pytest.approx(estimated.range_upper, rel=1e-12)

@@ -5,6 +5,7 @@ closely, and signals wherever no point lies on a limit.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from spc.charts import ChartResult, Floats, Plotted
 from spc.estimate import NoLimitsError
 from spc.limits import Design
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
-from spc.variables import imr, t, xbar_r, xbar_s
+from spc.variables import imr, means, t
 from spc.weighted import cusum, ewma
 
 Call = Callable[[Floats], ChartResult]
@@ -33,9 +34,9 @@ SINGLE: dict[str, Call] = {
     "cusum": lambda x: cusum(x, design=Design(k=0.5, h=4, headstart=2)),
 }
 GROUPED: dict[str, Call] = {
-    "xbar_r": xbar_r,
-    "xbar_s": xbar_s,
-    "xbar_pooled": lambda x: xbar_s(x, method="pooled"),
+    "xbar_r": partial(means, "xbar_r"),
+    "xbar_s": partial(means, "xbar_s"),
+    "xbar_pooled": lambda x: means("xbar_s", x, method="pooled"),
     "ewma": ewma,
     "cusum": lambda x: cusum(x, design=Design(k=0.5, h=4, resets=True)),
 }

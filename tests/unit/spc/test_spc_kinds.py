@@ -16,7 +16,7 @@ from spc.given import rates
 from spc.limits import Chart, Design, LimitSet
 from spc.mewma_arl import mewma_arl
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
-from spc.variables import deviations, imr, standardised, summaries, t, xbar_r, xbar_s, z_mr
+from spc.variables import deviations, imr, means, standardised, summaries, t, z_mr
 from spc.weighted import changes, cusum, ewma
 
 NAN = math.nan
@@ -34,7 +34,7 @@ def at(plotted: Plotted | None) -> list[int]:
 
 def test_each_size_has_limits_of_its_own() -> None:
     limits = LimitSet.fixed("xbar_s", 10, 8.5, 11.5, "v", subgroup=4)
-    result = xbar_s([[10, 10, 10, 10], [11.6, 11.6, 11.6, 11.6], [11.6] * 3, [11.6] * 9], limits=limits)
+    result = means("xbar_s", [[10, 10, 10, 10], [11.6, 11.6, 11.6, 11.6], [11.6] * 3, [11.6] * 9], limits=limits)
     assert result.location.upper.tolist() == pytest.approx([11.5, 11.5, 10 + 1.5 * math.sqrt(4 / 3), 11])
     assert at(result.location) == [1, 3]
     assert result.sizes.tolist() == [4, 4, 3, 9]
@@ -46,16 +46,16 @@ def test_zones_follow_each_point_s_own_sigma() -> None:
     limits = LimitSet.fixed("xbar_r", 0, -3, 3, "v", subgroup=4)
     large, small = [1.5] * 16, [1.5] * 4
     rules = ["nelson5"]
-    assert at(xbar_r([small] * 3, limits=limits, rules=rules).location) == []
-    assert at(xbar_r([large] * 3, limits=limits, rules=rules).location) == [2]
+    assert at(means("xbar_r", [small] * 3, limits=limits, rules=rules).location) == []
+    assert at(means("xbar_r", [large] * 3, limits=limits, rules=rules).location) == [2]
 
 
 def test_limits_of_means_may_come_from_deviations_and_of_deviations_from_ranges() -> None:
     data = [[1.0, 2.0, 4.0], [2.0, 2.0, 5.0], [3.0, 1.0, 1.0]]
-    by_s = xbar_r(data, method="sbar").limits
-    assert by_s.sigma_within == xbar_s(data).limits.sigma_within
-    assert by_s.range_upper == xbar_r(data).limits.range_upper
-    assert xbar_s(data, method="rbar").limits.sigma_within == xbar_r(data).limits.sigma_within
+    by_s = means("xbar_r", data, method="sbar").limits
+    assert by_s.sigma_within == means("xbar_s", data).limits.sigma_within
+    assert by_s.range_upper == means("xbar_r", data).limits.range_upper
+    assert means("xbar_s", data, method="rbar").limits.sigma_within == means("xbar_r", data).limits.sigma_within
 
 
 def test_a_gap_in_a_subgroup_makes_it_a_gap() -> None:

@@ -18,7 +18,7 @@ from spc.limits import Chart, Design, LimitSet
 from spc.mewma_arl import mewma_arl, mewma_interval
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
 from spc.statistics import covariance
-from spc.variables import imr, t, xbar_r, xbar_s
+from spc.variables import imr, means, t
 from spc.weighted import cusum, ewma
 
 VALUES = [10.0, 11.5, 9.0, 10.5, 12.0, 9.5, 10.0, 11.0, 14.5, 10.5]
@@ -31,8 +31,8 @@ Judge = Callable[..., ChartResult]
 
 CHARTED: dict[Chart, Judge] = {
     "imr": lambda **by: imr(VALUES, **by),
-    "xbar_r": lambda **by: xbar_r(GROUPS, **by),
-    "xbar_s": lambda **by: xbar_s(GROUPS, **by),
+    "xbar_r": lambda **by: means("xbar_r", GROUPS, **by),
+    "xbar_s": lambda **by: means("xbar_s", GROUPS, **by),
     "p": lambda **by: counts("p", EVENTS, SIZES, **by),
     "np": lambda **by: counts("np", EVENTS, 50, **by),
     "c": lambda **by: counts("c", EVENTS, **by),

@@ -22,7 +22,7 @@ from spc.mewma_arl import decision_interval, mewma_arl, mewma_interval
 from spc.multivariate import t2_individuals, t2_subgroup
 from spc.rules import evaluate
 from spc.study import study
-from spc.variables import imr, t, xbar_r, xbar_s
+from spc.variables import imr, means, t
 from spc.weighted import cusum, ewma
 
 DATA = Path(__file__).parents[2] / "data"
@@ -197,33 +197,33 @@ def test_qcc_piston_rings() -> None:
     """R qcc 3.0, quick tour: d2 rounded to three decimals, limits from 25 of 40 subgroups."""
     case = CASES["qcc_pistonrings_xbar_r"]
     subgroups = case["data"]["subgroups"]
-    result = xbar_r(subgroups, phase1=25, constants="d2 of 3 decimals", rules=ONE)
+    result = means("xbar_r", subgroups, phase1=25, constants="d2 of 3 decimals", rules=ONE)
     assert_meets(case["id"], told(result, "r"), but={"r_ucl": [1]})
     # qcc's own d3 differs in the seventh digit: 0.04812533 printed, 0.04812523 with the exact one
     assert result.limits.range_upper == pytest.approx(0.04812533, abs=1.1e-7)
     assert one_based(result.location) == [37, 38, 39]
     assert result.spread is not None
     assert result.spread.signals == ()
-    exact = xbar_r(subgroups, phase1=25).limits
+    exact = means("xbar_r", subgroups, phase1=25).limits
     assert exact.sigma_within == pytest.approx(0.009785337607, abs=1e-12)
 
 
 def test_sas_wafers() -> None:
     """SAS/QC, XRCHART: diameters of wafers, exact constants."""
     case = CASES["sas_wafers_xbar_r"]
-    assert_meets(case["id"], told(xbar_r(case["data"]["subgroups"]), "r"))
+    assert_meets(case["id"], told(means("xbar_r", case["data"]["subgroups"]), "r"))
 
 
 def test_qicharts2_montgomery_6_3() -> None:
     """qicharts2's snapshot of Montgomery, Example 6.3: means and standard deviations."""
     case = CASES["qicharts2_6_3_xbar_s"]
-    assert_meets(case["id"], told(xbar_s(case["data"]["subgroups"]), "s"))
+    assert_meets(case["id"], told(means("xbar_s", case["data"]["subgroups"]), "s"))
 
 
 def test_qicharts2_montgomery_6_4_sizes_that_vary() -> None:
     """qicharts2's snapshot of Montgomery, Example 6.4: the pooled deviation taken as s-bar, limits by subgroup."""
     case = CASES["qicharts2_6_4_variable_n"]
-    result = xbar_s(case["data"]["subgroups"], method="pooled")
+    result = means("xbar_s", case["data"]["subgroups"], method="pooled")
     assert_meets(case["id"], told(result, "s"))
     assert result.limits.sigma_within == pytest.approx(case["recomputed"]["sigma"], rel=1e-12)
 
@@ -231,13 +231,13 @@ def test_qicharts2_montgomery_6_4_sizes_that_vary() -> None:
 def test_qcc_standard_deviations() -> None:
     """R qcc 3.0, quick tour: the chart of standard deviations of the piston rings."""
     case = CASES["qcc_pistonrings_s"]
-    assert_meets(case["id"], told(xbar_s(case["data"]["subgroups"]), "s"))
+    assert_meets(case["id"], told(means("xbar_s", case["data"]["subgroups"]), "s"))
 
 
 def test_montgomery_6_1_flow_width() -> None:
     """Montgomery, Example 6.1: textbook constants, limits from 25 of 45 subgroups, signals at 43 and 45."""
     case = CASES["spckit_flow_width"]
-    result = xbar_r(case["data"]["subgroups"], phase1=25, constants="textbook", rules=ONE)
+    result = means("xbar_r", case["data"]["subgroups"], phase1=25, constants="textbook", rules=ONE)
     # the book's R-bar, 0.32521, is not that of its table, 0.325168
     assert_meets(case["id"], told(result, "r"), but={"r_cl": [1], "r_ucl": [1]})
     assert result.limits.range_centre == pytest.approx(0.325168, abs=1e-9)
@@ -246,7 +246,7 @@ def test_montgomery_6_1_flow_width() -> None:
 def test_qcc_ryan_one_variable() -> None:
     """R qcc 3.0, mqcc: Ryan's second variable alone."""
     case = CASES["qcc_ryan_x2"]
-    assert_meets(case["id"], told(xbar_r(case["data"]["subgroups"], constants=constants_of(case)), "r"))
+    assert_meets(case["id"], told(means("xbar_r", case["data"]["subgroups"], constants=constants_of(case)), "r"))
 
 
 # -- counts -----------------------------------------------------------------------------------------------------

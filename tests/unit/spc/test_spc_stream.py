@@ -13,7 +13,7 @@ from spc.limits import Chart, Design, LimitSet
 from spc.plan import MEMBERS_MAX, PHASE1_MAX
 from spc.rules import LONGEST_WINDOW, check_rules
 from spc.stream import ChartPlan, ChartState, Fired, Sample, Verdict, close, judge, leave, restart
-from spc.variables import imr, xbar_r
+from spc.variables import imr, means
 
 BOTH = check_rules(("nelson1", "nelson2"))
 FIRST, SECOND = BOTH
@@ -97,7 +97,7 @@ def test_phase_one_collects_freezes_and_then_judges() -> None:
     state, verdicts = feed(plan, [*values])
     assert states(verdicts)[1::2] == ["collecting", "gap", "collecting", "collecting"]
     assert verdicts[-1].limit_version is None
-    assert state.limits == xbar_r([[1, 3], [2, 6], [3, 5]]).limits
+    assert state.limits == means("xbar_r", [[1, 3], [2, 6], [3, 5]]).limits
     assert state.limits is not None
     assert (state.limits.version, state.limits.provisional) == ("phase1-3", True)
     after, verdicts = feed(plan, [50.0, 51.0], state)

@@ -25,7 +25,7 @@ from spc.plan import RUN_RULES
 from spc.rules import Rule, check_rules
 from spc.statistics import to_normal
 from spc.stream import ChartPlan, ChartState, Nominal, Sample, Verdict, close, judge, restart
-from spc.variables import deviations, imr, t, xbar_r, xbar_s
+from spc.variables import deviations, imr, means, t
 from spc.weighted import cusum, ewma
 
 RULES = check_rules(
@@ -211,7 +211,7 @@ def series(
         return weighing(data, **cut, design=None if limits else design)  # type: ignore[arg-type]
     if chart in ("imr", "t"):
         return (imr if chart == "imr" else t)(singles(laid), **cut)  # type: ignore[arg-type]
-    return (xbar_r if chart == "xbar_r" else xbar_s)(groups(laid, 2), **cut)  # type: ignore[arg-type]
+    return means("xbar_r" if chart == "xbar_r" else "xbar_s", groups(laid, 2), **cut)  # type: ignore[arg-type]
 
 
 def same(value: float | None, plotted: float) -> bool:
