@@ -34,6 +34,7 @@ from edge_agent.documents import Documents
 from edge_agent.events import DocumentChanged
 from edge_agent.floor import Floor, Tools
 from edge_agent.known_devices import KnownDevices
+from edge_agent.leaving import departed
 from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.papers import KINDS, WORK_ORDER, Papers
@@ -255,6 +256,9 @@ class Agent:
         """Say what runs and by which configuration, before anything else. A full buffer keeps the line waiting."""
         started = OperationsEvent("agent-started", {"software": software(), "host": platform.node()})
         await self._commit_configuration(self._loaded, self._configuration, started)
+        for station, words in departed(self.outbox, self._loaded.value.stations):
+            facts = tuple(self.fact(data, station) for data in words.facts)
+            await asyncio.wrap_future(self.outbox.commit(Batch(facts, words.states)))
 
     # -- the configuration ---------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
-from urllib.parse import quote
 
 import structlog
 from pydantic import JsonValue
@@ -40,12 +39,13 @@ from edge_agent.events import (
     WriteFailed,
 )
 from edge_agent.holds import Hold, station_is_held
+from edge_agent.leaving import last_words, told_unlocked
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable
 from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station import Station
-from edge_agent.station_state import Phase, State, as_json, read_kept
+from edge_agent.station_state import STATIONS, Phase, State, as_json, charts_key, read_kept, stored
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
@@ -141,9 +141,7 @@ class StationRunner:
         self._acts: dict[int, asyncio.Future[Reply]] = {}
         self._act_number = 0
         self.name = station.name
-        self._key = f"station/{station.name}"
-        self._charts_key = f"charts/{quote(station.name, safe='')}/"
-        kept, charts = outbox.state(self._key), outbox.states(self._charts_key)
+        kept, charts = outbox.state(STATIONS + self.name), outbox.states(charts_key(self.name))
         self._before = State(read_kept(station.name, kept), read_memory(charts))
         self._state, self._resumed = station.take_over(self._before.kept, self._before.charts, papers())
         self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
@@ -262,6 +260,8 @@ class StationRunner:
             self.station, self._plant, self._fact = change.station, change.plant, change.fact
             self.configuration = change.configuration
             await self._say_change(before, resumed)
+        elif (words := last_words(self.name, self._state.kept, self._state.charts)) is not None:
+            await self._store(Batch(tuple(self._fact(data, self.name) for data in words.facts), words.states))
         change.done()
         return change.station is None
 
@@ -274,13 +274,12 @@ class StationRunner:
         kept = replace(self._state.kept, configuration=self.configuration, approved=approved)
         if tag is None or kept.hold_tag is None or tag[0] == kept.hold_tag[0]:
             kept = replace(kept, hold_tag=kept.hold_tag if tag is None else tag)
-        charts = changes(then.charts, self._state.charts)
-        same = (before.configuration, before.approved, before.hold_tag) == (
-            kept.configuration,
-            approved,
-            kept.hold_tag,
+        settings = self.station.settings
+        kept, unlocked = told_unlocked(
+            self.name, kept, locks=settings.hold is not None or settings.permit is not None
         )
-        if same and not charts:
+        charts = changes(then.charts, self._state.charts)
+        if kept == before and not charts:
             return
         told: list[Data] = [*resumed.told]
         if before.configuration not in (None, self.configuration):
@@ -293,8 +292,9 @@ class StationRunner:
         if approved != before.approved:
             code = "configuration-approved" if approved else NOT_APPROVED
             told.append(OperationsEvent(code, {"configuration": self.configuration}, order=kept.order))
-        stored = self._stored(as_json(kept), charts)
-        await self._store(Batch(tuple(self._fact(data, self.name) for data in told), stored))
+        told += unlocked
+        stored_ = self._stored(as_json(kept), charts)
+        await self._store(Batch(tuple(self._fact(data, self.name) for data in told), stored_))
         self._state = replace(self._state, kept=kept)
 
     async def _withdraw_permit(self, change: Changeover) -> None:
@@ -409,7 +409,7 @@ class StationRunner:
         return Committed()
 
     def _stored(self, kept: JsonValue, charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-        return {self._key: kept, **{self._charts_key + name: chart for name, chart in charts.items()}}
+        return stored(self.name, kept, charts)
 
     def _storable(self, facts: tuple[Data, ...]) -> tuple[Fact, ...]:
         """The facts without what no buffer can hold; an event names each reading that was given up."""

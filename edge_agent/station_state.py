@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from urllib.parse import quote
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -58,6 +59,7 @@ class Kept:
     approved: bool = True  # whether it was approved then
     holds: tuple[Hold, ...] = ()  # what signals left standing, until a person ends it
     hold_tag: tuple[str, bool] | None = None  # where a hold is told and how; the one before until it is taken back
+    unlocked: bool = False  # it was told that the station is held and nothing locks its machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,21 @@ def as_json(kept: Kept) -> JsonValue:
     """What ``read_kept`` reads again."""
     value: JsonValue = _KEPT.dump_python(kept, mode="json")
     return value
+
+
+STATIONS = "station/"
+"""Under it and its name the buffer has what a station keeps."""
+
+
+def charts_key(station: str) -> str:
+    """Under it and their names the buffer has the streams of a station's charts."""
+    return f"charts/{quote(station, safe='')}/"
+
+
+def stored(station: str, kept: JsonValue, charts: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """What a station keeps (``as_json``) and the changes of its charts, as the buffer has them."""
+    of_charts = charts_key(station)
+    return {STATIONS + station: kept, **{of_charts + name: chart for name, chart in charts.items()}}
 
 
 def commit(
