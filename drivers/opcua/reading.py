@@ -226,7 +226,7 @@ class Reader:
         judge_clock(block.status, block.source_us, now)
         plan.ranges.judge(block.values, block.status)
         told = block.status
-        if plan.slow:  # what was not told says nothing new: it may be back since this read began
+        if plan.slow:  # what was not asked says nothing new: it may be back since this read began
             told = block.status.copy()
             told[[at for at, _ in plan.slow]] = 0
         self.note_statuses(plan.group.tags, told)
