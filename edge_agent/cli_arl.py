@@ -10,7 +10,6 @@ from pydantic import JsonValue
 
 from records.console import print_json
 from records.errors import ConfigurationError
-from spc.request import near
 
 if TYPE_CHECKING:
     from spc.rules import Rule
@@ -111,6 +110,8 @@ def _alarm_rate(rules: tuple[Rule, ...], chart: str, n: int, width: float | None
 
 def _request(f: str, told: Mapping[str, object]) -> dict[str, object]:
     if f not in _PARAMETERS:
+        from spc.request import near
+
         raise ConfigurationError(f"--f {f}: no such chart", hint=near(f, _PARAMETERS))
     for name in told:
         if name not in _PARAMETERS[f]:

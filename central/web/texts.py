@@ -121,13 +121,6 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The reaction plan of a control chart stopped the station until a person lifts the hold."),
         N_("Check which pieces were made between the signal and the standstill, and what was found."),
     ),
-    "hold-locks-nothing": CodeText(
-        N_("Held, and nothing locks the machine"),
-        N_(
-            "By its line file the station has neither a hold's tag nor a permit, or it is no longer there. "
-            "See to it that the machine does not run."
-        ),
-    ),
     "station-hold-lifted": CodeText(
         N_("Hold of the station lifted"),
         N_("A person let the station go on after a signal had stopped it."),
@@ -372,6 +365,13 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "hold-dropped": CodeText(
         N_("Hold dropped from the station's list"),
         N_("Too much stood at the station: its oldest entry gave way. The records of it stand."),
+    ),
+    "hold-locks-nothing": CodeText(
+        N_("Held, and nothing locks the machine"),
+        N_(
+            "By its line file the station has neither a hold's tag nor a permit, or it is no longer there. "
+            "See to it that the machine does not run."
+        ),
     ),
     "hold-tag-left": CodeText(
         N_("Tag of the hold left"),

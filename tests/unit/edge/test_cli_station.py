@@ -72,7 +72,7 @@ def test_nothing_stands(typed: Type, line: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_status_tells_what_stands_under_its_station() -> None:
-    station = {"name": "seal", "phase": "idle", "order": None, "operator": None, "last_cycle": "7"}
+    station = {"name": "seal", "phase": "idle", "order": None, "operator": None, "last_cycle": "7", "prompt": None}
     station |= {"missing": ["hold"], "approved": True, "waits_to_change": False, "holds": [HOLD]}
     report = {"agent": "press-1", "running": True, "configuration": "c", "stations": [station]}
     told = cli_status._lines(report | {"buffer": None, "records": []})
