@@ -1,6 +1,6 @@
 # Every target does all of its own set-up. `make` alone tells what there is.
 #
-#   JOBS=2        make test: how many processes share the files of the suites that mind no neighbour
+#   JOBS=2        make test: how many processes share the files of the suites
 #   PYTEST_ARGS   make test, make faults: more words for pytest, such as -k outbox
 
 .DEFAULT_GOAL := help
@@ -37,8 +37,7 @@ check: setup
 
 test: setup
 	@$(BIN)/python -m tools.check
-	@$(BIN)/python -m pytest tests/process tests/suites $(PYTEST_ARGS) || [ $$? -eq 5 ]
-	@$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/process --ignore=tests/suites $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 faults: setup
 	@$(BIN)/python -m tools.selected faults $(PYTEST_ARGS)

@@ -2,16 +2,17 @@
 
 A frame is one MQTT payload (format ``LKF1``, fixed for good)::
 
-    b"LKF1"  1 byte encoding of the rest (0 = plain)  4 bytes big-endian header length  header  bodies
+    b"LKF1"  1 byte encoding of the rest (0 = plain, 1 = zstd)  4 bytes big-endian header length  header  bodies
 
-The header is JSON: agent, epoch, stream, first, last, previous (hash before ``first``), head (hash of ``last``),
-key, signature, and one entry per record with schema, kind and either the body's length or a tombstone. Bodies
-follow as the very bytes that were hashed. The signature (Ed25519) covers the length-prefixed fields
-``"lotkeeper/1/frame", agent, epoch, stream, first, last, previous, head, key``; since head is recomputed from
-every body, it covers them all.
+What is hashed and signed does not depend on the encoding. The header is JSON: agent, epoch, stream, first, last,
+previous (hash before ``first``), head (hash of ``last``), key, signature, and one entry per record with schema,
+kind and either the body's length or a tombstone. Bodies follow as the very bytes that were hashed. The signature
+(Ed25519) covers the length-prefixed fields ``"lotkeeper/1/frame", agent, epoch, stream, first, last, previous,
+head, key``; since head is recomputed from every body, it covers them all.
 
 A signed document is JSON ``{"body": <JSON text>, "key": ..., "signature": ...}``; the signature covers the
 length-prefixed fields ``"lotkeeper/1/document", purpose, body, key``, so a watermark can never pass for a head.
+Agents sign what they request of central in the same way.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+import zstandard
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records import chain
@@ -34,8 +36,14 @@ FRAME_DOMAIN = "lotkeeper/1/frame"
 DOCUMENT_DOMAIN = "lotkeeper/1/document"
 MAX_FRAME = 8 * 1024 * 1024
 MAX_RECORDS = 10_000
+PLAIN, ZSTD = 0, 1
+COMPRESSED_FROM = 512
+"""Bytes below which a frame is not compressed."""
+ZSTD_LEVEL = 1
 CENTRAL = "central"
 TOPIC_ROOT = "lotkeeper/v1"
+REQUESTS = "requests"
+"""The last level of the topic of an agent's requests; no stream has this name."""
 
 T = TypeVar("T")
 
@@ -128,8 +136,13 @@ def frame_message(frame: Frame) -> bytes:
     )
 
 
-def encode_frame(envelopes: Sequence[Envelope], previous: bytes, key: SigningKey) -> bytes:
-    """One signed payload of a contiguous, non-empty run; ``previous`` is the hash before its first."""
+def encode_frame(
+    envelopes: Sequence[Envelope], previous: bytes, key: SigningKey, *, compress: bool = True
+) -> bytes:
+    """One signed payload of a contiguous, non-empty run; ``previous`` is the hash before its first.
+
+    With ``compress`` it is compressed where that makes it smaller.
+    """
     first, last = envelopes[0], envelopes[-1]
     message = _frame_message(
         first.agent, first.epoch, first.stream, first.seq, last.seq, previous, last.hash, key.id
@@ -148,7 +161,12 @@ def encode_frame(envelopes: Sequence[Envelope], previous: bytes, key: SigningKey
     )
     head = _HEADER.dump_json(header)
     bodies = b"".join(e.body for e in envelopes if e.body is not None)
-    return MAGIC + b"\x00" + len(head).to_bytes(4, "big") + head + bodies
+    rest = len(head).to_bytes(4, "big") + head + bodies
+    if compress and len(rest) >= COMPRESSED_FROM:
+        packed = zstandard.compress(rest, ZSTD_LEVEL)
+        if len(packed) < len(rest):
+            return MAGIC + bytes((ZSTD,)) + packed
+    return MAGIC + bytes((PLAIN,)) + rest
 
 
 def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> Frame:
@@ -236,11 +254,10 @@ def _split(payload: bytes) -> tuple[_FrameHeader, bytes]:
         raise Invalid(f"a payload of {len(payload)} bytes is over the limit of {MAX_FRAME}")
     if payload[:4] != MAGIC or len(payload) < 9:
         raise Invalid("the payload is no Lotkeeper frame (it does not begin with LKF1)")
-    if payload[4] != 0:
-        raise Invalid(f"frame encoding {payload[4]} is unknown", hint="central is older than the agent")
-    size = int.from_bytes(payload[5:9], "big")
+    rest = _unpacked(payload)
+    size = int.from_bytes(rest[:4], "big")
     try:
-        header = _HEADER.validate_json(payload[9 : 9 + size])
+        header = _HEADER.validate_json(rest[4 : 4 + size])
     except ValidationError as error:
         first = error.errors()[0]
         raise Invalid(f"the frame's header is wrong: {first['loc']}: {first['msg']}") from error
@@ -253,12 +270,28 @@ def _split(payload: bytes) -> tuple[_FrameHeader, bytes]:
         raise Invalid("the frame's first and last do not fit its number of records")
     if any(not 0 <= entry.schema < 2**32 or (entry.length or 0) < 0 for entry in header.records):
         raise Invalid("the frame's header holds a schema or a length that cannot be")
-    return header, payload[9 + size :]
+    return header, rest[4 + size :]
+
+
+def _unpacked(payload: bytes) -> bytes:
+    """What follows the encoding. A small payload cannot unpack to more than a frame may hold."""
+    if payload[4] == PLAIN:
+        return payload[5:]
+    if payload[4] != ZSTD:
+        raise Invalid(f"frame encoding {payload[4]} is unknown", hint="central is older than the agent")
+    packed = payload[5:]
+    try:
+        size = zstandard.frame_content_size(packed)
+        if not 0 <= size <= MAX_FRAME:
+            raise Invalid(f"a compressed frame must say that it unpacks to at most {MAX_FRAME} bytes, not {size}")
+        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=size, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise Invalid(f"the compressed frame cannot be unpacked: {error}") from error
 
 
 # -- signed documents --------------------------------------------------------------------------------------
 
-Purpose = Literal["watermark", "head", "document"]
+Purpose = Literal["watermark", "head", "document", "request"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,14 +342,28 @@ class Document:
     content: JsonValue
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something that an agent asks of central, outside of its records; nothing is lost when it is.
+
+    ``at_us`` is the agent's clock; of one kind a later one stands for all before it.
+    """
+
+    agent: str
+    kind: str
+    at_us: Int64
+    content: JsonValue
+
+
 _BODIES: dict[type, tuple[Purpose, TypeAdapter[object]]] = {
     Watermark: ("watermark", TypeAdapter(Watermark)),
     Head: ("head", TypeAdapter(Head)),
     Document: ("document", TypeAdapter(Document)),
+    Request: ("request", TypeAdapter(Request)),
 }
 
 
-def sign(value: Watermark | Head | Document, key: SigningKey) -> bytes:
+def sign(value: Watermark | Head | Document | Request, key: SigningKey) -> bytes:
     """A signed JSON payload."""
     purpose, adapter = _BODIES[type(value)]
     body = adapter.dump_json(value).decode()
@@ -369,6 +416,11 @@ OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION)
 
 def up_topic(partition: str, agent: str, stream: str) -> str:
     return f"{TOPIC_ROOT}/up/{partition}/{agent}/{stream}"
+
+
+def request_topic(partition: str, agent: str) -> str:
+    """Where an agent's signed requests go: beside its streams, so that one access rule covers them."""
+    return f"{TOPIC_ROOT}/up/{partition}/{agent}/{REQUESTS}"
 
 
 def ack_topic(agent: str, stream: str) -> str:

@@ -49,7 +49,7 @@ from records.model import (
 )
 from records.telemetry import Column, Series, SeriesTag, encode_chunk, encode_series, named_before
 from records.verdict import SpcState
-from records.wire import Document, Envelope, Head, Tombstone, Watermark, encode_frame, seal, sign
+from records.wire import Document, Envelope, Head, Request, Tombstone, Watermark, encode_frame, seal, sign
 
 HERE = Path(__file__).parent
 AGENT, EPOCH, STREAM = "assembly-1", "00112233445566778899aabb", "records"
@@ -234,12 +234,13 @@ def payloads() -> dict[str, bytes]:
     rows = envelopes()
     last = rows[-1]
     return {
-        "frame.bin": encode_frame(rows, chain.first_hash(AGENT, EPOCH, STREAM), KEY),
+        "frame.bin": encode_frame(rows, chain.first_hash(AGENT, EPOCH, STREAM), KEY, compress=False),
         "watermark.json": sign(Watermark(AGENT, EPOCH, STREAM, last.seq, last.hash.hex(), 1), KEY),
         "head.json": sign(Head(AGENT, EPOCH, STREAM, last.seq, last.hash.hex(), 1_795_000_000_000_000), KEY),
         "document.json": sign(
             Document("work-order", "WO-1000", 3, 1_795_000_000_000_000, {"lot": "WO-1000/A", "数量": "8"}), KEY
         ),
+        "request.json": sign(Request(AGENT, "sync", 1_795_000_000_000_000, {"work-order": {"WO-1000": 3}}), KEY),
         **{f"body_{row.seq}_{row.kind}.json": row.body for row in rows if row.body is not None},
         **{f"later_{n}_{kind_of(fact.data)}.json": encode(fact) for n, fact in enumerate(later_facts(), 1)},
         "chain.json": json.dumps(
@@ -257,9 +258,12 @@ def payloads() -> dict[str, bytes]:
 
 TELEMETRY = ("telemetry_polls.lkt", "telemetry_told.lkt")
 """Their headers are compressed, which other libraries may do otherwise: what counts is what is read from them."""
+PACKED = "frame_zstd.bin"
+"""The frame again, compressed: so too."""
 
 if __name__ == "__main__":
     for name, content in zip(TELEMETRY, telemetry(), strict=True):
         (HERE / name).write_bytes(content)
+    (HERE / PACKED).write_bytes(encode_frame(envelopes(), chain.first_hash(AGENT, EPOCH, STREAM), KEY))
     for name, content in payloads().items():
         (HERE / name).write_bytes(content)

@@ -8,13 +8,13 @@ import zlib
 from pathlib import Path
 
 import pytest
-from make import AGENT, EPOCH, KEY, STREAM, TELEMETRY, envelopes, facts, later_facts, payloads, telemetry
+from make import AGENT, EPOCH, KEY, PACKED, STREAM, TELEMETRY, envelopes, facts, later_facts, payloads, telemetry
 
 from records import chain
 from records.keys import KeyRing, PublicKey
 from records.model import decode, encode, kind_of
 from records.telemetry import decode_chunk
-from records.wire import Document, Head, Watermark, decode_frame, unsign
+from records.wire import Document, Head, Request, Watermark, decode_frame, unsign
 
 HERE = Path(__file__).parent
 RING = KeyRing([PublicKey(owner, KEY.public.hex()) for owner in (AGENT,)])
@@ -23,7 +23,7 @@ CENTRAL_RING = KeyRing([PublicKey("central", KEY.public.hex())])
 
 def test_every_golden_file_has_its_sample() -> None:
     files = {path.name for path in HERE.iterdir() if path.suffix in (".json", ".bin")}
-    assert files == set(payloads())
+    assert files == {*payloads(), PACKED}
 
 
 @pytest.mark.parametrize("name", sorted(payloads()))
@@ -41,8 +41,9 @@ def test_golden_bodies_are_read_and_written_again_to_the_byte() -> None:
         assert encode(again) == path.read_bytes()
 
 
-def test_the_golden_frame_is_read_with_chain_and_signature() -> None:
-    frame = decode_frame((HERE / "frame.bin").read_bytes(), RING)
+@pytest.mark.parametrize("name", ["frame.bin", PACKED])
+def test_the_golden_frame_is_read_with_chain_and_signature(name: str) -> None:
+    frame = decode_frame((HERE / name).read_bytes(), RING)
     assert list(frame.envelopes) == envelopes()
     assert frame.previous == chain.first_hash(AGENT, EPOCH, STREAM)
 
@@ -53,6 +54,7 @@ def test_the_golden_frame_is_read_with_chain_and_signature() -> None:
         (Watermark, "watermark.json", "central"),
         (Head, "head.json", AGENT),
         (Document, "document.json", "central"),
+        (Request, "request.json", AGENT),
     ],
 )
 def test_golden_signed_payloads_are_believed(cls: type, name: str, owner: str) -> None:

@@ -53,9 +53,10 @@ class Agent:
         link = self.previous(seq)
         self.envelopes.append(seal(self.name, self.epoch, "records", seq, 1, kind, body, link))
 
-    def frame(self, first: int = 1, last: int | None = None) -> bytes:
+    def frame(self, first: int = 1, last: int | None = None, *, compress: bool = True) -> bytes:
         last = last or len(self.envelopes)
-        return encode_frame(self.envelopes[first - 1 : last], self.previous(first), self.key)
+        rows = self.envelopes[first - 1 : last]
+        return encode_frame(rows, self.previous(first), self.key, compress=compress)
 
     def head(self, at_us: int, last: int | None = None) -> bytes:
         last = last or len(self.envelopes)

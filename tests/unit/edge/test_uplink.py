@@ -19,7 +19,7 @@ from edge_agent.outbox import Batch, Outbox, Run, export, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
 from edge_agent.uplink.broker import address
 from edge_agent.uplink.link import Delivered, Link
-from records.clock import SystemClock
+from records.clock import SystemClock, new_id
 from records.keys import Identity, SigningKey
 from records.model import EpochOpened, decode
 from records.wire import Document, Watermark, ack_topic, down_topic, sign, state_topic, up_topic
@@ -348,7 +348,8 @@ def test_frames_fit_the_packets_that_the_broker_takes(bench: Bench) -> None:
     uplink = bench.uplink()
     with bench.central() as central:
         central.wait(arrived(central, 100))
-        bench.outbox.commit(Batch((fact(101, text="x" * 6000),))).result()
+        noise = "".join(new_id(16) for _ in range(400))  # what compression does not make small enough
+        bench.outbox.commit(Batch((fact(101, text=noise),))).result()
         bench.outbox.commit(Batch((fact(102),))).result()
         until(lambda: uplink.status().pending == 2)
         until(lambda: "the broker takes 5000" in (uplink.status().last_error or ""))

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +40,9 @@ def rows(*bodies: bytes) -> list[Envelope]:
     return made
 
 
-FRAME = encode_frame(rows(b"one", b"", "三".encode()), ROOT, KEY)
+FRAME = encode_frame(rows(b"one", b"", "三".encode()), ROOT, KEY, compress=False)
+LONG = [b"torque 4.1 N m " * 40, "三".encode() * 100]
+PACKED = encode_frame(rows(*LONG), ROOT, KEY)
 
 
 def resigned(change: dict[str, object], key: SigningKey = KEY) -> bytes:
@@ -62,16 +65,41 @@ def test_a_tombstone_keeps_the_chain() -> None:
     assert list(decode_frame(encode_frame(made, ROOT, KEY), RING).envelopes) == made
 
 
+@pytest.mark.parametrize("whole", [FRAME, PACKED], ids=["plain", "packed"])
 @settings(max_examples=300)
-@given(st.integers(0, len(FRAME) - 1), st.integers(0, 7))
-def test_no_flipped_bit_is_believed(place: int, bit: int) -> None:
-    broken = bytearray(FRAME)
-    broken[place] ^= 1 << bit
+@given(st.data())
+def test_no_flipped_bit_is_believed(whole: bytes, data: st.DataObject) -> None:
+    broken = bytearray(whole)
+    broken[data.draw(st.integers(0, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     try:
         frame = decode_frame(bytes(broken), RING)
     except (Invalid, Damaged):
         return
-    assert frame == decode_frame(FRAME, RING)  # a letter's case in a hexadecimal field means the same
+    assert frame == decode_frame(whole, RING)  # a letter's case in a hexadecimal field means the same
+
+
+def test_a_long_frame_is_compressed_and_comes_back() -> None:
+    plain = encode_frame(rows(*LONG), ROOT, KEY, compress=False)
+    assert (PACKED[4], plain[4]) == (wire.ZSTD, wire.PLAIN)
+    assert len(PACKED) < len(plain)
+    assert decode_frame(PACKED, RING) == decode_frame(plain, RING)
+
+
+def test_a_frame_that_compression_makes_longer_stays_plain() -> None:
+    noise = rows(b"".join(chain.digest(bytes((n,))) for n in range(100)))
+    frame = encode_frame(noise, ROOT, KEY)
+    assert decode_frame(frame, RING).envelopes == tuple(noise)
+    assert len(frame) <= len(encode_frame(noise, ROOT, KEY, compress=False))
+
+
+def test_a_small_payload_cannot_unpack_to_more_than_a_frame_may_hold() -> None:
+    bomb = wire.MAGIC + b"\x01" + zstandard.compress(bytes(wire.MAX_FRAME + 1))
+    assert len(bomb) < 10_000
+    with pytest.raises(Invalid, match="at most"):
+        decode_frame(bomb, RING)
+    stream = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(wire.MAX_FRAME + 1))
+    with pytest.raises(Invalid, match="at most"):
+        decode_frame(wire.MAGIC + b"\x01" + stream, RING)
 
 
 @given(st.integers(0, len(FRAME) - 1))
@@ -82,7 +110,7 @@ def test_no_frame_that_was_cut_short_is_believed(length: int) -> None:
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_in_words(garbage: bytes) -> None:
-    for payload in (garbage, wire.MAGIC + b"\0" + garbage, FRAME[:40] + garbage):
+    for payload in (garbage, wire.MAGIC + b"\0" + garbage, wire.MAGIC + b"\1" + garbage, FRAME[:40] + garbage):
         with pytest.raises((Invalid, Damaged)):
             decode_frame(payload, RING)
 
