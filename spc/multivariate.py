@@ -5,7 +5,7 @@ Formulas: Montgomery, *Introduction to Statistical Quality Control*, 11; Lowry, 
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,19 +51,18 @@ def t2_individuals(
     or a covariance that is singular, naming the variable from 1.
     """
     data = clean(rows, 2, "rows")
-    there = _complete(data)
-    used = estimated_from("t2_individuals", there, limits, phase1, exclude)
-    first = None
-    if limits is None:
-        points = [PhaseOnePoint(0.0, vector=tuple(row)) for row in data[used].tolist()]
-        limits = estimate("t2_individuals", points, subgroup=1, version=version, confidence=confidence)
-        first = phase1_limit(data.shape[1], len(points), 1, confidence)
-    else:
-        _same_variables(limits, data.shape[1])
-    sizes = np.where(there, 1.0, np.nan)
-    squares = _distances(data, sizes, limits)
-    location = on_limits(squares, _lines(limits, sizes, used, first), rules)
-    return ChartResult(limits, location, None, sizes, used)
+    return _t2(
+        "t2_individuals",
+        data,
+        1,
+        lambda place: PhaseOnePoint(0.0, vector=tuple(data[place].tolist())),
+        limits,
+        phase1,
+        exclude,
+        rules,
+        confidence,
+        version,
+    )
 
 
 def t2_subgroup(
@@ -83,23 +82,51 @@ def t2_subgroup(
     """
     size = _one_size(variables)
     data = clean(variables, 3, "variables").transpose(1, 2, 0)  # subgroup, value, variable
-    there = _complete(data)
     means = np.full((len(data), data.shape[2]), np.nan)
-    for place in np.flatnonzero(there).tolist():
+    for place in np.flatnonzero(_complete(data)).tolist():
         means[place] = mean_vector(data[place].tolist())
-    used = estimated_from("t2_subgroup", there, limits, phase1, exclude, size)
+    return _t2(
+        "t2_subgroup",
+        means,
+        size,
+        lambda place: PhaseOnePoint(
+            0.0, None, float(size), tuple(means[place].tolist()), covariance(data[place].tolist())
+        ),
+        limits,
+        phase1,
+        exclude,
+        rules,
+        confidence,
+        version,
+    )
+
+
+def _t2(
+    chart: Chart,
+    vectors_: Floats,
+    size: int,
+    point: Callable[[int], PhaseOnePoint],
+    limits: LimitSet | None,
+    phase1: int | None,
+    exclude: Collection[int],
+    rules: Iterable[object],
+    confidence: float | None,
+    version: str | None,
+) -> ChartResult:
+    """T squared of `vectors_` (m x p, NaN in what is a gap), each the mean of `size` readings.
+
+    `point` makes a point of phase I of the vector at a place.
+    """
+    there, variables = _complete(vectors_), vectors_.shape[1]
+    used = estimated_from(chart, there, limits, phase1, exclude, size)
     first = None
     if limits is None:
-        points = [
-            PhaseOnePoint(0.0, None, float(size), tuple(means[place].tolist()), covariance(data[place].tolist()))
-            for place in np.flatnonzero(used).tolist()
-        ]
-        limits = estimate("t2_subgroup", points, subgroup=size, version=version, confidence=confidence)
-        first = phase1_limit(data.shape[2], len(points), size, confidence)
-    else:
-        _same_variables(limits, data.shape[2])
+        points = [point(place) for place in np.flatnonzero(used).tolist()]
+        limits = estimate(chart, points, subgroup=size, version=version, confidence=confidence)
+        first = phase1_limit(variables, len(points), size, confidence)
+    _same_variables(limits, variables)
     sizes = np.where(there, float(size), np.nan)
-    squares = _distances(means, sizes, limits)
+    squares = _distances(vectors_, sizes, limits)
     location = on_limits(squares, _lines(limits, sizes, used, first), rules)
     return ChartResult(limits, location, None, sizes, used)
 
@@ -133,8 +160,8 @@ def _same_variables(limits: LimitSet, variables: int) -> None:
         )
 
 
-def _distances(vectors: Floats, sizes: Floats, limits: LimitSet) -> Floats:
-    rows = zip(vectors.tolist(), sizes.tolist(), strict=True)
+def _distances(vectors_: Floats, sizes: Floats, limits: LimitSet) -> Floats:
+    rows = zip(vectors_.tolist(), sizes.tolist(), strict=True)
     squares = [
         math.nan if math.isnan(size) else distance(row, limits.mean, limits.covariance, size) for row, size in rows
     ]

@@ -30,9 +30,7 @@ def counted(chart: Chart, data: Told, params: Told) -> Study:
         chart,
         events,
         sizes,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
+        **common.asked,
         constants=constants,
         narrow=narrow,
     )

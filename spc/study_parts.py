@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -38,13 +38,20 @@ _FACTORS: Final = ("d2", "c4", "A2", "A3", "B3", "B4", "D3", "D4", "E2")
 Floats = npt.NDArray[np.float64]
 
 
+class Asked(TypedDict):
+    """What a function of `spc.charts` is asked, whatever its chart."""
+
+    phase1: int | None
+    exclude: Collection[int]
+    rules: tuple[Rule, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Common:
     """The parameters that every chart of points has: what sets its limits, and what judges it.
 
     `first` counts points from the first, gaps too, as people number them; `phase1` those of them that are no gaps,
-    as the charts do. `exclude` holds places from 0 with the cause. `rules` are those asked for, `judging` these
-    and, when it is not among them, the one for points beyond a limit.
+    as the charts do. `exclude` holds places from 0 with the cause. `rules` are those asked for.
     """
 
     first: int | None
@@ -66,7 +73,11 @@ class Common:
         return cls(first, phase1, _excluded(params, len(points)), rules)
 
     @property
-    def judging(self) -> tuple[Rule, ...]:
+    def asked(self) -> Asked:
+        """For the chart; rules with the one for points beyond a limit, where it is not among them."""
+        return {"phase1": self.phase1, "exclude": self.exclude, "rules": self._judging()}
+
+    def _judging(self) -> tuple[Rule, ...]:
         known = {rule.name for rule in self.rules}
         if any(rule.at_limits for rule in self.rules) or "nelson1" in known:
             return self.rules

@@ -68,9 +68,7 @@ def imr(data: Told, params: Told) -> Study:
         values,
         limits=limits,
         bridge=bridge,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
+        **common.asked,
         method=method,
         centre="median" if centre == "median" else "mean",
         constants=constants,
@@ -133,9 +131,7 @@ def means(chart: str, data: Told, params: Told) -> Study:
     shared = partial(
         variables.means,
         subgroups=subgroups,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
+        **common.asked,
         constants=constants,
     )
     # a pooled deviation is the textbook's s-bar on both charts
@@ -203,9 +199,7 @@ def t(data: Told, params: Told) -> Study:
     params.done()
     result = variables.t(
         values,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
+        **common.asked,
         method=method,
         constants=constants,
     )
@@ -242,9 +236,7 @@ def short_run(data: Told, params: Told) -> Study:
         off = variables.deviations(values, nominal)
         result = variables.imr(
             off,
-            phase1=common.phase1,
-            exclude=common.exclude,
-            rules=common.judging,
+            **common.asked,
             constants=constants,
         )
         plots = [plot_of("Deviation from nominal", result.location), plot_of("Moving range", _spread(result))]
@@ -257,7 +249,7 @@ def short_run(data: Told, params: Told) -> Study:
         if nominal is None
         else variables.deviations(values, nominal, sigma)
     )
-    result = variables.z_mr(scores, rules=common.judging, constants=known)
+    result = variables.z_mr(scores, rules=common.asked["rules"], constants=known)
     answer = _individuals(result) | {"z": listed(scores), "w": listed(_spread(result).points)}
     plots = [plot_of("Z", result.location, unit=False), plot_of("W", _spread(result), unit=False)]
     return common.study("short_run", answer, plots, result)

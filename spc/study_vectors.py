@@ -33,11 +33,10 @@ def t2(chart: str, data: Told, params: Told) -> Study:
     if confidence is not None and not 0 < confidence < 1:
         raise RequestError(params.at("conf"), f"must be above 0 and below 1, got {confidence:g}")
     params.done()
-    phase1, exclude, rules = common.phase1, common.exclude, common.judging
     if subgroups:
-        result = t2_subgroup(variables, phase1=phase1, exclude=exclude, rules=rules, confidence=confidence)
+        result = t2_subgroup(variables, **common.asked, confidence=confidence)
     else:
-        result = t2_individuals(rows, phase1=phase1, exclude=exclude, rules=rules, confidence=confidence)
+        result = t2_individuals(rows, **common.asked, confidence=confidence)
     used, size = int(result.used.sum()), result.limits.subgroup
     answer = _estimates(result) | {
         "ucl_phase1": phase1_limit(len(result.limits.mean), used, size, confidence),
@@ -102,9 +101,7 @@ def multivariate_ewma(data: Told, params: Told) -> Study:
         design=Design(lam=r, h4=h4),
         mean=mean,
         matrix=matrix,
-        phase1=common.phase1,
-        exclude=common.exclude,
-        rules=common.judging,
+        **common.asked,
     )
     answer = _estimates(result) | {
         "h4": h4,

@@ -68,9 +68,7 @@ class _Asked:
             design=design,
             target=self.target,
             sigma=self.sigma,
-            phase1=self.common.phase1,
-            exclude=self.common.exclude,
-            rules=self.common.judging,
+            **self.common.asked,
             method=self.method,
             constants=self.constants,
         )

@@ -51,8 +51,7 @@ def draw_chart(
     Raises ValueError for a chart smaller than 240 x 120, too small to be read, and for a signal at a point
     that does not exist.
     """
-    if width < 240 or height < 120:
-        raise ValueError(f"a chart of {width} x {height} px cannot be read; at least 240 x 120")
+    _readable("a chart", width, height, 120)
     panel = Panel(series, width, _HEAD, height - _FOOT, {**ENGLISH, **labels})
     return _drawn(series, [panel], width, height)
 
@@ -70,8 +69,7 @@ def draw_pair(
     They share the axis of points, and each is headed by its `panel` name. All else as in `draw_chart`; the
     least size is 240 x 240.
     """
-    if width < 240 or height < 240:
-        raise ValueError(f"a pair of charts of {width} x {height} px cannot be read; at least 240 x 240")
+    _readable("a pair of charts", width, height, 240)
     words = {**ENGLISH, **labels}
     middle = round(height * (1 - _LOWER_SHARE))
     panels = [
@@ -96,8 +94,7 @@ def draw_with_histogram(
 
     All else as in `draw_pair`. Raises ValueError without a finite value too.
     """
-    if width < 240 or height < 240:
-        raise ValueError(f"a chart with a histogram of {width} x {height} px cannot be read; at least 240 x 240")
+    _readable("a chart with a histogram", width, height, 240)
     words = {**ENGLISH, **labels}
     middle = round(height / 2)
     panel = Panel(series, width, _HEAD, middle - _FOOT + _BETWEEN, words)
@@ -117,6 +114,11 @@ def as_file(svg: str) -> str:
         f'viewBox="-{_MARGIN} -{_MARGIN} {wide} {high}" width="{wide}" height="{high}"',
     )
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{head}><style>{CHART_CSS}</style>{paper}{rest}\n'
+
+
+def _readable(what: str, width: int, height: int, least: int) -> None:
+    if width < 240 or height < least:
+        raise ValueError(f"{what} of {width} x {height} px cannot be read; at least 240 x {least}")
 
 
 def _drawn(
