@@ -23,7 +23,7 @@ from spc.mewma_arl import decision_interval
 from spc.sigma import Constants, SigmaMethod, central_range, factors_of, sigma_of_ranges, sigma_of_subgroups
 from spc.statistics import Matrix, cholesky, covariance, mean_vector, standard_deviation, to_normal
 
-__all__ = ["Centre", "NoLimitsError", "PhaseOnePoint", "estimate", "sigma_of"]
+__all__ = ["Centre", "NoLimitsError", "PhaseOnePoint", "estimate"]
 
 Centre = Literal["mean", "median"]
 
@@ -113,17 +113,6 @@ def estimate(
     name = version or f"phase1-{len(points)}"
     asked = _Asked(chart, subgroup, constants, design, name, method, centre, narrow, confidence, sigma_within)
     return _MAKERS[chart](asked, points)
-
-
-def sigma_of(points: Sequence[PhaseOnePoint], method: SigmaMethod, constants: Constants = "exact") -> float:
-    """Sigma of one value by the named method; the points' spreads are those that the method averages.
-
-    Raises NoLimitsError when nothing varies, ValueError for factors of another size than the points'.
-    """
-    asked = _Asked("imr", 1, constants, None, "", method, "mean", True, None, None)
-    if method in ("rbar", "sbar", "pooled"):
-        return _sigma_of_subgroups(asked, points, method)
-    return _sigma_of_values(asked, points, method)[0]
 
 
 # -- what the points must be ------------------------------------------------------------------------------------

@@ -30,10 +30,10 @@ from spc.charts import (
     on_rules,
 )
 from spc.constants import ConstantSet
-from spc.estimate import Centre, PhaseOnePoint, estimate, sigma_of
+from spc.estimate import Centre, PhaseOnePoint, estimate
 from spc.exact import exact_mean, usable
 from spc.limits import LimitSet, Lines
-from spc.sigma import Constants, SigmaMethod
+from spc.sigma import Constants, SigmaMethod, sigma_of_subgroups
 from spc.statistics import from_nominal, standard_deviation, to_normal, value_range
 
 __all__ = ["Subgroups", "deviations", "imr", "means", "standardised", "summaries", "t", "z_mr"]
@@ -158,6 +158,8 @@ def means(
         method = method or own[0]
         if method == "pooled" and method not in own:
             raise ValueError("xbar_r: a pooled standard deviation is charted by xbar_s")
+        if method not in (*own, "rbar", "sbar"):
+            raise ValueError(f"{chart}: sigma is by rbar, sbar or (xbar_s) pooled, not {method!r}")
         make = partial(
             estimate,
             chart,
@@ -169,8 +171,8 @@ def means(
         )
         limits = of_spread = make()
         if method not in own:
-            sigma = sigma_of(_grouped(locations, others, sizes, used), method, constants)
-            limits = make(sigma_within=sigma)
+            spreads_there = zip(others[used].tolist(), map(int, sizes[used].tolist()), strict=True)
+            limits = make(sigma_within=sigma_of_subgroups([*spreads_there], method, constants))
     location = drawn(locations, lines_of(limits, sizes))
     rules = tuple(rules)
     location = replace(location, signals=on_rules(location, rules, exclude, restarts))

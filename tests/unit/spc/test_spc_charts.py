@@ -129,6 +129,7 @@ def test_a_process_that_stands_still_is_on_its_centre() -> None:
         (lambda: means("xbar_r", []), "0 usable points"),
         (lambda: means("xbar_r", [[1.0, 2.0], []]), "subgroup 2 is empty"),
         (lambda: means("xbar_r", [[1.0, 2.0]] * 2, constants=factors(5)), "ranges of 5"),
+        (lambda: means("xbar_r", [[1.0, 2.0]] * 2, method="mean_mr"), "rbar, sbar or"),
         (lambda: imr([1.0, 2.0], constants=factors(5)), "ranges of 5"),
         (lambda: imr([1.0, 2.0], limits=LimitSet.fixed("imr", 1, 0, 2, "v"), phase1=2), "no effect"),
         (lambda: means("xbar_r", [[1.0, 2.0]], limits=LimitSet.fixed("imr", 1, 0, 2, "v")), "not for xbar_r"),

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from spc.constants import factors
-from spc.estimate import NoLimitsError, PhaseOnePoint, estimate, sigma_of
+from spc.estimate import NoLimitsError, PhaseOnePoint, estimate
 from spc.fields import Fields
 from spc.given import rates, vectors, weighted
 from spc.hotelling import phase1_limit, phase2_limit, usual_confidence
 from spc.limits import Chart, Design, LimitSet
+from spc.sigma import sigma_of_ranges, sigma_of_subgroups
 
 
 def singles(*values: float) -> list[PhaseOnePoint]:
@@ -148,12 +149,15 @@ def test_the_limits_of_t_squared_meet_where_estimates_are_perfect() -> None:
 
 
 def test_sigma_by_each_method() -> None:
-    points = singles(1.0, 2.0, 4.0, 3.0)
-    assert sigma_of(points, "mean_mr") == (4 / 3) / factors(2).d2
-    assert sigma_of(points, "median_mr") == pytest.approx(1.0 / 0.9538726)
-    assert sigma_of(points, "sd") == pytest.approx(math.sqrt(5 / 3))
-    assert sigma_of(points, "sd/c4") == pytest.approx(math.sqrt(5 / 3) / factors(4).c4)
-    assert sigma_of([PhaseOnePoint(0.0, 2.0, 4)] * 2, "sbar") == 2.0 / factors(4).c4
+    points, ranges = singles(1.0, 2.0, 4.0, 3.0), [1.0, 2.0, 1.0]
+    assert sigma_of_ranges(ranges, "mean_mr", "exact") == (4 / 3) / factors(2).d2
+    assert sigma_of_ranges(ranges, "median_mr", "exact") == pytest.approx(1.0 / 0.9538726)
+    assert estimate("imr", points, subgroup=1, method="sd").sigma_within == pytest.approx(math.sqrt(5 / 3))
+    corrected = estimate("imr", points, subgroup=1, method="sd/c4").sigma_within
+    assert corrected == pytest.approx(math.sqrt(5 / 3) / factors(4).c4)
+    assert sigma_of_subgroups([(2.0, 4)] * 2, "sbar", "exact") == 2.0 / factors(4).c4
+    assert sigma_of_subgroups([(2.0, 4)] * 2, "rbar", "exact") == 2.0 / factors(4).d2
+    assert sigma_of_subgroups([(2.0, 3), (1.0, 2)], "pooled", "exact") == math.sqrt(9 / 3)
 
 
 @pytest.mark.parametrize(
