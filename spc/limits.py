@@ -235,6 +235,10 @@ class LimitSet:
                 f"range limits {self.version!r} are out of order: lower {lower}, centre {centre}, upper {upper}"
             )
 
+    def suits(self, chart: str, subgroup: int) -> bool:
+        """Whether they are for this kind of chart and, unless it is of counts, for this nominal subgroup."""
+        return self.chart == chart and (chart in ATTRIBUTES or self.subgroup == subgroup)
+
     # -- judging -------------------------------------------------------------------------------------------
 
     def at(self, size: float, step: int = 1) -> Lines:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote
 from spc.constants import ConstantSet
 from spc.fields import Fields
 from spc.fixed import fixed
-from spc.limits import ATTRIBUTES, VECTORS, Chart, Design, LimitSet, check_subgroup
+from spc.limits import VECTORS, Chart, Design, LimitSet, check_subgroup
 from spc.plan import ChartPlan, Nominal, most_readings
 from spc.rules import Rule, check_rules
 
@@ -146,7 +146,7 @@ def choose(
 def _suits(settings: _Json, limits: LimitSet | None) -> bool:
     """Whether limits are for the characteristic's kind of chart, its subgroup and its variables."""
     chart, readings = _chart(settings)
-    if limits is None or limits.chart != chart or (chart not in ATTRIBUTES and limits.subgroup != readings):
+    if limits is None or not limits.suits(chart, readings):
         return False
     return chart not in VECTORS or len(limits.mean) == len(_list(settings.get("tags") or []))
 

@@ -14,6 +14,8 @@ from conftest import Site, dhr_of, form_token, site
 from fixture_central import PASSWORD, chart_story
 from pydantic import JsonValue
 
+from central.access import Role, User
+from central.limit_sets import LimitKey
 from central.web import boards
 from central.web.i18n import words
 from central.web.pages import spc_chart
@@ -333,6 +335,29 @@ def test_whoever_proposed_limits_does_not_approve_them(acting: Site) -> None:
     assert answer.status_code == 403
     assert "whoever reviewed or proposed this may not release or approve it too" in answer.text
     assert "p̄ ± 3√(p̄(1 − p̄)/nᵢ)" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "subgroup", "numbers"),
+    [
+        ("xbar_r", 5, {"centre": 410.0, "lower": 400.0, "upper": 420.0}),
+        ("p", 1, {"centre": 0.02, "size": 50.0}),
+        ("cusum", 1, {"target": 410.0, "sigma": 5.0}),
+        ("t2_individuals", 1, {"mean": [410.0, 1.0], "covariance": [[1.0, 0.0], [0.0, 1.0]], "upper": 12.0}),
+    ],
+)
+def test_limits_for_another_kind_of_chart_say_so(
+    acting: Site, kind: str, subgroup: int, numbers: dict[str, JsonValue]
+) -> None:
+    chart = chart_id(acting, "burst_pressure")
+    head = next(h for h in acting.central.charts.heads() if h.id == chart)
+    author = User("jansen", "", Role.ENGINEER, False, 0, 0)
+    one = acting.central.limit_sets.give(LimitKey.of(head), kind, subgroup, numbers, author, "drawing 9")
+    client = acting.signed_in("chen.li")
+    for page in (f"/spc/{chart}/limits", f"/spc/{chart}/limits/{one.id}"):
+        told = re.search(r"For another kind of chart: [^.]+\. They judge nothing here\.", client.get(page).text)
+        assert told, page
+        assert told[0].endswith(f"subgroups of {subgroup}. They judge nothing here."), page
 
 
 def test_a_window_that_makes_no_limits_is_refused_in_words(press: Site, quality: httpx.Client) -> None:
