@@ -6,9 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from central.store import charts
+from central.store.engine import reading
 from edge_agent.outbox import verify
 from edge_agent.settings import load_line
 from records.model import OperationRecord, OperationsEvent, Purpose
@@ -115,6 +118,53 @@ def test_production_runs_only_by_what_quality_has_approved(
     ]
     assert contiguous(agent.cycles("near"))
     assert verify(agent.folder / "buffer" / "records.db").ok
+    assert central.stop() == 0
+    central.command("verify")
+
+
+def charted(central: CentralProcess) -> int:
+    """How many points of the characteristic central has."""
+    with reading(central.folder / "data" / "central.db") as connection:
+        return sum(head.points for head in charts.heads(connection, None, None, "leak_rate", 1))
+
+
+CHART = """\
+characteristics:
+  leak_rate: {tag: near.leak_rate, chart: imr, rules: [nelson1], limits: {from: phase1, subgroups: 500}}
+"""
+
+
+def test_a_line_judges_by_limits_from_its_own_points_while_they_are_approved(
+    tmp_path: Path, central: CentralProcess, broker: Mosquitto
+) -> None:
+    central.command("user", "add", "eva", "--role", "engineer", "--password-stdin", password=PASSWORD)
+    agent = OneAgent(tmp_path / "agent", broker=broker.url, identity=enrolled(central, tmp_path / "identity"))
+    agent.line.write_text(agent.line.read_text() + CHART)
+    agent.start_machine("near")
+
+    def judged_by() -> list[str | None]:
+        """The limits of each verdict, without repetitions in a row."""
+        found = [v.limit_version for f in agent.facts() if isinstance(f, OperationRecord) for v in f.spc]
+        return [one for n, one in enumerate(found) if n == 0 or found[n - 1] != one]
+
+    def limits(*words: str, password: str = "") -> dict[str, Any]:
+        found = json.loads(central.command("limits", *words, "--reason", "study 7", "--json", password=password))
+        assert isinstance(found, dict)
+        return found
+
+    with agent:
+        until(lambda: len(agent.cycles("near")) > 5)
+        window = ("--first", "1", "--last", "5", "--by", "eva")
+        wait_until(lambda: charted(central) >= 5, "points at central")
+        one = limits("propose", "testing-1/near/leak_rate", *window)
+        signed = (one["id"], "--user", "chen.li", "--password-stdin")
+        assert limits("approve", *signed, password=PASSWORD)["state"] == "approved"
+        name = f"{one['key']}:1"
+        until(lambda: judged_by() == [None, name])
+        assert limits("withdraw", *signed, password=PASSWORD)["state"] == "withdrawn"
+        until(lambda: judged_by() == [None, name, None])
+        assert agent.stop() == 0
+    assert contiguous(agent.cycles("near"))
     assert central.stop() == 0
     central.command("verify")
 
