@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
-from central.access import Capability
 from central.configurations import Configuration, difference
-from central.web import refusals
-from central.web.desk import Signing
 from central.web.i18n import N_
-from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
-from records.errors import LotkeeperError
+from central.web.pages import approval
+from central.web.pages.approval import FRESH, ApprovalForm, Refusal
+from central.web.visit import Enter, Form_, NotThere, Visit
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,30 +48,17 @@ def configuration(visit: Enter, agent: str, hash_: str) -> Response:
 
 
 @router.post("/configurations/{agent}/{hash_}", dependencies=[Form_])
-async def decide(
-    agent: str,
-    hash_: str,
-    visit: Visit = Depends(enter),  # noqa: B008
-    act: Text = "",
-    reason: Text = "",
-    user: Text = "",
-    password: Text = "",
-    content_hash: Text = "",
-) -> Response:
-    """Approve what was shown, or withdraw it: a signature, so the password is asked for each time."""
-    one = await run_in_threadpool(_found, visit, agent, hash_)
-    form = {"reason": reason, "user": user}
-    if act not in ACTS or not reason.strip() or not user.strip() or not password:
-        text = visit.words(N_("Write the reason, and give user and password."))
-        return await run_in_threadpool(_page, visit, one, status=422, error=text, form=form)
-    signing = Signing(user.strip(), password, act, reason.strip(), content_hash, visit.origin)
-    try:
-        await run_in_threadpool(visit.desk.decide_configuration, agent, hash_, signing)
-    except LotkeeperError as error:
-        text = refusals.text(visit.words, error)
-        now = await run_in_threadpool(_found, visit, agent, hash_)
-        return await run_in_threadpool(_page, visit, now, status=403, error=text, form=form)
-    return visit.go(f"/configurations/{agent}/{hash_}")
+async def decide(visit: Enter, agent: str, hash_: str, form: approval.Sent) -> Response:
+    """Approve what was shown, or withdraw it."""
+    await run_in_threadpool(_found, visit, agent, hash_)
+    desk = visit.desk
+    refusal = await approval.sign(
+        visit, ACTS, form, lambda signing: desk.decide_configuration(agent, hash_, signing)
+    )
+    if refusal is None:
+        return visit.go(f"/configurations/{agent}/{hash_}")
+    now = await run_in_threadpool(_found, visit, agent, hash_)
+    return await run_in_threadpool(_page, visit, now, form, refusal)
 
 
 def _found(visit: Visit, agent: str, hash_: str) -> Configuration:
@@ -84,30 +69,20 @@ def _found(visit: Visit, agent: str, hash_: str) -> Configuration:
 
 
 def _page(
-    visit: Visit,
-    one: Configuration,
-    *,
-    status: int = 200,
-    error: str = "",
-    form: Mapping[str, str] | None = None,
+    visit: Visit, one: Configuration, form: ApprovalForm = FRESH, refusal: Refusal | None = None
 ) -> Response:
     before = visit.desk.configuration_before(one)
     lines = difference(None if before is None else before.record, one.record)
-    act = "withdraw" if one.state == "approved" else "approve"
-    name, consequence = ACTS[act]
     return visit.page(
         "configuration.html",
-        status=status,
+        status=200 if refusal is None else 422 if refusal.status == 422 else 403,
         one=one,
         before=before,
         lines=[Line(_tone(line), line) for line in lines[:MOST_LINES]],
         hidden=max(0, len(lines) - MOST_LINES),
-        act=act,
-        act_name=visit.words(name),
-        consequence=visit.words(consequence),
-        allowed=visit.user.may(Capability.APPROVE),
-        form={"reason": "", "user": visit.user.id} | dict(form or {}),
-        error=error,
+        sign=approval.panel(visit, ACTS, "withdraw" if one.state == "approved" else "approve"),
+        form=form.again(visit),
+        error=refusal.text if refusal else "",
     )
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import JsonValue
 from starlette.concurrency import run_in_threadpool
 
-from central.access import Capability
 from central.proposals import Proposed
-from central.signature import SignatureRefused
-from central.web import refusals
-from central.web.desk import Signing
 from central.web.i18n import N_
-from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
-from records.errors import LotkeeperError
+from central.web.pages import approval
+from central.web.pages.approval import FRESH, ApprovalForm, Refusal
+from central.web.visit import Enter, Form_, NotThere, Visit
 
 router = APIRouter(include_in_schema=False)
 
@@ -76,30 +73,15 @@ def recipe(visit: Enter, recipe_id: str) -> Response:
 
 
 @router.post("/recipes/{recipe_id}", dependencies=[Form_])
-async def decide(
-    recipe_id: str,
-    visit: Visit = Depends(enter),  # noqa: B008
-    act: Text = "",
-    reason: Text = "",
-    user: Text = "",
-    password: Text = "",
-    content_hash: Text = "",
-) -> Response:
-    """Approve what was shown, or withdraw it: a signature, so the password is asked for each time."""
-    one = await run_in_threadpool(_found, visit, recipe_id)
-    form = {"reason": reason, "user": user}
-    if act not in ACTS or not reason.strip() or not user.strip() or not password:
-        text = visit.words(N_("Write the reason, and give user and password."))
-        return await run_in_threadpool(_page, visit, one, status=422, error=text, form=form)
-    signing = Signing(user.strip(), password, act, reason.strip(), content_hash, visit.origin)
-    try:
-        await run_in_threadpool(visit.desk.chart_desk.decide_recipe, recipe_id, signing)
-    except LotkeeperError as error:
-        status = 409 if isinstance(error, SignatureRefused) and error.code == "content-changed" else 403
-        now = await run_in_threadpool(_found, visit, recipe_id)
-        text = refusals.text(visit.words, error)
-        return await run_in_threadpool(_page, visit, now, status=status, error=text, form=form)
-    return visit.go(f"/recipes/{recipe_id}")
+async def decide(visit: Enter, recipe_id: str, form: approval.Sent) -> Response:
+    """Approve what was shown, or withdraw it."""
+    await run_in_threadpool(_found, visit, recipe_id)
+    chart_desk = visit.desk.chart_desk
+    refusal = await approval.sign(visit, ACTS, form, lambda signing: chart_desk.decide_recipe(recipe_id, signing))
+    if refusal is None:
+        return visit.go(f"/recipes/{recipe_id}")
+    now = await run_in_threadpool(_found, visit, recipe_id)
+    return await run_in_threadpool(_page, visit, now, form, refusal)
 
 
 def _found(visit: Visit, recipe_id: str) -> Proposed:
@@ -109,28 +91,21 @@ def _found(visit: Visit, recipe_id: str) -> Proposed:
     return one
 
 
-def _page(
-    visit: Visit, one: Proposed, *, status: int = 200, error: str = "", form: Mapping[str, str] | None = None
-) -> Response:
+def _page(visit: Visit, one: Proposed, form: ApprovalForm = FRESH, refusal: Refusal | None = None) -> Response:
     versions = [r for r in visit.desk.chart_desk.recipes.listed() if r.key == one.key]
     before = next((r for r in versions if r.version < one.version), None)
-    act = "withdraw" if one.state in ("approved", "superseded") else "approve"
-    name, consequence = ACTS[act]
     return visit.page(
         "recipe.html",
-        status=status,
+        status=refusal.status if refusal else 200,
         one=one,
         versions=versions,
         before=before,
         lines=_lines(one, before),
-        act=act,
-        act_name=visit.words(name),
-        consequence=visit.words(consequence),
+        sign=approval.panel(visit, ACTS, "withdraw" if one.state in ("approved", "superseded") else "approve"),
         open=one.state != "withdrawn",
-        changed=(status == 409),
-        allowed=visit.user.may(Capability.APPROVE),
-        form={"reason": "", "user": visit.user.id} | dict(form or {}),
-        error=error,
+        changed=refusal is not None and refusal.changed,
+        form=form.again(visit),
+        error=refusal.text if refusal else "",
     )
 
 

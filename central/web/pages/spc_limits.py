@@ -14,12 +14,12 @@ from central.charts import ChartHead
 from central.limit_sets import Window
 from central.phase_one import Method
 from central.proposals import Proposed
-from central.signature import SignatureRefused
 from central.web import limit_view, plots, refusals
 from central.web.chart_view import local_us
-from central.web.desk import Signing
 from central.web.i18n import N_
 from central.web.limit_view import METHODS, Basis, Met
+from central.web.pages import approval
+from central.web.pages.approval import FRESH, ApprovalForm, Refusal
 from central.web.pages.spc_chart import found
 from central.web.params import stream_text
 from central.web.points import decimals_of
@@ -204,40 +204,22 @@ def version(visit: Enter, chart_id: str, set_id: str) -> Response:
 
 
 @router.post("/spc/{chart_id}/limits/{set_id}", dependencies=[Form_])
-async def decide(
-    chart_id: str,
-    set_id: str,
-    visit: Visit = Depends(enter),  # noqa: B008
-    act: Text = "",
-    reason: Text = "",
-    effective: Text = "",
-    user: Text = "",
-    password: Text = "",
-    content_hash: Text = "",
-) -> Response:
-    """Approve what was shown, or withdraw it: a signature, so the password is asked for each time."""
+async def decide(visit: Enter, chart_id: str, set_id: str, form: approval.Sent) -> Response:
+    """Approve what was shown, or withdraw it."""
     head = await run_in_threadpool(found, visit, chart_id)
     one = await run_in_threadpool(_set, visit, head, set_id)
-    form = {"reason": reason, "user": user, "effective": effective}
-    if act not in ACTS or not reason.strip() or not user.strip() or not password:
-        text = visit.words(N_("Write the reason, and give user and password."))
-        return await run_in_threadpool(_version, visit, head, one, status=422, error=text, form=form)
-    from_us = local_us(effective, visit.show.zone) if act == "approve" else None
-    if effective.strip() and act == "approve" and from_us is None:
+    chart_desk = visit.desk.chart_desk
+    from_us = local_us(form.effective, visit.show.zone) if form.act == "approve" else None
+    if form.effective.strip() and form.act == "approve" and from_us is None:
         text = visit.words(N_("From when on they hold is no time: write it like 2026-11-20T06:00."))
-        return await run_in_threadpool(_version, visit, head, one, status=422, error=text, form=form)
-    signing = Signing(user.strip(), password, act, reason.strip(), content_hash, visit.origin)
-    try:
-        await run_in_threadpool(visit.desk.chart_desk.decide_limits, set_id, signing, from_us)
-    except LotkeeperError as error:
-        status = 409 if isinstance(error, SignatureRefused) and error.code == "content-changed" else 403
-        text = refusals.text(visit.words, error)
-        now = await run_in_threadpool(_set, visit, head, set_id)
-        changed = now.state if status == 409 else ""
-        return await run_in_threadpool(
-            _version, visit, head, now, status=status, error=text, form=form, changed=changed
-        )
-    return visit.go(f"/spc/{head.id}/limits/{set_id}")
+        return await run_in_threadpool(_version, visit, head, one, form, Refusal(422, text))
+    refusal = await approval.sign(
+        visit, ACTS, form, lambda signing: chart_desk.decide_limits(set_id, signing, from_us)
+    )
+    if refusal is None:
+        return visit.go(f"/spc/{head.id}/limits/{set_id}")
+    now = await run_in_threadpool(_set, visit, head, set_id)
+    return await run_in_threadpool(_version, visit, head, now, form, refusal)
 
 
 def _set(visit: Visit, head: ChartHead, set_id: str) -> Proposed:
@@ -251,11 +233,8 @@ def _version(
     visit: Visit,
     head: ChartHead,
     one: Proposed,
-    *,
-    status: int = 200,
-    error: str = "",
-    form: Mapping[str, str] | None = None,
-    changed: str = "",
+    form: ApprovalForm = FRESH,
+    refusal: Refusal | None = None,
 ) -> Response:
     basis = limit_view.of_set(one)
     charts = visit.desk.charts
@@ -264,12 +243,10 @@ def _version(
     else:
         points = charts.points(head.ref, limit=USUAL_POINTS)
     tried = visit.desk.chart_desk.limit_sets.tried(head.ref, basis.limits, points)
-    act = "withdraw" if one.state in ("approved", "superseded") else "approve"
     height = 420 if head.chart in plots.SPREADS else 300
-    name, consequence = ACTS[act]
     return visit.page(
         "spc_limit_set.html",
-        status=status,
+        status=refusal.status if refusal else 200,
         head=head,
         one=one,
         basis=basis,
@@ -280,12 +257,9 @@ def _version(
         met=limit_view.met(head, tried, points, visit.words),
         unit=plots.chart_unit(head.chart, head.unit),
         decimals=_decimals(visit, head),
-        act=act,
-        act_name=visit.words(name),
-        consequence=visit.words(consequence),
+        sign=approval.panel(visit, ACTS, "withdraw" if one.state in ("approved", "superseded") else "approve"),
         open=one.state != "withdrawn",
-        allowed=visit.user.may(Capability.APPROVE),
-        form={"reason": "", "user": visit.user.id, "effective": ""} | dict(form or {}),
-        error=error,
-        changed=changed,
+        changed=refusal is not None and refusal.changed,
+        form=form.again(visit),
+        error=refusal.text if refusal else "",
     )
