@@ -277,8 +277,7 @@ class Charts:
 
     def _note_refusal(self, ref: ChartRef, point: ChartPoint, user: User, code: str) -> None:
         target = f"{chart_intake.CHART_POINT} {ref.point(point.segment, point.subgroup)}"
-        event = OperationsEvent("signature-refused", {"user": user.id, "target": target, "reason": code})
-        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        self._store.write(lambda connection: self._facts.refused(connection, user.id, target, code))
 
 
 def point_content(ref: ChartRef, point: ChartPoint) -> JsonValue:

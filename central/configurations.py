@@ -20,7 +20,6 @@ from central.access import Capability, User
 from central.facts import Facts
 from central.signature import REASON_MAX, SignatureRefused
 from central.store import configurations as sql
-from central.store import documents
 from central.store.configurations import Decided
 from central.store.engine import Connection, Store
 from central.stored import StoredFact
@@ -214,25 +213,11 @@ class Configurations:
         sql.add(connection, Decided(one.agent, one.hash, act, user.id, reason.strip(), now_us, stated.hash))
         kept = [hash_ for hash_ in sql.approved(connection, one.agent) if hash_ != one.hash]
         named: list[JsonValue] = [*kept, *([one.hash] if act == "approve" else [])]
-        version = documents.version_of(connection, CONFIGURATION, one.agent) + 1
-        content: JsonValue = {"approved": named}
-        params: dict[str, JsonValue] = {
-            "kind": CONFIGURATION,
-            "id": one.agent,
-            "version": str(version),
-            "content": content,
-        }
-        self._facts.state(connection, OperationsEvent("document-issued", params))
-        return Document(CONFIGURATION, one.agent, version, now_us, content)
+        return self._facts.issue(connection, CONFIGURATION, one.agent, {"approved": named})
 
     def _note_refusal(self, one: Configuration, user: User, code: str) -> None:
-        params: dict[str, JsonValue] = {
-            "user": user.id,
-            "target": f"{TARGET} {one.agent}/{one.hash}",
-            "reason": code,
-        }
-        event = OperationsEvent("signature-refused", params)
-        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        target = f"{TARGET} {one.agent}/{one.hash}"
+        self._store.write(lambda connection: self._facts.refused(connection, user.id, target, code))
 
 
 def difference(old: ConfigurationRecord | None, new: ConfigurationRecord) -> list[str]:

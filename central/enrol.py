@@ -148,12 +148,7 @@ class Enrolment:
         mode = None if production is None else PRODUCTION if production else OPEN
         if mode is None or mode == (mode_of(held) or OPEN):
             return held
-        version, content = (0 if held is None else held.version) + 1, {"mode": mode}
-        params: dict[str, JsonValue] = {"kind": AGENT_MODE, "id": agent, "version": str(version)}
-        stored = self._facts.state(
-            connection, OperationsEvent("document-issued", {**params, "content": {**content}})
-        )
-        return Document(AGENT_MODE, agent, version, stored.received_us, {**content})
+        return self._facts.issue(connection, AGENT_MODE, agent, {"mode": mode})
 
     def agents(self) -> list[Agent]:
         """Enrolled agents by name."""

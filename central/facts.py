@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import JsonValue
+
 from central.store import documents, envelopes, intake
 from central.store.engine import Connection
 from central.store.index import About
@@ -26,7 +28,7 @@ from records.clock import Clock, new_id, utc_offset_min
 from records.errors import Damaged, LotkeeperError, StorageFailed
 from records.keys import KeyRing, SigningKey
 from records.model import SCHEMA, Data, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
-from records.wire import CENTRAL, Head, Watermark, seal, sign, unsign
+from records.wire import CENTRAL, Document, Head, Watermark, seal, sign, unsign
 
 STREAMS = ("records", "audit")
 
@@ -91,6 +93,22 @@ class Facts:
             raise LotkeeperError(f"central's stream {stream} is not open")
         header = self._header(line, station)
         return self._append(connection, last, Fact(header, data), About(order, product, lot))
+
+    def issue(
+        self, connection: Connection, kind: str, name: str, content: JsonValue, *, order: str | None = None
+    ) -> Document:
+        """State the next version of a document for the lines, inside a write job; content None withdraws it."""
+        version = documents.version_of(connection, kind, name) + 1
+        params: dict[str, JsonValue] = {"kind": kind, "id": name, "version": str(version), "content": content}
+        stated = self.state(connection, OperationsEvent("document-issued", params, order=order), order=order)
+        return Document(kind, name, version, stated.received_us, content)
+
+    def refused(
+        self, connection: Connection, user: str, target: str, code: str, *, lot: str | None = None
+    ) -> None:
+        """State in the audit stream that a signature was refused, inside a write job."""
+        params: dict[str, JsonValue] = {"user": user, "target": target, "reason": code}
+        self.state(connection, OperationsEvent("signature-refused", params), stream="audit", lot=lot)
 
     def anchor(self, heads: list[Watermark]) -> None:
         """Append signed heads of chains to the anchors file and wait until they are on disk.

@@ -21,7 +21,6 @@ from central.store import orders as rows
 from central.store.engine import Connection
 from central.store.orders import LOTS_DOCUMENT, OPEN, ORDER_DOCUMENT, HeldOrder
 from records.clock import Clock
-from records.model import OperationsEvent
 from records.quantity import quantity_text
 from records.wire import Document
 
@@ -115,10 +114,7 @@ class Intake:
         newest = documents.newest(connection, kind, name)
         if newest is not None and newest.content == content:
             return False
-        version = 1 if newest is None else newest.version + 1
-        params: dict[str, JsonValue] = {"kind": kind, "id": name, "version": str(version), "content": content}
-        self._facts.state(connection, OperationsEvent("document-issued", params, order=order), order=order)
-        issued.append(Document(kind, name, version, self._clock.now_us(), content))
+        issued.append(self._facts.issue(connection, kind, name, content, order=order))
         return True
 
     def _gtin(self, item: str) -> str | None:

@@ -25,7 +25,7 @@ from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock, iso_z
 from records.errors import Invalid, Refused
-from records.model import Act, Decision, OperationsEvent, Person, Signature, Target
+from records.model import Act, Decision, Person, Signature, Target
 from records.wire import CENTRAL, Document, canonical_json
 
 Kind = Literal["recipe", "limit-set"]
@@ -317,24 +317,18 @@ class Proposals:
             others = [other for other in self._known.values() if other.name != one.name]
         if act == "approve":
             others.append(replace(one, state="approved", effective_us=begins_us, approver=user.id))
-        return self._document(connection, one, standing(others, now_us), now_us)
+        return self._document(connection, one, standing(others, now_us))
 
-    def _document(
-        self, connection: Connection, one: Proposed, valid: Sequence[Proposed], now_us: int
-    ) -> Document | None:
+    def _document(self, connection: Connection, one: Proposed, valid: Sequence[Proposed]) -> Document | None:
         kind, name, content = self._issue(one, valid)
         newest = documents.newest(connection, kind, name)
         if newest is None if content is None else (newest is not None and newest.content == content):
             return None
-        version = 1 if newest is None else newest.version + 1
-        params: dict[str, JsonValue] = {"kind": kind, "id": name, "version": str(version), "content": content}
-        self._facts.state(connection, OperationsEvent("document-issued", params))
-        return Document(kind, name, version, now_us, content)
+        return self._facts.issue(connection, kind, name, content)
 
     def _note_refusal(self, one: Proposed, user: User, code: str) -> None:
-        params: dict[str, JsonValue] = {"user": user.id, "target": f"{self._kind} {one.name}", "reason": code}
-        event = OperationsEvent("signature-refused", params)
-        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        target = f"{self._kind} {one.name}"
+        self._store.write(lambda connection: self._facts.refused(connection, user.id, target, code))
 
 
 def standing(known: Iterable[Proposed], now_us: int) -> list[Proposed]:

@@ -32,7 +32,7 @@ from central.store import findings as sql
 from central.store.engine import Connection, Store
 from records.clock import Clock
 from records.errors import Invalid, StorageFailed
-from records.model import Decision, OperationsEvent
+from records.model import Decision
 from records.wire import CENTRAL
 
 CURSOR = "reviews"
@@ -288,10 +288,9 @@ class Reviews:
         )
 
     def _note_refusal(self, record: DeviceHistoryRecord, user: User, code: str) -> None:
-        event = OperationsEvent(
-            "signature-refused", {"user": user.id, "target": f"dhr {record.id}", "reason": code}
+        self._store.write(
+            lambda connection: self._facts.refused(connection, user.id, f"dhr {record.id}", code, lot=record.lot)
         )
-        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit", lot=record.lot))
 
     # -- to the ERP ----------------------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     LargeBinary,
-    Row,
     Select,
     Table,
     Text,
@@ -28,9 +27,10 @@ from sqlalchemy import (
 
 from central.domain import ChainEvidence, EpochEvidence
 from central.store import envelopes, intake
+from central.store.rows import stored
 from central.store.schema import envelope, fact_index, fact_subject, metadata, watermark
 from central.stored import StoredFact
-from records.model import EpochOpened, decode
+from records.model import EpochOpened
 from records.wire import CENTRAL, Head
 
 RECORDS = "records"
@@ -75,20 +75,6 @@ class Span:
     station: str | None
     first: int
     last: int
-
-
-def _fact(row: Row[tuple[object, ...]]) -> StoredFact:
-    return StoredFact(
-        row.agent,
-        row.epoch,
-        row.stream,
-        row.seq,
-        row.hash.hex(),
-        row.kind,
-        decode(row.kind, row.body),
-        row.received_us,
-        row.id,
-    )
 
 
 def spans(connection: Connection, reference: str) -> list[Span]:
@@ -137,7 +123,7 @@ def loose_events(connection: Connection, where: Iterable[Span]) -> list[StoredFa
                 fact_index.c.readable.is_(True),
             )
         )
-        found += [_fact(row) for row in connection.execute(query)]
+        found += [stored(row) for row in connection.execute(query)]
     return found
 
 
@@ -152,7 +138,7 @@ def shared_events(connection: Connection, reference: str, where: Iterable[Span])
     for span in where:
         for row in connection.execute(_naming(reference, span)):
             if reference in _last_orders(connection, span, row.id, row.seq):
-                found[row.id] = _fact(row)
+                found[row.id] = stored(row)
     return list(found.values())
 
 
@@ -228,7 +214,7 @@ def central_events(connection: Connection, began_us: int, ended_us: int) -> list
             fact_index.c.readable.is_(True),
         )
     )
-    return [_fact(row) for row in connection.execute(query)]
+    return [stored(row) for row in connection.execute(query)]
 
 
 def neighbours(connection: Connection, reference: str, where: Iterable[Span]) -> list[StoredFact]:
@@ -274,13 +260,13 @@ def _others(connection: Connection, reference: str, span: Span) -> list[StoredFa
     query = _machine(span).where(
         *_within(span), or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != reference)
     )
-    return [_fact(row) for row in connection.execute(query)]
+    return [stored(row) for row in connection.execute(query)]
 
 
 def _last_before(connection: Connection, span: Span) -> StoredFact | None:
     query = _machine(span).where(*_chain(span), envelope.c.seq < span.first)
     row = connection.execute(query.order_by(envelope.c.seq.desc()).limit(1)).first()
-    return None if row is None else _fact(row)
+    return None if row is None else stored(row)
 
 
 def _opened(connection: Connection, agents: Collection[str]) -> dict[str, list[str]]:
@@ -397,7 +383,7 @@ def _first(connection: Connection, agent: str, epoch: str) -> StoredFact | None:
         envelope.c.body.is_not(None),
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else _fact(row)
+    return None if row is None else stored(row)
 
 
 def _joined(connection: Connection, first: StoredFact, before: str) -> bool:

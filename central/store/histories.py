@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, func, or_, select
 
+from central.store.rows import stored
 from central.store.schema import envelope, fact_index
 from central.stored import StoredFact
 from records.model import OperationsEvent, decode
@@ -29,18 +30,7 @@ def of_station(connection: Connection, agent: str, station: str) -> Iterator[Sto
             .limit(READ_AT_ONCE)
         )
         rows = connection.execute(query).all()
-        for row in rows:
-            yield StoredFact(
-                row.agent,
-                row.epoch,
-                row.stream,
-                row.seq,
-                row.hash.hex(),
-                row.kind,
-                decode(row.kind, row.body),
-                row.received_us,
-                row.id,
-            )
+        yield from map(stored, rows)
         if len(rows) < READ_AT_ONCE:
             return
         after = rows[-1].id

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Row, and_, exists, or_, select
 
+from central.store.rows import stored
 from central.store.schema import envelope, fact_index, fact_subject
 from central.stored import StoredFact
 from records.errors import Invalid
-from records.model import decode
 from records.wire import CENTRAL
 
 
@@ -107,7 +107,4 @@ def acts(
 def _stored(row: Row[tuple[object, ...]]) -> StoredFact:
     if row.body is None:
         raise Invalid(f"record {row.agent} {row.stream} {row.seq} has no body")
-    fact = decode(row.kind, row.body)
-    return StoredFact(
-        row.agent, row.epoch, row.stream, row.seq, row.hash.hex(), row.kind, fact, row.received_us, row.id
-    )
+    return stored(row)
