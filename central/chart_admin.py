@@ -7,7 +7,12 @@ from typing import TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from central.access import Access
-from central.chart_requests import (
+from central.charts import ChartRef, Charts
+from central.limit_files import GivenSettings, MethodSettings
+from central.limit_sets import LimitSets, Window
+from central.proposals import Proposals
+from central.recipes import recipe_of
+from central.requests import (
     ChartRequest,
     Kind,
     LimitsGive,
@@ -16,11 +21,6 @@ from central.chart_requests import (
     ProposalList,
     RecipeImport,
 )
-from central.charts import ChartRef, Charts
-from central.limit_files import GivenSettings, MethodSettings
-from central.limit_sets import LimitSets, Window
-from central.proposals import Proposals
-from central.recipes import recipe_of
 from records.errors import Invalid
 
 M = TypeVar("M", bound=BaseModel)

@@ -10,13 +10,15 @@ from pydantic import JsonValue
 from central.cli_ground import (
     DEFAULT_CONFIG,
     Config,
+    Decider,
     Json,
     PasswordStdin,
+    Reason,
     administer,
     load_settings,
     me,
-    password,
     say,
+    signed,
 )
 from central.requests import ConfigurationDecide, ConfigurationList
 from records.console import print_json
@@ -25,8 +27,6 @@ app = typer.Typer(no_args_is_help=True, help="The line files by which agents wor
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Whose it is.")]
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="sha256:..., as `list` and `check` show it.")]
-User = Annotated[str, typer.Option(help="Who decides; a quality role.")]
-Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
 
 
 @app.command("list", epilog="Example: lotkeeper-central configuration list --json")
@@ -52,11 +52,12 @@ def _decide(
     stdin: bool,
     config: Config,
 ) -> JsonValue:
-    loaded = load_settings(config)
-    request = ConfigurationDecide(
-        by=me(), agent=agent, configuration=hash_, act=act, user=user, password=password(stdin), reason=reason
-    )
-    return administer(loaded, request)
+    def request(password: str) -> ConfigurationDecide:
+        return ConfigurationDecide(
+            by=me(), agent=agent, configuration=hash_, act=act, user=user, password=password, reason=reason
+        )
+
+    return signed(config, stdin, request)
 
 
 @app.command(
@@ -66,7 +67,7 @@ def _decide(
 def approve(
     agent: Agent,
     hash_: Hash,
-    user: User,
+    user: Decider,
     reason: Reason,
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
@@ -84,7 +85,7 @@ def approve(
 def withdraw(
     agent: Agent,
     hash_: Hash,
-    user: User,
+    user: Decider,
     reason: Reason,
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +22,16 @@ from records.yaml import Loaded
 __all__ = [
     "DEFAULT_CONFIG",
     "Config",
+    "Decider",
     "Json",
     "PasswordStdin",
+    "Reason",
     "administer",
     "load_settings",
     "me",
     "password",
     "say",
+    "signed",
 ]
 
 Config = Annotated[Path, typer.Option("--config", metavar="CENTRAL.yaml", help="Central's settings.")]
@@ -35,6 +39,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
 ]
+Decider = Annotated[str, typer.Option("--user", help="Who decides; a quality role.")]
+Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
 DEFAULT_CONFIG = Path("central.yaml")
 
 
@@ -52,6 +58,12 @@ def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
         return opened.administration.do(request)
     finally:
         opened.close()
+
+
+def signed(config: Path, from_stdin: bool, request: Callable[[str], Request]) -> JsonValue:
+    """Have a person's decision made; the settings are read before the password is asked for."""
+    loaded = load_settings(config)
+    return administer(loaded, request(password(from_stdin)))
 
 
 def password(from_stdin: bool) -> str:

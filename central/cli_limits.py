@@ -9,18 +9,20 @@ from typing import Annotated, Literal
 import typer
 from pydantic import JsonValue
 
-from central.chart_requests import LimitsGive, LimitsStudy, ProposalDecide, ProposalList
 from central.cli_ground import (
     DEFAULT_CONFIG,
     Config,
+    Decider,
     Json,
     PasswordStdin,
+    Reason,
     administer,
     load_settings,
     me,
-    password,
     say,
+    signed,
 )
+from central.requests import LimitsGive, LimitsStudy, ProposalDecide, ProposalList
 from records.clock import to_us
 from records.console import print_json
 from records.errors import ConfigurationError, Invalid
@@ -28,8 +30,6 @@ from records.errors import ConfigurationError, Invalid
 app = typer.Typer(no_args_is_help=True, help="Control limits: studies, proposals and their approval.")
 
 LimitId = Annotated[str, typer.Argument(metavar="ID", help="A limit set's id or KEY:VERSION, as `list` shows.")]
-User = Annotated[str, typer.Option(help="Who decides; a quality role.")]
-Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
 KEY = ("line", "product", "revision", "tool", "position")
 
 
@@ -137,19 +137,21 @@ def _decide(
     config: Config,
     effective: str | None = None,
 ) -> JsonValue:
-    loaded = load_settings(config)
-    secret = password(stdin)
-    request = ProposalDecide(
-        by=me(),
-        kind="limit-set",
-        id=id_,
-        act=act,
-        user=user,
-        password=secret,
-        reason=reason,
-        effective_us=_time(effective),
-    )
-    return administer(loaded, request)
+    effective_us = _time(effective)
+
+    def request(password: str) -> ProposalDecide:
+        return ProposalDecide(
+            by=me(),
+            kind="limit-set",
+            id=id_,
+            act=act,
+            user=user,
+            password=password,
+            reason=reason,
+            effective_us=effective_us,
+        )
+
+    return signed(config, stdin, request)
 
 
 @app.command(
@@ -158,7 +160,7 @@ def _decide(
 )
 def approve(
     id_: LimitId,
-    user: User,
+    user: Decider,
     reason: Reason,
     effective_from: Annotated[
         str | None, typer.Option(help="From when on they hold, ISO with Z; left out: from now.")
@@ -178,7 +180,7 @@ def approve(
 )
 def withdraw(
     id_: LimitId,
-    user: User,
+    user: Decider,
     reason: Reason,
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,

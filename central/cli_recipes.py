@@ -8,18 +8,20 @@ from typing import Annotated, Literal
 import typer
 from pydantic import JsonValue
 
-from central.chart_requests import ProposalDecide, ProposalList, RecipeImport
 from central.cli_ground import (
     DEFAULT_CONFIG,
     Config,
+    Decider,
     Json,
     PasswordStdin,
+    Reason,
     administer,
     load_settings,
     me,
-    password,
     say,
+    signed,
 )
+from central.requests import ProposalDecide, ProposalList, RecipeImport
 from records.console import print_json
 
 app = typer.Typer(no_args_is_help=True, help="Recipes: specifications of products, and their approval.")
@@ -27,8 +29,6 @@ app = typer.Typer(no_args_is_help=True, help="Recipes: specifications of product
 Recipe = Annotated[
     str, typer.Argument(metavar="RECIPE", help="PRODUCT/REVISION:VERSION or its id, as `list` shows.")
 ]
-User = Annotated[str, typer.Option(help="Who decides; a quality role.")]
-Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
 
 
 @app.command(
@@ -69,10 +69,12 @@ def list_(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
 def _decide(
     act: Literal["approve", "withdraw"], recipe: str, user: str, reason: str, stdin: bool, config: Config
 ) -> JsonValue:
-    loaded = load_settings(config)
-    secret = password(stdin)
-    request = ProposalDecide(by=me(), kind="recipe", id=recipe, act=act, user=user, password=secret, reason=reason)
-    return administer(loaded, request)
+    def request(password: str) -> ProposalDecide:
+        return ProposalDecide(
+            by=me(), kind="recipe", id=recipe, act=act, user=user, password=password, reason=reason
+        )
+
+    return signed(config, stdin, request)
 
 
 @app.command(
@@ -80,7 +82,7 @@ def _decide(
 )
 def approve(
     recipe: Recipe,
-    user: User,
+    user: Decider,
     reason: Reason,
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
@@ -96,7 +98,7 @@ def approve(
 )
 def withdraw(
     recipe: Recipe,
-    user: User,
+    user: Decider,
     reason: Reason,
     password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,

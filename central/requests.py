@@ -9,21 +9,38 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from central.chart_requests import ChartRequest
 from records import errors
 from records.errors import Invalid, LotkeeperError, Unreachable
 
 ADMIN_FILE = "admin.json"
 TIMEOUT_S = 30.0
+Kind = Literal["recipe", "limit-set"]
+"""Of proposals. Commands start without loading the store, so that it is written here too."""
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     by: str
+
+
+class _Signed(_Request):
+    """A decision as its person signs it."""
+
+    act: Literal["approve", "withdraw"]
+    user: str
+    password: str
+    reason: str
+
+
+class _Proposal(_Request):
+    """``user``: who proposes it."""
+
+    user: str
+    reason: str
 
 
 class UserAdd(_Request):
@@ -68,16 +85,56 @@ class ConfigurationList(_Request):
     do: Literal["configuration-list"] = "configuration-list"
 
 
-class ConfigurationDecide(_Request):
+class ConfigurationDecide(_Signed):
     do: Literal["configuration-decide"] = "configuration-decide"
     agent: str
     configuration: str
-    act: Literal["approve", "withdraw"]
-    user: str
-    password: str
-    reason: str
 
 
+# -- recipes and limit sets --------------------------------------------------------------------------------
+
+
+class ProposalList(_Request):
+    do: Literal["proposal-list"] = "proposal-list"
+    kind: Kind
+
+
+class ProposalDecide(_Signed):
+    """``effective_us``: from when on approved limits hold; None: from now."""
+
+    do: Literal["proposal-decide"] = "proposal-decide"
+    kind: Kind
+    id: str
+    effective_us: int | None = None
+
+
+class RecipeImport(_Proposal):
+    """``content``: a recipe as its file says it."""
+
+    do: Literal["recipe-import"] = "recipe-import"
+    content: dict[str, Any]
+
+
+class LimitsStudy(_Proposal):
+    """Limits from points of a chart (``AGENT/STATION/CHARACTERISTIC?STREAM``, or its id)."""
+
+    do: Literal["limits-study"] = "limits-study"
+    chart: str
+    first: int | None = None
+    last: int | None = None
+    from_us: int | None = None
+    to_us: int | None = None
+    method: dict[str, Any]
+
+
+class LimitsGive(_Proposal):
+    """Limits by numbers; ``content`` as their file says it."""
+
+    do: Literal["limits-give"] = "limits-give"
+    content: dict[str, Any]
+
+
+ChartRequest = ProposalList | ProposalDecide | RecipeImport | LimitsStudy | LimitsGive
 Request = (
     UserAdd
     | UserDisable
