@@ -62,6 +62,12 @@ def readings_of(record: OperationRecord, state: SpcState) -> list[Reading]:
     return [readings[tag] for tag in state.tags if tag in readings]
 
 
+def uncertain(record: OperationRecord, state: SpcState) -> bool:
+    """Whether a reading that the chart took was of uncertain quality, the size of the sample among them."""
+    size = [reading for reading in record.readings if reading.tag == state.size_tag]
+    return any(reading.quality is Quality.UNCERTAIN for reading in (*readings_of(record, state), *size))
+
+
 def number(reading: Reading | None) -> float | None:
     """The value as a chart takes it, None where it is none; whole numbers of 64 bits are recorded in digits."""
     if reading is None or reading.quality is Quality.BAD or isinstance(reading.value, bool):

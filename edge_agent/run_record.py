@@ -28,6 +28,7 @@ from records.model import (
     SubjectKind,
     SubjectResult,
 )
+from records.verdict import SpcState
 from spc.selection import Chosen
 
 NOT_APPROVED = "configuration-not-approved"
@@ -54,6 +55,11 @@ class RunRecorder:
         self._characteristics = {n: c for n, c in characteristics.items() if captured.issuperset(c.read())}
         self._sources = recording.sources_to_tell(self._characteristics)
         self.charts = StationCharts(self._characteristics, line)
+
+    def _told(self, verdict: SpcState) -> SpcState:
+        """A verdict with the tags that its chart took."""
+        name = verdict.characteristic
+        return replace(verdict, tags=self._sources.get(name), size_tag=self._characteristics[name].size)
 
     def subjects(self, state: State, readings: Mapping[str, Reading]) -> tuple[tuple[Subject, str | None], ...]:
         """Whom a run that is captured now is about, each with its position."""
@@ -118,7 +124,7 @@ class RunRecorder:
             people=self._people(kept, readings),
             readings=recording.named(readings, self._characteristics),
             materials=self._materials(run.lots, readings, results, purpose, aborted),
-            spc=tuple(replace(told, tags=self._sources.get(told.characteristic)) for told in judged.states),
+            spc=tuple(map(self._told, judged.states)),
             counters=recording.counters_of(settings, readings),
             documents=papers.used(
                 (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers))

@@ -20,6 +20,7 @@ class SpcState:
     ``sample`` is the size of a sample of counts, or of a subgroup that closed with another number of readings.
     ``tags`` names the readings that the chart took, in its order, where they do not themselves say it: of several
     variables, and where a reading bears the name of another characteristic that is measured by the same tag.
+    ``size_tag`` names the reading that told the size of the sample, where one did.
     """
 
     characteristic: str
@@ -44,3 +45,4 @@ class SpcState:
     range_lower: Later[float] = None
     range_upper: Later[float] = None
     tags: Later[tuple[str, ...]] = None
+    size_tag: Later[str] = None

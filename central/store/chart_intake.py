@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
-from central.chart_inputs import number, readings_of
+from central.chart_inputs import number, readings_of, uncertain
 from central.chart_words import ChartRef
 from central.closings import CLOSING, closing_state, count, text
 from central.store import histories
 from central.store.charts import chart, chart_note, chart_point
 from central.store.schema import envelope, fact_index, meta
-from records.model import Act, Decision, Fact, OperationRecord, OperationsEvent, Quality, Reading, decode
+from records.model import Act, Decision, Fact, OperationRecord, OperationsEvent, Reading, decode
 from records.verdict import SpcState
 from records.wire import CENTRAL, Envelope
 
@@ -142,7 +142,8 @@ def _judged(connection: Connection, item: Envelope, fact: Fact, record: Operatio
     }
     subjects = [result.subject.id for result in record.subjects]
     point = (ref.id, item.epoch, state.segment or 0, state.subgroup)
-    _put(connection, held, point, values, subjects, readings)
+    doubts = (0 if held is None else held.uncertain) + uncertain(record, state)
+    _put(connection, held, point, values | {"uncertain": doubts}, subjects, readings)
     if closing:
         signals = row.signals_open + (state.state == "signal")
         connection.execute(_COUNT, {"chart_id": ref.id, "now_points": row.points + 1, "now_signals": signals})
@@ -219,8 +220,6 @@ def _put(
     named = [*([] if held is None else json.loads(held.subjects)), *subjects]
     values |= {
         "readings": json.dumps([*before, values_of_run][:MOST_READINGS]),
-        "uncertain": (0 if held is None else held.uncertain)
-        + any(reading.quality is Quality.UNCERTAIN for reading in readings),
         "subjects": json.dumps(named[:MOST_SUBJECTS], ensure_ascii=False),
         "subjects_total": (0 if held is None else held.subjects_total) + len(subjects),
     }

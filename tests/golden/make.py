@@ -166,6 +166,7 @@ def later_facts() -> list[Fact]:
             ),
         ),
         Fact(HEADER, replace(_operation(), spc=(LATER_VERDICT,))),
+        Fact(HEADER, replace(_operation(), spc=(replace(LATER_VERDICT, size_tag="leak_tester.tested"),))),
     ]
 
 

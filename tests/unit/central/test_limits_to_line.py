@@ -236,6 +236,23 @@ def test_two_characteristics_on_one_tag_are_studied_both(chart_rig: ChartRig) ->
     assert plant.sets.preview(head.ref, Window(), Method())[0].points == 30
 
 
+def test_a_sample_of_uncertain_size_makes_no_limits(chart_rig: ChartRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = stations.reading
+
+    def reading(tag: str, value: JsonValue, quality: Quality = Quality.GOOD) -> Reading:
+        doubtful = (tag, value) == ("plc.inspected", 51)
+        return made(tag, value, Quality.UNCERTAIN if doubtful else quality)
+
+    monkeypatch.setattr(stations, "reading", reading)
+    plant = Plant(chart_rig, {"measured": SAMPLE | {"chart": "p"}})
+    shown = cycles(30)
+    shown[4]["inspected"] = 51
+    plant.run(shown)
+    study, points = plant.sets.preview(plant.head().ref, Window(), Method())
+    assert [(point.sample, point.uncertain) for point in points[3:6]] == [(50.0, 0), (51.0, 1), (50.0, 0)]
+    assert [(one.number, one.why) for one in study.left_out] == [(5, "uncertain")]
+
+
 # -- what a trial says of cuts -----------------------------------------------------------------------------
 
 
