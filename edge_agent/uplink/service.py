@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
+from pydantic import JsonValue
 
 from edge_agent.documents import Documents
 from edge_agent.outbox import Outbox, Outcome, Run
@@ -33,6 +34,7 @@ from edge_agent.uplink.link import (
     Subscribed,
     Wake,
 )
+from edge_agent.uplink.requests import Requests
 from edge_agent.uplink.status import UplinkStatus
 from edge_agent.uplink.window import Limits
 from records.clock import Clock, new_id
@@ -95,6 +97,7 @@ class Uplink:
                 apply_every_s=TELEMETRY_APPLY_S,
                 on_acknowledged=on_acknowledged,
             )
+        self._requests = Requests(identity, clock)
         self._lanes = [lane for lane in (self._records, self._telemetry) if lane is not None]
         self._log = structlog.get_logger().bind(agent=self._agent, broker=str(self._address))
         self._inbox: queue.Queue[Event] = queue.Queue(INBOX)
@@ -124,6 +127,11 @@ class Uplink:
     def request_head(self) -> None:
         """State the signed head soon (at the end of an order, say)."""
         self._head_asked.set()
+        self._wake()
+
+    def request(self, kind: str, content: JsonValue) -> None:
+        """Ask central for something, signed, once a connection stands. It may be lost: who asked asks again."""
+        self._requests.ask(kind, content)
         self._wake()
 
     @property
@@ -271,8 +279,11 @@ class Uplink:
         for lane in self._lanes:
             if lane.stalled(now_s):
                 self._fault("central has confirmed nothing for a while; sending again")
-        for lane in self._lanes:
-            lane.send(link, now_s, self._failpoint)
+        self._records.send(link, now_s, self._failpoint)
+        while link.in_flight < link.receive_maximum and (request := self._requests.next()) is not None:
+            link.publish(self._requests.topic, request)
+        if self._telemetry is not None:
+            self._telemetry.send(link, now_s, self._failpoint)
         if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.in_flight < link.receive_maximum:
             self._head_asked.clear()
             self._head_due_s = now_s + self._settings.head_interval_s

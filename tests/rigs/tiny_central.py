@@ -14,7 +14,18 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from records import chain
 from records.errors import Damaged, Invalid
 from records.keys import KeyRing, SigningKey
-from records.wire import TOPIC_ROOT, Envelope, Head, Watermark, ack_topic, decode_frame, sign, unsign
+from records.wire import (
+    REQUESTS,
+    TOPIC_ROOT,
+    Envelope,
+    Head,
+    Request,
+    Watermark,
+    ack_topic,
+    decode_frame,
+    sign,
+    unsign,
+)
 from tests.rigs.mosquitto import BrokerTls
 
 
@@ -37,6 +48,7 @@ class TinyCentral:
         self.heads: list[Head | None] = []
         self.epochs: list[str] = []
         self.refused: list[str] = []
+        self.requests: list[tuple[str, Request]] = []
         self.generation = 1
         self.commits = True
         self._changed = threading.Condition()
@@ -50,6 +62,8 @@ class TinyCentral:
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(f"{TOPIC_ROOT}/up/#", 1), (f"{TOPIC_ROOT}/state/#", 1)]
         )
+        self.subscribed = False
+        self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._message
         self._client.connect_async("127.0.0.1", port, keepalive=10)
 
@@ -89,6 +103,11 @@ class TinyCentral:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain)
 
+    def _on_subscribe(self, *_: object) -> None:
+        with self._changed:
+            self.subscribed = True
+            self._changed.notify_all()
+
     def _message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         with self._changed:
             try:
@@ -97,6 +116,9 @@ class TinyCentral:
                     self.heads.append(
                         None if offline else unsign(Head, bytes(message.payload), self.ring, self.agent)
                     )
+                elif message.topic.endswith(f"/{REQUESTS}"):
+                    request = unsign(Request, bytes(message.payload), self.ring, self.agent)
+                    self.requests.append((message.topic, request))
                 else:
                     self._frame(bytes(message.payload))
             except (Invalid, Damaged) as error:

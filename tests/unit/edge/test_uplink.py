@@ -19,10 +19,21 @@ from edge_agent.outbox import Batch, Outbox, Run, export, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
 from edge_agent.uplink.broker import address
 from edge_agent.uplink.link import Delivered, Link
-from records.clock import SystemClock, new_id
+from edge_agent.uplink.requests import MOST_WAITING, Requests
+from records.clock import FakeClock, SystemClock, new_id
 from records.keys import Identity, SigningKey
 from records.model import EpochOpened, decode
-from records.wire import Document, Watermark, ack_topic, down_topic, sign, state_topic, up_topic
+from records.wire import (
+    Document,
+    Request,
+    Watermark,
+    ack_topic,
+    down_topic,
+    sign,
+    state_topic,
+    unsign,
+    up_topic,
+)
 from tests.rigs import uplinks
 from tests.rigs.certificates import Authority
 from tests.rigs.mosquitto import BrokerTls, Mosquitto, free_port
@@ -309,6 +320,39 @@ def test_the_head_is_stated_at_connection_on_request_and_at_the_end(bench: Bench
         assert (last.last, last.hash) == (6, bench.outbox.head().hash)
     with bench.central() as later:
         later.wait(lambda: later.heads == [None]), "retained"
+
+
+@pytest.mark.parametrize("protocol", [5, "3.1.1"])
+def test_a_request_reaches_central_signed_also_when_it_was_made_before_the_connection(
+    bench: Bench, protocol: object
+) -> None:
+    bench.broker.start()
+    with bench.central() as central:
+        central.wait(lambda: central.subscribed)
+        uplink = bench.uplink(quick(bench.broker.url, protocol=protocol))
+        uplink.request("sync", {"known": {}})
+        central.wait(lambda: central.requests)
+        for number in range(30):
+            uplink.request("sync", {"piece": number})
+        central.wait(lambda: central.requests and central.requests[-1][1].content == {"piece": 29})
+        fill(bench.outbox, 1, 3)
+        central.wait(arrived(central, 3))
+    assert {topic for topic, _ in central.requests} == {f"lotkeeper/v1/up/p0/{AGENT}/requests"}
+    assert {(request.agent, request.kind) for _, request in central.requests} == {(AGENT, "sync")}
+    times = [request.at_us for _, request in central.requests]
+    assert times == sorted(times)
+    assert central.refused == []
+
+
+def test_requests_that_find_no_connection_are_bounded(bench: Bench) -> None:
+    requests = Requests(bench.identity, FakeClock())
+    for number in range(MOST_WAITING + 5):
+        requests.ask("sync", number)
+    sent = []
+    while (payload := requests.next()) is not None:
+        sent.append(unsign(Request, payload, ring_of(bench.identity), AGENT))
+    assert [request.content for request in sent] == list(range(5, MOST_WAITING + 5))
+    assert len({request.at_us for request in sent}) == MOST_WAITING, "also while the clock stands"
 
 
 def test_a_small_packet_goes_out_at_once(bench: Bench) -> None:

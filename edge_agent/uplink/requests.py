@@ -1,0 +1,46 @@
+"""What the agent asks central for, outside of its records: signed when it is sent, gone with the connection."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+import structlog
+from pydantic import JsonValue
+
+from records.clock import Clock
+from records.keys import Identity
+from records.wire import Request, request_topic, sign
+
+MOST_WAITING = 100
+"""Most requests that wait for a connection; the oldest gives way, since whoever asked asks again."""
+
+
+class Requests:
+    """The requests that wait to be sent. Safe from any thread."""
+
+    def __init__(self, identity: Identity, clock: Clock) -> None:
+        self.topic = request_topic(identity.file.partition, identity.file.agent)
+        self._identity, self._clock = identity, clock
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[str, JsonValue]] = deque()
+        self._last_us = 0
+        self._log = structlog.get_logger().bind(agent=identity.file.agent)
+
+    def ask(self, kind: str, content: JsonValue) -> None:
+        """Let it wait for its turn."""
+        with self._lock:
+            if len(self._waiting) == MOST_WAITING:
+                given_up, _ = self._waiting.popleft()
+                self._log.warning("request-given-up", kind=given_up, most=MOST_WAITING)
+            self._waiting.append((kind, content))
+
+    def next(self) -> bytes | None:
+        """The signed payload that goes next; its time is later than that of all before it."""
+        with self._lock:
+            if not self._waiting:
+                return None
+            kind, content = self._waiting.popleft()
+            self._last_us = max(self._clock.now_us(), self._last_us + 1)
+            request = Request(self._identity.file.agent, kind, self._last_us, content)
+        return sign(request, self._identity.signing)
