@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from central.agent_requests import AgentRequests, Handler, NotTaken
 from central.facts import Facts
 from central.quarantine import Quarantine, Reason
 from central.store import agents, envelopes, intake, telemetry
@@ -36,7 +37,7 @@ from records.errors import Damaged, Invalid
 from records.keys import KeyRing
 from records.model import Fact, decode
 from records.telemetry import KIND, decode_chunk
-from records.wire import TOPIC_ROOT, Envelope, Frame, Head, Watermark, decode_frame, unsign
+from records.wire import REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, Watermark, decode_frame, unsign
 
 STREAMS = ("records", "telemetry")
 
@@ -45,7 +46,7 @@ OFFLINE = b"offline"
 
 _EPOCH = re.compile(r"[A-Za-z0-9-]{1,64}")
 
-Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", "head", "ignored"]
+Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", "head", "request", "ignored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,10 @@ class _Item:
 
 
 class Ingest:
-    """Takes payloads one after the other, from one thread. ``on_committed`` is called after each commit."""
+    """Takes payloads one after the other, from one thread. ``on_committed`` is called after each commit.
+
+    ``requests``: who answers what agents ask for, by kind; who answers registers itself before the start.
+    """
 
     def __init__(
         self,
@@ -89,6 +93,8 @@ class Ingest:
         self._clock = clock
         self.on_committed = on_committed
         self._presence: dict[str, Presence] = {}
+        self.requests: dict[str, Handler] = {}
+        self._asked = AgentRequests(store, clock, self.requests)
         self.quarantine = Quarantine(store, facts, clock)
 
     def presence(self) -> dict[str, Presence]:
@@ -105,6 +111,8 @@ class Ingest:
         match levels:
             case ["up", _, agent, stream] if stream in STREAMS:
                 outcome = self._take_frame(topic, agent, stream, payload)
+            case ["up", partition, agent, stream] if stream == REQUESTS:
+                outcome = self._take_request(topic, partition, agent, payload)
             case ["state", agent]:
                 outcome = self._take_state(topic, agent, payload)
             case ["ack" | "down", *_]:
@@ -174,7 +182,7 @@ class Ingest:
             return [StoredFact(e.agent, e.epoch, e.stream, e.seq, e.hash.hex(), e.kind, item.fact, now_us, cursor)]
         if item.poison is None or e.body is None:
             return []
-        return [self.quarantine.poison(connection, topic, e, e.body, item.poison, cursor)]
+        return [*self.quarantine.poison(connection, topic, e, e.body, item.poison, cursor)]
 
     def _conflict(self, connection: Connection, frame: Frame, through: int, now_us: int) -> Outcome | None:
         """The first record of the frame that is held with another hash, if there is one."""
@@ -199,6 +207,15 @@ class Ingest:
             start = chain.first_hash(frame.agent, frame.epoch, frame.stream).hex()
             return Watermark(frame.agent, frame.epoch, frame.stream, 0, start, intake.generation(connection))
         return intake.newest_watermark(connection, frame.agent, frame.stream)
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    def _take_request(self, topic: str, partition: str, agent: str, payload: bytes) -> Outcome:
+        try:
+            new = self._asked.take(partition, agent, payload)
+        except NotTaken as refused:
+            return self._refused(topic, agent, refused.reason, refused.detail, payload)
+        return Outcome("request", agent) if new else Outcome("ignored", agent, detail="asked already")
 
     # -- state topics ----------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 """Where that goes which cannot be taken as a record: kept with its bytes, bounded, and stated as a fact.
 
-The same payload sent again is kept and stated once. When quarantine is full, later payloads are counted, and one
-fact says so.
+The same payload sent again is kept and stated once. When quarantine is full, for one agent or as a whole, later
+payloads are counted, and one fact says so: a broken agent hides nothing of the others.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Literal
 
 from central.facts import Facts
@@ -25,11 +26,15 @@ Reason = Literal[
     "topic",  # sent under another agent's or stream's topic
     "body",  # committed, but its body is no record that this central knows
     "head",  # a state message that is no signed head
+    "request",  # a request that nobody here answers, or one that was played again
     "quarantine-full",  # from here on only counted
 ]
 
 LIMIT = 10_000
 """Most payloads that are kept."""
+
+LIMIT_EACH = 1_000
+"""Most of them from one agent, and from all that nobody enrolled together."""
 
 KEPT_BYTES = 64 * 1024
 """How much of one payload is kept."""
@@ -38,12 +43,15 @@ KEPT_BYTES = 64 * 1024
 class Quarantine:
     """Keeps what was refused. ``dropped`` counts the payloads that came after it was full."""
 
-    def __init__(self, store: Store, facts: Facts, clock: Clock, *, limit: int = LIMIT) -> None:
+    def __init__(
+        self, store: Store, facts: Facts, clock: Clock, *, limit: int = LIMIT, limit_each: int = LIMIT_EACH
+    ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
         self._limit = limit
-        self._full = False
+        self._limit_each = limit_each
+        self._full: set[str | None] = set()  # whose share, since this start
         self.dropped = 0
 
     def refuse(
@@ -55,25 +63,34 @@ class Quarantine:
             row = self._row(topic, agent, reason, detail, payload, None)
             if intake.quarantine_known(connection, row.topic, row.digest, row.reason):
                 return ()
-            if intake.quarantine_rows(connection) < self._limit:
-                intake.add_quarantined(connection, row)
-                return (self._state(connection, row),)
-            self.dropped += 1
-            if self._full:
-                return ()
-            self._full = True
-            return (self._state(connection, self._row(topic, agent, "quarantine-full", detail, payload, None)),)
+            return self._keep(connection, row)
 
         return self._store.write(job)
 
     def poison(
         self, connection: Connection, topic: str, item: Envelope, body: bytes, detail: str, cursor: int
-    ) -> StoredFact:
+    ) -> tuple[StoredFact, ...]:
         """Keep a committed record's body that nobody can read, within the job that commits it."""
         place = f"{topic}#{item.epoch}/{item.seq}"
         row = self._row(place, item.agent, "body", detail, body, cursor)
-        intake.add_quarantined(connection, row)
-        return self._state(connection, row, item.epoch, item.seq)
+        return self._keep(connection, row, item.epoch, item.seq)
+
+    def _keep(
+        self, connection: Connection, row: Quarantined, epoch: str | None = None, seq: int | None = None
+    ) -> tuple[StoredFact, ...]:
+        """Keep it where there is room; the fact to be told."""
+        stranger = row.reason == "unknown-agent"
+        source = None if stranger else row.agent
+        if source in self._full:
+            self.dropped += 1
+            return ()
+        share = intake.quarantine_share(connection, source, strangers=stranger)
+        if share < self._limit_each and intake.quarantine_rows(connection) < self._limit:
+            intake.add_quarantined(connection, row)
+            return (self._state(connection, row, epoch, seq),)
+        self.dropped += 1
+        self._full.add(source)
+        return (self._state(connection, replace(row, reason="quarantine-full"), epoch, seq),)
 
     def conflict(self, connection: Connection, found: Conflict, body: bytes | None) -> tuple[StoredFact, ...]:
         """Keep what was offered beside what is held, within a job; the fact, unless it was said before."""

@@ -212,6 +212,12 @@ def quarantine_rows(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(quarantine)).scalar_one()
 
 
+def quarantine_share(connection: Connection, agent: str | None, *, strangers: bool) -> int:
+    """How many of them are of one agent, or of all that nobody enrolled."""
+    theirs = quarantine.c.reason == "unknown-agent" if strangers else quarantine.c.agent == agent
+    return connection.execute(select(func.count()).select_from(quarantine).where(theirs)).scalar_one()
+
+
 def add_quarantined(connection: Connection, item: Quarantined) -> None:
     """Keep what could not be taken (its ``id`` is given here)."""
     connection.execute(

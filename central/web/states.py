@@ -292,6 +292,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "topic": N_("sent under another's topic"),
         "body": N_("content of an unknown kind"),
         "head": N_("no signed head"),
+        "request": N_("request that is not answered"),
         "quarantine-full": N_("quarantine is full"),
     },
     "written": {

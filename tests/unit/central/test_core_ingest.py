@@ -301,3 +301,21 @@ def test_a_restart_goes_on_where_it_stood(rig: Rig, agent: Agent) -> None:
         assert [f.fact.data for f in second.store.facts(agent=agent.name, limit=1)] == [EpochOpened("created")]
     finally:
         second.store.close()
+
+
+def test_a_broken_agent_fills_its_own_share_of_quarantine_only(rig: Rig, agent: Agent) -> None:
+    rig.ingest.quarantine = Quarantine(rig.store, rig.facts, rig.clock, limit_each=2)
+    for n in range(4):
+        rig.ingest.take(agent.topic, b"garbage %d" % n)
+        rig.ingest.take(up_topic("p0", f"nobody-{n}", "records"), b"garbage")
+    for n in range(3):
+        agent.write_body("from_the_future", b'{"n":%d}' % n)
+    assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
+    other = rig.enrol(Agent("testing-1"))
+    rig.ingest.take(other.topic, b"garbage of another")
+    kept = [(row.agent, row.reason) for row in quarantined(rig)]
+    assert kept.count((agent.name, "not-a-frame")) == 2
+    assert kept.count((other.name, "not-a-frame")) == 1
+    assert len(kept) == 5, "two of the agent, two of strangers, one of the other"
+    said = [f.fact.data.params["reason"] for f in rig.store.facts(codes=["quarantined"])]  # type: ignore[union-attr]
+    assert said.count("quarantine-full") == 2, "one for the agent, one for strangers"

@@ -1,0 +1,117 @@
+"""Requests of agents: answered once, by whoever answers their kind, or visibly refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from central.store import intake
+from records.errors import Invalid
+from records.keys import SigningKey
+from records.wire import Request, request_topic, sign
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def agent(rig: Rig) -> Agent:
+    return rig.enrol(Agent())
+
+
+TOPIC = request_topic("p0", "assembly-1")
+
+
+def asked(rig: Rig, agent: Agent, kind: str = "sync", *, later_s: float = 0, name: str = "assembly-1") -> bytes:
+    at_us = rig.clock.now_us() + round(later_s * 1e6)
+    return sign(Request(name, kind, at_us, {"known": {}}), agent.key)
+
+
+def answering(rig: Rig, kind: str = "sync") -> list[Request]:
+    seen: list[Request] = []
+    rig.ingest.requests[kind] = seen.append
+    return seen
+
+
+def refused(rig: Rig) -> list[tuple[str, str]]:
+    with rig.store.read() as connection:
+        return [(q.reason, q.detail) for q in intake.quarantined(connection)]
+
+
+def test_a_request_reaches_who_answers_its_kind(rig: Rig, agent: Agent) -> None:
+    seen = answering(rig)
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
+    assert [(r.agent, r.kind, r.content) for r in seen] == [("assembly-1", "sync", {"known": {}})]
+    assert refused(rig) == []
+
+
+def test_a_request_that_comes_twice_is_answered_once_and_an_older_one_never(rig: Rig, agent: Agent) -> None:
+    seen = answering(rig)
+    first = asked(rig, agent)
+    rig.clock.advance(1)
+    second = asked(rig, agent)
+    for payload in (first, first, second, second):
+        rig.ingest.take(TOPIC, payload)
+    assert len(seen) == 2
+    assert refused(rig) == [], "the broker's own repetition is no offence"
+    assert rig.ingest.take(TOPIC, first).result == "quarantined"
+    assert "played again" in refused(rig)[0][1]
+    assert len(seen) == 2
+    again = rig.reopen()
+    try:
+        seen = answering(again)
+        assert again.ingest.take(TOPIC, first).result != "request", "a restart does not forget"
+        assert seen == []
+    finally:
+        again.store.close()
+
+
+def test_kinds_have_their_own_order(rig: Rig, agent: Agent) -> None:
+    sync, renewal = answering(rig), answering(rig, "certificate")
+    late, early = asked(rig, agent, later_s=5), asked(rig, agent, "certificate")
+    for payload in (late, early):
+        assert rig.ingest.take(TOPIC, payload).result == "request"
+    assert (len(sync), len(renewal)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason", "detail"),
+    [
+        (TOPIC, lambda rig, agent: b"garbage", "not-a-frame", "no signed request"),
+        (TOPIC, lambda rig, agent: b"", "not-a-frame", "no signed request"),
+        (TOPIC, lambda rig, agent: b"[" * 100_000, "not-a-frame", "no signed request"),
+        (TOPIC, lambda rig, agent: agent.head(rig.clock.now_us()), "signature", "wrong"),
+        (TOPIC, lambda rig, agent: asked(rig, Agent(key=SigningKey.generate())), "signature", "not a known key"),
+        (TOPIC, lambda rig, agent: asked(rig, agent, name="testing-1"), "topic", "testing-1"),
+        (TOPIC, lambda rig, agent: asked(rig, agent, "make-coffee"), "request", "make-coffee"),
+        (TOPIC, lambda rig, agent: asked(rig, agent, later_s=7200), "request", "clock"),
+        (TOPIC, lambda rig, agent: asked(rig, agent) + b" " * 300_000, "request", "more than a request may have"),
+        (request_topic("p7", "assembly-1"), asked, "topic", "partition p0"),
+        (request_topic("p0", "nobody-1"), asked, "unknown-agent", "nobody-1"),
+    ],
+)
+def test_what_is_no_request_is_kept_and_stated(
+    rig: Rig, agent: Agent, topic: str, payload: object, reason: str, detail: str
+) -> None:
+    seen = answering(rig)
+    assert rig.ingest.take(topic, payload(rig, agent)).result == "quarantined"  # type: ignore[operator]
+    ((why, said),) = refused(rig)
+    assert (why, detail in said) == (reason, True), said
+    assert len(rig.store.facts(codes=["quarantined"])) == 1
+    assert seen == []
+
+
+def test_what_the_answerer_refuses_is_kept_too(rig: Rig, agent: Agent) -> None:
+    def refuse(_request: Request) -> None:
+        raise Invalid("no certificate request")
+
+    rig.ingest.requests["certificate"] = refuse
+    assert rig.ingest.take(TOPIC, asked(rig, agent, "certificate")).result == "quarantined"
+    assert refused(rig) == [("request", "certificate: no certificate request")]
