@@ -27,7 +27,7 @@ from central.requests import (
 )
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
-from records.console import print_json, run_app
+from records.console import Progress, print_json, run_app
 from records.errors import ConfigurationError, Refused
 from records.files import make_folder, replace_file
 
@@ -315,21 +315,8 @@ def _template(site: str | None, time_zone: str | None) -> str:
     return "".join(f"{texts.get(line.split(' ', 1)[0], line)}\n" for line in lines)
 
 
-class _Progress:
-    """Tells how far a long check is, once a second, to people only."""
-
-    def __init__(self) -> None:
-        self._clock = SystemClock()
-        self._next_s = self._clock.monotonic_s() + 1.0
-
-    def __call__(self, records: int) -> None:
-        if self._clock.monotonic_s() >= self._next_s:
-            self._next_s += 1.0
-            typer.echo(f"{records} records read", err=True)
-
-
-def _progress() -> _Progress:
-    return _Progress()
+def _progress() -> Progress:
+    return Progress("records read")
 
 
 app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --json")(

@@ -9,7 +9,6 @@ with exit code 74; whatever supervises it starts it again.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import os
 import platform
 import signal
@@ -19,7 +18,6 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,6 +41,7 @@ from edge_agent.report import Parts
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import LineSettings, load_line
 from edge_agent.settings import Uplink as UplinkOfLine
+from edge_agent.software import software
 from edge_agent.telemetry import Context
 from edge_agent.trend import Trend
 from edge_agent.uplink import Uplink, UplinkSettings
@@ -61,12 +60,6 @@ PROBLEMS_TOLD = 5
 """How many problems of a refused configuration its event names."""
 
 log = structlog.get_logger()
-
-
-@cache
-def software() -> str:
-    """Name and version, as every record names it."""
-    return f"lotkeeper-edge/{importlib.metadata.version('lotkeeper')}"
 
 
 class Agent:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import queue
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -112,20 +113,48 @@ def open_writer(path: Path) -> sqlite3.Connection:
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that can only read and never checkpoints.
 
+    On a disk that takes no write (a write-protected copy) it reads what is there, the log included; nobody else
+    can be writing there.
+
     Raises:
         StorageFailed: no such file, or it cannot be opened.
     """
     connection: sqlite3.Connection | None = None
     try:
-        connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA query_only=1")
-        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection = _reader(path, "mode=ro")
+        if _cannot_open(connection):
+            connection.close()
+            connection = _reader_of_still(path)
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
-        raise StorageFailed(f"cannot read {path}: {error}", hint="check the path") from error
+        raise StorageFailed(f"cannot read {path}: {error}", hint="check the path and its rights") from error
+    return connection
+
+
+def _cannot_open(connection: sqlite3.Connection) -> bool:
+    """Whether the first look fails for want of a file beside the database; all else the caller meets itself."""
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        return primary_code(error) == sqlite3.SQLITE_CANTOPEN
+    return False
+
+
+def _reader(path: Path, how: str) -> sqlite3.Connection:
+    uri = f"{path.resolve().as_uri()}?{how}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only=1")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    return connection
+
+
+def _reader_of_still(path: Path) -> sqlite3.Connection:
+    """SQLite wants to make its index of the log beside the file; here it keeps it in memory, without any lock."""
+    if not path.with_name(path.name + "-wal").exists():
+        return _reader(path, "mode=ro&immutable=1")
+    connection = _reader(path, f"mode=ro&vfs={'win32' if sys.platform == 'win32' else 'unix'}-none")
+    connection.execute("PRAGMA locking_mode=exclusive").fetchone()
     return connection
 
 

@@ -39,9 +39,16 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         StorageFailed: it cannot be opened. Damaged: it is no outbox, or SQLite finds it damaged.
     """
+    with looking(path) as connection:
+        connection.execute("BEGIN")
+        yield connection
+
+
+@contextmanager
+def looking(path: Path) -> Iterator[sqlite3.Connection]:
+    """As ``reading``, without holding one view: for what takes long while the agent runs."""
     try:
         with closing(open_reader(path)) as connection:
-            connection.execute("BEGIN")
             if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
                 raise Damaged(f"{path} is no outbox of an agent")
             yield connection

@@ -205,7 +205,7 @@ def test_verify_of_a_buffer_that_is_not_there(typed: Type, tmp_path: Path) -> No
 
 
 def test_a_line_without_buffer(typed: Type, tmp_path: Path) -> None:
-    for word in ("verify", "show"):
+    for word in ("verify", "show", "export"):
         said = typed("buffer", word, write_line(tmp_path, without="buffer"))
         assert said.code == 2
         assert "has no buffer" in said.err
@@ -243,6 +243,7 @@ def test_what_is_no_command_is_a_usage_error(typed: Type, words: tuple[object, .
         ("run",),
         ("buffer", "verify"),
         ("buffer", "show"),
+        ("buffer", "export"),
         ("scan",),
         ("decode",),
         ("read",),

@@ -1,0 +1,202 @@
+"""``buffer``: prove the buffer, look into it, and carry it to central when no network will."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import JsonValue
+
+from edge_agent.cli_line import load_line
+from records.clock import SystemClock, iso_z
+from records.console import Progress, print_json
+from records.errors import ConfigurationError, Unreachable
+
+if TYPE_CHECKING:
+    from edge_agent.outbox import Verification
+
+LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+
+buffer = typer.Typer(no_args_is_help=True, help="Look into the buffer of records, also while the agent is down.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``lotkeeper-edge``."""
+    app.add_typer(buffer, name="buffer")
+
+
+@buffer.command("verify", epilog="Example: lotkeeper-edge buffer verify config/lines/valve-assembly.yaml --json")
+def verify_(line: LineFile, json: Json = False) -> None:
+    """Check every record's digest and the whole chain, of telemetry too; exit 1 when one does not hold."""
+    path = _database(line)
+    result = _verified(path, path.with_name("telemetry.db"))
+    if json:
+        print_json(
+            {
+                "ok": result.ok,
+                "records": result.records,
+                "tombstones": result.tombstones,
+                "first_bad": None if result.first_bad is None else asdict(result.first_bad),
+                "reason": result.reason,
+            }
+        )
+    elif result.ok:
+        typer.echo(f"fine: {result.records} records in chain, {result.tombstones} tombstones")
+    else:
+        place = result.first_bad
+        where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"
+        typer.echo(f"NOT FINE{where}: {result.reason}")
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _verified(records: Path, telemetry: Path) -> Verification:
+    """Both files of a buffer, the one of records first; one that was never made is none."""
+    from edge_agent.outbox import Verification, verify
+
+    first = verify(records)
+    if not first.ok or not telemetry.exists():
+        return first
+    second = verify(telemetry)
+    both = second.records + first.records, second.tombstones + first.tombstones
+    return Verification(second.ok, *both, second.first_bad, second.reason)
+
+
+@buffer.command("show", epilog="Example: lotkeeper-edge buffer show config/lines/valve-assembly.yaml --last 5")
+def show(
+    line: LineFile,
+    last: Annotated[int, typer.Option(min=0, help="Also print the last so many records.")] = 0,
+    json: Json = False,
+) -> None:
+    """What the buffer holds: last record, what central has committed, what waits."""
+    from edge_agent.outbox import glance, inspect
+
+    path = _database(line)
+    contents = inspect(path)
+    kept = glance(path, last).last if last else ()
+    records: list[JsonValue] = [
+        {
+            "epoch": e.epoch,
+            "seq": str(e.seq),
+            "kind": e.kind,
+            "hash": e.hash.hex(),
+            "body": None if e.body is None else e.body.decode(),
+        }
+        for e in kept
+    ]
+    pending = contents.pending
+    if json:
+        print_json(
+            {
+                "agent": contents.agent,
+                "stream": contents.stream,
+                "head": contents.head.to_json(),
+                "acknowledged": contents.acknowledged.to_json(),
+                "pending": pending.records,
+                "oldest_pending": iso_z(pending.oldest_us),
+                "records": contents.records,
+                "bytes": contents.bytes,
+                "last": records,
+            }
+        )
+        return
+    typer.echo(
+        f"agent {contents.agent}, stream {contents.stream}, {contents.records} records, {contents.bytes} bytes"
+    )
+    typer.echo(f"head          {contents.head.epoch} {contents.head.seq} {contents.head.hash.hex()}")
+    typer.echo(f"acknowledged  {contents.acknowledged.epoch} {contents.acknowledged.seq}")
+    oldest = "" if pending.oldest_us is None else f", the oldest since {iso_z(pending.oldest_us)}"
+    typer.echo(f"pending       {pending.records}{oldest}")
+    for e in kept:
+        typer.echo(f"\n{e.seq}  {e.kind}  {e.hash.hex()}")
+        typer.echo("(tombstone)" if e.body is None else e.body.decode())
+
+
+@buffer.command(
+    "export",
+    epilog="Example: lotkeeper-edge buffer export line.yaml --out /media/stick/sealing-1.lkexport\n\n"
+    "Example: lotkeeper-edge buffer export --folder /mnt/old/buffer --identity /mnt/old/identity",
+)
+def export(
+    line: Annotated[
+        Path | None, typer.Argument(metavar="[LINE.yaml]", help="The line file; not needed with both folders.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file to write; AGENT-TIME.lkexport when left out.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that the buffer holds, also what central has acknowledged.")
+    ] = False,
+    records_only: Annotated[bool, typer.Option("--records-only", help="Without telemetry.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="The buffer, or a copy of it, instead of the line file's.")
+    ] = None,
+    identity: Annotated[
+        Path | None, typer.Option("--identity", help="The agent's identity folder, instead of the line file's.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write what central does not have into a file of signed frames, which central imports.
+
+    For a dead network or a dead PC: it works while the agent runs, while it is down, on a copy of its folder, and
+    from a write-protected disk. The buffer stays as it is. Importing a file twice changes nothing. Exit 1 when the
+    buffer is damaged and the file ends before the damage.
+    """
+    from edge_agent.export import STREAMS, Export
+    from edge_agent.software import software
+    from records.keys import Identity
+
+    folder, identity = _folders(line, folder, identity)
+    opened, clock = Identity.open(identity), SystemClock()
+    moment = (iso_z(clock.now_us()) or "").replace("-", "").replace(":", "")[:15]
+    target = out or Path(f"{opened.file.agent}-{moment}Z.lkexport")
+    made = Export(folder, opened, software(), everything=everything).write(
+        target, STREAMS[:1] if records_only else STREAMS, clock, Progress("records written")
+    )
+    if json:
+        print_json({"file": str(target), "ok": made.broken is None, **asdict(made)})
+    else:
+        typer.echo(
+            f"{target}: {made.records} records and {made.telemetry} telemetry chunks of {made.agent} in "
+            f"{made.frames} signed frames, {made.bytes} bytes"
+        )
+        if made.tombstones:
+            typer.echo(f"{made.tombstones} of them without a body: thinned, or damaged on this disk")
+        if made.broken is None:
+            typer.echo(f"next: lotkeeper-central import {target.name}")
+    if made.broken is not None:
+        typer.echo(
+            f"error: NOT ALL: {made.broken}. To save what stands behind it, start the agent on this folder or a "
+            "copy of it: it stores again what still proves itself. Then export again",
+            err=True,
+        )
+    raise typer.Exit(0 if made.broken is None else 1)
+
+
+def _folders(line: Path | None, folder: Path | None, identity: Path | None) -> tuple[Path, Path]:
+    """The folders of buffer and identity: as typed, else from the line file."""
+    if folder is not None and identity is not None:
+        return folder, identity
+    if line is None:
+        raise typer.BadParameter("name a line file, or both --folder and --identity", param_hint="LINE.yaml")
+    settings = load_line(line).value
+    if folder is None and settings.buffer is not None:
+        folder = settings.buffer.path
+    if identity is None and settings.uplink is not None:
+        identity = settings.uplink.identity
+    if folder is None or identity is None:
+        lacks, option = ("buffer", "--folder") if folder is None else ("uplink", "--identity")
+        raise ConfigurationError(f"{line} has no {lacks}", hint=f"add it, or give {option}")
+    return folder, identity
+
+
+def _database(line: Path) -> Path:
+    loaded = load_line(line)
+    if loaded.value.buffer is None:
+        raise ConfigurationError(f"{loaded.file} has no buffer", hint="add buffer: {path: FOLDER}")
+    path = loaded.value.buffer.path / "records.db"
+    if not path.exists():
+        raise Unreachable(f"there is no buffer {path}", hint="has the agent run on this machine yet?")
+    return path
