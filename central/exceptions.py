@@ -30,8 +30,11 @@ from records.model import (
 )
 
 NOT_APPROVED = "configuration-not-approved"
-OF_REACTIONS = ("unit-held", "station-held", "station-hold-lifted", "unit-released-at-station", "ran-while-held")
-"""What a station did after a signal, and what people did about it: told by its event as it is."""
+OF_REACTIONS = (
+    *("unit-held", "station-held", "station-hold-lifted", "unit-released-at-station"),
+    *("ran-while-held", "ran-while-barred"),
+)
+"""What a station did after a signal, and what people or machines did all the same: told by its event as it is."""
 DOCUMENT_AGE_MAX_S = 7 * 86_400.0
 """Runs that relied on a document of central older than this are exceptions."""
 

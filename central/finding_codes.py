@@ -34,6 +34,7 @@ PARAMS: Final[dict[str, tuple[str, ...]]] = {
     "station-hold-lifted": ("hold", "by", "reason"),
     "unit-released-at-station": ("hold", "by", "reason"),
     "ran-while-held": ("what", "holds", "cycle"),
+    "ran-while-barred": ("why", "cycle"),
     "escalated": ("to", "characteristic", "stream", "subgroup", "rule"),
     "identity-unknown": ("piece", "operation"),
     **dict.fromkeys(SCAN_REFUSALS, ("scanner", "text", "expected", "found")),

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from edge_agent.asking import Answered, ask
 from edge_agent.cli_line import load_line
 from edge_agent.cli_station import hold_lines
-from edge_agent.prompts import missing_says, prompt_says
+from edge_agent.prompts import barrier_says, missing_says, prompt_says
 from records.clock import SystemClock
 from records.console import print_json
 from records.errors import LotkeeperError
@@ -150,6 +150,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             + ("" if each["approved"] else "; line file not approved: set-up runs only")
             + ("; another line file from the end of this run on" if each["waits_to_change"] else "")
         )
+        lines += [f"  {barrier_says(each_one)}" for each_one in each.get("barriers", ())]
         if each["prompt"]:
             lines.append(f"  {prompt_says(each['prompt'])}")
         lines += [f"  {text}" for text in hold_lines(each["holds"])]

@@ -157,7 +157,9 @@ class Floor:
     def _station(self, loaded: Loaded[LineSettings], name: str) -> Station:
         settings = loaded.value.stations[name]
         approved = self._tools.approved(loaded.hash)
-        return Station(name, settings, characteristics_of(loaded.value, settings), approved, loaded.value.line)
+        line = loaded.value
+        characteristics = characteristics_of(line, settings)
+        return Station(name, settings, characteristics, approved, line.line, line.documents)
 
     def _fact(self, loaded: Loaded[LineSettings]) -> Callable[[Data, str | None], Fact]:
         return lambda data, station: Fact(self._tools.header(loaded, station), data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drivers.tags import ModbusTag, SerialScannerDevice, TagSettings
+from edge_agent.age_check import doubtful_ages
 from edge_agent.characteristic_check import check_characteristics, is_no_number
 from edge_agent.chart_check import costly_charts
 from edge_agent.device_check import check_devices, doubtful_devices
@@ -55,6 +56,7 @@ def doubtful(line: LineView) -> Iterator[Problem]:
         if tag is not None and name not in used and tag.role in ("record", "characteristic"):
             message = f"{name} has role {tag.role}, but no station captures it: it is in no record"
             yield line.problem(line.tag_place(name, "role"), message, "add it to capture: of its station")
+    yield from doubtful_ages(line)
     yield from doubtful_devices(line)
     yield from costly_charts(line)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from re import Pattern
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from drivers.tags import AnyDevice, TagSettings
 from edge_agent.chart_parts import FromTag
 from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.document_ages import DocumentAges
 from edge_agent.station_settings import Source, StationSettings
 from records.errors import Problem
 from records.yaml import Item, Path
@@ -47,6 +48,7 @@ class LineView:
     left_out: tuple[tuple[Path, Item], ...] = ()
     false_alarms_a_day: float = math.inf
     """How many the line's charts may give together before it is told."""
+    ages: DocumentAges = field(default_factory=DocumentAges)
 
     @cached_property
     def _tags(self) -> dict[str, tuple[TagSettings, Path]]:

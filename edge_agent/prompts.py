@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import JsonValue
+
 PROMPTS: Mapping[str, str] = {
     # what a signal brought about, and who ended it
     "station-held": "A signal held the station.",
@@ -30,6 +32,9 @@ PROMPTS: Mapping[str, str] = {
     "nothing-to-identify": "Scan refused: no piece waits for a label.",
     "unit-on-hold": "Scan refused: the unit is held.",
     "not-now": "Scan refused: right, but not at this moment.",
+    "document-stale": "Scan refused: what central told the line is too old to rely on.",
+    # what central told
+    "document-too-old": "What central told the line is older than allowed.",
     # the machine and the agent itself
     "capture-failed": "The machine's values could not be read; it is asked again.",
     "cycle-not-read": "The machine's cycle number could not be read; it is asked again.",
@@ -44,6 +49,7 @@ MISSING: Mapping[str, str] = {
     "order": "order",
     "route": "this operation in the order's routing",
     "subject": "product",
+    "document-too-old": "newer word from central",
 }
 """What a start needs and is not there; a material stands for itself."""
 
@@ -51,6 +57,11 @@ MISSING: Mapping[str, str] = {
 def prompt_says(code: str) -> str:
     """A prompt in English words."""
     return PROMPTS.get(code, code)
+
+
+def barrier_says(barrier: Mapping[str, JsonValue]) -> str:
+    """What stands against a start or is to be warned of, in English words with what it is about."""
+    return f"{'' if barrier['refuses'] else 'warning: '}{prompt_says(str(barrier['why']))} ({barrier['about']})"
 
 
 def missing_says(kind: str) -> str:

@@ -82,12 +82,13 @@ def devices_of(station: StationSettings) -> tuple[str, ...]:
 
 
 def _stations(line: LineSettings) -> dict[str, object]:
-    """Everything that a station works by: its own part, its characteristics, its devices."""
+    """Everything that a station works by: its own part, its characteristics, its devices, the ages."""
     return {
         name: (
             settings,
             characteristics_of(line, settings),
             {device: line.devices[device] for device in devices_of(settings)},
+            line.documents,
         )
         for name, settings in line.stations.items()
     }

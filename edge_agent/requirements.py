@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from edge_agent.barriers import Barrier
 from edge_agent.holds import Hold, station_is_held
 from edge_agent.papers import Papers
 from edge_agent.recording import MountedLot
@@ -12,6 +13,7 @@ from edge_agent.station_settings import StationSettings
 from records.model import Requirement
 
 HOLD = "hold"
+BARRIER = "barrier"
 
 
 class Present(Protocol):
@@ -50,8 +52,10 @@ def start_requirements(settings: StationSettings) -> tuple[Requirement, ...]:
     return tuple(listed)
 
 
-def missing(requirements: Sequence[Requirement], present: Present, papers: Papers) -> tuple[Requirement, ...]:
-    """Those that are not met. An order whose routing is not known leads nowhere."""
+def missing(
+    requirements: Sequence[Requirement], present: Present, papers: Papers, barriers: Sequence[Barrier] = ()
+) -> tuple[Requirement, ...]:
+    """Those that are not met, and each barrier that refuses. An order whose routing is not known leads nowhere."""
     mounted = {lot.item for lot in present.lots}
     order = papers.order(present.order)
 
@@ -70,4 +74,6 @@ def missing(requirements: Sequence[Requirement], present: Present, papers: Paper
             case _:
                 return bool(present.loaded)
 
-    return tuple(one for one in requirements if not met(one))
+    refused = dict.fromkeys(one.why for one in barriers if one.refuses)
+    unmet = tuple(one for one in requirements if not met(one))
+    return (*unmet, *(Requirement("start", BARRIER, needs=why) for why in refused))

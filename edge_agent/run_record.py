@@ -10,12 +10,14 @@ from edge_agent.chart_parts import FromTag
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Judged, Occasion, StationCharts
 from edge_agent.choosing import recipe_id
+from edge_agent.document_ages import DocumentAges, too_old
 from edge_agent.events import Captured
 from edge_agent.papers import LOTS, RECIPE, WORK_ORDER, Papers, Specified
 from edge_agent.recording import UNKNOWN, MountedLot
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, State
 from records.model import (
+    DocumentUse,
     MaterialActual,
     MaterialKind,
     OperationRecord,
@@ -47,10 +49,12 @@ class RunRecorder:
         characteristics: Mapping[str, CharacteristicSettings],
         approved: bool = True,
         line: str | None = None,
+        ages: DocumentAges | None = None,
     ) -> None:
         self._name = name
         self.settings = settings
         self.approved = approved
+        self._ages = ages or DocumentAges()
         captured = set(settings.captured())
         self._characteristics = {n: c for n, c in characteristics.items() if captured.issuperset(c.read())}
         self._sources = recording.sources_to_tell(self._characteristics)
@@ -126,8 +130,8 @@ class RunRecorder:
             materials=self._materials(run.lots, readings, results, purpose, aborted),
             spc=tuple(map(self._told, judged.states)),
             counters=recording.counters_of(settings, readings),
-            documents=papers.used(
-                (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers))
+            documents=self._used(
+                papers, (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers))
             ),
             product_revision=order.revision if order else None,
             tool=occasion.tool,
@@ -163,6 +167,11 @@ class RunRecorder:
             return ()
         badge = recording.text_value(readings, source.tag) if source.tag else kept.operator
         return () if badge is None else (Person(badge),)
+
+    def _used(self, papers: Papers, keys: tuple[tuple[str, str], ...]) -> tuple[DocumentUse, ...]:
+        """What the run relied on, each with its age, and with the line's policy where it was too old."""
+        beyond = {(one.kind, one.id): one.beyond for one in too_old(self._ages, papers, keys)}
+        return tuple(replace(use, beyond=beyond.get((use.kind, use.id))) for use in papers.used(keys))
 
     def _documents(self, reference: str | None) -> tuple[tuple[str, str], ...]:
         orders = () if reference is None else ((WORK_ORDER, reference),)

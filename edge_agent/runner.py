@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 from pydantic import JsonValue
 
+from edge_agent.barriers import Barrier
 from edge_agent.chart_facts import subject_ref
 from edge_agent.chart_memory import changes, read_memory
 from edge_agent.charting import Resumed
@@ -87,6 +88,7 @@ class StationStatus:
     approved: bool = True
     holds: tuple[Hold, ...] = ()
     charts: tuple[tuple[str, str], ...] = ()  # characteristic and stream
+    barriers: tuple[Barrier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ class StationRunner:
     def status(self) -> StationStatus:
         kept = self._state.kept
         unmet = self.station.missing(self._state, self._papers())
-        missing = tuple(r.needs if r.kind == "material" and r.needs else r.kind for r in unmet)
+        missing = tuple(r.needs if r.kind in ("material", "barrier") and r.needs else r.kind for r in unmet)
         return StationStatus(
             self._state.phase.value,
             kept.order,
@@ -208,6 +210,7 @@ class StationRunner:
             self.station.approved,
             kept.holds,
             tuple(sorted((stream.characteristic, stream.key) for stream in self._state.charts.streams.values())),
+            self.station.barriers(self._state, self._papers()),
         )
 
     async def run(self) -> None:

@@ -25,6 +25,8 @@ class Refusal:
     reason: str
     expected: str | None = None
     found: str | None = None
+    relied_on: tuple[str, str, int] | None = None
+    """The document that says so: kind, id, version."""
 
 
 @dataclass(frozen=True, slots=True)

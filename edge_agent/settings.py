@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field
 
 from drivers.tags import ALIASES, Devices, SerialScannerDevice, TagSettings, expand_devices
 from edge_agent.chart_settings import CharacteristicSettings
+from edge_agent.document_ages import DocumentAges
 from edge_agent.line_check import check_line, doubtful
 from edge_agent.line_view import LineView
 from edge_agent.own_certificates import folder_beside, with_certificates
@@ -143,6 +144,8 @@ class LineSettings(Settings):
     """What is measured and judged by charts; the name is a part of a chart's address, without / ? and #."""
     charts: Charts = Field(default_factory=Charts)
     """What holds for all charts of the line."""
+    documents: DocumentAges = Field(default_factory=DocumentAges)
+    """How old what central told may be, and what a station does beyond that."""
     schemes: dict[str, Pattern] = Field(default_factory=dict)
     """Patterns of codes that are neither GS1 nor HIBC nor EAN; their named groups are the fields."""
     uplink: Uplink | None = None
@@ -196,6 +199,7 @@ _PARTS: Parts = {
     ("characteristics", "*"): DROP,
     ("characteristics", "*", "reactions"): DROP,
     ("charts",): DROP,
+    ("documents",): DROP,
     ("schemes", "*"): DROP,
 }
 """What may be wrong without hiding what the other parts say wrong of each other."""
@@ -252,4 +256,5 @@ def _view(loaded: Loaded[LineSettings]) -> LineView:
         loaded.problem,
         loaded.left_out,
         line.charts.false_alarms_a_day,
+        line.documents,
     )

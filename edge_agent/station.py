@@ -32,9 +32,11 @@ from pydantic import JsonValue
 
 from edge_agent import recording
 from edge_agent.acts import ActRules
+from edge_agent.barriers import Barrier, BarrierRules, changed, ran_while_barred
 from edge_agent.chart_memory import ChartMemory, read_memory
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Resumed
+from edge_agent.document_ages import DocumentAges
 from edge_agent.events import (
     Capture,
     Captured,
@@ -76,12 +78,14 @@ class Station:
         characteristics: Mapping[str, CharacteristicSettings],
         approved: bool = True,
         line: str | None = None,
+        ages: DocumentAges | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
         self.approved = approved
-        self._recorder = RunRecorder(name, settings, characteristics, approved, line)
-        self._scans = ScanRules(settings)
+        self._barriers = BarrierRules(settings, characteristics, ages)
+        self._recorder = RunRecorder(name, settings, characteristics, approved, line, self._barriers.ages)
+        self._scans = ScanRules(settings, self._barriers)
         self._requirements = start_requirements(settings)
         self._interlock = Interlock(settings)
         plans = {n: c.reactions for n, c in characteristics.items()}
@@ -140,7 +144,11 @@ class Station:
 
     def missing(self, state: State, papers: Papers) -> Sequence[Requirement]:
         """The requirements of the start gate that are not met."""
-        return missing(self._requirements, state.kept, papers)
+        return missing(self._requirements, state.kept, papers, self.barriers(state, papers))
+
+    def barriers(self, state: State, papers: Papers) -> tuple[Barrier, ...]:
+        """What central told, or how old that is, stands against a start or is to be warned of."""
+        return self._barriers.standing(state.kept.order, papers)
 
     # -- reactions -----------------------------------------------------------------------------------------
 
@@ -155,7 +163,11 @@ class Station:
             case Scanned():
                 return self._with_lot_ended(state, self._scans.take(state, event, papers), papers)
             case Tick():
-                return self._with_closed(state, event, papers) or self._tick(state, event)
+                return (
+                    self._with_closed(state, event, papers)
+                    or self._with_barriers(state, event, papers)
+                    or self._tick(state, event)
+                )
             case Lift() | RestartChart():
                 return self._acts.take(state, event)
             case WriteDone() | WriteFailed():
@@ -179,6 +191,15 @@ class Station:
         """Close subgroups that have been open for long enough; None where none has."""
         judged = self._recorder.charts.due(state.charts, event.at_us, papers)
         return commit(state, judged.before, replace(state, charts=judged.memory)) if judged.before else None
+
+    def _with_barriers(self, state: State, event: Tick, papers: Papers) -> Step | None:
+        """Tell what stands against a start since the last time, and what does no more; None where nothing did."""
+        kept, facts = changed(state.kept.barred, self.barriers(state, papers), event.at_us, state.kept.order)
+        if not facts:
+            return None
+        then = replace(state, kept=replace(state.kept, barred=kept))
+        prompts = tuple(Prompt(one.why, one.params) for one in kept if one not in state.kept.barred)
+        return commit(state, facts, then, prompts[-1:])
 
     def _device_back(self, state: State, device: str) -> State:
         """What it was told and what it said before counts for nothing: it may have restarted, with its memory or
@@ -284,7 +305,7 @@ class Station:
         if record.resumed:
             facts.append(OperationsEvent("run-resumed", {"run_id": record.run_id, "cycle": _text(cycle)}))
         facts += _cycle_events(state.kept.last_cycle, cycle)
-        facts += (*judged.before, record, *judged.after)
+        facts += (*judged.before, record, *judged.after, *ran_while_barred(record, state.kept.barred))
         kept = replace(
             state.kept,
             order=record.order if self.settings.order.tag else state.kept.order,

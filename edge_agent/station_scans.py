@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pydantic import JsonValue
+
 from edge_agent import scans
+from edge_agent.barriers import BarrierRules
 from edge_agent.chart_facts import subject_ref
 from edge_agent.events import Answer, Married, Prompt, Scanned
 from edge_agent.holds import holding
@@ -18,15 +21,15 @@ from records.model import Data, OperationsEvent, Purpose, Subject, SubjectKind
 class ScanRules:
     """Pure, as the station is. While a run goes on, what names the next order or piece has to wait."""
 
-    def __init__(self, settings: StationSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: StationSettings, barriers: BarrierRules) -> None:
+        self.settings, self._barriers = settings, barriers
 
     def take(self, state: State, event: Scanned, papers: Papers) -> Step:
         """Recognise a scan by its content and commit what it changes, or why it is refused."""
         field_name = scans.recognise(self.settings, event)
         if field_name is None:
             return self._refuse(state, event, scans.not_recognised(event.barcode))
-        said = scans.meaning(self.settings, event, field_name, papers, state.kept.order)
+        said = self._meaning(event, field_name, papers, state.kept.order)
         if isinstance(said, scans.Unit) and (hold := _held(state.kept, event, said.subject)):
             return self._refuse(state, event, scans.Refusal("unit-on-hold", found=hold))
         if isinstance(said, scans.Unit) and any(
@@ -53,20 +56,26 @@ class ScanRules:
             case scans.Unit():
                 return self._load(state, event, said)
 
+    def _meaning(
+        self, event: Scanned, field_name: scans.FieldName, papers: Papers, order: str | None
+    ) -> scans.Meaning:
+        """What the scan says, or why it is refused."""
+        said = scans.meaning(self.settings, event, field_name, papers, order)
+        return said if isinstance(said, scans.Refusal) else self._barriers.against(said, papers) or said
+
     def _refuse(self, state: State, event: Scanned, why: scans.Refusal) -> Step:
-        fact = OperationsEvent(
-            "scan-refused",
-            {
-                "scanner": event.scanner,
-                "reason": why.reason,
-                "text": event.text,
-                "raw": event.raw.hex(),
-                "expected": why.expected,
-                "found": why.found,
-            },
-            order=state.kept.order,
-            device=event.scanner,
-        )
+        params: dict[str, JsonValue] = {
+            "scanner": event.scanner,
+            "reason": why.reason,
+            "text": event.text,
+            "raw": event.raw.hex(),
+            "expected": why.expected,
+            "found": why.found,
+        }
+        if why.relied_on is not None:
+            kind, name, version = why.relied_on
+            params |= {"document": f"{kind}/{name}", "version": str(version)}
+        fact = OperationsEvent("scan-refused", params, order=state.kept.order, device=event.scanner)
         prompt = Prompt(why.reason, {"expected": why.expected, "found": why.found})
         return commit(state, (fact,), state, (Answer(event.scanner, False, event.number), prompt))
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from edge_agent.barriers import Barred
 from edge_agent.chart_memory import ChartMemory, changes
 from edge_agent.events import Commit, Effect, Married, Ran
 from edge_agent.holds import Hold
@@ -59,6 +60,7 @@ class Kept:
     approved: bool = True  # whether it was approved then
     holds: tuple[Hold, ...] = ()  # what signals left standing, until a person ends it
     hold_tag: tuple[str, bool] | None = None  # where a hold is told and how; the one before until it is taken back
+    barred: tuple[Barred, ...] = ()  # what was told to stand against a start, or to be warned of
     unlocked: bool = False  # it was told that the station is held and nothing locks its machine
 
 

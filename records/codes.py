@@ -42,12 +42,24 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "record-undeliverable": ("epoch", "seq", "bytes", "limit"),
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
-    "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found"),
+    "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found", "document", "version"),
     "operator-signed-on": ("badge",),
     "order-started": ("order", "previous"),
     "order-stopped": ("order",),
     "lot-mounted": ("item", "lot", "expiry"),
     "unit-loaded": ("container", "position"),
+    "document-too-old": ("kind", "id", "version", "age_s", "max_age_s", "beyond"),  # central out of reach for long
+    "document-fresh": (
+        "kind",
+        "id",
+        "version",
+        "age_s",
+        "max_age_s",
+        "beyond",
+    ),  # again, or not relied on any more
+    "start-barred": ("why", "about", "refuses", "document", "version", "hold", "detail"),  # by what central told
+    "start-free": ("why", "about", "refuses", "document", "version", "hold", "detail"),
+    "ran-while-barred": ("why", "run_id", "cycle"),
     # runs
     "run-started": ("run_id", "cycle"),
     "run-aborted": ("run_id", "reason"),
@@ -128,6 +140,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "nothing-to-identify",  # a label was read while no piece waits for one
     "unit-on-hold",  # a signal held the unit, and nobody has released it
     "not-now",  # the content is right, the moment is not
+    "document-stale",  # what says that the scan is right is older than the line allows
 )
 """Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""
 
@@ -154,6 +167,7 @@ EXCEPTIONS: tuple[str, ...] = (
     "station-hold-lifted",
     "unit-released-at-station",
     "ran-while-held",  # the machine ran although it was held, or a held unit was worked on
+    "ran-while-barred",  # the machine ran although what central told stood against it
     "escalated",  # a signal that a named person or role must hear of
     "identity-unknown",  # a subject that no work order and no earlier record explains
     *SCAN_REFUSALS,

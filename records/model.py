@@ -171,12 +171,16 @@ class MaterialActual:
 
 @dataclass(frozen=True, slots=True)
 class DocumentUse:
-    """A document of central that a run relied on, and how old it was then (seconds)."""
+    """A document of central that a run relied on, and how old it was then (seconds).
+
+    ``beyond``: what the line's policy says of it where it was older than it may be (warn, refuse, go_on).
+    """
 
     kind: str
     id: str
     version: Int64
     age_s: float
+    beyond: Later[str] = None
 
 
 class Outcome(StrEnum):
@@ -311,9 +315,9 @@ class Decision:
 class Requirement:
     """What must exist before a gate may be passed.
 
-    gate: start, next, order_close, release. kind: hold, order, operator, material, subject, route, operation, bom,
-    record, certificate, discrepancy, exception, erp, signature, clearance. ``per``: unit, load, order, run.
-    ``needs`` names the exact thing (an operation, an item, a meaning), ``quantity`` how much of it.
+    gate: start, next, order_close, release. kind: hold, barrier, order, operator, material, subject, route,
+    operation, bom, record, certificate, discrepancy, exception, erp, signature, clearance. ``per``: unit, load,
+    order, run. ``needs`` names the exact thing (an operation, an item, a meaning), ``quantity`` how much of it.
     """
 
     gate: str

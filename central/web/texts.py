@@ -136,6 +136,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The machine ran although the station was held, or a held piece was worked on."),
         N_("Find out how the interlock was passed. Judge the pieces that were made meanwhile."),
     ),
+    "ran-while-barred": CodeText(
+        N_("Worked on although barred"),
+        N_("The machine ran although what central had told the station stood against a start."),
+        N_("Look at what stood against it, find out how the interlock was passed, and judge these pieces."),
+    ),
     "escalated": CodeText(
         N_("Signal escalated"),
         N_("The reaction plan of a control chart asks that a named person or role hears of this signal."),
@@ -215,6 +220,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("Scan at the wrong moment"),
         N_("The content was right, but the station did not expect it at this moment and said no."),
         N_("Nothing was recorded with it. Close when the scan was repeated at the right moment."),
+    ),
+    "document-stale": CodeText(
+        N_("Scan refused for old instructions"),
+        N_("What says that the scan is right is older than the line allows, since central was not reached."),
+        N_("Bring the line back to central. Close when the scan was repeated after that."),
     ),
 }
 
@@ -346,6 +356,22 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "order-stopped": CodeText(N_("Order stopped"), N_("The station ended this order.")),
     "lot-mounted": CodeText(N_("Material lot mounted"), N_("From now on this lot is consumed.")),
     "unit-loaded": CodeText(N_("Unit loaded"), N_("The unit was put into a container.")),
+    "document-too-old": CodeText(
+        N_("Instructions too old"),
+        N_("A document of central is older than the line allows, since central was not reached."),
+    ),
+    "document-fresh": CodeText(
+        N_("Instructions fresh again"),
+        N_("A document that was too old is the newest again, or the station does not rely on it any more."),
+    ),
+    "start-barred": CodeText(
+        N_("Start barred"), N_("What central told the station stands against a start, or is to be warned of.")
+    ),
+    "start-free": CodeText(N_("Start free again"), N_("This no longer stands against a start.")),
+    "ran-while-barred": CodeText(
+        N_("Worked on although barred"),
+        N_("The machine ran although what central had told the station stood against a start."),
+    ),
     "run-started": CodeText(N_("Run started"), N_("The machine began a cycle.")),
     "run-aborted": CodeText(N_("Run aborted"), N_("A cycle was begun and not finished.")),
     "run-resumed": CodeText(N_("Run resumed after a restart"), N_("A cycle was taken up again.")),

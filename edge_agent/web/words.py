@@ -68,6 +68,11 @@ CHINESE: Mapping[str, str] = {
     "order": "工单",
     "this operation in the order's routing": "工单工艺路线中的本工序",
     "product": "产品",
+    "newer word from central": "来自中央服务的最新信息",
+    "What central told the line is older than allowed.": "中央服务下达的信息已超过允许的时效。",
+    "Scan refused: what central told the line is too old to rely on.": (
+        "扫码被拒绝：中央服务下达的信息已过期，不可作为依据。"
+    ),
     "A signal held the station.": "信号已扣留工位。",
     "A signal held units.": "信号已扣留产品。",
     "A signal raised an alarm.": "信号触发了报警。",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from edge_agent.papers import BomLine, ItemLots, LotStatus, Papers, WorkOrder
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
 from records.model import Quality, Reading
+from records.wire import Document
 
 NOW_US = 1_795_000_000_000_000
 VS, VB, SR, FOREIGN = "04012345000016", "04012345000030", "04012345000023", "04012345000047"
@@ -125,3 +127,14 @@ def captured(cycle: int | None, **values: JsonValue) -> Captured:
     good = Quality.BAD if cycle is None else Quality.GOOD
     readings["plc.cycle"] = reading("plc.cycle", cycle, good)
     return Captured(readings, NOW_US, "new-id")
+
+
+def told(known: Papers, **ages_s: float) -> Papers:
+    """The same papers as documents of version 3; ``work_order=...`` gives every document of that kind an age."""
+    keys = [("work-order", name) for name in known.orders] + [("lots", name) for name in known.lots]
+    documents = {key: Document(*key, 3, 0, {}) for key in keys}
+    return replace(
+        known,
+        documents={**known.documents, **documents},
+        age_s=lambda kind, _: ages_s.get(kind.replace("-", "_"), 0.0),
+    )

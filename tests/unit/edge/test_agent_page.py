@@ -12,7 +12,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from edge_agent import acts, hold_view, reactions, requirements, runner
+from edge_agent import acts, barriers, hold_view, reactions, requirements, runner
 from edge_agent.prompts import MISSING, PROMPTS, missing_says, prompt_says
 from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station_settings import Need
@@ -82,8 +82,9 @@ def test_every_prompt_and_what_is_missing_has_words() -> None:
         for code in re.findall(r'Prompt\("([^"]+)"', path.read_text(encoding="utf-8"))
     }
     assert "write-failed" in written
-    assert {*after_signals, *written, *SCAN_REFUSALS, runner.BUFFER_FULL, NOT_APPROVED} == set(PROMPTS)
-    assert {requirements.HOLD, *get_args(Need)} - {"material"} == set(MISSING)
+    said = {*after_signals, *written, *SCAN_REFUSALS, *barriers.WHYS, runner.BUFFER_FULL, NOT_APPROVED}
+    assert said == set(PROMPTS)
+    assert {requirements.HOLD, *get_args(Need), *barriers.WHYS} - {"material"} == set(MISSING)
     assert (prompt_says("from-the-future"), missing_says("ORING-1")) == ("from-the-future", "ORING-1")
 
 

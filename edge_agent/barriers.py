@@ -1,0 +1,162 @@
+"""What keeps a station from starting beside what is missing: what central told, and how old it is. Pure.
+
+A barrier that ``refuses`` takes the permit away; another one only warns. Each is told once by an event when it
+comes and once when it is gone; a machine that runs all the same is recorded, and ``ran-while-barred`` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from edge_agent import scans
+from edge_agent.document_ages import DocumentAges, TooOld, in_words, too_old
+from edge_agent.papers import LIMIT_SETS, LOTS, RECIPE, WORK_ORDER, Papers
+from edge_agent.station_settings import StationSettings
+from records.fields import Int64
+from records.model import Data, OperationRecord, OperationsEvent
+
+TOO_OLD, FRESH = "document-too-old", "document-fresh"
+
+WHYS = (TOO_OLD,)
+"""Every reason that a barrier may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """``why`` is a code, ``about`` what it concerns. ``params`` are what its event tells beside them."""
+
+    why: str
+    about: str
+    refuses: bool
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.why} {self.about}"
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """A barrier that was told and stands."""
+
+    why: str
+    about: str
+    refuses: bool
+    since_us: Int64
+    params: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.why} {self.about}"
+
+
+class BarrierRules:
+    """Of one station. ``characteristics`` are the names of what its runs measure."""
+
+    def __init__(
+        self, settings: StationSettings, characteristics: Iterable[str] = (), ages: DocumentAges | None = None
+    ) -> None:
+        self._settings, self._characteristics = settings, tuple(characteristics)
+        self.ages = ages or DocumentAges()
+
+    def standing(self, order: str | None, papers: Papers) -> tuple[Barrier, ...]:
+        """What stands now for a station with this order."""
+        old = too_old(self.ages, papers, self._relies_on(order, papers))
+        return tuple(_of_age(one) for one in old if one.beyond != "go_on")
+
+    def against(self, said: scans.Meaning, papers: Papers) -> scans.Refusal | None:
+        """Why what was scanned does not count although it is right, or None."""
+        for one in too_old(self.ages, papers, _of_scan(said)):
+            if one.beyond == "refuse":
+                return scans.Refusal(
+                    "document-stale",
+                    in_words(one.max_age_s),
+                    f"{one.key}, {in_words(one.age_s)}",
+                    (one.kind, one.id, one.version),
+                )
+        return None
+
+    def _relies_on(self, order: str | None, papers: Papers) -> Iterator[tuple[str, str]]:
+        """The documents (kind, id) that a run which began now would rely on."""
+        known = papers.order(order)
+        if order is not None:
+            yield WORK_ORDER, order
+        for material in self._settings.materials:
+            yield LOTS, material.item
+        if known is not None and self._characteristics:
+            yield RECIPE, f"{known.product}/{known.revision}"
+        for name in self._characteristics:
+            yield LIMIT_SETS, name
+
+
+def _of_scan(said: scans.Meaning) -> Iterator[tuple[str, str]]:
+    """The documents that say that a scan is right."""
+    match said:
+        case scans.Order(order=order) | scans.Unit(order=order):
+            yield WORK_ORDER, order.reference
+        case scans.Mounted(lot=lot):
+            yield LOTS, lot.item
+
+
+def _of_age(one: TooOld) -> Barrier:
+    params: dict[str, JsonValue] = {
+        "kind": one.kind,
+        "id": one.id,
+        "version": str(one.version),
+        "age_s": round(one.age_s),
+        "max_age_s": round(one.max_age_s),
+        "beyond": one.beyond,
+    }
+    return Barrier(TOO_OLD, one.key, one.beyond == "refuse", params)
+
+
+def changed(
+    told: Sequence[Barred], now: Sequence[Barrier], at_us: int, order: str | None
+) -> tuple[tuple[Barred, ...], tuple[Data, ...]]:
+    """What is told from now on, and the events that tell the difference."""
+    known = {one.key: one for one in told}
+    here = {one.key: one for one in now}
+    over = [one for one in told if one.key not in here]
+    facts: list[Data] = [OperationsEvent(_gone(one), _params(one), order=order) for one in over]
+    kept = []
+    for one in here.values():
+        before = known.get(one.key)
+        if before is None or before.refuses is not one.refuses:
+            before = Barred(one.why, one.about, one.refuses, at_us, one.params)
+            facts.append(OperationsEvent(_came(one), _params(one), order=order))
+        kept.append(before)
+    return tuple(kept), tuple(facts)
+
+
+def _came(one: Barrier) -> str:
+    return TOO_OLD if one.why == TOO_OLD else "start-barred"
+
+
+def _gone(one: Barred) -> str:
+    return FRESH if one.why == TOO_OLD else "start-free"
+
+
+def _params(one: Barrier | Barred) -> dict[str, JsonValue]:
+    if one.why == TOO_OLD:
+        return {**one.params}
+    return {"why": one.why, "about": one.about, "refuses": one.refuses, **one.params}
+
+
+def ran_while_barred(record: OperationRecord, told: Sequence[Barred]) -> tuple[Data, ...]:
+    """What says that a machine ran although it was not permitted to: a run is never refused.
+
+    A run that had begun before is none.
+    """
+    stood = [one for one in told if one.refuses and one.since_us <= record.began_us]
+    if not stood or not record.purpose.counts:
+        return ()
+    params: dict[str, JsonValue] = {
+        "why": [one.key for one in stood],
+        "run_id": record.run_id,
+        "cycle": None if record.cycle is None else str(record.cycle),
+    }
+    subjects = tuple(member.subject for member in record.subjects)
+    return (OperationsEvent("ran-while-barred", params, subjects, record.order),)

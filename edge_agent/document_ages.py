@@ -1,0 +1,101 @@
+"""How old what central told may be at this line, and what a station does with what is older.
+
+An age counts from when a document was last known to be the newest (``edge_agent.documents``), so it grows only
+while central is out of reach. Out of the box nothing refuses: a plant without its network goes on, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edge_agent.papers import Papers
+from records.yaml import Duration, Settings
+
+Beyond = Literal["warn", "refuse", "go_on"]
+
+HOUR_S, DAY_S = 3600.0, 86_400.0
+
+DEFAULTS: dict[str, tuple[float, Beyond]] = {
+    "work-order": (7 * DAY_S, "warn"),
+    "lots": (3 * DAY_S, "warn"),  # a lot may have been blocked meanwhile
+    "recipe": (30 * DAY_S, "go_on"),  # versions change by an approval, seldom
+    "limit-sets": (30 * DAY_S, "go_on"),
+}
+"""By kind: the longest age, and what happens beyond it."""
+
+
+class AgePolicy(Settings):
+    """Of one kind of document; what is left out is the kind's default."""
+
+    max_age: Annotated[Duration, Field(gt=0)] | None = None
+    """The longest age that is plain."""
+    beyond: Beyond | None = None
+    """``warn``: the station goes on and says so; ``refuse``: neither scan nor start; ``go_on``: it is noted."""
+
+
+class DocumentAges(Settings):
+    """How old documents of central may be; the age of each is in the record of every run that relied on it."""
+
+    work_order: AgePolicy = Field(default_factory=AgePolicy, alias="work-order")
+    """Work orders; 7d, warn."""
+    lots: AgePolicy = Field(default_factory=AgePolicy)
+    """The lots of components, their status and expiry; 3d, warn."""
+    recipe: AgePolicy = Field(default_factory=AgePolicy)
+    """Specifications of products; 30d, go_on."""
+    limit_sets: AgePolicy = Field(default_factory=AgePolicy, alias="limit-sets")
+    """Control limits; 30d, go_on."""
+
+    def of(self, kind: str) -> tuple[float, Beyond]:
+        """The longest age in seconds, and what happens beyond it."""
+        max_age_s, beyond = DEFAULTS[kind]
+        policy: AgePolicy = getattr(self, kind.replace("-", "_"))
+        return policy.max_age or max_age_s, policy.beyond or beyond
+
+    @property
+    def refusing(self) -> bool:
+        """Whether the age of any kind may keep a station from starting."""
+        return any(self.of(kind)[1] == "refuse" for kind in DEFAULTS)
+
+
+@dataclass(frozen=True, slots=True)
+class TooOld:
+    """A document that is held, and older than it may be."""
+
+    kind: str
+    id: str
+    version: int
+    age_s: float
+    max_age_s: float
+    beyond: Beyond
+
+    @property
+    def key(self) -> str:
+        """Names the document among all."""
+        return f"{self.kind}/{self.id}"
+
+
+def too_old(ages: DocumentAges, papers: Papers, keys: Iterable[tuple[str, str]]) -> tuple[TooOld, ...]:
+    """Those of these documents (kind, id) that are older than they may be; what is not held has no age."""
+    found = []
+    for kind, name in dict.fromkeys(keys):
+        document = papers.documents.get((kind, name))
+        age_s = None if document is None else papers.age_s(kind, name)
+        if document is None or age_s is None or kind not in DEFAULTS:
+            continue
+        max_age_s, beyond = ages.of(kind)
+        if age_s > max_age_s:
+            found.append(TooOld(kind, name, document.version, age_s, max_age_s, beyond))
+    return tuple(found)
+
+
+def in_words(age_s: float) -> str:
+    """An age as people say it: ``3.2 d``, ``5 h``, ``12 min``."""
+    if age_s >= 2 * DAY_S:
+        return f"{age_s / DAY_S:.1f} d"
+    if age_s >= 2 * HOUR_S:
+        return f"{age_s / HOUR_S:.0f} h"
+    return f"{age_s / 60:.0f} min" if age_s >= 120 else f"{age_s:.0f} s"
