@@ -28,9 +28,10 @@ from simulators.alone import (
     scan_texts,
     typed_lines,
 )
-from simulators.faults import FaultProxy, Mode
+from simulators.faults.proxy import FaultProxy, Mode
 from simulators.line import Line, troubles_of
 from simulators.plc import Plc
+from simulators.processes import end_in_order
 from simulators.settings import PlantSettings
 
 app = typer.Typer(
@@ -164,31 +165,50 @@ def erp(
 
 @app.command()
 def faults(
-    to: Annotated[str, typer.Option(help="HOST:PORT behind the proxy.")],
+    scenario: Annotated[str | None, typer.Argument(help="Which fault; without: the proxy of --to.")] = None,
+    cycles: Annotated[int | None, typer.Option(min=1, help="How often; without: one leg.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides what is done when.")] = 1,
+    full_starts: Annotated[
+        bool, typer.Option("--full-starts", help="New interpreters instead of forks of a warm parent.")
+    ] = False,
+    results: Annotated[Path | None, typer.Option(help="Append each leg to this file of JSON lines.")] = None,
+    until: Annotated[int | None, typer.Option(min=1, help="Go on until --results holds so many cycles.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Copy the folder of a leg that went wrong there.")] = None,
+    to: Annotated[str | None, typer.Option(help="HOST:PORT behind the proxy.")] = None,
     port: Port = 0,
     host: Host = "127.0.0.1",
-    mode: Annotated[Mode, typer.Option(help="How it behaves at first.")] = Mode.PASS,
+    mode: Annotated[Mode, typer.Option(help="How the proxy behaves at first.")] = Mode.PASS,
     as_json: Json = False,
 ) -> None:
-    """A TCP proxy that misbehaves; each line of stdin is a mode (pass, drop, rst, black-hole, trickle, delay 0.5).
+    """Break a small plant of real processes and judge it against its ledger; or (--to) be a bad network.
+
+    Without SCENARIO and --to, the scenarios are listed. The proxy takes a mode from each line of stdin: pass,
+    drop, rst, black-hole, trickle, delay 0.5.
+
+    Example: lotkeeper-sim faults edge-kill --cycles 100 --seed 7 --json
 
     Example: lotkeeper-sim faults --to 127.0.0.1:1883 --port 1884 --mode black-hole
     """
-    name, _, number = to.rpartition(":")
-    if not name or not number.isdigit():
-        raise ConfigurationError(f"--to {to} is no HOST:PORT", hint="for example --to 127.0.0.1:1883")
-    proxy = FaultProxy(name, int(number), host=host, port=port)
+    if scenario is None and to is not None:
+        _run(lambda stopped: _serve_proxy(stopped, to, host, port, mode, as_json))
+        return
+    from simulators.faults.run import Order, run  # httpx is loaded only here
+    from simulators.faults.scenarios import SCENARIOS
 
-    async def serve(stopped: asyncio.Event) -> None:
-        await proxy.start()
-        proxy.set_mode(mode)
-        _ready({"host": proxy.host, "port": proxy.port, "to": to, "mode": proxy.mode.value}, as_json)
-        reader = asyncio.create_task(_read_modes(proxy))
-        await stopped.wait()
-        reader.cancel()
-        await proxy.stop()
-
-    _run(serve)
+    if scenario is None:
+        for name, found in SCENARIOS.items():
+            typer.echo(f"{name:<18}{found.tells}{' (needs root)' if found.root else ''}")
+        return
+    if scenario not in SCENARIOS:
+        raise ConfigurationError(f"there is no scenario {scenario}", hint=f"known: {', '.join(SCENARIOS)}")
+    end_in_order()
+    order = Order(SCENARIOS[scenario], seed, cycles, full_starts, results, until, keep)
+    outcome = run(order, SystemClock(), say)
+    if as_json:
+        print_json(outcome.to_json())
+    for detail in list(outcome.details())[:50]:
+        say(f"not as it should be: {detail}")
+    raise typer.Exit(0 if outcome.ok else 1)
 
 
 @app.command()
@@ -228,6 +248,20 @@ def demo(
 
 
 # -- inside ------------------------------------------------------------------------------------------------
+
+
+async def _serve_proxy(stopped: asyncio.Event, to: str, host: str, port: int, mode: Mode, as_json: bool) -> None:
+    name, _, number = to.rpartition(":")
+    if not name or not number.isdigit():
+        raise ConfigurationError(f"--to {to} is no HOST:PORT", hint="for example --to 127.0.0.1:1883")
+    proxy = FaultProxy(name, int(number), host=host, port=port)
+    await proxy.start()
+    proxy.set_mode(mode)
+    _ready({"host": proxy.host, "port": proxy.port, "to": to, "mode": proxy.mode.value}, as_json)
+    reader = asyncio.create_task(_read_modes(proxy))
+    await stopped.wait()
+    reader.cancel()
+    await proxy.stop()
 
 
 async def _read_modes(proxy: FaultProxy) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import tempfile
 import threading
@@ -18,6 +17,7 @@ from records.clock import Clock
 from records.errors import ConfigurationError
 from simulators.demo_check import Figures, Judge, wait_for_line
 from simulators.demo_plant import DemoPlant, Plan
+from simulators.processes import end_in_order
 
 CHECK_SPEED = 400.0
 SHOW_SPEED = 15.0
@@ -32,7 +32,7 @@ def run_demo(plan: Plan, *, check: bool, keep: Path | None, clock: Clock, as_jso
     stopped = threading.Event()
     plant = DemoPlant(folder, plan, clock, console.print if not as_json else _quiet, lambda s: _sleep(stopped, s))
     began_s = clock.monotonic_s()
-    _end_in_order()
+    end_in_order()
     try:
         plant.start()
         if not check:
@@ -49,17 +49,6 @@ def run_demo(plan: Plan, *, check: bool, keep: Path | None, clock: Clock, as_jso
             shutil.rmtree(folder, ignore_errors=True)
     _report(figures, as_json)
     return 0 if figures.ok else 1
-
-
-def _end_in_order() -> None:
-    """SIGTERM, and SIGHUP of a closed terminal, end the demo as Ctrl-C does: with all its processes."""
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
 
 
 def _folder(keep: Path | None) -> Path:

@@ -23,6 +23,17 @@ def command(name: str) -> str:
     return str(beside) if beside.exists() else name
 
 
+def end_in_order() -> None:
+    """SIGTERM, and SIGHUP of a closed terminal, end a run as Ctrl-C does: with all its processes."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
+
+
 @dataclass(slots=True)
 class Child:
     """One process and its log."""

@@ -21,7 +21,7 @@ from edge_agent.settings import load_line
 from records.configuration import ConfigurationRecord
 from records.files import replace_file
 from records.model import Fact, OperationRecord, OperationsEvent, decode
-from simulators.faults import FaultProxy
+from simulators.faults.proxy import FaultProxy
 from tests.process.test_agent import contiguous
 from tests.rigs.agent import DEVICE, STATION, OneAgent
 from tests.rigs.mosquitto import free_port

@@ -15,7 +15,7 @@ from drivers.base import Notice, ReadingBlock
 from drivers.supervise import DeviceEvent, Supervisor
 from records.clock import SystemClock
 from records.errors import Unreachable
-from simulators.faults import FaultProxy
+from simulators.faults.proxy import FaultProxy
 
 TAGS = ["torque", "count", "done", "ack", "carrier"]
 

@@ -12,7 +12,7 @@ from driver_scenes import Scene, Server
 from driver_servers import NETWORK_SERVERS, OWN_PROCESS
 
 from drivers.status import BAD_SEVERITY
-from simulators.faults import Mode
+from simulators.faults.proxy import Mode
 
 
 @pytest.fixture(scope="module", params=NETWORK_SERVERS)

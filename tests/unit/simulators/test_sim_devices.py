@@ -14,7 +14,7 @@ import pytest
 from records.clock import FakeClock
 from records.errors import ConfigurationError, Damaged, StorageFailed, Unreachable
 from simulators import ledger as truth
-from simulators.faults import FaultProxy, Mode
+from simulators.faults.proxy import FaultProxy, Mode
 from simulators.ledger import Ledger
 from simulators.plc_modbus import LEAK_TESTER, ModbusPlc, registers
 from simulators.scanner import Answer, Operator, PtyScanner

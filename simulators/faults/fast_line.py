@@ -1,0 +1,216 @@
+"""A line that does nothing but machine cycles, as fast as its agent answers them, and keeps a ledger of truth.
+
+Each machine is a Modbus PLC with the four-phase handshake. What a cycle measured is on the ledger's disk before
+any register shows it; the machine waits for its acknowledge for as long as it takes, whatever dies meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from records.clock import Clock
+from records.errors import Unreachable
+from simulators.check import Truth, read_ledger
+from simulators.ledger import Ledger
+from simulators.noise import uniform
+from simulators.plant import Value, float32
+from simulators.plc import ACK, CARRIER, COUNT, DONE, ORDER, RESULT, TOTAL
+from simulators.plc_modbus import LEAK_TESTER, Kind, ModbusPlc
+
+START_LIMIT_S = 30.0
+OPERATION = "OP30"
+LAYOUT: dict[str, tuple[int, Kind]] = {**LEAK_TESTER, ORDER: (20, "string")}
+CYCLES_OF_AN_ORDER = 500
+RESULTS: tuple[tuple[str, int], ...] = (("pass", 1), ("fail", 2), ("scrap", 3))
+TAGS = """\
+      - {name: cycle_done, address: 0, role: trigger}
+      - {name: cycle_ack, address: 1, access: write}
+      - {name: cycle_count, address: 2, data_type: uint32, role: counter}
+      - {name: cycle_result, address: 7, role: record}
+      - {name: parts_total, address: 8, data_type: uint32, role: counter}
+      - {name: carrier, address: 10, data_type: string, length: 8, byte_order: ABCD, role: record}
+      - {name: order, address: 20, data_type: string, length: 8, byte_order: ABCD, role: record}
+      - {name: leak_rate, address: 100, data_type: float32, unit: mL/min, role: characteristic}
+      - {name: pressure, address: 102, data_type: float32, unit: kPa, role: characteristic}
+"""
+
+
+class FastLine:
+    """``machines`` testers of one agent, in a thread of their own.
+
+    Args:
+        agent: the stations are ``AGENT-1``, ``AGENT-2``, ... so that they are unique in the plant.
+        rest_s: how long a machine rests between two cycles.
+    """
+
+    def __init__(
+        self, folder: Path, clock: Clock, *, agent: str, machines: int, seed: int, rest_s: float = 0.0
+    ) -> None:
+        self.agent = agent
+        self.path = folder / "ledger.jsonl"
+        self._ledger = Ledger(self.path, clock)
+        self._seed, self._rest_s = seed, rest_s
+        self._plcs = [_machine(f"{agent}-{n + 1}") for n in range(machines)]
+        self._answered: Counter[str] = Counter()
+        self._finishing = asyncio.Event()
+        self._going = asyncio.Event()
+        self._going.set()
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="fast line", daemon=True)
+
+    # -- from the harness's thread -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen and begin; the agent may come later.
+
+        Raises:
+            Unreachable: the machines do not listen.
+        """
+        self._thread.start()
+        if not self._ready.wait(START_LIMIT_S) or self._failed is not None:
+            raise Unreachable(f"the line did not start: {self._failed}")
+
+    @property
+    def answered(self) -> int:
+        """Cycles that were acknowledged: each was promised to be on the agent's disk."""
+        return sum(self._answered.values())
+
+    @property
+    def truth(self) -> Truth:
+        with self.path.open() as lines:
+            return read_ledger(json.loads(line) for line in lines if line.endswith("\n"))
+
+    def hold(self) -> None:
+        """Begin no new cycle until ``go_on``."""
+        self._loop.call_soon_threadsafe(self._going.clear)
+
+    def go_on(self) -> None:
+        self._loop.call_soon_threadsafe(self._going.set)
+
+    def finish(self) -> None:
+        """Begin no more cycles; ``finished`` once the last has its answer."""
+        self._loop.call_soon_threadsafe(self._finishing.set)
+        self._loop.call_soon_threadsafe(self._going.set)
+
+    @property
+    def finished(self) -> bool:
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End, whatever state the machines are in."""
+
+        def cancel() -> None:
+            for task in asyncio.all_tasks(self._loop):
+                task.cancel()
+
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(cancel)
+        self._thread.join()
+
+    def devices(self) -> str:
+        """The agent's ``devices:`` and ``stations:``, as YAML."""
+        devices = "".join(
+            f"  {plc.name}:\n    driver: modbus_tcp\n    host: {plc.host}\n    port: {plc.port}\n"
+            f"    byte_order: CDAB\n    poll_interval: 10ms\n    tags:\n{TAGS}"
+            for plc in self._plcs
+        )
+        stations = "".join(
+            f"  {name}:\n    equipment: {name}-01\n    operation: {OPERATION}\n"
+            f"    order: {{tag: {name}.order}}\n"
+            f"    trigger: {{tag: {name}.cycle_done, acknowledge: {name}.cycle_ack, cycle: {name}.cycle_count}}\n"
+            f"    subject: {{kind: carrier, tag: {name}.carrier}}\n"
+            f"    result: {{tag: {name}.cycle_result, pass: 1, fail: 2, scrap: 3, aborted: 4}}\n"
+            f"    capture: [{name}.leak_rate, {name}.pressure]\n    counters: {{total: {name}.parts_total}}\n"
+            for name in (plc.name for plc in self._plcs)
+        )
+        return f"devices:\n{devices}stations:\n{stations}"
+
+    # -- in the line's own thread --------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._work())
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self._failed = error
+            self._ready.set()
+            raise
+        finally:
+            self._ledger.close()
+            self._loop.close()
+
+    async def _work(self) -> None:
+        for plc in self._plcs:
+            await plc.start()
+        self._ready.set()
+        try:
+            await asyncio.gather(*(self._cycles(plc) for plc in self._plcs))
+            await self._ledger.write([{"type": "end"}])
+        finally:
+            for plc in self._plcs:
+                await plc.stop()
+
+    async def _cycles(self, plc: ModbusPlc) -> None:
+        number = 0
+        while True:
+            await self._going.wait()
+            if self._finishing.is_set():
+                return
+            number += 1
+            shown, line = self._cycle(plc.name, number)
+            await self._ledger.write([line])
+            await plc.show({**shown, DONE: True})
+            await plc.wait_for(ACK, True)
+            self._answered[plc.name] += 1
+            await plc.show({DONE: False})
+            await plc.wait_for(ACK, False)
+            await asyncio.sleep(self._rest_s)
+
+    def _cycle(self, station: str, number: int) -> tuple[dict[str, Value], dict[str, JsonValue]]:
+        """What the registers show of a cycle, and what the ledger keeps of it."""
+        leak, pressure = (
+            float32(centre * (1 + 0.1 * (uniform(self._seed, station, number, name) - 0.5)))
+            for name, centre in (("leak", 0.12), ("pressure", 30.0))
+        )
+        result, code = RESULTS[int(uniform(self._seed, station, number, "result") * 1.2) % 2]
+        carrier, order = f"{station[-1]}-{number}", f"WO-{1 + number // CYCLES_OF_AN_ORDER}"
+        shown: dict[str, Value] = {
+            "Process.LeakRate": leak,
+            "Process.Pressure": pressure,
+            CARRIER: carrier,
+            ORDER: order,
+            RESULT: code,
+            COUNT: number,
+            TOTAL: number,
+        }
+        line: dict[str, JsonValue] = {
+            "type": "cycle",
+            "station": station,
+            "equipment": f"{station}-01",
+            "operation": OPERATION,
+            "cycle": number,
+            "order": order,
+            "purpose": "production",
+            "result": result,
+            "carrier": carrier,
+            "operator": None,
+            "values": {f"{station}.leak_rate": leak, f"{station}.pressure": pressure},
+            "subjects": [],
+            "materials": [],
+        }
+        return shown, line
+
+
+def _machine(name: str) -> ModbusPlc:
+    plc = ModbusPlc(name, LAYOUT)
+    plc.memory[ORDER] = ""
+    return plc

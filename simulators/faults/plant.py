@@ -1,0 +1,263 @@
+"""A small plant of real processes: one fast line, its agent, a forgetful broker and central, in one folder.
+
+The agent and central are our own commands; what they hold is read over their commands and central's HTTP only.
+The judge of every leg is the line's ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from records.clock import Clock
+from records.errors import LotkeeperError
+from simulators.check import HeldRecord, compare
+from simulators.demo_check import CentralClient
+from simulators.faults.broker import ForgetfulBroker
+from simulators.faults.fast_line import FastLine
+from simulators.faults.outcome import Outcome
+from simulators.faults.supervisor import Process, Starter, Supervisor, WarmStarter, WholeStarter
+from simulators.sockets import free_port
+
+AGENT = "tester-1"
+EDGE, CENTRAL = "lotkeeper-edge", "lotkeeper-central"
+LOADED = {
+    EDGE: ("edge_agent.app", "edge_agent.settings", "drivers.modbus.device", "pymodbus.client"),
+    CENTRAL: ("central.serving", "central.app", "central.web.site", "scipy.special", "scipy.stats"),
+}
+"""What the warm parents load beforehand."""
+PATIENCE_S = 120.0
+"""How long anything may take before the leg counts as stuck: longer than the longest pause between two tries."""
+NOTHING: Mapping[str, str] = {}
+NO_MUTANTS: Mapping[str, Sequence[str]] = {}
+
+
+class Workshop:
+    """What several plants share, one after another: the parents of their processes.
+
+    ``full_starts``: agent and central are started as a person would, each a new interpreter. Short commands are
+    forked all the same. ``mutants``: command -> modules that break a rule when they are loaded, to see red.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        full_starts: bool = False,
+        mutants: Mapping[str, Sequence[str]] = NO_MUTANTS,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self.clock, self.patience_s = clock, patience_s
+        self.full_starts = full_starts
+        self.supervisor = Supervisor(clock)
+        self.commands = {
+            name: WarmStarter(name, (*modules, *mutants.get(name, ()))) for name, modules in LOADED.items()
+        }
+        self.starters: dict[str, Starter] = dict(self.commands)
+        if full_starts:
+            self.starters = {name: WholeStarter(name) for name in LOADED}
+
+    def close(self) -> None:
+        """End every process that was started through it."""
+        for starter in (*self.starters.values(), *self.commands.values()):
+            starter.close()
+
+    def run(
+        self, name: str, words: list[str], folder: Path, *, stdin: str = "", fine: tuple[int, ...] = (0,)
+    ) -> str:
+        """Run one of our commands; its stdout.
+
+        Raises:
+            LotkeeperError: it ended with another code than ``fine``.
+        """
+        code, out, err = self.commands[name].run(words, folder, stdin)
+        if code not in fine:
+            raise LotkeeperError(f"{name} {' '.join(words[:2])} ended with code {code}: {(err or out).strip()}")
+        return out
+
+
+class Plant:
+    """One plant in a new folder. ``open`` prepares it; broker, central and agent are started one by one.
+
+    Args:
+        buffer: the agent's buffer folder, for a scenario that has it on a disk of its own.
+        central_folder: the same for central.
+        line_settings: further lines of the agent's line file.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        workshop: Workshop,
+        seed: int,
+        *,
+        machines: int = 3,
+        buffer: Path | None = None,
+        central_folder: Path | None = None,
+        rest_s: float = 0.05,
+    ) -> None:
+        self.folder, self.workshop, self.seed = folder, workshop, seed
+        self.supervisor, self.patience_s = workshop.supervisor, workshop.patience_s
+        folder.mkdir(parents=True, exist_ok=True)
+        self.buffer = buffer or folder / "buffer"
+        self.central_folder = central_folder or folder / "central"
+        self.config = folder / "central.yaml"
+        self.line_file = folder / "line.yaml"
+        self.identity = folder / "identity"
+        self.broker = ForgetfulBroker(folder / "broker", self.supervisor)
+        self.agent_broker = self.broker.url
+        """Where the agent finds the broker; a scenario may put a proxy between."""
+        self.line = FastLine(folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s)
+        self.port = free_port("127.0.0.1")
+        self.agent: Process | None = None
+        self.central: Process | None = None
+        self._client: CentralClient | None = None
+
+    # -- setting up and ending -----------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Make central's folder, enrol the agent, write both files; start the machines."""
+        self.config.write_text(
+            f"site: suzhou\ntime_zone: Asia/Shanghai\nfolder: {self.central_folder}\n"
+            f"http: {{port: {self.port}}}\nbroker: {{url: '{self.broker.url}'}}\n"
+            "head_interval: 2s\nanchor_interval: 5s\n"
+        )
+        self.ask_central("init", "--password-stdin", stdin="a long password\n")
+        self.ask_central("enrol", AGENT, "--out", str(self.identity))
+        token = json.loads(self.ask_central("token", "create", "harness", "--scope", "read", "--json"))["token"]
+        self._client = CentralClient(f"http://127.0.0.1:{self.port}", str(token))
+        self.line.start()
+        self.write_line_file()
+
+    def write_line_file(self) -> None:
+        self.line_file.write_text(
+            f"agent: {AGENT}\nsite: suzhou\ntime_zone: Asia/Shanghai\nline: fast-1\n{self.line.devices()}"
+            f"uplink: {{broker: '{self.agent_broker}', identity: {self.identity}, head_interval: 1s}}\n"
+            f"buffer: {{path: {self.buffer}, keep_acknowledged: 14d}}\n"
+        )
+
+    def close(self) -> None:
+        """End everything; safe at any moment."""
+        for process in (self.agent, self.central):
+            if process is not None:
+                self.supervisor.kill(process)
+        self.broker.kill()
+        self.line.stop()
+        if self._client is not None:
+            self._client.close()
+
+    def begin(self) -> None:
+        """Open, start everything, and wait until records arrive."""
+        self.open()
+        self.broker.start()
+        self.start_central()
+        self.central_serves()
+        self.start_agent()
+        self.committed_beyond(3)
+
+    # -- the processes -------------------------------------------------------------------------------------
+
+    def start_agent(self, environment: Mapping[str, str] = NOTHING) -> Process:
+        """Returns at once; ``line.answered`` moves when it is at work."""
+        starter = self.workshop.starters[EDGE]
+        self.agent = starter.start(["run", str(self.line_file)], self.folder / "agent.log", environment)
+        return self.agent
+
+    def start_central(self, environment: Mapping[str, str] = NOTHING) -> Process:
+        """Returns at once; ``central_serves`` waits."""
+        log = self.folder / "central.log"
+        log.write_bytes(b"")
+        starter = self.workshop.starters[CENTRAL]
+        self.central = starter.start(["serve", "--config", str(self.config)], log, environment)
+        return self.central
+
+    def central_serves(self) -> None:
+        """Wait until central says that it serves."""
+        central = self.running(self.central)
+        self.supervisor.until(
+            "central", lambda: b"central serves" in central.log.read_bytes(), self.patience_s, (central,)
+        )
+
+    def answered_beyond(self, count: int) -> float:
+        """Wait until the agent has answered more cycles than that; gives the seconds."""
+        alive = () if self.agent is None else (self.agent,)
+        return self.supervisor.until(
+            "an answered cycle", lambda: self.line.answered > count, self.patience_s, alive
+        )
+
+    def committed_beyond(self, seq: int) -> float:
+        """Wait until central has committed further than that; gives the seconds."""
+        alive = () if self.central is None else (self.central,)
+        return self.supervisor.until("a commit of central", lambda: self.committed() > seq, self.patience_s, alive)
+
+    @staticmethod
+    def running(process: Process | None) -> Process:
+        if process is None:
+            raise LotkeeperError("the process was never started")
+        return process
+
+    # -- what they hold ------------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> CentralClient:
+        if self._client is None:
+            raise LotkeeperError("the plant is not open")
+        return self._client
+
+    def committed(self) -> int:
+        """The last record of the agent's present epoch that central has; 0 while central does not answer."""
+        try:
+            found = [agent for agent in self.client.all("agents") if agent["agent"] == AGENT]
+        except (LotkeeperError, httpx.HTTPError):
+            return 0
+        return int(found[0]["committed_through"] or 0) if found else 0
+
+    def buffered(self) -> dict[str, Any]:
+        """``buffer show`` of the agent, running or not."""
+        shown: dict[str, Any] = json.loads(self.ask_edge("buffer", "show", str(self.line_file), "--json"))
+        return shown
+
+    def ask_edge(self, *words: str, fine: tuple[int, ...] = (0,)) -> str:
+        return self.workshop.run(EDGE, list(words), self.folder, fine=fine)
+
+    def ask_central(self, *words: str, stdin: str = "", fine: tuple[int, ...] = (0,)) -> str:
+        return self.workshop.run(
+            CENTRAL, [*words, "--config", str(self.config)], self.folder, stdin=stdin, fine=fine
+        )
+
+    # -- the end of a leg ----------------------------------------------------------------------------------
+
+    def drain(self) -> float:
+        """Let the machines finish and everything arrive, with agent, broker and central running; the seconds."""
+        self.line.finish()
+        alive = [self.running(self.agent), self.running(self.central)]
+        took_s = self.supervisor.until("the last answers", lambda: self.line.finished, self.patience_s, alive)
+        return took_s + self.supervisor.until(
+            "an empty buffer", lambda: self.buffered()["pending"] == 0, self.patience_s, alive
+        )
+
+    def judge(self, outcome: Outcome) -> None:
+        """Ledger against central's records, and both chains; then agent and central are ended in good order."""
+        truth = self.line.truth
+        records = [HeldRecord.model_validate(item) for item in self.client.all("operation-records")]
+        outcome.records = len(truth.cycles)
+        outcome.comparison = compare(truth, records)
+        if not truth.finished:
+            outcome.problems.append("the ledger does not end")
+        for kind in ("exceptions", "discrepancies"):
+            for code, count in Counter(item["code"] for item in self.client.all(kind)).items():
+                outcome.exceptions[code] = outcome.exceptions.get(code, 0) + count
+        for process in (self.agent, self.central):
+            if process is not None:
+                self.supervisor.end(process)
+        for name, answer in (
+            ("central", self.ask_central("verify", "--json", fine=(0, 1))),
+            (AGENT, self.ask_edge("buffer", "verify", str(self.line_file), "--json", fine=(0, 1))),
+        ):
+            verified = json.loads(answer)
+            outcome.chains[name] = "" if verified["ok"] else str(verified["reason"])
