@@ -165,7 +165,7 @@ class Ingest:
         new = [item for item in items if item.envelope.seq > through]
         if not new:
             return Outcome("nothing-new", frame.agent, self._answer(connection, frame))
-        facts: list[StoredFact] = []
+        facts = self._contradicts_head(connection, frame, new, now_us)
         for item in new:
             facts += self._commit_one(connection, topic, item, now_us)
         envelopes.add_frame(connection, frame, now_us)
@@ -200,6 +200,19 @@ class Ingest:
                     "conflict", frame.agent, self._answer(connection, frame), facts, f"seq {seq} is held otherwise"
                 )
         return None
+
+    def _contradicts_head(
+        self, connection: Connection, frame: Frame, new: list[_Item], now_us: int
+    ) -> list[StoredFact]:
+        """A head that the agent stated, and that these records are not: there were two histories of one epoch, as
+        after an older image of a disk. The records hold; the other head is kept as a conflict.
+        """
+        stated = intake.head_of(connection, frame.agent, frame.epoch, frame.stream)
+        named = next((i.envelope for i in new if stated is not None and i.envelope.seq == stated.last), None)
+        if stated is None or named is None or named.hash.hex() == stated.hash:
+            return []
+        intake.drop_head(connection, stated)
+        return list(self._head_conflict(connection, stated, named.hash.hex(), now_us).facts)
 
     def _answer(self, connection: Connection, frame: Frame) -> Watermark | None:
         """The watermark of the agent's newest epoch; of a chain not yet begun, its position 0."""

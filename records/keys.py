@@ -113,6 +113,9 @@ class KeyRing:
     ) -> None:
         """Return quietly when ``owner`` signed ``message`` with a key valid at ``at_us`` (None: at any time).
 
+        Only the end of a key's validity is looked at: nobody can have signed with it before it was made, so an
+        earlier moment says that a clock is wrong, and must not make a whole plant disbelieve it.
+
         Raises:
             Damaged: unknown key, key of somebody else, key not valid then, or a wrong signature.
         """
@@ -122,8 +125,8 @@ class KeyRing:
                 f"signature by key {signing_key_id}, which is not a known key of {owner}",
                 hint="enrol the agent, or give it central's present public key",
             )
-        if at_us is not None and not (key.since_us <= at_us and (key.until_us is None or at_us < key.until_us)):
-            raise Damaged(f"key {signing_key_id} of {owner} was not valid at that time", hint="enrol again")
+        if at_us is not None and key.until_us is not None and at_us >= key.until_us:
+            raise Damaged(f"key {signing_key_id} of {owner} is not valid any more", hint="enrol again")
         try:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public)).verify(signature, message)
         except InvalidSignature:

@@ -38,6 +38,7 @@ SHARES_S = {
     "house": 30,
     "unit": 220,
     "golden": 10,
+    "sim": 45,
     "suites": 400,
     "process": 350,
     "web": 300,
@@ -45,7 +46,7 @@ SHARES_S = {
 }
 """What each suite may take of the 20 minutes that ``make test`` has; said, not asserted.
 
-process and suites run alone, all others in two processes: half of their seconds counts.
+All run in two processes: half of their seconds counts.
 """
 
 

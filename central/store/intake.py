@@ -155,6 +155,15 @@ def keep_head(connection: Connection, stated: Head, payload: bytes, received_us:
         )
 
 
+def drop_head(connection: Connection, stated: Head) -> None:
+    """Forget a head that the records of its chain contradict; it stays as a conflict."""
+    connection.execute(
+        head.delete().where(
+            head.c.agent == stated.agent, head.c.stream == stated.stream, head.c.epoch == stated.epoch
+        )
+    )
+
+
 # -- conflicts ---------------------------------------------------------------------------------------------
 
 

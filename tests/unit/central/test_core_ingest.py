@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from central.quarantine import Quarantine
 from central.store import agents, envelopes, intake
+from central.verify import verify
 from records import chain
 from records.keys import SigningKey
 from records.model import EpochOpened
@@ -274,6 +275,26 @@ def test_a_head_that_disagrees_with_what_is_held_is_a_conflict(rig: Rig, agent: 
     outcome = rig.ingest.take(agent.state_topic, twin.head(rig.clock.now_us()))
     assert outcome.result == "conflict"
     assert central_codes(rig) == ["conflict"]
+
+
+def test_records_that_contradict_a_head_are_committed_and_the_head_is_a_conflict(rig: Rig, agent: Agent) -> None:
+    """As after an older image of a disk: both histories are the agent's, and central must go on proving itself."""
+    twin = Agent(agent.name, agent.key, agent.epoch)
+    twin.write(*(event(order=f"XX-{n}") for n in range(9)))
+    assert rig.ingest.take(agent.state_topic, twin.head(rig.clock.now_us())).result == "head"
+    assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
+    assert held(rig, agent) == sent(agent, 10)
+    assert central_codes(rig) == ["conflict"]
+    with rig.store.read() as connection:
+        assert intake.head_of(connection, agent.name, agent.epoch, "records") is None
+    found = verify(rig.store.path, rig.folder / "anchors.jsonl", rig.ring.keys())
+    assert found.ok, found.reason
+
+
+def test_a_clock_that_was_set_back_makes_no_agent_a_stranger(rig: Rig, agent: Agent) -> None:
+    """An agent enrolled while central's clock was ahead: its records waited until that moment came again."""
+    rig.clock.jump(-7200)
+    assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"online", b"\x00\xff", b'{"body":"{}","key":"","signature":""}'])

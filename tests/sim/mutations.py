@@ -1,0 +1,124 @@
+"""Rules of the promise, broken on purpose: with each of them the simulation must find a seed that loses something.
+
+A fault test that never went red proves nothing. What is broken is the rule itself, in the real code, for the time
+of a ``with`` block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import Connection, UniqueConstraint
+
+from central import ingest
+from central.store import chart_intake, intake
+from central.store.schema import envelope
+from edge_agent.outbox import watermark
+from edge_agent.outbox.ledger import acknowledged, epoch_named
+from edge_agent.outbox.types import Outcome
+from edge_agent.uplink import Uplink
+from edge_agent.uplink.link import Delivered
+from records import chain, durable, wire
+from records.keys import KeyRing
+from records.wire import Frame, Watermark, decode_frame
+
+
+@contextmanager
+def puback_is_proof() -> Iterator[None]:
+    """The agent takes the broker's answer for central's, and lets go of what was sent until then."""
+    delivered = Uplink._delivered
+
+    def mistaken(self: Uplink, event: Delivered) -> None:
+        delivered(self, event)
+        cursor = self._records._window.cursor
+        outbox = self._outbox
+        if cursor > outbox.acknowledged()[0]:
+            outbox._writer.submit(lambda c: watermark._move(c, cursor, 0.0)).result()
+
+    with patch.object(Uplink, "_delivered", mistaken):
+        yield
+
+
+@contextmanager
+def key_is_not_unique() -> Iterator[None]:
+    """Central inserts whatever comes, and no key of the database keeps a record from being there twice."""
+    unique = [each for each in envelope.constraints if isinstance(each, UniqueConstraint)]
+    held = intake.watermark_of
+
+    def commit(self: ingest.Ingest, connection: Connection, topic: str, frame: Frame, items: list[Any]) -> object:
+        now_us = self._clock.now_us()
+        through = held(connection, frame.agent, frame.epoch, frame.stream)
+        if through is not None and frame.first > through.committed_through + 1:
+            return ingest.Outcome("hole", frame.agent, self._answer(connection, frame))
+        facts = [fact for item in items for fact in self._commit_one(connection, topic, item, now_us)]
+        last = frame.envelopes[-1]
+        intake.move_watermark(connection, frame.agent, frame.epoch, frame.stream, last.seq, last.hash, now_us)
+        return ingest.Outcome("committed", frame.agent, self._answer(connection, frame), tuple(facts))
+
+    for each in unique:
+        envelope.constraints.remove(each)
+    try:
+        with patch.object(ingest.Ingest, "_commit", commit), patch.object(chart_intake, "take", lambda *_: None):
+            yield
+    finally:
+        envelope.constraints.update(unique)
+
+
+@contextmanager
+def commits_are_not_synced() -> Iterator[None]:
+    """synchronous=NORMAL: SQLite says committed before the log is on disk."""
+    with patch.dict(durable._PRAGMAS, {"synchronous": 1}):
+        yield
+
+
+@contextmanager
+def chain_is_not_checked() -> Iterator[None]:
+    """Central believes a frame's header about bodies that do not give it."""
+
+    def believing(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> Frame:
+        with patch("records.wire.chain.next_hash", _of_header(payload)):
+            return decode_frame(payload, ring, at_us=at_us)
+
+    with patch.object(ingest, "decode_frame", believing):
+        yield
+
+
+def _of_header(payload: bytes) -> Callable[..., bytes]:
+    """Gives, for the last record of a frame, the hash that its header claims."""
+    real = chain.next_hash
+    header, _ = wire._split(payload)
+
+    def claimed(agent: str, epoch: str, stream: str, seq: int, *rest: Any) -> bytes:
+        return bytes.fromhex(header.head) if seq == header.last else real(agent, epoch, stream, seq, *rest)
+
+    return claimed
+
+
+@contextmanager
+def watermark_is_a_number() -> Iterator[None]:
+    """The agent compares the watermark's number with its own, and not the hash."""
+
+    def numbers_only(connection: Any, mark: Watermark) -> watermark.Verdict:
+        epoch = epoch_named(connection, mark.epoch)
+        if epoch is None:
+            return watermark.Verdict(Outcome.UNCHANGED)
+        position = epoch.position(min(mark.committed_through, epoch.last))
+        if position > acknowledged(connection):
+            return watermark.Verdict(Outcome.ADVANCED, position)
+        return watermark.Verdict(Outcome.UNCHANGED)
+
+    with patch.object(watermark, "judge", numbers_only):
+        yield
+
+
+MUTATIONS: dict[str, tuple[Callable[[], Any], str]] = {
+    "puback-is-proof": (puback_is_proof, "missing"),
+    "key-is-not-unique": (key_is_not_unique, "doubled"),
+    "commits-are-not-synced": (commits_are_not_synced, "missing"),
+    "chain-is-not-checked": (chain_is_not_checked, "altered"),
+    "watermark-is-a-number": (watermark_is_a_number, "missing"),
+}
+"""Name -> the broken rule, and the word that a verdict must hold for it."""
