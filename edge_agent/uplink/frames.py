@@ -24,10 +24,11 @@ class Frames:
         self._outbox, self._key, self._limit, self._on_event = outbox, key, max_frame_bytes, on_event
         self._reported: tuple[str, int] | None = None
 
-    def next(self, cursor: int, packet_maximum: int | None) -> tuple[Run, bytes] | None:
+    def next(self, cursor: int, packet_maximum: int | None, learnt: int | None = None) -> tuple[Run, bytes] | None:
         """The frame behind a position of the outbox; None when there is nothing to send.
 
-        A record larger than a frame should be travels alone.
+        ``packet_maximum`` is what the broker told, ``learnt`` what its behaviour showed of frames. A record larger
+        than a frame should be travels alone.
 
         Raises:
             Damaged: the chain is broken on disk, or the broker takes no message as large as the next record.
@@ -35,6 +36,8 @@ class Frames:
         limit, records = self._limit, MOST_RECORDS
         if packet_maximum is not None:
             limit = min(limit, packet_maximum - PACKET_ROOM)
+        if learnt is not None:
+            limit = min(limit, learnt)
         while True:
             run = self._outbox.next_run(cursor, records, limit - HEADER_ROOM)
             if run is None:
@@ -44,16 +47,19 @@ class Frames:
                 break
             records = len(run.envelopes) // 2
         if packet_maximum is not None and len(frame) > packet_maximum - PACKET_ROOM:
-            raise self._undeliverable(run, len(frame), packet_maximum)
+            first = run.envelopes[0]
+            self.report(first.epoch, first.seq, len(frame), packet_maximum)
+            raise Damaged(
+                f"record {first.epoch}/{first.seq} makes a message of {len(frame)} bytes,"
+                f" the broker takes {packet_maximum}",
+                hint="raise the broker's max_packet_size and message_size_limit",
+            )
         return run, frame
 
-    def _undeliverable(self, run: Run, size: int, maximum: int) -> Damaged:
-        row = run.envelopes[0]
-        if self._reported != (row.epoch, row.seq):
-            self._reported = (row.epoch, row.seq)
-            params: dict[str, JsonValue] = {"epoch": row.epoch, "seq": str(row.seq)}
-            self._on_event("record-undeliverable", {**params, "bytes": str(size), "limit": str(maximum)})
-        return Damaged(
-            f"record {row.epoch}/{row.seq} makes a message of {size} bytes, the broker takes {maximum}",
-            hint="raise the broker's message_size_limit",
-        )
+    def report(self, epoch: str, seq: int, size: int, maximum: int | None) -> None:
+        """A record that the broker does not take, as an event: once. ``maximum`` None: the broker does not say."""
+        if self._reported == (epoch, seq):
+            return
+        self._reported = (epoch, seq)
+        params: dict[str, JsonValue] = {"epoch": epoch, "seq": str(seq), "bytes": str(size)}
+        self._on_event("record-undeliverable", {**params, "limit": "" if maximum is None else str(maximum)})

@@ -14,9 +14,10 @@ from edge_agent.outbox import Applied, Outbox, Outcome, Run
 from edge_agent.uplink.broker import UplinkSettings
 from edge_agent.uplink.frames import Frames
 from edge_agent.uplink.incoming import OnEvent
-from edge_agent.uplink.link import Link
+from edge_agent.uplink.link import NOT_AUTHORIZED, QUOTA_EXCEEDED, TOO_LARGE, Delivered, Link, Sent
+from edge_agent.uplink.packets import PacketSize
 from edge_agent.uplink.status import StreamStatus
-from edge_agent.uplink.window import Limits, Window
+from edge_agent.uplink.window import OnTheirWay, Window
 from records.clock import MICROSECONDS, Clock
 from records.errors import Damaged
 from records.keys import Identity
@@ -24,6 +25,25 @@ from records.wire import ack_topic
 
 BLOCKED_S = 10.0
 """How long sending rests after a row that cannot be sent."""
+CUT_TIMES = 2
+"""When the connection ended so often in a row at the same frame (the second time it went alone), it is taken to be
+too large. One record must end it once more before a person is told. This is how a limit shows that the broker does
+not tell: MQTT 3.1.1 cannot; mosquitto's ``message_size_limit`` is answered by a PUBACK that paho cannot read."""
+SUSPECT_FROM = 4096
+"""Smaller frames are not suspected: every broker takes them."""
+REFUSED_FROM = 0x80
+REFUSALS = {
+    NOT_AUTHORIZED: "its access list does not let this agent write there: correct it, or enrol the agent again",
+    QUOTA_EXCEEDED: "its quota is used up: give this agent more, or find who floods the broker",
+    TOO_LARGE: "raise its max_packet_size and message_size_limit",
+}
+"""What to do about a broker that does not take a message, by its reason."""
+
+
+def refusal(reason: str, code: int) -> str:
+    """What a person is told of a PUBACK that is no delivery."""
+    todo = REFUSALS.get(code)
+    return f"the broker did not take a message: {reason}" + (f"; {todo}" if todo else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +53,11 @@ class _Mark:
 
 
 class Lane:
-    """``apply_every_s``: central's watermarks are acted on at most so often, the newest of them, unless the window
-    is full: each costs a commit. ``on_acknowledged`` hears how many rows central has confirmed.
+    """``together`` and ``share``: see ``Window``. ``one_at_a_time``: the next frame waits until the broker has the
+    one before, so that what is more urgent never stands behind more than one.
+
+    ``apply_every_s``: central's watermarks are acted on at most so often, the newest of them, unless the window is
+    full: each costs a commit. ``on_acknowledged`` hears how many rows central has confirmed.
     """
 
     def __init__(
@@ -42,11 +65,14 @@ class Lane:
         outbox: Outbox,
         identity: Identity,
         settings: UplinkSettings,
-        limits: Limits,
         clock: Clock,
         on_event: OnEvent,
-        publish: Callable[[Link, Run, bytes], None],
+        publish: Callable[[Link, Run, bytes], bool],
+        together: OnTheirWay,
+        sizes: PacketSize,
         *,
+        share: float = 1.0,
+        one_at_a_time: bool = False,
         apply_every_s: float = 0.0,
         on_acknowledged: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -55,14 +81,17 @@ class Lane:
         self.blocked: str | None = None
         self.highest = 0
         self._publish = publish
-        self._settings, self._limits, self._clock = settings, limits, clock
+        self._settings, self._clock, self._sizes = settings, clock, sizes
+        self._one_at_a_time = one_at_a_time
         self._apply_every_s, self._on_acknowledged = apply_every_s, on_acknowledged
         self._frames = Frames(outbox, identity.signing, settings.max_frame_bytes, on_event)
         self._log = structlog.get_logger().bind(agent=identity.file.agent, stream=outbox.stream)
         now_s = clock.monotonic_s()
         self._position = outbox.acknowledged()[0]
-        self._window = Window(limits, self._position, now_s)
-        self._send_from_s = now_s
+        self._window = Window(settings.limits, self._position, now_s, together, share)
+        self._cut: tuple[int, int] | None = None
+        self._refused: str | None = None
+        self._send_from_s = self._rest_until_s = now_s
         self._mark: _Mark | None = None
         self._apply_from_s = now_s
         self._more = True
@@ -74,8 +103,8 @@ class Lane:
 
     def restart(self, now_s: float) -> None:
         """A connection stands: begin behind what central has confirmed, once its word had time to come."""
-        self._window = Window(self._limits, self.outbox.acknowledged()[0], now_s)
-        self._send_from_s = now_s + self._settings.settle_s
+        self._window.restart(self.outbox.acknowledged()[0], now_s, probing=self._cut is not None)
+        self._send_from_s = max(now_s + self._settings.settle_s, self._rest_until_s)
         self._more = True
 
     def due_in_s(self, now_s: float) -> float | None:
@@ -105,11 +134,12 @@ class Lane:
 
     def applied(self, applied: Applied, now_s: float) -> None:
         """What the outbox made of a watermark, for what is sent next."""
-        self._send_from_s = min(self._send_from_s, now_s)
+        self._send_from_s = min(self._send_from_s, max(now_s, self._rest_until_s))
         if applied.outcome is not Outcome.UNCHANGED:
             position = self.outbox.acknowledged()[0]
             self._on_acknowledged(max(position - self._position, 0))
             self._position = position
+            self._cut = self._refused = None
             self._window.moved(position, now_s)
             self._more = True
         if applied.outcome in (Outcome.ROLLED_BACK, Outcome.REWOUND):
@@ -117,11 +147,56 @@ class Lane:
 
     # -- what goes out -------------------------------------------------------------------------------------
 
-    def stalled(self, now_s: float) -> bool:
-        """Whether central has been silent for too long, so that sending begins again."""
+    def stalled(self, link: Link, now_s: float) -> bool:
+        """Whether central has been silent for too long, so that sending begins again.
+
+        What the broker has not answered yet is on the same connection: sent again it would only stand behind it.
+        """
+        if link.waits_for(self.outbox.stream):
+            self._window.taken(now_s)
+            return False
         stalled = self._window.stalled(now_s)
         self._more |= stalled
         return stalled
+
+    # -- the broker's word, which frees nothing ------------------------------------------------------------
+
+    def delivered(self, answer: Delivered, now_s: float) -> None:
+        """The broker has answered one of this lane's frames."""
+        if answer.code < REFUSED_FROM:
+            self._window.taken(now_s)
+            self._refused = None
+            return
+        if self._refused is not None and now_s < self._send_from_s:
+            return  # sent before the first of them was refused
+        self._refused = refusal(answer.reason, answer.code)
+        self._log.warning("uplink-refused", reason=self._refused)
+        self._send_from_s = self._rest_until_s = now_s + self._window.refused(now_s)
+        self._more = True
+
+    def ended(self, sent: Sent, code: int, now_s: float) -> None:
+        """The other side ended the connection while this frame was the first that the broker had not answered."""
+        times = 1 + (self._cut[1] if self._cut is not None and self._cut[0] == sent.position else 0)
+        self._cut = sent.position, times
+        enough = CUT_TIMES if sent.records > 1 else CUT_TIMES + 1
+        if code == TOO_LARGE or (times >= enough and sent.size >= SUSPECT_FROM):
+            self._rest_until_s = now_s + self._too_large(sent, now_s)
+
+    def _too_large(self, sent: Sent, now_s: float) -> float:
+        """Smaller frames from now on; how long to rest, which one record that is too large itself must."""
+        if sent.records > 1:
+            self._sizes.too_large(sent.size, now_s)
+            return 0.0
+        self._frames.report(sent.epoch, sent.seq, sent.size, None)
+        self._refused = (
+            f"record {sent.epoch}/{sent.seq} makes a message of {sent.size} bytes, which the broker does not take;"
+            f" {REFUSALS[TOO_LARGE]}"
+        )
+        return self._settings.limits.resend_max_s
+
+    def hungry(self, link: Link, now_s: float) -> bool:
+        """Whether it has more to send now and only the connection has no room for it."""
+        return self._more and now_s >= self._send_from_s and self._window.room() and not link.room
 
     @property
     def waiting(self) -> bool:
@@ -143,15 +218,19 @@ class Lane:
             self._more = True
 
     def _send(self, link: Link, now_s: float, failpoint: Callable[[str], None]) -> None:
-        while self._more and self._window.room() and link.in_flight < link.receive_maximum:
+        stream = self.outbox.stream
+        while self._more and self._window.room() and link.room:
+            if self._one_at_a_time and link.waits_for(stream):
+                return
             self._more = False  # before looking: what is committed from here on wakes again
-            made = self._frames.next(self._window.cursor, link.packet_maximum)
+            made = self._frames.next(self._window.cursor, link.packet_maximum, self._sizes.limit(now_s))
             if made is None:
                 return
             self._more = True
             run, frame = made
             failpoint("uplink.before_publish")
-            self._publish(link, run, frame)
+            if not self._publish(link, run, frame):
+                return  # the connection is ending
             self._sent += 1
             self._sent_again += run.position <= self.highest
             self.highest = max(self.highest, run.position)
@@ -165,7 +244,7 @@ class Lane:
             pending.records,
             None if age_s is None else max(age_s, 0.0),
             self.outbox.acknowledged()[1],
-            self.blocked,
+            self.blocked or self._refused,
             self._sent,
             self._sent_again,
         )

@@ -1,8 +1,13 @@
 """One connection to the broker, over paho: what happens on it becomes events in the uplink's inbox.
 
 A connection is used once. When it is lost the object is thrown away with everything paho still had in memory, so
-nothing is sent from there behind the outbox's back. The broker's own limits (Receive Maximum, Maximum Packet Size)
-are told to the uplink, since paho does not keep the first.
+nothing is sent from there behind the outbox's back.
+
+What paho 2.2 does not do, and is done here: it keeps neither the broker's Receive Maximum nor its Maximum Packet
+Size; when its queue is full ``publish`` only returns a code, so never more is handed to it than it sends at once;
+its callbacks for a PUBACK hold a lock that ``publish`` needs, so they never wait; its thread may end without a
+word (a callback that raised, a file descriptor that ``select`` cannot take), so the end of its loop ends the
+connection.
 """
 
 from __future__ import annotations
@@ -11,11 +16,13 @@ import queue
 import socket
 import ssl
 import threading
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -27,8 +34,16 @@ from records.wire import state_topic
 OFFLINE = b"offline"
 """The will on the agent's state topic."""
 NO_SUBSCRIBER = 0x10
+NOT_AUTHORIZED = 0x87
+TAKEN_OVER = 0x8E
+TOO_LARGE = 0x95
+QUOTA_EXCEEDED = 0x97
 RECEIVE_MAXIMUM = 65_535  # what MQTT 5 means when a broker says nothing
 CLOSE_S = 2.0
+CONNECT_S = 5.0
+"""How long a TCP connection may take to be made."""
+ROOM_FOR_OTHERS = 10
+"""How many messages beside frames (heads, requests) may be unanswered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +60,6 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """The broker answered a publish; ``code`` of 0x80 or more: it did not take it."""
-
-    link: Link
-    mid: int
-    code: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Message:
     link: Link
     topic: str
@@ -63,11 +68,36 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection ended or was refused."""
+class Sent:
+    """A message handed to the connection: ``what`` is a stream's name for a frame.
 
-    link: Link
+    Of a frame: its first row, how many, and its last one's position in the outbox.
+    """
+
+    what: str
+    size: int
+    epoch: str = ""
+    seq: int = 0
+    records: int = 0
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The broker answered a publish; ``code`` of 0x80 or more: it did not take it."""
+
+    mid: int
+    sent: Sent
+    code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection ended or was refused; ``code`` is the broker's own, or 0."""
+
+    reason: str
+    code: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +105,29 @@ class Wake:
     """Look again: something was committed, asked for, or is to stop."""
 
 
-Event = Connected | Subscribed | Delivered | Message | Lost | Wake
+Event = Connected | Subscribed | Message | Wake
+
+
+class _Client(paho.Client):
+    """Says when its loop has ended, whatever ended it."""
+
+    on_end: Callable[[str], None] = staticmethod(lambda _: None)
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        reason = "the connection ended"
+        try:
+            return super().loop_forever(timeout, retry_first_connection)
+        except Exception as error:
+            reason = f"the connection ended by a mistake: {error!r}"
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        finally:
+            self.on_end(reason)
 
 
 class Link:
-    """A connection that is being made when the constructor returns.
+    """A connection that is being made when the constructor returns. ``lost`` is set once it has ended.
+
+    ``packet_maximum`` is what the broker told; None: nothing.
 
     Raises:
         Unreachable: the broker did not answer. ConfigurationError: a TLS file cannot be used.
@@ -88,9 +136,13 @@ class Link:
     def __init__(
         self, identity: Identity, address: Address, settings: UplinkSettings, inbox: queue.Queue[Event]
     ) -> None:
-        self.receive_maximum = RECEIVE_MAXIMUM
         self.packet_maximum: int | None = None
-        self.in_flight = 0
+        self.lost: Lost | None = None
+        self._limits = settings.limits
+        self._receive_maximum = RECEIVE_MAXIMUM
+        self._unanswered: dict[int, Sent] = {}
+        self._unanswered_bytes = 0
+        self._answers: deque[tuple[int, int, str]] = deque()
         self._inbox = inbox
         self._closing = threading.Event()
         self._ended = threading.Event()
@@ -108,16 +160,19 @@ class Link:
             ) from error
         self._client.loop_start()
 
-    def _make_client(self, identity: Identity, address: Address, settings: UplinkSettings) -> paho.Client:
-        client = paho.Client(
+    def _make_client(self, identity: Identity, address: Address, settings: UplinkSettings) -> _Client:
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=identity.file.agent,
             clean_session=None if self._five else True,
             protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
-        client.max_inflight_messages_set(settings.limits.messages + 10)
-        client.max_queued_messages_set(settings.limits.messages + 10)
+        most = settings.limits.messages + ROOM_FOR_OTHERS
+        client.max_inflight_messages_set(most)
+        client.max_queued_messages_set(most)  # paho counts those in flight, too: it never queues
+        client.connect_timeout = CONNECT_S
+        client.on_end = self._on_end
         if identity.file.broker_user is not None:
             client.username_pw_set(identity.file.broker_user, identity.broker_password)
         if address.tls is not None:
@@ -140,10 +195,49 @@ class Link:
         """Ask for topics with QoS 1; answered by one ``Subscribed``."""
         self._client.subscribe([(topic, 1) for topic in topics])
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        """Send with QoS 1; the id that ``Delivered`` will name."""
-        self.in_flight += 1
-        return self._client.publish(topic, payload, qos=1, retain=retain).mid
+    # -- what may be unanswered by the broker, of both streams together ------------------------------------
+
+    @property
+    def room(self) -> bool:
+        """Whether another frame may go: bounded by messages, bytes, and what the broker takes at once."""
+        most = max(min(self._limits.messages, self._receive_maximum - 2), 1)
+        return not self._unanswered or (
+            len(self._unanswered) < most and self._unanswered_bytes < self._limits.bytes
+        )
+
+    @property
+    def room_for_others(self) -> bool:
+        """Whether a small message that is no frame may go."""
+        return len(self._unanswered) < min(self._limits.messages + ROOM_FOR_OTHERS, self._receive_maximum)
+
+    def waits_for(self, stream: str) -> bool:
+        """Whether the broker owes an answer to a frame of a stream."""
+        return any(sent.what == stream for sent in self._unanswered.values())
+
+    @property
+    def oldest(self) -> Sent | None:
+        """The first message that the broker has not answered."""
+        return next(iter(self._unanswered.values()), None)
+
+    def publish(self, topic: str, payload: bytes, sent: Sent, *, retain: bool = False) -> int | None:
+        """Send with QoS 1; the id that ``delivered`` will name, None when the connection does not take it."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return None
+        self._unanswered[info.mid] = sent
+        self._unanswered_bytes += sent.size
+        return info.mid
+
+    def delivered(self) -> list[Delivered]:
+        """What the broker has answered since this was last asked."""
+        told: list[Delivered] = []
+        while self._answers:
+            mid, code, reason = self._answers.popleft()
+            sent = self._unanswered.pop(mid, None)
+            if sent is not None:
+                self._unanswered_bytes -= sent.size
+                told.append(Delivered(mid, sent, code, reason))
+        return told
 
     def close(self) -> None:
         """End the connection, politely when the broker listens. Safe to call twice."""
@@ -170,9 +264,9 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._tell(Lost(self, f"the broker refused the connection: {code}"))
+            self._end(f"the broker refused the connection: {code}", code.value)
             return
-        self.receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
+        self._receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
         self.packet_maximum = getattr(properties, "MaximumPacketSize", None)
         self._tell(Connected(self))
 
@@ -185,7 +279,8 @@ class Link:
     def _on_publish(
         self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _properties: object
     ) -> None:
-        self._tell(Delivered(self, mid, code.value, str(code)))
+        self._answers.append((mid, code.value, str(code)))
+        self._wake()
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         try:
@@ -198,7 +293,20 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         self._ended.set()
-        self._tell(Lost(self, f"the connection ended: {code}"))
+        self._end(f"the connection ended: {code}", code.value)
+
+    def _on_end(self, reason: str) -> None:
+        self._ended.set()
+        self._end(reason, 0)
+
+    def _end(self, reason: str, code: int) -> None:
+        if self.lost is None:
+            self.lost = Lost(reason, code)
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(queue.Full):  # then it is awake
+            self._inbox.put_nowait(Wake())
 
 
 def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -21,7 +22,7 @@ from edge_agent.documents import Documents
 from edge_agent.outbox import Outbox, Outcome, Run
 from edge_agent.uplink.broker import UplinkSettings, address
 from edge_agent.uplink.incoming import Incoming, OnEvent
-from edge_agent.uplink.lane import Lane
+from edge_agent.uplink.lane import REFUSED_FROM, Lane, refusal
 from edge_agent.uplink.link import (
     NO_SUBSCRIBER,
     OFFLINE,
@@ -31,12 +32,14 @@ from edge_agent.uplink.link import (
     Link,
     Lost,
     Message,
+    Sent,
     Subscribed,
     Wake,
 )
+from edge_agent.uplink.packets import PacketSize
 from edge_agent.uplink.requests import Requests
 from edge_agent.uplink.status import UplinkStatus
-from edge_agent.uplink.window import Limits
+from edge_agent.uplink.window import OnTheirWay
 from records.clock import Clock, new_id
 from records.errors import StorageFailed, Unreachable
 from records.keys import Identity
@@ -57,8 +60,14 @@ FAREWELL_S = 2.0
 NOT_SUBSCRIBED = "central is not subscribed at the broker"
 TELEMETRY_APPLY_S = 3.0
 """Watermarks of telemetry are acted on at most so often: each costs a commit, and nobody waits for it."""
-TELEMETRY_LIMITS = Limits(messages=50, bytes=512 * 1024)
-"""What telemetry may have on its way: little enough that a record behind it does not wait long."""
+TELEMETRY_SHARE = 0.5
+"""Of the window, so that records always find room."""
+UNANSWERED_S = 60.0
+"""A broker that answers nothing for so long, though it answers pings, is left."""
+KEEPALIVE_TIMEOUT = 0x8D
+CLOSED = 0x80
+"""How paho calls it when the other side ended the connection without a word."""
+HEAD, REQUEST = "head", "request"
 
 
 class Uplink:
@@ -83,17 +92,21 @@ class Uplink:
         self._address = address(settings.broker, identity)
         self._agent = identity.file.agent
         self._incoming = Incoming(identity, clock, documents, on_event)
-        self._records = Lane(outbox, identity, settings, settings.limits, clock, on_event, self._publish)
+        together, sizes = OnTheirWay(), PacketSize()
+        self._records = Lane(outbox, identity, settings, clock, on_event, self._publish, together, sizes)
         self._telemetry: Lane | None = None
         if telemetry is not None:
             self._telemetry = Lane(
                 telemetry,
                 identity,
                 settings,
-                TELEMETRY_LIMITS,
                 clock,
                 on_event,
                 self._publish,
+                together,
+                sizes,
+                share=TELEMETRY_SHARE,
+                one_at_a_time=True,
                 apply_every_s=TELEMETRY_APPLY_S,
                 on_acknowledged=on_acknowledged,
             )
@@ -106,6 +119,7 @@ class Uplink:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
+        self._answered_s = clock.monotonic_s()
         self._head_due_s = self._prune_due_s = clock.monotonic_s()
         for lane in self._lanes:
             lane.outbox.listen(partial(self._committed, lane))
@@ -203,16 +217,38 @@ class Uplink:
                 return False
             event = self._next_event(now_s)
             if event is not None and not isinstance(event, Wake) and event.link is link:
-                if isinstance(event, Lost):
-                    self._fault(event.reason)
-                    return self._connected
                 self._handle(event)
+            for answer in link.delivered():
+                self._delivered(answer)
+            if link.lost is not None:
+                self._ended(link, link.lost)
+                return self._connected
             self._apply_marks()
             if self._connected:
+                if self._unanswered(link):
+                    return True
                 self._work(link)
         if self._connected:
             self._farewell(link)
         return True
+
+    def _unanswered(self, link: Link) -> bool:
+        """Whether the broker has answered nothing for so long that the connection is worth nothing."""
+        now_s = self._clock.monotonic_s()
+        if link.oldest is None:
+            self._answered_s = now_s
+        if now_s - self._answered_s < UNANSWERED_S:
+            return False
+        self._fault(f"the broker has not taken a message for {UNANSWERED_S:.0f} s")
+        return True
+
+    def _ended(self, link: Link, lost: Lost) -> None:
+        self._fault(lost.reason)
+        oldest = link.oldest
+        if oldest is not None and lost.code >= CLOSED and lost.code != KEEPALIVE_TIMEOUT:
+            for lane in self._lanes:
+                if lane.outbox.stream == oldest.what:
+                    lane.ended(oldest, lost.code, self._clock.monotonic_s())
 
     def _next_event(self, now_s: float) -> Event | None:
         if not self._connected:
@@ -226,7 +262,7 @@ class Uplink:
         except queue.Empty:
             return None
 
-    def _handle(self, event: Connected | Subscribed | Delivered | Message) -> None:
+    def _handle(self, event: Connected | Subscribed | Message) -> None:
         match event:
             case Connected(link):
                 topics = [lane.ack_topic for lane in self._lanes]
@@ -240,8 +276,6 @@ class Uplink:
                     lane.restart(now_s)
                 self._head_due_s = now_s
                 self._log.info("uplink-connected")
-            case Delivered():
-                self._delivered(event)
             case Message(_, topic, payload, retained):
                 concerned = next((lane for lane in self._lanes if lane.ack_topic == topic), None)
                 if concerned is None:
@@ -249,15 +283,20 @@ class Uplink:
                 else:
                     concerned.heard(payload, retained=retained)
 
-    def _delivered(self, event: Delivered) -> None:
+    def _delivered(self, answer: Delivered) -> None:
         """The broker has it, which is no proof of anything; only a refusal tells something."""
         self._failpoint("uplink.after_puback")
-        event.link.in_flight -= 1
-        if event.code >= 0x80:
-            self._fault(f"the broker did not take a message: {event.reason}")
-        elif event.code == NO_SUBSCRIBER:
+        now_s = self._answered_s = self._clock.monotonic_s()
+        for lane in self._lanes:
+            if lane.outbox.stream == answer.sent.what:
+                lane.delivered(answer, now_s)
+                break
+        else:
+            if answer.code >= REFUSED_FROM:
+                self._fault(refusal(answer.reason, answer.code))
+        if answer.code == NO_SUBSCRIBER:
             self._fault(NOT_SUBSCRIBED)
-        elif self._error == NOT_SUBSCRIBED:
+        elif self._error == NOT_SUBSCRIBED and answer.code < REFUSED_FROM:
             self._error = None
 
     def _apply_marks(self) -> None:
@@ -277,14 +316,14 @@ class Uplink:
     def _work(self, link: Link) -> None:
         now_s = self._clock.monotonic_s()
         for lane in self._lanes:
-            if lane.stalled(now_s):
+            if lane.stalled(link, now_s):
                 self._fault("central has confirmed nothing for a while; sending again")
         self._records.send(link, now_s, self._failpoint)
-        while link.in_flight < link.receive_maximum and (request := self._requests.next()) is not None:
-            link.publish(self._requests.topic, request)
-        if self._telemetry is not None:
+        while link.room_for_others and (request := self._requests.next()) is not None:
+            link.publish(self._requests.topic, request, Sent(REQUEST, len(request)))
+        if self._telemetry is not None and not self._records.hungry(link, now_s):
             self._telemetry.send(link, now_s, self._failpoint)
-        if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.in_flight < link.receive_maximum:
+        if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.room_for_others:
             self._head_asked.clear()
             self._head_due_s = now_s + self._settings.head_interval_s
             self._state_head(link)
@@ -294,27 +333,28 @@ class Uplink:
             for lane in self._lanes:
                 lane.outbox.prune()
 
-    def _publish(self, link: Link, run: Run, frame: bytes) -> None:
-        link.publish(up_topic(self._identity.file.partition, self._agent, run.envelopes[0].stream), frame)
-
-    def _state_head(self, link: Link) -> int:
-        return link.publish(
-            state_topic(self._agent), sign(self._outbox.head(), self._identity.signing), retain=True
+    def _publish(self, link: Link, run: Run, frame: bytes) -> bool:
+        first = run.envelopes[0]
+        sent = Sent(first.stream, len(frame), first.epoch, first.seq, len(run.envelopes), run.position)
+        return (
+            link.publish(up_topic(self._identity.file.partition, self._agent, first.stream), frame, sent)
+            is not None
         )
+
+    def _state_head(self, link: Link) -> int | None:
+        head = sign(self._outbox.head(), self._identity.signing)
+        return link.publish(state_topic(self._agent), head, Sent(HEAD, len(head)), retain=True)
 
     def _farewell(self, link: Link) -> None:
         """State the head, then offline, and wait a little until the broker has both."""
-        waiting = {self._state_head(link), link.publish(state_topic(self._agent), OFFLINE, retain=True)}
+        waiting = {self._state_head(link)}
+        waiting.add(link.publish(state_topic(self._agent), OFFLINE, Sent(HEAD, len(OFFLINE)), retain=True))
+        waiting.discard(None)
         deadline_s = self._clock.monotonic_s() + FAREWELL_S
-        while waiting and (left_s := deadline_s - self._clock.monotonic_s()) > 0:
-            try:
-                event = self._inbox.get(timeout=left_s)
-            except queue.Empty:
-                return
-            if isinstance(event, Lost):
-                return
-            if isinstance(event, Delivered):
-                waiting.discard(event.mid)
+        while waiting and link.lost is None and (left_s := deadline_s - self._clock.monotonic_s()) > 0:
+            with suppress(queue.Empty):
+                self._inbox.get(timeout=left_s)
+            waiting -= {answer.mid for answer in link.delivered()}
 
     def _fault(self, reason: str) -> None:
         """Remember what stands in the way; said once, however often it is tried."""

@@ -1,9 +1,9 @@
 """How much is sent, and when it is sent again: pure decisions over positions, bytes and seconds.
 
 What counts as on its way is what was sent and is not yet covered by central's watermark; the broker's answer does
-not count. At most ``messages`` frames and ``bytes`` are on their way, so a central that is away fills neither the
-broker nor memory. When nothing has moved for a while, only the first frame is sent again, ever more seldom, until
-central answers; then the window opens again.
+not count. At most ``messages`` frames and ``bytes`` of both streams together are on their way, so a central that
+is away fills neither the broker nor memory. When nothing has moved for a while, or the broker refuses a frame,
+only the first frame is sent again, ever more seldom, until central answers; then the window opens again.
 """
 
 from __future__ import annotations
@@ -20,17 +20,39 @@ class Limits:
     bytes: int = 1024 * 1024
     resend_after_s: float = 5.0
     resend_max_s: float = 60.0
+    refused_after_s: float = 1.0
+
+
+@dataclass(slots=True)
+class OnTheirWay:
+    """Frames and bytes of all streams together."""
+
+    frames: int = 0
+    bytes: int = 0
 
 
 class Window:
-    """What is on its way. Positions are those of the outbox; ``cursor`` is the last one that was sent."""
+    """What is on its way of one stream. Positions are those of the outbox; ``cursor`` is the last one sent.
 
-    def __init__(self, limits: Limits, acknowledged: int, now_s: float) -> None:
+    ``together`` is shared by the streams; this one may have only ``share`` of what ``limits`` allow.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        acknowledged: int,
+        now_s: float,
+        together: OnTheirWay | None = None,
+        share: float = 1.0,
+    ) -> None:
         self._limits = limits
+        self._together = together or OnTheirWay()
+        self._most, self._most_bytes = max(int(limits.messages * share), 1), int(limits.bytes * share)
         self._frames: deque[tuple[int, int]] = deque()
         self._bytes = 0
         self._probing = False
         self._wait_s = limits.resend_after_s
+        self._refused_s = limits.refused_after_s
         self._moved_s = now_s
         self.acknowledged = self.cursor = acknowledged
 
@@ -41,14 +63,21 @@ class Window:
 
     @property
     def probing(self) -> bool:
-        """Whether central has been silent for so long that only one frame is sent again and again."""
+        """Whether only one frame is sent again and again, until central answers."""
         return self._probing
 
     def room(self) -> bool:
         """Whether another frame may be sent now."""
         if not self._frames:
             return True
-        return not self._probing and len(self._frames) < self._limits.messages and self._bytes < self._limits.bytes
+        limits, all_ = self._limits, self._together
+        return (
+            not self._probing
+            and len(self._frames) < self._most
+            and self._bytes < self._most_bytes
+            and all_.frames < limits.messages
+            and all_.bytes < limits.bytes
+        )
 
     def sent(self, position: int, size: int, now_s: float) -> None:
         """A frame of ``size`` bytes that ends at ``position`` was handed to the broker's connection."""
@@ -56,6 +85,8 @@ class Window:
             self._moved_s = now_s
         self._frames.append((position, size))
         self._bytes += size
+        self._together.frames += 1
+        self._together.bytes += size
         self.cursor = position
 
     def moved(self, acknowledged: int, now_s: float) -> None:
@@ -63,12 +94,17 @@ class Window:
         forward = acknowledged > self.acknowledged
         self.acknowledged = acknowledged
         while self._frames and self._frames[0][0] <= acknowledged:
-            self._bytes -= self._frames.popleft()[1]
+            self._forget()
         if forward:
-            self._probing, self._wait_s, self._moved_s = False, self._limits.resend_after_s, now_s
+            self._probing, self._moved_s = False, now_s
+            self._wait_s, self._refused_s = self._limits.resend_after_s, self._limits.refused_after_s
             self.cursor = max(self.cursor, acknowledged)
         else:
             self._again(now_s)
+
+    def taken(self, now_s: float) -> None:
+        """The broker has frames only from now on: central could not answer before."""
+        self._moved_s = now_s
 
     def stalled(self, now_s: float) -> bool:
         """Whether nothing moved for too long; if so, everything behind the watermark is to be sent again."""
@@ -79,12 +115,32 @@ class Window:
         self._wait_s = min(self._wait_s * 2, self._limits.resend_max_s)
         return True
 
+    def refused(self, now_s: float) -> float:
+        """The broker did not take a frame: begin again with one frame, after so many seconds."""
+        self._again(now_s)
+        self._probing = True
+        wait_s, self._refused_s = self._refused_s, min(self._refused_s * 2, self._limits.resend_max_s)
+        return wait_s
+
+    def restart(self, acknowledged: int, now_s: float, *, probing: bool) -> None:
+        """There is a new connection: everything behind the watermark goes again."""
+        self.acknowledged = acknowledged
+        self._again(now_s)
+        self._probing = probing
+        self._wait_s = self._limits.resend_after_s
+
     def until_stalled_s(self, now_s: float) -> float | None:
         """Seconds until ``stalled`` can be true; None while nothing is on its way."""
         return max(self._wait_s - (now_s - self._moved_s), 0.0) if self._frames else None
 
     def _again(self, now_s: float) -> None:
-        self._frames.clear()
-        self._bytes = 0
+        while self._frames:
+            self._forget()
         self._moved_s = now_s
         self.cursor = self.acknowledged
+
+    def _forget(self) -> None:
+        _, size = self._frames.popleft()
+        self._bytes -= size
+        self._together.frames -= 1
+        self._together.bytes -= size

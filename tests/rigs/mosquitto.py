@@ -141,6 +141,13 @@ class Mosquitto:
             self.wipe()
         self.start()
 
+    def reconfigure(self, line: str, other: str) -> None:
+        """Start it again with another line of its configuration."""
+        text = self._configuration.read_text()
+        assert f"{line}\n" in text
+        self._configuration.write_text(text.replace(f"{line}\n", f"{other}\n"))
+        self.restart()
+
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(how)

@@ -18,7 +18,7 @@ from edge_agent.documents import Documents
 from edge_agent.outbox import Batch, Outbox, Run, export, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
 from edge_agent.uplink.broker import address
-from edge_agent.uplink.link import Delivered, Link
+from edge_agent.uplink.link import Delivered, Link, Sent
 from edge_agent.uplink.requests import MOST_WAITING, Requests
 from records.clock import FakeClock, SystemClock, new_id
 from records.keys import Identity, SigningKey
@@ -32,7 +32,6 @@ from records.wire import (
     sign,
     state_topic,
     unsign,
-    up_topic,
 )
 from tests.rigs import uplinks
 from tests.rigs.certificates import Authority
@@ -149,16 +148,16 @@ def test_a_broker_that_confirms_and_loses_everything_loses_nothing(bench: Bench)
 class PubackIsProof(Uplink):
     """The mistake that the promise forbids, kept to see the test above red: forget what the broker confirmed."""
 
-    def _publish(self, link: Link, run: Run, frame: bytes) -> None:
-        topic = up_topic(self._identity.file.partition, self._agent, run.envelopes[0].stream)
-        self.__dict__.setdefault("frames", {})[link.publish(topic, frame)] = run.envelopes[-1]
+    def _publish(self, link: Link, run: Run, frame: bytes) -> bool:
+        self.__dict__.setdefault("frames", {})[run.position] = run.envelopes[-1]
+        return super()._publish(link, run, frame)
 
-    def _delivered(self, event: Delivered) -> None:
-        row = self.__dict__.get("frames", {}).pop(event.mid, None)
+    def _delivered(self, answer: Delivered) -> None:
+        row = self.__dict__.get("frames", {}).pop(answer.sent.position, None)
         if row is not None:
             self._outbox.apply(mark(row))
             self._outbox.prune()
-        super()._delivered(event)
+        super()._delivered(answer)
 
 
 def test_the_same_with_puback_as_proof_loses_records(bench: Bench) -> None:
@@ -373,7 +372,8 @@ def test_an_agent_that_is_gone_is_called_offline_by_the_broker(bench: Bench) -> 
     with bench.central() as central:
         link = Link(bench.identity, address(bench.broker.url, bench.identity), quick(bench.broker.url), inbox)  # type: ignore[arg-type]
         inbox.get(timeout=30)
-        link.publish(state_topic(AGENT), sign(bench.outbox.head(), bench.identity.signing), retain=True)
+        head = sign(bench.outbox.head(), bench.identity.signing)
+        link.publish(state_topic(AGENT), head, Sent("head", len(head)), retain=True)
         central.wait(lambda: central.heads)
         sock = link._client.socket()
         assert isinstance(sock, socket.socket)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_agent.uplink.broker import address
-from edge_agent.uplink.window import Limits, Window
+from edge_agent.uplink.packets import PacketSize
+from edge_agent.uplink.window import Limits, OnTheirWay, Window
 from records.errors import ConfigurationError
 from records.keys import SigningKey
 from tests.rigs.outboxes import make_identity
@@ -35,6 +36,49 @@ def test_only_a_watermark_makes_room() -> None:
     window.moved(2, 1.0)
     assert window.room()
     assert (window.on_their_way, window.cursor) == (1, 3)
+
+
+def test_two_streams_share_one_window_and_one_of_them_has_only_its_part() -> None:
+    together = OnTheirWay()
+    records = Window(LIMITS, 0, 0.0, together)
+    telemetry = Window(LIMITS, 0, 0.0, together, share=0.4)
+    telemetry.sent(1, 10, 0.0)
+    assert not telemetry.room(), "1 of 3 messages"
+    records.sent(1, 10, 0.0)
+    assert records.room()
+    records.sent(2, 990, 0.0)
+    assert not records.room(), "3 messages and 1010 bytes of both"
+    telemetry.moved(1, 1.0)
+    assert (together.frames, together.bytes) == (2, 1000)
+    assert not records.room(), "bytes"
+    records.restart(0, 1.0, probing=False)
+    assert (together.frames, together.bytes, records.cursor) == (0, 0, 0)
+
+
+def test_a_refused_frame_is_tried_alone_ever_more_seldom_until_central_has_it() -> None:
+    window = filled(1, 1)
+    assert [window.refused(0.0) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    window.sent(1, 1, 0.0)
+    assert not window.room()
+    window.moved(1, 1.0)
+    window.sent(2, 1, 1.0)
+    assert window.room()
+    assert window.refused(1.0) == 1
+
+
+def test_a_limit_that_was_learnt_is_believed_less_with_time() -> None:
+    sizes = PacketSize()
+    assert sizes.limit(0.0) is None
+    sizes.too_large(60_000, 0.0)
+    assert sizes.limit(59.0) == 30_000
+    assert sizes.limit(60.0) == 60_000
+    sizes.too_large(60_000, 60.0)
+    sizes.too_large(60_000, 60.0)
+    assert sizes.limit(60.0) == 15_000
+    for _ in range(10):
+        sizes.too_large(60_000, 60.0)
+    assert sizes.limit(60.0) == 1024, "a record alone goes all the same"
+    assert sizes.limit(3600.0) is None
 
 
 def test_when_nothing_moves_one_frame_is_sent_again_ever_more_seldom() -> None:
