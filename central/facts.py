@@ -162,7 +162,7 @@ class Facts:
             encode(fact),
             bytes.fromhex(last.hash),
         )
-        cursor = envelopes.add(connection, item, fact, received_us, about)
+        (cursor,) = envelopes.add(connection, [(item, fact)], received_us, about)
         if isinstance(fact.data, OperationsEvent) and fact.data.code == "document-issued":
             params = fact.data.params
             kind, name, version = str(params["kind"]), str(params["id"]), int(str(params["version"]))

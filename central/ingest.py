@@ -20,21 +20,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from central.agent_requests import AgentRequests, Handler, NotTaken
+from central.believed import Believed, Keys
 from central.facts import Facts
 from central.quarantine import Quarantine, Reason
-from central.store import agents, envelopes, intake, telemetry
+from central.store import envelopes, intake, standing, telemetry
 from central.store.engine import Connection, Store
 from central.store.intake import Conflict
+from central.store.standing import Standing
 from central.store.telemetry import Span
 from central.stored import StoredFact
 from central.telemetry import span_of
 from records import chain
 from records.clock import Clock
 from records.errors import Damaged, Invalid
-from records.keys import KeyRing
 from records.model import Fact, decode
 from records.telemetry import KIND, decode_chunk
 from records.wire import REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, Watermark, decode_frame, unsign
@@ -76,6 +78,12 @@ class _Item:
     span: Span | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    reason: Reason
+    detail: str
+
+
 class Ingest:
     """Takes payloads one after the other, from one thread. ``on_committed`` is called after each commit.
 
@@ -93,6 +101,7 @@ class Ingest:
         self._clock = clock
         self.on_committed = on_committed
         self._presence: dict[str, Presence] = {}
+        self._believed = Believed(store)
         self.requests: dict[str, Handler] = {}
         self._asked = AgentRequests(store, clock, self.requests)
         self.quarantine = Quarantine(store, facts, clock)
@@ -129,97 +138,115 @@ class Ingest:
         facts = self.quarantine.refuse(topic, agent, reason, detail, payload)
         return Outcome("quarantined", agent, None, facts, f"{reason}: {detail}")
 
-    def _ring(self) -> KeyRing:
-        with self._store.read() as connection:
-            return KeyRing(agents.keys(connection))
-
     def _take_frame(self, topic: str, agent: str, stream: str, payload: bytes) -> Outcome:
-        ring = self._ring()
-        if agent not in {key.owner for key in ring.keys()}:  # noqa: SIM118  a key ring, no dict
-            return self._refused(topic, agent, "unknown-agent", f"{agent} is not enrolled", payload)
+        keys = self._believed.last()
+        while True:
+            checked = self._checked(keys, agent, stream, payload)
+            if isinstance(checked, Frame):
+                items = [_read(envelope) for envelope in checked.envelopes]
+                job = partial(self._commit, topic=topic, frame=checked, items=items, keys=keys)
+                outcome = self._store.write(job)
+                if outcome is not None:
+                    return outcome
+            now = self._believed.now()
+            if isinstance(checked, _Refusal) and now is keys:
+                return self._refused(topic, agent, checked.reason, checked.detail, payload)
+            keys = now
+
+    def _checked(self, keys: Keys, agent: str, stream: str, payload: bytes) -> Frame | _Refusal:
+        if agent not in keys.owners:
+            return _Refusal("unknown-agent", f"{agent} is not enrolled")
         try:
-            frame = decode_frame(payload, ring, at_us=self._clock.now_us())
+            frame = decode_frame(payload, keys.ring, at_us=self._clock.now_us())
         except Damaged as error:
-            return self._refused(topic, agent, "signature", error.message, payload)
+            return _Refusal("signature", error.message)
         except (Invalid, ValueError, OverflowError) as error:  # numbers that no chain field can hold
-            return self._refused(topic, agent, "not-a-frame", str(error), payload)
+            return _Refusal("not-a-frame", str(error))
         if frame.agent != agent or frame.stream != stream:
-            detail = f"the frame is of {frame.agent}, {frame.stream}"
-            return self._refused(topic, agent, "topic", detail, payload)
+            return _Refusal("topic", f"the frame is of {frame.agent}, {frame.stream}")
         start = chain.first_hash(frame.agent, frame.epoch, frame.stream)
         if not _EPOCH.fullmatch(frame.epoch) or (frame.first == 1 and frame.previous != start):
-            return self._refused(topic, agent, "not-a-frame", "the epoch does not begin as epochs do", payload)
-        items = [_read(envelope) for envelope in frame.envelopes]
-        return self._store.write(lambda connection: self._commit(connection, topic, frame, items))
+            return _Refusal("not-a-frame", "the epoch does not begin as epochs do")
+        return frame
 
-    def _commit(self, connection: Connection, topic: str, frame: Frame, items: list[_Item]) -> Outcome:
+    def _commit(
+        self, connection: Connection, topic: str, frame: Frame, items: list[_Item], keys: Keys
+    ) -> Outcome | None:
+        """What became of a frame; None: other keys are believed by now than those that it was checked by."""
         now_us = self._clock.now_us()
-        held = intake.watermark_of(connection, frame.agent, frame.epoch, frame.stream)
-        through = 0 if held is None else held.committed_through
-        if frame.first > through + 1:
-            detail = f"{frame.first} came while {through + 1} is next"
-            return Outcome("hole", frame.agent, self._answer(connection, frame), detail=detail)
-        conflicting = self._conflict(connection, frame, min(through, frame.last), now_us)
+        held = standing.read(connection, frame.agent, frame.epoch, frame.stream)
+        if held.keys != keys.stamp:
+            return None
+        if frame.first > held.through + 1:
+            detail = f"{frame.first} came while {held.through + 1} is next"
+            return Outcome("hole", frame.agent, held.answer, detail=detail)
+        conflicting = self._conflict(connection, frame, held, now_us)
         if conflicting is not None:
             return conflicting
-        new = [item for item in items if item.envelope.seq > through]
+        new = items[max(0, held.through + 1 - frame.first) :]
         if not new:
-            return Outcome("nothing-new", frame.agent, self._answer(connection, frame))
-        facts = self._contradicts_head(connection, frame, new, now_us)
-        for item in new:
-            facts += self._commit_one(connection, topic, item, now_us)
+            return Outcome("nothing-new", frame.agent, held.answer)
+        facts = self._contradicts_head(connection, held, new, now_us)
+        facts += self._add(connection, topic, new, now_us)
         envelopes.add_frame(connection, frame, now_us)
         last = new[-1].envelope
-        intake.move_watermark(connection, frame.agent, frame.epoch, frame.stream, last.seq, last.hash, now_us)
-        return Outcome("committed", frame.agent, self._answer(connection, frame), tuple(facts))
+        answer = standing.move(connection, held, last.seq, last.hash, now_us)
+        return Outcome("committed", frame.agent, answer, tuple(facts))
 
-    def _commit_one(self, connection: Connection, topic: str, item: _Item, now_us: int) -> list[StoredFact]:
-        e = item.envelope
-        cursor = envelopes.add(connection, e, item.fact, now_us)
-        if item.span is not None:
-            telemetry.add(connection, cursor, e.agent, item.span)
-        if item.fact is not None:
-            return [StoredFact(e.agent, e.epoch, e.stream, e.seq, e.hash.hex(), e.kind, item.fact, now_us, cursor)]
-        if item.poison is None or e.body is None:
-            return []
-        return [*self.quarantine.poison(connection, topic, e, e.body, item.poison, cursor)]
-
-    def _conflict(self, connection: Connection, frame: Frame, through: int, now_us: int) -> Outcome | None:
-        """The first record of the frame that is held with another hash, if there is one."""
-        held = envelopes.hashes(
-            connection, frame.agent, frame.epoch, frame.stream, max(1, frame.first - 1), through
-        )
-        offered: dict[int, tuple[bytes, bytes | None]] = {frame.first - 1: (frame.previous, None)}
-        offered |= {e.seq: (e.hash, e.body) for e in frame.envelopes}
-        for seq, known in sorted(held.items()):
-            given, body = offered[seq]
-            if given != known:
-                found = Conflict(0, frame.agent, frame.epoch, frame.stream, seq, known.hex(), given.hex(), now_us)
-                facts = self.quarantine.conflict(connection, found, body)
-                return Outcome(
-                    "conflict", frame.agent, self._answer(connection, frame), facts, f"seq {seq} is held otherwise"
+    def _add(self, connection: Connection, topic: str, items: list[_Item], now_us: int) -> list[StoredFact]:
+        """Store records that are new; their facts, and what central states of those that nobody can read."""
+        cursors = envelopes.add(connection, [(item.envelope, item.fact) for item in items], now_us)
+        facts: list[StoredFact] = []
+        spans: list[tuple[int, str, Span]] = []
+        stated: list[StoredFact] = []
+        for cursor, item in zip(cursors, items, strict=True):
+            e = item.envelope
+            if item.fact is not None:
+                facts.append(
+                    StoredFact(e.agent, e.epoch, e.stream, e.seq, e.hash.hex(), e.kind, item.fact, now_us, cursor)
                 )
-        return None
+            elif item.span is not None:
+                spans.append((cursor, e.agent, item.span))
+            elif item.poison is not None and e.body is not None:
+                stated += self.quarantine.poison(connection, topic, e, e.body, item.poison, cursor)
+        telemetry.add(connection, spans)
+        return facts + stated
 
     def _contradicts_head(
-        self, connection: Connection, frame: Frame, new: list[_Item], now_us: int
+        self, connection: Connection, held: Standing, new: list[_Item], now_us: int
     ) -> list[StoredFact]:
         """A head that the agent stated, and that these records are not: there were two histories of one epoch, as
         after an older image of a disk. The records hold; the other head is kept as a conflict.
         """
-        stated = intake.head_of(connection, frame.agent, frame.epoch, frame.stream)
-        named = next((i.envelope for i in new if stated is not None and i.envelope.seq == stated.last), None)
-        if stated is None or named is None or named.hash.hex() == stated.hash:
+        if held.head is None:
+            return []
+        last, stated_hash = held.head
+        named = next((item.envelope for item in new if item.envelope.seq == last), None)
+        if named is None or named.hash == stated_hash:
+            return []
+        stated = intake.head_of(connection, held.agent, held.epoch, held.stream)
+        if stated is None:
             return []
         intake.drop_head(connection, stated)
         return list(self._head_conflict(connection, stated, named.hash.hex(), now_us).facts)
 
-    def _answer(self, connection: Connection, frame: Frame) -> Watermark | None:
-        """The watermark of the agent's newest epoch; of a chain not yet begun, its position 0."""
-        if intake.watermark_of(connection, frame.agent, frame.epoch, frame.stream) is None:
-            start = chain.first_hash(frame.agent, frame.epoch, frame.stream).hex()
-            return Watermark(frame.agent, frame.epoch, frame.stream, 0, start, intake.generation(connection))
-        return intake.newest_watermark(connection, frame.agent, frame.stream)
+    def _conflict(self, connection: Connection, frame: Frame, held: Standing, now_us: int) -> Outcome | None:
+        """The first record of the frame that is held with another hash, if there is one."""
+        first, through = max(1, frame.first - 1), min(held.through, frame.last)
+        known: dict[int, bytes] = {}
+        if held.mark is not None and first == held.through:
+            known = {first: bytes.fromhex(held.mark.hash)}  # nothing but the record before is held
+        elif first <= through:
+            known = envelopes.hashes(connection, frame.agent, frame.epoch, frame.stream, first, through)
+        offered: dict[int, tuple[bytes, bytes | None]] = {frame.first - 1: (frame.previous, None)}
+        offered |= {e.seq: (e.hash, e.body) for e in frame.envelopes if e.seq <= through}
+        for seq, link in sorted(known.items()):
+            given, body = offered[seq]
+            if given != link:
+                found = Conflict(0, frame.agent, frame.epoch, frame.stream, seq, link.hex(), given.hex(), now_us)
+                facts = self.quarantine.conflict(connection, found, body)
+                return Outcome("conflict", frame.agent, held.answer, facts, f"seq {seq} is held otherwise")
+        return None
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -235,15 +262,15 @@ class Ingest:
     def _take_state(self, topic: str, agent: str, payload: bytes) -> Outcome:
         if not payload:
             return Outcome("ignored", agent)
-        ring = self._ring()
+        keys = self._believed.now()
         now_us = self._clock.now_us()
-        if agent not in {key.owner for key in ring.keys()}:  # noqa: SIM118  a key ring, no dict
+        if agent not in keys.owners:
             return self._refused(topic, agent, "unknown-agent", f"{agent} is not enrolled", payload)
         if payload == OFFLINE:
             self._presence[agent] = Presence(False, now_us)
             return Outcome("ignored", agent, detail="offline")
         try:
-            head = unsign(Head, payload, ring, agent, at_us=now_us)
+            head = unsign(Head, payload, keys.ring, agent, at_us=now_us)
         except (Invalid, Damaged) as error:
             return self._refused(topic, agent, "head", error.message, payload)
         if head.agent != agent or head.stream not in STREAMS or not _plausible(head):

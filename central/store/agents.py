@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Text, cast, func, select, update
 
 from central.store.schema import agent, agent_key
 from records.keys import PublicKey
 
 KEY_OVERLAP_US = 30 * 86_400 * 1_000_000
 """How long a replaced key is still accepted (30 days)."""
+
+KEYS_STAMP = cast(select(func.count()).select_from(agent_key).scalar_subquery(), Text)
+"""Another one whenever other keys are believed: rows are only ever added to what ``keys`` reads."""
+_STAMP = select(KEYS_STAMP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +52,8 @@ def keys(connection: Connection) -> list[PublicKey]:
         until_us = following.since_us + KEY_OVERLAP_US if replaced and following is not None else None
         found.append(PublicKey(row.owner, row.public, row.since_us, until_us))
     return found
+
+
+def keys_stamp(connection: Connection) -> str:
+    """What tells whether ``keys`` would answer otherwise than before."""
+    return str(connection.execute(_STAMP).scalar_one())

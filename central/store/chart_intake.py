@@ -8,15 +8,18 @@ because a disk was rolled back, makes no second point.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
-from sqlalchemy import Connection, Row, bindparam, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from central.chart_inputs import number, readings_of, uncertain
 from central.chart_words import ChartRef
 from central.closings import CLOSING, closing_state, count, text
 from central.store import histories
+from central.store.chart_rows import ChartRows, PointName
 from central.store.charts import chart, chart_note, chart_point
 from central.store.schema import envelope, fact_index, meta
 from records.model import Act, Decision, Fact, OperationRecord, OperationsEvent, Reading, decode
@@ -35,36 +38,35 @@ MOST_READINGS = 1000
 """Most readings that a point keeps."""
 REBUILT_AT_ONCE = 500
 
-# made once: they run for every charted characteristic of every record
-_CHART = select(chart).where(chart.c.id == bindparam("chart_id"))
-_COUNT = (
-    update(chart)
-    .where(chart.c.id == bindparam("chart_id"))
-    .values(points=bindparam("now_points"), signals_open=bindparam("now_signals"))
-)
-_POINT = (
-    select(chart_point)
-    .where(chart_point.c.chart_id == bindparam("of_chart"), chart_point.c.epoch == bindparam("of_epoch"))
-    .where(chart_point.c.segment == bindparam("of_segment"), chart_point.c.subgroup == bindparam("of_subgroup"))
-    .order_by(chart_point.c.id.desc())
-    .limit(1)
-)
-_ADD_POINT = chart_point.insert()
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
-def take(connection: Connection, item: Envelope, fact: Fact | None) -> None:
-    """Note what one committed fact says of charts."""
-    if fact is None or item.stream != "records":
-        return
+@lru_cache(1000)
+def _product(stream: str) -> str | None:
+    """Of a chart, by its stream: a plant has few, and each has many points."""
+    return dict(parse_qsl(stream, keep_blank_values=True)).get("product")
+
+
+def take(connection: Connection, items: Sequence[tuple[Envelope, Fact | None]]) -> None:
+    """Note what committed facts say of charts."""
+    rows = ChartRows(connection)
+    for item, fact in items:
+        if fact is not None and item.stream == "records":
+            _take(connection, rows, item, fact)
+    rows.write()
+
+
+def _take(connection: Connection, rows: ChartRows, item: Envelope, fact: Fact) -> None:
     match fact.data:
         case OperationRecord() if fact.data.spc and not _known(connection, item, fact):
             for state in fact.data.spc:
-                _judged(connection, item, fact, fact.data, state)
+                _judged(rows, item, fact, fact.data, state)
         case OperationsEvent(code="spc-subgroup") if not _known(connection, item, fact):
-            _closed(connection, item, fact, fact.data)
+            _closed(rows, item, fact, fact.data)
         case Decision() if (
             item.agent == CENTRAL and fact.data.target.kind == CHART_POINT and fact.data.act in NOTES
         ):
+            rows.write()
             _noted(connection, item, fact, fact.data)
         case _:
             pass
@@ -92,11 +94,11 @@ def rebuild(connection: Connection, after: int) -> int | None:
         .limit(REBUILT_AT_ONCE)
     )
     rows = connection.execute(query).all()
-    for row in rows:
-        item = Envelope(
-            row.agent, row.epoch, row.stream, row.seq, row.schema, row.kind, row.digest, row.hash, row.body
-        )
-        take(connection, item, decode(row.kind, row.body))
+    items: list[tuple[Envelope, Fact | None]] = []
+    for r in rows:
+        item = Envelope(r.agent, r.epoch, r.stream, r.seq, r.schema, r.kind, r.digest, r.hash, r.body)
+        items.append((item, decode(r.kind, r.body)))
+    take(connection, items)
     return rows[-1].id if rows else None
 
 
@@ -121,50 +123,45 @@ def _known(connection: Connection, item: Envelope, fact: Fact) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _judged(connection: Connection, item: Envelope, fact: Fact, record: OperationRecord, state: SpcState) -> None:
+def _judged(rows: ChartRows, item: Envelope, fact: Fact, record: OperationRecord, state: SpcState) -> None:
     ref = ChartRef(item.agent, record.station, state.characteristic, state.stream or "")
     readings = readings_of(record, state)
-    about = _about(ref, fact, record, state, readings)
-    row = _chart(connection, ref, about)
+    told = _about(fact, record, state, readings)
+    head = rows.chart(ref, told)
     closing = state.state != "open" and (state.position >= state.size or state.statistic is not None)
-    held = None
-    if state.position > 1:
-        held = _open(connection, ref, item.epoch, state.segment or 0, state.subgroup)
-        if held is not None and (held.number is not None or held.position >= state.position):
-            held = None  # numbers began again: another point
+    name = (head["id"], item.epoch, state.segment or 0, state.subgroup)
+    held = rows.point(name) if state.position > 1 else None
+    if held is not None and (held["number"] is not None or held["position"] >= state.position):
+        held = None  # numbers began again: another point
     values = _verdict(state) | {
         "position": state.position,
         "at_us": record.ended_us,
         "closed_by": "",
         "seq": item.seq,
         "hash": item.hash,
-        "number": row.points + 1 if closing else None,
+        "number": head["points"] + 1 if closing else None,
+        "uncertain": (0 if held is None else held["uncertain"]) + uncertain(record, state),
     }
     subjects = [result.subject.id for result in record.subjects]
-    point = (ref.id, item.epoch, state.segment or 0, state.subgroup)
-    doubts = (0 if held is None else held.uncertain) + uncertain(record, state)
-    _put(connection, held, point, values | {"uncertain": doubts}, subjects, readings)
+    _put(rows, held, name, values, subjects, readings)
     if closing:
-        signals = row.signals_open + (state.state == "signal")
-        connection.execute(_COUNT, {"chart_id": ref.id, "now_points": row.points + 1, "now_signals": signals})
-    if any(getattr(row, name) != value for name, value in about.items()):
-        connection.execute(update(chart).where(chart.c.id == ref.id).values(**about))
+        told["points"] = head["points"] + 1
+        told["signals_open"] = head["signals_open"] + (state.state == "signal")
+    rows.change_chart(head, told)
 
 
-def _about(
-    ref: ChartRef, fact: Fact, record: OperationRecord, state: SpcState, readings: list[Reading]
-) -> dict[str, Any]:
+def _about(fact: Fact, record: OperationRecord, state: SpcState, readings: list[Reading]) -> dict[str, Any]:
     """What a record tells of its chart; what it does not tell is left as it is known."""
     about: dict[str, Any] = {
         "line": fact.header.line,
         "chart": state.chart,
         "subgroup": state.size,
         "unit": readings[0].unit if readings else None,
-        "product": ref.key.get("product") or record.product,
+        "product": _product(state.stream or "") or record.product,
         "operation": record.operation,
     }
     told = {name: value for name, value in about.items() if value is not None}
-    tests = [t for result in record.subjects for t in result.tests if t.characteristic == ref.characteristic]
+    tests = [t for result in record.subjects for t in result.tests if t.characteristic == state.characteristic]
     if tests:
         test = tests[0]
         told |= {"spec_lower": test.lower, "spec_upper": test.upper, "spec_target": test.target}
@@ -184,84 +181,65 @@ def _verdict(state: SpcState) -> dict[str, Any]:
         "range_centre": state.range_centre,
         "range_lower": state.range_lower,
         "range_upper": state.range_upper,
-        "rules": json.dumps(state.rules),
-        "range_rules": json.dumps(state.range_rules or ()),
+        "rules": _JSON.encode(state.rules),
+        "range_rules": _JSON.encode(state.range_rules or ()),
         "limit_version": state.limit_version,
         "provisional": state.provisional,
     }
 
 
-def _chart(connection: Connection, ref: ChartRef, about: Mapping[str, Any]) -> Row[Any]:
-    found = connection.execute(_CHART, {"chart_id": ref.id}).one_or_none()
-    if found is not None:
-        return found
-    own = {"agent": ref.agent, "station": ref.station, "characteristic": ref.characteristic, "stream": ref.stream}
-    connection.execute(chart.insert().values(id=ref.id, points=0, signals_open=0, **own, **about))
-    return connection.execute(_CHART, {"chart_id": ref.id}).one()
-
-
-def _open(connection: Connection, ref: ChartRef, epoch: str, segment: int, subgroup: int) -> Row[Any] | None:
-    """The newest point of this name."""
-    wanted = {"of_chart": ref.id, "of_epoch": epoch, "of_segment": segment, "of_subgroup": subgroup}
-    return connection.execute(_POINT, wanted).one_or_none()
-
-
 def _put(
-    connection: Connection,
-    held: Row[Any] | None,
-    point: tuple[str, str, int, int],
+    rows: ChartRows,
+    held: dict[str, Any] | None,
+    name: PointName,
     values: dict[str, Any],
     subjects: list[str],
     readings: list[Reading],
 ) -> None:
     """Begin a point, or go on with the one that is held."""
     values_of_run = [number(reading) for reading in readings]
-    before = [] if held is None else json.loads(held.readings)
-    named = [*([] if held is None else json.loads(held.subjects)), *subjects]
+    before = [] if held is None else json.loads(held["readings"])
+    named = [*([] if held is None else json.loads(held["subjects"])), *subjects]
     values |= {
-        "readings": json.dumps([*before, values_of_run][:MOST_READINGS]),
-        "subjects": json.dumps(named[:MOST_SUBJECTS], ensure_ascii=False),
-        "subjects_total": (0 if held is None else held.subjects_total) + len(subjects),
+        "readings": _JSON.encode([*before, values_of_run][:MOST_READINGS]),
+        "subjects": _JSON.encode(named[:MOST_SUBJECTS]),
+        "subjects_total": (0 if held is None else held["subjects_total"]) + len(subjects),
     }
     if held is None:
-        chart_id, epoch, segment, subgroup = point
-        own = {"chart_id": chart_id, "epoch": epoch, "segment": segment, "subgroup": subgroup}
-        connection.execute(_ADD_POINT, values | own | {"excluded": False})
+        rows.add_point(name, values)
     else:
-        connection.execute(update(chart_point).where(chart_point.c.id == held.id).values(**values))
+        rows.change_point(held, values)
 
 
 # -- closing events ----------------------------------------------------------------------------------------
 
 
-def _closed(connection: Connection, item: Envelope, fact: Fact, event: OperationsEvent) -> None:
+def _closed(rows: ChartRows, item: Envelope, fact: Fact, event: OperationsEvent) -> None:
     params = event.params
     station = fact.header.station or ""
     ref = ChartRef(item.agent, station, text(params, "characteristic"), text(params, "stream"))
-    about: dict[str, Any] = {"line": fact.header.line, "product": ref.key.get("product")}
+    about: dict[str, Any] = {"line": fact.header.line, "product": _product(ref.stream)}
     known = {name: value for name, value in about.items() if value is not None}
-    row = _chart(connection, ref, known | {"chart": text(params, "chart"), "subgroup": len(event.subjects)})
-    segment, subgroup = count(params, "segment"), count(params, "subgroup")
+    head = rows.chart(ref, known | {"chart": text(params, "chart"), "subgroup": len(event.subjects)})
     subjects = [subject.id for subject in event.subjects]
     named = {
         "closed_by": text(params, "closed_by"),
-        "subjects": json.dumps(subjects[:MOST_SUBJECTS], ensure_ascii=False),
+        "subjects": _JSON.encode(subjects[:MOST_SUBJECTS]),
         "subjects_total": len(subjects),
     }
-    held = _open(connection, ref, item.epoch, segment, subgroup)
-    if held is not None and held.number is not None:
-        connection.execute(update(chart_point).where(chart_point.c.id == held.id).values(**named))
+    name = (head["id"], item.epoch, count(params, "segment"), count(params, "subgroup"))
+    held = rows.point(name)
+    if held is not None and held["number"] is not None:
+        rows.change_point(held, named)
         return
-    values = _verdict(closing_state(params)) | {"number": row.points + 1, "at_us": fact.header.at_us} | named
+    values = _verdict(closing_state(params)) | {"number": head["points"] + 1, "at_us": fact.header.at_us} | named
     values |= {"seq": item.seq, "hash": item.hash}
     if held is None:
-        values |= {"readings": "[]", "uncertain": 0, "position": len(subjects), "excluded": False}
-        point = {"chart_id": ref.id, "epoch": item.epoch, "segment": segment, "subgroup": subgroup}
-        connection.execute(chart_point.insert().values(**point, **values))
+        rows.add_point(name, values | {"readings": "[]", "uncertain": 0, "position": len(subjects)})
     else:
-        connection.execute(update(chart_point).where(chart_point.c.id == held.id).values(**values))
-    signals = row.signals_open + (values["state"] == "signal")
-    connection.execute(_COUNT, {"chart_id": ref.id, "now_points": row.points + 1, "now_signals": signals})
+        rows.change_point(held, values)
+    signals = head["signals_open"] + (values["state"] == "signal")
+    rows.change_chart(head, {"points": head["points"] + 1, "signals_open": signals})
 
 
 # -- notes -------------------------------------------------------------------------------------------------

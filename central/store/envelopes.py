@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Row, func, select
 
 from central.store import chart_intake, index
-from central.store.index import About
+from central.store.bulk import Insert
+from central.store.index import NOTHING, About
 from central.store.schema import envelope, frame
 from records.errors import StorageFailed
 from records.model import Fact
@@ -18,31 +19,44 @@ READ_AT_ONCE = 500
 """Rows that a walk reads at once."""
 
 
+_ENVELOPES = Insert(
+    envelope,
+    "id",
+    "agent",
+    "epoch",
+    "stream",
+    "seq",
+    "schema",
+    "kind",
+    "digest",
+    "hash",
+    "body",
+    "tombstone_reason",
+    "tombstone_by",
+    "received_us",
+)
+_LAST = select(func.max(envelope.c.id))
+_ADD_FRAME = frame.insert().inline()
+
+
 def add(
-    connection: Connection, item: Envelope, fact: Fact | None, received_us: int, about: About | None = None
-) -> int:
-    """Store one envelope and its index row; the cursor. ``fact`` None: a tombstone or a body nobody can read."""
-    tombstone = item.tombstone
-    result = connection.execute(
-        envelope.insert().values(
-            agent=item.agent,
-            epoch=item.epoch,
-            stream=item.stream,
-            seq=item.seq,
-            schema=item.schema,
-            kind=item.kind,
-            digest=item.digest,
-            hash=item.hash,
-            body=item.body,
-            tombstone_reason=None if tombstone is None else tombstone.reason,
-            tombstone_by=None if tombstone is None else tombstone.by,
-            received_us=received_us,
-        )
-    )
-    cursor = inserted_id(result)
-    index.add(connection, cursor, item, fact, about or About())
-    chart_intake.take(connection, item, fact)
-    return cursor
+    connection: Connection, items: Sequence[tuple[Envelope, Fact | None]], received_us: int, about: About = NOTHING
+) -> range:
+    """Store envelopes and what is derived from them; their cursors, in order.
+
+    The fact of each is None where it is a tombstone or has a body that nobody can read. ``about``: for the index.
+    """
+    first = last_cursor(connection) + 1  # rows are never deleted, and nobody else writes during a write job
+    cursors = range(first, first + len(items))
+    rows = []
+    for cursor, (e, _) in zip(cursors, items, strict=True):
+        reason, by = (None, None) if e.tombstone is None else (e.tombstone.reason, e.tombstone.by)
+        chained = (e.schema, e.kind, e.digest, e.hash, e.body)
+        rows.append((cursor, e.agent, e.epoch, e.stream, e.seq, *chained, reason, by, received_us))
+    _ENVELOPES(connection, rows)
+    index.add(connection, cursors, items, about)
+    chart_intake.take(connection, items)
+    return cursors
 
 
 def inserted_id(result: CursorResult[Any]) -> int:
@@ -55,20 +69,19 @@ def inserted_id(result: CursorResult[Any]) -> int:
 
 def add_frame(connection: Connection, item: Frame, received_us: int) -> None:
     """Keep who vouched for these records."""
-    connection.execute(
-        frame.insert().values(
-            agent=item.agent,
-            epoch=item.epoch,
-            stream=item.stream,
-            first=item.first,
-            last=item.last,
-            previous=item.previous,
-            head=item.head,
-            key=item.key,
-            signature=item.signature,
-            received_us=received_us,
-        )
-    )
+    row = {
+        "agent": item.agent,
+        "epoch": item.epoch,
+        "stream": item.stream,
+        "first": item.first,
+        "last": item.last,
+        "previous": item.previous,
+        "head": item.head,
+        "key": item.key,
+        "signature": item.signature,
+        "received_us": received_us,
+    }
+    connection.execute(_ADD_FRAME, row)
 
 
 def hashes(connection: Connection, agent: str, epoch: str, stream: str, first: int, last: int) -> dict[int, bytes]:
@@ -86,7 +99,7 @@ def hashes(connection: Connection, agent: str, epoch: str, stream: str, first: i
 
 def last_cursor(connection: Connection) -> int:
     """The cursor of the newest record; 0 when there is none."""
-    return connection.execute(select(func.max(envelope.c.id))).scalar() or 0
+    return connection.execute(_LAST).scalar() or 0
 
 
 def chains(connection: Connection) -> list[tuple[str, str, str]]:

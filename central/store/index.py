@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from central.store.bulk import Insert
 from central.store.schema import envelope, fact_index, fact_subject
 from records.configuration import ConfigurationRecord
 from records.model import Data, Decision, EpochOpened, Fact, OperationRecord, OperationsEvent, Subject
@@ -25,29 +26,42 @@ class About:
     lot: str | None = None
 
 
-def add(connection: Connection, cursor: int, item: Envelope, fact: Fact | None, about: About) -> None:
-    """Index one stored envelope. ``fact`` None: a tombstone, or a body nobody can read."""
-    row: dict[str, object] = {"agent": item.agent, "stream": item.stream, "kind": item.kind}
-    if fact is not None:
-        row |= _index(fact, about)
-    connection.execute(fact_index.insert().values(envelope_id=cursor, readable=fact is not None, **row))
-    subjects = [] if fact is None else list(_subjects(fact.data))
-    if not subjects:
-        return
-    connection.execute(
-        fact_subject.insert(),
-        [
-            {
-                "envelope_id": cursor,
-                "position": position,
-                "kind": subject.kind.value,
-                "product": subject.product,
-                "scheme": subject.scheme,
-                "id": subject.id,
-            }
-            for position, subject in enumerate(subjects)
-        ],
-    )
+NOTHING = About()
+
+_NAMES = (
+    "at_us",
+    "station",
+    "work_order",
+    "product",
+    "lot",
+    "operation",
+    "cycle",
+    "run_id",
+    "code",
+    "purpose",
+)
+_FACTS = Insert(fact_index, "envelope_id", "agent", "stream", "kind", "readable", *_NAMES)
+_SUBJECTS = Insert(fact_subject, "envelope_id", "position", "kind", "product", "scheme", "id")
+
+
+def add(
+    connection: Connection, cursors: range, items: Sequence[tuple[Envelope, Fact | None]], about: About
+) -> None:
+    """Index stored envelopes. A fact of None: a tombstone, or a body nobody can read."""
+    facts: list[tuple[object, ...]] = []
+    subjects: list[tuple[object, ...]] = []
+    for cursor, (item, fact) in zip(cursors, items, strict=True):
+        told: dict[str, object] = {}
+        if fact is not None:
+            told = _index(fact, about)
+            subjects += [
+                (cursor, position, subject.kind.value, subject.product, subject.scheme, subject.id)
+                for position, subject in enumerate(_subjects(fact.data))
+            ]
+        what = (told.get(name) for name in _NAMES)
+        facts.append((cursor, item.agent, item.stream, item.kind, fact is not None, *what))
+    _FACTS(connection, facts)
+    _SUBJECTS(connection, subjects)
 
 
 def rows(connection: Connection, agent: str, epoch: str, stream: str) -> Iterator[tuple[int, dict[str, object]]]:
@@ -76,7 +90,7 @@ def rows(connection: Connection, agent: str, epoch: str, stream: str) -> Iterato
 
 def expected(fact: Fact | None) -> dict[str, object]:
     """What the index must say of a record, as far as its own body tells."""
-    return {"readable": False} if fact is None else {"readable": True, **_index(fact, About())}
+    return {"readable": False} if fact is None else {"readable": True, **_index(fact, NOTHING)}
 
 
 def _text(value: object) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, Table, Text, select, tuple_
 
+from central.store.bulk import Insert
 from central.store.schema import Serial, envelope, metadata
 
 READ_AT_ONCE = 20
@@ -32,13 +33,12 @@ class Span:
     last_us: int
 
 
-def add(connection: Connection, cursor: int, agent: str, span: Span) -> None:
-    """Index one stored chunk."""
-    connection.execute(
-        telemetry_chunk.insert().values(
-            envelope_id=cursor, agent=agent, device=span.device, first_us=span.first_us, last_us=span.last_us
-        )
-    )
+_ADD = Insert(telemetry_chunk, "envelope_id", "agent", "device", "first_us", "last_us")
+
+
+def add(connection: Connection, spans: Sequence[tuple[int, str, Span]]) -> None:
+    """Index stored chunks: cursor, agent and span of each."""
+    _ADD(connection, [(cursor, agent, s.device, s.first_us, s.last_us) for cursor, agent, s in spans])
 
 
 def chunks(

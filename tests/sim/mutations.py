@@ -14,7 +14,7 @@ from unittest.mock import patch
 from sqlalchemy import Connection, UniqueConstraint
 
 from central import ingest
-from central.store import chart_intake, intake
+from central.store import chart_intake, standing
 from central.store.schema import envelope
 from edge_agent.outbox import watermark
 from edge_agent.outbox.ledger import acknowledged, epoch_named
@@ -46,17 +46,18 @@ def puback_is_proof() -> Iterator[None]:
 def key_is_not_unique() -> Iterator[None]:
     """Central inserts whatever comes, and no key of the database keeps a record from being there twice."""
     unique = [each for each in envelope.constraints if isinstance(each, UniqueConstraint)]
-    held = intake.watermark_of
 
-    def commit(self: ingest.Ingest, connection: Connection, topic: str, frame: Frame, items: list[Any]) -> object:
+    def commit(
+        self: ingest.Ingest, connection: Connection, topic: str, frame: Frame, items: list[Any], keys: object
+    ) -> object:
         now_us = self._clock.now_us()
-        through = held(connection, frame.agent, frame.epoch, frame.stream)
-        if through is not None and frame.first > through.committed_through + 1:
-            return ingest.Outcome("hole", frame.agent, self._answer(connection, frame))
-        facts = [fact for item in items for fact in self._commit_one(connection, topic, item, now_us)]
+        held = standing.read(connection, frame.agent, frame.epoch, frame.stream)
+        if frame.first > held.through + 1:
+            return ingest.Outcome("hole", frame.agent, held.answer)
+        facts = self._add(connection, topic, items, now_us)
         last = frame.envelopes[-1]
-        intake.move_watermark(connection, frame.agent, frame.epoch, frame.stream, last.seq, last.hash, now_us)
-        return ingest.Outcome("committed", frame.agent, self._answer(connection, frame), tuple(facts))
+        answer = standing.move(connection, held, last.seq, last.hash, now_us)
+        return ingest.Outcome("committed", frame.agent, answer, tuple(facts))
 
     for each in unique:
         envelope.constraints.remove(each)
