@@ -340,3 +340,16 @@ def test_a_broken_agent_fills_its_own_share_of_quarantine_only(rig: Rig, agent: 
     assert len(kept) == 5, "two of the agent, two of strangers, one of the other"
     said = [f.fact.data.params["reason"] for f in rig.store.facts(codes=["quarantined"])]  # type: ignore[union-attr]
     assert said.count("quarantine-full") == 2, "one for the agent, one for strangers"
+
+
+def test_keys_that_changed_since_the_last_frame_count_at_once(rig: Rig, agent: Agent) -> None:
+    assert rig.ingest.take(agent.topic, agent.frame(1, 4)).result == "committed"
+    other = rig.enrol(Agent("assembly-2"))
+    assert rig.ingest.take(other.topic, other.frame()).result == "committed"
+    now_us = rig.clock.now_us()
+    replaced_by = SigningKey.generate().public.hex()
+    rig.store.write(lambda c: agents.enrol(c, agent.name, "p0", replaced_by, now_us))
+    rig.clock.advance(31 * 86_400)
+    refused = rig.ingest.take(agent.topic, agent.frame(5, 9))
+    assert (refused.result, refused.detail.split(":")[0]) == ("quarantined", "signature")
+    assert held(rig, agent) == sent(agent, 4)
