@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import JsonValue, TypeAdapter
 
 from central.access import Access, Actor
+from central.backup import Backups
 from central.chart_admin import ChartAdministration
 from central.configurations import Configurations
 from central.enrol import Enrolment
@@ -24,6 +25,7 @@ from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
     AgentRegister,
+    BackupMake,
     ConfigurationDecide,
     ConfigurationList,
     Request,
@@ -52,11 +54,13 @@ class Administration:
         enrolment: Enrolment,
         configurations: Configurations,
         charts: ChartAdministration,
+        backups: Backups,
     ) -> None:
         self._access = access
         self._enrolment = enrolment
         self._configurations = configurations
         self._charts = charts
+        self._backups = backups
 
     def do(self, request: Request) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
@@ -87,6 +91,9 @@ class Administration:
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
                 return self._decide(request)
+            case BackupMake():
+                out = None if request.out is None else Path(request.out)
+                return self._backups.make(out, by=by).to_json()
             case _:
                 return self._charts.do(request)
 

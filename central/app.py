@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from central import limit_sets, recipes
-from central.access import Access, Limits
+from central import anchors, limit_sets, recipes
+from central.access import Access, Actor, Limits
 from central.admin import ORIGIN, Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
+from central.backup import Backups
 from central.chart_admin import ChartAdministration
 from central.charts import Charts, prepare
 from central.configurations import Configurations
@@ -31,9 +32,10 @@ from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keys import CentralKeys
 from central.limit_sets import LimitSets
 from central.links.factory import open_link
-from central.mqtt import Mqtt
+from central.mqtt import EVERYBODY, Mqtt
 from central.orders import Orders
 from central.proposals import Issue, Kind, Proposals
+from central.restore import assert_whole
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.signature import Rules
@@ -41,16 +43,17 @@ from central.store import intake
 from central.store.engine import Store
 from central.stored import StoredFact
 from central.verify import Verification, verify
-from records.clock import Clock
+from records.clock import MICROSECONDS, Clock
 from records.files import InstanceLock
 from records.model import OperationsEvent
-from records.wire import CENTRAL, Watermark
+from records.wire import CENTRAL, Document, Head, Watermark
 
 SWEEP = "sweep"
 ANCHOR = "anchor"
 POLL = "erp-poll"
 POST = "erp-post"
 VERIFY = "verify"
+BACKUP = "backup"
 VERIFY_HOUR = 3
 POST_INTERVAL_S = 5.0
 SWEEP_ALL = "sweep-all"
@@ -85,6 +88,7 @@ class Central:
     charts: Charts
     limit_sets: LimitSets
     recipes: Proposals
+    backups: Backups
     administration: Administration
     schedule: Schedule
     admin_server: AdminServer
@@ -105,6 +109,9 @@ class Central:
         )
         self.schedule.every(self.settings.anchor_interval, self._guarded(ANCHOR, self.anchor), at_once=False)
         self.schedule.daily(VERIFY_HOUR, self._guarded(VERIFY, self.verify))
+        if self.settings.backup is not None:
+            due_s = self._backup_due_s(self.settings.backup.every)
+            self.schedule.every(self.settings.backup.every, self._guarded(BACKUP, self._back_up), first_s=due_s)
         self.schedule.every(SWEEP_ALL_INTERVAL_S, self._guarded(SWEEP_ALL, self._sweep_all), at_once=False)
         if self.settings.erp is not None:
             self.schedule.every(self.settings.erp.poll_interval, self._guarded(POLL, self._poll))
@@ -134,19 +141,39 @@ class Central:
         self._lock.release()
 
     def anchor(self) -> None:
-        """Sign the heads of all chains that have moved since the last time into the anchors file."""
+        """Sign the heads of all chains that have moved since the last time into the anchors file, and tell agents.
+
+        Raises:
+            StorageFailed: the file could not be written. Unreachable, Damaged: its copy elsewhere.
+        """
         with self.store.read() as connection:
             marks = {(w.agent, w.stream, w.epoch): w for w in intake.watermarks(connection)}
         moved = [mark for key, mark in marks.items() if self._anchored.get(key) != mark]
-        if moved:
-            # central's own come last, in every batch: the next start finds them at the end of the file
-            newest = {(w.agent, w.stream): w for w in marks.values() if w.agent == CENTRAL}
-            self.facts.anchor([w for w in moved if w.agent != CENTRAL] + list(newest.values()))
-            self._anchored = marks
+        if not moved:
+            return
+        # central's own come last, in every batch: the next start finds them at the end of the file
+        newest = {(w.agent, w.stream): w for w in marks.values() if w.agent == CENTRAL}
+        signed = self.facts.anchor([w for w in moved if w.agent != CENTRAL] + list(newest.values()))
+        self._anchored = marks
+        at_us = signed[0].at_us
+        heads = [Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, at_us) for w in marks.values()]
+        told = Document(anchors.KIND, CENTRAL, at_us, at_us, anchors.told(heads, at_us))
+        self.mqtt.publish_document(EVERYBODY, told)
+        if self.settings.anchors.also is not None:
+            anchors.mirror(self.settings.anchors_file, self.settings.anchors.also)
+
+    def _back_up(self) -> None:
+        self.backups.make(None, by=Actor(CENTRAL, "schedule"))
+
+    def _backup_due_s(self, every_s: float) -> float:
+        """When the next backup is due, so that a central that is restarted often is backed up all the same."""
+        last_us = self.backups.last_us()
+        since_s = every_s if last_us is None else (self.clock.now_us() - last_us) / MICROSECONDS
+        return min(every_s, max(0.0, every_s - since_s))
 
     def verify(self) -> Verification:
         """Check the whole store and put the result into the audit stream."""
-        result = verify(self.settings.database, self.settings.anchors, self.keys.public)
+        result = verify(self.settings.database, self.settings.anchors_file, self.keys.public)
         event = OperationsEvent("chain-verified", {"ok": result.ok, "records": result.records})
         self.store.write(lambda connection: self.facts.state(connection, event, stream="audit"))
         if not result.ok:
@@ -196,11 +223,12 @@ def build(
     with ExitStack() as undo:
         lock = InstanceLock(settings.folder / "instance.lock")
         undo.callback(lock.release)
+        assert_whole(settings.folder)
         keys = CentralKeys.open(settings.keys)
         origin = Origin(settings.site, settings.time_zone, software(), configuration)
         store = Store(settings.database, failed)
         undo.callback(store.close)
-        facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors)
+        facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
         store.write(facts.open)
         prepare(store)
         central = _assemble(settings, clock, origin, keys, store, facts, lock, log, failed, failpoint)
@@ -226,8 +254,13 @@ def _assemble(
     enrolment = Enrolment(store, facts, clock, mqtt.resync)
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
+    backups = Backups(settings, keys, store, facts, clock, origin, failpoint)
     administration = Administration(
-        access, enrolment, configurations, ChartAdministration(access, charts, sets, products, ORIGIN)
+        access,
+        enrolment,
+        configurations,
+        ChartAdministration(access, charts, sets, products, ORIGIN),
+        backups,
     )
     erp = None
     if settings.erp is not None:
@@ -260,6 +293,7 @@ def _assemble(
         charts,
         sets,
         products,
+        backups,
         administration,
         Schedule(clock, settings.time_zone),
         AdminServer(settings.folder, administration),

@@ -15,7 +15,7 @@ import typer
 from pydantic import JsonValue
 
 import central
-from central import cli_configurations, cli_limits, cli_recipes, cli_recompute
+from central import cli_configurations, cli_keep, cli_limits, cli_recipes, cli_recompute
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
     AgentRegister,
@@ -104,13 +104,24 @@ def serve(config: Config = DEFAULT_CONFIG) -> None:
 
 
 @app.command(epilog="Example: lotkeeper-central verify --json")
-def verify(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+def verify(
+    anchors: Annotated[
+        Path | None,
+        typer.Option(help="Trust this copy of the anchors file instead of the one in central's folder."),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
     """Check every record, chain, signature and anchor; exit 1 when one does not hold. Writes nothing."""
     from central.keys import public_keys
     from central.verify import verify as check
 
     settings = load_settings(config).value
-    result = check(settings.database, settings.anchors, public_keys(settings.keys), _progress())
+    if anchors is not None and not anchors.is_file():
+        raise ConfigurationError(f"there is no anchors file {anchors}")
+    trusted = anchors or settings.anchors_file
+    known = public_keys(settings.keys)
+    result = check(settings.database, trusted, known, _progress(), complete=anchors is None)
     place = result.first_bad
     if json:
         print_json(
@@ -120,10 +131,17 @@ def verify(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
                 "tombstones": result.tombstones,
                 "first_bad": None if place is None else asdict(place),
                 "reason": result.reason,
+                "restores": result.restores,
+                "lost": result.lost,
             }
         )
     elif result.ok:
         typer.echo(f"fine: {result.records} records, {result.tombstones} of them tombstones")
+        if result.restores:
+            typer.echo(
+                f"central was restored {result.restores} times; {result.lost} records that were anchored are lost "
+                "or have not come again yet"
+            )
     else:
         where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"
         typer.echo(f"NOT FINE{where}: {result.reason}")
@@ -322,6 +340,8 @@ def _progress() -> Progress:
 app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --json")(
     cli_recompute.command(_progress)
 )
+app.command("backup", epilog="Example: lotkeeper-central backup --out /mnt/backups")(cli_keep.backup)
+app.command("restore", epilog=cli_keep.RESTORE_EXAMPLES)(cli_keep.restore)
 
 
 def main() -> None:

@@ -6,34 +6,29 @@ stated inside the write job that it belongs to: both are committed, or neither.
 
 Its epochs are like an agent's: a new database opens one; a database that is behind its own anchors (a disk or
 backup was rolled back) opens another that names what was lost, so that no key is ever used twice. Anchors are
-signed heads of every chain in the append-only file ``anchors.jsonl`` beside the database: they show a cut tail or
-a rewritten chain, which the chain alone cannot.
+signed heads of every chain in the append-only file ``anchors.jsonl`` beside the database (``central.anchors``).
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from pydantic import JsonValue
 
+from central import anchors
 from central.store import documents, envelopes, intake
 from central.store.engine import Connection
 from central.store.index import About
 from central.stored import StoredFact
 from records import chain
 from records.clock import Clock, new_id, utc_offset_min
-from records.errors import Damaged, LotkeeperError, StorageFailed
+from records.errors import LotkeeperError
 from records.keys import KeyRing, SigningKey
 from records.model import SCHEMA, Data, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
-from records.wire import CENTRAL, Document, Head, Watermark, seal, sign, unsign
+from records.wire import CENTRAL, Document, Head, Watermark, seal, sign
 
 STREAMS = ("records", "audit")
-
-TAIL_BYTES = 64 * 1024
-"""How much of the anchors file is read at a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +67,22 @@ class Facts:
             elif last is None:
                 self._begin(connection, stream, EpochOpened("created"))
 
+    def reopen(self, connection: Connection) -> None:
+        """Begin both streams anew after a restore: no key of what is lost is ever used again, the new epochs name
+        the furthest record that is known of the old ones.
+        """
+        anchored = {(head.agent, head.stream): head for head in self._tail()}
+        for stream in STREAMS:
+            last = intake.newest_watermark(connection, CENTRAL, stream)
+            anchor = anchored.get((CENTRAL, stream))
+            if anchor is not None and (last is None or not _holds(connection, anchor)):
+                opened = EpochOpened("restored", anchor.epoch, anchor.last, anchor.hash)
+            elif last is not None:
+                opened = EpochOpened("restored", last.epoch, last.committed_through, last.hash)
+            else:
+                opened = EpochOpened("created")
+            self._begin(connection, stream, opened)
+
     def state(
         self,
         connection: Connection,
@@ -95,10 +106,20 @@ class Facts:
         return self._append(connection, last, Fact(header, data), About(order, product, lot))
 
     def issue(
-        self, connection: Connection, kind: str, name: str, content: JsonValue, *, order: str | None = None
+        self,
+        connection: Connection,
+        kind: str,
+        name: str,
+        content: JsonValue,
+        *,
+        order: str | None = None,
+        version: int | None = None,
     ) -> Document:
-        """State the next version of a document for the lines, inside a write job; content None withdraws it."""
-        version = documents.version_of(connection, kind, name) + 1
+        """State the next version of a document for the lines, inside a write job; content None withdraws it.
+
+        ``version``: a higher one than the next, where lines may hold versions that central has lost.
+        """
+        version = version or documents.version_of(connection, kind, name) + 1
         params: dict[str, JsonValue] = {"kind": kind, "id": name, "version": str(version), "content": content}
         stated = self.state(connection, OperationsEvent("document-issued", params, order=order), order=order)
         return Document(kind, name, version, stated.received_us, content)
@@ -110,28 +131,19 @@ class Facts:
         params: dict[str, JsonValue] = {"user": user, "target": target, "reason": code}
         self.state(connection, OperationsEvent("signature-refused", params), stream="audit", lot=lot)
 
-    def anchor(self, heads: list[Watermark]) -> None:
-        """Append signed heads of chains to the anchors file and wait until they are on disk.
+    def anchor(self, moved: list[Watermark]) -> list[Head]:
+        """Append signed heads of chains to the anchors file and wait until they are on disk; those heads.
 
         Raises:
             StorageFailed: the file could not be written.
         """
         now_us = self._clock.now_us()
-        lines = [
-            sign(Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, now_us), self._key) + b"\n"
-            for w in heads
-        ]
-        try:
-            with self._anchors.open("ab+") as file:
-                _drop_torn_line(file)
-                file.write(b"".join(lines))
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageFailed(f"{self._anchors}: cannot write anchors: {error}") from error
+        heads = [Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, now_us) for w in moved]
+        anchors.append(self._anchors, [sign(head, self._key) + b"\n" for head in heads])
+        return heads
 
     def _tail(self) -> list[Head]:
-        return read_anchors(self._anchors, self._ring, tail_only=True)
+        return anchors.read_anchors(self._anchors, self._ring, tail_only=True)
 
     def _header(self, line: str | None = None, station: str | None = None) -> Header:
         now_us = self._clock.now_us()
@@ -173,46 +185,6 @@ class Facts:
         )
 
 
-def _drop_torn_line(file: BinaryIO) -> None:
-    """Take away a last line that a power cut left without its end."""
-    end = file.seek(0, os.SEEK_END)
-    start = max(0, end - TAIL_BYTES)
-    file.seek(start)
-    tail = file.read()
-    if tail and not tail.endswith(b"\n"):
-        file.truncate(start + tail.rfind(b"\n") + 1)
-
-
 def _holds(connection: Connection, head: Head) -> bool:
     held = envelopes.hashes(connection, head.agent, head.epoch, head.stream, head.last, head.last)
     return held.get(head.last) == bytes.fromhex(head.hash)
-
-
-def read_anchors(path: Path, ring: KeyRing, *, tail_only: bool = False) -> list[Head]:
-    """The signed heads of the anchors file, oldest first; a last line cut short by a power cut is left out.
-
-    ``tail_only`` reads no more than the end of the file, where every batch of anchors names central's own chains.
-
-    Raises:
-        Damaged: a line that central did not sign. StorageFailed: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            skipped = max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES) if tail_only else 0
-            file.seek(skipped)
-            lines = file.read().splitlines(keepends=True)[1 if skipped else 0 :]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageFailed(f"{path}: cannot read anchors: {error}") from error
-    heads: list[Head] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith(b"\n") and number == len(lines):
-            break
-        try:
-            heads.append(unsign(Head, line, ring, CENTRAL))
-        except LotkeeperError as error:
-            raise Damaged(
-                f"{path}, line {number}: {error.message}", hint="somebody changed the anchors file"
-            ) from error
-    return heads

@@ -116,9 +116,10 @@ class Schedule:
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
-    def every(self, seconds: float, job: Guarded, *, at_once: bool = True) -> None:
-        """Run a job again and again; ``at_once``: the first time right after the start."""
-        first = from_us(self._clock.now_us()) + timedelta(seconds=0 if at_once else seconds)
+    def every(self, seconds: float, job: Guarded, *, at_once: bool = True, first_s: float | None = None) -> None:
+        """Run a job again and again; ``at_once``: the first time right after the start, ``first_s``: then."""
+        wait_s = first_s if first_s is not None else 0 if at_once else seconds
+        first = from_us(self._clock.now_us()) + timedelta(seconds=wait_s)
         self._scheduler.add_job(job, "interval", seconds=seconds, next_run_time=first, id=job.name)
 
     def daily(self, hour: int, job: Guarded) -> None:

@@ -18,6 +18,8 @@ from records.errors import Invalid, LotkeeperError, Unreachable
 
 ADMIN_FILE = "admin.json"
 TIMEOUT_S = 30.0
+LONG_S = 6 * 3600.0
+"""For what reads the whole database."""
 Kind = Literal["recipe", "limit-set"]
 """Of proposals. Commands start without loading the store, so that it is written here too."""
 
@@ -134,9 +136,17 @@ class LimitsGive(_Proposal):
     content: dict[str, Any]
 
 
+class BackupMake(_Request):
+    """``out``: the folder to make it in; None: that of the settings."""
+
+    do: Literal["backup-make"] = "backup-make"
+    out: str | None = None
+
+
 ChartRequest = ProposalList | ProposalDecide | RecipeImport | LimitsStudy | LimitsGive
 Request = (
     UserAdd
+    | BackupMake
     | UserDisable
     | UserPassword
     | TokenCreate
@@ -146,6 +156,7 @@ Request = (
     | ConfigurationDecide
     | ChartRequest
 )
+LONG = (BackupMake,)
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 
@@ -171,6 +182,7 @@ def ask_server(folder: Path, request: Request) -> JsonValue:
     try:
         place = json.loads((folder / ADMIN_FILE).read_bytes())
         with socket.create_connection(("127.0.0.1", int(place["port"])), TIMEOUT_S) as connection:
+            connection.settimeout(LONG_S if isinstance(request, LONG) else TIMEOUT_S)
             line = {"secret": place["secret"], "request": request.model_dump()}
             connection.sendall(json.dumps(line).encode() + b"\n")
             with connection.makefile("rb") as file:

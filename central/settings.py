@@ -101,6 +101,25 @@ class ChartSettings(Settings):
     causes: dict[str, Annotated[list[Cause], Field(min_length=1, max_length=100)]] = Field(default_factory=dict)
 
 
+class AnchorSettings(Settings):
+    """``also``: a copy of the anchors file on another disk or host, which whoever owns this one cannot rewrite."""
+
+    also: Path | None = None
+
+
+class BackupSettings(Settings):
+    """A backup into ``folder`` ``every`` so often; the newest ``keep`` of them stay.
+
+    The folder holds central's private keys as well: no other account may read it, and it belongs on another disk.
+    Lines must keep their acknowledged records (``buffer.keep_acknowledged``) for longer than ``every``: what a
+    restored central lacks, they send again.
+    """
+
+    folder: Path
+    every: Annotated[Duration, Field(ge=60)] = 86_400.0
+    keep: Annotated[int, Field(ge=1, le=1000)] = 14
+
+
 class CentralSettings(Settings):
     """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder.
 
@@ -117,6 +136,8 @@ class CentralSettings(Settings):
     erp: ErpSettings | None = None
     head_interval: Duration = 30.0
     anchor_interval: Duration = 300.0
+    anchors: AnchorSettings = AnchorSettings()
+    backup: BackupSettings | None = None
     review: ReviewSettings = ReviewSettings()
     charts: ChartSettings = ChartSettings()
     sessions: SessionSettings = SessionSettings()
@@ -145,7 +166,7 @@ class CentralSettings(Settings):
         return self.folder / "keys"
 
     @property
-    def anchors(self) -> Path:
+    def anchors_file(self) -> Path:
         return self.folder / "anchors.jsonl"
 
 
@@ -166,9 +187,12 @@ def resolve_paths(settings: CentralSettings, base: Path) -> CentralSettings:
     files = {
         name: base / value for name in ("ca", "certificate", "key") if (value := getattr(broker, name)) is not None
     }
-    return settings.model_copy(
-        update={"folder": base / settings.folder, "broker": broker.model_copy(update=files)}
-    )
+    update: dict[str, object] = {"folder": base / settings.folder, "broker": broker.model_copy(update=files)}
+    if settings.anchors.also is not None:
+        update["anchors"] = AnchorSettings(also=base / settings.anchors.also)
+    if settings.backup is not None:
+        update["backup"] = settings.backup.model_copy(update={"folder": base / settings.backup.folder})
+    return settings.model_copy(update=update)
 
 
 def _loopback(host: str) -> bool:

@@ -8,30 +8,30 @@ What is checked, over one moment of the database and without writing anything:
 - the signed frames that brought an agent's records: every record is covered by one, and its hashes are those that
   the agent signed; so a chain that was computed anew shows;
 - the agents' signed heads and central's signed anchors: both lie outside what was committed since;
+- the anchors that agents keep in their own signed records: so central's own chains show when they were computed
+  anew or cut by whoever has central's key and its anchors file, too;
 - the index from which pages are made says what the bodies say.
 
-Trusted are central's public keys in the keys folder and the anchors file. Tombstones are legal and counted. Who
-owns the database, the keys and the anchors together can still rewrite central's own chain: keep the anchors file
-elsewhere too.
+Trusted are central's public keys in the keys folder and the anchors file, or another copy of it. Tombstones are
+legal and counted, and so is what a stated restore has lost. What nobody outside has seen yet, the last minutes
+before the next anchor, whoever owns database, keys and anchors can still rewrite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from central.facts import read_anchors
+from central.anchors import read_anchors
 from central.store import agents, envelopes, index, intake
 from central.store.engine import Connection, assert_guards, reading
+from central.witness import Key, Named, Witnesses, disagreement, witnesses
 from records import chain
 from records.errors import Damaged, Invalid, LotkeeperError
 from records.keys import KeyRing, PublicKey
 from records.model import Fact, decode
 from records.wire import CENTRAL, Envelope, Frame, Head, Watermark, frame_message, unsign
-
-Key = tuple[str, str, str]
-"""Agent, epoch, stream."""
 
 PROGRESS_STEP = 1000
 
@@ -48,13 +48,18 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """``records`` counts all that were looked at, with tombstones. ``reason`` is for people; None when ok."""
+    """``records`` counts all that were looked at, with tombstones. ``reason`` is for people; None when ok.
+
+    ``restores``: how often central was restored; ``lost``: records that were anchored and are not here since.
+    """
 
     ok: bool
     records: int
     tombstones: int
     first_bad: Place | None
     reason: str | None
+    restores: int = 0
+    lost: int = 0
 
 
 class _Bad(Exception):
@@ -68,12 +73,25 @@ class _Bad(Exception):
 class _Count:
     records: int = 0
     tombstones: int = 0
+    restores: int = 0
+    lost: int = 0
+
+    def result(self, place: Place | None = None, reason: str | None = None) -> Verification:
+        ok = reason is None
+        return Verification(ok, self.records, self.tombstones, place, reason, self.restores, self.lost)
 
 
 def verify(
-    database: Path, anchors: Path, central_keys: Sequence[PublicKey], progress: Callable[[int], None] | None = None
+    database: Path,
+    anchors: Path,
+    central_keys: Sequence[PublicKey],
+    progress: Callable[[int], None] | None = None,
+    *,
+    complete: bool = True,
 ) -> Verification:
     """Check everything; stops at the first record that is not what it must be.
+
+    ``complete``: the anchors are central's own file; else a copy that may have been made earlier.
 
     Raises:
         StorageFailed: the database or the anchors cannot be opened.
@@ -83,20 +101,24 @@ def verify(
         anchored = read_anchors(anchors, KeyRing(central_keys))
         with reading(database) as connection:
             assert_guards(connection)
-            _verify_all(connection, anchored, central_keys, count, progress or (lambda _: None))
+            found = witnesses(connection, anchored, "the anchors file")
+            count.restores = len(found.restores)
+            _verify_all(connection, found, central_keys, count, progress or (lambda _: None))
+            other = disagreement(connection, anchored, found, complete=complete)
+            if other is not None:
+                raise _Bad(other.key, other.seq, other.reason)
     except _Bad as bad:
-        return Verification(False, count.records, count.tombstones, bad.place, bad.reason)
+        return count.result(bad.place, bad.reason)
     except Damaged as error:
-        return Verification(False, count.records, count.tombstones, None, str(error))
+        return count.result(None, str(error))
     except (TypeError, ValueError, AttributeError) as error:  # a hand put a text where bytes were, or the like
-        reason = f"the database holds something that central never writes: {error}"
-        return Verification(False, count.records, count.tombstones, None, reason)
-    return Verification(True, count.records, count.tombstones, None, None)
+        return count.result(None, f"the database holds something that central never writes: {error}")
+    return count.result()
 
 
 def _verify_all(
     connection: Connection,
-    anchored: list[Head],
+    found: Witnesses,
     central_keys: Sequence[PublicKey],
     count: _Count,
     progress: Callable[[int], None],
@@ -104,31 +126,34 @@ def _verify_all(
     ring = KeyRing([*agents.keys(connection), *central_keys])
     marks = {(w.agent, w.epoch, w.stream): w for w in intake.watermarks(connection)}
     stated = {(h.agent, h.epoch, h.stream): (h, payload) for h, _, payload in intake.heads(connection)}
-    last_anchor: dict[Key, list[Head]] = {}
-    for head in anchored:
-        last_anchor.setdefault((head.agent, head.epoch, head.stream), []).append(head)
     present = envelopes.chains(connection)
-    for key in [*present, *(k for k in (*marks, *last_anchor) if k not in set(present))]:
+    for key in dict.fromkeys([*present, *marks, *found.named]):
         frames = [] if key[0] == CENTRAL else envelopes.frames(connection, *key)
-        wanted = _wanted(key, frames, last_anchor.get(key, []), marks.get(key), stated.get(key), ring)
+        named = found.named.get(key, [])
+        wanted = _wanted(key, frames, named, marks.get(key), stated.get(key), ring)
         last = _walk(connection, key, wanted, count, progress)
+        _all_there(key, last, wanted, found, count)
         if key[0] != CENTRAL:
             _covered(key, frames, last)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What somebody vouches for: this record of the chain has this hash. ``must_exist``: also that it is there."""
+    """What somebody vouches for: this record of the chain has this hash. ``must_exist``: also that it is there.
+
+    ``at_us``: when, if a restore since then may explain that it is not.
+    """
 
     hash: bytes
     by: str
     must_exist: bool = True
+    at_us: int | None = None
 
 
 def _wanted(
     key: Key,
     frames: list[Frame],
-    anchored: list[Head],
+    named: Iterable[Named],
     mark: Watermark | None,
     stated: tuple[Head, bytes] | None,
     ring: KeyRing,
@@ -142,8 +167,9 @@ def _wanted(
         by = "the signed frame that brought it"
         wanted.setdefault(frame.first - 1, []).append(_Wanted(frame.previous, by))
         wanted.setdefault(frame.last, []).append(_Wanted(frame.head, by))
-    for head in anchored:
-        wanted.setdefault(head.last, []).append(_Wanted(bytes.fromhex(head.hash), "the anchors file"))
+    for each in named:
+        vouched = _Wanted(bytes.fromhex(each.hash), each.by, at_us=each.at_us)
+        wanted.setdefault(each.last, []).append(vouched)
     if mark is not None:
         by = "the watermark"
         wanted.setdefault(mark.committed_through, []).append(_Wanted(bytes.fromhex(mark.hash), by))
@@ -180,11 +206,19 @@ def _walk(
         count.tombstones += item.body is None
         if count.records % PROGRESS_STEP == 0:
             progress(count.records)
-    for seq in sorted(wanted):
-        missing = [each.by for each in wanted[seq] if each.must_exist and seq > last]
-        if missing:
-            raise _Bad(key, last + 1, f"records {last + 1} to {seq} are missing: {missing[0]} names {seq}")
     return last
+
+
+def _all_there(key: Key, last: int, wanted: dict[int, list[_Wanted]], found: Witnesses, count: _Count) -> None:
+    """Nobody names a record behind the last one, unless a stated restore explains that it is lost."""
+    lost = 0
+    for seq in sorted(seq for seq in wanted if seq > last):
+        for each in wanted[seq]:
+            if each.must_exist and not (each.at_us is not None and found.explain(key, each.at_us, last)):
+                raise _Bad(key, last + 1, f"records {last + 1} to {seq} are missing: {each.by} names {seq}")
+            if each.must_exist:
+                lost = seq - last
+    count.lost += lost
 
 
 def _typed(*columns: tuple[object, type]) -> bool:

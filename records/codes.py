@@ -122,6 +122,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "signature-refused": ("user", "target", "reason", "origin"),
     "central-started": ("software",),
     "chain-verified": ("ok", "records"),
+    "backup-made": ("backup", "made", "records", "generation", "bytes", "by", "origin"),
+    "backup-restored": ("backup", "held_until", "generation", "through", "by", "origin", "reason"),
 }
 """Operations events: code -> names of its parameters (a parameter may be absent)."""
 

@@ -129,7 +129,7 @@ def walk(connection: Connection, agent: str, epoch: str, stream: str) -> Iterato
         ).all()
         if not rows:
             return
-        yield from (_envelope(row) for row in rows)
+        yield from (of_row(row) for row in rows)
         after = rows[-1].seq
 
 
@@ -146,7 +146,8 @@ def frames(connection: Connection, agent: str, epoch: str, stream: str) -> list[
     ]
 
 
-def _envelope(row: Row[tuple[object, ...]]) -> Envelope:
+def of_row(row: Row[tuple[object, ...]]) -> Envelope:
+    """One envelope as its row holds it."""
     tombstone = None
     if row.tombstone_reason is not None:
         tombstone = Tombstone(row.digest.hex(), row.tombstone_reason, row.tombstone_by or "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from central.facts import read_anchors
+from central.anchors import read_anchors
 from central.store import documents, intake
 from central.store.engine import Connection, Store
 from records.errors import Damaged, Refused

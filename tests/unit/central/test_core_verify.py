@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from central.facts import read_anchors
+from central.anchors import read_anchors
 from central.store import intake
 from central.verify import Place, Verification, verify
 from records import chain

@@ -1,0 +1,286 @@
+"""Backups of central: made while it serves, proven before they count, kept by number.
+
+A backup is a folder ``central-YYYYMMDDTHHMMSSZ`` with the database (one consistent moment), the anchors file, the
+keys, and ``manifest.json``: the digest of each file, signed by central. It is made under another name, read back
+whole (digests, SQLite's own check, every chain, signature and anchor) and only then gets its name, so a folder of
+that name is a backup that was once restorable.
+
+The keys in it are private: whoever has them can sign as central. The folder is readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from central.access import Actor
+from central.facts import Facts, Origin
+from central.keys import CentralKeys
+from central.settings import CentralSettings
+from central.store import snapshots
+from central.store.engine import Store
+from central.verify import verify
+from records.clock import Clock, from_us, iso_z
+from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
+from records.files import make_folder, replace_file, sync_folder
+from records.keys import KeyRing, PublicKey
+from records.model import OperationsEvent
+from records.wire import CENTRAL, Document, sign, unsign
+
+MANIFEST = "manifest.json"
+DATABASE = snapshots.NAME
+ANCHORS = "anchors.jsonl"
+KEYS = "keys"
+KIND = "backup"
+"""Kind of the signed document that a manifest is; no agent is ever told of it."""
+
+MADE = "backup-made"
+"""Code of the fact that tells of a backup, in the audit stream."""
+
+CHUNK = 1024 * 1024
+_NAME = re.compile(r"central-\d{8}T\d{6}Z")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """``files``: path within the folder -> what it must be. ``settings``: SHA-256 of central.yaml, if known."""
+
+    site: str
+    software: str
+    made: str
+    generation: int
+    records: int
+    settings: str | None
+    files: dict[str, FileEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One backup that was read back and held."""
+
+    folder: Path
+    manifest: Manifest
+    bytes: int
+
+    def to_json(self) -> dict[str, JsonValue]:
+        told = self.manifest
+        return {
+            "backup": str(self.folder),
+            "made": told.made,
+            "records": told.records,
+            "generation": told.generation,
+            "bytes": self.bytes,
+        }
+
+
+_MANIFEST = TypeAdapter(Manifest)
+
+
+class Backups:
+    """Makes backups, one at a time; ``last_us`` is when the newest one was made that central knows of."""
+
+    def __init__(
+        self,
+        settings: CentralSettings,
+        keys: CentralKeys,
+        store: Store,
+        facts: Facts,
+        clock: Clock,
+        origin: Origin,
+        failpoint: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self._origin = origin
+        self._failpoint = failpoint
+        self._one = threading.Lock()
+
+    def make(self, out: Path | None, *, by: Actor) -> Backup:
+        """One backup in ``out`` (None: the folder of the settings), stated in the audit stream.
+
+        Raises:
+            ConfigurationError: no folder is known, or the database is no file. StorageFailed: it cannot be
+            written. Damaged: what was written, or the database itself, does not hold; names what. Refused: one of
+            this second is there.
+        """
+        configured = self._settings.backup
+        folder = out or (None if configured is None else configured.folder)
+        if folder is None:
+            raise ConfigurationError("where to?", hint="give --out FOLDER, or set backup.folder in central.yaml")
+        with self._one:
+            made = self._make(folder)
+            self._failpoint("backup.after_rename")
+            params: dict[str, JsonValue] = {
+                **made.to_json(), "bytes": str(made.bytes), "by": by.user, "origin": by.origin
+            }  # fmt: skip
+            event = OperationsEvent(MADE, params)
+            self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+            if configured is not None and folder == configured.folder:
+                _prune(folder, configured.keep)
+        return made
+
+    def last_us(self) -> int | None:
+        """When the newest backup was stated, by central's clock; None: never."""
+        with self._store.read() as connection:
+            return snapshots.last_at_us(connection, CENTRAL, MADE)
+
+    def _make(self, folder: Path) -> Backup:
+        now_us = self._clock.now_us()
+        name = from_us(now_us).strftime("central-%Y%m%dT%H%M%SZ")
+        final, part = folder / name, folder / f"{name}.part"
+        if final.exists():
+            raise Refused(f"{final} exists already", hint="wait a second")
+        try:
+            make_folder(folder)
+            for rest in folder.glob("central-*.part"):  # of a backup that was cut short
+                shutil.rmtree(rest)
+            part.mkdir(mode=0o700)
+            self._copy(part)
+            manifest = self._manifest(part, now_us)
+            content: JsonValue = _MANIFEST.dump_python(manifest, mode="json")
+            signed = sign(Document(KIND, name, 1, now_us, content), self._keys.signing)
+            replace_file(part / MANIFEST, signed)
+            proven = prove(part, self._keys.public)
+            self._failpoint("backup.before_rename")
+            part.rename(final)
+            sync_folder(folder)
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot write the backup {part}: {error}", hint="check rights and space"
+            ) from error
+        return Backup(final, proven.manifest, proven.bytes)
+
+    def _copy(self, part: Path) -> None:
+        # the anchors first: whatever they name is in the database that is copied after them
+        anchors = self._settings.anchors_file
+        replace_file(part / ANCHORS, _whole_lines(anchors.read_bytes() if anchors.exists() else b""))
+        snapshots.copy(database_file(self._settings), part / DATABASE)
+        self._failpoint("backup.after_database")
+        copy_folder(self._settings.keys, part / KEYS)
+
+    def _manifest(self, part: Path, now_us: int) -> Manifest:
+        standing = snapshots.check(part / DATABASE)
+        files = {
+            path.relative_to(part).as_posix(): FileEntry(path.stat().st_size, digest(path))
+            for path in sorted(part.rglob("*"))
+            if path.is_file()
+        }
+        return Manifest(
+            self._origin.site,
+            self._origin.software,
+            str(iso_z(now_us)),
+            standing.generation,
+            standing.records,
+            self._origin.configuration,
+            files,
+        )
+
+
+def database_file(settings: CentralSettings) -> Path:
+    """The database as a file.
+
+    Raises:
+        ConfigurationError: it is on a server of its own, whose tools copy it.
+    """
+    if not isinstance(settings.database, Path):
+        raise ConfigurationError(
+            "the database is on a PostgreSQL server, which has its own backups",
+            hint="copy it with pg_basebackup or pg_dump, and the folder with keys and anchors beside it; after "
+            "putting it back run: lotkeeper-central restore --as-is",
+        )
+    return settings.database
+
+
+def prove(folder: Path, believed: Sequence[PublicKey]) -> Backup:
+    """Read a whole backup: manifest and signature, every digest, SQLite's check, every chain and anchor.
+
+    Raises:
+        Damaged: names what does not hold. ConfigurationError: it is no backup.
+    """
+    manifest = read_manifest(folder, believed)
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise Damaged(f"{path} is missing from the backup", hint="take another one")
+        if path.stat().st_size != entry.bytes or digest(path) != entry.sha256:
+            raise Damaged(f"{path} is not the file that was backed up", hint="take another backup")
+    snapshots.check(folder / DATABASE)
+    result = verify(folder / DATABASE, folder / ANCHORS, believed)
+    if not result.ok:
+        raise Damaged(f"the database in {folder} does not verify: {result.reason}", hint="take an earlier backup")
+    return Backup(folder, manifest, sum(entry.bytes for entry in manifest.files.values()))
+
+
+def read_manifest(folder: Path, believed: Sequence[PublicKey]) -> Manifest:
+    """What central said of a backup.
+
+    Raises:
+        ConfigurationError: the folder is no backup. Damaged: the manifest is not as central signed it.
+    """
+    path = folder / MANIFEST
+    try:
+        document = unsign(Document, path.read_bytes(), KeyRing(believed), CENTRAL)
+        if document.kind == KIND:
+            return _MANIFEST.validate_python(document.content)
+    except OSError as error:
+        raise ConfigurationError(f"{folder} is no backup: {error.strerror}: {path}") from error
+    except ValidationError as error:
+        raise Damaged(f"{path} says nothing that this version understands: {error.errors()[0]['msg']}") from error
+    raise Damaged(f"{path} is no manifest of a backup")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy files with their rights, on disk when this returns; what is there already stays."""
+    make_folder(target)
+    target.chmod(0o700)
+    for path in sorted(source.rglob("*")):
+        there = target / path.relative_to(source)
+        if path.is_dir():
+            make_folder(there)
+        elif path.is_file() and not there.exists():
+            shutil.copy2(path, there)
+            with there.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(there.parent)
+
+
+def listed(folder: Path) -> list[Path]:
+    """Finished backups in a folder, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / MANIFEST).is_file())
+
+
+def _prune(folder: Path, keep: int) -> None:
+    for old in listed(folder)[:-keep]:
+        shutil.rmtree(old)
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]

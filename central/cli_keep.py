@@ -1,0 +1,73 @@
+"""Commands that keep the evidence: back up, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
+from central.requests import BackupMake
+from records.clock import SystemClock
+from records.errors import ConfigurationError
+from records.failpoint import failpoint_from_environment
+
+RESTORE_EXAMPLES = (
+    "Example: lotkeeper-central restore /mnt/backups/central-20261126T030000Z --reason 'the disk died'\n\n"
+    "Example: lotkeeper-central restore --as-is --reason 'PostgreSQL put back from its own backup'"
+)
+
+
+def backup(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to make the backup in; left out: backup.folder of the settings.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Copy database, anchors and keys while central serves, and prove that the copy can be restored."""
+    loaded = load_settings(config)
+    request = BackupMake(by=me(), out=None if out is None else str(out.resolve()))
+    answer = administer(loaded, request)
+    told = answer if isinstance(answer, dict) else {}
+    say(json, answer, f"made and verified {told.get('backup')}: {told.get('records')} records")
+
+
+def restore(
+    backup: Annotated[Path | None, typer.Argument(metavar="BACKUP", help="The backup's folder.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Even over a database that holds more, or that is damaged.")
+    ] = False,
+    as_is: Annotated[
+        bool,
+        typer.Option("--as-is", help="No BACKUP: the database was put back by other means, as with PostgreSQL."),
+    ] = False,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Put a backup in the place of central's database; the lines then send again what it lacks."""
+    from central.app import software
+    from central.facts import Origin
+    from central.restore import Why, declare
+    from central.restore import restore as put_back
+
+    if (backup is None) != as_is:
+        raise ConfigurationError("restore needs BACKUP, or --as-is", hint="see --help")
+    if not reason.strip():
+        raise ConfigurationError("a restore needs a reason", hint="it is kept for ever: --reason 'why'")
+    loaded = load_settings(config)
+    settings = loaded.value
+    origin = Origin(settings.site, settings.time_zone, software(), loaded.hash)
+    why = Why(me(), "command line", reason.strip())
+    if backup is None:
+        done = declare(settings, SystemClock(), origin, why)
+    else:
+        failpoint = failpoint_from_environment()
+        done = put_back(
+            settings, backup.resolve(), SystemClock(), origin, why, replace=replace, failpoint=failpoint
+        )
+    aside = "" if done.set_aside is None else f"; the former database is kept as {done.set_aside}"
+    text = f"restored {done.held} records{aside}. Start central: the lines send again what is missing"
+    say(json, done.to_json(), text)

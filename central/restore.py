@@ -1,0 +1,264 @@
+"""A backup put in the place of central's database, so that nothing is told twice and what is lost has a name.
+
+- The backup is proven whole before anything is touched. A running server, and a present database that holds more
+  than the backup, are refused; the present one is set aside, never deleted. The present anchors stay: they know
+  more than the backup does.
+- ``generation`` grows. By it the agents know that a lower watermark is meant: they send again from there, and name
+  what they no longer have.
+- Both of central's streams go on in new epochs that name the last known record of the old ones, so no key is used
+  twice. A ``backup-restored`` fact says what was restored, why, and how far every chain was held. By it ``verify``
+  accepts that what was anchored after the backup and before the restore is missing, and nothing else.
+- Every document for the lines is stated again at the next ten thousand of its version: lines may hold versions
+  that central has lost, and central's word must be the higher one.
+
+Killed in between, a restore leaves a mark by which central refuses to start until it is done again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from central import anchors, backup
+from central.facts import Facts, Origin
+from central.keys import CentralKeys, public_keys
+from central.settings import CentralSettings
+from central.store import documents, intake, snapshots
+from central.store.engine import Connection, Store, reading
+from central.store.orders import ORDER_DOCUMENT
+from central.store.snapshots import Standing
+from central.witness import RESTORED
+from records import durable
+from records.clock import MICROSECONDS, Clock, from_us, iso_z
+from records.errors import LotkeeperError, Refused, StorageFailed
+from records.files import InstanceLock, make_folder, replace_file, sync_folder
+from records.keys import PublicKey
+from records.model import OperationsEvent
+from records.wire import CENTRAL
+
+UNFINISHED = "restore-unfinished"
+"""File in central's folder while a restore is under way."""
+
+VERSION_STEP = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """``held``: records in the database now. ``set_aside``: where the former database lies, if there was one."""
+
+    backup: Path | None
+    generation: int
+    held: int
+    held_until_us: int
+    set_aside: Path | None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {
+            "backup": None if self.backup is None else str(self.backup),
+            "generation": self.generation,
+            "records": self.held,
+            "held_until": iso_z(self.held_until_us),
+            "set_aside": None if self.set_aside is None else str(self.set_aside),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Who restores, and why."""
+
+    by: str
+    origin: str
+    reason: str
+
+
+def assert_whole(folder: Path) -> None:
+    """Refuse to go on where a restore was cut short.
+
+    Raises:
+        Refused: says what to do.
+    """
+    if (folder / UNFINISHED).exists():
+        raise Refused(
+            f"a restore in {folder} was cut short",
+            hint="run it again: lotkeeper-central restore BACKUP --reason ...",
+        )
+
+
+def restore(
+    settings: CentralSettings,
+    source: Path,
+    clock: Clock,
+    origin: Origin,
+    why: Why,
+    *,
+    replace: bool = False,
+    failpoint: Callable[[str], None] = lambda _: None,
+) -> Restored:
+    """Put a backup in the place of the database. ``replace``: even of one that holds more, or that is damaged.
+
+    Raises:
+        Refused: central runs, the backup is of another central, or the present database holds more.
+        ConfigurationError: no backup, or no file. Damaged: the backup does not hold. StorageFailed: the disk.
+    """
+    database = backup.database_file(settings)
+    make_folder(settings.folder)
+    lock = InstanceLock(settings.folder / "instance.lock")
+    try:
+        present = _present_keys(settings, source)
+        backup.prove(source, present or public_keys(source / backup.KEYS))
+        held = _present(database, source, replace=replace)
+        replace_file(settings.folder / UNFINISHED, str(source).encode())
+        backup.copy_folder(source / backup.KEYS, settings.keys)
+        if not settings.anchors_file.exists():
+            shutil.copyfile(source / backup.ANCHORS, settings.anchors_file)
+        fresh = database.with_name(database.name + ".restoring")
+        _remove(fresh)
+        shutil.copyfile(source / backup.DATABASE, fresh)
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        failpoint("restore.copied")
+        done = _declare(settings, fresh, source, clock, origin, why, 0 if held is None else held.generation)
+        failpoint("restore.declared")
+        aside = _set_aside(database, clock)
+        failpoint("restore.set_aside")
+        fresh.replace(database)
+        sync_folder(database.parent)
+        failpoint("restore.replaced")
+        (settings.folder / UNFINISHED).unlink()
+        sync_folder(settings.folder)
+    except OSError as error:
+        raise StorageFailed(f"the restore stopped: {error}", hint="mend that and run it again") from error
+    finally:
+        lock.release()
+    return Restored(source, done.generation, done.records, done.committed_us, aside)
+
+
+def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -> Restored:
+    """State that the database as it is was restored by other means (a server's own backup, a copied disk).
+
+    Raises:
+        Refused: central runs. ConfigurationError, Damaged, StorageFailed: keys, anchors or the database.
+    """
+    lock = InstanceLock(settings.folder / "instance.lock")
+    try:
+        done = _declare(settings, settings.database, None, clock, origin, why, 0)
+    finally:
+        lock.release()
+    return Restored(None, done.generation, done.records, done.committed_us, None)
+
+
+def _present_keys(settings: CentralSettings, source: Path) -> tuple[PublicKey, ...]:
+    """The keys of this folder; () when there are none, and the backup's will be taken."""
+    if not (settings.keys / "central.json").exists():
+        return ()
+    present, theirs = public_keys(settings.keys), public_keys(source / backup.KEYS)
+    if not {key.id for key in theirs} <= {key.id for key in present}:
+        raise Refused(
+            f"{source} is a backup of another central: its keys are not those in {settings.keys}",
+            hint="restore it into a folder of its own, or move these keys away first",
+        )
+    return present
+
+
+def _present(database: Path, source: Path, *, replace: bool) -> Standing | None:
+    """How far the present database is; None when there is none, or none that can be read."""
+    if not database.exists():
+        return None
+    try:
+        with reading(database) as connection:
+            held = snapshots.standing(connection)
+    except LotkeeperError as error:
+        if replace:
+            return None
+        raise Refused(
+            f"the present database cannot be read: {error.message}",
+            hint="restore over it with --replace: it is set aside, not deleted",
+        ) from error
+    given = snapshots.check(source / backup.DATABASE)
+    if held.records > given.records and not replace:
+        raise Refused(
+            f"the present database holds {held.records - given.records} records more than the backup, the last of "
+            f"{iso_z(held.committed_us)}",
+            hint="restore over it with --replace: it is set aside, not deleted",
+        )
+    return held
+
+
+def _declare(
+    settings: CentralSettings,
+    database: Path,
+    source: Path | None,
+    clock: Clock,
+    origin: Origin,
+    why: Why,
+    generation: int,
+) -> Standing:
+    """Make a database that was put back the present one: generation, epochs, fact, documents, anchors."""
+    keys = CentralKeys.open(settings.keys)
+    facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
+    store = Store(database)
+    try:
+        done = store.write(lambda connection: _state(connection, facts, source, clock, why, generation))
+        with store.read() as connection:
+            newest = {(w.agent, w.stream): w for w in intake.watermarks(connection) if w.agent == CENTRAL}
+        facts.anchor(list(newest.values()))
+    finally:
+        store.close()
+    if settings.anchors.also is not None:
+        with suppress(LotkeeperError):  # the running server catches it up, and says so where it cannot
+            anchors.mirror(settings.anchors_file, settings.anchors.also)
+    return done
+
+
+def _state(
+    connection: Connection, facts: Facts, source: Path | None, clock: Clock, why: Why, generation: int
+) -> Standing:
+    before = snapshots.standing(connection)
+    newest = {(w.agent, w.stream): w for w in intake.watermarks(connection)}
+    # by the clock, since nobody may know how often a lost database had been restored
+    generation = max(before.generation + 1, generation + 1, clock.now_us() // MICROSECONDS)
+    snapshots.set_generation(connection, generation)
+    facts.reopen(connection)
+    through: list[JsonValue] = [[w.agent, w.epoch, w.stream, str(w.committed_through)] for w in newest.values()]
+    params: dict[str, JsonValue] = {
+        "backup": None if source is None else str(source),
+        "held_until": str(before.committed_us),
+        "generation": str(generation),
+        "through": through,
+        "by": why.by,
+        "origin": why.origin,
+        "reason": why.reason,
+    }
+    facts.state(connection, OperationsEvent(RESTORED, params), stream="audit")
+    for each in documents.current(connection):
+        version = (each.version // VERSION_STEP + 1) * VERSION_STEP
+        order = each.id if each.kind == ORDER_DOCUMENT else None
+        facts.issue(connection, each.kind, each.id, each.content, order=order, version=version)
+    return Standing(before.records, generation, before.committed_us)
+
+
+def _set_aside(database: Path, clock: Clock) -> Path | None:
+    """Move a database and what SQLite keeps beside it out of the way; where it lies now."""
+    stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
+    aside = database.with_name(f"{database.name}.replaced-{stamp}")
+    there = database.exists()
+    if there:
+        with suppress(LotkeeperError):  # what its log still holds goes into it, so that the file alone is whole
+            durable.open_writer(database).close()
+    for end in ("-wal", "-shm", ""):  # the log first: beside another database it would be taken for its own
+        part = database.with_name(database.name + end)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + end))
+    sync_folder(database.parent)
+    return aside if there else None
+
+
+def _remove(fresh: Path) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        fresh.with_name(fresh.name + end).unlink(missing_ok=True)

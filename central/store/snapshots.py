@@ -1,0 +1,89 @@
+"""SQL of a database as a whole: copying it while it is used, proving the copy, and what a restore must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, func, select
+
+from central.store import envelopes, intake
+from central.store.engine import reading
+from central.store.schema import envelope, fact_index, meta, watermark
+from records import durable
+from records.errors import Damaged
+from records.wire import Envelope
+
+NAME = "central.db"
+
+GENERATION = "generation"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a database is. ``committed_us``: central's clock when it last committed a record; 0: never."""
+
+    records: int
+    generation: int
+    committed_us: int
+
+
+def copy(source: Path, target: Path) -> None:
+    """One moment of a database file, on disk when this returns; whoever writes to it goes on.
+
+    Raises:
+        StorageFailed: the source cannot be read or the copy cannot be written.
+    """
+    durable.snapshot(source, target)
+
+
+def check(path: Path) -> Standing:
+    """Read a database file through as SQLite does; how far it is.
+
+    Raises:
+        Damaged: what SQLite says is wrong with it. StorageFailed: it cannot be opened.
+    """
+    with reading(path) as connection:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        if found != "ok":
+            raise Damaged(f"{path} is damaged: {found}", hint="take an earlier backup")
+        return standing(connection)
+
+
+def standing(connection: Connection) -> Standing:
+    """How far the database is that this connection sees."""
+    committed_us = connection.execute(select(func.max(watermark.c.moved_us))).scalar() or 0
+    return Standing(envelopes.last_cursor(connection), intake.generation(connection), committed_us)
+
+
+def set_generation(connection: Connection, generation: int) -> None:
+    """From here on watermarks are of this generation: agents accept that they are lower than before."""
+    connection.execute(meta.delete().where(meta.c.name == GENERATION))
+    connection.execute(meta.insert().values(name=GENERATION, value=str(generation)))
+
+
+def last_at_us(connection: Connection, agent: str, code: str) -> int | None:
+    """When the newest fact of this code was stated, by the clock of who stated it."""
+    newest = select(func.max(fact_index.c.envelope_id)).where(
+        fact_index.c.code == code, fact_index.c.agent == agent
+    )
+    query = select(fact_index.c.at_us).where(fact_index.c.envelope_id == newest.scalar_subquery())
+    return connection.execute(query).scalar()
+
+
+def coded(connection: Connection, code: str, stream: str) -> Iterator[Envelope]:
+    """The records that the index files under a code, in the order of their commit, read in portions."""
+    after = 0
+    while True:
+        rows = connection.execute(
+            select(envelope)
+            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+            .where(fact_index.c.code == code, fact_index.c.stream == stream, envelope.c.id > after)
+            .order_by(envelope.c.id)
+            .limit(envelopes.READ_AT_ONCE)
+        ).all()
+        if not rows:
+            return
+        yield from (envelopes.of_row(row) for row in rows)
+        after = rows[-1].id

@@ -1,0 +1,288 @@
+"""Backup and restore: proven when made, never over more than it holds, and nothing of it is used twice."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from central import backup, restore
+from central.access import Actor
+from central.app import Central, build
+from central.enrol import Enrolment
+from central.keys import CentralKeys
+from central.settings import BackupSettings, CentralSettings
+from central.store import documents, intake
+from central.verify import Verification, verify
+from records.clock import FakeClock
+from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused
+from records.model import EpochOpened, OperationsEvent
+from records.wire import CENTRAL
+from tests.unit.central.core_rig import Agent, event
+
+WHY = restore.Why("anna", "test", "the disk died")
+BY = Actor("anna", "test")
+
+
+@dataclass
+class Plant:
+    """A central without a broker, and one agent; opened and closed as its test needs it."""
+
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    agent: Agent = field(default_factory=Agent)
+
+    def __post_init__(self) -> None:
+        CentralKeys.create(self.settings.keys, self.clock.now_us())
+        with closing(self.open()) as central:
+            Enrolment(central.store, central.facts, self.clock).register(
+                self.agent.name, "p0", self.agent.key.public.hex(), by=BY
+            )
+            self.documents(central, 3)
+
+    @property
+    def settings(self) -> CentralSettings:
+        return CentralSettings(
+            site="suzhou",
+            time_zone="Asia/Shanghai",
+            folder=self.folder / "data",
+            backup=BackupSettings(folder=self.folder / "backups", keep=2),
+        )
+
+    def open(self) -> Central:
+        self.clock.advance(5)
+        return build(self.settings, self.clock)
+
+    def send(self, central: Central, *orders: str) -> None:
+        self.clock.advance(5)
+        self.agent.write(*(event(order=order) for order in orders))
+        central.ingest.take(self.agent.topic, self.agent.frame())
+
+    def documents(self, central: Central, versions: int) -> None:
+        for n in range(versions):
+            central.store.write(lambda c, n=n: central.facts.issue(c, "lots", "SR-20", {"n": n}))  # type: ignore[misc]
+
+    def back_up(self, central: Central) -> Path:
+        self.clock.advance(5)
+        return central.backups.make(None, by=BY).folder
+
+    def restore(self, source: Path, *, replace: bool = False) -> restore.Restored:
+        self.clock.advance(5)
+        with closing(self.open()) as any_central:  # for what it says of itself
+            origin = any_central.origin
+        return restore.restore(self.settings, source, self.clock, origin, WHY, replace=replace)
+
+    def verify(self) -> Verification:
+        keys = CentralKeys.open(self.settings.keys)
+        assert isinstance(self.settings.database, Path)
+        return verify(self.settings.database, self.settings.anchors_file, keys.public)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    return Plant(tmp_path)  # type: ignore[return-value]
+
+
+def orders(central: Central, agent: Agent) -> list[str]:
+    facts = central.store.facts(agent=agent.name, codes=["order-started"])
+    return [str(f.fact.data.params["order"]) for f in facts if isinstance(f.fact.data, OperationsEvent)]
+
+
+def test_a_backup_is_made_while_central_works_and_proven(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        made = plant.back_up(central)
+        plant.send(central, "WO-2")
+        (fact,) = central.store.facts(codes=["backup-made"], stream="audit")
+        assert isinstance(fact.fact.data, OperationsEvent)
+        assert fact.fact.data.params["backup"] == str(made)
+        assert central.backups.last_us() == fact.fact.header.at_us
+        public = central.keys.public
+    assert sorted(p.name for p in made.iterdir()) == ["anchors.jsonl", "central.db", "keys", "manifest.json"]
+    assert made.stat().st_mode & 0o077 == 0, "private keys"
+    assert backup.prove(made, public).manifest.records == backup.snapshots.check(made / "central.db").records
+
+
+def test_only_the_newest_backups_stay(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        made = [plant.back_up(central) for _ in range(3)]
+        elsewhere = central.backups.make(plant.folder / "elsewhere", by=BY).folder
+    assert backup.listed(plant.folder / "backups") == made[1:]
+    assert backup.listed(plant.folder / "elsewhere") == [elsewhere]
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda b: (b / "central.db").write_bytes((b / "central.db").read_bytes()[:-1]), "not the file"),
+        (lambda b: (b / "anchors.jsonl").unlink(), "missing from the backup"),
+        (lambda b: (b / "manifest.json").write_bytes(b"{}"), "no signed document"),
+        (lambda b: (b / "manifest.json").unlink(), "is no backup"),
+    ],
+)
+def test_a_backup_that_was_changed_is_not_restored(plant: Plant, harm: object, said: str) -> None:
+    with closing(plant.open()) as central:
+        made = plant.back_up(central)
+    harm(made)  # type: ignore[operator]
+    with pytest.raises(LotkeeperError, match=said):
+        plant.restore(made)
+    with closing(plant.open()):
+        pass  # nothing was touched
+
+
+def test_a_damaged_database_makes_no_backup(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        with closing(sqlite3.connect(plant.folder / "data" / "central.db")) as other, other:
+            (name, sql), *_ = other.execute(
+                "SELECT name, sql FROM sqlite_master WHERE name LIKE 'guard_envelope_u%'"
+            )
+            other.execute(f"DROP TRIGGER {name}")
+            other.execute("UPDATE envelope SET body = CAST('x' AS BLOB) WHERE agent = 'assembly-1' AND seq = 2")
+            other.execute(sql)
+        with pytest.raises(Damaged, match="does not verify: the record's body was changed"):
+            plant.back_up(central)
+    assert backup.listed(plant.folder / "backups") == []
+
+
+def test_a_restored_central_goes_on_in_new_epochs_and_agents_send_again(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        made = plant.back_up(central)
+        plant.documents(central, 2)  # versions 4 and 5, which lines may hold
+        plant.send(central, "WO-2")
+        central.anchor()
+        lost = {w.epoch for w in _marks(central) if w.agent == CENTRAL}
+    done = plant.restore(made, replace=True)
+    assert done.set_aside is not None
+    assert done.set_aside.exists()
+    with closing(plant.open()) as central:
+        marks = _marks(central)
+        assert {w.generation for w in marks} == {done.generation}
+        assert orders(central, plant.agent) == ["WO-1"]
+        newest = {(w.agent, w.stream): w.epoch for w in marks}
+        assert not lost & {newest[CENTRAL, "records"], newest[CENTRAL, "audit"]}
+        opened = [f.fact.data for f in central.store.facts(agent=CENTRAL, kinds=["epoch_opened"])]
+        assert [o.why for o in opened if isinstance(o, EpochOpened)] == ["created", "restored"]
+        with central.store.read() as connection:
+            (document,) = documents.current(connection)
+        assert (document.version, document.content) == (10_000, {"n": 2}), "above what lines may hold"
+        outcome = central.ingest.take(plant.agent.topic, plant.agent.frame(3))
+        assert outcome.watermark is not None
+        assert outcome.watermark.generation == done.generation
+        assert orders(central, plant.agent) == ["WO-1", "WO-2"]
+        central.anchor()
+    result = plant.verify()
+    assert (result.ok, result.restores) == (True, 1)
+    assert result.lost > 0, "of central's own chains; what the agent sent again is not lost"
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-3")
+        plant.back_up(central)  # a restored central can be backed up, and proven
+
+
+def _marks(central: Central) -> list[intake.Watermark]:
+    with central.store.read() as connection:
+        return intake.watermarks(connection)
+
+
+def test_verify_forgives_what_a_restore_lost_and_nothing_else(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1", "WO-2", "WO-3")
+        central.anchor()
+        made = plant.back_up(central)
+        plant.send(central, "WO-4")
+        central.anchor()
+    plant.restore(made, replace=True)
+    result = plant.verify()
+    assert (result.ok, result.restores) == (True, 1)
+    link = plant.agent.envelopes[2].hash.hex()
+    with closing(sqlite3.connect(plant.folder / "data" / "central.db")) as other, other:
+        guards = other.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in guards:
+            other.execute(f"DROP TRIGGER {name}")
+        other.execute("DELETE FROM envelope WHERE agent = 'assembly-1' AND seq = 4")
+        other.execute(f"UPDATE watermark SET committed_through = 3, hash = x'{link}' WHERE agent = 'assembly-1'")
+        other.execute("DELETE FROM frame WHERE agent = 'assembly-1'")
+        for _, sql in guards:
+            other.execute(sql)
+    assert not plant.verify().ok, "the backup held record 4"
+
+
+def test_nothing_is_restored_over_a_server_or_over_more_than_the_backup_holds(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        made, origin = plant.back_up(central), central.origin
+        with pytest.raises(Refused, match="in use"):
+            restore.restore(plant.settings, made, plant.clock, central.origin, WHY, replace=True)
+    with pytest.raises(Refused, match=r"records more than the backup"):
+        plant.restore(made)
+    (plant.folder / "data" / "central.db").write_bytes(b"no database any more" * 99)
+    with pytest.raises(Refused, match=r"cannot be read.*--replace"):
+        restore.restore(plant.settings, made, plant.clock, origin, WHY)
+    done = restore.restore(plant.settings, made, plant.clock, origin, WHY, replace=True)
+    assert done.set_aside is not None
+    assert done.set_aside.read_bytes().startswith(b"no database any more"), "kept, not deleted"
+    assert plant.verify().ok
+
+
+def test_into_an_empty_folder_and_of_another_central(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        made = plant.back_up(central)
+        origin = central.origin
+    shutil.rmtree(plant.folder / "data")
+    restore.restore(plant.settings, made, plant.clock, origin, WHY)
+    with closing(plant.open()) as central:
+        assert orders(central, plant.agent) == ["WO-1"]
+    assert plant.verify().ok
+    other = Plant(plant.folder / "other")
+    with pytest.raises(Refused, match="another central"):
+        other.restore(made, replace=True)
+    with pytest.raises(ConfigurationError, match="cannot read central's keys"):
+        other.restore(plant.folder)
+
+
+def test_a_backup_that_is_cut_short_is_none_and_the_next_one_clears_it_away(plant: Plant) -> None:
+    def cut(name: str) -> None:
+        if name == "backup.before_rename":
+            raise KeyboardInterrupt
+
+    with closing(build(plant.settings, plant.clock, failpoint=cut)) as central:
+        with pytest.raises(KeyboardInterrupt):
+            plant.back_up(central)
+        out = plant.folder / "backups"
+        assert [path.suffix for path in out.iterdir()] == [".part"]
+        assert backup.listed(out) == []
+    with closing(plant.open()) as central:
+        made = plant.back_up(central)
+    assert list(out.iterdir()) == [made]
+
+
+@pytest.mark.parametrize("place", ["copied", "declared", "set_aside", "replaced"])
+def test_a_restore_that_was_cut_short_is_done_again(plant: Plant, place: str) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        made = plant.back_up(central)
+        plant.send(central, "WO-2")
+        central.anchor()
+        origin = central.origin
+
+    def cut(name: str) -> None:
+        if name == f"restore.{place}":
+            raise KeyboardInterrupt
+
+    plant.clock.advance(5)
+    with pytest.raises(KeyboardInterrupt):
+        restore.restore(plant.settings, made, plant.clock, origin, WHY, replace=True, failpoint=cut)
+    with pytest.raises(Refused, match="cut short"):
+        plant.open()
+    plant.clock.advance(5)
+    restore.restore(plant.settings, made, plant.clock, origin, WHY, replace=True)
+    with closing(plant.open()) as central:
+        assert orders(central, plant.agent) == ["WO-1"]
+    assert plant.verify().ok
