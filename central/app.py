@@ -20,7 +20,7 @@ from central.access import Access, Actor, Limits
 from central.admin import ORIGIN, Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
-from central.backup import Backups
+from central.backup import Backups, last_backup_us
 from central.chart_admin import ChartAdministration
 from central.charts import Charts, prepare
 from central.configurations import Configurations
@@ -167,7 +167,7 @@ class Central:
 
     def _backup_due_s(self, every_s: float) -> float:
         """When the next backup is due, so that a central that is restarted often is backed up all the same."""
-        last_us = self.backups.last_us()
+        last_us = last_backup_us(self.store)
         since_s = every_s if last_us is None else (self.clock.now_us() - last_us) / MICROSECONDS
         return min(every_s, max(0.0, every_s - since_s))
 

@@ -91,7 +91,7 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 class Backups:
-    """Makes backups, one at a time; ``last_us`` is when the newest one was made that central knows of."""
+    """Makes backups, one at a time."""
 
     def __init__(
         self,
@@ -135,11 +135,6 @@ class Backups:
             if configured is not None and folder == configured.folder:
                 _prune(folder, configured.keep)
         return made
-
-    def last_us(self) -> int | None:
-        """When the newest backup was stated, by central's clock; None: never."""
-        with self._store.read() as connection:
-            return snapshots.last_at_us(connection, CENTRAL, MADE)
 
     def _make(self, folder: Path) -> Backup:
         now_us = self._clock.now_us()
@@ -191,6 +186,12 @@ class Backups:
             self._origin.configuration,
             files,
         )
+
+
+def last_backup_us(store: Store) -> int | None:
+    """When the newest backup was stated, by central's clock; None: never."""
+    with store.read() as connection:
+        return snapshots.last_at_us(connection, CENTRAL, MADE)
 
 
 def database_file(settings: CentralSettings) -> Path:

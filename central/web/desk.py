@@ -183,5 +183,8 @@ class Desk(Protocol):
 
     def quarantine(self) -> list[QuarantineLine]: ...
 
+    def last_backup_us(self) -> int | None:
+        """When the newest backup was made; None: never."""
+
     def audit(self, *, user: str | None, code: str | None, before: int | None, limit: int) -> list[AuditEntry]:
         """Entries of the audit stream and decisions, the newest first; ``before`` is a cursor."""

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from central import telemetry
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
+from central.backup import last_backup_us
 from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration, Configurations
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
@@ -315,6 +316,9 @@ class LiveDesk:
         with self._central.store.read() as connection:
             rows = intake.quarantined(connection)
         return [QuarantineLine(q.agent, q.reason, q.detail, q.size, q.received_us, q.digest) for q in rows[::-1]]
+
+    def last_backup_us(self) -> int | None:
+        return last_backup_us(self._central.store)
 
     def audit(self, *, user: str | None, code: str | None, before: int | None, limit: int) -> list[AuditEntry]:
         return self._central.audit.entries(user=user, code=code, before=before, limit=limit)

@@ -104,8 +104,8 @@ def test_command_lines_are_found_and_judged() -> None:
     ]
     assert [fault(line) for line in found] == [None, None, None]
     assert (
-        fault("lotkeeper-central restore --from BACKUP")
-        == "lotkeeper-central restore --from BACKUP: no such command"
+        fault("lotkeeper-central rewind --from BACKUP")
+        == "lotkeeper-central rewind --from BACKUP: no such command"
     )
     assert fault("lotkeeper-edge run LINE.yaml --fast") == "lotkeeper-edge run LINE.yaml --fast: no option --fast"
 

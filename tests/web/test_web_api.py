@@ -130,7 +130,8 @@ def test_the_interface_describes_itself(reader: httpx.Client) -> None:
 
 
 def test_health_and_metrics(reader: httpx.Client) -> None:
-    assert reader.get("/healthz").json()["status"] == "ok"
+    health = reader.get("/healthz").json()
+    assert (health["status"], health["last_backup"]) == ("ok", None)
     text = reader.get("/metrics").text
     assert 'lotkeeper_open_findings{kind="exception"}' in text
     assert 'lotkeeper_agent_healthy{agent="assembly-1"} 1.0' in text

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from central.web.desk import Desk
+from records.clock import MICROSECONDS, iso_z
 
 router = APIRouter(include_in_schema=False)
 
@@ -34,6 +35,10 @@ class DeskFigures(Collector):
                     {a.agent: int(a.healthy) for a in agents})  # fmt: skip
         yield _each("agent_quarantined_messages", "Messages of the agent in quarantine", "agent",
                     {a.agent: a.quarantined for a in agents})  # fmt: skip
+        made_us = self._desk.last_backup_us()
+        if made_us is not None:
+            age_s = (self._desk.now_us() - made_us) / MICROSECONDS
+            yield GaugeMetricFamily("lotkeeper_backup_age_seconds", "Since the last backup was made", value=age_s)
         open_: Counter[str] = Counter(f.kind for f in self._desk.findings() if f.open)
         kinds = ("exception", "discrepancy")
         yield _each("open_findings", "Findings that nobody has decided", "kind", {k: open_[k] for k in kinds})
@@ -49,11 +54,11 @@ def _each(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
 
 
 @router.get("/healthz")
-def healthz(request: Request) -> dict[str, str]:
-    """Answers only when the database answers."""
+def healthz(request: Request) -> dict[str, str | None]:
+    """Answers only when the database answers. ``last_backup`` is null when none was ever made."""
     desk: Desk = request.app.state.desk
     desk.agents()
-    return {"status": "ok", "version": desk.version}
+    return {"status": "ok", "version": desk.version, "last_backup": iso_z(desk.last_backup_us())}
 
 
 @router.get("/metrics")

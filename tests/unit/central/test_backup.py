@@ -101,7 +101,7 @@ def test_a_backup_is_made_while_central_works_and_proven(plant: Plant) -> None:
         (fact,) = central.store.facts(codes=["backup-made"], stream="audit")
         assert isinstance(fact.fact.data, OperationsEvent)
         assert fact.fact.data.params["backup"] == str(made)
-        assert central.backups.last_us() == fact.fact.header.at_us
+        assert backup.last_backup_us(central.store) == fact.fact.header.at_us
         public = central.keys.public
     assert sorted(p.name for p in made.iterdir()) == ["anchors.jsonl", "central.db", "keys", "manifest.json"]
     assert made.stat().st_mode & 0o077 == 0, "private keys"
