@@ -7,17 +7,20 @@ A crash is a copy of the folder as it was at that moment: whatever was in memory
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+
+from paho.mqtt.enums import MQTTErrorCode
 
 from edge_agent.outbox import Batch, Outbox, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
-from edge_agent.uplink.link import Connected, Delivered, Link, Lost, Message, Subscribed
+from edge_agent.uplink.link import Connected, Link, Message, Subscribed
 from records.clock import FakeClock
 from records.errors import StorageFailed
 from records.keys import Identity
 from records.model import Fact
-from records.wire import Envelope
 from tests.rigs.outboxes import fact, header, numbers
 from tests.sim.bus import Bus, Given, Puback, Publish
 
@@ -50,23 +53,35 @@ class Ledger:
     lost: set[int] = field(default_factory=set)
 
 
-class SimLink:
-    """What the uplink sees of a connection; its packets stand in the bus."""
+class Wire:
+    """What stands in for paho's client in a link: its packets go into the bus."""
+
+    def __init__(self, bus: Bus, client: str) -> None:
+        self._bus, self._name = bus, client
+        self._mid = 0
+
+    def subscribe(self, topics: list[tuple[str, int]]) -> None:
+        self._bus.subscribe(self._name, [topic for topic, _ in topics])
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> SimpleNamespace:
+        self._mid += 1
+        self._bus.publish(self._name, Publish(topic, payload, retain, self._mid))
+        return SimpleNamespace(mid=self._mid, rc=MQTTErrorCode.MQTT_ERR_SUCCESS)
+
+
+class SimLink(Link):
+    """The uplink's own connection, with what it keeps count of, over a wire without a socket."""
 
     def __init__(self, bus: Bus, client: str) -> None:
         self.bus, self.client = bus, client
-        self.receive_maximum, self.packet_maximum = 20, None
-        self.in_flight = 0
-        self._mid = 0
+        self.packet_maximum, self.lost = None, None
+        self._limits, self._receive_maximum = SETTINGS.limits, 20
+        self._unanswered, self._unanswered_bytes = {}, 0
+        self._answers = deque()
+        self._client = Wire(bus, client)  # type: ignore[assignment]
 
-    def subscribe(self, topics: list[str]) -> None:
-        self.bus.subscribe(self.client, topics)
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
-        self.in_flight += 1
-        self._mid += 1
-        self.bus.publish(self.client, Publish(topic, payload, retain, self._mid))
-        return self._mid
+    def answered(self, mid: int) -> None:
+        self._answers.append((mid, 0, "Success"))
 
     def close(self) -> None:
         self.bus.disconnect(self.client)
@@ -85,7 +100,6 @@ class Edge:
         self.crash_at: str | None = None
         self.image: Path | None = None
         self.link: SimLink | None = None
-        self.published: dict[int, Envelope] = {}
         self._open(root / f"{self.name}-0")
 
     # -- the machine -------------------------------------------------------------------------------------------
@@ -168,8 +182,8 @@ class Edge:
     def connect(self) -> None:
         self.bus.connect(self.name)
         self.link = SimLink(self.bus, self.name)
-        self._tell(Connected(self._as_link()))
-        self._tell(Subscribed(self._as_link(), None))
+        self.uplink._handle(Connected(self.link))
+        self.uplink._handle(Subscribed(self.link, None))
 
     def disconnect(self) -> None:
         if self.link is not None:
@@ -177,24 +191,26 @@ class Edge:
             self.link = None
             self.uplink._connected = False
 
-    def _as_link(self) -> Link:
-        return self.link  # type: ignore[return-value]  it stands in for one
-
     def receive(self, packet: Puback | Given) -> None:
+        assert self.link is not None
         if isinstance(packet, Puback):
-            self._tell(Delivered(self._as_link(), packet.mid, 0, "Success"))
+            self.link.answered(packet.mid)
         else:
-            self._tell(Message(self._as_link(), packet.topic, packet.payload, packet.retained))
-
-    def _tell(self, event: Connected | Subscribed | Delivered | Message | Lost) -> None:
-        assert not isinstance(event, Lost)
-        self.uplink._handle(event)
+            self.uplink._handle(Message(self.link, packet.topic, packet.payload, packet.retained))
 
     def turn(self) -> None:
         """What the uplink's thread does when it wakes."""
+        link = self.link
+        if link is not None:
+            for answer in link.delivered():
+                self.uplink._delivered(answer)
         self.uplink._apply_marks()
-        if self.link is not None:
-            self.uplink._work(self._as_link())
+        if link is None:
+            return
+        if self.uplink._unanswered(link):
+            self.disconnect()
+        else:
+            self.uplink._work(link)
 
     def holds(self) -> set[int]:
         """The cycles whose records are still in the outbox."""
