@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from central.links.settings import ErpSettings, ItemSettings
+from central.store.database import Database, Server
 from records.yaml import Duration, Loaded, Secret, Settings, load
 
 HEADS_MISSED = 4
@@ -65,6 +67,40 @@ class BrokerSettings(Settings):
         if (self.certificate is None) != (self.key is None):
             raise ValueError("certificate and key go together")
         return self
+
+
+class DatabaseSettings(Settings):
+    """A PostgreSQL server in place of the file in ``folder``: ``postgresql://USER@HOST/DATABASE``.
+
+    ``HOST`` is a name, or the folder of the server's socket with %2F for each slash. Beyond this machine the
+    connection is TLS, and ``ca`` names the file of the authority of the server's certificate (left out: the
+    system's authorities).
+    """
+
+    url: str
+    password: Secret | None = None
+    ca: Path | None = None
+
+    @property
+    def server(self) -> Server:
+        """The parts of the address."""
+        parts = urlsplit(self.url)
+        host = unquote(re.sub(r":[0-9]*$", "", parts.netloc.rpartition("@")[2])).strip("[]")
+        here = host.startswith("/") or _loopback(host)
+        name = unquote(parts.path.lstrip("/"))
+        return Server(host, parts.port or 5432, unquote(parts.username or ""), name, self.password, self.ca, here)
+
+    @field_validator("url")
+    @classmethod
+    def _whole(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.password is not None:
+            # not repeated in the message: it is the secret itself
+            raise ValueError("no password in the address: write password: env:NAME or file:PATH beside it")
+        whole = parts.scheme == "postgresql" and parts.username and parts.hostname and parts.path.strip("/")
+        if not whole or parts.query or parts.fragment:
+            raise ValueError("write postgresql://USER@HOST/DATABASE")
+        return url
 
 
 class SessionSettings(Settings):
@@ -123,6 +159,8 @@ class BackupSettings(Settings):
 class CentralSettings(Settings):
     """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder.
 
+    ``database``: a PostgreSQL server for a plant that has outgrown the file in ``folder``.
+
     ``head_interval`` is how often the agents state their last record: after a few times that (and no less than a
     minute) an agent that has not is a discrepancy of the lots it worked on.
     """
@@ -130,6 +168,7 @@ class CentralSettings(Settings):
     site: Annotated[str, Field(min_length=1, max_length=100)]
     time_zone: str
     folder: Path
+    postgres: DatabaseSettings | None = Field(default=None, alias="database")
     http: HttpSettings = HttpSettings()
     broker: BrokerSettings = BrokerSettings()
     items: dict[str, ItemSettings] = Field(default_factory=dict)
@@ -158,8 +197,9 @@ class CentralSettings(Settings):
         return max(SHORTEST_HEAD_GRACE_S, HEADS_MISSED * self.head_interval)
 
     @property
-    def database(self) -> Path:
-        return self.folder / "central.db"
+    def database(self) -> Database:
+        """The file in ``folder``, or the server that the key ``database`` names."""
+        return self.folder / "central.db" if self.postgres is None else self.postgres.server
 
     @property
     def keys(self) -> Path:
@@ -192,6 +232,8 @@ def resolve_paths(settings: CentralSettings, base: Path) -> CentralSettings:
         update["anchors"] = AnchorSettings(also=base / settings.anchors.also)
     if settings.backup is not None:
         update["backup"] = settings.backup.model_copy(update={"folder": base / settings.backup.folder})
+    if settings.postgres is not None and settings.postgres.ca is not None:
+        update["postgres"] = settings.postgres.model_copy(update={"ca": base / settings.postgres.ca})
     return settings.model_copy(update=update)
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from central.anchors import read_anchors
 from central.store import agents, envelopes, index, intake
+from central.store.database import Database
 from central.store.engine import Connection, assert_guards, reading
 from central.witness import Key, Named, Witnesses, disagreement, witnesses
 from records import chain
@@ -82,7 +83,7 @@ class _Count:
 
 
 def verify(
-    database: Path,
+    database: Database,
     anchors: Path,
     central_keys: Sequence[PublicKey],
     progress: Callable[[int], None] | None = None,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tomllib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -18,6 +19,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+
+from tests.rigs.stores import on_postgres
 
 HERE = Path(__file__).parent
 EXPECTED = HERE / "expected_skips.toml"
@@ -31,6 +34,7 @@ PROGRAMS = {
 SERVERS = {
     "libmodbus": "tests.rigs.libmodbus_server",
     "node_opcua": "tests.rigs.opcua_server",
+    "postgres": "tests.rigs.postgres",
 }
 """Marker -> the module whose ``why_not`` says why such a server cannot run here."""
 
@@ -159,6 +163,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def find_program(name: str) -> str | None:
     """A program on the PATH, or where Debian keeps servers (not on everybody's PATH)."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module marked ``both_stores`` runs over a file and over a server (``tests.rigs.stores``)."""
+    if metafunc.definition.get_closest_marker("both_stores"):
+        server = pytest.param("postgres", marks=pytest.mark.postgres)
+        metafunc.parametrize("store_kind", ["sqlite", server], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which database central's rigs of this test have."""
+    kind = getattr(request, "param", "sqlite")
+    with on_postgres() if kind == "postgres" else nullcontext():
+        yield kind
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ NEEDED = {
     "mosquitto": "tests and `demo --check` over a real MQTT broker (the demo itself uses amqtt)",
     "mosquitto-clients": "tests that look at the broker from outside",
     "chromium": "tests in a browser",
+    "postgresql": "tests of the store on PostgreSQL",
     "fonts-noto-cjk": "Chinese pages in screenshots",
     "gcc": "Modbus server of the driver tests and benchmarks",
     "libc6-dev": "Modbus server of the driver tests and benchmarks",
@@ -27,7 +28,7 @@ NEEDED = {
 }
 """Debian package -> what goes without it."""
 
-SERVICE = "mosquitto"
+SERVICES = ("mosquitto", "postgresql")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 Say = Callable[[str], None]
@@ -53,8 +54,9 @@ def install_missing(say: Say) -> None:
             and apt("install", "--yes", "--quiet=2", "--no-install-recommends", *missing)
         ):
             say("apt-get did not succeed (its words are above); tests that need these programs are skipped")
-    if SERVICE in missing and shutil.which("systemctl") is not None:
-        subprocess.run(["systemctl", "disable", "--quiet", SERVICE], check=False)
+    for service in SERVICES if shutil.which("systemctl") is not None else ():
+        if service in missing:
+            subprocess.run(["systemctl", "disable", "--quiet", service], check=False)
 
 
 def installed(package: str) -> bool:

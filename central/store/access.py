@@ -14,13 +14,13 @@ from sqlalchemy import (
     LargeBinary,
     Row,
     Table,
-    Text,
     delete,
     select,
     update,
 )
 
 from central.store.schema import metadata
+from central.store.types import Text
 
 account = Table(
     "account",

@@ -22,14 +22,14 @@ from sqlalchemy import (
     LargeBinary,
     Row,
     Table,
-    Text,
     func,
     select,
 )
 
 from central.chart_words import ChartHead, ChartPoint, ChartRef, LimitVersion, Note, Specification
 from central.judgement import FactRef
-from central.store.schema import Serial, metadata
+from central.store.schema import metadata
+from central.store.types import Serial, Text
 
 chart = Table(
     "chart",
@@ -41,7 +41,7 @@ chart = Table(
     Column("stream", Text, nullable=False),
     Column("line", Text, nullable=True),
     Column("chart", Text, nullable=False),
-    Column("subgroup", Integer, nullable=False),
+    Column("subgroup", BigInteger, nullable=False),
     Column("unit", Text, nullable=True),
     Column("product", Text, nullable=True),
     Column("operation", Text, nullable=True),
@@ -61,9 +61,9 @@ chart_point = Table(
     Column("chart_id", Text, ForeignKey("chart.id"), nullable=False),
     Column("number", Integer, nullable=True),  # null: not closed yet
     Column("epoch", Text, nullable=False),
-    Column("segment", Integer, nullable=False),
-    Column("subgroup", Integer, nullable=False),
-    Column("position", Integer, nullable=False),  # readings so far
+    Column("segment", BigInteger, nullable=False),
+    Column("subgroup", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),  # readings so far
     Column("at_us", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("statistic", Float, nullable=True),

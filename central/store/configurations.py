@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Connection, Table, Text, select
+from sqlalchemy import BigInteger, Column, Connection, Table, select
 
 from central.store import documents
-from central.store.schema import ADDED_LATER, Serial, metadata
+from central.store.schema import ADDED_LATER, metadata
+from central.store.types import Serial, Text
 from records.wire import AGENT_MODE, CONFIGURATION, Document
 
 OPEN = "open"

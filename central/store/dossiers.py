@@ -17,7 +17,6 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Table,
-    Text,
     and_,
     func,
     or_,
@@ -29,6 +28,7 @@ from central.domain import ChainEvidence, EpochEvidence
 from central.store import envelopes, intake
 from central.store.rows import stored
 from central.store.schema import envelope, fact_index, fact_subject, metadata, watermark
+from central.store.types import Text
 from central.stored import StoredFact
 from records.model import EpochOpened
 from records.wire import CENTRAL, Head

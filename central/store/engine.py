@@ -1,8 +1,9 @@
 """Central's database: one writer thread, any number of readers, evidence that cannot be changed by accident.
 
-Promise: when ``Store.write(job)`` returns, what the job wrote is on disk (``records.durable``), together or not
-at all. Jobs run one after the other in one thread, inside BEGIN IMMEDIATE; a job that raises takes only itself
-back. Readers see one consistent moment and can never write.
+Promise: when ``Store.write(job)`` returns, what the job wrote is on disk, together or not at all
+(``records.durable`` for a file of SQLite's, ``central.store.postgres`` for a server). Jobs run one after the
+other, each alone in the database; a job that raises takes only itself back. Readers see one consistent moment and
+can never write.
 
 At every start, before anything else is written: the triggers that guard append-only tables are compared with
 what they must be (a missing one means that somebody opened the database by hand, and central refuses to start),
@@ -14,72 +15,81 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, UniqueConstraint, create_engine, inspect, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy import Connection, inspect
 
 import central.store
 from central.store import search
+from central.store.database import Database
+from central.store.guards import assert_guards, make_guards
+from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records import durable
-from records.errors import Damaged, StorageFailed
+from records.errors import StorageFailed
 
 __all__ = ["Connection", "Store", "assert_guards", "reading"]
 
 T = TypeVar("T")
 
-READERS = 8
-"""Most connections that read at the same time; a further reader waits."""
-
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_WITHOUT_TABLES = ("engine", "guards", "lite", "database", "postgres", "session", "types")
+
+
+class _Back(Protocol):
+    """What carries a store. ``thread``: the one in which jobs run."""
+
+    label: str
+    thread: int | None
+
+    def submit(self, job: Callable[[Connection], T]) -> Future[T]: ...
+
+    def read(self) -> AbstractContextManager[Connection]: ...
+
+    def close(self) -> None: ...
 
 
 class Store:
-    """Central's database file, opened. See the module for its promise."""
+    """Central's database, opened. See the module for its promise."""
 
-    def __init__(self, path: Path, on_failure: Callable[[StorageFailed], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        on_failure: Callable[[StorageFailed], None] | None = None,
+        *,
+        writer: str | None = None,
+    ) -> None:
         """Open or make the database, bring its tables up to date and check its guards.
 
+        On a server ``writer`` names this process among several that write; None: it must be the only one.
+
         Raises:
-            Damaged: no database, or a guard is missing. StorageFailed: the disk refuses.
+            Damaged: no database, or a guard is missing. StorageFailed: the disk refuses, or a server that does not
+            keep its commits. Unreachable: no server. Refused: another central has the server's database.
         """
-        self.path = path
-        self._session: Connection | None = None
-        self._thread: int | None = None
         _import_tables()
-        self._writer = durable.Writer(path, self._prepare, on_failure)
-        self._readers = create_engine(
-            "sqlite://",
-            creator=lambda: durable.open_reader(path),
-            poolclass=QueuePool,
-            pool_size=READERS,
-            max_overflow=0,
-        )
+        self._back: _Back
+        if isinstance(database, Path):
+            self._back = LiteStore(database, _prepare, on_failure)
+        else:
+            from central.store.postgres import PostgresStore  # its library is loaded where there is a server
+
+            self._back = PostgresStore(database, _prepare, on_failure, writer)
+        self.label = self._back.label
 
     def submit(self, job: Callable[[Connection], T]) -> Future[T]:
-        """Queue a job for the writer thread; its future is done after the commit that holds its work."""
+        """Queue a job for the writer thread; its future is done after the commit that holds its work.
 
-        def run(_raw: object) -> T:
-            if self._session is None:
-                raise StorageFailed(f"{self.path} is not open")
-            try:
-                return job(self._session)
-            except IntegrityError:
-                raise
-            except DBAPIError as error:
-                # unwrapped, so that the writer can tell a failed disk from a wrong statement
-                raise error.orig or error from error
-
-        return self._writer.submit(run)
+        A job keeps nothing but what it returns: on a server whose connection failed before the commit it runs
+        again.
+        """
+        return self._back.submit(job)
 
     def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer thread and wait for its commit. Never call it from within a job.
@@ -87,16 +97,17 @@ class Store:
         Raises:
             StorageFailed: the disk failed, now or earlier: the process must stop. Else what the job raised.
         """
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._back.thread:
             raise RuntimeError("a write job may not wait for another one: use its connection")
         return self.submit(job).result()
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """A connection that can only read, and sees one moment of the database until the block ends."""
-        with self._readers.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            yield connection
+    def read(self) -> AbstractContextManager[Connection]:
+        """A connection that can only read, and sees one moment of the database until the block ends.
+
+        Raises:
+            Unreachable: the server is away.
+        """
+        return self._back.read()
 
     def facts(
         self,
@@ -132,46 +143,45 @@ class Store:
 
     def close(self) -> None:
         """Finish what waits and close. Safe to call twice."""
-        self._readers.dispose()  # first, so that the writer is the last and leaves no log behind
-        self._writer.close()
-
-    def _prepare(self, raw: Any) -> None:
-        self._thread = threading.get_ident()
-        # the writer thread owns BEGIN and COMMIT; SQLAlchemy's connection only carries statements
-        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
-        self._session = engine.connect()
-        with durable.transaction(raw):
-            known = set(inspect(self._session).get_table_names())
-            assert_guards(self._session, known)
-            _migrate(self._session)
-            _make_guards(self._session)
-            assert_guards(self._session)
+        self._back.close()
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Connection]:
+def reading(database: Database) -> Iterator[Connection]:
     """One moment of a database, whether or not a server has it open; nothing is written.
 
     Raises:
-        StorageFailed: no such file. Damaged: no database, or one that cannot be read through.
+        StorageFailed: no such file. Damaged: no database, or one that cannot be read through. Unreachable: no
+        server.
     """
     _import_tables()
-    raw = durable.open_reader(path)
-    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
+    if isinstance(database, Path):
+        with reading_file(database) as connection:
             yield connection
-    except DBAPIError as error:
-        raise Damaged(f"{path} cannot be read: {error.orig}", hint="restore a backup") from error
+        return
+    from central.store.postgres import reader, readers
+
+    engine = readers(database)
+    try:
+        with reader(engine, str(database)) as connection:
+            yield connection
     finally:
-        raw.close()
+        engine.dispose()
+
+
+def _prepare(connection: Connection) -> None:
+    """In the store's first transaction."""
+    known = set(inspect(connection).get_table_names())
+    assert_guards(connection, known)
+    _migrate(connection)
+    make_guards(connection)
+    assert_guards(connection)
 
 
 def _import_tables() -> None:
     """Every module of this package may define tables; they must be known before the schema is made."""
     for module in pkgutil.iter_modules(central.store.__path__):
-        if not module.ispkg and module.name != "engine":
+        if not module.ispkg and module.name not in _WITHOUT_TABLES:
             importlib.import_module(f"central.store.{module.name}")
 
 
@@ -182,61 +192,3 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
     # tables of modules that came after the first migration, until something has been released
     metadata.create_all(connection)
-
-
-def _guards(table_name: str) -> dict[str, str]:
-    """Trigger name -> SQL. REPLACE deletes rows without firing delete triggers: so inserts are guarded too."""
-    table = metadata.tables[table_name]
-    refuse = f"BEGIN SELECT RAISE(ABORT, '{table_name} is append-only'); END"
-    guards = {
-        f"guard_{table_name}_{verb.lower()}": f"CREATE TRIGGER guard_{table_name}_{verb.lower()} "
-        f'BEFORE {verb} ON "{table_name}" {refuse}'
-        for verb in ("UPDATE", "DELETE")
-    }
-    keys = [list(table.primary_key.columns)]
-    keys += [list(c.columns) for c in table.constraints if isinstance(c, UniqueConstraint)]
-    same = sorted(" AND ".join(f'"{column.name}" = NEW."{column.name}"' for column in key) for key in keys)
-    held = f'SELECT 1 FROM "{table_name}" WHERE'  # noqa: S608  our own table names
-    exists = " OR ".join(f"EXISTS ({held} {condition})" for condition in same)
-    name = f"guard_{table_name}_insert"
-    guards[name] = f'CREATE TRIGGER {name} BEFORE INSERT ON "{table_name}" WHEN {exists} {refuse}'
-    return guards
-
-
-def _append_only() -> list[str]:
-    return [name for name, table in metadata.tables.items() if table.info.get("append_only")]
-
-
-def _found_guards(connection: Connection) -> dict[str, str]:
-    rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
-    return {row.name: row.sql for row in rows}
-
-
-def _make_guards(connection: Connection) -> None:
-    found = _found_guards(connection)
-    for table in _append_only():
-        for name, sql in _guards(table).items():
-            if name not in found:
-                connection.exec_driver_sql(sql)
-
-
-def assert_guards(connection: Connection, tables: Collection[str] | None = None) -> None:
-    """Check that the append-only tables are guarded exactly as they must be: those among ``tables``, else all that
-    this database must have.
-
-    Raises:
-        Damaged: names the first trigger that is missing or different.
-    """
-    found = _found_guards(connection)
-    if tables is None:
-        there = inspect(connection).get_table_names()
-        tables = [
-            name for name in _append_only() if name in there or not metadata.tables[name].info.get("added_later")
-        ]
-    for table in _append_only():
-        for name, sql in _guards(table).items() if table in tables else ():
-            if found.get(name) != sql:
-                raise Damaged(
-                    f"the trigger {name} that protects the table {table} is missing or changed",
-                    hint="somebody changed the database by hand: run lotkeeper-central verify, restore a backup",
-                )

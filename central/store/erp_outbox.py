@@ -13,7 +13,6 @@ from sqlalchemy import (
     Integer,
     Row,
     Table,
-    Text,
     insert,
     select,
     update,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 
 from central.links.base import Confirmation, ErpDifference, PostingState, StepOutcome
 from central.store.schema import metadata
+from central.store.types import Text
 
 erp_message = Table(
     "erp_message",

@@ -10,10 +10,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pydantic import JsonValue, TypeAdapter
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, Text, func, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, func, select, update
 
 from central.domain import Closing, DhrSummary, FactRef, Finding
 from central.store.schema import fact_index, metadata
+from central.store.types import Text
 from records.model import Subject
 
 finding = Table(

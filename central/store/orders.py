@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, Connection, Table, Text, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Table, delete, insert, select, update
 
 from central.links.base import ErpLot, ErpOrder, PostingState
 from central.store.erp_outbox import erp_message
 from central.store.schema import document, metadata
+from central.store.types import Text
 from records.quantity import quantity_text
 
 ORDER_DOCUMENT = "work-order"

@@ -20,9 +20,10 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
     UniqueConstraint,
 )
+
+from central.store.types import Serial, Text
 
 metadata = MetaData(
     naming_convention={
@@ -38,9 +39,6 @@ APPEND_ONLY = {"append_only": True}
 ADDED_LATER = {**APPEND_ONLY, "added_later": True}
 """So too, and a database lacks the table until a server of a version that has it was started on it."""
 
-Serial = BigInteger().with_variant(Integer, "sqlite")
-"""A row number that the database gives."""
-
 envelope = Table(
     "envelope",
     metadata,
@@ -49,7 +47,7 @@ envelope = Table(
     Column("epoch", Text, nullable=False),
     Column("stream", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
-    Column("schema", Integer, nullable=False),
+    Column("schema", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("hash", LargeBinary(32), nullable=False),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, Table, Text, select, tuple_
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, Table, select, tuple_
 
 from central.store.bulk import Insert
-from central.store.schema import Serial, envelope, metadata
+from central.store.schema import envelope, metadata
+from central.store.types import Serial, Text
 
 READ_AT_ONCE = 20
 

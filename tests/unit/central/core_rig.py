@@ -17,6 +17,7 @@ from records.clock import FakeClock, new_id
 from records.keys import KeyRing, PublicKey, SigningKey
 from records.model import Data, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
 from records.wire import CENTRAL, Envelope, Head, encode_frame, seal, sign, state_topic, up_topic
+from tests.rigs import stores
 
 HEADER = Header(1_795_000_000_000_000, 480, "suzhou", "valve-1", "weld", "lotkeeper 0", "sha256:0")
 
@@ -77,7 +78,7 @@ class Rig:
         self.clock = clock or FakeClock()
         self.ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
         self.committed: list[StoredFact] = []
-        self.store = Store(folder / "central.db")
+        self.store = Store(stores.place(folder))
         origin = Origin("suzhou", "Asia/Shanghai", "lotkeeper 0", "sha256:1")
         self.facts = Facts(self.key, self.ring, self.clock, origin, folder / "anchors.jsonl")
         self.store.write(self.facts.open)

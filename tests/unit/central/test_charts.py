@@ -19,6 +19,8 @@ from central.store import chart_intake
 from records.errors import Invalid, Refused
 from records.model import Decision, Fact, Quality, StoredAs, encode, kind_of
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def charts(tmp_path: Path) -> Iterator[ChartRig]:

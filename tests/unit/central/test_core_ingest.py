@@ -19,6 +19,8 @@ from records.wire import MAGIC, Watermark, up_topic
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:

@@ -17,6 +17,8 @@ from central.stored import StoredFact
 from records.model import Act, Purpose, Result, StoredAs, Subject, SubjectKind, Target
 from tests.unit.central.factories import LOTS, Line, S, order
 
+pytestmark = pytest.mark.both_stores
+
 
 def judged(line: Line, work_order: WorkOrder | None = None, **how: object) -> Assessment:
     return assess(line.dossier(order() if work_order is None else work_order, **how), Limits())  # type: ignore[arg-type]

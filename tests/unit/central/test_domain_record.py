@@ -30,6 +30,8 @@ from spc.rules import Signal
 from tests.unit.central.factories import AGENTS, EQUIPMENT, Line, S, order
 from tests.unit.central.test_domain_findings import TROUBLES, misread, out_of_specification, retest, rework, scrap
 
+pytestmark = pytest.mark.both_stores
+
 
 def record_of(
     line: Line, work_order: WorkOrder | None = None, facts: Sequence[StoredFact] | None = None

@@ -30,6 +30,8 @@ from records.errors import Invalid
 from records.wire import Document
 from tests.unit.central import core_rig
 
+pytestmark = pytest.mark.both_stores
+
 ORDER = ErpOrder(
     erp_id="7",
     reference="WO-1000",

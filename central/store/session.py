@@ -1,0 +1,108 @@
+"""A session of PostgreSQL's as central needs it: how it is opened, and what its server must promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from central.store.database import Server
+from records.errors import StorageFailed, Unreachable
+
+OLDEST = 130_000
+"""PostgreSQL 13: the oldest that the tests' statements are known to work with."""
+
+_NEEDED = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply")}
+"""Without these "committed" is not "on disk"."""
+
+_SESSION = {
+    # nobody waits for ever, and a session whose client has died lets go of its locks
+    "lock_timeout": "60s",
+    "idle_in_transaction_session_timeout": "120s",
+    "statement_timeout": "0",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "client_min_messages": "warning",
+}
+_WRITER = {"default_transaction_isolation": "read committed", "default_transaction_read_only": "off"}
+_READER = {"default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on"}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which server this is, on which branch of its history, and which session there."""
+
+    system: int
+    timeline: str
+    database: int
+    pid: int
+    began: object
+
+
+def connect(server: Server, purpose: str, *, read_only: bool = False) -> psycopg.Connection[Any]:
+    """A session; a writer's in autocommit mode with explicit BEGIN.
+
+    Raises:
+        Unreachable: no server, or it does not let us in. ConfigurationError: the password's reference is empty.
+    """
+    settings = _SESSION | (_READER if read_only else _WRITER)
+    try:
+        told = make_conninfo("", **server.parameters(), application_name=purpose)
+        raw: psycopg.Connection[Any] = psycopg.connect(told, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise Unreachable(
+            f"{server} does not let central in: {' '.join(str(error).split())}",
+            hint="is it running, do user, password and pg_hba.conf agree?",
+        ) from error
+    try:
+        query = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS t(name, value)"
+        raw.execute(query, (list(settings), list(settings.values())))
+        if _setting(raw, "synchronous_commit") not in _NEEDED["synchronous_commit"]:
+            raw.execute("SET synchronous_commit = on")
+        raw.autocommit = not read_only
+    except psycopg.Error as error:
+        raw.close()
+        raise Unreachable(f"{server} does not answer: {error}") from error
+    return raw
+
+
+def refuse_unsafe(raw: psycopg.Connection[Any], label: str) -> None:
+    """Check what the server promises.
+
+    Raises:
+        StorageFailed: names every setting under which a commit could be lost, or why nothing can be written.
+    """
+    wrong = [
+        f"{name} is {found}, {wanted[0]} is needed"
+        for name, wanted in _NEEDED.items()
+        if (found := _setting(raw, name)) not in wanted
+    ]
+    if raw.info.server_version < OLDEST:
+        wrong.append(
+            f"it is PostgreSQL {raw.info.server_version // 10_000}, {OLDEST // 10_000} is the oldest known"
+        )
+    if _setting(raw, "server_encoding") != "UTF8":
+        wrong.append(f"the database's encoding is {_setting(raw, 'server_encoding')}, UTF8 is needed")
+    if _setting(raw, "transaction_read_only") != "off":
+        wrong.append("it only lets read: a stand-by, or set so")
+    if wrong:
+        raise StorageFailed(f"{label}: {'; '.join(wrong)}", hint="mend postgresql.conf or the database")
+
+
+def identity_of(raw: psycopg.Connection[Any]) -> Identity:
+    row = raw.execute(
+        "SELECT (SELECT system_identifier FROM pg_control_system()), "
+        "left(pg_walfile_name(pg_current_wal_lsn()), 8), d.oid::bigint, pg_backend_pid(), a.backend_start "
+        "FROM pg_stat_activity a, pg_database d WHERE a.pid = pg_backend_pid() AND d.datname = current_database()"
+    ).fetchone()
+    if row is None:
+        raise StorageFailed("the server does not say which one it is")
+    return Identity(*row)
+
+
+def _setting(raw: psycopg.Connection[Any], name: str) -> str | None:
+    row = raw.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    return None if row is None else str(row[0])

@@ -1,0 +1,330 @@
+"""The store on a server: what a commit means when connections, sessions and servers go away in the middle."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from central.settings import CentralSettings, load_settings
+from central.store import intake
+from central.store.database import Server
+from central.store.engine import Connection, Store, reading
+from records.errors import ConfigurationError, Refused, StorageFailed, Unreachable
+from records.yaml import Secret
+from tests.rigs import postgres
+from tests.rigs.postgres import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def server() -> PostgresServer:
+    return postgres.shared()
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[PostgresServer]:
+    """A server that tests may stop and spoil; each leaves it as it was."""
+    made = PostgresServer()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def place(server: PostgresServer) -> Server:
+    return server.place(server.copy())
+
+
+@pytest.fixture
+def failures() -> list[StorageFailed]:
+    return []
+
+
+@pytest.fixture
+def store(place: Server, failures: list[StorageFailed]) -> Iterator[Store]:
+    opened = Store(place, failures.append)
+    yield opened
+    opened.close()
+
+
+def add(connection: Connection, name: str) -> int:
+    """A plain row; it fails when it is there already."""
+    intake.move_cursor(connection, name, 1)
+    return connection.execute(text("SELECT count(*) FROM cursor")).scalar_one()
+
+
+def names(place: Server) -> list[str]:
+    with reading(place) as connection:
+        return sorted(connection.execute(text("SELECT name FROM cursor")).scalars())
+
+
+def cut(server: PostgresServer, place: Server) -> None:
+    """End the writer's session, as an administrator or a dying network does."""
+    with server.admin(place.name) as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'lotkeeper writer'"
+        )
+
+
+def test_a_session_that_was_cut_while_nothing_was_written_costs_nothing(
+    server: PostgresServer, place: Server, store: Store, failures: list[StorageFailed]
+) -> None:
+    cut(server, place)
+    assert store.write(lambda c: add(c, "a")) == 1
+    assert (names(place), failures) == (["a"], [])
+
+
+def test_a_session_cut_before_its_commit_does_the_work_again_and_once(
+    server: PostgresServer, place: Server, store: Store, failures: list[StorageFailed]
+) -> None:
+    runs: list[int] = []
+
+    def job(connection: Connection) -> int:
+        runs.append(1)
+        count = add(connection, "a")
+        if len(runs) == 1:
+            cut(server, place)
+        return count
+
+    assert store.write(job) == 1
+    assert (len(runs), names(place), failures) == (2, ["a"], [])
+
+
+class _Cut(psycopg.Connection[object]):
+    """A connection that is lost at COMMIT: before the server hears of it, or after it was done."""
+
+    when = ""
+
+    def execute(self, query: object, *rest: object, **words: object) -> psycopg.Cursor[object]:  # type: ignore[override]
+        if query == "COMMIT" and _Cut.when:
+            when, _Cut.when = _Cut.when, ""
+            if when == "after":
+                super().execute("COMMIT")
+            self.close()
+            raise psycopg.OperationalError("the network is gone")
+        return super().execute(query, *rest, **words)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("when", "runs"), [("before", 2), ("after", 1)])
+def test_a_commit_in_doubt_is_looked_up(
+    place: Server, monkeypatch: pytest.MonkeyPatch, when: str, runs: int
+) -> None:
+    monkeypatch.setattr(psycopg, "connect", _Cut.connect)
+    ran: list[int] = []
+
+    def job(connection: Connection) -> int:
+        ran.append(1)
+        connection.execute(text("INSERT INTO cursor (name, envelope_id) VALUES (:name, 1)"), {"name": "a"})
+        _Cut.when = when if len(ran) == 1 else ""
+        return len(ran)
+
+    store = Store(place)
+    try:
+        assert store.write(job) == runs
+        assert (len(ran), names(place)) == (runs, ["a"])
+        assert store.write(lambda c: add(c, "b")) == 2
+    finally:
+        store.close()
+
+
+def test_a_job_that_fails_takes_only_itself_back(place: Server, store: Store) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def first(connection: Connection) -> int:
+        entered.set()
+        assert go_on.wait(20)
+        return add(connection, "first")
+
+    def wrong(connection: Connection) -> None:
+        add(connection, "wrong")
+        connection.execute(text("SELECT no_such_column FROM cursor"))
+
+    def swallowed(connection: Connection) -> None:
+        add(connection, "swallowed")
+        with pytest.raises(Exception, match="no_such_table"):
+            connection.execute(text("SELECT * FROM no_such_table"))
+
+    held = store.submit(first)
+    assert entered.wait(20)
+    waiting = [store.submit(job) for job in (wrong, swallowed)]
+    last = store.submit(lambda c: add(c, "last"))
+    go_on.set()
+    assert held.result() == 1
+    for each in waiting:
+        with pytest.raises(Exception, match=r"no_such_column|aborted"):
+            each.result()
+    assert last.result() == 2
+    assert names(place) == ["first", "last"]
+
+
+def test_a_server_that_stays_away_stops_the_store(
+    own: PostgresServer, failures: list[StorageFailed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("central.store.postgres.PATIENCE_S", 0.0)
+    place = own.place(own.copy())
+    store = Store(place, failures.append)
+    store.write(lambda c: add(c, "kept"))
+    own.stop(signal.SIGQUIT)
+    try:
+        with pytest.raises(StorageFailed, match="is gone"):
+            store.write(lambda c: add(c, "lost"))
+        assert len(failures) == 1
+        with pytest.raises(StorageFailed):
+            store.write(lambda c: add(c, "late"))
+        with pytest.raises(Unreachable), store.read() as connection:
+            connection.execute(text("SELECT 1"))
+        store.close()
+        with pytest.raises(Unreachable, match="does not let central in"):
+            Store(place)
+    finally:
+        own.start()
+    assert names(place) == ["kept"]
+
+
+def test_a_server_that_crashed_and_came_back_is_used_again(
+    own: PostgresServer, failures: list[StorageFailed]
+) -> None:
+    place = own.place(own.copy())
+    store = Store(place, failures.append)
+    store.write(lambda c: add(c, "before"))
+    runs: list[int] = []
+
+    def job(connection: Connection) -> None:
+        runs.append(add(connection, "after"))
+        if len(runs) == 1:
+            own.stop(signal.SIGQUIT)
+            own.start()
+
+    store.write(job)
+    with store.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM cursor")).scalar_one() == 2
+    assert (runs, failures) == ([2, 2], [])
+    store.close()
+
+
+def test_a_server_that_does_not_keep_its_commits_is_refused(own: PostgresServer) -> None:
+    place = own.place(own.copy())
+    with own.admin() as admin:
+        for setting in ("fsync", "full_page_writes"):
+            admin.execute(f"ALTER SYSTEM SET {setting} = off".encode())
+        admin.execute("SELECT pg_reload_conf()")
+    try:
+        with pytest.raises(StorageFailed, match=r"fsync is off.*full_page_writes is off"):
+            Store(place)
+    finally:
+        with own.admin() as admin:
+            admin.execute("ALTER SYSTEM RESET ALL")
+            admin.execute("SELECT pg_reload_conf()")
+
+
+def test_commits_wait_for_the_disk_whatever_the_role_says(server: PostgresServer, place: Server) -> None:
+    with server.admin() as admin:
+        admin.execute(f"ALTER DATABASE {place.name} SET synchronous_commit = off".encode())
+    store = Store(place)
+    try:
+        shown = store.write(lambda c: c.execute(text("SHOW synchronous_commit")).scalar())
+        assert shown == "on"
+    finally:
+        store.close()
+
+
+def test_a_second_central_is_refused_and_a_named_writer_is_not(place: Server, store: Store) -> None:
+    with pytest.raises(Refused, match="another central"):
+        Store(place)
+    other = Store(place, writer="worker-2")
+    try:
+        assert other.write(lambda c: add(c, "other")) == 1
+    finally:
+        other.close()
+
+
+def test_numbers_are_given_in_the_order_of_commits(place: Server, store: Store) -> None:
+    """A second writer waits until what the first one wrote can be seen."""
+    other = Store(place, writer="worker-2")
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> int:
+        count = add(connection, "slow")
+        entered.set()
+        assert go_on.wait(20)
+        return count
+
+    try:
+        first = store.submit(slow)
+        assert entered.wait(20)
+        second = other.submit(lambda c: add(c, "quick"))
+        assert not second.done()
+        go_on.set()
+        assert (first.result(20), second.result(20)) == (1, 2), "the second one saw what the first one did"
+    finally:
+        other.close()
+
+
+def test_a_password_is_given_by_reference(
+    server: PostgresServer, place: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_tcp = server.over_tcp(place.name, Secret("env:LOTKEEPER_TEST_DATABASE"))
+    monkeypatch.setenv("LOTKEEPER_TEST_DATABASE", "wrong")
+    with pytest.raises(Unreachable, match="password authentication failed"):
+        Store(by_tcp)
+    monkeypatch.setenv("LOTKEEPER_TEST_DATABASE", postgres.PASSWORD)
+    Store(by_tcp).close()
+    with pytest.raises(Unreachable):
+        Store(replace(by_tcp, name="no_such_database"))
+
+
+def test_settings_name_a_server(tmp_path: Path) -> None:
+    file = tmp_path / "central.yaml"
+    begin = "site: suzhou\ntime_zone: Asia/Shanghai\nfolder: data\ndatabase:\n"
+
+    def read(more: str) -> CentralSettings:
+        file.write_text(begin + more)
+        return load_settings(file).value
+
+    there = read("  url: postgresql://lot@db.plant:6432/lotkeeper\n  password: file:pw\n  ca: db.crt\n").database
+    assert isinstance(there, Server)
+    assert str(there) == "postgresql://lot@db.plant:6432/lotkeeper"
+    (tmp_path / "pw").write_text("geheim\n")
+    told = there.parameters()
+    assert (told["sslmode"], told["sslrootcert"], told["password"]) == (
+        "verify-full",
+        str(tmp_path / "db.crt"),
+        "geheim",
+    )
+    assert "geheim" not in repr(there)
+    here = read("  url: postgresql://lot@%2Frun%2FpostgreSQL/lotkeeper\n").database
+    assert isinstance(here, Server)
+    assert (here.host, here.port, here.parameters()["sslmode"]) == ("/run/postgreSQL", 5432, "prefer")
+    for url in (
+        "postgresql://lot:geheim@db/lot",
+        "mysql://lot@db/lot",
+        "postgresql://db/lot",
+        "postgresql://l@db",
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            read(f"  url: {url}\n")
+        assert "geheim" not in str(refused.value)
+
+
+def test_any_text_comes_back_as_it_was(place: Server, store: Store) -> None:
+    odd = ["a\0b", "\0", "\ufdd0", "\ufdd00\0", "\ufdd01", "é\0\U0001f600", ""]
+    for number, each in enumerate(odd):
+        store.write(lambda c, name=each, at=number: intake.move_cursor(c, name, at))  # type: ignore[misc]
+    with store.read() as connection:
+        assert [intake.cursor_of(connection, each) for each in odd] == list(range(len(odd)))
+
+
+def test_a_store_needs_no_rights_beyond_its_database(server: PostgresServer) -> None:
+    place = server.place(server.empty())
+    Store(place).close()
+    with server.admin(place.name) as admin:
+        row = admin.execute("SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = 'lotkeeper'").fetchone()
+    assert row == (False, False)
