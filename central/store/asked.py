@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, Text, select, update
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, select, update
 
 from central.store.schema import metadata
+from central.store.types import Text
 
 agent_request = Table(
     "agent_request",

@@ -1,22 +1,53 @@
-"""Many rows of one table at once: the statement is made once, values go to the driver as they are."""
+"""Many rows of one table at once: the statement is made once, values go to the driver as they are.
+
+PostgreSQL takes many rows by COPY, few by an INSERT that the driver sends in one go.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Integer, LargeBinary, Table
+
+from central.store.types import escaped
+
+COPY_FROM = 10
+"""So many rows are worth a COPY."""
 
 
 class Insert:
-    """Inserts rows, each a tuple in the order of ``names``; SQLite takes every value of ours as it is."""
+    """Inserts rows, each a tuple in the order of ``names``; the drivers take every value of ours as it is."""
 
     def __init__(self, table: Table, *names: str) -> None:
         columns = ", ".join(f'"{name}"' for name in names)
-        marks = ", ".join("?" * len(names))
-        self._sql = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'  # noqa: S608  our own names
+        into = f'INSERT INTO "{table.name}" ({columns})'
+        self._lite = f"{into} VALUES ({', '.join('?' * len(names))})"
+        self._few = f"{into} VALUES ({', '.join(['%s'] * len(names))})"
+        self._copy = f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)'
+        self._types = [_type(table.c[name]) for name in names]
 
     def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Nothing happens where there are no rows."""
-        if rows:
-            connection.exec_driver_sql(self._sql, list(rows))
+        if not rows:
+            return
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql(self._lite, list(rows))
+            return
+        safe = [tuple(escaped(value) if isinstance(value, str) else value for value in row) for row in rows]
+        if len(safe) < COPY_FROM:
+            connection.exec_driver_sql(self._few, safe)
+            return
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(self._copy) as copy:
+            copy.set_types(self._types)
+            for row in safe:
+                copy.write_row(row)
+
+
+def _type(column: Column[Any]) -> str:
+    kind = column.type
+    if isinstance(kind, BigInteger):
+        return "int8"
+    names = {Boolean: "bool", Integer: "int4", Float: "float8", LargeBinary: "bytea"}
+    return next((name for each, name in names.items() if isinstance(kind, each)), "text")

@@ -81,7 +81,7 @@ class Store:
             from central.store.postgres import PostgresStore  # its library is loaded where there is a server
 
             self._back = PostgresStore(database, _prepare, on_failure, writer)
-        self.label = self._back.label
+        self.database = database
 
     def submit(self, job: Callable[[Connection], T]) -> Future[T]:
         """Queue a job for the writer thread; its future is done after the commit that holds its work.

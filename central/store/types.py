@@ -30,7 +30,7 @@ class Text(TypeDecorator[str]):
         return dialect.type_descriptor(sqlalchemy.Text(collation=collation))
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None] | None:
-        return _escaped if dialect.name == "postgresql" else None
+        return escaped if dialect.name == "postgresql" else None
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None] | None:
         return _plain if dialect.name == "postgresql" else None
@@ -40,7 +40,8 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 """A row number that the database gives."""
 
 
-def _escaped(text: str | None) -> str | None:
+def escaped(text: str | None) -> str | None:
+    """As PostgreSQL keeps it."""
     if text is None or ("\0" not in text and _ESCAPE not in text):
         return text
     return text.replace(_ESCAPE, _ITSELF).replace("\0", _NUL)

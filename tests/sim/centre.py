@@ -11,6 +11,7 @@ from central.facts import Facts, Origin
 from central.ingest import Ingest
 from central.store import agents, intake
 from central.store.engine import Store
+from central.store.lite import LiteStore
 from central.store.schema import meta
 from central.verify import verify
 from records.clock import FakeClock
@@ -50,9 +51,11 @@ class Centre:
     def _open(self) -> None:
         self.ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
         self.store = Store(self.folder / "central.db")
-        if self.store._session is not None:
-            self.store._session.execution_options(compiled_cache=_COMPILED)
-        self.store._readers = self.store._readers.execution_options(compiled_cache=_COMPILED)  # type: ignore[assignment]
+        back = self.store._back
+        assert isinstance(back, LiteStore)
+        if back._session is not None:
+            back._session.execution_options(compiled_cache=_COMPILED)
+        back._readers = back._readers.execution_options(compiled_cache=_COMPILED)  # type: ignore[assignment]
         self.facts = Facts(self.key, self.ring, self.clock, ORIGIN, self.folder / "anchors.jsonl")
         self.store.write(self.facts.open)
         self.ingest = Ingest(self.store, self.facts, self.clock)
@@ -154,7 +157,7 @@ class Centre:
     def close(self) -> list[str]:
         """What is wrong with the store at the end."""
         self.store.close()
-        found = verify(self.store.path, self.folder / "anchors.jsonl", self.ring.keys())
+        found = verify(self.store.database, self.folder / "anchors.jsonl", self.ring.keys())
         return [] if found.ok else [f"central does not prove itself: {found.reason} ({found.first_bad})"]
 
 

@@ -289,7 +289,7 @@ def test_records_that_contradict_a_head_are_committed_and_the_head_is_a_conflict
     assert central_codes(rig) == ["conflict"]
     with rig.store.read() as connection:
         assert intake.head_of(connection, agent.name, agent.epoch, "records") is None
-    found = verify(rig.store.path, rig.folder / "anchors.jsonl", rig.ring.keys())
+    found = verify(rig.store.database, rig.folder / "anchors.jsonl", rig.ring.keys())
     assert found.ok, found.reason
 
 
