@@ -30,6 +30,7 @@ from central.facts import Facts, Origin
 from central.keys import CentralKeys, public_keys
 from central.settings import CentralSettings
 from central.store import documents, intake, snapshots
+from central.store.database import Database
 from central.store.engine import Connection, Store, reading
 from central.store.orders import ORDER_DOCUMENT
 from central.store.snapshots import Standing
@@ -192,7 +193,7 @@ def _present(database: Path, source: Path, *, replace: bool) -> Standing | None:
 
 def _declare(
     settings: CentralSettings,
-    database: Path,
+    database: Database,
     source: Path | None,
     clock: Clock,
     origin: Origin,
