@@ -21,6 +21,7 @@ from central.backup import Backups
 from central.chart_admin import ChartAdministration
 from central.configurations import Configurations
 from central.enrol import Enrolment
+from central.importing import Importer
 from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
@@ -28,6 +29,7 @@ from central.requests import (
     BackupMake,
     ConfigurationDecide,
     ConfigurationList,
+    ExportImport,
     Request,
     TokenCreate,
     TokenRevoke,
@@ -55,12 +57,14 @@ class Administration:
         configurations: Configurations,
         charts: ChartAdministration,
         backups: Backups,
+        importer: Importer,
     ) -> None:
         self._access = access
         self._enrolment = enrolment
         self._configurations = configurations
         self._charts = charts
         self._backups = backups
+        self._importer = importer
 
     def do(self, request: Request) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
@@ -91,6 +95,8 @@ class Administration:
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
                 return self._decide(request)
+            case ExportImport():
+                return self._importer.take(Path(request.file), by=by, reason=request.reason).to_json()
             case BackupMake():
                 out = None if request.out is None else Path(request.out)
                 return self._backups.make(out, by=by).to_json()

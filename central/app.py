@@ -27,6 +27,7 @@ from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin
+from central.importing import Importer
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keys import CentralKeys
@@ -261,6 +262,7 @@ def _assemble(
         configurations,
         ChartAdministration(access, charts, sets, products, ORIGIN),
         backups,
+        Importer(store, facts, ingest, mqtt.resync),
     )
     erp = None
     if settings.erp is not None:

@@ -1,4 +1,4 @@
-"""Commands that keep the evidence: back up, restore."""
+"""Commands that keep the evidence: import what the network did not bring, back up, restore."""
 
 from __future__ import annotations
 
@@ -8,15 +8,46 @@ from typing import Annotated
 import typer
 
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
-from central.requests import BackupMake
+from central.requests import BackupMake, ExportImport
 from records.clock import SystemClock
 from records.errors import ConfigurationError
 from records.failpoint import failpoint_from_environment
 
+IMPORT_EXAMPLES = (
+    "Example: lotkeeper-central import sealing-1.lkexport\n\n"
+    "Example: lotkeeper-central import sealing-1.lkexport --accept-revoked --reason 'PC stolen, disk found'"
+)
 RESTORE_EXAMPLES = (
     "Example: lotkeeper-central restore /mnt/backups/central-20261126T030000Z --reason 'the disk died'\n\n"
     "Example: lotkeeper-central restore --as-is --reason 'PostgreSQL put back from its own backup'"
 )
+
+
+def import_export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What lotkeeper-edge buffer export wrote.")],
+    accept_revoked: Annotated[
+        bool, typer.Option("--accept-revoked", help="Also what was signed by a key that is believed no more.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why that is right, for the record.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Take an agent's records from a file, as if the network brought them; exit 1 when not all could be taken."""
+    given = (reason or "").strip()
+    if accept_revoked != bool(given):
+        raise ConfigurationError("--accept-revoked and --reason go together", hint="the reason is kept for ever")
+    request = ExportImport(by=me(), file=str(file.resolve()), reason=given or None)
+    answer = administer(load_settings(config), request)
+    told = answer if isinstance(answer, dict) else {}
+    say(
+        json,
+        answer,
+        f"{told.get('agent')}: {told.get('new')} records new, {told.get('known')} known, {told.get('conflicts')} "
+        f"conflicts, {told.get('quarantined')} in quarantine, {told.get('holes')} behind a gap",
+    )
+    if told.get("damage") and not json:
+        typer.echo(f"the file is damaged: {told['damage']}", err=True)
+    raise typer.Exit(0 if told.get("ok") else 1)
 
 
 def backup(

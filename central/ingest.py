@@ -53,13 +53,18 @@ Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one payload. ``watermark``: what the agent is to be told now; None: nothing."""
+    """What became of one payload. ``watermark``: what the agent is to be told now; None: nothing.
+
+    ``new`` and ``known``: records of a frame that were committed by it, and that were held before.
+    """
 
     result: Result
     agent: str | None = None
     watermark: Watermark | None = None
     facts: tuple[StoredFact, ...] = ()
     detail: str = ""
+    new: int = 0
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,23 @@ class Ingest:
                 outcome = Outcome("ignored", detail="central's own word, which some brokers send back")
             case _:
                 outcome = self._refused(topic, None, "topic", "no such topic", payload)
+        return self._told(outcome)
+
+    def bring(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
+        """Commit what is new in a frame that came as a file; the same in every respect as one over the network.
+
+        ``by_any_key``: also one signed by a key that was revoked or replaced; somebody has decided so.
+
+        Raises:
+            StorageFailed: nothing was committed and the process must stop.
+        """
+        return self._told(self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key))
+
+    def bring_head(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
+        """Keep a signed head that came as a file; it says nothing of whether the agent is there."""
+        return self._told(self._take_head(f"import/{agent}", agent, payload, by_any_key=by_any_key))
+
+    def _told(self, outcome: Outcome) -> Outcome:
         if outcome.facts and self.on_committed is not None:
             self.on_committed(list(outcome.facts))
         return outcome
@@ -138,10 +160,12 @@ class Ingest:
         facts = self.quarantine.refuse(topic, agent, reason, detail, payload)
         return Outcome("quarantined", agent, None, facts, f"{reason}: {detail}")
 
-    def _take_frame(self, topic: str, agent: str, stream: str, payload: bytes) -> Outcome:
+    def _take_frame(
+        self, topic: str, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool = False
+    ) -> Outcome:
         keys = self._believed.last()
         while True:
-            checked = self._checked(keys, agent, stream, payload)
+            checked = self._checked(keys, agent, stream, payload, by_any_key=by_any_key)
             if isinstance(checked, Frame):
                 items = [_read(envelope) for envelope in checked.envelopes]
                 job = partial(self._commit, topic=topic, frame=checked, items=items, keys=keys)
@@ -153,16 +177,19 @@ class Ingest:
                 return self._refused(topic, agent, checked.reason, checked.detail, payload)
             keys = now
 
-    def _checked(self, keys: Keys, agent: str, stream: str, payload: bytes) -> Frame | _Refusal:
+    def _checked(
+        self, keys: Keys, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool
+    ) -> Frame | _Refusal:
+        """``stream`` None: of whatever stream."""
         if agent not in keys.owners:
             return _Refusal("unknown-agent", f"{agent} is not enrolled")
         try:
-            frame = decode_frame(payload, keys.ring, at_us=self._clock.now_us())
+            frame = decode_frame(payload, keys.ring, at_us=None if by_any_key else self._clock.now_us())
         except Damaged as error:
             return _Refusal("signature", error.message)
         except (Invalid, ValueError, OverflowError) as error:  # numbers that no chain field can hold
             return _Refusal("not-a-frame", str(error))
-        if frame.agent != agent or frame.stream != stream:
+        if frame.agent != agent or frame.stream not in ((stream,) if stream else STREAMS):
             return _Refusal("topic", f"the frame is of {frame.agent}, {frame.stream}")
         start = chain.first_hash(frame.agent, frame.epoch, frame.stream)
         if not _EPOCH.fullmatch(frame.epoch) or (frame.first == 1 and frame.previous != start):
@@ -185,13 +212,13 @@ class Ingest:
             return conflicting
         new = items[max(0, held.through + 1 - frame.first) :]
         if not new:
-            return Outcome("nothing-new", frame.agent, held.answer)
+            return Outcome("nothing-new", frame.agent, held.answer, known=len(items))
         facts = self._contradicts_head(connection, held, new, now_us)
         facts += self._add(connection, topic, new, now_us)
         envelopes.add_frame(connection, frame, now_us)
         last = new[-1].envelope
         answer = standing.move(connection, held, last.seq, last.hash, now_us)
-        return Outcome("committed", frame.agent, answer, tuple(facts))
+        return Outcome("committed", frame.agent, answer, tuple(facts), new=len(new), known=len(items) - len(new))
 
     def _add(self, connection: Connection, topic: str, items: list[_Item], now_us: int) -> list[StoredFact]:
         """Store records that are new; their facts, and what central states of those that nobody can read."""
@@ -262,20 +289,25 @@ class Ingest:
     def _take_state(self, topic: str, agent: str, payload: bytes) -> Outcome:
         if not payload:
             return Outcome("ignored", agent)
+        if payload == OFFLINE and agent in self._believed.now().owners:
+            self._presence[agent] = Presence(False, self._clock.now_us())
+            return Outcome("ignored", agent, detail="offline")
+        outcome = self._take_head(topic, agent, payload)
+        if outcome.result != "quarantined":
+            self._presence[agent] = Presence(True, self._clock.now_us())
+        return outcome
+
+    def _take_head(self, topic: str, agent: str, payload: bytes, *, by_any_key: bool = False) -> Outcome:
         keys = self._believed.now()
         now_us = self._clock.now_us()
         if agent not in keys.owners:
             return self._refused(topic, agent, "unknown-agent", f"{agent} is not enrolled", payload)
-        if payload == OFFLINE:
-            self._presence[agent] = Presence(False, now_us)
-            return Outcome("ignored", agent, detail="offline")
         try:
-            head = unsign(Head, payload, keys.ring, agent, at_us=now_us)
+            head = unsign(Head, payload, keys.ring, agent, at_us=None if by_any_key else now_us)
         except (Invalid, Damaged) as error:
             return self._refused(topic, agent, "head", error.message, payload)
         if head.agent != agent or head.stream not in STREAMS or not _plausible(head):
             return self._refused(topic, agent, "head", f"a head of {head.agent}, {head.stream}", payload)
-        self._presence[agent] = Presence(True, now_us)
         return self._store.write(lambda connection: self._keep_head(connection, head, payload, now_us))
 
     def _keep_head(self, connection: Connection, head: Head, payload: bytes, now_us: int) -> Outcome:
@@ -290,7 +322,9 @@ class Ingest:
         if known is not None and head.last == known.last and head.hash != known.hash:
             return self._head_conflict(connection, head, known.hash, now_us)
         intake.keep_head(connection, head, payload, now_us)
-        return Outcome("head", head.agent)
+        stands = standing.read(connection, head.agent, head.epoch, head.stream)
+        # a chain that central has nothing of, after a restore perhaps: its agent may believe that all is here
+        return Outcome("head", head.agent, stands.answer if stands.mark is None else None)
 
     def _head_conflict(self, connection: Connection, head: Head, held: str, now_us: int) -> Outcome:
         found = Conflict(0, head.agent, head.epoch, head.stream, head.last, held, head.hash, now_us)

@@ -143,10 +143,19 @@ class BackupMake(_Request):
     out: str | None = None
 
 
+class ExportImport(_Request):
+    """``reason``: why records by keys that were revoked or replaced are taken too; None: they are not."""
+
+    do: Literal["export-import"] = "export-import"
+    file: str
+    reason: str | None = None
+
+
 ChartRequest = ProposalList | ProposalDecide | RecipeImport | LimitsStudy | LimitsGive
 Request = (
     UserAdd
     | BackupMake
+    | ExportImport
     | UserDisable
     | UserPassword
     | TokenCreate
@@ -156,7 +165,7 @@ Request = (
     | ConfigurationDecide
     | ChartRequest
 )
-LONG = (BackupMake,)
+LONG = (BackupMake, ExportImport)
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 

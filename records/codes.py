@@ -122,6 +122,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "signature-refused": ("user", "target", "reason", "origin"),
     "central-started": ("software",),
     "chain-verified": ("ok", "records"),
+    "export-imported": (
+        *("agent", "digest", "made", "new", "known", "conflicts", "quarantined", "holes", "damage"),
+        *("by", "origin", "reason"),
+    ),
     "backup-made": ("backup", "made", "records", "generation", "bytes", "by", "origin"),
     "backup-restored": ("backup", "held_until", "generation", "through", "by", "origin", "reason"),
 }

@@ -466,6 +466,9 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "signature-refused": CodeText(N_("Signature refused"), N_("An attempt to sign was refused.")),
     "central-started": CodeText(N_("Central started"), N_("The central service began to work.")),
     "chain-verified": CodeText(N_("Chain verified"), N_("All stored records were checked against their chain.")),
+    "export-imported": CodeText(
+        N_("Records imported"), N_("An agent's records came from a file instead of over the network.")
+    ),
     "backup-made": CodeText(N_("Backup made"), N_("Database, keys and anchors were copied, and the copy proven.")),
     "backup-restored": CodeText(
         N_("Backup restored"), N_("A backup took the place of the database; the lines send again what it lacks.")

@@ -10,6 +10,7 @@ import pytest
 
 from central.store import envelopes
 from central.store.engine import reading
+from records.exported import ExportHeader, write_export
 from records.failpoint import ENDED
 from records.keys import Identity
 from tests.process.central_rig import CentralProcess, Wire, wait_until
@@ -92,6 +93,12 @@ def test_commands_work_while_it_runs_and_while_it_does_not(central: CentralProce
     agent = enrol(central, "testing-1")
     with Wire(broker.port, agent) as wire:
         wire.deliver(central.ring, 10, agent.frame())  # of an agent that was enrolled while it ran
+        agent.write(event(order="WO-by-file"))
+        with (central.folder / "file").open("wb") as file:
+            write_export(file, ExportHeader(agent=agent.name, made_at="2026-11-26T06:00:00Z"), [agent.frame(9)])
+        answer = json.loads(central.command("import", str(central.folder / "file"), "--json"))
+        assert (answer["new"], answer["known"]) == (1, 2)
+        wait_until(lambda: wire.through(central.ring) == 11, "the agent is told")
     second = central.command("serve", code=3)
     assert "in use by another running process" in second
     assert central.stop() == 0

@@ -14,14 +14,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from central.access import Actor
 from central.facts import Facts, Origin
+from central.importing import Importer
 from central.ingest import Ingest
 from central.store import agents
 from central.store.engine import Store
 from central.store.schema import meta
+from edge_agent.export import Export
 from edge_agent.outbox import Outbox, verify
 from records.clock import FakeClock
-from records.keys import KeyRing, PublicKey, SigningKey
+from records.keys import Identity, IdentityFile, KeyRing, PublicKey, SigningKey
 from records.model import Fact, OperationsEvent
 from records.wire import CENTRAL, encode_frame, up_topic
 from tests.rigs.outboxes import AGENT, batch, open_outbox
@@ -42,7 +45,7 @@ class Central:
         ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
         self.store = Store(self.folder / "central.db")
         origin = Origin("suzhou", "Asia/Shanghai", "test", "sha256:1")
-        facts = Facts(self.key, ring, self.clock, origin, self.folder / "anchors.jsonl")
+        facts = self.facts = Facts(self.key, ring, self.clock, origin, self.folder / "anchors.jsonl")
         self.store.write(facts.open)
         if first:
             public = self.agent_key.public.hex()
@@ -209,4 +212,27 @@ def test_a_damaged_buffer_gives_central_what_it_still_proves(
     fill(outbox, 11, 12)
     assert exchange(outbox, central, key)["conflict"] == 0
     assert central.orders() == orders(12) - Counter(f"WO-{number}" for number in range(6, 11))
+    outbox.close()
+
+
+def test_a_dead_network_is_bridged_by_a_file(tmp_path: Path, central: Central, key: SigningKey) -> None:
+    """What ``buffer export`` writes is what ``import`` takes, once, and the network may come back any time."""
+    identity_folder = tmp_path / "identity"
+    Identity.write(identity_folder, IdentityFile(AGENT, "p0", ()), key, None)
+    outbox = open_outbox(tmp_path / "buffer")
+    fill(outbox, 1, 5)
+    exchange(outbox, central, key)
+    fill(outbox, 6, 9)
+    out = tmp_path / "press-1.lkexport"
+    Export(tmp_path / "buffer", Identity.open(identity_folder), "test").write(out, ("records",), central.clock)
+    importer = Importer(central.store, central.facts, central.ingest, lambda _: None)
+    done = importer.take(out, by=Actor("anna", "test"))
+    assert (done.ok, done.new, done.through) == (True, 4, {"records": outbox.head().last})
+    assert central.orders() == Counter({f"WO-{n}": 1 for n in range(1, 10)})
+    again = importer.take(out, by=Actor("anna", "test"))
+    assert (again.ok, again.new, again.known) == (True, 0, 4)
+    fill(outbox, 10, 10)
+    exchange(outbox, central, key)
+    assert central.orders() == Counter({f"WO-{n}": 1 for n in range(1, 11)})
+    assert outbox.pending().records == 0
     outbox.close()

@@ -1,0 +1,163 @@
+"""An agent's records from a file, for when its network, its PC or its agent is gone for good.
+
+The file (``records.exported``) is not trusted: every frame in it is signed by its agent and goes the very way of
+one that came over the network, so importing again, or before, or after, changes nothing. What is whole in a
+damaged file is taken, and the place of the damage is named. Records signed by a key that was revoked or replaced
+are taken only where a person has decided so, with a reason; the decision and every import stand in the audit
+stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from central.access import Actor
+from central.facts import Facts
+from central.ingest import Ingest
+from central.store import agents, intake
+from central.store.engine import Store
+from records.clock import iso_z
+from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unreachable
+from records.exported import Exported, read_export
+from records.model import OperationsEvent
+
+IMPORTED = "export-imported"
+"""Code of the fact that states an import, in the audit stream."""
+
+CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Records by what became of them; ``conflicts``, ``quarantined`` and ``holes`` count frames (and heads).
+
+    ``holes``: frames behind records that are neither here nor in the file. ``damage``: where the file ended before
+    its end, and why. ``through``: how far the agent's chains are committed now.
+    """
+
+    agent: str
+    made: str
+    digest: str
+    frames: int
+    new: int
+    known: int
+    conflicts: int
+    quarantined: int
+    holes: int
+    damage: str | None
+    through: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of the file is here now."""
+        return not (self.conflicts or self.quarantined or self.holes or self.damage)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {"ok": self.ok, **asdict(self)}
+
+
+class Importer:
+    """Takes exports. ``tell`` brings an agent its watermarks afterwards, in case it is still there."""
+
+    def __init__(self, store: Store, facts: Facts, ingest: Ingest, tell: Callable[[str], None]) -> None:
+        self._store = store
+        self._facts = facts
+        self._ingest = ingest
+        self._tell = tell
+
+    def take(self, path: Path, *, by: Actor, reason: str | None = None) -> Imported:
+        """Import one file. ``reason``: why records by keys that are believed no more are taken too.
+
+        Raises:
+            Unreachable: the file cannot be read. Invalid: it is no export. ConfigurationError: its agent was never
+            enrolled. Refused: all keys of its agent were revoked, and no reason was given. StorageFailed.
+        """
+        try:
+            digest = _digest(path)
+            with path.open("rb") as file:
+                exported = read_export(file)
+                self._admit(exported.header.agent, reason)
+                result = self._frames(exported, digest, by_any_key=reason is not None)
+        except OSError as error:
+            raise Unreachable(
+                f"{path} cannot be read: {error.strerror}", hint="the account that runs central must be able to"
+            ) from error
+        params: dict[str, JsonValue] = {
+            "agent": result.agent,
+            "digest": digest,
+            "made": result.made,
+            "new": str(result.new),
+            "known": str(result.known),
+            "conflicts": result.conflicts,
+            "quarantined": result.quarantined,
+            "holes": result.holes,
+            "damage": result.damage,
+            "by": by.user,
+            "origin": by.origin,
+            "reason": reason,
+        }
+        event = OperationsEvent(IMPORTED, params)
+        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        self._tell(result.agent)
+        return result
+
+    def _admit(self, agent: str, reason: str | None) -> None:
+        with self._store.read() as connection:
+            theirs = [key for key in agents.keys(connection) if key.owner == agent]
+        if not theirs:
+            raise ConfigurationError(
+                f"{agent[:100]} was never enrolled here: nobody can vouch for these records",
+                hint="is this the central of its plant? after a restore, enrol it again",
+            )
+        newest = max(theirs, key=lambda key: key.since_us)
+        if newest.until_us is not None and reason is None:
+            raise Refused(
+                f"{agent} was revoked on {iso_z(newest.until_us)}",
+                hint="to take its records all the same: --accept-revoked --reason 'why'",
+            )
+
+    def _frames(self, exported: Exported, digest: str, *, by_any_key: bool) -> Imported:
+        found: Counter[str] = Counter()
+        damage: str | None = None
+        header, agent = exported.header, exported.header.agent
+        try:
+            for _, frame in exported.frames:
+                outcome = self._ingest.bring(agent, frame, by_any_key=by_any_key)
+                found["frames"] += 1
+                found["new"] += outcome.new
+                found["known"] += outcome.known
+                found[outcome.result] += 1
+        except (Invalid, Damaged) as error:
+            damage = error.message
+        for head in header.heads:
+            found[self._ingest.bring_head(agent, head.encode(), by_any_key=by_any_key).result] += 1
+        with self._store.read() as connection:
+            newest = {w.stream: w.committed_through for w in intake.watermarks(connection) if w.agent == agent}
+        return Imported(
+            agent,
+            header.made_at,
+            digest,
+            found["frames"],
+            found["new"],
+            found["known"],
+            found["conflict"],
+            found["quarantined"],
+            found["hole"],
+            damage,
+            newest,
+        )
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of the file, hexadecimal: which file it was, for who keeps it."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+    return found.hexdigest()

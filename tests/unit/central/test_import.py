@@ -1,0 +1,165 @@
+"""Import of an agent's file: the same as over the network, whatever became of the file, its agent or its keys."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from central.access import Actor
+from central.importing import Imported, Importer
+from central.ingest import Ingest
+from central.store import envelopes, intake
+from records.errors import ConfigurationError, Invalid, Refused, Unreachable
+from records.exported import ExportHeader, write_export
+from records.keys import SigningKey
+from records.model import OperationsEvent
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig, event
+
+BY = Actor("anna", "test")
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def agent(rig: Rig) -> Agent:
+    made = Agent()
+    made.write(*(event(order=f"WO-{n}") for n in range(11)))  # with the epoch's first: twelve records
+    return rig.enrol(made)
+
+
+def importer(rig: Rig, told: list[str] | None = None) -> Importer:
+    return Importer(rig.store, rig.facts, rig.ingest, (told if told is not None else []).append)
+
+
+def exported(folder: Path, agent: Agent, *frames: bytes, head_us: int | None = None) -> Path:
+    file = io.BytesIO()
+    heads = () if head_us is None else (agent.head(head_us).decode(),)
+    header = ExportHeader(agent=agent.name, made_at="2026-11-26T06:00:00Z", heads=heads)
+    write_export(file, header, frames or [agent.frame(1, 4), agent.frame(5, 8), agent.frame(9, 12)])
+    path = folder / "agent.lkexport"
+    path.write_bytes(file.getvalue())
+    return path
+
+
+def held(rig: Rig, agent: Agent) -> list[bytes]:
+    with rig.store.read() as connection:
+        return [e.hash for e in envelopes.walk(connection, agent.name, agent.epoch, "records")]
+
+
+def counts(done: Imported) -> tuple[int, int, int, int, int]:
+    return (done.new, done.known, done.conflicts, done.quarantined, done.holes)
+
+
+def stated(rig: Rig) -> list[dict[str, object]]:
+    facts = rig.store.facts(codes=["export-imported"], stream="audit")
+    return [dict(f.fact.data.params) for f in facts if isinstance(f.fact.data, OperationsEvent)]
+
+
+def test_a_file_is_taken_once_and_again_changes_nothing(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    told: list[str] = []
+    rig.ingest.take(agent.topic, agent.frame(1, 6))
+    path = exported(tmp_path, agent, head_us=rig.clock.now_us())
+    first = importer(rig, told).take(path, by=BY)
+    assert (first.ok, counts(first), first.through) == (True, (6, 6, 0, 0, 0), {"records": 12})
+    again = importer(rig, told).take(path, by=BY)
+    assert (again.ok, counts(again)) == (True, (0, 12, 0, 0, 0))
+    assert held(rig, agent) == [e.hash for e in agent.envelopes]
+    with rig.store.read() as connection:
+        ((head, _, _),) = intake.heads(connection)
+    assert head.last == 12, "so the tail is known"
+    assert rig.ingest.presence() == {}, "a file says nothing of whether the agent is there"
+    assert [s["new"] for s in stated(rig)] == ["6", "0"]
+    assert told == [agent.name, agent.name]
+    assert rig.ingest.take(agent.topic, agent.frame()).result == "nothing-new", (
+        "and the network may still bring it"
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 4, 5, 40, 300])
+def test_what_is_whole_in_a_file_that_was_cut_off_is_taken(
+    rig: Rig, agent: Agent, tmp_path: Path, cut: int
+) -> None:
+    path = exported(tmp_path, agent)
+    path.write_bytes(path.read_bytes()[:-cut])
+    done = importer(rig).take(path, by=BY)
+    assert not done.ok
+    assert done.damage is not None
+    assert "begins at byte" in done.damage
+    assert done.new in ((12,) if cut <= 4 else (8,))
+    assert len(held(rig, agent)) == done.new
+    whole = importer(rig).take(exported(tmp_path, agent), by=BY)
+    assert (whole.ok, len(held(rig, agent))) == (True, 12)
+
+
+def test_a_frame_that_was_altered_goes_to_quarantine_and_leaves_a_gap(
+    rig: Rig, agent: Agent, tmp_path: Path
+) -> None:
+    bad = bytearray(agent.frame(5, 8))
+    bad[-1] ^= 1
+    done = importer(rig).take(exported(tmp_path, agent, agent.frame(1, 4), bytes(bad), agent.frame(9, 12)), by=BY)
+    assert (done.ok, counts(done)) == (False, (4, 0, 0, 1, 1))
+    assert held(rig, agent) == [e.hash for e in agent.envelopes[:4]]
+
+
+def test_another_history_of_the_same_keys_is_a_conflict(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    rig.ingest.take(agent.topic, agent.frame())
+    twin = Agent(agent.name, agent.key, agent.epoch)
+    twin.write(*(event(order=f"XX-{n}") for n in range(11)))
+    done = importer(rig).take(exported(tmp_path, twin), by=BY)
+    assert (done.ok, done.conflicts) == (False, 3)
+    assert held(rig, agent) == [e.hash for e in agent.envelopes]
+
+
+def test_a_revoked_key_needs_a_decision_and_a_reason(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    rig.clock.advance(1)
+    rig.enrol(Agent(agent.name, SigningKey.generate()))
+    rig.clock.advance(31 * 86_400)
+    path = exported(tmp_path, agent, head_us=rig.clock.now_us())
+    assert importer(rig).take(path, by=BY).quarantined == 4, "three frames and a head"
+    assert held(rig, agent) == []
+    done = importer(rig).take(path, by=BY, reason="the PC was stolen, its disk was found")
+    assert (done.ok, done.new) == (True, 12)
+    assert [s["reason"] for s in stated(rig)] == [None, "the PC was stolen, its disk was found"]
+
+
+def test_a_stranger_and_what_is_no_export_are_refused(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    stranger = Agent("nobody-1")
+    with pytest.raises(ConfigurationError, match="never enrolled"):
+        importer(rig).take(exported(tmp_path, stranger, stranger.frame()), by=BY)
+    (tmp_path / "letter").write_bytes(b"Dear Sirs")
+    with pytest.raises(Invalid, match="no export"):
+        importer(rig).take(tmp_path / "letter", by=BY)
+    with pytest.raises(Unreachable, match="cannot be read"):
+        importer(rig).take(tmp_path / "nothing", by=BY)
+    (tmp_path / "future").write_text(json.dumps({"format": "lotkeeper-export", "version": 9, "agent": "a"}) + "\n")
+    with pytest.raises(Invalid, match="newer central"):
+        importer(rig).take(tmp_path / "future", by=BY)
+    assert stated(rig) == []
+
+
+def test_a_revoked_agent_is_refused_before_anything_is_taken(
+    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from central.store import agents
+
+    believed = agents.keys
+
+    def revoked(connection: object) -> list[object]:
+        return [type(key)(key.owner, key.public, key.since_us, key.since_us + 1) for key in believed(connection)]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(agents, "keys", revoked)
+    rig.ingest = Ingest(rig.store, rig.facts, rig.clock)
+    path = exported(tmp_path, agent)
+    with pytest.raises(Refused, match=r"was revoked on .*--accept-revoked"):
+        importer(rig).take(path, by=BY)
+    assert held(rig, agent) == []
+    assert importer(rig).take(path, by=BY, reason="its disk was found").ok
