@@ -25,8 +25,11 @@ from central.importing import Importer
 from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
+    AgentCertificate,
     AgentRegister,
+    AgentRevoke,
     BackupMake,
+    BrokerLists,
     ConfigurationDecide,
     ConfigurationList,
     ExportImport,
@@ -85,12 +88,8 @@ class Administration:
             case TokenRevoke():
                 self._access.revoke_token(request.name, by=by)
                 return {"name": request.name, "revoked": True}
-            case AgentRegister():
-                stored, mode = self._enrolment.register(
-                    request.agent, request.partition, request.public, by=by, production=request.production
-                )
-                told: JsonValue = None if mode is None else _DOCUMENT.dump_python(mode, mode="json")
-                return {"agent": request.agent, "since": iso_z(stored.received_us), "mode": told}
+            case AgentRegister() | AgentCertificate() | AgentRevoke() | BrokerLists():
+                return self._identities(request, by)
             case ConfigurationList():
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
@@ -102,6 +101,36 @@ class Administration:
                 return self._backups.make(out, by=by).to_json()
             case _:
                 return self._charts.do(request)
+
+    def _identities(
+        self, request: AgentRegister | AgentCertificate | AgentRevoke | BrokerLists, by: Actor
+    ) -> JsonValue:
+        match request:
+            case AgentRegister():
+                return self._register(request, by)
+            case AgentCertificate():
+                found = self._enrolment.certified(request.agent, request.certificate.encode(), "plant", by=by)
+                return {"agent": request.agent, "until": iso_z(found.until_us)}
+            case AgentRevoke():
+                keys = self._enrolment.revoke(request.agent, request.reason, by=by)
+                return {"agent": request.agent, "keys": [*keys], "broker": self._enrolment.broker()}
+            case BrokerLists():
+                written = self._enrolment.lists_into(Path(request.folder), revocation=request.revocation)
+                return {"written": [*written]}
+
+    def _register(self, request: AgentRegister, by: Actor) -> JsonValue:
+        stored, mode = self._enrolment.register(
+            request.agent,
+            request.partition,
+            request.public,
+            by=by,
+            production=request.production,
+            certificate=None if request.certificate is None else request.certificate.encode(),
+            authority=request.authority,
+        )
+        told: JsonValue = None if mode is None else _DOCUMENT.dump_python(mode, mode="json")
+        since = iso_z(stored.received_us)
+        return {"agent": request.agent, "since": since, "mode": told, "broker": self._enrolment.broker()}
 
     def _decide(self, request: ConfigurationDecide) -> JsonValue:
         """A person's decision, by password, as on the page."""

@@ -21,6 +21,7 @@ from central.admin import ORIGIN, Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
 from central.backup import Backups, last_backup_us
+from central.broker import BrokerFiles
 from central.chart_admin import ChartAdministration
 from central.charts import Charts, prepare
 from central.configurations import Configurations
@@ -120,6 +121,8 @@ class Central:
         self._sweeper = Woken(self._guarded(SWEEP, self.reviews.sweep))
         self.ingest.on_committed = self._committed
         self._sweeper.start()
+        if (told := self.enrolment.spread()) is not None:
+            self._log.error("broker-lists", error=told)
         self.mqtt.start()
         self.schedule.start()
         self.admin_server.start()
@@ -252,7 +255,8 @@ def _assemble(
     access = Access(store, facts, clock, limits_of(settings))
     ingest = Ingest(store, facts, clock)
     mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
-    enrolment = Enrolment(store, facts, clock, mqtt.resync)
+    lists = BrokerFiles(settings.broker_files, keys.folder, store, clock)
+    enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)

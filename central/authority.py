@@ -1,12 +1,13 @@
-"""The plant's own certificate authority: who may speak at the broker.
+"""Central's own small certificate authority: who may speak at the broker.
 
-One P-256 key and a certificate of ten years in central's keys folder; agents, central and the broker get
-certificates of five years from it. TLS keys are apart from signing keys: these only open a connection.
+One P-256 key and a certificate of ten years in central's keys folder. Central and the broker get certificates of
+five years from it, agents of two, which they renew by themselves. TLS keys are apart from signing keys: these only
+open a connection. A plant with an authority of its own has that one sign instead (``central.folders``).
 """
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,13 +16,25 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from records.certificates import (
+    AUTHORITY,
+    Certificate,
+    certificate_of,
+    common_name,
+    general_name,
+    new_key_pem,
+    read_request,
+    request_pem,
+    write_pair,
+)
 from records.clock import from_us
 from records.errors import ConfigurationError
-from records.files import make_folder, replace_file
-from records.keys import write_private
+from records.files import make_folder, replace_file, replace_private
+from records.wire import CENTRAL
 
 AUTHORITY_YEARS = 10
-CERTIFICATE_YEARS = 5
+CENTRAL_YEARS = 5
+AGENT_YEARS = 2
 _YEAR = timedelta(days=365)
 _EARLY = timedelta(hours=1)  # clocks of line PCs are seldom right
 
@@ -46,40 +59,49 @@ def create_authority(folder: Path, site: str, now_us: int) -> None:
         .sign(key, hashes.SHA256())
     )
     make_folder(folder)
-    write_private(folder / "ca.key", _pem(key))
-    replace_file(folder / "ca.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    replace_private(folder / "ca.key", pem)
+    replace_file(folder / AUTHORITY, certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def issue_client(authority: Path, folder: Path, name: str, now_us: int) -> None:
+def issue_client(authority: Path, folder: Path, name: str, now_us: int) -> Certificate:
     """Write ``tls.key``, ``tls.crt`` and ``ca.crt`` for an agent or central; the broker knows it by ``name``."""
-    _issue(authority, folder, name, ExtendedKeyUsageOID.CLIENT_AUTH, None, now_us)
+    key = new_key_pem()
+    years = CENTRAL_YEARS if name == CENTRAL else AGENT_YEARS
+    signed = sign_request(authority, request_pem(key, name), name, now_us, years=years)
+    return _write(authority, folder, key, signed)
 
 
-def issue_server(authority: Path, folder: Path, hosts: list[str], now_us: int) -> None:
+def issue_server(authority: Path, folder: Path, hosts: Sequence[str], now_us: int) -> Certificate:
     """Write ``tls.key``, ``tls.crt`` and ``ca.crt`` for the broker, which is reached under these names."""
-    names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-    _issue(authority, folder, hosts[0], ExtendedKeyUsageOID.SERVER_AUTH, names, now_us)
+    key = new_key_pem()
+    signed = sign_request(authority, request_pem(key, hosts[0]), hosts[0], now_us, hosts, years=CENTRAL_YEARS)
+    return _write(authority, folder, key, signed)
 
 
-def _issue(
-    authority: Path,
-    folder: Path,
-    name: str,
-    usage: x509.ObjectIdentifier,
-    names: x509.SubjectAlternativeName | None,
-    now_us: int,
-) -> None:
+def sign_request(
+    authority: Path, request: bytes, name: str, now_us: int, hosts: Sequence[str] = (), *, years: int = AGENT_YEARS
+) -> bytes:
+    """A certificate (PEM) for the key of a request: a client's of this name, or a server's of these hosts.
+
+    Of the request only its key is taken, after it was checked that it asks for this name.
+
+    Raises:
+        Invalid: the request. ConfigurationError: the authority is missing.
+    """
     ca_key, ca = _load(authority)
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = from_us(now_us)
+    now, name = from_us(now_us), name[:64]  # more does not fit into a common name
+    usage = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]))
+        .subject_name(common_name(name))
         .issuer_name(ca.subject)
-        .public_key(key.public_key())
+        .public_key(read_request(request, name))
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _EARLY)
-        .not_valid_after(min(now + CERTIFICATE_YEARS * _YEAR, ca.not_valid_after_utc))
+        .not_valid_after(min(now + years * _YEAR, ca.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(
@@ -87,14 +109,64 @@ def _issue(
             critical=False,
         )
     )
-    if names is not None:
+    if hosts:
+        names = x509.SubjectAlternativeName([general_name(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
-    certificate = builder.sign(ca_key, hashes.SHA256())
+    return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def revocation_list(authority: Path, revoked: Iterable[tuple[str, int]], now_us: int) -> bytes:
+    """The list (PEM) of revoked certificates: serial (hexadecimal) and since when.
+
+    It is valid as long as the authority: a broker whose list has ended lets nobody in at all.
+
+    Raises:
+        ConfigurationError: the authority is missing.
+    """
+    ca_key, ca = _load(authority)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.subject)
+        .last_update(from_us(now_us) - _EARLY)
+        .next_update(ca.not_valid_after_utc)
+        .add_extension(x509.CRLNumber(now_us), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()),
+            critical=False,
+        )
+    )
+    for serial, at_us in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(from_us(at_us))
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def listed_serials(authority: Path, pem: bytes) -> set[str] | None:
+    """The serials of a revocation list of this authority; None when it is none of it."""
+    try:
+        found = x509.load_pem_x509_crl(pem)
+    except ValueError:
+        return None
+    if not found.is_signature_valid(_load(authority)[0].public_key()):
+        return None
+    return {f"{each.serial_number:x}" for each in found}
+
+
+def authority_pem(authority: Path) -> bytes:
+    """The authority's certificate.
+
+    Raises:
+        ConfigurationError: it is missing.
+    """
+    return _load(authority)[1].public_bytes(serialization.Encoding.PEM)
+
+
+def _write(authority: Path, folder: Path, key: bytes, signed: bytes) -> Certificate:
     make_folder(folder)
-    write_private(folder / "tls.key", _pem(key))
-    replace_file(folder / "tls.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    write_pair(folder, key, signed)
     if folder.resolve() != authority.resolve():
-        replace_file(folder / "ca.crt", ca.public_bytes(serialization.Encoding.PEM))
+        replace_file(folder / AUTHORITY, authority_pem(authority))
+    return certificate_of(signed)
 
 
 def _load(authority: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -109,16 +181,3 @@ def _load(authority: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ConfigurationError(f"{authority / 'ca.key'} is no key of a Lotkeeper authority")
     return key, certificate
-
-
-def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

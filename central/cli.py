@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
 import central
-from central import cli_configurations, cli_keep, cli_limits, cli_recipes, cli_recompute
+from central import cli_configurations, cli_enrol, cli_keep, cli_limits, cli_recipes, cli_recompute
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
-    AgentRegister,
     TokenCreate,
     TokenRevoke,
     UserAdd,
@@ -148,61 +146,7 @@ def verify(
     raise typer.Exit(0 if result.ok else 1)
 
 
-@app.command(
-    epilog="Example: lotkeeper-central enrol sealing-1 --out identity\n\n"
-    "Example: lotkeeper-central enrol --broker broker.plant --out broker"
-)
-def enrol(
-    agent: Annotated[str | None, typer.Argument(help="The agent's name; unique in the plant.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder to make.")] = None,
-    broker: Annotated[
-        list[str] | None, typer.Option(help="Instead: make a broker's folder; the names it is reached under.")
-    ] = None,
-    port: Annotated[int, typer.Option(help="The broker's port.")] = 8883,
-    partition: Annotated[str, typer.Option(help="The agent's partition.")] = "p0",
-    password_file: Annotated[
-        Path | None, typer.Option(help="Also give the agent a broker password; mosquitto's file of them.")
-    ] = None,
-    production: Annotated[
-        bool | None,
-        typer.Option(
-            "--production/--open",
-            help="Production runs only by approved line files, or by any; left out: as it was (at first: any).",
-        ),
-    ] = None,
-    config: Config = DEFAULT_CONFIG,
-    json: Json = False,
-) -> None:
-    """Make an agent's identity folder (carry it to the line PC), or a broker's folder."""
-    from central.enrol import add_password, make_broker, make_identity, write_mode
-    from central.keys import CentralKeys
-
-    if (agent is None) == (not broker) or out is None:
-        raise ConfigurationError("enrol needs AGENT or --broker HOST, and --out FOLDER", hint="see --help")
-    loaded = load_settings(config)
-    keys = CentralKeys.open(loaded.value.keys)
-    now_us = SystemClock().now_us()
-    if agent is None:
-        made = make_broker(keys, broker or [], out, port, now_us)
-        say(
-            json, {"folder": str(out), "files": [str(path) for path in made]}, f"made {out}: run mosquitto with it"
-        )
-        return
-    identity = make_identity(keys, agent, out, now_us, partition=partition, password=password_file is not None)
-    if password_file is not None and identity.password_line is not None:
-        add_password(password_file, identity.password_line)
-    request = AgentRegister(
-        by=me(), agent=agent, partition=partition, public=identity.public, production=production
-    )
-    mode = write_mode(keys, out, administer(loaded, request))
-    answer: dict[str, JsonValue] = {
-        "agent": agent,
-        "partition": partition,
-        "folder": str(out),
-        "key": identity.public,
-    }
-    answer["mode"] = mode
-    say(json, answer, f"enrolled {agent}; its identity is in {out}: carry it to the line PC and keep no copy")
+app.command("enrol", epilog=cli_enrol.EPILOG)(cli_enrol.enrol)
 
 
 # -- people and programs -----------------------------------------------------------------------------------

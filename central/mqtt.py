@@ -308,7 +308,7 @@ class Mqtt:
 
     def _agents(self) -> list[str]:
         with self._store.read() as connection:
-            return [agent.id for agent in agents.all_agents(connection)]
+            return [agent.id for agent in agents.all_agents(connection) if agent.revoked_us is None]
 
 
 def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:

@@ -81,6 +81,30 @@ class AgentRegister(_Request):
     partition: str
     public: str
     production: bool | None = None
+    certificate: str | None = None
+    authority: Literal["own", "plant"] = "own"
+
+
+class AgentCertificate(_Request):
+    """A certificate (PEM) of the plant's authority that an enrolled agent was given."""
+
+    do: Literal["agent-certificate"] = "agent-certificate"
+    agent: str
+    certificate: str
+
+
+class AgentRevoke(_Request):
+    do: Literal["agent-revoke"] = "agent-revoke"
+    agent: str
+    reason: str
+
+
+class BrokerLists(_Request):
+    """Write the broker's lists now, also into ``folder``."""
+
+    do: Literal["broker-lists"] = "broker-lists"
+    folder: str
+    revocation: bool = True
 
 
 class ConfigurationList(_Request):
@@ -161,6 +185,9 @@ Request = (
     | TokenCreate
     | TokenRevoke
     | AgentRegister
+    | AgentCertificate
+    | AgentRevoke
+    | BrokerLists
     | ConfigurationList
     | ConfigurationDecide
     | ChartRequest

@@ -29,7 +29,11 @@ class HttpSettings(Settings):
 
 
 class BrokerSettings(Settings):
-    """The MQTT broker. ``mqtts://`` needs ``ca``; plain ``mqtt://`` is for a broker on this machine only."""
+    """The MQTT broker. ``mqtts://`` needs ``ca``; plain ``mqtt://`` is for a broker on this machine only.
+
+    ``files``: the folder that central keeps the broker's access list and revocation list in; left out: ``broker``
+    in central's own folder.
+    """
 
     url: str = "mqtt://127.0.0.1:1883"
     protocol: Literal[5, "3.1.1"] = 5
@@ -39,6 +43,7 @@ class BrokerSettings(Settings):
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    files: Path | None = None
 
     @property
     def tls(self) -> bool:
@@ -206,6 +211,10 @@ class CentralSettings(Settings):
         return self.folder / "keys"
 
     @property
+    def broker_files(self) -> Path:
+        return self.broker.files or self.folder / "broker"
+
+    @property
     def anchors_file(self) -> Path:
         return self.folder / "anchors.jsonl"
 
@@ -225,7 +234,9 @@ def resolve_paths(settings: CentralSettings, base: Path) -> CentralSettings:
     """The same settings with every relative path taken from ``base``."""
     broker = settings.broker
     files = {
-        name: base / value for name in ("ca", "certificate", "key") if (value := getattr(broker, name)) is not None
+        name: base / value
+        for name in ("ca", "certificate", "key", "files")
+        if (value := getattr(broker, name)) is not None
     }
     update: dict[str, object] = {"folder": base / settings.folder, "broker": broker.model_copy(update=files)}
     if settings.anchors.also is not None:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_agent import cli_buffer, cli_convert, cli_opcua, cli_spc, cli_station, cli_status, cli_tools
+from edge_agent import (
+    cli_buffer,
+    cli_convert,
+    cli_identity,
+    cli_opcua,
+    cli_spc,
+    cli_station,
+    cli_status,
+    cli_tools,
+)
 from edge_agent.cli_line import load_line
 from records.console import print_json, run_app
 from records.errors import ConfigurationError
@@ -25,6 +34,7 @@ cli_buffer.register(app)
 cli_convert.register(app)
 cli_tools.register(app)
 cli_opcua.register(app)
+cli_identity.register(app)
 cli_status.register(app)
 cli_spc.register(app)
 cli_station.register(app)

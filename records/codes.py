@@ -40,6 +40,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "payload-refused": ("topic", "reason", "count"),
     "record-damaged": ("epoch", "seq", "digest"),
     "record-undeliverable": ("epoch", "seq", "bytes", "limit"),
+    "identity-renewed": ("what", "id", "until"),  # what: certificate, signing-key or central-keys
+    "identity-warning": ("what", "why", "until"),  # it ends soon or cannot be renewed: a person must act
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
     "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found", "document", "version"),
@@ -128,6 +130,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     ),
     "backup-made": ("backup", "made", "records", "generation", "bytes", "by", "origin"),
     "backup-restored": ("backup", "held_until", "generation", "through", "by", "origin", "reason"),
+    "certificate-issued": ("agent", "serial", "fingerprint", "until", "authority", "by", "origin"),
+    "agent-revoked": ("agent", "keys", "reason", "by", "origin"),
+    "agent-key-changed": ("agent", "key", "replaced", "until"),
+    "central-key-changed": ("key", "replaced", "until", "reason", "by", "origin"),
 }
 """Operations events: code -> names of its parameters (a parameter may be absent)."""
 

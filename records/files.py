@@ -47,6 +47,14 @@ def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:
         sync_folder(path.parent)
 
 
+def replace_private(path: Path, content: bytes) -> None:
+    """``replace_file`` for a file that only its owner can read; so is every step on the way."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    replace_file(path, content)
+
+
 class InstanceLock:
     """Held by the one process that may write in a folder; the system frees it when that process dies.
 

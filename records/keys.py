@@ -9,6 +9,7 @@ An agent's identity folder (made by ``enrol``)::
     identity.json      agent, partition, central's public keys, user name at the broker
     signing.key        Ed25519 private key, PEM (mode 0600)
     tls.key tls.crt    key and certificate for mutual TLS (absent where the broker is on loopback)
+    tls.csr            what is asked of the plant's authority, while tls.crt is not there yet
     ca.crt             the certificate authority that signed broker and agents
     broker.password    password at the broker, where it asks for one (mode 0600)
     mode.json          central's signed word on how the agent is to work, where it was given one (records.wire)
@@ -18,15 +19,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import TypeAdapter, ValidationError
 
+from records.certificates import finish_pair
 from records.errors import ConfigurationError, Damaged
+from records.files import make_folder, replace_file, replace_private
+
+OVERLAP_US = 30 * 86_400 * 1_000_000
+"""How long a replaced key is still believed (30 days)."""
 
 
 def key_id(public: bytes) -> str:
@@ -77,9 +85,7 @@ class SigningKey:
 
 def write_private(path: Path, content: bytes) -> None:
     """Create or replace a file that only its owner can read."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    replace_private(path, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,9 @@ class PublicKey:
     def id(self) -> str:
         return key_id(bytes.fromhex(self.public))
 
+    def ended(self, at_us: int) -> bool:
+        return self.until_us is not None and at_us >= self.until_us
+
 
 class KeyRing:
     """The public keys that are believed, by id."""
@@ -104,6 +113,10 @@ class KeyRing:
 
     def add(self, key: PublicKey) -> None:
         self._keys[key.id] = key
+
+    def replace(self, keys: Iterable[PublicKey]) -> None:
+        """Believe these and no others."""
+        self._keys = {key.id: key for key in keys}
 
     def keys(self) -> tuple[PublicKey, ...]:
         return tuple(self._keys.values())
@@ -125,7 +138,7 @@ class KeyRing:
                 f"signature by key {signing_key_id}, which is not a known key of {owner}",
                 hint="enrol the agent, or give it central's present public key",
             )
-        if at_us is not None and key.until_us is not None and at_us >= key.until_us:
+        if at_us is not None and key.ended(at_us):
             raise Damaged(f"key {signing_key_id} of {owner} is not valid any more", hint="enrol again")
         try:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public)).verify(signature, message)
@@ -135,28 +148,32 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class IdentityFile:
-    """The content of ``identity.json``."""
+    """The content of ``identity.json``.
+
+    ``authority``: ``own``: central's own signs the agent's certificates and renews them when it asks; ``plant``:
+    another one does, and a person brings them. ``signing_since_us``: how old the signing key is; 0: not known.
+    """
 
     agent: str
     partition: str
     central_keys: tuple[PublicKey, ...]
     broker_user: str | None = None
+    authority: Literal["own", "plant"] = "own"
+    signing_since_us: int = 0
 
 
 _IDENTITY = TypeAdapter(IdentityFile)
 
 
-@dataclass(frozen=True, slots=True)
 class Identity:
-    """An agent's identity folder, opened."""
+    """An agent's identity folder, opened. Its keys may change while the agent runs: ask anew for each use."""
 
-    folder: Path
-    file: IdentityFile
-    signing: SigningKey
-
-    @property
-    def central(self) -> KeyRing:
-        return KeyRing(self.file.central_keys)
+    def __init__(self, folder: Path, file: IdentityFile, signing: SigningKey) -> None:
+        self.folder = folder
+        self.file = file
+        self.signing = signing
+        self.central = KeyRing(file.central_keys)
+        """Central's keys; everybody who verifies holds this very ring."""
 
     @property
     def broker_password(self) -> str | None:
@@ -171,7 +188,7 @@ class Identity:
 
     @classmethod
     def open(cls, folder: Path) -> Identity:
-        """Read the folder.
+        """Read the folder. A change that was begun before a crash is ended.
 
         Raises:
             ConfigurationError: a file is missing or damaged; names it.
@@ -188,13 +205,37 @@ class Identity:
             raise ConfigurationError(
                 f"{path} is damaged: {error.errors()[0]['msg']}", hint="enrol again"
             ) from error
+        with suppress(OSError):  # a folder that cannot be written: nothing was begun there
+            finish_pair(folder)
         return cls(folder, file, SigningKey.load(folder / "signing.key"))
 
     @staticmethod
     def write(folder: Path, file: IdentityFile, signing: SigningKey, broker_password: str | None) -> None:
         """Make or replace identity.json, signing.key and broker.password; TLS files are written apart."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         signing.save(folder / "signing.key")
         if broker_password is not None:
             write_private(folder / "broker.password", broker_password.encode())
-        (folder / "identity.json").write_bytes(_IDENTITY.dump_json(file, indent=1))
+        write_identity(folder, file)
+
+    def believe(self, keys: Iterable[PublicKey]) -> None:
+        """Take these for central's keys from now on, after the next start too.
+
+        Raises:
+            OSError: the folder cannot be written; they are believed until the agent ends.
+        """
+        self.file = replace(self.file, central_keys=tuple(keys))
+        self.central.replace(self.file.central_keys)
+        write_identity(self.folder, self.file)
+
+    def sign_with(self, key: SigningKey, since_us: int) -> None:
+        """Sign with another key from now on. Raises OSError: the folder cannot be written."""
+        key.save(self.folder / "signing.key")
+        self.signing = key
+        self.file = replace(self.file, signing_since_us=since_us)
+        write_identity(self.folder, self.file)
+
+
+def write_identity(folder: Path, file: IdentityFile) -> None:
+    """Make or replace ``identity.json`` alone."""
+    replace_file(folder / "identity.json", _IDENTITY.dump_json(file, indent=1))

@@ -473,6 +473,24 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "backup-restored": CodeText(
         N_("Backup restored"), N_("A backup took the place of the database; the lines send again what it lacks.")
     ),
+    "certificate-issued": CodeText(
+        N_("Certificate issued"), N_("The agent was given a TLS certificate for its way to the broker.")
+    ),
+    "agent-revoked": CodeText(
+        N_("Agent revoked"), N_("What this agent signs from now on is not believed; what it sent before stays.")
+    ),
+    "agent-key-changed": CodeText(
+        N_("Agent has a new signing key"), N_("The former key is believed for 30 days more.")
+    ),
+    "central-key-changed": CodeText(
+        N_("Central has a new signing key"), N_("The former key is believed for 30 days more.")
+    ),
+    "identity-renewed": CodeText(
+        N_("Identity renewed"), N_("The agent took a new certificate or a new key into use.")
+    ),
+    "identity-warning": CodeText(
+        N_("Identity needs a person"), N_("A certificate or key ends soon, and the agent cannot renew it itself.")
+    ),
 }
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Self
@@ -32,6 +32,26 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come"
         time.sleep(0.02)
+
+
+def run_command(
+    entry: Callable[[], None], name: str, words: Sequence[str], *, password: str = "", code: int = 0
+) -> str:
+    """Run one command in this process; what it said, errors too when another code than 0 is expected."""
+    out, err = io.StringIO(), io.StringIO()
+    before = sys.argv, sys.stdin
+    sys.argv = [name, *words]
+    sys.stdin = io.StringIO(f"{password}\n")
+    ended: object = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            entry()
+    except SystemExit as end:
+        ended = end.code or 0
+    finally:
+        sys.argv, sys.stdin = before
+    assert ended == code, f"{words}: {ended}\n{out.getvalue()}{err.getvalue()}"
+    return out.getvalue() if code == 0 else out.getvalue() + err.getvalue()
 
 
 class Wire:
@@ -115,20 +135,8 @@ class CentralProcess:
 
     def command(self, *words: str, password: str = "", code: int = 0) -> str:
         """Run one command in this process (a new one takes seconds to start); what it said."""
-        out, err = io.StringIO(), io.StringIO()
-        before = sys.argv, sys.stdin
-        sys.argv = ["lotkeeper-central", *words, "--config", str(self.config)]
-        sys.stdin = io.StringIO(f"{password}\n")
-        ended: object = 0
-        try:
-            with redirect_stdout(out), redirect_stderr(err):
-                main()
-        except SystemExit as end:
-            ended = end.code or 0
-        finally:
-            sys.argv, sys.stdin = before
-        assert ended == code, f"{words}: {ended}\n{out.getvalue()}{err.getvalue()}"
-        return out.getvalue() if code == 0 else out.getvalue() + err.getvalue()
+        words = (*words, "--config", str(self.config))
+        return run_command(main, "lotkeeper-central", words, password=password, code=code)
 
     @property
     def ring(self) -> KeyRing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,12 +39,20 @@ def broker(folder: Path, port: int) -> Iterator[Path]:
     with log.open("wb") as output:
         process = subprocess.Popen([program("mosquitto"), "-c", str(conf)], stderr=output)
     try:
-        wait_until(lambda: b"running" in log.read_bytes() or process.poll() is not None, "the broker")
+        wait_until(lambda: answers(port) or process.poll() is not None, "the broker")
         assert process.poll() is None, log.read_text()
         yield log
     finally:
         process.terminate()
         process.wait(20)
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 class Client:
@@ -101,9 +110,9 @@ def test_records_arrive_over_mutual_tls_and_nobody_speaks_for_another(tmp_path: 
     central.config.write_text(
         text.replace("{url: 'mqtt://127.0.0.1:1'}", f"{{url: 'mqtts://127.0.0.1:{port}', {files}}}")
     )
-    central.command("enrol", "--broker", "127.0.0.1", "--port", str(port), "--out", str(tmp_path / "broker"))
     for name in ("testing-1", "assembly-1"):
         central.command("enrol", name, "--out", str(tmp_path / name))
+    central.command("enrol", "--broker", "127.0.0.1", "--port", str(port), "--out", str(tmp_path / "broker"))
     agent = OneAgent(tmp_path / "line", broker=f"mqtts://127.0.0.1:{port}", identity=tmp_path / "testing-1")
     agent.start_machine("near")
     clients: list[Client] = []

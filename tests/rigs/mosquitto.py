@@ -1,6 +1,7 @@
 """A real Mosquitto of one's own: free port on loopback, its files in a folder, killed and wiped at will.
 
-By default it has the worst settings there are (no persistence): nothing may depend on the broker.
+Its settings are those of the shipped ``config/mosquitto.conf`` but for paths, port and account, and it keeps
+nothing over a restart: nothing may depend on the broker. Without TLS it is one on loopback.
 """
 
 from __future__ import annotations
@@ -15,16 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from central.broker import shipped_configuration
+
 START_S = 20.0
 
 
 @dataclass(frozen=True)
 class BrokerTls:
-    """Server certificate and key, and the authority whose clients are let in."""
+    """Server certificate and key, the authority whose clients are let in, and which of them no more."""
 
     ca: Path
     certificate: Path
     key: Path
+    revoked: Path | None = None
+
+    @classmethod
+    def of(cls, folder: Path) -> BrokerTls:
+        """Those of a folder that ``enrol --broker`` made."""
+        return cls(folder / "ca.crt", folder / "tls.crt", folder / "tls.key", folder / "revoked.crl")
 
 
 def program(name: str) -> str:
@@ -43,7 +52,7 @@ def free_port() -> int:
 class Mosquitto:
     """One broker. The port stays the same over restarts.
 
-    ``settings``: further lines of its configuration. ``acl``: text of an ACL file. ``passwords``: user ->
+    ``settings``: lines in the place of the shipped ones. ``acl``: text of an ACL file. ``passwords``: user ->
     password; without them and without ``tls`` anybody may connect.
     """
 
@@ -51,10 +60,11 @@ class Mosquitto:
         self,
         folder: Path,
         *,
-        settings: tuple[str, ...] = ("persistence false",),
+        settings: tuple[str, ...] = (),
         tls: BrokerTls | None = None,
         acl: str | None = None,
         passwords: Mapping[str, str] | None = None,
+        password_file: Path | None = None,
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -63,25 +73,23 @@ class Mosquitto:
         self.log = folder / "mosquitto.log"
         self.data.mkdir(parents=True, exist_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
-        lines = [
-            "user root",
-            f"listener {self.port} 127.0.0.1",
-            f"persistence_location {self.data}/",
-            f"allow_anonymous {'false' if passwords else 'true'}",
-            "set_tcp_nodelay true",
-            *settings,
-        ]
-        if tls is not None:
-            lines += [
-                f"cafile {tls.ca}",
-                f"certfile {tls.certificate}",
-                f"keyfile {tls.key}",
-                "require_certificate true",
-                "use_identity_as_username true",
-            ]
+        replaced: dict[str, str | None] = {
+            "listener": f"{self.port} 127.0.0.1",
+            "persistence": "false",
+            "persistence_location": f"{self.data}/",
+            "allow_anonymous": "false" if passwords or tls else "true",
+            "cafile": None if tls is None else str(tls.ca),
+            "certfile": None if tls is None else str(tls.certificate),
+            "keyfile": None if tls is None else str(tls.key),
+            "crlfile": None if tls is None or tls.revoked is None else str(tls.revoked),
+            "acl_file": None if acl is None else str(folder / "acl"),
+        }
+        if tls is None:
+            replaced |= dict.fromkeys(("require_certificate", "use_identity_as_username", "tls_version"))
         if acl is not None:
             (folder / "acl").write_text(acl)
-            lines.append(f"acl_file {folder / 'acl'}")
+        replaced |= {word: value for word, _, value in (line.partition(" ") for line in settings)}
+        lines = ["user root"]
         if passwords:
             file = folder / "passwords"
             file.touch(mode=0o600)
@@ -89,9 +97,11 @@ class Mosquitto:
                 subprocess.run(
                     [program("mosquitto_passwd"), "-b", str(file), user, password], check=True, capture_output=True
                 )
-            lines.append(f"password_file {file}")
+            password_file = file
+        if password_file is not None:
+            lines.append(f"password_file {password_file}")
         self._configuration = folder / "mosquitto.conf"
-        self._configuration.write_text("\n".join(lines) + "\n")
+        self._configuration.write_text(shipped_configuration(replaced, lines))
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
@@ -129,6 +139,11 @@ class Mosquitto:
     def resume(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
+
+    def reload(self) -> None:
+        """SIGHUP: it reads its files again, soon."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     def wipe(self) -> None:
         """Delete what it stored (it must be stopped)."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from central.enrol import access_list
+from central.broker import access_list
+from central.store.agents import Agent
 from edge_agent.documents import Documents
 from edge_agent.outbox import Batch, Outbox, Run, export, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
@@ -386,7 +387,7 @@ def test_an_agent_that_is_gone_is_called_offline_by_the_broker(bench: Bench) -> 
 
 
 def test_frames_fit_the_packets_that_the_broker_takes(bench: Bench) -> None:
-    bench.broker = Mosquitto(bench.folder / "small", settings=("persistence false", "max_packet_size 5000"))
+    bench.broker = Mosquitto(bench.folder / "small", settings=("max_packet_size 5000",))
     bench.broker.start()
     fill(bench.outbox, 1, 100)
     uplink = bench.uplink()
@@ -414,15 +415,7 @@ def test_more_frames_than_the_broker_takes_at_once_all_arrive(bench: Bench) -> N
 
 # -- who may do what -----------------------------------------------------------------------------------------
 
-CONFIG = Path(__file__).parents[3] / "config"
-ACL = (CONFIG / "mosquitto.acl").read_text()
-
-
-def test_the_shipped_access_list_is_the_one_that_central_writes() -> None:
-    def rights(text: str) -> list[str]:
-        return [line for line in text.splitlines() if line and not line.startswith("#")]
-
-    assert rights(ACL) == rights(access_list())
+ACL = access_list([Agent(AGENT, "p0", 0), Agent("other", "p0", 0)])
 
 
 def tls_broker(bench: Bench, authority: Authority) -> Mosquitto:
@@ -437,7 +430,7 @@ def give_certificate(authority: Authority, name: str, folder: Path) -> None:
     (folder / "ca.crt").write_bytes(authority.certificate.read_bytes())
 
 
-def test_mutual_tls_with_the_shipped_access_list(bench: Bench) -> None:
+def test_mutual_tls_with_the_access_list_of_central(bench: Bench) -> None:
     authority = Authority(bench.folder / "authority")
     bench.broker = tls_broker(bench, authority)
     bench.broker.start()
@@ -540,33 +533,3 @@ def test_an_agent_killed_at_each_of_the_uplinks_moments_loses_nothing(bench: Ben
         assert len(numbers(central)) == last, "nothing twice"
     assert bench.outbox.finding.why is None
     assert verify(bench.outbox.path).ok
-
-
-def test_the_shipped_broker_configuration_is_one_that_mosquitto_takes(bench: Bench) -> None:
-    """Its files and port replaced by our own, all other lines as they are."""
-    authority = Authority(bench.folder / "authority")
-    certificate, key = authority.issue("broker", server=True)
-    bench.broker = Mosquitto(bench.folder / "shipped", settings=())
-    replaced = {
-        "listener": f"{bench.broker.port} 127.0.0.1",
-        "cafile": authority.certificate,
-        "certfile": certificate,
-        "keyfile": key,
-        "acl_file": CONFIG / "mosquitto.acl",
-        "persistence_location": f"{bench.broker.data}/",
-    }
-    lines = ["user root"]
-    for line in (CONFIG / "mosquitto.conf").read_text().splitlines():
-        word, _, value = line.partition(" ")
-        lines.append(f"{word} {replaced.pop(word, value)}".rstrip())
-    assert replaced == {}, "a line that the example should have"
-    (bench.broker.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
-    bench.broker.start()
-    give_certificate(authority, AGENT, bench.identity.folder)
-    uplink = bench.uplink(quick(f"mqtts://localhost:{bench.broker.port}"))
-    until(lambda: uplink.status().connected)
-    fill(bench.outbox, 1, 5)
-    until(lambda: uplink.status().frames_sent > 0)
-    bench.broker.restart(kill=True)
-    until(lambda: not uplink.status().connected or uplink.status().frames_sent_again > 0)
-    until(lambda: uplink.status().connected)

@@ -1,0 +1,347 @@
+"""TLS certificates as files: keys made here, what is asked of an authority, and whether a pair can be used.
+
+A folder holds ``tls.key``, ``tls.crt`` (the certificate, then those between it and the authority) and ``ca.crt``.
+They only open connections; what vouches for content are the signing keys (``records.keys``).
+
+A pair is replaced so that a process killed at any moment leaves one that works: both new files lie beside the old
+ones before either takes its place, and ``finish_pair`` ends what was begun.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from records.clock import iso_z, to_us
+from records.errors import Invalid
+from records.files import make_folder, replace_file, replace_private, sync_folder
+
+KEY, CERTIFICATE, AUTHORITY, REQUEST = "tls.key", "tls.crt", "ca.crt", "tls.csr"
+ASKED = "tls.key.asked"
+NEXT = ".next"
+LEAST_RSA_BITS = 2048
+LONGEST_CHAIN = 5
+DAY_US = 86_400 * 1_000_000
+RENEW_FROM_US = 30 * DAY_US
+"""A certificate is renewed when less than a third of its time is left, and in any case so long before its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What matters of a certificate. ``serial``, ``fingerprint`` (SHA-256): hexadecimal; ``hosts``: as written."""
+
+    name: str
+    issuer: str
+    serial: str
+    fingerprint: str
+    since_us: int
+    until_us: int
+    hosts: tuple[str, ...]
+
+    @property
+    def renew_us(self) -> int:
+        """When it is time for another one."""
+        span_us = self.until_us - self.since_us
+        return self.until_us - max(span_us // 3, min(RENEW_FROM_US, span_us // 2))
+
+
+def new_key_pem() -> bytes:
+    """A new P-256 key, PEM, not encrypted."""
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def request_pem(key_pem: bytes, name: str, hosts: Sequence[str] = ()) -> bytes:
+    """A certificate signing request (PEM) for a common name, and for the hosts of a server."""
+    key = _private(key_pem)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(common_name(name[:64]))
+    if hosts:
+        names = x509.SubjectAlternativeName([general_name(host) for host in hosts])
+        builder = builder.add_extension(names, critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def read_request(pem: bytes, name: str) -> CertificateIssuerPublicKeyTypes:
+    """The key that a request asks a certificate for, under exactly this common name.
+
+    Raises:
+        Invalid: no request, not signed by its own key, another name, or a weak key.
+    """
+    try:
+        request = x509.load_pem_x509_csr(pem)
+        whole = request.is_signature_valid
+        names = _names(request.subject)
+    except ValueError as error:
+        raise Invalid(f"no certificate request: {error}") from error
+    if not whole:
+        raise Invalid("the certificate request is not signed by the key that it holds")
+    if names != [name]:
+        raise Invalid(f"the certificate request is for {', '.join(names) or 'nobody'}, not for {name}")
+    return _strong(request.public_key())
+
+
+def read_certificates(pem: bytes) -> list[x509.Certificate]:
+    """Every certificate of a PEM file, in its order.
+
+    Raises:
+        Invalid: it holds none, or one that cannot be read.
+    """
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise Invalid(f"no certificate in PEM: {error}") from error
+
+
+def certificate_of(pem: bytes) -> Certificate:
+    """The first certificate of a PEM file.
+
+    Raises:
+        Invalid: it holds none.
+    """
+    found = read_certificates(pem)[0]
+    return Certificate(
+        ", ".join(_names(found.subject)),
+        found.issuer.rfc4514_string(),
+        f"{found.serial_number:x}",
+        found.fingerprint(hashes.SHA256()).hex(),
+        to_us(found.not_valid_before_utc),
+        to_us(found.not_valid_after_utc),
+        _hosts(found),
+    )
+
+
+def check_pair(
+    key_pem: bytes, certificate_pem: bytes, authority_pem: bytes, now_us: int, name: str, hosts: Sequence[str] = ()
+) -> Certificate:
+    """The certificate, when it and the key can be used: by a client of this name, or by a server of these hosts.
+
+    Raises:
+        Invalid: the first thing that is wrong: key, name, time, use, host, or the way to the authority.
+    """
+    return _check(_private(key_pem).public_key(), certificate_pem, authority_pem, now_us, name, hosts)
+
+
+def check_signed(
+    request: bytes, certificate_pem: bytes, authority_pem: bytes, now_us: int, name: str, hosts: Sequence[str] = ()
+) -> Certificate:
+    """As ``check_pair``, for the key of a request.
+
+    Raises:
+        Invalid: the request or the certificate.
+    """
+    return _check(read_request(request, name), certificate_pem, authority_pem, now_us, name, hosts)
+
+
+def _check(
+    key: object, certificate_pem: bytes, authority_pem: bytes, now_us: int, name: str, hosts: Sequence[str]
+) -> Certificate:
+    chain, roots = read_certificates(certificate_pem), read_certificates(authority_pem)
+    leaf, told = chain[0], certificate_of(certificate_pem)
+    if _spki(leaf.public_key()) != _spki(key):
+        raise Invalid("the certificate is for another key than the one that asked")
+    if not hosts and told.name != name:
+        raise Invalid(f"the certificate's common name is {told.name or 'empty'}, it must be {name}")
+    named = {host.lower() for host in told.hosts}
+    missing = [host for host in hosts if host.lower() not in named]
+    if missing:
+        raise Invalid(f"the certificate does not name {', '.join(missing)} as a subject alternative name")
+    _check_use(leaf, ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH)
+    _strong(leaf.public_key())
+    check_time(told, now_us)
+    _check_chain(chain, roots, now_us)
+    return told
+
+
+def check_time(certificate: Certificate, now_us: int) -> None:
+    """Raises Invalid when it is not valid now, which may be the clock's fault."""
+    if now_us < certificate.since_us:
+        raise Invalid(
+            f"the certificate of {certificate.name} is valid only from {_day(certificate.since_us)} on",
+            hint="is this machine's clock right?",
+        )
+    if now_us >= certificate.until_us:
+        raise Invalid(f"the certificate of {certificate.name} ended on {_day(certificate.until_us)}")
+
+
+# -- files -------------------------------------------------------------------------------------------------
+
+
+def ask(folder: Path, name: str, hosts: Sequence[str] = ()) -> bytes:
+    """A request (PEM) for a new certificate, also left as ``tls.csr``; asked again it is the same one.
+
+    The key that it is for waits beside it. What the folder holds stays in use until ``install``.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    make_folder(folder)
+    key, request = folder / ASKED, folder / REQUEST
+    if key.exists() and request.exists():
+        pem = request.read_bytes()
+        with suppress(Invalid):
+            read_request(pem, name if not hosts else hosts[0][:64])
+            return pem
+    fresh = new_key_pem()
+    request.unlink(missing_ok=True)  # so that no request stands beside another key
+    replace_private(key, fresh)
+    pem = request_pem(fresh, name if not hosts else hosts[0], hosts)
+    replace_file(request, pem)
+    return pem
+
+
+def install(
+    folder: Path,
+    certificate_pem: bytes,
+    authority_pem: bytes | None,
+    now_us: int,
+    name: str,
+    hosts: Sequence[str] = (),
+) -> Certificate:
+    """Take the certificate that was asked for into use, with its key. ``authority_pem`` None: as it is.
+
+    Raises:
+        Invalid: it does not fit (``check_pair``), and nothing has changed. OSError: the folder cannot be written.
+    """
+    waiting, present = folder / ASKED, folder / KEY
+    authority = authority_pem if authority_pem is not None else _read(folder / AUTHORITY)
+    keys = [_read(path) for path in (waiting, present) if path.exists()]
+    if not keys:
+        raise Invalid(f"{folder} holds no key: nothing was asked for from here")
+    wanted = _spki(read_certificates(certificate_pem)[0].public_key())
+    key = next((each for each in keys if _spki(_private(each).public_key()) == wanted), keys[0])
+    found = check_pair(key, certificate_pem, authority, now_us, name, hosts)
+    if authority_pem is not None:
+        replace_file(folder / AUTHORITY, authority_pem)
+    write_pair(folder, key, certificate_pem)
+    waiting.unlink(missing_ok=True)
+    (folder / REQUEST).unlink(missing_ok=True)
+    return found
+
+
+def write_pair(folder: Path, key_pem: bytes, certificate_pem: bytes) -> None:
+    """Put a new key and certificate in the place of the old ones."""
+    replace_private(folder / (KEY + NEXT), key_pem)
+    replace_file(folder / (CERTIFICATE + NEXT), certificate_pem)
+    finish_pair(folder)
+
+
+def finish_pair(folder: Path) -> None:
+    """End what ``write_pair`` began before the process was killed, or take it back."""
+    key, certificate = folder / (KEY + NEXT), folder / (CERTIFICATE + NEXT)
+    if not certificate.exists():
+        key.unlink(missing_ok=True)  # without its certificate it is of no use
+        return
+    if key.exists():
+        key.replace(folder / KEY)
+        sync_folder(folder)  # so that no power cut leaves the certificate's new name alone
+    certificate.replace(folder / CERTIFICATE)
+    sync_folder(folder)
+
+
+# -- within ------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Invalid(f"cannot read {path}: {error.strerror}") from error
+
+
+def common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def general_name(host: str) -> x509.GeneralName:
+    """An address as an address, anything else as a DNS name."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _private(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as error:
+        raise Invalid(f"no private key in PEM: {error}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise Invalid("the private key is neither EC nor RSA")
+    return key
+
+
+def _strong(key: object) -> CertificateIssuerPublicKeyTypes:
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 256:
+        return key
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS:
+        return key
+    raise Invalid(f"the key is neither EC from 256 bits nor RSA from {LEAST_RSA_BITS} bits")
+
+
+def _spki(key: object) -> bytes:
+    return _strong(key).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _names(subject: x509.Name) -> list[str]:
+    return [str(each.value) for each in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+
+
+def _hosts(found: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return (*names.get_values_for_type(x509.DNSName), *addresses)
+
+
+def _check_use(leaf: x509.Certificate, wanted: x509.ObjectIdentifier) -> None:
+    try:
+        uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return  # for any use
+    if wanted not in uses:
+        kind = "a server" if wanted == ExtendedKeyUsageOID.SERVER_AUTH else "a client"
+        raise Invalid(f"the certificate's extended key usage does not allow it to be used by {kind}")
+
+
+def _check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now_us: int) -> None:
+    """From the first certificate to one of the authority's, each signed by the next, each valid now."""
+    current = chain[0]
+    for _ in range(LONGEST_CHAIN):
+        anchored = next((root for root in roots if _signed(current, root)), None)
+        issuer = anchored or next((each for each in chain[1:] if _signed(current, each)), None)
+        if issuer is None:
+            break
+        if not (to_us(issuer.not_valid_before_utc) <= now_us < to_us(issuer.not_valid_after_utc)):
+            raise Invalid(f"the authority {issuer.subject.rfc4514_string()} is not valid now")
+        if anchored is not None:
+            return
+        current = issuer
+    raise Invalid(
+        f"{current.subject.rfc4514_string()} is not signed by the authority that was given",
+        hint=f"wanted is {current.issuer.rfc4514_string()}; put certificates between the two behind the first",
+    )
+
+
+def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+
+
+def _day(at_us: int) -> str:
+    return (iso_z(at_us) or "")[:10]

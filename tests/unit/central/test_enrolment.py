@@ -1,0 +1,120 @@
+"""Which keys central believes, and when it ends: what was committed stays, what comes later does not enter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from central.access import Actor
+from central.authority import create_authority, issue_client, listed_serials
+from central.broker import BrokerFiles
+from central.enrol import Enrolment
+from central.store import intake
+from central.verify import verify
+from records.certificates import DAY_US, certificate_of
+from records.errors import ConfigurationError, Refused
+from records.keys import SigningKey
+from records.model import OperationsEvent
+from tests.unit.central.core_rig import Agent, Rig, event, rig
+
+BY = Actor("li.na", "command line")
+
+
+class Ground:
+    """A central with an authority, and enrolment."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.keys = rig.folder / "keys"
+        create_authority(self.keys, "suzhou", rig.clock.now_us())
+        self.files = BrokerFiles(rig.folder / "broker", self.keys, rig.store, rig.clock)
+        self.enrolment = Enrolment(rig.store, rig.facts, rig.clock, self.files)
+
+    def enrol(self, agent: Agent) -> str:
+        """Enrol it with a certificate; its serial."""
+        folder = self.rig.folder / agent.name
+        issue_client(self.keys, folder, agent.name, self.rig.clock.now_us())
+        pem = (folder / "tls.crt").read_bytes()
+        self.enrolment.register(agent.name, "p0", agent.key.public.hex(), by=BY, certificate=pem)
+        return certificate_of(pem).serial
+
+    def revoked(self) -> set[str] | None:
+        return listed_serials(self.keys, (self.rig.folder / "broker" / "revoked.crl").read_bytes())
+
+    def take(self, agent: Agent, first: int, last: int) -> str:
+        return self.rig.ingest.take(agent.topic, agent.frame(first, last)).result
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    with rig(tmp_path) as opened:
+        yield Ground(opened)
+
+
+def agent() -> Agent:
+    made = Agent("sealing-1")
+    made.write(*(event(order=f"WO-{n}") for n in range(9)))
+    return made
+
+
+def test_a_revoked_agent_is_believed_in_nothing_more_and_what_was_committed_stays(ground: Ground) -> None:
+    line = agent()
+    serial = ground.enrol(line)
+    assert ground.take(line, 1, 5) == "committed"
+    assert ground.revoked() == set()
+    with pytest.raises(ConfigurationError, match="reason"):
+        ground.enrolment.revoke("sealing-1", " ", by=BY)
+    with pytest.raises(ConfigurationError, match="no agent sealing-2"):
+        ground.enrolment.revoke("sealing-2", "stolen", by=BY)
+    assert ground.enrolment.revoke("sealing-1", "stolen", by=BY) == [line.key.id]
+    stated = ground.rig.store.facts(codes=["agent-revoked"], stream="audit")[-1].fact.data
+    assert isinstance(stated, OperationsEvent)
+    assert (stated.params["reason"], stated.params["by"]) == ("stolen", "li.na")
+    assert ground.revoked() == {serial}
+    assert "sealing-1" not in (ground.files.folder / "access.acl").read_text()
+    assert ground.take(line, 1, 5) == "quarantined"
+    assert ground.take(line, 6, 10) == "quarantined"
+    assert ground.rig.ingest.take(line.state_topic, line.head(ground.rig.clock.now_us())).result == "quarantined"
+    with ground.rig.store.read() as connection:
+        assert {row.reason for row in intake.quarantined(connection)} == {"signature", "head"}
+    with pytest.raises(Refused, match="before"):
+        ground.enrolment.revoke("sealing-1", "stolen", by=BY)
+    folder = ground.rig.folder
+    assert verify(folder / "central.db", folder / "anchors.jsonl", ground.rig.ring.keys()).ok
+
+    ground.rig.clock.jump(1)
+    former, line.key = line.key, SigningKey.generate()
+    again = ground.enrol(line)
+    assert ground.take(line, 6, 10) == "committed"
+    assert ground.revoked() == {serial}
+    assert again != serial
+    assert f"up/p0/{line.name}/records" in (ground.files.folder / "access.acl").read_text()
+    line.key = former
+    line.write(event(order="late"))
+    assert ground.take(line, 11, 11) == "quarantined"
+
+
+def test_a_replaced_key_is_believed_for_30_days(ground: Ground) -> None:
+    line = agent()
+    ground.enrol(line)
+    with pytest.raises(Refused, match="enrolled before"):
+        ground.enrol(line)
+    former, line.key = line.key, SigningKey.generate()
+    ground.enrol(line)
+    line.key, new = former, line.key
+    ground.rig.clock.jump(29 * 86_400)
+    assert ground.take(line, 1, 3) == "committed"
+    ground.rig.clock.jump(DAY_US / 1_000_000 + 1)
+    assert ground.take(line, 4, 5) == "quarantined"
+    line.key = new
+    assert ground.take(line, 4, 5) == "committed"
+
+
+def test_lists_are_written_only_when_they_change(ground: Ground) -> None:
+    assert ground.files.write() == ["access.acl", "revoked.crl"]
+    assert ground.files.write() == []
+    (ground.files.folder / "access.acl").write_text("topic readwrite #\n")
+    (ground.files.folder / "revoked.crl").write_text("nothing")
+    assert ground.files.write() == ["access.acl", "revoked.crl"]
