@@ -21,6 +21,8 @@ NEEDED = {
     "mosquitto-clients": "tests that look at the broker from outside",
     "chromium": "tests in a browser",
     "postgresql": "tests of the store on PostgreSQL",
+    "strace": "faults at system calls: kills at every write, disks that answer with an error",
+    "faketime": "faults of the wall clock",
     "fonts-noto-cjk": "Chinese pages in screenshots",
     "gcc": "Modbus server of the driver tests and benchmarks",
     "libc6-dev": "Modbus server of the driver tests and benchmarks",

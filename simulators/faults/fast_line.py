@@ -61,6 +61,9 @@ class FastLine:
         self._finishing = asyncio.Event()
         self._going = asyncio.Event()
         self._going.set()
+        self._held = False
+        self._steps = 0
+        self._begun = self._over = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._failed: BaseException | None = None
@@ -90,15 +93,32 @@ class FastLine:
 
     def hold(self) -> None:
         """Begin no new cycle until ``go_on``."""
+        self._held = True
         self._loop.call_soon_threadsafe(self._going.clear)
 
     def go_on(self) -> None:
+        self._held = False
         self._loop.call_soon_threadsafe(self._going.set)
+
+    def step(self) -> None:
+        """While held: let one machine do one cycle."""
+
+        def permit() -> None:
+            self._steps += 1
+            self._going.set()
+
+        self._begun += 1  # from here on, so that nobody takes the line for idle before the machine has begun
+        self._loop.call_soon_threadsafe(permit)
+
+    @property
+    def waiting(self) -> int:
+        """Machines whose cycle has no answer yet."""
+        return self._begun - self._over
 
     def finish(self) -> None:
         """Begin no more cycles; ``finished`` once the last has its answer."""
         self._loop.call_soon_threadsafe(self._finishing.set)
-        self._loop.call_soon_threadsafe(self._going.set)
+        self.go_on()
 
     @property
     def finished(self) -> bool:
@@ -145,8 +165,20 @@ class FastLine:
             self._ready.set()
             raise
         finally:
+            self._settle()
             self._ledger.close()
             self._loop.close()
+
+    def _settle(self) -> None:
+        """Let what the protocol library still has under way end, so that nothing is destroyed while it runs."""
+        left = asyncio.all_tasks(self._loop)
+
+        async def settle() -> None:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+        self._loop.run_until_complete(settle())
 
     async def _work(self) -> None:
         for plc in self._plcs:
@@ -162,10 +194,11 @@ class FastLine:
     async def _cycles(self, plc: ModbusPlc) -> None:
         number = 0
         while True:
-            await self._going.wait()
+            stepped = await self._turn()
             if self._finishing.is_set():
                 return
             number += 1
+            self._begun += not stepped
             shown, line = self._cycle(plc.name, number)
             await self._ledger.write([line])
             await plc.show({**shown, DONE: True})
@@ -173,7 +206,19 @@ class FastLine:
             self._answered[plc.name] += 1
             await plc.show({DONE: False})
             await plc.wait_for(ACK, False)
+            self._over += 1
             await asyncio.sleep(self._rest_s)
+
+    async def _turn(self) -> bool:
+        """Wait until this machine may begin; whether it is a step of a line that is held."""
+        while True:
+            await self._going.wait()
+            if self._steps:
+                self._steps -= 1
+                return True
+            if not self._held:
+                return False
+            self._going.clear()
 
     def _cycle(self, station: str, number: int) -> tuple[dict[str, Value], dict[str, JsonValue]]:
         """What the registers show of a cycle, and what the ledger keeps of it."""

@@ -113,6 +113,7 @@ class Plant:
         self.agent_broker = self.broker.url
         """Where the agent finds the broker; a scenario may put a proxy between."""
         self.line = FastLine(folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s)
+        self._buffers = 1
         self.port = free_port("127.0.0.1")
         self.agent: Process | None = None
         self.central: Process | None = None
@@ -216,6 +217,12 @@ class Plant:
         except (LotkeeperError, httpx.HTTPError):
             return 0
         return int(found[0]["committed_through"] or 0) if found else 0
+
+    def new_buffer(self) -> None:
+        """The agent's next start finds no buffer."""
+        self._buffers += 1
+        self.buffer = self.buffer.with_name(f"buffer-{self._buffers}")
+        self.write_line_file()
 
     def buffered(self) -> dict[str, Any]:
         """``buffer show`` of the agent, running or not."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from simulators.faults import kills
+from simulators.faults import calls, disk, kills, power
 from simulators.faults.leg import Scenario
+
+DISK = ("mosquitto", *disk.PROGRAMS)
+
+STRACE = ("mosquitto", "strace")
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -12,5 +16,25 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("central-kill", "central is killed at random moments", kills.central_kill, 100, 1000),
         Scenario("broker-wipe", "the broker is killed with all it holds", kills.broker_wipe, 100, 200),
         Scenario("all-kill", "any of the three are killed together", kills.all_kill, 100, 500),
+        Scenario("power-cut", "the line PC loses its power", power.power_cut, 25, 100, root=True, programs=DISK),
+        Scenario(
+            "central-power-cut",
+            "central loses its power",
+            power.central_power_cut,
+            25,
+            100,
+            root=True,
+            programs=DISK,
+        ),
+        Scenario("disk-full", "a disk is full, and free again", power.disk_full, 5, 20, root=True, programs=DISK),
+        Scenario(
+            "syscall-kill",
+            "killed at every write and sync of each transaction",
+            calls.syscall_kill,
+            len(calls.KINDS),
+            len(calls.KINDS),
+            programs=STRACE,
+        ),
+        Scenario("io-error", "writes and syncs that fail", calls.io_error, 10, 40, programs=STRACE),
     )
 }

@@ -91,6 +91,11 @@ class WarmStarter:
         code = self._ask({"pid": pid, "wait": wait})
         return None if code is None else int(str(code))
 
+    @property
+    def pid(self) -> int:
+        """The parent's own."""
+        return self._parent.pid
+
     def close(self) -> None:
         """End the parent; it takes every child along."""
         if self._parent.stdin is not None and self._parent.stdout is not None:

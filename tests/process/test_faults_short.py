@@ -12,7 +12,7 @@ from records.errors import LotkeeperError
 from simulators.faults.dice import Dice
 from simulators.faults.leg import Leg
 from simulators.faults.outcome import Outcome
-from simulators.faults.plant import EDGE, Workshop
+from simulators.faults.plant import CENTRAL, EDGE, Workshop
 from simulators.faults.run import why_not
 from simulators.faults.scenarios import SCENARIOS
 
@@ -54,6 +54,8 @@ def test_nothing_is_lost_doubled_or_altered(name: str, tmp_path: Path, workshop:
         ("central-kill", EDGE, "puback_is_proof"),
         ("broker-wipe", EDGE, "puback_is_proof"),
         ("all-kill", EDGE, "puback_is_proof"),
+        ("power-cut", EDGE, "synchronous_normal"),
+        ("central-power-cut", CENTRAL, "synchronous_normal"),
     ],
 )
 def test_a_broken_rule_turns_it_red(name: str, command: str, mutant: str, tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""Killed at every write and every sync of each kind of transaction, and disks that answer with an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from records.errors import LotkeeperError
+from simulators.faults.kills import at_work
+from simulators.faults.leg import Leg
+from simulators.faults.plant import CENTRAL, EDGE, Plant
+from simulators.faults.supervisor import Process
+from simulators.faults.tracing import SYNCS, WRITES, Tracer
+
+KILLED = -9
+STORAGE_FAILED = 74
+MOST_POINTS = 400
+"""A transaction with more calls than this is none of ours: the scenario would not end."""
+ERRORS = (
+    (SYNCS, "error=EIO"),
+    (("pwrite64",), "error=EIO"),
+    (("pwrite64",), "error=ENOSPC"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """``traced`` gives the process id to trace, ``act`` lets it happen once; it is over when ``over`` says so."""
+
+    name: str
+    traced: Callable[[Plant], int]
+    act: Callable[[Plant], Callable[[], bool]]
+    victim: Callable[[Plant], Process]
+    again: Callable[[Plant], Process]
+
+
+def syscall_kill(leg: Leg) -> None:
+    """Each kind of transaction from its first call on, until it comes through without reaching the n-th.
+
+    ``cycles`` of the order are kinds, all of them by default: their cut points are what is counted.
+    """
+    with at_work(leg) as plant:
+        plant.line.hold()
+        _settle(plant)
+        for transaction in KINDS[: leg.cycles]:
+            points = _cut_all(leg, plant, transaction)
+            leg.count(f"cut points of {transaction.name}", points)
+            leg.outcome.cycles += 1
+        plant.line.go_on()
+
+
+def _cut_all(leg: Leg, plant: Plant, transaction: Transaction) -> int:
+    """Cut at call 1, 2, 3, ...; how many there are."""
+    for point in range(1, MOST_POINTS):
+        code = _cut(plant, transaction, point)
+        if code is None:
+            _settle(plant)
+            return point - 1
+        if code != KILLED:
+            leg.outcome.problems.append(f"{transaction.name} cut at call {point}: ended with {code}")
+        began_s = plant.supervisor.clock.monotonic_s()
+        transaction.again(plant)
+        _settle(plant)
+        leg.outcome.recovery_s.append(plant.supervisor.clock.monotonic_s() - began_s)
+    raise LotkeeperError(f"{transaction.name} has more than {MOST_POINTS} calls")
+
+
+def _cut(plant: Plant, transaction: Transaction, point: int) -> int | None:
+    """How it ended at its n-th call; None when it came through."""
+    tracer = Tracer(transaction.traced(plant), SYNCS + WRITES, f"signal=SIGKILL:when={point}")
+    try:
+        over = transaction.act(plant)
+        victim = transaction.victim(plant)
+        plant.supervisor.until(
+            f"call {point} of {transaction.name}", lambda: victim.code() is not None or over(), plant.patience_s
+        )
+        return victim.code()
+    finally:
+        tracer.detach()
+
+
+def _settle(plant: Plant) -> None:
+    """Nothing is under way: no machine waits for its answer, and central has every record."""
+    alive = (plant.running(plant.agent), plant.running(plant.central))
+    plant.supervisor.until(
+        "a plant at rest",
+        lambda: plant.line.waiting == 0 and plant.buffered()["pending"] == 0,
+        plant.patience_s,
+        alive,
+    )
+
+
+def _one_cycle(plant: Plant) -> Callable[[], bool]:
+    before = plant.line.answered
+    plant.line.step()
+    return lambda: plant.line.answered > before and plant.line.waiting == 0 and plant.buffered()["pending"] == 0
+
+
+def _start_again(plant: Plant) -> Callable[[], bool]:
+    """The agent starts on the buffer that it has; at work once it answers a cycle."""
+    plant.supervisor.kill(plant.running(plant.agent))
+    plant.start_agent()
+    return _one_cycle(plant)
+
+
+def _start_anew(plant: Plant) -> Callable[[], bool]:
+    """The agent starts without a buffer: schema, epoch, configuration. What the old one held is at central."""
+    plant.supervisor.kill(plant.running(plant.agent))
+    plant.new_buffer()
+    plant.start_agent()
+    return _one_cycle(plant)
+
+
+def _start_central(plant: Plant) -> Callable[[], bool]:
+    plant.supervisor.kill(plant.running(plant.central))
+    log = plant.start_central().log
+    over = _one_cycle(plant)
+    return lambda: b"central serves" in log.read_bytes() and over()
+
+
+def _agent(plant: Plant) -> Process:
+    return plant.running(plant.agent)
+
+
+def _central(plant: Plant) -> Process:
+    return plant.running(plant.central)
+
+
+def _parent(name: str) -> Callable[[Plant], int]:
+    return lambda plant: plant.workshop.commands[name].pid
+
+
+KINDS = (
+    Transaction("a record and its watermark", lambda p: _agent(p).pid, _one_cycle, _agent, Plant.start_agent),
+    Transaction("a frame at central", lambda p: _central(p).pid, _one_cycle, _central, Plant.start_central),
+    Transaction("a start of the agent", _parent(EDGE), _start_again, _agent, Plant.start_agent),
+    Transaction("a start with a new buffer", _parent(EDGE), _start_anew, _agent, Plant.start_agent),
+    Transaction("a start of central", _parent(CENTRAL), _start_central, _central, Plant.start_central),
+)
+
+
+def io_error(leg: Leg) -> None:
+    """A write or a sync fails, once or from then on: the process ends with code 74 and the next one goes on."""
+    with at_work(leg) as plant:
+        for cycle in range(leg.cycles):
+            of_agent = cycle % 2 == 0
+            victim = _agent(plant) if of_agent else _central(plant)
+            calls, error = leg.dice.choose(ERRORS)
+            when = f"{leg.dice.below(12) + 1}{leg.dice.choose(('', '+'))}"
+            code = _fail(plant, victim, calls, f"{error}:when={when}")
+            if code != STORAGE_FAILED:
+                leg.outcome.problems.append(
+                    f"{error} in {calls[0]} ({when}): ended with {code}, not {STORAGE_FAILED}"
+                )
+            answered, committed = plant.line.answered, plant.committed()
+            if of_agent:
+                plant.start_agent()
+                leg.outcome.recovery_s.append(plant.answered_beyond(answered))
+            else:
+                plant.start_central()
+                leg.outcome.recovery_s.append(plant.committed_beyond(committed))
+            leg.count(f"{error.removeprefix('error=')} in {calls[0]}")
+            leg.cycle_done()
+
+
+def _fail(plant: Plant, victim: Process, calls: tuple[str, ...], what: str) -> int:
+    """Let calls fail until the process ends; how."""
+    tracer = Tracer(victim.pid, calls, what)
+    try:
+        plant.supervisor.until("an I/O error", lambda: victim.code() is not None, plant.patience_s)
+    finally:
+        tracer.detach()
+    return victim.wait()

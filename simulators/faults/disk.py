@@ -1,0 +1,73 @@
+"""A small ext4 disk in a file, which can lose its power: what was not on disk then is gone.
+
+``cut`` is the kernel's own shutdown call without flushing the log (what filesystem tests use for a power cut):
+from then on nothing reaches the disk. After ``remount`` the journal is replayed, as after a real cut. Needs root.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+from records.errors import Unreachable
+
+SHUTDOWN = 0x8004587D
+WITHOUT_LOG_FLUSH = 2
+PROGRAMS = ("mkfs.ext4", "mount", "umount")
+
+
+class LoopDisk:
+    """``folder`` is where it is mounted; ``image`` is the file that holds it."""
+
+    def __init__(self, image: Path, folder: Path, megabytes: int) -> None:
+        self.folder, self._image = folder, image
+        self._mounted = False
+        folder.mkdir(parents=True)
+        with image.open("wb") as file:
+            file.truncate(megabytes * 1024 * 1024)
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", str(image))
+        self.mount()
+
+    def mount(self) -> None:
+        _run("mount", "-o", "loop", str(self._image), str(self.folder))
+        self._mounted = True
+
+    def cut(self) -> None:
+        """The power goes. Whatever has files open there finds every write refused."""
+        import fcntl  # POSIX alone has it, and only this needs it
+
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))
+        finally:
+            os.close(handle)
+
+    def remount(self) -> None:
+        """Power is back; nothing may have files open there."""
+        self.unmount()
+        self.mount()
+
+    def unmount(self) -> None:
+        if self._mounted:
+            _run("umount", str(self.folder))
+            self._mounted = False
+
+    def fill(self) -> Path:
+        """A neighbour takes all that is free; gives its file."""
+        file = self.folder / "neighbour"
+        with file.open("wb", buffering=0) as neighbour:
+            for size in (1 << 16, 1 << 12, 1 << 9):
+                try:
+                    while True:
+                        neighbour.write(b"\xaa" * size)
+                except OSError:
+                    continue
+        return file
+
+
+def _run(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode != 0:
+        raise Unreachable(f"{words[0]} {words[-1]}: {done.stderr.strip() or done.returncode}")
