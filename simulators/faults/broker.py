@@ -50,6 +50,11 @@ class ForgetfulBroker:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    def send(self, number: signal.Signals) -> None:
+        """SIGSTOP: connections stay open and nothing answers; SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def _listens(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             raise LotkeeperError(f"the broker ended: {self._log.read_text(errors='replace')[-500:]}")

@@ -51,12 +51,14 @@ class Workshop:
         full_starts: bool = False,
         mutants: Mapping[str, Sequence[str]] = NO_MUTANTS,
         patience_s: float = PATIENCE_S,
+        environment: Mapping[str, str] = NOTHING,
     ) -> None:
         self.clock, self.patience_s = clock, patience_s
         self.full_starts = full_starts
         self.supervisor = Supervisor(clock)
         self.commands = {
-            name: WarmStarter(name, (*modules, *mutants.get(name, ()))) for name, modules in LOADED.items()
+            name: WarmStarter(name, (*modules, *mutants.get(name, ())), environment=environment)
+            for name, modules in LOADED.items()
         }
         self.starters: dict[str, Starter] = dict(self.commands)
         if full_starts:
@@ -112,6 +114,7 @@ class Plant:
         self.broker = ForgetfulBroker(folder / "broker", self.supervisor)
         self.agent_broker = self.broker.url
         """Where the agent finds the broker; a scenario may put a proxy between."""
+        self.central_broker = self.broker.url
         self.line = FastLine(folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s)
         self._buffers = 1
         self.port = free_port("127.0.0.1")
@@ -125,7 +128,7 @@ class Plant:
         """Make central's folder, enrol the agent, write both files; start the machines."""
         self.config.write_text(
             f"site: suzhou\ntime_zone: Asia/Shanghai\nfolder: {self.central_folder}\n"
-            f"http: {{port: {self.port}}}\nbroker: {{url: '{self.broker.url}'}}\n"
+            f"http: {{port: {self.port}}}\nbroker: {{url: '{self.central_broker}'}}\n"
             "head_interval: 2s\nanchor_interval: 5s\n"
         )
         self.ask_central("init", "--password-stdin", stdin="a long password\n")

@@ -14,12 +14,15 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 from records.errors import Unreachable
 
 CHUNK = 65_536
+
+Meddle = Callable[[bytes], bytes]
+"""Takes what came and gives what goes on; it may keep bytes back for later."""
 
 
 class Mode(StrEnum):
@@ -39,14 +42,24 @@ class FaultProxy:
         target_port: the port there.
         host: address to listen on.
         port: port to listen on; 0 takes a free one, then to be read from ``port``.
+        meddler: makes, for each connection, what changes the bytes on their way to the target.
     """
 
-    def __init__(self, target_host: str, target_port: int, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        target_host: str,
+        target_port: int,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        meddler: Callable[[], Meddle] | None = None,
+    ) -> None:
         self.target = (target_host, target_port)
         self.host = host
         self.port = port
         self.mode = Mode.PASS
         self.delay_s = 0.0
+        self._meddler = meddler
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,8 +121,8 @@ class FaultProxy:
             return
         self._open.add(far_writer)
         pumps = [
-            asyncio.create_task(self._pump(reader, far_writer)),
-            asyncio.create_task(self._pump(far_reader, writer)),
+            asyncio.create_task(self._pump(reader, far_writer, self._meddler() if self._meddler else None)),
+            asyncio.create_task(self._pump(far_reader, writer, None)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +135,9 @@ class FaultProxy:
     def _resets(self) -> bool:
         return self.mode is Mode.RST
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, meddle: Meddle | None
+    ) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
                 await self._flowing.wait()
@@ -132,7 +147,7 @@ class FaultProxy:
                 await self._flowing.wait()
                 if not data:
                     return
-                for piece in self._pieces(data):
+                for piece in self._pieces(data if meddle is None else meddle(data)):
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)  # what goes out in one turn of the loop may be one packet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.faults import calls, disk, kills, power
+from simulators.faults import calls, clocks, disk, kills, network, power
 from simulators.faults.leg import Scenario
 
 DISK = ("mosquitto", *disk.PROGRAMS)
@@ -36,5 +36,9 @@ SCENARIOS: dict[str, Scenario] = {
             programs=STRACE,
         ),
         Scenario("io-error", "writes and syncs that fail", calls.io_error, 10, 40, programs=STRACE),
+        Scenario("partition", "the network is cut, half open or slow", network.partition, 50, 100),
+        Scenario("duplicate", "publishes come twice, swapped and much later", network.duplicate, 50, 100),
+        Scenario("pause", "a process stands still and goes on", network.pause, 25, 50),
+        Scenario("clock-jump", "wall clocks are set", clocks.clock_jump, 7, 14),
     )
 }

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from records.clock import Clock
@@ -61,14 +62,18 @@ class WarmStarter:
     Args:
         name: the command.
         modules: what the parent loads beforehand.
-        prefix: words in front of the parent, such as ``ip netns exec``.
+        environment: added to the parent's, such as a library to be loaded first.
     """
 
-    def __init__(self, name: str, modules: Sequence[str], *, prefix: Sequence[str] = ()) -> None:
-        words = [*prefix, sys.executable, "-m", "simulators.faults.warm", name, *modules]
+    def __init__(
+        self, name: str, modules: Sequence[str], *, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        words = [sys.executable, "-m", "simulators.faults.warm", name, *modules]
         self.name = name
         self._gate = threading.Lock()
-        self._parent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._parent = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+        )
         self._ready = False
 
     def start(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
@@ -138,11 +143,10 @@ class WholeStarter:
 
     Args:
         name: the command.
-        prefix: words in front of it, such as ``strace`` and its own.
     """
 
-    def __init__(self, name: str, *, prefix: Sequence[str] = ()) -> None:
-        self._words = [*prefix, command(name)]
+    def __init__(self, name: str) -> None:
+        self._words = [command(name)]
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
