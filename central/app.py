@@ -28,6 +28,7 @@ from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin
+from central.fencing import Fencing
 from central.importing import Importer
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
@@ -48,7 +49,7 @@ from central.verify import Verification, verify
 from records.clock import MICROSECONDS, Clock
 from records.files import InstanceLock
 from records.model import OperationsEvent
-from records.wire import CENTRAL, Document, Head, Watermark
+from records.wire import CENTRAL, HELLO, Document, Head, Watermark
 
 SWEEP = "sweep"
 ANCHOR = "anchor"
@@ -257,6 +258,7 @@ def _assemble(
     mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
     lists = BrokerFiles(settings.broker_files, keys.folder, store, clock)
     enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
+    ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)

@@ -42,6 +42,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "record-undeliverable": ("epoch", "seq", "bytes", "limit"),
     "identity-renewed": ("what", "id", "until"),  # what: certificate, signing-key or central-keys
     "identity-warning": ("what", "why", "until"),  # it ends soon or cannot be renewed: a person must act
+    "agent-doubled": ("agent", "instance", "kept", "reason"),
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
     "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found", "document", "version"),

@@ -408,7 +408,12 @@ AGENT_MODE = "agent-mode"
 """Kind of a document, id is an agent: ``{"mode": "production"}`` binds it to approved configurations."""
 CONFIGURATION = "configuration"
 """Kind of a document, id is an agent: ``{"approved": [hash, ...]}``, the configurations that it may work by."""
-OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION)
+HELLO = "hello"
+"""Kind of a request: an agent says which start of it speaks."""
+FENCE = "fence"
+"""Kind of a document, id is an agent: ``{"instances": [...], "kept": ..., "why": ...}``, starts that
+must not send, since another agent of this name runs."""
+OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE)
 """Kinds whose id is the agent that they are for; no other agent is told."""
 
 # -- topics ------------------------------------------------------------------------------------------------

@@ -447,8 +447,13 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "record-damaged": CodeText(
         N_("Record damaged"), N_("A stored record no longer has its content; its hash stays in the chain.")
     ),
+    "agent-doubled": CodeText(
+        N_("Two agents with one identity"),
+        N_("Both were heard. One of them was told not to send; it goes on recording."),
+    ),
     "record-undeliverable": CodeText(
-        N_("Record too large to be sent"), N_("The record stays with the agent; its hash is sent in its place.")
+        N_("Record too large to be sent"),
+        N_("The broker takes no message as large. It waits at the agent, and all that follows it, until it does."),
     ),
     "conflict": CodeText(N_("Two contents for one record"), N_("A record number came with another content.")),
     "erp-posted": CodeText(N_("Sent to the ERP"), N_("The ERP took the message.")),

@@ -20,7 +20,8 @@ class UplinkSettings:
     """How records travel. Times in seconds, sizes in bytes.
 
     ``protocol`` is what the agent speaks; it never falls back to another by itself. ``settle_s``: how long a new
-    connection waits for central's retained watermark before it sends.
+    connection waits for central's retained watermark before it sends. ``taken_over_s``: how long another client
+    that took over this agent's session is left alone, twice as long each time.
     """
 
     broker: str
@@ -32,6 +33,7 @@ class UplinkSettings:
     prune_interval_s: float = 60.0
     settle_s: float = 1.0
     reconnect_max_s: float = 30.0
+    taken_over_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

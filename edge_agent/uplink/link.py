@@ -127,15 +127,23 @@ class _Client(paho.Client):
 class Link:
     """A connection that is being made when the constructor returns. ``lost`` is set once it has ended.
 
-    ``packet_maximum`` is what the broker told; None: nothing.
+    ``packet_maximum`` is what the broker told; None: nothing. ``listening``: a name beside the agent's own, under
+    which it only listens, so that it does not end the session of another agent with its identity.
 
     Raises:
         Unreachable: the broker did not answer. ConfigurationError: a TLS file cannot be used.
     """
 
     def __init__(
-        self, identity: Identity, address: Address, settings: UplinkSettings, inbox: queue.Queue[Event]
+        self,
+        identity: Identity,
+        address: Address,
+        settings: UplinkSettings,
+        inbox: queue.Queue[Event],
+        *,
+        listening: str | None = None,
     ) -> None:
+        self.listening = listening
         self.packet_maximum: int | None = None
         self.lost: Lost | None = None
         self._limits = settings.limits
@@ -163,7 +171,7 @@ class Link:
     def _make_client(self, identity: Identity, address: Address, settings: UplinkSettings) -> _Client:
         client = _Client(
             CallbackAPIVersion.VERSION2,
-            client_id=identity.file.agent,
+            client_id=identity.file.agent + ("" if self.listening is None else f":{self.listening}"),
             clean_session=None if self._five else True,
             protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
@@ -182,7 +190,8 @@ class Link:
                 raise ConfigurationError(
                     f"the TLS files in {identity.folder} cannot be used: {error}", hint="enrol the agent again"
                 ) from error
-        client.will_set(state_topic(identity.file.agent), OFFLINE, qos=1, retain=True)
+        if self.listening is None:
+            client.will_set(state_topic(identity.file.agent), OFFLINE, qos=1, retain=True)
         client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

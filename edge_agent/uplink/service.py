@@ -21,11 +21,13 @@ from pydantic import JsonValue
 from edge_agent.documents import Documents
 from edge_agent.outbox import Outbox, Outcome, Run
 from edge_agent.uplink.broker import UplinkSettings, address
+from edge_agent.uplink.fence import FENCED, Fence
 from edge_agent.uplink.incoming import Incoming, OnEvent
 from edge_agent.uplink.lane import REFUSED_FROM, Lane, refusal
 from edge_agent.uplink.link import (
     NO_SUBSCRIBER,
     OFFLINE,
+    TAKEN_OVER,
     Connected,
     Delivered,
     Event,
@@ -44,6 +46,7 @@ from records.clock import Clock, new_id
 from records.errors import StorageFailed, Unreachable
 from records.keys import Identity
 from records.wire import (
+    HELLO,
     TOPIC_ROOT,
     sign,
     state_topic,
@@ -62,6 +65,11 @@ TELEMETRY_APPLY_S = 3.0
 """Watermarks of telemetry are acted on at most so often: each costs a commit, and nobody waits for it."""
 TELEMETRY_SHARE = 0.5
 """Of the window, so that records always find room."""
+TAKEN_OVER_MAX_S = 300.0
+DOUBLED = (
+    "another client took over this agent's session at the broker: is its identity used on two PCs?"
+    " This agent waits a while and comes back; central decides which of them may send"
+)
 UNANSWERED_S = 60.0
 """A broker that answers nothing for so long, though it answers pings, is left."""
 KEEPALIVE_TIMEOUT = 0x8D
@@ -111,6 +119,7 @@ class Uplink:
                 on_acknowledged=on_acknowledged,
             )
         self._requests = Requests(identity, clock)
+        self._fence = Fence(outbox, identity, clock, documents, on_event)
         self._lanes = [lane for lane in (self._records, self._telemetry) if lane is not None]
         self._log = structlog.get_logger().bind(agent=self._agent, broker=str(self._address))
         self._inbox: queue.Queue[Event] = queue.Queue(INBOX)
@@ -128,6 +137,7 @@ class Uplink:
 
     def start(self) -> None:
         """Begin; the broker may still be away."""
+        self._fence.begin()
         self._thread = threading.Thread(target=self._run, name="uplink", daemon=True)
         self._thread.start()
 
@@ -152,7 +162,7 @@ class Uplink:
     def live(self) -> bool:
         """Whether what is committed as telemetry now goes to central at once."""
         lane = self._telemetry
-        return self._connected and lane is not None and not lane.waiting
+        return self._connected and lane is not None and not lane.waiting and not self._fence.closed
 
     def status(self) -> UplinkStatus:
         """How it is now."""
@@ -163,7 +173,7 @@ class Uplink:
             records.pending,
             records.oldest_pending_age_s,
             records.watermark,
-            records.blocked or self._error,
+            FENCED if self._fence.closed else records.blocked or self._error,
             records.frames_sent,
             records.frames_sent_again,
             self._incoming.refused,
@@ -183,16 +193,18 @@ class Uplink:
     # -- the thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        retry_s = FIRST_RETRY_S
+        retry_s, taken_s = FIRST_RETRY_S, self._settings.taken_over_s
         while not self._stopping.is_set():
+            began_s, wait_s = self._clock.monotonic_s(), retry_s
             try:
-                link = Link(self._identity, self._address, self._settings, self._inbox)
+                listening = self._fence.instance if self._fence.closed else None
+                link = Link(self._identity, self._address, self._settings, self._inbox, listening=listening)
             except Unreachable as error:
                 self._fault(str(error))
             else:
                 try:
                     if self._serve(link):
-                        retry_s = FIRST_RETRY_S
+                        retry_s = wait_s = FIRST_RETRY_S
                 except StorageFailed as error:
                     self._fault(str(error))
                     return  # the outbox has told whoever must stop the process
@@ -203,8 +215,12 @@ class Uplink:
                 finally:
                     self._connected = False
                     link.close()
-            jitter = 0.5 + int(new_id(2), 16) / 65_536
-            self._stopping.wait(retry_s * jitter)
+                if link.lost is not None and link.lost.code == TAKEN_OVER:
+                    self._fault(DOUBLED)
+                    if self._clock.monotonic_s() - began_s > TAKEN_OVER_MAX_S:
+                        taken_s = self._settings.taken_over_s
+                    wait_s, taken_s = taken_s, min(taken_s * 2, TAKEN_OVER_MAX_S)
+            self._stopping.wait(wait_s * (0.5 + int(new_id(2), 16) / 65_536))
             retry_s = min(retry_s * 2, self._settings.reconnect_max_s)
 
     def _serve(self, link: Link) -> bool:
@@ -224,11 +240,13 @@ class Uplink:
                 self._ended(link, link.lost)
                 return self._connected
             self._apply_marks()
+            if self._fence.closed != (link.listening is not None):
+                return True  # central has changed its mind: begin again in the other way
             if self._connected:
                 if self._unanswered(link):
                     return True
                 self._work(link)
-        if self._connected:
+        if self._connected and link.listening is None:
             self._farewell(link)
         return True
 
@@ -265,7 +283,7 @@ class Uplink:
     def _handle(self, event: Connected | Subscribed | Message) -> None:
         match event:
             case Connected(link):
-                topics = [lane.ack_topic for lane in self._lanes]
+                topics = [] if link.listening else [lane.ack_topic for lane in self._lanes]
                 if self._documents is not None:
                     topics.append(f"{TOPIC_ROOT}/down/{self._agent}/+/+")
                 link.subscribe(topics)
@@ -275,6 +293,8 @@ class Uplink:
                 for lane in self._lanes:
                     lane.restart(now_s)
                 self._head_due_s = now_s
+                if self._documents is not None:
+                    self._requests.ask(HELLO, self._fence.hello())
                 self._log.info("uplink-connected")
             case Message(_, topic, payload, retained):
                 concerned = next((lane for lane in self._lanes if lane.ack_topic == topic), None)
@@ -315,12 +335,14 @@ class Uplink:
 
     def _work(self, link: Link) -> None:
         now_s = self._clock.monotonic_s()
+        if link.listening is not None:
+            self._ask(link)
+            return
         for lane in self._lanes:
             if lane.stalled(link, now_s):
                 self._fault("central has confirmed nothing for a while; sending again")
         self._records.send(link, now_s, self._failpoint)
-        while link.room_for_others and (request := self._requests.next()) is not None:
-            link.publish(self._requests.topic, request, Sent(REQUEST, len(request)))
+        self._ask(link)
         if self._telemetry is not None and not self._records.hungry(link, now_s):
             self._telemetry.send(link, now_s, self._failpoint)
         if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.room_for_others:
@@ -332,6 +354,10 @@ class Uplink:
             self._failpoint("uplink.before_prune")
             for lane in self._lanes:
                 lane.outbox.prune()
+
+    def _ask(self, link: Link) -> None:
+        while link.room_for_others and (request := self._requests.next()) is not None:
+            link.publish(self._requests.topic, request, Sent(REQUEST, len(request)))
 
     def _publish(self, link: Link, run: Run, frame: bytes) -> bool:
         first = run.envelopes[0]

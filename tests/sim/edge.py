@@ -74,7 +74,7 @@ class SimLink(Link):
 
     def __init__(self, bus: Bus, client: str) -> None:
         self.bus, self.client = bus, client
-        self.packet_maximum, self.lost = None, None
+        self.packet_maximum, self.lost, self.listening = None, None, None
         self._limits, self._receive_maximum = SETTINGS.limits, 20
         self._unanswered, self._unanswered_bytes = {}, 0
         self._answers = deque()

@@ -1,0 +1,154 @@
+"""Two agents with one identity: which of them may send.
+
+Each start of an agent says hello with an id of its own and those of the starts before it in the same buffer. One
+start holds the name. A restart names the holder among those before it and takes its place. Anybody else only
+claims the name, until the holder is heard again: then both are alive, and the claimant is fenced. A holder that is
+silent for ``SILENT_US`` is gone, and the claimant takes its place: a PC that was replaced, or a disk that was
+restored. An earlier start that is heard after its successor shows that the successor is a copy of its disk: the
+copy is fenced. A key that was enrolled later wins at once; so a person decides by enrolling one PC again.
+
+To be fenced costs no record: the agent goes on recording, and stops sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from central.facts import Facts
+from central.store import agents, documents, instances
+from central.store.engine import Connection, Store
+from records.clock import MICROSECONDS, Clock
+from records.errors import Invalid
+from records.model import OperationsEvent
+from records.wire import FENCE, Document, Request
+
+SILENT_US = 120 * MICROSECONDS
+MOST_FENCED = 50
+"""How many fenced starts a document names, the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of an agent: its id, those before it in its buffer, and since when its key is believed."""
+
+    instance: str
+    before: tuple[str, ...]
+    key_us: int = 0
+
+    @property
+    def own(self) -> frozenset[str]:
+        return frozenset((self.instance, *self.before))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who holds an agent's name, when it was heard last, and who claims it since when."""
+
+    holder: Start
+    heard_us: int
+    claimant: Start | None = None
+    claimed_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What holds now, and the start that is to be fenced, with why."""
+
+    held: Held
+    fenced: str | None = None
+    why: str = ""
+
+
+def judge(held: Held | None, hello: Start, now_us: int) -> Verdict:
+    """What a hello means. See the module."""
+    mine = Held(hello, now_us)
+    if held is None:
+        return Verdict(mine)
+    if held.claimant is not None and held.heard_us < held.claimed_us < now_us - SILENT_US:
+        held = Held(held.claimant, held.claimed_us)
+    holder, claimant = held.holder, held.claimant
+    if holder.instance in hello.own:
+        alive = claimant is not None and claimant.instance not in hello.own
+        return Verdict(mine, claimant.instance if claimant and alive else None, "two-are-alive")
+    if hello.key_us != holder.key_us:
+        if hello.key_us > holder.key_us:
+            return Verdict(mine, holder.instance, "another-was-enrolled-later")
+        return Verdict(held, hello.instance, "another-was-enrolled-later")
+    if hello.instance in holder.before:
+        return Verdict(mine, holder.instance, "copy-of-a-running-agent")
+    if claimant is not None and claimant.instance in hello.own:
+        return Verdict(replace(held, claimant=hello))
+    return Verdict(replace(held, claimant=hello, claimed_us=now_us))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hello:
+    instance: str
+    before: tuple[str, ...]
+    key: str
+
+
+_HELLO = TypeAdapter(_Hello)
+_HELD = TypeAdapter(Held)
+
+
+class Fencing:
+    """Answers ``hello``. ``publish`` brings a document to an agent."""
+
+    def __init__(self, store: Store, facts: Facts, clock: Clock, publish: Callable[[str, Document], None]) -> None:
+        self._store, self._facts, self._clock, self._publish = store, facts, clock, publish
+
+    def hello(self, request: Request) -> None:
+        """Take one hello.
+
+        Raises:
+            Invalid: it has not the content of one.
+        """
+        try:
+            told = _HELLO.validate_python(request.content)
+        except ValidationError as error:
+            raise Invalid(f"no hello: {error.errors()[0]['msg']}") from error
+        document = self._store.write(lambda connection: self._take(connection, request.agent, told))
+        if document is not None:
+            self._publish(request.agent, document)
+
+    def _take(self, connection: Connection, agent: str, told: _Hello) -> Document | None:
+        """The document to publish: a new one, or the one that this start has not heeded."""
+        since = {key.id: key.since_us for key in agents.keys(connection) if key.owner == agent}
+        start = Start(told.instance, told.before, since.get(told.key, 0))
+        stored = instances.held(connection, agent)
+        held = None if stored is None else _HELD.validate_json(stored)
+        document = documents.newest(connection, FENCE, agent)
+        fenced = _instances(document)
+        if start.own & set(fenced) and (held is None or start.key_us <= held.holder.key_us):
+            return document
+        verdict = judge(held, start, self._clock.now_us())
+        instances.keep(connection, agent, _HELD.dump_json(verdict.held).decode())
+        kept = [each for each in fenced if each not in verdict.held.holder.own]
+        if verdict.fenced is not None:
+            kept = [verdict.fenced, *kept][:MOST_FENCED]
+            self._say(connection, agent, verdict)
+        if kept == fenced:
+            return None
+        content: JsonValue = {
+            "instances": list[JsonValue](kept),
+            "kept": verdict.held.holder.instance,
+            "why": verdict.why,
+        }
+        return self._facts.issue(connection, FENCE, agent, content if kept else None)
+
+    def _say(self, connection: Connection, agent: str, verdict: Verdict) -> None:
+        kept = verdict.held.holder.instance
+        structlog.get_logger().error("agent-doubled", agent=agent, fenced=verdict.fenced, kept=kept)
+        params = {"agent": agent, "instance": verdict.fenced, "kept": kept, "reason": verdict.why}
+        self._facts.state(connection, OperationsEvent("agent-doubled", dict(params)))
+
+
+def _instances(document: Document | None) -> list[str]:
+    content = None if document is None else document.content
+    named = content.get("instances") if isinstance(content, dict) else None
+    return [str(each) for each in named] if isinstance(named, list) else []

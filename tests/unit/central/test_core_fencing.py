@@ -1,0 +1,131 @@
+"""Two agents with one identity: which of them may send."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from central.fencing import SILENT_US, Fencing, Held, Start, judge
+from central.store import agents, documents
+from records.errors import Invalid
+from records.keys import SigningKey
+from records.wire import FENCE, Document, Request
+from tests.unit.central.core_rig import Agent, Rig
+
+A, A2, A3 = Start("a", ()), Start("a2", ("a",)), Start("a3", ("a2", "a"))
+B, B2 = Start("b", ()), Start("b2", ("b",))
+
+
+def walk(*hellos: tuple[Start, int]) -> tuple[Held | None, list[str]]:
+    """Say hello after hello, each at a second; who holds the name, and who was fenced."""
+    held: Held | None = None
+    fenced = []
+    for start, at_s in hellos:
+        verdict = judge(held, start, at_s * 1_000_000)
+        held = verdict.held
+        fenced += [verdict.fenced] if verdict.fenced else []
+    return held, fenced
+
+
+def holder(*hellos: tuple[Start, int]) -> tuple[str, list[str]]:
+    held, fenced = walk(*hellos)
+    assert held is not None
+    return held.holder.instance, fenced
+
+
+def test_restarts_are_never_fenced_however_fast_and_whatever_was_missed() -> None:
+    assert holder((A, 0), (A, 1), (A2, 2), (A2, 3), (A3, 4)) == ("a3", [])
+    assert holder((A, 0), (A3, 1), (A3, 2)) == ("a3", []), "a start in between was never heard"
+
+
+def test_the_one_that_was_there_first_and_is_heard_again_stays() -> None:
+    assert holder((A, 0), (B, 10)) == ("a", [])
+    assert holder((A, 0), (B, 10), (A, 15)) == ("a", ["b"])
+    assert holder((A, 0), (B, 10), (B2, 12), (A, 15)) == ("a", ["b2"])
+    assert holder((A, 0), (B, 10), (A2, 15)) == ("a2", ["b"]), "also when it was started again meanwhile"
+
+
+def test_a_pc_that_took_the_place_of_a_dead_one_is_let_in() -> None:
+    late = 10 + SILENT_US // 1_000_000 + 1
+    assert holder((A, 0), (B, 10), (B, late)) == ("b", [])
+    assert holder((A, 0), (B, 10), (B2, late)) == ("b2", [])
+    assert holder((A, 0), (B, 10), (A, late), (B, late + 5)) == ("b", ["a"]), "and the dead one stays out"
+
+
+def test_a_restored_disk_of_one_pc_is_let_in_without_waiting_for_anybody() -> None:
+    restored = Start("r", ("a",))
+    assert holder((A, 0), (A2, 1), (A3, 2), (restored, 3), (restored, 4)) == ("a3", [])
+    assert holder((A, 0), (A2, 1), (A3, 2), (restored, 3), (restored, 200)) == ("r", [])
+
+
+def test_a_copy_of_a_running_agents_disk_is_the_one_that_is_fenced() -> None:
+    copy = Start("c", ("a2", "a"))
+    assert holder((A, 0), (A2, 1), (copy, 2)) == ("c", []), "it looks like a restart"
+    assert holder((A, 0), (A2, 1), (copy, 2), (A2, 3)) == ("a2", ["c"])
+    assert holder((A, 0), (A2, 1), (copy, 2), (A2, 3), (A3, 9)) == ("a3", ["c"])
+
+
+def test_who_was_enrolled_later_wins_at_once() -> None:
+    new = Start("n", (), key_us=50)
+    assert holder((A, 0), (new, 1)) == ("n", ["a"])
+    assert holder((A, 0), (new, 1), (A, 2)) == ("n", ["a", "a"])
+    assert holder((A, 0), (Start("a", (), key_us=50), 1)) == ("a", []), "its own key was renewed"
+
+
+class Bench:
+    def __init__(self, folder: Path) -> None:
+        self.rig = Rig(folder)
+        self.agent = self.rig.enrol(Agent())
+        self.told: list[Document] = []
+        self.fencing = Fencing(
+            self.rig.store, self.rig.facts, self.rig.clock, lambda _agent, document: self.told.append(document)
+        )
+
+    def hello(self, start: Start, key: SigningKey | None = None) -> None:
+        self.rig.clock.advance(1.0)
+        content: JsonValue = {
+            "instance": start.instance,
+            "before": list[JsonValue](start.before),
+            "key": (key or self.agent.key).id,
+            "epoch": "later",
+        }
+        self.fencing.hello(Request(self.agent.name, "hello", self.rig.clock.now_us(), content))
+
+    def instances(self) -> JsonValue:
+        content = self.told[-1].content
+        return content["instances"] if isinstance(content, dict) else None
+
+
+def test_the_fenced_one_is_told_by_a_document_that_stays_until_it_is_enrolled_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for start in (A, B, A):
+        bench.hello(start)
+    assert bench.told[0].kind == FENCE
+    assert bench.told[0].content == {"instances": ["b"], "kept": "a", "why": "two-are-alive"}
+    bench.hello(B)
+    bench.hello(B2)
+    assert [told.version for told in bench.told] == [1, 1, 1], "told again, not anew"
+    bench.hello(Start("c", ()))
+    bench.hello(A2)
+    assert bench.instances() == ["c", "b"], "a third one does not free the second"
+    key = SigningKey.generate()
+    bench.rig.store.write(
+        lambda c: agents.enrol(c, bench.agent.name, "p0", key.public.hex(), bench.rig.clock.now_us())
+    )
+    bench.hello(Start("b3", ("b2", "b")), key)
+    assert bench.instances() == ["a2", "c"], "the PC that was enrolled again goes on, the other one stops"
+    bench.hello(A3)
+    assert bench.instances() == ["a2", "c"]
+    with bench.rig.store.read() as connection:
+        assert documents.newest(connection, FENCE, bench.agent.name) == bench.told[-1]
+    events = [stored.fact.data for stored in bench.rig.store.facts(agent="central")]
+    assert [getattr(data, "code", "") for data in events].count("agent-doubled") == 3
+
+
+@pytest.mark.parametrize("content", [None, {}, {"instance": 1, "before": [], "key": "k"}, [1]])
+def test_what_is_no_hello_is_refused(tmp_path: Path, content: JsonValue) -> None:
+    bench = Bench(tmp_path)
+    with pytest.raises(Invalid, match="no hello"):
+        bench.fencing.hello(Request(bench.agent.name, "hello", 1, content))
