@@ -42,7 +42,7 @@ from central.restore import assert_whole
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.signature import Rules
-from central.store import intake
+from central.store import intake, partitions
 from central.store.engine import Store
 from central.stored import StoredFact
 from central.verify import Verification, verify
@@ -53,6 +53,8 @@ from records.wire import CENTRAL, HELLO, Document, Head, Watermark
 
 SWEEP = "sweep"
 ANCHOR = "anchor"
+PARTS = "parts"
+PARTS_INTERVAL_S = 86_400.0
 POLL = "erp-poll"
 POST = "erp-post"
 VERIFY = "verify"
@@ -110,6 +112,7 @@ class Central:
                 c, OperationsEvent("central-started", {"software": self.origin.software}), stream="audit"
             )
         )
+        self.schedule.every(PARTS_INTERVAL_S, self._guarded(PARTS, self._make_parts))
         self.schedule.every(self.settings.anchor_interval, self._guarded(ANCHOR, self.anchor), at_once=False)
         self.schedule.daily(VERIFY_HOUR, self._guarded(VERIFY, self.verify))
         if self.settings.backup is not None:
@@ -191,6 +194,10 @@ class Central:
 
     def _sweep_all(self) -> None:
         self.reviews.sweep(everything=True)
+
+    def _make_parts(self) -> object:
+        now_us = self.clock.now_us()
+        return self.store.write(lambda connection: partitions.make_ahead(connection, now_us)) or SKIPPED
 
     def _poll(self) -> object:
         if not self.orders.polling_due:

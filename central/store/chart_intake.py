@@ -21,6 +21,7 @@ from central.closings import CLOSING, closing_state, count, text
 from central.store import histories
 from central.store.chart_rows import ChartRows, PointName
 from central.store.charts import chart, chart_note, chart_point
+from central.store.rows import with_body
 from central.store.schema import envelope, fact_index, meta
 from records.model import Act, Decision, Fact, OperationRecord, OperationsEvent, Reading, decode
 from records.verdict import SpcState
@@ -86,7 +87,7 @@ def forget(connection: Connection) -> None:
 def rebuild(connection: Connection, after: int) -> int | None:
     """Take in the next facts behind the cursor ``after``; the cursor to go on with, None at the end."""
     query = (
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(envelope.c.id > after, fact_index.c.readable.is_(True), envelope.c.stream == "records")
         .where(fact_index.c.kind.in_(("operation_record", "decision")) | (fact_index.c.code == CLOSING))

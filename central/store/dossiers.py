@@ -26,8 +26,8 @@ from sqlalchemy import (
 
 from central.domain import ChainEvidence, EpochEvidence
 from central.store import envelopes, intake
-from central.store.rows import stored
-from central.store.schema import envelope, fact_index, fact_subject, metadata, watermark
+from central.store.rows import stored, with_body
+from central.store.schema import envelope, fact_index, fact_subject, metadata, tombstone, watermark
 from central.store.types import Text
 from central.stored import StoredFact
 from records.model import EpochOpened
@@ -114,7 +114,7 @@ def loose_events(connection: Connection, where: Iterable[Span]) -> list[StoredFa
     found: list[StoredFact] = []
     for span in where:
         query = (
-            select(envelope)
+            with_body()
             .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
             .where(
                 *_within(span),
@@ -157,7 +157,7 @@ def _naming(reference: str, span: Span) -> Select[tuple[object, ...]]:
     )
     theirs = select(named.c.envelope_id).where(named.c.envelope_id == envelope.c.id, ours.exists())
     return (
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(
             *_chain(span),
@@ -202,7 +202,7 @@ def _last_orders(connection: Connection, span: Span, event: int, seq: int) -> se
 def central_events(connection: Connection, began_us: int, ended_us: int) -> list[StoredFact]:
     """What central stated about chains: every conflict, and what was quarantined in this time."""
     query = (
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(
             fact_index.c.agent == CENTRAL,
@@ -246,7 +246,7 @@ def neighbours(connection: Connection, reference: str, where: Iterable[Span]) ->
 
 def _machine(span: Span) -> Select[tuple[object, ...]]:
     return (
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(
             fact_index.c.kind == "operation_record",
@@ -323,7 +323,9 @@ def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence
         last = through.get(key, 0)
         head = proven(connection, *key)
         count, tombstones = connection.execute(
-            select(func.count(), func.count(envelope.c.tombstone_reason)).where(*_within(span))
+            select(func.count(), func.count(tombstone.c.envelope_id))
+            .select_from(envelope.outerjoin(tombstone, tombstone.c.envelope_id == envelope.c.id))
+            .where(*_within(span))
         ).one()
         found.append(
             ChainEvidence(
@@ -374,13 +376,12 @@ def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEviden
 
 
 def _first(connection: Connection, agent: str, epoch: str) -> StoredFact | None:
-    query = select(envelope).where(
+    query = with_body().where(
         envelope.c.agent == agent,
         envelope.c.epoch == epoch,
         envelope.c.stream == RECORDS,
         envelope.c.seq == 1,
         envelope.c.kind == "epoch_opened",
-        envelope.c.body.is_not(None),
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else stored(row)

@@ -26,13 +26,13 @@ from alembic.config import Config
 from sqlalchemy import Connection, inspect
 
 import central.store
-from central.store import search
+from central.store import partitions, search
 from central.store.database import Database
 from central.store.guards import assert_guards, make_guards
 from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records.errors import StorageFailed
+from records.errors import Refused, StorageFailed
 
 __all__ = ["Connection", "Store", "assert_guards", "reading"]
 
@@ -152,11 +152,12 @@ def reading(database: Database) -> Iterator[Connection]:
 
     Raises:
         StorageFailed: no such file. Damaged: no database, or one that cannot be read through. Unreachable: no
-        server.
+        server. Refused: central was never started on it, or only an older version.
     """
     _import_tables()
     if isinstance(database, Path):
         with reading_file(database) as connection:
+            _refuse_older(connection, database)
             yield connection
         return
     from central.store.postgres import reader, readers
@@ -164,9 +165,19 @@ def reading(database: Database) -> Iterator[Connection]:
     engine = readers(database)
     try:
         with reader(engine, str(database)) as connection:
+            _refuse_older(connection, database)
             yield connection
     finally:
         engine.dispose()
+
+
+def _refuse_older(connection: Connection, database: Database) -> None:
+    there = set(inspect(connection).get_table_names())
+    if not {"body", "telemetry_body", "tombstone"} <= there:
+        raise Refused(
+            f"{database} has no tables of this version of central",
+            hint="start central once: it brings a database of an older version up to date",
+        )
 
 
 def _prepare(connection: Connection) -> None:
@@ -190,5 +201,5 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    # tables of modules that came after the first migration, until something has been released
-    metadata.create_all(connection)
+    metadata.create_all(connection)  # tables that came after the first migration
+    partitions.make_ahead(connection)

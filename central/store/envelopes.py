@@ -10,13 +10,15 @@ from sqlalchemy import Connection, CursorResult, Row, func, select
 from central.store import chart_intake, index
 from central.store.bulk import Insert
 from central.store.index import NOTHING, About
-from central.store.schema import envelope, frame
+from central.store.rows import whole
+from central.store.schema import body, envelope, frame, telemetry_body, tombstone
 from records.errors import StorageFailed
 from records.model import Fact
 from records.wire import Envelope, Frame, Tombstone
 
 READ_AT_ONCE = 500
 """Rows that a walk reads at once."""
+TELEMETRY = "telemetry"
 
 
 _ENVELOPES = Insert(
@@ -30,11 +32,11 @@ _ENVELOPES = Insert(
     "kind",
     "digest",
     "hash",
-    "body",
-    "tombstone_reason",
-    "tombstone_by",
     "received_us",
 )
+_BODIES = Insert(body, "envelope_id", "received_us", "body")
+_TELEMETRY = Insert(telemetry_body, "envelope_id", "received_us", "body")
+_TOMBSTONES = Insert(tombstone, "envelope_id", "reason", "by", "act")
 _LAST = select(func.max(envelope.c.id))
 _ADD_FRAME = frame.insert().inline()
 
@@ -48,12 +50,21 @@ def add(
     """
     first = last_cursor(connection) + 1  # rows are never deleted, and nobody else writes during a write job
     cursors = range(first, first + len(items))
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    bodies: list[tuple[object, ...]] = []
+    telemetry: list[tuple[object, ...]] = []
+    gone: list[tuple[object, ...]] = []
     for cursor, (e, _) in zip(cursors, items, strict=True):
-        reason, by = (None, None) if e.tombstone is None else (e.tombstone.reason, e.tombstone.by)
-        chained = (e.schema, e.kind, e.digest, e.hash, e.body)
-        rows.append((cursor, e.agent, e.epoch, e.stream, e.seq, *chained, reason, by, received_us))
+        chained = (e.schema, e.kind, e.digest, e.hash)
+        rows.append((cursor, e.agent, e.epoch, e.stream, e.seq, *chained, received_us))
+        if e.body is not None:
+            (telemetry if e.stream == TELEMETRY else bodies).append((cursor, received_us, e.body))
+        elif e.tombstone is not None:
+            gone.append((cursor, e.tombstone.reason, e.tombstone.by, None))
     _ENVELOPES(connection, rows)
+    _BODIES(connection, bodies)
+    _TELEMETRY(connection, telemetry)
+    _TOMBSTONES(connection, gone)
     index.add(connection, cursors, items, about)
     chart_intake.take(connection, items)
     return cursors
@@ -117,7 +128,7 @@ def walk(connection: Connection, agent: str, epoch: str, stream: str) -> Iterato
     after = -1
     while True:
         rows = connection.execute(
-            select(envelope)
+            whole()
             .where(
                 envelope.c.agent == agent,
                 envelope.c.epoch == epoch,

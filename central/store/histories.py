@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, func, or_, select
 
-from central.store.rows import stored
-from central.store.schema import envelope, fact_index
+from central.store.rows import stored, with_body
+from central.store.schema import body, envelope, fact_index
 from central.stored import StoredFact
 from records.model import OperationsEvent, decode
 from records.wire import CENTRAL
@@ -21,7 +21,7 @@ def of_station(connection: Connection, agent: str, station: str) -> Iterator[Sto
     after = 0
     while True:
         query = (
-            select(envelope)
+            with_body()
             .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
             .where(fact_index.c.agent == agent, fact_index.c.station == station, envelope.c.stream == "records")
             .where(or_(fact_index.c.kind == "operation_record", fact_index.c.code.in_(CODES)))
@@ -66,7 +66,7 @@ def bytes_of(chain_hash: str) -> bytes | None:
 def issued(connection: Connection, kinds: tuple[str, ...]) -> dict[tuple[str, str, int], object]:
     """Content of every document of some kinds that central ever issued, by kind, id and version."""
     query = (
-        select(envelope.c.kind, envelope.c.body)
+        with_body(envelope.c.kind, body.c.body)
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(fact_index.c.agent == CENTRAL, fact_index.c.code == "document-issued")
         .where(fact_index.c.readable.is_(True))

@@ -1,11 +1,14 @@
 """Central's tables. One ``metadata`` for all modules of this package.
 
-Evidence (``envelope``, ``frame``, ``conflict``, ``quarantine``, ``agent_key``) is append-only: its tables say
+``envelope`` has the keys and hashes of all records for ever, in one piece; what they say stands apart from it, in
+``body`` and ``telemetry_body``, so that it can be given up later while the chain holds: ``tombstone`` says why.
+
+Evidence (these, ``frame``, ``conflict``, ``quarantine``, ``agent_key``) is append-only: its tables say
 ``append_only`` and the engine guards them with triggers. ``fact_index``, ``fact_subject`` and ``document`` are
 derived when a record is committed, so that nothing above has to decode bodies to find them.
 
 A module of this package that needs a table of its own defines it on ``metadata``; it exists from the next start
-on, as long as nothing has been released. After a release, a changed table needs a migration of its own.
+on. A table that changes needs a migration.
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ APPEND_ONLY = {"append_only": True}
 """``Table(..., info=APPEND_ONLY)``: rows of this table are never updated or deleted."""
 ADDED_LATER = {**APPEND_ONLY, "added_later": True}
 """So too, and a database lacks the table until a server of a version that has it was started on it."""
+UNTIL_TOMBSTONE = {**ADDED_LATER, "until_tombstone": True}
+"""So too, but for rows whose record has a tombstone."""
+PARTITIONED = {"partitioned": True}
+"""On PostgreSQL in parts by month of ``received_us`` (``central.store.partitions``)."""
 
 envelope = Table(
     "envelope",
@@ -51,14 +58,37 @@ envelope = Table(
     Column("kind", Text, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
-    Column("body", LargeBinary, nullable=True),
-    Column("tombstone_reason", Text, nullable=True),
-    Column("tombstone_by", Text, nullable=True),
     Column("received_us", BigInteger, nullable=False),
     UniqueConstraint("agent", "epoch", "stream", "seq"),
     UniqueConstraint("hash"),
     info=APPEND_ONLY,
     sqlite_autoincrement=True,
+)
+
+
+def _bodies(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("envelope_id", Serial, primary_key=True, autoincrement=False),
+        Column("received_us", BigInteger, nullable=False),  # as of the envelope
+        Column("body", LargeBinary, nullable=False),
+        info=UNTIL_TOMBSTONE | PARTITIONED,
+        postgresql_partition_by="RANGE (received_us)",
+    )
+
+
+body = _bodies("body")
+telemetry_body = _bodies("telemetry_body")
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("envelope_id", Serial, ForeignKey("envelope.id"), primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("act", Text, nullable=True),  # hash of central's fact that says so; null: it came without its body
+    info=ADDED_LATER,
 )
 
 frame = Table(

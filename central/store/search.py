@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, and_, exists, or_, select
+from sqlalchemy import Connection, and_, exists, or_
 
-from central.store.rows import stored
+from central.store.rows import stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject
 from central.stored import StoredFact
-from records.errors import Invalid
 from records.wire import CENTRAL
 
 
@@ -58,13 +57,13 @@ def facts(connection: Connection, wanted: Wanted) -> list[StoredFact]:
     if wanted.after is not None:
         conditions.append(fact_index.c.envelope_id > wanted.after)
     query = (
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(*conditions)
         .order_by(envelope.c.id)
         .limit(wanted.limit)
     )
-    return [_stored(row) for row in connection.execute(query)]
+    return [stored(row) for row in connection.execute(query)]
 
 
 def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
@@ -74,11 +73,11 @@ def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
     except ValueError:
         return None
     row = connection.execute(
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(envelope.c.hash == raw, fact_index.c.readable.is_(True))
     ).one_or_none()
-    return None if row is None else _stored(row)
+    return None if row is None else stored(row)
 
 
 def acts(
@@ -88,7 +87,7 @@ def acts(
     decided = fact_index.c.kind == "decision"
     stated = or_(fact_index.c.stream == "audit", decided, fact_index.c.code == "agent-enrolled")
     query = (
-        select(envelope)
+        with_body()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
         .where(
             fact_index.c.readable.is_(True),
@@ -101,10 +100,4 @@ def acts(
         query = query.where(fact_index.c.code == code)
     if before is not None:
         query = query.where(envelope.c.id < before)
-    return [_stored(row) for row in connection.execute(query)]
-
-
-def _stored(row: Row[tuple[object, ...]]) -> StoredFact:
-    if row.body is None:
-        raise Invalid(f"record {row.agent} {row.stream} {row.seq} has no body")
-    return stored(row)
+    return [stored(row) for row in connection.execute(query)]

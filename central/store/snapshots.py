@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from central.store import envelopes, intake
 from central.store.engine import reading
+from central.store.rows import whole
 from central.store.schema import envelope, fact_index, meta, watermark
 from records import durable
 from records.errors import Damaged
@@ -77,7 +78,7 @@ def coded(connection: Connection, code: str, stream: str) -> Iterator[Envelope]:
     after = 0
     while True:
         rows = connection.execute(
-            select(envelope)
+            whole()
             .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
             .where(fact_index.c.code == code, fact_index.c.stream == stream, envelope.c.id > after)
             .order_by(envelope.c.id)

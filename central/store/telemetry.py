@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Index, Table, select, tuple_
 
 from central.store.bulk import Insert
-from central.store.schema import envelope, metadata
+from central.store.rows import OF_TELEMETRY
+from central.store.schema import envelope, metadata, telemetry_body
 from central.store.types import Serial, Text
 
 READ_AT_ONCE = 20
@@ -51,10 +52,10 @@ def chunks(
     """
     table, after = telemetry_chunk.c, (from_us - longest_us, 0)
     query = (
-        select(table.envelope_id, table.first_us, envelope.c.body)
+        select(table.envelope_id, table.first_us, telemetry_body.c.body)
         .join(envelope, envelope.c.id == table.envelope_id)
+        .join(telemetry_body, OF_TELEMETRY)
         .where(table.agent == agent, table.device == device, table.first_us < to_us, table.last_us >= from_us)
-        .where(envelope.c.body.is_not(None))
         .order_by(table.first_us, table.envelope_id)
         .limit(READ_AT_ONCE)
     )

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import BigInteger, Integer
+from sqlalchemy import BigInteger, Integer, PrimaryKeyConstraint
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _ESCAPE = "\ufdd0"
@@ -34,6 +35,15 @@ class Text(TypeDecorator[str]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None] | None:
         return _plain if dialect.name == "postgresql" else None
+
+
+@compiles(PrimaryKeyConstraint, "postgresql")
+def _with_its_part(key: PrimaryKeyConstraint, compiler: Any, **words: Any) -> str:
+    """A table in parts by time has the time in its primary key."""
+    told = str(compiler.visit_primary_key_constraint(key, **words))
+    if key.table.info.get("partitioned"):
+        return told.replace("(envelope_id)", "(envelope_id, received_us)")
+    return told
 
 
 Serial = BigInteger().with_variant(Integer, "sqlite")

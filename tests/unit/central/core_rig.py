@@ -33,6 +33,7 @@ class Agent:
     name: str = "assembly-1"
     key: SigningKey = field(default_factory=SigningKey.generate)
     epoch: str = field(default_factory=new_id)
+    stream: str = "records"
     envelopes: list[Envelope] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -40,10 +41,10 @@ class Agent:
 
     @property
     def topic(self) -> str:
-        return up_topic("p0", self.name, "records")
+        return up_topic("p0", self.name, self.stream)
 
     def previous(self, seq: int) -> bytes:
-        return chain.first_hash(self.name, self.epoch, "records") if seq == 1 else self.envelopes[seq - 2].hash
+        return chain.first_hash(self.name, self.epoch, self.stream) if seq == 1 else self.envelopes[seq - 2].hash
 
     def write(self, *facts: Data) -> None:
         for data in facts:
@@ -52,7 +53,7 @@ class Agent:
     def write_body(self, kind: str, body: bytes) -> None:
         seq = len(self.envelopes) + 1
         link = self.previous(seq)
-        self.envelopes.append(seal(self.name, self.epoch, "records", seq, 1, kind, body, link))
+        self.envelopes.append(seal(self.name, self.epoch, self.stream, seq, 1, kind, body, link))
 
     def frame(self, first: int = 1, last: int | None = None, *, compress: bool = True) -> bytes:
         last = last or len(self.envelopes)
@@ -62,7 +63,7 @@ class Agent:
     def head(self, at_us: int, last: int | None = None) -> bytes:
         last = last or len(self.envelopes)
         link = self.envelopes[last - 1].hash.hex()
-        return sign(Head(self.name, self.epoch, "records", last, link, at_us), self.key)
+        return sign(Head(self.name, self.epoch, self.stream, last, link, at_us), self.key)
 
     @property
     def state_topic(self) -> str:

@@ -139,11 +139,10 @@ def test_a_damaged_database_makes_no_backup(plant: Plant) -> None:
     with closing(plant.open()) as central:
         plant.send(central, "WO-1")
         with closing(sqlite3.connect(plant.folder / "data" / "central.db")) as other, other:
-            (name, sql), *_ = other.execute(
-                "SELECT name, sql FROM sqlite_master WHERE name LIKE 'guard_envelope_u%'"
-            )
+            (name, sql), *_ = other.execute("SELECT name, sql FROM sqlite_master WHERE name = 'guard_body_update'")
             other.execute(f"DROP TRIGGER {name}")
-            other.execute("UPDATE envelope SET body = CAST('x' AS BLOB) WHERE agent = 'assembly-1' AND seq = 2")
+            record = "(SELECT id FROM envelope WHERE agent = 'assembly-1' AND seq = 2)"
+            other.execute(f"UPDATE body SET body = CAST('x' AS BLOB) WHERE envelope_id = {record}")
             other.execute(sql)
         with pytest.raises(Damaged, match="does not verify: the record's body was changed"):
             plant.back_up(central)

@@ -79,7 +79,7 @@ def test_a_reader_sees_one_moment_and_cannot_write(rig: Rig) -> None:
             connection.exec_driver_sql("DELETE FROM watermark")
 
 
-@pytest.mark.parametrize("table", ["envelope", "frame", "conflict", "quarantine", "agent_key"])
+@pytest.mark.parametrize("table", ["envelope", "body", "frame", "conflict", "quarantine", "agent_key"])
 def test_evidence_is_append_only(rig: Rig, table: str) -> None:
     rig.enrol(agent := core_rig.Agent())
     rig.ingest.take(agent.topic, agent.frame())

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -13,10 +14,12 @@ import pytest
 from sqlalchemy import text
 
 from central.settings import CentralSettings, load_settings
-from central.store import intake
+from central.store import intake, partitions
+from central.store.bulk import Insert
 from central.store.database import Server
-from central.store.engine import Connection, Store, reading
-from records.errors import ConfigurationError, Refused, StorageFailed, Unreachable
+from central.store.engine import Connection, Store, assert_guards, reading
+from central.store.schema import body
+from records.errors import ConfigurationError, Damaged, Refused, StorageFailed, Unreachable
 from records.yaml import Secret
 from tests.rigs import postgres
 from tests.rigs.postgres import PostgresServer
@@ -328,3 +331,35 @@ def test_a_store_needs_no_rights_beyond_its_database(server: PostgresServer) -> 
     with server.admin(place.name) as admin:
         row = admin.execute("SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = 'lotkeeper'").fetchone()
     assert row == (False, False)
+
+
+def test_bodies_lie_in_parts_by_month_each_guarded(server: PostgresServer, place: Server, store: Store) -> None:
+    begin_us = us("2026-11-30T23:59:59Z")
+    made = store.write(lambda c: partitions.make_ahead(c, begin_us))
+    months = ["2026_11", "2026_12", "2027_01", "2027_02"]
+    assert made == [f"{table}_{month}" for table in ("body", "telemetry_body") for month in months]
+    assert store.write(lambda c: partitions.make_ahead(c, begin_us)) == []
+
+    def fill(connection: Connection) -> None:
+        rows = [(1, begin_us, b"a"), (2, us("2026-12-01T00:00:00Z"), b"b"), (3, us("2029-01-05T00:00:00Z"), b"c")]
+        Insert(body, "envelope_id", "received_us", "body")(connection, rows)
+
+    store.write(fill)
+    with store.read() as connection:
+        query = text("SELECT tableoid::regclass::text FROM body ORDER BY envelope_id")
+        assert list(connection.execute(query).scalars()) == ["body_2026_11", "body_2026_12", "body_rest"]
+        assert_guards(connection)
+    for statement in ("DELETE FROM body_2026_12", "UPDATE body_rest SET body = NULL", "TRUNCATE body_2026_11"):
+        with server.admin(place.name) as admin, pytest.raises(psycopg.Error, match="append-only"):
+            admin.execute(statement.encode())
+    late = store.write(lambda c: partitions.make_ahead(c, us("2028-12-01T00:00:00Z")))
+    assert "body_2029_01" not in late, "its first rows lie with the rest"
+    assert "telemetry_body_2029_01" in late
+    with server.admin(place.name) as admin:
+        admin.execute("DROP TRIGGER guard_body_truncate ON body_2026_12")
+    with store.read() as connection, pytest.raises(Damaged, match="body_2026_12"):
+        assert_guards(connection)
+
+
+def us(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp()) * 1_000_000

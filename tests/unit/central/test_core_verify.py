@@ -70,14 +70,17 @@ def test_an_untouched_store_is_fine(kept: Kept) -> None:
     assert kept.verify() == Verification(True, 15, 0, None, None)  # 10 + central: records 1, audit 4
 
 
+OF = "WHERE envelope_id = (SELECT id FROM envelope WHERE agent = 'assembly-1' AND seq = "
+
+
 @pytest.mark.parametrize(
     ("statement", "seq"),
     [
-        ("UPDATE envelope SET body = replace(body, 'WO-3', 'WO-4') WHERE agent = 'assembly-1' AND seq = 5", 5),
-        ("UPDATE envelope SET body = CAST(replace(body, 'WO-3', 'WO-4') AS BLOB) WHERE seq = 5", 5),
+        (f"UPDATE body SET body = replace(body, 'WO-3', 'WO-4') {OF}5)", 5),
+        (f"UPDATE body SET body = CAST(replace(body, 'WO-3', 'WO-4') AS BLOB) {OF}5)", 5),
         ("UPDATE envelope SET kind = 'decision' WHERE agent = 'assembly-1' AND seq = 3", 3),
         ("UPDATE envelope SET hash = zeroblob(32) WHERE agent = 'assembly-1' AND seq = 7", 7),
-        ("UPDATE envelope SET body = NULL WHERE agent = 'assembly-1' AND seq = 2", 2),
+        (f"DELETE FROM body {OF}2)", 2),
         ("DELETE FROM envelope WHERE agent = 'assembly-1' AND seq = 6", 6),
         ("DELETE FROM envelope WHERE agent = 'assembly-1' AND seq = 1", 1),
         ("DELETE FROM envelope WHERE agent = 'assembly-1' AND seq > 8", 9),
@@ -113,7 +116,8 @@ def rewrite(kept: Kept, agent: str, stream: str) -> list[str]:
     """Statements that make the whole chain anew after changing one record: hashes all fit again."""
     with closing(sqlite3.connect(kept.rig.folder / "central.db")) as connection:
         query = (
-            "SELECT id, epoch, seq, schema, kind, body FROM envelope WHERE agent = ? AND stream = ? ORDER BY seq"
+            "SELECT id, epoch, seq, schema, kind, body FROM envelope JOIN body ON envelope_id = id "
+            "WHERE agent = ? AND stream = ? ORDER BY seq"
         )
         rows = connection.execute(query, (agent, stream)).fetchall()
     statements, link = [], chain.first_hash(agent, rows[0][1], stream)
@@ -121,10 +125,10 @@ def rewrite(kept: Kept, agent: str, stream: str) -> list[str]:
         new = bytes(body).replace(b"user1", b"user9").replace(b"WO-3", b"WO-9")
         digest = chain.digest(new)
         link = chain.next_hash(agent, epoch, stream, seq, schema, kind, link, digest)
-        statements.append(
-            f"UPDATE envelope SET body = x'{new.hex()}', digest = x'{digest.hex()}', hash = x'{link.hex()}' "
-            f"WHERE id = {number}"
-        )
+        statements += [
+            f"UPDATE body SET body = x'{new.hex()}' WHERE envelope_id = {number}",
+            f"UPDATE envelope SET digest = x'{digest.hex()}', hash = x'{link.hex()}' WHERE id = {number}",
+        ]
     statements.append("UPDATE fact_index SET work_order = 'WO-9' WHERE work_order = 'WO-3'")
     moved = f"UPDATE watermark SET hash = x'{link.hex()}' WHERE agent = '{agent}' AND stream = '{stream}'"
     return [*statements, moved]
@@ -176,8 +180,9 @@ def test_an_anchor_line_cut_short_by_a_power_cut_is_no_damage(kept: Kept) -> Non
 
 def test_a_tombstone_is_counted_and_the_chain_holds(kept: Kept) -> None:
     kept.change(
-        "UPDATE envelope SET body = NULL, tombstone_reason = 'retention', tombstone_by = 'admin' "
-        "WHERE agent = 'assembly-1' AND seq = 4"
+        "INSERT INTO tombstone (envelope_id, reason, by) "
+        "SELECT id, 'retention', 'admin' FROM envelope WHERE agent = 'assembly-1' AND seq = 4",
+        f"DELETE FROM body {OF}4)",
     )
     assert kept.verify() == Verification(True, 15, 1, None, None)
 

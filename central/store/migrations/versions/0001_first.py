@@ -1,6 +1,6 @@
-"""All tables, as the modules of central.store define them.
+"""All tables that are missing, as the modules of central.store define them now.
 
-Frozen at the first release: from then on every change of a table is a migration of its own.
+A table that changes has a migration of its own, which finds by itself whether it has anything to do.
 """
 
 from alembic import op
