@@ -25,6 +25,7 @@ from central.broker import BrokerFiles
 from central.chart_admin import ChartAdministration
 from central.charts import Charts, prepare
 from central.configurations import Configurations
+from central.document_sync import DocumentSync
 from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin
@@ -49,7 +50,7 @@ from central.verify import Verification, verify
 from records.clock import MICROSECONDS, Clock
 from records.files import InstanceLock
 from records.model import OperationsEvent
-from records.wire import CENTRAL, HELLO, Document, Head, Watermark
+from records.wire import CENTRAL, HELLO, SYNC, Document, Head, Watermark
 
 SWEEP = "sweep"
 ANCHOR = "anchor"
@@ -266,6 +267,7 @@ def _assemble(
     lists = BrokerFiles(settings.broker_files, keys.folder, store, clock)
     enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
     ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
+    ingest.requests[SYNC] = DocumentSync(store, facts, mqtt.publish_document).answer
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)

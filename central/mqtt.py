@@ -29,7 +29,7 @@ from central.ingest import Ingest
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
 from central.store.engine import Store
-from records.clock import Clock
+from records.clock import MICROSECONDS, Clock
 from records.errors import LotkeeperError, StorageFailed
 from records.keys import SigningKey
 from records.wire import CENTRAL, TOPIC_ROOT, Document, Watermark, ack_topic, down_topic, sign
@@ -38,6 +38,8 @@ EVERYBODY = "*"
 RECEIVE_MAXIMUM = 50
 SESSION_EXPIRY_S = 7 * 86_400
 KEEPALIVE_S = 30
+WITHDRAWN_KEPT_S = 30 * 86_400.0
+"""How long the broker keeps that a document is withdrawn; whoever was away for longer hears it by a sync."""
 SAME_WATERMARK_S = 1.0
 """A watermark that has not moved is said again to an agent no more often than this."""
 
@@ -300,8 +302,10 @@ class Mqtt:
         for watermark in newest.values():
             if watermark.agent in names:
                 self._say_watermark(watermark)
+        over_us = self._clock.now_us() - int(WITHDRAWN_KEPT_S * MICROSECONDS)
         for document in current:
-            payload = sign(document, self._key)
+            gone = document.content is None and document.issued_us < over_us
+            payload = b"" if gone else sign(document, self._key)  # none: the broker may forget it
             for name in names:
                 if documents.is_for(name, document):
                     self._say(_Say(down_topic(name, document.kind, document.id), payload))

@@ -42,6 +42,8 @@ from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import LineSettings, load_line
 from edge_agent.settings import Uplink as UplinkOfLine
 from edge_agent.software import software
+from edge_agent.sync import EVERY_S as SYNC_EVERY_S
+from edge_agent.sync import Sync
 from edge_agent.telemetry import Context
 from edge_agent.trend import Trend
 from edge_agent.uplink import Uplink, UplinkSettings
@@ -51,7 +53,7 @@ from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
-from records.wire import OF_ONE_AGENT, Envelope
+from records.wire import OF_ONE_AGENT, SYNC, Envelope
 from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
@@ -125,8 +127,10 @@ class Agent:
             documents=self.documents,
             telemetry=self.trend.outbox,
             on_acknowledged=self.trend.acknowledged,
+            on_connected=lambda: self.sync.begin(),
             failpoint=failpoint,
         )
+        self.sync = Sync(line.agent, self.documents, self.uplink.request)
         self.floor = Floor(loaded, self._tools())
         self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
         self._stopping = asyncio.Event()
@@ -177,6 +181,9 @@ class Agent:
         return self._papers
 
     def _document_changed(self, kind: str, document: str) -> None:
+        if kind == SYNC:
+            self.sync.answered()
+            return
         self._stale.set()
         if kind == WORK_ORDER:
             self.uplink.request_head()  # an order that central closes wants this agent's last word on it
@@ -235,7 +242,9 @@ class Agent:
         try:
             await self._begin()
             self.floor.start()
-            await self.floor.run(self._stopping.wait(), self._watch_clock(), self.watch.run(), *self._page())
+            await self.floor.run(
+                self._stopping.wait(), self._watch_clock(), self._compare(), self.watch.run(), *self._page()
+            )
             reason = "asked"
         finally:
             with suppress(StorageFailed):
@@ -343,6 +352,13 @@ class Agent:
     def stop(self) -> None:
         """End ``run`` in good order; call it in the loop's thread."""
         self._stopping.set()
+
+    async def _compare(self) -> None:
+        """Compare notes with central every now and then, so that a quiet line hears of it too."""
+        while True:
+            await asyncio.sleep(SYNC_EVERY_S)
+            if self.uplink.status().connected:
+                self.sync.begin()
 
     async def _watch_clock(self) -> None:
         """A wall clock that was set is a record: order stays by seq, but people must know."""

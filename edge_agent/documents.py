@@ -1,8 +1,9 @@
 """What central told this agent: the newest signed document of each kind and id, believed only with its signature.
 
 Documents are kept in the outbox file as they came, so that a line goes on with them while central is away, and are
-verified again each time they are loaded. A higher version replaces a lower one; a withdrawn document stays as a
-withdrawn one, so that an old version that arrives late can't come back.
+verified again each time they are loaded, by the keys that were valid when they came. A higher version replaces a
+lower one; a withdrawn document stays as a withdrawn one, so that an old version that arrives late can't come back.
+One version with two contents is refused: central was set back, and a sync settles it.
 
 How old a document is counts from when it was last known to be the newest: from its arrival, or from the last time
 central was heard at all while this agent was subscribed, whichever is later.
@@ -11,7 +12,7 @@ central was heard at all while this agent was subscribed, whichever is later.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from edge_agent.outbox import KeptDocument, Outbox
@@ -22,6 +23,9 @@ from records.wire import CENTRAL, OF_ONE_AGENT, Document, down_topic, unsign
 
 MOST_DOCUMENTS = 10_000
 """Most documents that are kept; withdrawn ones and those confirmed longest ago give way, the agent's own never."""
+LARGEST = 4 * 1024 * 1024
+"""Most bytes of a document."""
+LONGEST_KIND, LONGEST_ID = 63, 500
 CONFIRM_EVERY_S = 60.0
 """How often the time that central was last heard is written to disk."""
 
@@ -37,7 +41,8 @@ class Documents:
     """The documents of one agent. Safe to read from any thread.
 
     ``on_change(kind, id)`` is called after a new version is on disk, in the thread that brought it.
-    ``refused`` counts payloads that were not believed when the stored ones were loaded.
+    ``refused`` counts stored payloads that were not believed when they were loaded, ``outdated`` those of older
+    versions that came.
     """
 
     def __init__(
@@ -52,7 +57,8 @@ class Documents:
         self._known: dict[tuple[str, str], _Known] = {}
         self._heard_s: float | None = None
         self._written_s = clock.monotonic_s()
-        self.refused = 0
+        self.refused = self.outdated = 0
+        self._confirmed_us = outbox.documents.confirmed_us()
         for kept in outbox.documents.all():
             try:
                 document = unsign(Document, kept.payload, ring, CENTRAL, at_us=kept.received_us)
@@ -79,24 +85,33 @@ class Documents:
             known, heard_s = self._known.get((kind, document)), self._heard_s
         if known is None:
             return None
-        age = max((self._clock.now_us() - known.received_us) / MICROSECONDS, 0.0)
+        last_us = max(known.received_us, self._confirmed_us)
+        age = max((self._clock.now_us() - last_us) / MICROSECONDS, 0.0)
         return age if heard_s is None else min(age, self._clock.monotonic_s() - heard_s)
 
     def take(self, topic: str, agent: str, payload: bytes) -> bool:
         """Take a payload from a down topic; whether it is news. It is on disk when this returns.
 
         Raises:
-            Invalid: no document, or on another document's topic. Damaged: not signed by central.
+            Invalid: no document, too large, on another document's topic, or its version has another content.
+            Damaged: not signed by central.
         """
+        if len(payload) > LARGEST:
+            raise Invalid(f"a document of {len(payload)} bytes is over the limit of {LARGEST}")
         now_us = self._clock.now_us()
         document = unsign(Document, payload, self._ring, CENTRAL, at_us=now_us)
         if topic != down_topic(agent, document.kind, document.id):
             raise Invalid(f"the document {document.kind} {document.id} came on the topic {topic}")
+        if len(document.kind) > LONGEST_KIND or len(document.id) > LONGEST_ID:
+            raise Invalid(f"the document {document.kind[:LONGEST_KIND]} has too long a name")
         key = (document.kind, document.id)
         with self._lock:
             known = self._known.get(key)
         if known is not None and document.version < known.document.version:
+            self.outdated += 1
             return False
+        if known is not None and document.version == known.document.version and not same(document, known.document):
+            raise Invalid(f"{document.kind} {document.id} version {document.version} has another content here")
         news = known is None or document.version > known.document.version
         kept = KeptDocument(document.kind, document.id, document.version, payload, now_us)
         if news or self._clock.monotonic_s() - self._written_s >= CONFIRM_EVERY_S:
@@ -108,6 +123,11 @@ class Documents:
             self._on_change(document.kind, document.id)
         return news
 
+    def held(self, kinds: Collection[str]) -> list[Document]:
+        """Every document of these kinds, withdrawn ones too, by kind and id."""
+        with self._lock:
+            return [known.document for key, known in sorted(self._known.items()) if key[0] in kinds]
+
     def heard(self) -> None:
         """Central was heard while this agent was subscribed: what is held is still the newest."""
         now_s = self._clock.monotonic_s()
@@ -115,7 +135,9 @@ class Documents:
             self._heard_s = now_s
         if now_s - self._written_s >= CONFIRM_EVERY_S:
             self._written_s = now_s
-            self._outbox.documents.confirm(self._clock.now_us()).result()
+            now_us = self._clock.now_us()
+            self._outbox.documents.confirm(now_us).result()
+            self._confirmed_us = now_us
 
     def _keep_bounded(self) -> None:
         with self._lock:
@@ -127,3 +149,8 @@ class Documents:
             )
             del self._known[oldest]
         self._outbox.documents.drop(*oldest).result()
+
+
+def same(one: Document, other: Document) -> bool:
+    """Whether two documents say the same, whenever they were issued."""
+    return one.content == other.content

@@ -18,6 +18,7 @@ Agents sign what they request of central in the same way.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -404,6 +405,11 @@ def canonical_json(value: JsonValue) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
+def content_digest(content: JsonValue) -> str:
+    """16 hexadecimal digits that tell one content from another."""
+    return hashlib.sha256(canonical_json(content)).hexdigest()[:16]
+
+
 AGENT_MODE = "agent-mode"
 """Kind of a document, id is an agent: ``{"mode": "production"}`` binds it to approved configurations."""
 CONFIGURATION = "configuration"
@@ -413,8 +419,14 @@ HELLO = "hello"
 FENCE = "fence"
 """Kind of a document, id is an agent: ``{"instances": [...], "kept": ..., "why": ...}``, starts that
 must not send, since another agent of this name runs."""
-OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE)
+SYNC = "sync"
+"""Kind of a request and of its answer, a document whose id is the agent: which versions an agent holds, and that
+they are the newest now.
+"""
+OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE, SYNC)
 """Kinds whose id is the agent that they are for; no other agent is told."""
+SYNCED = (AGENT_MODE, CONFIGURATION, "work-order", "lots", "recipe", "limit-sets")
+"""Kinds of documents that central states as facts, so that it knows which of them there are."""
 
 # -- topics ------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,9 @@ from contextlib import AbstractContextManager
 from edge_agent.outbox.types import KeptDocument
 from records.durable import Writer
 
+CONFIRMED = ("", "")
+"""Kind and id of the row that says when all others were last confirmed."""
+
 
 class KeptDocuments:
     """Signed documents as they came, one of each kind and id."""
@@ -31,13 +34,20 @@ class KeptDocuments:
 
         return self._writer.submit(job)
 
-    def confirm(self, received_us: int) -> Future[None]:
-        """Say of every stored document that it was still the newest then."""
+    def confirm(self, at_us: int) -> Future[None]:
+        """Say of every stored document that it was still the newest then.
 
-        def job(connection: sqlite3.Connection) -> None:
-            connection.execute("UPDATE documents SET received_us = ?", (received_us,))
+        When each came stays as it is: by that time's keys its signature is judged.
+        """
+        return self.put(KeptDocument(*CONFIRMED, 0, b"", at_us))
 
-        return self._writer.submit(job)
+    def confirmed_us(self) -> int:
+        """When all were last said to be the newest; 0 when they never were."""
+        with self._read() as connection:
+            row = connection.execute(
+                "SELECT received_us FROM documents WHERE kind = ? AND id = ?", CONFIRMED
+            ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def drop(self, kind: str, document: str) -> Future[None]:
         """Forget a document."""
@@ -48,9 +58,11 @@ class KeptDocuments:
         return self._writer.submit(job)
 
     def all(self) -> list[KeptDocument]:
-        """Every stored document, the one confirmed longest ago first."""
+        """Every stored document, the one that came first first."""
         with self._read() as connection:
             rows = connection.execute(
-                "SELECT kind, id, version, payload, received_us FROM documents ORDER BY received_us, kind, id"
+                "SELECT kind, id, version, payload, received_us FROM documents WHERE (kind, id) != (?, ?)"
+                " ORDER BY received_us, kind, id",
+                CONFIRMED,
             ).fetchall()
         return [KeptDocument(*row) for row in rows]

@@ -125,7 +125,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class KeptDocument:
-    """A signed document of central as it came, and when it was last confirmed (edge wall clock)."""
+    """A signed document of central as it came, and when (edge wall clock)."""
 
     kind: str
     id: str

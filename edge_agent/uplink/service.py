@@ -79,7 +79,9 @@ HEAD, REQUEST = "head", "request"
 
 
 class Uplink:
-    """``on_event(code, params)`` is called in the uplink's thread for what is to be recorded."""
+    """``on_event(code, params)`` is called in the uplink's thread for what is to be recorded, ``on_connected()``
+    whenever a connection stands and what central says is heard.
+    """
 
     def __init__(
         self,
@@ -92,11 +94,12 @@ class Uplink:
         documents: Documents | None = None,
         telemetry: Outbox | None = None,
         on_acknowledged: Callable[[int], None] = lambda _: None,
+        on_connected: Callable[[], None] = lambda: None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Raises ConfigurationError when the broker's address or the identity cannot be used."""
         self._outbox, self._identity, self._settings, self._clock = outbox, identity, settings, clock
-        self._documents, self._failpoint = documents, failpoint
+        self._documents, self._failpoint, self._on_connected = documents, failpoint, on_connected
         self._address = address(settings.broker, identity)
         self._agent = identity.file.agent
         self._incoming = Incoming(identity, clock, documents, on_event)
@@ -296,6 +299,7 @@ class Uplink:
                 if self._documents is not None:
                     self._requests.ask(HELLO, self._fence.hello())
                 self._log.info("uplink-connected")
+                self._on_connected()
             case Message(_, topic, payload, retained):
                 concerned = next((lane for lane in self._lanes if lane.ack_topic == topic), None)
                 if concerned is None:

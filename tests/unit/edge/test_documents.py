@@ -113,3 +113,37 @@ def test_the_oldest_give_way_withdrawn_ones_first(
         clock.advance(1)
     assert [document.id for document in documents.all("work-order")] == ["c", "d"]
     assert [kept.id for kept in outbox.documents.all()] == ["c", "d"]
+
+
+def test_one_version_with_another_content_and_a_version_that_goes_back_are_refused(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    documents = Documents(outbox, RING, clock)
+    send(documents, order(2, "second"))
+    with pytest.raises(Invalid, match="has another content"):
+        send(documents, order(2, "another"))
+    assert not send(documents, order(1, "first"))
+    assert documents.outdated == 1
+    assert documents.get("work-order", "WO/1") == order(2, "second")
+
+
+def test_what_is_too_large_or_has_too_long_a_name_is_refused_in_words(outbox: Outbox, clock: FakeClock) -> None:
+    documents = Documents(outbox, RING, clock)
+    with pytest.raises(Invalid, match="over the limit of 4194304"):
+        send(documents, order(1, "x" * module.LARGEST))
+    with pytest.raises(Invalid, match="too long a name"):
+        send(documents, order(1, "x", "n" * 501))
+    assert documents.held(["work-order"]) == []
+
+
+def test_a_document_of_a_retired_key_is_believed_when_it_came_in_time(outbox: Outbox, clock: FakeClock) -> None:
+    key = PublicKey("central", KEY.public.hex(), 0, clock.now_us() + 1_000_000_000)
+    documents = Documents(outbox, KeyRing([key]), clock)
+    send(documents, order(1))
+    for _ in range(3):
+        clock.advance(999)
+        documents.heard()  # what is confirmed later is not judged by later keys
+    again = Documents(outbox, KeyRing([key]), clock)
+    assert (again.get("work-order", "WO/1"), again.refused) == (order(1), 0)
+    with pytest.raises(Damaged, match="is not valid"):
+        send(again, order(2))

@@ -1,0 +1,73 @@
+"""Comparing notes with central: it hears what this agent holds, sends what is newer and withdraws what is gone.
+
+After each connect and every now and then, in pieces: each names all that is held between two documents (``after``,
+``through``; by kind and id), so that central sees from any piece alone what is missing there. A piece that is lost
+is made good by the next round. Central's answer to the last piece says that all that is held is the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pydantic import JsonValue
+
+from edge_agent.documents import Documents
+from records.clock import new_id
+from records.wire import SYNC, SYNCED, Document, content_digest
+
+EVERY_S = 600.0
+"""How often notes are compared while the connection stands: a quiet line hears of central at least so often."""
+PIECE = 1000
+"""Most documents that one piece tells."""
+PIECE_BYTES = 100_000
+"""About the most bytes of a piece."""
+_ENTRY_BYTES = 48
+
+
+class Sync:
+    """The rounds of one agent. Safe from any thread."""
+
+    def __init__(self, agent: str, documents: Documents, ask: Callable[[str, JsonValue], None]) -> None:
+        self._agent, self._documents, self._ask = agent, documents, ask
+        self._round: str | None = None
+
+    def begin(self) -> None:
+        """Ask anew; an answer to a round before is none any more."""
+        self._round = new_id()
+        for piece in pieces(self._documents.held(SYNCED)):
+            self._ask(SYNC, {"round": self._round, **piece})
+
+    def answered(self) -> bool:
+        """Take central's newest answer; whether it confirms all that is held now."""
+        answer = self._documents.get(SYNC, self._agent)
+        content = None if answer is None else answer.content
+        if not isinstance(content, dict) or self._round is None or content.get("round") != self._round:
+            return False
+        self._round = None
+        self._documents.heard()
+        return True
+
+
+def pieces(held: Sequence[Document]) -> Iterator[dict[str, JsonValue]]:
+    """Documents that are ordered by kind and id, as pieces of bounded size that leave nothing out between them."""
+    after: JsonValue = None
+    rest = list(held)
+    while True:
+        taken, size = 0, 0
+        for document in rest[:PIECE]:
+            size += _ENTRY_BYTES + len(document.id.encode())
+            if taken and size > PIECE_BYTES:
+                break
+            taken += 1
+        told, rest = rest[:taken], rest[taken:]
+        known: dict[str, JsonValue] = {}
+        for document in told:
+            entry: JsonValue = [str(document.version), content_digest(document.content)]
+            of_kind = known.setdefault(document.kind, {})
+            if isinstance(of_kind, dict):
+                of_kind[document.id] = entry
+        through: JsonValue = [told[-1].kind, told[-1].id] if rest else None
+        yield {"after": after, "through": through, "known": known}
+        if not rest:
+            return
+        after = through
