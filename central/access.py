@@ -50,6 +50,7 @@ class Capability(StrEnum):
     REVIEW = "review"  # sign a DHR as reviewed
     RELEASE = "release"  # sign a DHR as released or rejected
     APPROVE = "approve"  # approve the line files that production agents work by
+    HOLD = "hold"  # keep units, lots, orders and machines from being worked on
     CHART = "chart"  # note causes on control charts, leave points out, propose limits and recipes
     PLAN = "plan"  # ask the ERP again, post again
     VIEW_AUDIT = "view_audit"
@@ -58,7 +59,7 @@ class Capability(StrEnum):
 
 CAPABILITIES: dict[Role, frozenset[Capability]] = {
     Role.OPERATOR: frozenset({Capability.VIEW}),
-    Role.ENGINEER: frozenset({Capability.VIEW, Capability.CHART}),
+    Role.ENGINEER: frozenset({Capability.VIEW, Capability.CHART, Capability.HOLD}),
     Role.PLANNER: frozenset({Capability.VIEW, Capability.PLAN}),
     Role.QA: frozenset(
         {
@@ -66,6 +67,7 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
             Capability.CLOSE_FINDING,
             Capability.REVIEW,
             Capability.APPROVE,
+            Capability.HOLD,
             Capability.CHART,
             Capability.VIEW_AUDIT,
         }
@@ -77,6 +79,7 @@ CAPABILITIES: dict[Role, frozenset[Capability]] = {
             Capability.REVIEW,
             Capability.RELEASE,
             Capability.APPROVE,
+            Capability.HOLD,
             Capability.CHART,
             Capability.VIEW_AUDIT,
         }

@@ -22,6 +22,7 @@ from central.chart_admin import ChartAdministration
 from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.importing import Importer
+from central.holds import Held, Holds
 from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
@@ -33,6 +34,9 @@ from central.requests import (
     ConfigurationDecide,
     ConfigurationList,
     ExportImport,
+    HoldList,
+    HoldRelease,
+    HoldSet,
     Request,
     TokenCreate,
     TokenRevoke,
@@ -58,6 +62,7 @@ class Administration:
         access: Access,
         enrolment: Enrolment,
         configurations: Configurations,
+        holds: Holds,
         charts: ChartAdministration,
         backups: Backups,
         importer: Importer,
@@ -65,6 +70,7 @@ class Administration:
         self._access = access
         self._enrolment = enrolment
         self._configurations = configurations
+        self._holds = holds
         self._charts = charts
         self._backups = backups
         self._importer = importer
@@ -99,6 +105,10 @@ class Administration:
             case BackupMake():
                 out = None if request.out is None else Path(request.out)
                 return self._backups.make(out, by=by).to_json()
+            case HoldList():
+                return [one.to_json() for one in self._holds.listed()]
+            case HoldSet() | HoldRelease():
+                return self._hold(request)
             case _:
                 return self._charts.do(request)
 
@@ -142,6 +152,17 @@ class Administration:
             request.agent, request.configuration, request.act, user, request.reason, shown
         )
         return {"agent": request.agent, "configuration": request.configuration, "state": decided.state}
+
+    def _hold(self, request: HoldSet | HoldRelease) -> JsonValue:
+        """A person's hold or release, by password, as on the page."""
+        id_ = request.id if isinstance(request, HoldSet) else request.hold
+        user = self._access.verify_password(request.user, request.password, origin=ORIGIN, target=f"hold {id_}")
+        if isinstance(request, HoldSet):
+            held = Held(request.kind, request.id, request.product)  # type: ignore[arg-type]  # checked there
+            return self._holds.hold(held, user, request.reason, held.content_hash).to_json()
+        one = self._holds.get(request.hold)
+        shown = "" if one is None else one.content_hash
+        return self._holds.release(request.hold, user, request.reason, shown).to_json()
 
 
 _DOCUMENT = TypeAdapter(Document)

@@ -31,6 +31,7 @@ from central.erp import Erp
 from central.facts import Facts, Origin
 from central.fencing import Fencing
 from central.importing import Importer
+from central.holds import Holds
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keys import CentralKeys
@@ -91,6 +92,7 @@ class Central:
     orders: Orders
     reviews: Reviews
     configurations: Configurations
+    holds: Holds
     charts: Charts
     limit_sets: LimitSets
     recipes: Proposals
@@ -114,6 +116,7 @@ class Central:
             )
         )
         self.schedule.every(PARTS_INTERVAL_S, self._guarded(PARTS, self._make_parts))
+        self.holds.open()
         self.schedule.every(self.settings.anchor_interval, self._guarded(ANCHOR, self.anchor), at_once=False)
         self.schedule.daily(VERIFY_HOUR, self._guarded(VERIFY, self.verify))
         if self.settings.backup is not None:
@@ -269,12 +272,14 @@ def _assemble(
     ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
     ingest.requests[SYNC] = DocumentSync(store, facts, mqtt.publish_document).answer
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
+    holds = Holds(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)
     administration = Administration(
         access,
         enrolment,
         configurations,
+        holds,
         ChartAdministration(access, charts, sets, products, ORIGIN),
         backups,
         Importer(store, facts, ingest, mqtt.resync),
@@ -290,6 +295,7 @@ def _assemble(
         orders,
         limits=ReviewLimits(settings.review.document_age, settings.head_grace_s),
         rules=Rules(settings.review.four_eyes),
+        holds=holds.on_lot,
     )
     return Central(
         settings,
@@ -307,6 +313,7 @@ def _assemble(
         orders,
         reviews,
         configurations,
+        holds,
         charts,
         sets,
         products,

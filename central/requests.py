@@ -117,6 +117,30 @@ class ConfigurationDecide(_Signed):
     configuration: str
 
 
+class HoldList(_Request):
+    do: Literal["hold-list"] = "hold-list"
+
+
+class HoldSet(_Request):
+    """``kind``: what is held, one of central.holds.KINDS."""
+
+    do: Literal["hold-set"] = "hold-set"
+    kind: str
+    id: str
+    product: str | None = None
+    user: str
+    password: str
+    reason: str
+
+
+class HoldRelease(_Request):
+    do: Literal["hold-release"] = "hold-release"
+    hold: str
+    user: str
+    password: str
+    reason: str
+
+
 # -- recipes and limit sets --------------------------------------------------------------------------------
 
 
@@ -175,6 +199,7 @@ class ExportImport(_Request):
     reason: str | None = None
 
 
+HoldRequest = HoldList | HoldSet | HoldRelease
 ChartRequest = ProposalList | ProposalDecide | RecipeImport | LimitsStudy | LimitsGive
 Request = (
     UserAdd
@@ -190,6 +215,7 @@ Request = (
     | BrokerLists
     | ConfigurationList
     | ConfigurationDecide
+    | HoldRequest
     | ChartRequest
 )
 LONG = (BackupMake, ExportImport)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from central.dossier import Stated, stated, timeline
 from central.dossiers import Dossiers, OrderBook, has_agents_facts
 from central.facts import Facts
 from central.findings import Findings
+from central.holds import Hold
 from central.links.base import Confirmation
 from central.signature import Rules, SignatureRefused
 from central.store import dossiers as evidence
@@ -67,11 +68,13 @@ class Reviews:
         *,
         limits: Limits | None = None,
         rules: Rules | None = None,
+        holds: Callable[[str | None, str, Sequence[str], Sequence[str]], Sequence[Hold]] = lambda *_: (),
     ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
         self._rules = rules or Rules()
+        self._holds = holds
         self._dossiers = Dossiers(store, clock, orders, limits or Limits())
         self._findings = Findings(store, facts)
         self._sweeping = threading.Lock()
@@ -236,12 +239,25 @@ class Reviews:
             try:
                 self._unchanged(record, content_hash)
                 signature.check(record, meaning, user, reason, self._rules)
+                self._free(record, meaning)
                 signed = self._sign(made, meaning, user, reason)
             except SignatureRefused as error:
                 self._note_refusal(record, user, error.code)
                 raise
             self.sweep([order.reference for order in record.orders])
             return signed
+
+    def holds(self, record: DeviceHistoryRecord) -> Sequence[Hold]:
+        """What quality holds of this lot, its orders and its pieces."""
+        serials = [piece.serial for piece in record.evidence.units if piece.serial is not None]
+        orders = [order.reference for order in record.orders]
+        return self._holds(record.product, record.lot, orders, serials)
+
+    def _free(self, record: DeviceHistoryRecord, meaning: str) -> None:
+        standing = self.holds(record) if meaning == "released" else ()
+        if standing:
+            names = ", ".join(hold.id for hold in standing[:5])
+            raise SignatureRefused(f"lot {record.lot} is held by {names}", "held", hint="release the holds first")
 
     def _unchanged(self, record: DeviceHistoryRecord, content_hash: str) -> None:
         if content_hash == record.content_hash:

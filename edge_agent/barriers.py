@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pydantic import JsonValue
 
 from edge_agent import scans
 from edge_agent.document_ages import DocumentAges, TooOld, in_words, too_old
-from edge_agent.papers import LIMIT_SETS, LOTS, RECIPE, WORK_ORDER, Papers
+from edge_agent.papers import LIMIT_SETS, LOTS, RECIPE, WORK_ORDER, Papers, QualityHold
+from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
 from records.fields import Int64
-from records.model import Data, OperationRecord, OperationsEvent
+from records.model import Data, OperationRecord, OperationsEvent, Subject
+from records.wire import HOLDS, PLANT
 
 TOO_OLD, FRESH = "document-too-old", "document-fresh"
+HELD = "held-by-quality"
 
-WHYS = (TOO_OLD,)
+WHYS = (TOO_OLD, HELD)
 """Every reason that a barrier may have."""
 
 
@@ -53,6 +57,24 @@ class Barred:
         return f"{self.why} {self.about}"
 
 
+class Unit(Protocol):
+    """A piece that waits for the next run."""
+
+    @property
+    def subject(self) -> Subject: ...
+
+
+class Here(Protocol):
+    """What a station has right now."""
+
+    @property
+    def order(self) -> str | None: ...
+    @property
+    def lots(self) -> Sequence[MountedLot]: ...
+    @property
+    def loaded(self) -> Sequence[Unit]: ...
+
+
 class BarrierRules:
     """Of one station. ``characteristics`` are the names of what its runs measure."""
 
@@ -62,13 +84,46 @@ class BarrierRules:
         self._settings, self._characteristics = settings, tuple(characteristics)
         self.ages = ages or DocumentAges()
 
-    def standing(self, order: str | None, papers: Papers) -> tuple[Barrier, ...]:
-        """What stands now for a station with this order."""
-        old = too_old(self.ages, papers, self._relies_on(order, papers))
-        return tuple(_of_age(one) for one in old if one.beyond != "go_on")
+    def standing(self, here: Here, papers: Papers) -> tuple[Barrier, ...]:
+        """What stands now for a station that has this."""
+        old = too_old(self.ages, papers, self._relies_on(here.order, papers))
+        found = [_of_age(one) for one in old if one.beyond != "go_on"]
+        held = {hold.hold: hold for hold in self._holds(here, papers)}
+        return (*found, *(_of_hold(hold, papers) for hold in held.values()))
+
+    def _holds(self, here: Here, papers: Papers) -> Iterator[QualityHold]:
+        """What quality holds of the machine, the order, its lot, and what is mounted or loaded."""
+        if not papers.holds:
+            return
+        order = papers.order(here.order)
+        asked: list[tuple[str, str | None, str | None]] = [("equipment", self._settings.equipment, None)]
+        asked.append(("order", here.order, None))
+        if order is not None:
+            asked.append(("lot", order.lot, order.product))
+        asked += [("component", lot.lot, lot.item) for lot in here.lots]
+        asked += [("unit", unit.subject.id, unit.subject.product) for unit in here.loaded]
+        for kind, id_, product in asked:
+            hold = papers.held(kind, id_, product)
+            if hold is not None:
+                yield hold
+
+    def ran_held(self, record: OperationRecord, papers: Papers, told: Sequence[Barred]) -> tuple[Data, ...]:
+        """What says that a piece was worked on that quality holds; a run is never refused."""
+        holds = [
+            papers.held("unit", member.subject.id, member.subject.product or record.product)
+            for member in record.subjects
+        ]
+        stands = {one.key for one in told}
+        barriers = {hold.hold: _of_hold(hold, papers) for hold in holds if hold is not None}
+        news = [Barred(b.why, b.about, True, record.began_us) for b in barriers.values() if b.key not in stands]
+        return ran_while_barred(record, [*told, *news])
 
     def against(self, said: scans.Meaning, papers: Papers) -> scans.Refusal | None:
         """Why what was scanned does not count although it is right, or None."""
+        hold = _held(said, papers)
+        if hold is not None:
+            told = papers.version(HOLDS, PLANT) or 0
+            return scans.Refusal(HELD, None, f"{hold.hold}: {hold.reason}", (HOLDS, PLANT, told))
         for one in too_old(self.ages, papers, _of_scan(said)):
             if one.beyond == "refuse":
                 return scans.Refusal(
@@ -90,6 +145,7 @@ class BarrierRules:
             yield RECIPE, f"{known.product}/{known.revision}"
         for name in self._characteristics:
             yield LIMIT_SETS, name
+        yield HOLDS, PLANT
 
 
 def _of_scan(said: scans.Meaning) -> Iterator[tuple[str, str]]:
@@ -99,6 +155,34 @@ def _of_scan(said: scans.Meaning) -> Iterator[tuple[str, str]]:
             yield WORK_ORDER, order.reference
         case scans.Mounted(lot=lot):
             yield LOTS, lot.item
+        case _:
+            return
+    yield HOLDS, PLANT
+
+
+def _held(said: scans.Meaning, papers: Papers) -> QualityHold | None:
+    """What quality holds of what was scanned."""
+    match said:
+        case scans.Unit(subject=unit, order=order):
+            mine = papers.held("unit", unit.id, order.product)
+            return mine or _held(scans.Order(order), papers)
+        case scans.Order(order=order):
+            return papers.held("order", order.reference) or papers.held("lot", order.lot, order.product)
+        case scans.Mounted(lot=lot):
+            return papers.held("component", lot.lot, lot.item)
+        case _:
+            return None
+
+
+def _of_hold(hold: QualityHold, papers: Papers) -> Barrier:
+    what = f"{hold.kind} {hold.id}" if hold.product is None else f"{hold.kind} {hold.product} {hold.id}"
+    params: dict[str, JsonValue] = {
+        "hold": hold.hold,
+        "detail": hold.reason,
+        "document": f"{HOLDS}/{PLANT}",
+        "version": str(papers.version(HOLDS, PLANT) or 0),
+    }
+    return Barrier(HELD, f"{hold.hold}, {what}", True, params)
 
 
 def _of_age(one: TooOld) -> Barrier:

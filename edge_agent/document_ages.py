@@ -24,6 +24,7 @@ DEFAULTS: dict[str, tuple[float, Beyond]] = {
     "lots": (3 * DAY_S, "warn"),  # a lot may have been blocked meanwhile
     "recipe": (30 * DAY_S, "go_on"),  # versions change by an approval, seldom
     "limit-sets": (30 * DAY_S, "go_on"),
+    "holds": (8 * HOUR_S, "warn"),  # a shift: something may have been held meanwhile
 }
 """By kind: the longest age, and what happens beyond it."""
 
@@ -48,6 +49,8 @@ class DocumentAges(Settings):
     """Specifications of products; 30d, go_on."""
     limit_sets: AgePolicy = Field(default_factory=AgePolicy, alias="limit-sets")
     """Control limits; 30d, go_on."""
+    holds: AgePolicy = Field(default_factory=AgePolicy)
+    """What quality holds; 8h, warn."""
 
     def of(self, kind: str) -> tuple[float, Beyond]:
         """The longest age in seconds, and what happens beyond it."""

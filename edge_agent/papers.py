@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 from records.clock import from_us
 from records.fields import Int64
 from records.model import DocumentUse
-from records.wire import Document
+from records.wire import HOLDS, Document
 
 WORK_ORDER = "work-order"
 LOTS = "lots"
 RECIPE = "recipe"
 LIMIT_SETS = "limit-sets"
-KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS)
+KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS)
 """The kinds of documents that stations use."""
 
 
@@ -134,6 +134,26 @@ class LimitSets(_Content):
     sets: tuple[JsonValue, ...]
 
 
+class QualityHold(_Content):
+    """What quality holds: a unit, a lot of ours, a component's lot, an order, or a machine by its plant name."""
+
+    hold: str
+    kind: Literal["unit", "lot", "component", "order", "equipment"]
+    id: str
+    product: str | None = None
+    reason: str = ""
+
+    def on(self, kind: str, id_: str | None, product: str | None = None) -> bool:
+        """Whether it is about this; what has no known product may be the one that is held."""
+        return (self.kind, self.id) == (kind, id_) and (product is None or self.product in (None, product))
+
+
+class QualityHolds(_Content):
+    """Everything that quality holds in the plant (content of kind ``holds``)."""
+
+    holds: tuple[QualityHold, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Papers:
     """Everything that central told, known at one moment, newest versions.
@@ -145,6 +165,7 @@ class Papers:
     lots: Mapping[str, ItemLots] = field(default_factory=dict)
     recipes: Mapping[tuple[str, str], Mapping[str, JsonValue]] = field(default_factory=dict)
     limits: Mapping[str, tuple[Mapping[str, JsonValue], ...]] = field(default_factory=dict)
+    holds: tuple[QualityHold, ...] = ()
     documents: Mapping[tuple[str, str], Document] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
@@ -158,6 +179,7 @@ class Papers:
         lots: dict[str, ItemLots] = {}
         recipes: dict[tuple[str, str], Mapping[str, JsonValue]] = {}
         limits: dict[str, tuple[Mapping[str, JsonValue], ...]] = {}
+        holds: tuple[QualityHold, ...] = ()
         kept: dict[tuple[str, str], Document] = {}
         problems: list[str] = []
         for document in documents:
@@ -175,13 +197,15 @@ class Papers:
                     name, found, wrong = _limit_sets(document.content)
                     limits[name] = found
                     problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
+                elif document.kind == HOLDS:
+                    holds = QualityHolds.model_validate(document.content).holds
                 else:
                     continue
             except ValidationError as error:
                 problems.append(f"{document.kind} {document.id} version {document.version}: {error.errors()[0]}")
                 continue
             kept[document.kind, document.id] = document
-        return cls(orders, lots, recipes, limits, kept, tuple(problems), age_s)
+        return cls(orders, lots, recipes, limits, holds, kept, tuple(problems), age_s)
 
     def order(self, reference: str | None) -> WorkOrder | None:
         return None if reference is None else self.orders.get(reference)
@@ -194,6 +218,10 @@ class Papers:
         """
         made = [order for order in self.orders.values() if order.lot == lot]
         return max(made, key=lambda o: (o.product_gtin == gtin, o.product_gtin is None, o.open), default=None)
+
+    def held(self, kind: str, id_: str | None, product: str | None = None) -> QualityHold | None:
+        """What holds this; ``product`` of a unit or lot, the item of a component's lot."""
+        return next((hold for hold in self.holds if hold.on(kind, id_, product)), None)
 
     def version(self, kind: str, document: str) -> int | None:
         """The version that is held of a document."""

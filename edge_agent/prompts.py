@@ -32,6 +32,7 @@ PROMPTS: Mapping[str, str] = {
     "nothing-to-identify": "Scan refused: no piece waits for a label.",
     "unit-on-hold": "Scan refused: the unit is held.",
     "not-now": "Scan refused: right, but not at this moment.",
+    "held-by-quality": "Quality holds this; it must not be worked on.",
     "document-stale": "Scan refused: what central told the line is too old to rely on.",
     # what central told
     "document-too-old": "What central told the line is older than allowed.",
@@ -50,6 +51,7 @@ MISSING: Mapping[str, str] = {
     "route": "this operation in the order's routing",
     "subject": "product",
     "document-too-old": "newer word from central",
+    "held-by-quality": "release of what quality holds",
 }
 """What a start needs and is not there; a material stands for itself."""
 

@@ -31,6 +31,7 @@ from records.model import (
     SubjectResult,
 )
 from records.verdict import SpcState
+from records.wire import HOLDS, PLANT
 from spc.selection import Chosen
 
 NOT_APPROVED = "configuration-not-approved"
@@ -175,7 +176,7 @@ class RunRecorder:
 
     def _documents(self, reference: str | None) -> tuple[tuple[str, str], ...]:
         orders = () if reference is None else ((WORK_ORDER, reference),)
-        return (*orders, *((LOTS, material.item) for material in self.settings.materials))
+        return (*orders, *((LOTS, material.item) for material in self.settings.materials), (HOLDS, PLANT))
 
     def _materials(
         self,

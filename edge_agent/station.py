@@ -32,7 +32,7 @@ from pydantic import JsonValue
 
 from edge_agent import recording
 from edge_agent.acts import ActRules
-from edge_agent.barriers import Barrier, BarrierRules, changed, ran_while_barred
+from edge_agent.barriers import Barrier, BarrierRules, changed
 from edge_agent.chart_memory import ChartMemory, read_memory
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Resumed
@@ -148,7 +148,7 @@ class Station:
 
     def barriers(self, state: State, papers: Papers) -> tuple[Barrier, ...]:
         """What central told, or how old that is, stands against a start or is to be warned of."""
-        return self._barriers.standing(state.kept.order, papers)
+        return self._barriers.standing(state.kept, papers)
 
     # -- reactions -----------------------------------------------------------------------------------------
 
@@ -305,7 +305,12 @@ class Station:
         if record.resumed:
             facts.append(OperationsEvent("run-resumed", {"run_id": record.run_id, "cycle": _text(cycle)}))
         facts += _cycle_events(state.kept.last_cycle, cycle)
-        facts += (*judged.before, record, *judged.after, *ran_while_barred(record, state.kept.barred))
+        facts += (
+            *judged.before,
+            record,
+            *judged.after,
+            *self._barriers.ran_held(record, papers, state.kept.barred),
+        )
         kept = replace(
             state.kept,
             order=record.order if self.settings.order.tag else state.kept.order,

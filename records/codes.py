@@ -153,6 +153,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "nothing-to-identify",  # a label was read while no piece waits for one
     "unit-on-hold",  # a signal held the unit, and nobody has released it
     "not-now",  # the content is right, the moment is not
+    "held-by-quality",  # a unit, lot, order or machine that a person holds at central
     "document-stale",  # what says that the scan is right is older than the line allows
 )
 """Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""

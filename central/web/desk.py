@@ -6,7 +6,7 @@ its message and hint are shown to the person as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
+from central.holds import Held, Hold, Holds
 from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
 from central.recompute import Recomputed
@@ -138,6 +139,19 @@ class Desk(Protocol):
 
     def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> None:
         """Approve or withdraw (``meaning``). Raises SignInRefused: password; SignatureRefused: right, changed."""
+
+    @property
+    def holds(self) -> Holds:
+        """What quality holds."""
+
+    def holds_on(self, dhr: DeviceHistoryRecord) -> Sequence[Hold]:
+        """What stands against a lot, its orders or its pieces."""
+
+    def hold(self, held: Held, signing: Signing) -> Hold:
+        """Hold it on every line. Raises SignInRefused: password; SignatureRefused: right, changed; Invalid."""
+
+    def release_hold(self, hold: str, signing: Signing) -> Hold:
+        """Let it be worked on again. Raises SignInRefused: password; SignatureRefused: right, changed; Invalid."""
 
     def orders(self) -> list[WorkOrder]: ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pydantic import JsonValue
@@ -17,6 +17,7 @@ from central.configurations import Configuration, Configurations
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
 from central.facts import Origin
+from central.holds import Held, Hold, Holds
 from central.ingest import Ingest, Presence
 from central.limit_sets import LimitSets
 from central.links.base import ErpLot, WorkOrder
@@ -75,6 +76,8 @@ class CentralParts(Protocol):
     def reviews(self) -> Reviews: ...
     @property
     def configurations(self) -> Configurations: ...
+    @property
+    def holds(self) -> Holds: ...
     @property
     def charts(self) -> Charts: ...
     @property
@@ -213,6 +216,27 @@ class LiveDesk:
         self._central.configurations.decide(
             agent, hash_, signing.meaning, person, signing.reason, signing.content_hash
         )
+
+    # -- holds -----------------------------------------------------------------------------------------
+
+    @property
+    def holds(self) -> Holds:
+        return self._central.holds
+
+    def holds_on(self, dhr: DeviceHistoryRecord) -> Sequence[Hold]:
+        return self._central.reviews.holds(dhr)
+
+    def hold(self, held: Held, signing: Signing) -> Hold:
+        person = self._central.access.verify_password(
+            signing.user, signing.password, origin=signing.origin, target=f"hold {held.id}"
+        )
+        return self._central.holds.hold(held, person, signing.reason, signing.content_hash)
+
+    def release_hold(self, hold: str, signing: Signing) -> Hold:
+        person = self._central.access.verify_password(
+            signing.user, signing.password, origin=signing.origin, target=f"hold {hold}"
+        )
+        return self._central.holds.release(hold, person, signing.reason, signing.content_hash)
 
     # -- orders ----------------------------------------------------------------------------------------
 

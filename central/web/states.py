@@ -53,6 +53,10 @@ STATES: Mapping[str, Mapping[str, Status]] = {
         "superseded": _state("idle", N_("Superseded")),
         "withdrawn": _state("bad", N_("Withdrawn")),
     },
+    "hold": {
+        "standing": _state("hold", N_("On hold")),
+        "released": _state("ok", N_("Released")),
+    },
     "finding": {
         "open": _state("bad", N_("Open")),
         "closed": _state("ok", N_("Closed")),
@@ -164,6 +168,13 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "decision": N_("Decision"),
         "epoch_opened": N_("Record series opened"),
         "configuration": N_("Configuration"),
+    },
+    "held": {
+        "unit": N_("Unit"),
+        "lot": N_("Lot"),
+        "component": N_("Component lot"),
+        "order": N_("Work order"),
+        "equipment": N_("Equipment"),
     },
     "act": {
         "correct": N_("Corrected"),

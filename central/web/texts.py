@@ -211,6 +211,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The content was right, but the station did not expect it at this moment and said no."),
         N_("Nothing was recorded with it. Close when the scan was repeated at the right moment."),
     ),
+    "held-by-quality": CodeText(
+        N_("Scan of what quality holds"),
+        N_("A person at central holds what was scanned. The station said no."),
+        N_("Take it off the line until the hold is released. Nothing has to be decided here."),
+    ),
     "document-stale": CodeText(
         N_("Scan refused for old instructions"),
         N_("What says that the scan is right is older than the line allows, since central was not reached."),

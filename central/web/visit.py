@@ -132,6 +132,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("/spc", N_("SPC")),
             ("/orders", N_("Work orders")),
+            ("/holds", N_("Holds")),
             ("/lines", N_("Lines and agents")),
             ("/configurations", N_("Line files")),
             ("/recipes", N_("Recipes")),

@@ -68,6 +68,8 @@ CHINESE: Mapping[str, str] = {
     "order": "工单",
     "this operation in the order's routing": "工单工艺路线中的本工序",
     "product": "产品",
+    "release of what quality holds": "质量部门解除扣留",
+    "Quality holds this; it must not be worked on.": "质量部门已扣留，不得加工。",
     "newer word from central": "来自中央服务的最新信息",
     "What central told the line is older than allowed.": "中央服务下达的信息已超过允许的时效。",
     "Scan refused: what central told the line is too old to rely on.": (

@@ -18,6 +18,7 @@ from central.charts import Charts
 from central.configurations import Configurations
 from central.erp import Erp
 from central.facts import Facts, Origin
+from central.holds import Holds
 from central.ingest import Ingest
 from central.limit_sets import LimitSets
 from central.links.base import (
@@ -130,6 +131,7 @@ class FixtureCentral:
     orders: Orders
     reviews: Reviews
     configurations: Configurations
+    holds: Holds
     charts: Charts
     limit_sets: LimitSets
     recipes: Proposals
@@ -166,7 +168,8 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
     access = Access(store, facts, clock, Limits())
     erp = Erp(StoryErp(erp_orders), store, facts, clock, 5.0)
     orders = Orders(store, facts, clock, erp, ITEMS, Silent())
-    reviews = Reviews(store, facts, clock, orders)
+    holds = Holds(store, facts, clock, lambda _agent, _document: None)
+    reviews = Reviews(store, facts, clock, orders, holds=holds.on_lot)
     configurations = Configurations(store, facts, clock, lambda _agent, _document: None)
     charts = Charts(store, facts, clock)
 
@@ -186,6 +189,7 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
         orders,
         reviews,
         configurations,
+        holds,
         charts,
         LimitSets(proposals("limit-set", limit_sets.issue), charts, configurations.resolved, store.fact),
         proposals("recipe", recipes.issue),

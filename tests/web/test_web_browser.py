@@ -55,6 +55,8 @@ def every_page(site: Site) -> list[str]:
         f"/records/{record}",
         "/audit",
         "/lines",
+        "/holds",
+        "/holds/new?kind=lot&product=VS-100&held=WO-1002",
         "/configurations",
         f"/configurations/{file['agent']}/{file['hash']}",
         "/trace",

@@ -124,6 +124,8 @@ def _page(
         "dhr.html",
         status=status,
         dhr=dhr,
+        held=visit.desk.holds_on(dhr),
+        may_hold=visit.user.may(Capability.HOLD),
         tab=tab,
         tabs=TABS,
         charts=[charts.chart(s, words) for s in dhr.evidence.spc] if tab in ("charts", "all") else [],

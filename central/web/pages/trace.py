@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Response
 from markupsafe import Markup
 
+from central.access import Capability
 from central.domain import DeviceHistoryRecord, Piece
 from central.stored import StoredFact
 from central.web import charts, params, texts, verdicts
@@ -81,6 +82,8 @@ def unit(visit: Enter, dhr_id: str, name: str) -> Response:
         "unit.html",
         dhr=dhr,
         piece=piece,
+        held=[h for h in visit.desk.holds_on(dhr) if h.held.kind != "unit" or h.held.id == piece.serial],
+        may_hold=visit.user.may(Capability.HOLD),
         records=records,
         values=[(run, _values(records.get(run.ref.hash), piece)) for run in piece.runs],
         findings=[f for f in dhr.findings if f.id in piece.findings],

@@ -1,0 +1,294 @@
+"""Holds that quality sets: what must not be worked on, on any line, until a person releases it.
+
+A hold and its release are signed decisions in central's chain. The lines hear of all that stand by one document, a
+new version with every change, so that each run can name the version that it knew, and each refusal the one that it
+obeys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from pydantic import JsonValue
+
+from central.access import Capability, User
+from central.domain import opaque_id
+from central.facts import Facts
+from central.signature import REASON_MAX, SignatureRefused
+from central.store import documents
+from central.store.engine import Connection, Store
+from central.stored import StoredFact
+from records.clock import Clock, iso_z
+from records.errors import Invalid, Refused
+from records.model import Act, Decision, Person, Signature, Target
+from records.wire import CENTRAL, HOLDS, PLANT, Document, canonical_json
+
+TARGET = "hold"
+"""Kind of a decision's target; its id is the hold's."""
+EVERY_AGENT = "*"
+MOST_STANDING = 1000
+"""Most holds that stand at once: every line keeps them all."""
+LONGEST = 200
+
+Kind = Literal["unit", "lot", "component", "order", "equipment"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+OF_PRODUCT = ("unit", "lot", "component")
+"""Kinds whose id is unique only within a product or item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held: a unit by serial, a lot of ours, a component's lot, an order, a machine by its plant name.
+
+    ``product``: the product of a unit or lot, the item of a component's lot; None for the others.
+    """
+
+    kind: Kind
+    id: str
+    product: str | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {"kind": self.kind, "id": self.id, "product": self.product}
+
+    @property
+    def content_hash(self) -> str:
+        """What the signature of a hold covers (SHA-256, hexadecimal)."""
+        return _sha({"act": "hold", "held": self.to_json()})
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """``hash``: of the decision in central's chain, as ``released_hash`` is of its release."""
+
+    id: str
+    held: Held
+    reason: str
+    by: str
+    since_us: int
+    hash: str
+    released_by: str | None = None
+    released_us: int | None = None
+    released_reason: str | None = None
+    released_hash: str | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.released_by is None
+
+    @property
+    def content_hash(self) -> str:
+        """What the signature of a release covers (SHA-256, hexadecimal)."""
+        return _sha({"act": "release", "hold": self.id, "held": self.held.to_json(), "decision": self.hash})
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """What the interface and the command line show of it."""
+        return {
+            "hold": self.id,
+            "state": "standing" if self.stands else "released",
+            **self.held.to_json(),
+            "reason": self.reason,
+            "by": self.by,
+            "since": iso_z(self.since_us),
+            "record": self.hash,
+            "released_by": self.released_by,
+            "released_at": iso_z(self.released_us),
+            "release_reason": self.released_reason,
+            "release_record": self.released_hash,
+            "content_hash": self.content_hash,
+        }
+
+
+class Holds:
+    """All holds. ``tell(agent, document)`` brings the lines what stands (``*``: all of them)."""
+
+    def __init__(self, store: Store, facts: Facts, clock: Clock, tell: Callable[[str, Document], None]) -> None:
+        self._store, self._facts, self._clock, self._tell = store, facts, clock, tell
+        self._known: dict[str, Hold] = {}
+        self._read_through = 0
+        self._reading = threading.Lock()
+        self._deciding = threading.Lock()
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def listed(self) -> list[Hold]:
+        """Every hold: those that stand first, then the newest."""
+        with self._reading:
+            codes = [Act.HOLD.value, Act.RELEASE.value]
+            for fact in self._store.facts(agent=CENTRAL, codes=codes, after=self._read_through):
+                self._read_through = max(self._read_through, fact.cursor)
+                self._take(fact)
+            known = list(self._known.values())
+        return sorted(known, key=lambda one: (not one.stands, -one.since_us, one.id))
+
+    def standing(self) -> list[Hold]:
+        """Those that nobody has released."""
+        return [one for one in self.listed() if one.stands]
+
+    def get(self, id_: str) -> Hold | None:
+        return next((one for one in self.listed() if one.id == id_), None)
+
+    def on_lot(self, product: str | None, lot: str, orders: Sequence[str], serials: Sequence[str]) -> list[Hold]:
+        """What stands against a lot, its orders or its pieces."""
+
+        def concerns(held: Held) -> bool:
+            if held.kind == "order":
+                return held.id in orders
+            ids = {"lot": (lot,), "unit": serials}.get(held.kind, ())
+            return held.product == product and held.id in ids
+
+        return [one for one in self.standing() if concerns(one.held)]
+
+    def _take(self, fact: StoredFact) -> None:
+        decision = fact.fact.data
+        if not isinstance(decision, Decision) or decision.target.kind != TARGET:
+            return
+        id_, at_us = decision.target.id, fact.fact.header.at_us
+        if decision.act is Act.HOLD:
+            told = decision.new if isinstance(decision.new, dict) else {}
+            held = _held(told.get("held"))
+            if held is not None:
+                self._known[id_] = Hold(id_, held, decision.reason, decision.by.id, at_us, fact.hash)
+        elif id_ in self._known:
+            self._known[id_] = replace(
+                self._known[id_],
+                released_by=decision.by.id,
+                released_us=at_us,
+                released_reason=decision.reason,
+                released_hash=fact.hash,
+            )
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Tell the lines that nothing is held, where they never were told anything: their runs can name that."""
+
+        def job(connection: Connection) -> None:
+            if documents.version_of(connection, HOLDS, PLANT) == 0:
+                self._facts.issue(connection, HOLDS, PLANT, {"holds": []})
+
+        self._store.write(job)
+
+    def hold(self, held: Held, user: User, reason: str, content_hash: str) -> Hold:
+        """Hold it on every line; the caller has just verified the person's password.
+
+        The same person's same hold, sent again while it stands, is the one that stands.
+
+        Raises:
+            Invalid: nothing that can be held, no reason. Refused: too many stand. SignatureRefused: no right, or
+            not what was shown.
+        """
+        held = checked(held)
+        _check_reason(reason)
+        with self._deciding:
+            if not user.may(Capability.HOLD):
+                raise self._refused(user, "hold", f"{user.id} ({user.role.value}) may not hold anything")
+            if content_hash != held.content_hash:
+                raise self._refused(user, "hold", "what is to be held is not as it was shown", "content-changed")
+            standing = self.standing()
+            same = (held, user.id, reason.strip())
+            again = next((one for one in standing if (one.held, one.by, one.reason) == same), None)
+            if again is not None:
+                return again
+            if len(standing) >= MOST_STANDING:
+                raise Refused(f"{MOST_STANDING} holds stand already", hint="hold lots or orders, not each piece")
+            now_us = self._clock.now_us()
+            id_ = f"H-{opaque_id(held.kind, held.id, held.product, str(now_us))[:8]}"
+            new: JsonValue = {"hold": id_, "held": held.to_json()}
+            self._decide(Act.HOLD, Target(TARGET, id_), user, reason, None, new, held.content_hash, held)
+        made = self.get(id_)
+        if made is None:
+            raise Invalid(f"the hold {id_} is not in central's chain")
+        return made
+
+    def release(self, id_: str, user: User, reason: str, content_hash: str) -> Hold:
+        """Let it be worked on again; the caller has just verified the person's password.
+
+        Raises:
+            Invalid: no such hold, no reason. SignatureRefused: no right, released already, not as it was shown.
+        """
+        _check_reason(reason)
+        with self._deciding:
+            one = self.get(id_)
+            if one is None:
+                raise Invalid(f"there is no hold {id_}")
+            if not user.may(Capability.APPROVE):
+                raise self._refused(user, id_, f"{user.id} ({user.role.value}) may not release holds")
+            if not one.stands or content_hash != one.content_hash:
+                raise self._refused(user, id_, f"the hold {id_} is not as it was shown", "content-changed")
+            target = Target(TARGET, id_, one.hash)
+            self._decide(Act.RELEASE, target, user, reason, "standing", "released", one.content_hash, one.held)
+        return self.get(id_) or one
+
+    def _decide(
+        self,
+        act: Act,
+        target: Target,
+        user: User,
+        reason: str,
+        old: JsonValue,
+        new: JsonValue,
+        covers: str,
+        held: Held,
+    ) -> None:
+        now_us = self._clock.now_us()
+        signature = Signature(user.id, user.name, act.value, now_us, covers, role=user.role.value)
+        person = Person(user.id, user.role.value)
+        order = held.id if held.kind == "order" else None
+        decision = Decision(act, target, person, reason.strip(), old, new, signature, order=order)
+        lot, product = (held.id if held.kind == "lot" else None), held.product
+
+        def job(connection: Connection) -> Document:
+            stated = self._facts.state(connection, decision, order=order, lot=lot, product=product)
+            kept = [one for one in self.standing() if one.id != target.id]
+            if act is Act.HOLD:
+                kept.append(Hold(target.id, held, reason.strip(), user.id, now_us, stated.hash))
+            return self._facts.issue(connection, HOLDS, PLANT, {"holds": [_told(one) for one in kept]})
+
+        self._tell(EVERY_AGENT, self._store.write(job))
+
+    def _refused(self, user: User, id_: str, message: str, code: str = "not-allowed") -> SignatureRefused:
+        self._store.write(lambda connection: self._facts.refused(connection, user.id, f"{TARGET} {id_}", code))
+        return SignatureRefused(message, code)
+
+
+def checked(held: Held) -> Held:
+    """The same, without blanks around.
+
+    Raises:
+        Invalid: it names nothing that can be held.
+    """
+    id_, product = held.id.strip(), (held.product or "").strip() or None
+    if held.kind not in KINDS:
+        raise Invalid(f"{held.kind!r} cannot be held", hint=f"one of {', '.join(KINDS)}")
+    for text in (id_, product or "-"):
+        if not text or len(text) > LONGEST or not text.isprintable():
+            raise Invalid(f"a {held.kind} needs a name of at most {LONGEST} printable characters")
+    if (product is None) is (held.kind in OF_PRODUCT):
+        wanted = "needs its product (a component: its item)" if product is None else "has no product"
+        raise Invalid(f"a {held.kind} {wanted}")
+    return Held(held.kind, id_, product)
+
+
+def _held(told: JsonValue) -> Held | None:
+    if not isinstance(told, dict) or told.get("kind") not in KINDS:
+        return None
+    product = told.get("product")
+    return Held(told["kind"], str(told.get("id")), None if product is None else str(product))  # type: ignore[arg-type]
+
+
+def _told(one: Hold) -> JsonValue:
+    """As the lines' document holds it."""
+    return {"hold": one.id, **one.held.to_json(), "reason": one.reason, "since_us": str(one.since_us)}
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > REASON_MAX:
+        raise Invalid(f"a reason is needed, of at most {REASON_MAX} characters")
+
+
+def _sha(content: JsonValue) -> str:
+    return hashlib.sha256(canonical_json(content)).hexdigest()
