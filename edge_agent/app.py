@@ -26,6 +26,8 @@ import structlog
 from pydantic import JsonValue
 
 from drivers.base import Notice
+from edge_agent.anchors import ANCHOR, KEPT, to_keep
+from edge_agent.anchors import KEY as ANCHOR_KEY
 from edge_agent.approval import Approvals
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
@@ -53,7 +55,7 @@ from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
-from records.wire import OF_ONE_AGENT, SYNC, Envelope
+from records.wire import CENTRAL, OF_ONE_AGENT, SYNC, Envelope
 from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
@@ -184,11 +186,20 @@ class Agent:
         if kind == SYNC:
             self.sync.answered()
             return
+        if kind == ANCHOR:
+            self._keep_anchor()
+            return
         self._stale.set()
         if kind == WORK_ORDER:
             self.uplink.request_head()  # an order that central closes wants this agent's last word on it
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._post_all, kind, document)
+
+    def _keep_anchor(self) -> None:
+        """Have central's word on its own chains in this agent's chain, too."""
+        keep = to_keep(self.documents.get(ANCHOR, CENTRAL), self.outbox.state(ANCHOR_KEY), self._clock.now_us())
+        if keep is not None:
+            self.record(KEPT, keep[0], state=keep[1])
 
     def _post_all(self, kind: str, document: str) -> None:
         log.info("document", kind=kind, id=document)

@@ -51,6 +51,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "order-stopped": ("order",),
     "lot-mounted": ("item", "lot", "expiry"),
     "unit-loaded": ("container", "position"),
+    "anchor-kept": ("at", "heads", "root"),  # what central said of its own chains
     "document-too-old": ("kind", "id", "version", "age_s", "max_age_s", "beyond"),  # central out of reach for long
     "document-fresh": (
         "kind",

@@ -76,6 +76,9 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "order-stopped": CodeText(N_("Order stopped"), N_("The station ended this order.")),
     "lot-mounted": CodeText(N_("Material lot mounted"), N_("From now on this lot is consumed.")),
     "unit-loaded": CodeText(N_("Unit loaded"), N_("The unit was put into a container.")),
+    "anchor-kept": CodeText(
+        N_("Anchor of central kept"), N_("What central said of its own chains stands in the agent's chain, too.")
+    ),
     "document-too-old": CodeText(
         N_("Instructions too old"),
         N_("A document of central is older than the line allows, since central was not reached."),
