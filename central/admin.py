@@ -21,8 +21,9 @@ from central.backup import Backups
 from central.chart_admin import ChartAdministration
 from central.configurations import Configurations
 from central.enrol import Enrolment
-from central.importing import Importer
+from central.ground import Ground
 from central.holds import Held, Holds
+from central.importing import Importer
 from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
@@ -34,6 +35,8 @@ from central.requests import (
     ConfigurationDecide,
     ConfigurationList,
     ExportImport,
+    GroundLoad,
+    GroundShow,
     HoldList,
     HoldRelease,
     HoldSet,
@@ -63,6 +66,7 @@ class Administration:
         enrolment: Enrolment,
         configurations: Configurations,
         holds: Holds,
+        ground: Ground,
         charts: ChartAdministration,
         backups: Backups,
         importer: Importer,
@@ -71,6 +75,7 @@ class Administration:
         self._enrolment = enrolment
         self._configurations = configurations
         self._holds = holds
+        self._ground = ground
         self._charts = charts
         self._backups = backups
         self._importer = importer
@@ -105,10 +110,8 @@ class Administration:
             case BackupMake():
                 out = None if request.out is None else Path(request.out)
                 return self._backups.make(out, by=by).to_json()
-            case HoldList():
-                return [one.to_json() for one in self._holds.listed()]
-            case HoldSet() | HoldRelease():
-                return self._hold(request)
+            case HoldList() | HoldSet() | HoldRelease() | GroundShow() | GroundLoad():
+                return self._of_quality(request)
             case _:
                 return self._charts.do(request)
 
@@ -152,6 +155,19 @@ class Administration:
             request.agent, request.configuration, request.act, user, request.reason, shown
         )
         return {"agent": request.agent, "configuration": request.configuration, "state": decided.state}
+
+    def _of_quality(self, request: HoldList | HoldSet | HoldRelease | GroundShow | GroundLoad) -> JsonValue:
+        """What quality holds, and the lists that it signs."""
+        match request:
+            case HoldList():
+                return [one.to_json() for one in self._holds.listed()]
+            case GroundShow():
+                return self._ground.shown()
+            case GroundLoad():
+                user = self._access.verify_password(request.user, request.password, origin=ORIGIN, target="ground")
+                return self._ground.load(request.content, user, request.reason)
+            case _:
+                return self._hold(request)
 
     def _hold(self, request: HoldSet | HoldRelease) -> JsonValue:
         """A person's hold or release, by password, as on the page."""

@@ -30,8 +30,9 @@ from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin
 from central.fencing import Fencing
-from central.importing import Importer
+from central.ground import Ground
 from central.holds import Holds
+from central.importing import Importer
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keys import CentralKeys
@@ -280,6 +281,7 @@ def _assemble(
         enrolment,
         configurations,
         holds,
+        Ground(store, facts, clock, mqtt.publish_document),
         ChartAdministration(access, charts, sets, products, ORIGIN),
         backups,
         Importer(store, facts, ingest, mqtt.resync),
@@ -288,15 +290,7 @@ def _assemble(
     if settings.erp is not None:
         erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
     orders = Orders(store, facts, clock, erp, settings.items, mqtt)
-    reviews = Reviews(
-        store,
-        facts,
-        clock,
-        orders,
-        limits=ReviewLimits(settings.review.document_age, settings.head_grace_s),
-        rules=Rules(settings.review.four_eyes),
-        holds=holds.on_lot,
-    )
+    reviews = _reviews(settings, store, facts, clock, orders, holds)
     return Central(
         settings,
         clock,
@@ -324,6 +318,20 @@ def _assemble(
         log,
         on_failure,
         lock,
+    )
+
+
+def _reviews(
+    settings: CentralSettings, store: Store, facts: Facts, clock: Clock, orders: Orders, holds: Holds
+) -> Reviews:
+    return Reviews(
+        store,
+        facts,
+        clock,
+        orders,
+        limits=ReviewLimits(settings.review.document_age, settings.head_grace_s),
+        rules=Rules(settings.review.four_eyes),
+        holds=holds.on_lot,
     )
 
 

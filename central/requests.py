@@ -199,6 +199,21 @@ class ExportImport(_Request):
     reason: str | None = None
 
 
+class GroundShow(_Request):
+    do: Literal["ground-show"] = "ground-show"
+
+
+class GroundLoad(_Request):
+    """``content``: the lists as their file says them."""
+
+    do: Literal["ground-load"] = "ground-load"
+    content: dict[str, Any]
+    user: str
+    password: str
+    reason: str
+
+
+GroundRequest = GroundShow | GroundLoad
 HoldRequest = HoldList | HoldSet | HoldRelease
 ChartRequest = ProposalList | ProposalDecide | RecipeImport | LimitsStudy | LimitsGive
 Request = (
@@ -216,6 +231,7 @@ Request = (
     | ConfigurationList
     | ConfigurationDecide
     | HoldRequest
+    | GroundRequest
     | ChartRequest
 )
 LONG = (BackupMake, ExportImport)

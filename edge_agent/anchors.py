@@ -1,4 +1,4 @@
-"""Central's anchors in this agent's own chain: who cuts or rewrites central's records would have to change it, too.
+"""Central's anchors in this agent's own chain: who rewrites central's records would have to change it, too.
 
 An anchor is a document of central (kind ``anchor``): the heads of its own chains and one hash over those of all.
 """

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -49,7 +50,7 @@ from edge_agent.sync import Sync
 from edge_agent.telemetry import Context
 from edge_agent.trend import Trend
 from edge_agent.uplink import Uplink, UplinkSettings
-from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
+from records.clock import MICROSECONDS, Clock, SystemClock, from_us, utc_offset_min
 from records.configuration import ConfigurationRecord
 from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
@@ -177,10 +178,16 @@ class Agent:
         if self._stale.is_set():
             self._stale.clear()
             found = [document for kind in KINDS for document in self.documents.all(kind)]
-            self._papers = Papers.of(found, self.documents.age_s)
+            self._papers = Papers.of(found, self.documents.age_s, self._today)
             for problem in self._papers.problems:
                 log.error("document-not-understood", problem=problem)
         return self._papers
+
+    def _today(self) -> date:
+        """The plant's day."""
+        now_us = self._clock.now_us()
+        offset_min = utc_offset_min(self._loaded.value.time_zone, now_us)
+        return (from_us(now_us) + timedelta(minutes=offset_min)).date()
 
     def _document_changed(self, kind: str, document: str) -> None:
         if kind == SYNC:

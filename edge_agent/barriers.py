@@ -19,12 +19,13 @@ from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
 from records.fields import Int64
 from records.model import Data, OperationRecord, OperationsEvent, Subject
-from records.wire import HOLDS, PLANT
+from records.wire import EQUIPMENT, HOLDS, PEOPLE, PLANT
 
 TOO_OLD, FRESH = "document-too-old", "document-fresh"
 HELD = "held-by-quality"
+NOT_QUALIFIED, BLOCKED, OVERDUE = "operator-not-qualified", "equipment-blocked", "calibration-overdue"
 
-WHYS = (TOO_OLD, HELD)
+WHYS = (TOO_OLD, HELD, NOT_QUALIFIED, BLOCKED, OVERDUE)
 """Every reason that a barrier may have."""
 
 
@@ -70,6 +71,8 @@ class Here(Protocol):
     @property
     def order(self) -> str | None: ...
     @property
+    def operator(self) -> str | None: ...
+    @property
     def lots(self) -> Sequence[MountedLot]: ...
     @property
     def loaded(self) -> Sequence[Unit]: ...
@@ -89,7 +92,25 @@ class BarrierRules:
         old = too_old(self.ages, papers, self._relies_on(here.order, papers))
         found = [_of_age(one) for one in old if one.beyond != "go_on"]
         held = {hold.hold: hold for hold in self._holds(here, papers)}
-        return (*found, *(_of_hold(hold, papers) for hold in held.values()))
+        found += [_of_hold(hold, papers) for hold in held.values()]
+        return (*found, *_of_machine(self._settings.equipment, papers), *self._of_person(here.operator, papers))
+
+    def _of_person(self, badge: str | None, papers: Papers) -> tuple[Barrier, ...]:
+        refusal = None if badge is None else self._unfit(badge, papers)
+        if badge is None or refusal is None:
+            return ()
+        return (Barrier(NOT_QUALIFIED, badge, True, _by(papers, PEOPLE, refusal.found)),)
+
+    def _unfit(self, badge: str, papers: Papers) -> scans.Refusal | None:
+        """Why this person may not work here today."""
+        if papers.people is None:
+            return None
+        told = (PEOPLE, PLANT, papers.version(PEOPLE, PLANT) or 0)
+        person = papers.people.get(badge)
+        if person is None:
+            return scans.Refusal("operator-unknown", None, badge, told)
+        why = person.unfit(self._settings.operation, papers.today())
+        return None if why is None else scans.Refusal(NOT_QUALIFIED, self._settings.operation, why, told)
 
     def _holds(self, here: Here, papers: Papers) -> Iterator[QualityHold]:
         """What quality holds of the machine, the order, its lot, and what is mounted or loaded."""
@@ -115,6 +136,7 @@ class BarrierRules:
         ]
         stands = {one.key for one in told}
         barriers = {hold.hold: _of_hold(hold, papers) for hold in holds if hold is not None}
+        barriers |= {b.about: b for person in record.people for b in self._of_person(person.id, papers)}
         news = [Barred(b.why, b.about, True, record.began_us) for b in barriers.values() if b.key not in stands]
         return ran_while_barred(record, [*told, *news])
 
@@ -124,6 +146,8 @@ class BarrierRules:
         if hold is not None:
             told = papers.version(HOLDS, PLANT) or 0
             return scans.Refusal(HELD, None, f"{hold.hold}: {hold.reason}", (HOLDS, PLANT, told))
+        if isinstance(said, scans.Operator) and (unfit := self._unfit(said.badge, papers)) is not None:
+            return unfit
         for one in too_old(self.ages, papers, _of_scan(said)):
             if one.beyond == "refuse":
                 return scans.Refusal(
@@ -145,7 +169,13 @@ class BarrierRules:
             yield RECIPE, f"{known.product}/{known.revision}"
         for name in self._characteristics:
             yield LIMIT_SETS, name
-        yield HOLDS, PLANT
+        yield from plant_documents(self._settings)
+
+
+def plant_documents(settings: StationSettings) -> tuple[tuple[str, str], ...]:
+    """The documents (kind, id) of the whole plant that every run at a station relies on."""
+    people = ((PEOPLE, PLANT),) if settings.operator is not None else ()
+    return ((HOLDS, PLANT), *people, (EQUIPMENT, PLANT))
 
 
 def _of_scan(said: scans.Meaning) -> Iterator[tuple[str, str]]:
@@ -155,6 +185,9 @@ def _of_scan(said: scans.Meaning) -> Iterator[tuple[str, str]]:
             yield WORK_ORDER, order.reference
         case scans.Mounted(lot=lot):
             yield LOTS, lot.item
+        case scans.Operator():
+            yield PEOPLE, PLANT
+            return
         case _:
             return
     yield HOLDS, PLANT
@@ -176,13 +209,26 @@ def _held(said: scans.Meaning, papers: Papers) -> QualityHold | None:
 
 def _of_hold(hold: QualityHold, papers: Papers) -> Barrier:
     what = f"{hold.kind} {hold.id}" if hold.product is None else f"{hold.kind} {hold.product} {hold.id}"
-    params: dict[str, JsonValue] = {
-        "hold": hold.hold,
-        "detail": hold.reason,
-        "document": f"{HOLDS}/{PLANT}",
-        "version": str(papers.version(HOLDS, PLANT) or 0),
-    }
-    return Barrier(HELD, f"{hold.hold}, {what}", True, params)
+    return Barrier(HELD, f"{hold.hold}, {what}", True, {"hold": hold.hold, **_by(papers, HOLDS, hold.reason)})
+
+
+def _of_machine(equipment: str, papers: Papers) -> tuple[Barrier, ...]:
+    machine = papers.equipment.get(equipment)
+    if machine is None:
+        return ()
+    if machine.blocked is not None:
+        return (Barrier(BLOCKED, equipment, True, _by(papers, EQUIPMENT, machine.blocked)),)
+    until = machine.calibrated_until
+    if until is None or until >= papers.today():
+        return ()
+    refuses = machine.overdue == "refuse"
+    return (Barrier(OVERDUE, equipment, refuses, _by(papers, EQUIPMENT, f"calibrated until {until}")),)
+
+
+def _by(papers: Papers, kind: str, detail: str | None) -> dict[str, JsonValue]:
+    """What a barrier rests on."""
+    version = str(papers.version(kind, PLANT) or 0)
+    return {"detail": detail, "document": f"{kind}/{PLANT}", "version": version}
 
 
 def _of_age(one: TooOld) -> Barrier:

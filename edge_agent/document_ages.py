@@ -24,6 +24,8 @@ DEFAULTS: dict[str, tuple[float, Beyond]] = {
     "lots": (3 * DAY_S, "warn"),  # a lot may have been blocked meanwhile
     "recipe": (30 * DAY_S, "go_on"),  # versions change by an approval, seldom
     "limit-sets": (30 * DAY_S, "go_on"),
+    "people": (7 * DAY_S, "warn"),
+    "equipment": (7 * DAY_S, "warn"),
     "holds": (8 * HOUR_S, "warn"),  # a shift: something may have been held meanwhile
 }
 """By kind: the longest age, and what happens beyond it."""
@@ -49,6 +51,10 @@ class DocumentAges(Settings):
     """Specifications of products; 30d, go_on."""
     limit_sets: AgePolicy = Field(default_factory=AgePolicy, alias="limit-sets")
     """Control limits; 30d, go_on."""
+    people: AgePolicy = Field(default_factory=AgePolicy)
+    """Who may work where; 7d, warn."""
+    equipment: AgePolicy = Field(default_factory=AgePolicy)
+    """Which machines are blocked, and their calibration; 7d, warn."""
     holds: AgePolicy = Field(default_factory=AgePolicy)
     """What quality holds; 8h, warn."""
 

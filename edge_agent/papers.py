@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 from records.clock import from_us
 from records.fields import Int64
 from records.model import DocumentUse
-from records.wire import HOLDS, Document
+from records.wire import EQUIPMENT, HOLDS, PEOPLE, Document
 
 WORK_ORDER = "work-order"
 LOTS = "lots"
 RECIPE = "recipe"
 LIMIT_SETS = "limit-sets"
-KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS)
+KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS, PEOPLE, EQUIPMENT)
 """The kinds of documents that stations use."""
 
 
@@ -151,7 +151,45 @@ class QualityHold(_Content):
 class QualityHolds(_Content):
     """Everything that quality holds in the plant (content of kind ``holds``)."""
 
-    holds: tuple[QualityHold, ...] = ()
+    holds: tuple[JsonValue, ...] = ()
+
+
+class Worker(_Content):
+    """A person at the lines: until when the badge is good, and each qualification."""
+
+    badge: str
+    until: date | None = None
+    operations: dict[str, date | None] = {}
+
+    def unfit(self, operation: str, today: date) -> str | None:
+        """Why this person may not do this operation today, in a few words of a record; None: may."""
+        if self.until is not None and self.until < today:
+            return f"badge good until {self.until}"
+        if operation not in self.operations:
+            return f"not qualified for {operation}"
+        end = self.operations[operation]
+        return None if end is None or end >= today else f"qualified for {operation} until {end}"
+
+
+class Workers(_Content):
+    """Everybody who may sign on (content of kind ``people``)."""
+
+    people: tuple[Worker, ...]
+
+
+class Machine(_Content):
+    """A machine: blocked for a reason, or calibrated until a day, and what its stations do after that."""
+
+    equipment: str
+    calibrated_until: date | None = None
+    overdue: Literal["warn", "refuse"] = "warn"
+    blocked: str | None = None
+
+
+class Equipment(_Content):
+    """Machines of which something is to be heeded (content of kind ``equipment``)."""
+
+    equipment: tuple[Machine, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +204,31 @@ class Papers:
     recipes: Mapping[tuple[str, str], Mapping[str, JsonValue]] = field(default_factory=dict)
     limits: Mapping[str, tuple[Mapping[str, JsonValue], ...]] = field(default_factory=dict)
     holds: tuple[QualityHold, ...] = ()
+    people: Mapping[str, Worker] | None = None  # None: nobody is checked
+    equipment: Mapping[str, Machine] = field(default_factory=dict)
     documents: Mapping[tuple[str, str], Document] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
+    today: Callable[[], date] = lambda: date.min
 
     @classmethod
     def of(
-        cls, documents: Iterable[Document], age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
+        cls,
+        documents: Iterable[Document],
+        age_s: Callable[[str, str], float | None] = lambda _kind, _id: None,
+        today: Callable[[], date] = lambda: date.min,
     ) -> Papers:
-        """Read every document of a kind that stations use; ``age_s(kind, id)`` tells its age when asked."""
+        """Read every document of a kind that stations use.
+
+        ``age_s(kind, id)`` tells its age when asked, ``today()`` the plant's day.
+        """
         orders: dict[str, WorkOrder] = {}
         lots: dict[str, ItemLots] = {}
         recipes: dict[tuple[str, str], Mapping[str, JsonValue]] = {}
         limits: dict[str, tuple[Mapping[str, JsonValue], ...]] = {}
         holds: tuple[QualityHold, ...] = ()
+        people: Mapping[str, Worker] | None = None
+        equipment: Mapping[str, Machine] = {}
         kept: dict[tuple[str, str], Document] = {}
         problems: list[str] = []
         for document in documents:
@@ -198,14 +247,20 @@ class Papers:
                     limits[name] = found
                     problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
                 elif document.kind == HOLDS:
-                    holds = QualityHolds.model_validate(document.content).holds
+                    holds, wrong = _holds(document.content)
+                    problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
+                elif document.kind == PEOPLE:
+                    people = {one.badge: one for one in Workers.model_validate(document.content).people}
+                elif document.kind == EQUIPMENT:
+                    found_ = Equipment.model_validate(document.content).equipment
+                    equipment = {one.equipment: one for one in found_}
                 else:
                     continue
             except ValidationError as error:
                 problems.append(f"{document.kind} {document.id} version {document.version}: {error.errors()[0]}")
                 continue
             kept[document.kind, document.id] = document
-        return cls(orders, lots, recipes, limits, holds, kept, tuple(problems), age_s)
+        return cls(orders, lots, recipes, limits, holds, people, equipment, kept, tuple(problems), age_s, today)
 
     def order(self, reference: str | None) -> WorkOrder | None:
         return None if reference is None else self.orders.get(reference)
@@ -264,3 +319,15 @@ def _limit_sets(content: JsonValue) -> tuple[str, tuple[Mapping[str, JsonValue],
             continue
         usable.append(approved.model_dump(mode="json"))
     return told.characteristic, tuple(usable), wrong
+
+
+def _holds(content: JsonValue) -> tuple[tuple[QualityHold, ...], list[str]]:
+    """What is held, and what is wrong with other entries: one that nobody understands frees none of the rest."""
+    found: list[QualityHold] = []
+    wrong = []
+    for number, one in enumerate(QualityHolds.model_validate(content).holds, 1):
+        try:
+            found.append(QualityHold.model_validate(one))
+        except ValidationError as error:
+            wrong.append(f"hold {number} is left out: {error.errors()[0]}")
+    return tuple(found), wrong

@@ -32,6 +32,9 @@ PROMPTS: Mapping[str, str] = {
     "nothing-to-identify": "Scan refused: no piece waits for a label.",
     "unit-on-hold": "Scan refused: the unit is held.",
     "not-now": "Scan refused: right, but not at this moment.",
+    "operator-not-qualified": "This person may not do this operation now.",
+    "equipment-blocked": "The machine is blocked.",
+    "calibration-overdue": "The machine's calibration is overdue.",
     "held-by-quality": "Quality holds this; it must not be worked on.",
     "document-stale": "Scan refused: what central told the line is too old to rely on.",
     # what central told
@@ -51,6 +54,9 @@ MISSING: Mapping[str, str] = {
     "route": "this operation in the order's routing",
     "subject": "product",
     "document-too-old": "newer word from central",
+    "operator-not-qualified": "a qualified operator",
+    "equipment-blocked": "a machine that is not blocked",
+    "calibration-overdue": "calibration of the machine",
     "held-by-quality": "release of what quality holds",
 }
 """What a start needs and is not there; a material stands for itself."""

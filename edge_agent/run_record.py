@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from edge_agent import recording
+from edge_agent.barriers import plant_documents
 from edge_agent.chart_parts import FromTag
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Judged, Occasion, StationCharts
@@ -31,7 +32,6 @@ from records.model import (
     SubjectResult,
 )
 from records.verdict import SpcState
-from records.wire import HOLDS, PLANT
 from spc.selection import Chosen
 
 NOT_APPROVED = "configuration-not-approved"
@@ -176,7 +176,11 @@ class RunRecorder:
 
     def _documents(self, reference: str | None) -> tuple[tuple[str, str], ...]:
         orders = () if reference is None else ((WORK_ORDER, reference),)
-        return (*orders, *((LOTS, material.item) for material in self.settings.materials), (HOLDS, PLANT))
+        return (
+            *orders,
+            *((LOTS, material.item) for material in self.settings.materials),
+            *plant_documents(self.settings),
+        )
 
     def _materials(
         self,

@@ -427,9 +427,11 @@ OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE, SYNC)
 """Kinds whose id is the agent that they are for; no other agent is told."""
 HOLDS = "holds"
 """Kind of the document that tells what quality holds in the plant; its id is ``PLANT``."""
+PEOPLE, EQUIPMENT = "people", "equipment"
+"""Kinds of the documents that tell who may work where, and which machines are fit to; their id is ``PLANT``."""
 PLANT = "plant"
 """Id of a document that is for the whole plant."""
-SYNCED = (AGENT_MODE, CONFIGURATION, "work-order", "lots", "recipe", "limit-sets", HOLDS)
+SYNCED = (AGENT_MODE, CONFIGURATION, "work-order", "lots", "recipe", "limit-sets", HOLDS, PEOPLE, EQUIPMENT)
 """Kinds of documents that central states as facts, so that it knows which of them there are."""
 
 # -- topics ------------------------------------------------------------------------------------------------

@@ -211,6 +211,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The content was right, but the station did not expect it at this moment and said no."),
         N_("Nothing was recorded with it. Close when the scan was repeated at the right moment."),
     ),
+    "operator-not-qualified": CodeText(
+        N_("Operator not qualified"),
+        N_("The badge has ended, or its person is not qualified for this operation. The station said no."),
+        N_("Have somebody else work there, or have the list of people brought up to date."),
+    ),
     "held-by-quality": CodeText(
         N_("Scan of what quality holds"),
         N_("A person at central holds what was scanned. The station said no."),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from edge_agent.events import Answer, Scanned, Tick, Write
 from edge_agent.papers import Papers, QualityHold
@@ -29,7 +31,7 @@ def held(*holds: tuple[str, str, str | None], known: Papers | None = None) -> Pa
 
 
 def bench(*holds: tuple[str, str, str | None], settings: dict[str, Any] = ASSEMBLE) -> Bench:
-    return Bench(station(settings), held(*holds))  # type: ignore[arg-type]
+    return Bench(station(settings), held(*holds))
 
 
 def tick(found: Bench) -> None:
@@ -138,3 +140,104 @@ def test_a_held_unit_that_only_the_machine_reads_is_told_with_its_run() -> None:
     assert record is not None
     (ran,) = events(found, "ran-while-barred")
     assert ran.params["why"] == ["held-by-quality H-1, unit VS-100 C-1"]
+
+
+# -- people and machines -----------------------------------------------------------------------------------
+
+TODAY = date(2026, 11, 26)
+
+
+def listed(people: list[dict[str, Any]] | None = None, equipment: list[dict[str, Any]] | None = None) -> Papers:
+    """Papers with these lists, made as from documents of version 4."""
+    told_ = [
+        Document(kind, "plant", 4, 0, {kind: entries})  # type: ignore[dict-item]
+        for kind, entries in (("people", people), ("equipment", equipment))
+        if entries is not None
+    ]
+    read = Papers.of(told_)
+    assert read.problems == ()
+    known = told(papers())
+    documents = {**known.documents, **read.documents}
+    return replace(known, people=read.people, equipment=read.equipment, documents=documents, today=lambda: TODAY)
+
+
+@pytest.mark.parametrize(
+    ("person", "reason", "why"),
+    [
+        ({"badge": "B123456", "operations": {"OP10": None}}, None, None),
+        ({"badge": "B123456", "operations": {"OP10": "2026-11-26"}, "until": "2026-11-26"}, None, None),
+        ({"badge": "B999999", "operations": {"OP10": None}}, "operator-unknown", "B123456"),
+        ({"badge": "B123456", "operations": {"OP20": None}}, "operator-not-qualified", "not qualified for OP10"),
+        (
+            {"badge": "B123456", "operations": {"OP10": "2026-11-25"}},
+            "operator-not-qualified",
+            "qualified for OP10 until 2026-11-25",
+        ),
+        (
+            {"badge": "B123456", "operations": {"OP10": None}, "until": "2026-11-25"},
+            "operator-not-qualified",
+            "badge good until 2026-11-25",
+        ),
+    ],
+)
+def test_only_who_is_qualified_today_signs_on(person: dict[str, Any], reason: str | None, why: str | None) -> None:
+    found = Bench(station(ASSEMBLE), listed([person]))  # type: ignore[arg-type]
+    if reason is None:
+        assert Answer("scanner", True) in found.feed(plain("B123456"))
+        return
+    assert refusal(found, plain("B123456")) == reason
+    fact = found.facts[-1]
+    assert isinstance(fact, OperationsEvent)
+    assert (fact.params["found"], fact.params["document"], fact.params["version"]) == (why, "people/plant", "4")
+
+
+def test_a_plant_without_a_list_checks_nobody() -> None:
+    found = Bench(station(ASSEMBLE), listed(None))  # type: ignore[arg-type]
+    assert Answer("scanner", True) in found.feed(plain("B123456"))
+
+
+def test_a_qualification_that_ends_at_work_locks_the_machine() -> None:
+    found = Bench(station(ASSEMBLE), listed([{"badge": "B123456", "operations": {"OP10": None}}])).ready()  # type: ignore[arg-type]
+    tick(found)
+    assert found.core.missing(found.state, found.papers) == ()
+    found.papers = listed([{"badge": "B123456", "operations": {}}])
+    tick(found)
+    assert [r.needs for r in found.core.missing(found.state, found.papers)] == ["operator-not-qualified"]
+    record = found.cycle(1)
+    assert record is not None
+    assert ("people", 4) in [(use.kind, use.version) for use in record.documents]
+    assert len(events(found, "ran-while-barred")) == 1
+
+
+@pytest.mark.parametrize(
+    ("machine", "why", "refuses"),
+    [
+        ({"calibrated_until": "2026-11-26"}, None, False),
+        ({"calibrated_until": "2026-11-25"}, "calibration-overdue", False),
+        ({"calibrated_until": "2026-11-25", "overdue": "refuse"}, "calibration-overdue", True),
+        ({"blocked": "electrode holder cracked"}, "equipment-blocked", True),
+    ],
+)
+def test_a_machine_that_is_blocked_or_overdue(machine: dict[str, Any], why: str | None, refuses: bool) -> None:
+    known = listed(None, [{"equipment": "ASM-01"} | machine, {"equipment": "ASM-02", "blocked": "another"}])
+    found = Bench(station(ASSEMBLE), known).ready()  # type: ignore[arg-type]
+    tick(found)
+    needed = [r.needs for r in found.core.missing(found.state, found.papers)]
+    assert needed == ([why] if refuses else [])
+    barred = events(found, "start-barred")
+    assert [(e.params["why"], e.params["about"], e.params["refuses"]) for e in barred] == (
+        [] if why is None else [(why, "ASM-01", refuses)]
+    )
+    record = found.cycle(1)
+    assert record is not None
+    assert ("equipment", 4) in [(use.kind, use.version) for use in record.documents]
+    assert len(events(found, "ran-while-barred")) == int(refuses)
+
+
+def test_a_hold_that_nobody_understands_frees_none_of_the_others() -> None:
+    strange: JsonValue = {"hold": "H-1", "kind": "pallet", "id": "P"}
+    content: JsonValue = {"holds": [strange, {"hold": "H-2", "kind": "order", "id": "WO-1"}]}
+    known = Papers.of([Document("holds", "plant", 1, 0, content)])
+    assert known.held("order", "WO-1") is not None
+    assert len(known.problems) == 1
+    assert "hold 1 is left out" in known.problems[0]
