@@ -19,10 +19,11 @@ from edge_agent.outbox import KeptDocument, Outbox
 from records.clock import MICROSECONDS, Clock
 from records.errors import Damaged, Invalid
 from records.keys import KeyRing
-from records.wire import CENTRAL, OF_ONE_AGENT, Document, down_topic, unsign
+from records.wire import CENTRAL, OF_ONE_AGENT, PLANT, Document, down_topic, unsign
 
 MOST_DOCUMENTS = 10_000
-"""Most documents that are kept; withdrawn ones and those confirmed longest ago give way, the agent's own never."""
+"""Most documents that are kept; withdrawn ones and those confirmed longest ago give way, never the agent's own
+or those of the whole plant, such as what quality holds."""
 LARGEST = 4 * 1024 * 1024
 """Most bytes of a document."""
 LONGEST_KIND, LONGEST_ID = 63, 500
@@ -144,7 +145,7 @@ class Documents:
             if len(self._known) <= MOST_DOCUMENTS:
                 return
             oldest = min(
-                (key for key in self._known if key[0] not in OF_ONE_AGENT),
+                (key for key in self._known if key[0] not in OF_ONE_AGENT and key[1] != PLANT),
                 key=lambda key: (self._known[key].document.content is not None, self._known[key].received_us),
             )
             del self._known[oldest]

@@ -106,13 +106,14 @@ def test_age_counts_from_arrival_and_from_when_central_was_last_heard(outbox: Ou
 def test_the_oldest_give_way_withdrawn_ones_first(
     outbox: Outbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_DOCUMENTS", 2)
+    monkeypatch.setattr(module, "MOST_DOCUMENTS", 3)
     documents = Documents(outbox, RING, clock)
+    send(documents, Document("holds", "plant", 1, 1, {"holds": []}))  # longest ago, and never given up
     for number, content in (("a", "x"), ("b", None), ("c", "x"), ("d", "x")):
         send(documents, order(1, content, number))
         clock.advance(1)
     assert [document.id for document in documents.all("work-order")] == ["c", "d"]
-    assert [kept.id for kept in outbox.documents.all()] == ["c", "d"]
+    assert [kept.id for kept in outbox.documents.all()] == ["plant", "c", "d"]
 
 
 def test_one_version_with_another_content_and_a_version_that_goes_back_are_refused(
