@@ -17,13 +17,12 @@ from pathlib import Path
 from pydantic import JsonValue, TypeAdapter
 
 from central.access import Access, Actor
-from central.backup import Backups
 from central.chart_admin import ChartAdministration
 from central.configurations import Configurations
 from central.enrol import Enrolment
 from central.ground import Ground
 from central.holds import Held, Holds
-from central.importing import Importer
+from central.keep_admin import Keeping
 from central.requests import (
     ADMIN_FILE,
     TIMEOUT_S,
@@ -32,6 +31,7 @@ from central.requests import (
     AgentRevoke,
     BackupMake,
     BrokerLists,
+    CertificateAsk,
     ConfigurationDecide,
     ConfigurationList,
     ExportImport,
@@ -68,8 +68,7 @@ class Administration:
         holds: Holds,
         ground: Ground,
         charts: ChartAdministration,
-        backups: Backups,
-        importer: Importer,
+        keeping: Keeping,
     ) -> None:
         self._access = access
         self._enrolment = enrolment
@@ -77,8 +76,7 @@ class Administration:
         self._holds = holds
         self._ground = ground
         self._charts = charts
-        self._backups = backups
-        self._importer = importer
+        self._keeping = keeping
 
     def do(self, request: Request) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
@@ -105,11 +103,8 @@ class Administration:
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
                 return self._decide(request)
-            case ExportImport():
-                return self._importer.take(Path(request.file), by=by, reason=request.reason).to_json()
-            case BackupMake():
-                out = None if request.out is None else Path(request.out)
-                return self._backups.make(out, by=by).to_json()
+            case BackupMake() | CertificateAsk() | ExportImport():
+                return self._keeping.do(request, by)
             case HoldList() | HoldSet() | HoldRelease() | GroundShow() | GroundLoad():
                 return self._of_quality(request)
             case _:

@@ -22,6 +22,7 @@ from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
 from central.backup import Backups, last_backup_us
 from central.broker import BrokerFiles
+from central.certificates import Certificates
 from central.chart_admin import ChartAdministration
 from central.charts import Charts, prepare
 from central.configurations import Configurations
@@ -35,6 +36,7 @@ from central.holds import Holds
 from central.importing import Importer
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
+from central.keep_admin import Keeping
 from central.keys import CentralKeys
 from central.limit_sets import LimitSets
 from central.links.factory import open_link
@@ -276,6 +278,11 @@ def _assemble(
     holds = Holds(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)
+    erp = None
+    if settings.erp is not None:
+        erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
+    orders = Orders(store, facts, clock, erp, settings.items, mqtt)
+    reviews = _reviews(settings, store, facts, clock, orders, holds)
     administration = Administration(
         access,
         enrolment,
@@ -283,14 +290,8 @@ def _assemble(
         holds,
         Ground(store, facts, clock, mqtt.publish_document),
         ChartAdministration(access, charts, sets, products, ORIGIN),
-        backups,
-        Importer(store, facts, ingest, mqtt.resync),
+        _keeping(settings, store, facts, clock, backups, ingest, mqtt, reviews),
     )
-    erp = None
-    if settings.erp is not None:
-        erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
-    orders = Orders(store, facts, clock, erp, settings.items, mqtt)
-    reviews = _reviews(settings, store, facts, clock, orders, holds)
     return Central(
         settings,
         clock,
@@ -333,6 +334,21 @@ def _reviews(
         rules=Rules(settings.review.four_eyes),
         holds=holds.on_lot,
     )
+
+
+def _keeping(
+    settings: CentralSettings,
+    store: Store,
+    facts: Facts,
+    clock: Clock,
+    backups: Backups,
+    ingest: Ingest,
+    mqtt: Mqtt,
+    reviews: Reviews,
+) -> Keeping:
+    """What keeps and shows the evidence as a whole."""
+    importer = Importer(store, facts, ingest, mqtt.resync)
+    return Keeping(backups, importer, Certificates(store, reviews, clock, settings.head_grace_s))
 
 
 def _chart_parts(

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from central.causes import UNKNOWN, discrepancy
-from central.counters import Tick, ticks
+from central.counters import Period, Tick, periods, ticks
 from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, EpochEvidence, Finding, Grade
 from central.dossier import Dossier, whole
 from records.clock import MICROSECONDS
@@ -121,8 +121,8 @@ def _cycles(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) ->
     missed = _declared(dossier)
     for (agent, station), row in rows.items():
         begun = False
-        for number, period in enumerate(_periods(row), start=1):
-            if any(tick.ours for tick in period):
+        for number, period in enumerate(periods(dossier, agent, row), start=1):
+            if any(tick.ours for tick in period.rows):
                 told = missed.get((agent, station), [])
                 parts.append(_period(agent, station, number, period, told, whole_period=begun))
                 begun = True
@@ -151,24 +151,11 @@ def _declared(dossier: Dossier) -> dict[tuple[str, str], list[range]]:
     return found
 
 
-def _periods(row: Sequence[Tick]) -> list[list[Tick]]:
-    """The station's records cut where its cycle count steps back."""
-    periods: list[list[Tick]] = []
-    latest: int | None = None
-    for tick in row:
-        stepped_back = tick.cycle is not None and latest is not None and tick.cycle < latest
-        if not periods or stepped_back:
-            periods.append([])
-        periods[-1].append(tick)
-        latest = tick.cycle if tick.cycle is not None else latest
-    return periods
-
-
 def _period(
     agent: str,
     station: str,
     number: int,
-    period: Sequence[Tick],
+    period: Period,
     told: Sequence[range],
     *,
     whole_period: bool,
@@ -177,24 +164,27 @@ def _period(
 
     ``whole_period``: the order began in an earlier period, so this one must be there from its own beginning.
     """
-    mine = [index for index, tick in enumerate(period) if tick.ours]
+    rows = period.rows
+    mine = [index for index, tick in enumerate(rows) if tick.ours]
     follows = mine[0] > 0 and not whole_period
     begin = mine[0] - 1 if follows else 0
-    range_of = period[begin : mine[-1] + 1]
-    ours = [tick for tick in period if tick.ours]
+    range_of = rows[begin : mine[-1] + 1]
+    ours = [tick for tick in rows if tick.ours]
     counts = [tick.cycle for tick in range_of if tick.cycle is not None]
     if any(tick.cycle is None for tick in ours) or not counts:
         return CyclePart(agent, station, number, None, None, len(ours), (), (), (), Grade.CYCLES_NOT_PROVABLE)
     first = counts[0] + 1 if follows else counts[0]
-    # a count that begins here, or anew, at 41: nobody knows about 1 to 40
-    begun = follows or first <= 1
+    lost = () if follows else _wrap(period)
+    # a count that begins here, or anew, at 41: nobody knows about 1 to 40; nor about what an unwatched machine did
+    anew = first <= 1 and not period.unwatched and not period.replaced
+    begun = follows or anew or period.wrapped is not None
     last = counts[-1]
     recorded = set(counts)
     # a jump beyond all reason is told by its first cycles
     wanted = range(first, min(last, first + len(counts) + _MOST_NAMED) + 1)
     absent = [cycle for cycle in wanted if cycle not in recorded]
     missed = tuple(cycle for cycle in absent if any(cycle in declared for declared in told))
-    unaccounted = tuple(cycle for cycle in absent if cycle not in missed)
+    unaccounted = (*lost, *(cycle for cycle in absent if cycle not in missed))
     doubled = (
         tuple(sorted({cycle for cycle in counts if counts.count(cycle) > 1}))
         if len(recorded) < len(counts)
@@ -203,6 +193,14 @@ def _period(
     provable = Grade.COMPLETE if begun else Grade.CYCLES_NOT_PROVABLE
     grade = Grade.INCOMPLETE if unaccounted or doubled else provable
     return CyclePart(agent, station, number, first, last, len(ours), missed, unaccounted, doubled, grade)
+
+
+def _wrap(period: Period) -> tuple[int, ...]:
+    """Cycles at the end of a counter, and at its new beginning, that are not recorded. 0 may be left out."""
+    size, before, first = period.wrapped, period.before, period.rows[0].cycle
+    if size is None or before is None or before.cycle is None or first is None:
+        return ()
+    return (*range(before.cycle + 1, size), *(range(first) if first > 1 else ()))
 
 
 def of_certificate(dossier: Dossier, certificate: Certificate, *, over: bool, grace_s: float) -> list[Finding]:

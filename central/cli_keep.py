@@ -1,18 +1,24 @@
-"""Commands that keep the evidence: import what the network did not bring, back up, restore."""
+"""Commands that keep and show the evidence: gap certificates, import of files, backup, restore."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import JsonValue
 
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
-from central.requests import BackupMake, ExportImport
+from central.requests import BackupMake, CertificateAsk, ExportImport
 from records.clock import SystemClock
 from records.errors import ConfigurationError
 from records.failpoint import failpoint_from_environment
 
+CERTIFICATE_EXAMPLES = (
+    "Example: lotkeeper-central certificate --lot L-2026-118 --product VS-100 --json\n\n"
+    "Example: lotkeeper-central certificate --agent sealing-1"
+)
 IMPORT_EXAMPLES = (
     "Example: lotkeeper-central import sealing-1.lkexport\n\n"
     "Example: lotkeeper-central import sealing-1.lkexport --accept-revoked --reason 'PC stolen, disk found'"
@@ -21,6 +27,50 @@ RESTORE_EXAMPLES = (
     "Example: lotkeeper-central restore /mnt/backups/central-20261126T030000Z --reason 'the disk died'\n\n"
     "Example: lotkeeper-central restore --as-is --reason 'PostgreSQL put back from its own backup'"
 )
+
+
+def certificate(
+    agent: Annotated[str | None, typer.Option(help="All that is here of an agent.")] = None,
+    lot: Annotated[str | None, typer.Option(help="A lot, as its records name it.")] = None,
+    product: Annotated[str | None, typer.Option(help="Its product, where several have such a lot.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Say whether records and machine cycles are all here; exit 1 when that is not certain."""
+    if (agent is None) == (lot is None) or (product is not None and lot is None):
+        raise ConfigurationError("certificate needs --agent, or --lot and perhaps --product", hint="see --help")
+    answer = administer(load_settings(config), CertificateAsk(by=me(), agent=agent, lot=lot, product=product))
+    told = answer if isinstance(answer, dict) else {}
+    say(json, answer, "\n".join(_certificate_lines(told)))
+    raise typer.Exit(0 if told.get("grade") == "complete" else 1)
+
+
+def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
+    of = f"agent {told['agent']}" if "agent" in told else f"lot {told['lot']} of {told['product']}"
+    lines = [f"{str(told['grade']).upper()}: {of}"]
+    for part in _parts(told, "chains"):
+        name = f"{part.get('agent') or told.get('agent')}/{part['epoch']}/{part.get('stream', 'records')}"
+        head = "no signed head" if part["head_last"] is None else f"signed through {part['head_last']}"
+        lines.append(
+            f"  {name}: records {part['first']} to {part['last']}, {part['missing']} missing, "
+            f"{part['tombstones']} tombstones, {head}: {part['grade']}"
+        )
+    for part in _parts(told, "cycles"):
+        absent = part["unaccounted"]
+        named = absent if isinstance(absent, list) else []
+        shown = ", ".join(str(each) for each in named[:20]) + ("..." if len(named) > 20 else "")
+        missed = part["missed"]
+        lines.append(
+            f"  {part['station']}, counter period {part['period']}: cycles {part['first']} to {part['last']}, "
+            f"{part['recorded']} recorded, {len(missed) if isinstance(missed, list) else missed} declared missed, "
+            f"not accounted for: {shown or 'none'}: {part['grade']}"
+        )
+    return lines
+
+
+def _parts(told: Mapping[str, JsonValue], name: str) -> list[Mapping[str, JsonValue]]:
+    parts = told.get(name)
+    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
 
 def import_export(

@@ -1,11 +1,14 @@
 """A machine's own counters against the records: totals between neighbouring cycles, and cycles recorded twice.
 
-Pure. A count that steps back opens a new period: nothing is compared across it.
+Pure. A count that steps back opens a new period, and so does another machine at the station: nothing is compared
+across it. Which cycles the old period had after its last record, nobody knows where the agent or the machine was
+away in between. At the end of 16 or 32 bits a count goes on at 0: that is no gap.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pydantic import JsonValue
@@ -13,7 +16,7 @@ from pydantic import JsonValue
 from central.causes import discrepancy
 from central.domain import Finding
 from central.dossier import Dossier, Stated
-from records.model import OperationRecord
+from records.model import OperationRecord, OperationsEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,87 @@ class Tick:
         return next((c.value for c in self.record.data.counters if c.name == name), None)
 
 
-def ticks(dossier: Dossier) -> dict[tuple[str, str], list[Tick]]:
-    """(agent, station) -> its records in the order of the machine, epochs joined in the order of their opening."""
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A station's records within one counting. ``before``: the last record of the counting before it.
+
+    ``unwatched``: the agent was not there all the time between the two; ``replaced``: another machine counts.
+    """
+
+    rows: tuple[Tick, ...]
+    before: Tick | None = None
+    unwatched: bool = False
+    replaced: bool = False
+
+    @property
+    def wrapped(self) -> int | None:
+        """How many counts the counter has, where it came to its end between the two periods."""
+        last, first = (None if self.before is None else self.before.cycle), self.rows[0].cycle
+        if last is None or first is None or self.replaced or self.unwatched:
+            return None
+        return next((size for size in SIZES if size - NEAR <= last < size and first <= NEAR), None)
+
+
+SIZES = (2**16, 2**32)
+"""Counts of an unsigned counter of 16 and of 32 bits."""
+NEAR = 64
+"""So near to its end before and to its beginning after, a counter has wrapped and was not reset."""
+
+AWAY = ("agent-started", "device-lost")
+"""After these, nobody saw what a machine did before."""
+REPLACED = "device-changed"
+
+
+def periods(dossier: Dossier, agent: str, row: Sequence[Tick]) -> list[Period]:
+    """One station's records, cut where its count steps back and where another machine stands there."""
+    ranks = _ranks(dossier)
+    events = [
+        (ranks.get((agent, s.fact.epoch), 0), s.fact.seq, s)
+        for s in (*dossier.events, *dossier.surroundings)
+        if s.fact.agent == agent and s.data.code in (*AWAY, REPLACED)
+    ]
+    found: list[Period] = []
+    latest: Tick | None = None
+    for tick in row:
+        between = [] if latest is None else _between(ranks, events, latest, tick)
+        replaced = any(e.data.code == REPLACED and _counts_for(tick, e.data.device) for e in between)
+        counted = latest is not None and latest.cycle is not None and tick.cycle is not None
+        stepped_back = counted and (tick.cycle or 0) < (latest.cycle or 0) if latest is not None else False
+        if not found or stepped_back or replaced:
+            away = any(e.data.code in AWAY for e in between)
+            found.append(Period((tick,), latest, away, replaced))
+        else:
+            found[-1] = replace(found[-1], rows=(*found[-1].rows, tick))
+        latest = tick if tick.cycle is not None else latest
+    return found
+
+
+def _between(
+    ranks: Mapping[tuple[str, str], int],
+    events: Sequence[tuple[int, int, Stated[OperationsEvent]]],
+    before: Tick,
+    after: Tick,
+) -> list[Stated[OperationsEvent]]:
+    first, last = ((ranks.get((f.agent, f.epoch), 0), f.seq) for f in (before.record.fact, after.record.fact))
+    return [event for rank, seq, event in events if first < (rank, seq) < last]
+
+
+def _counts_for(tick: Tick, device: str | None) -> bool:
+    """Whether a device is one that the record's readings came from; where it has none, any is."""
+    devices = {reading.tag.partition(".")[0] for reading in tick.record.data.readings}
+    return device is None or not devices or device in devices
+
+
+def _ranks(dossier: Dossier) -> dict[tuple[str, str], int]:
+    """(agent, epoch) -> its place in the order in which epochs were opened."""
     opened = [(e.agent, e.epoch) for e in dossier.epochs]
     opened += [(c.agent, c.epoch) for c in dossier.chains if (c.agent, c.epoch) not in opened]
-    ranks = {chain: rank for rank, chain in enumerate(opened)}
+    return {chain: rank for rank, chain in enumerate(opened)}
+
+
+def ticks(dossier: Dossier) -> dict[tuple[str, str], list[Tick]]:
+    """(agent, station) -> its records in the order of the machine, epochs joined in the order of their opening."""
+    ranks = _ranks(dossier)
     ours = {s.data.run_id for s in dossier.records}
     found: dict[tuple[str, str], list[Tick]] = {}
     neighbours = dossier.neighbour_records

@@ -199,6 +199,15 @@ class ExportImport(_Request):
     reason: str | None = None
 
 
+class CertificateAsk(_Request):
+    """Of one agent, or of one lot."""
+
+    do: Literal["certificate-ask"] = "certificate-ask"
+    agent: str | None = None
+    lot: str | None = None
+    product: str | None = None
+
+
 class GroundShow(_Request):
     do: Literal["ground-show"] = "ground-show"
 
@@ -219,6 +228,7 @@ ChartRequest = ProposalList | ProposalDecide | RecipeImport | LimitsStudy | Limi
 Request = (
     UserAdd
     | BackupMake
+    | CertificateAsk
     | ExportImport
     | UserDisable
     | UserPassword
@@ -234,7 +244,7 @@ Request = (
     | GroundRequest
     | ChartRequest
 )
-LONG = (BackupMake, ExportImport)
+LONG = (BackupMake, CertificateAsk, ExportImport)
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 

@@ -36,8 +36,10 @@ from records.wire import CENTRAL, Head
 RECORDS = "records"
 _NO_END = 2**63 - 1
 LOOSE = (
+    "agent-started",
     "device-lost",
     "device-connected",
+    "device-changed",
     "clock-jump",
     "cycles-missed",
     "counter-period",

@@ -14,10 +14,9 @@ import pytest
 from central import backup, restore
 from central.access import Actor
 from central.app import Central, build
-from central.enrol import Enrolment
 from central.keys import CentralKeys
 from central.settings import BackupSettings, CentralSettings
-from central.store import documents, intake
+from central.store import agents, documents, intake
 from central.verify import Verification, verify
 from records.clock import FakeClock
 from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused
@@ -40,9 +39,8 @@ class Plant:
     def __post_init__(self) -> None:
         CentralKeys.create(self.settings.keys, self.clock.now_us())
         with closing(self.open()) as central:
-            Enrolment(central.store, central.facts, self.clock).register(
-                self.agent.name, "p0", self.agent.key.public.hex(), by=BY
-            )
+            now_us, public = self.clock.now_us(), self.agent.key.public.hex()
+            central.store.write(lambda c: agents.enrol(c, self.agent.name, "p0", public, now_us))
             self.documents(central, 3)
 
     @property

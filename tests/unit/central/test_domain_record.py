@@ -16,7 +16,16 @@ from central.assessment import Assessment, Limits, assess
 from central.causes import About
 from central.certificate import certify
 from central.dhr import assemble, dhr_id
-from central.domain import BLOCKERS, Closing, DeviceHistoryRecord, DhrState, EpochEvidence, Finding, Grade
+from central.domain import (
+    BLOCKERS,
+    Certificate,
+    Closing,
+    DeviceHistoryRecord,
+    DhrState,
+    EpochEvidence,
+    Finding,
+    Grade,
+)
 from central.exceptions import of_event
 from central.finding_codes import MATTERS, PARAMS
 from central.genealogy import cured
@@ -609,3 +618,43 @@ def test_a_finding_that_lost_its_cause_stays_in_the_record_but_is_not_signed() -
     part: Assessment = assess(line.dossier(order()), Limits())
     assert part.findings == ()
     assert part.quantities.ordered == Decimal(4)
+
+
+def _anew(before: int, after: int, *codes: str, device: str | None = None) -> Certificate:
+    """Two pieces welded, the machine's count set from ``before`` to ``after``, two more."""
+    line = Line()
+    line.cycles["OP20"] = before - 2
+    for index in (1, 2):
+        line.piece(index)
+    for code in codes:
+        line.event(code, ordered=False, **({"device": device} if device else {}))
+    line.cycles["OP20"], line.totals["OP20"] = after - 1, 0
+    for index in (3, 4):
+        line.piece(index)
+    line.wash((1, 2, 3, 4))
+    return certify(line.dossier(order()), over=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "codes", "grade", "unaccounted"),
+    [
+        (500, 1, (), Grade.COMPLETE, ()),
+        (500, 41, (), Grade.CYCLES_NOT_PROVABLE, ()),
+        (500, 1, ("agent-started",), Grade.CYCLES_NOT_PROVABLE, ()),
+        (500, 1, ("device-lost",), Grade.CYCLES_NOT_PROVABLE, ()),
+        (2, 3, ("agent-started",), Grade.COMPLETE, ()),
+        (500, 501, ("device-changed",), Grade.CYCLES_NOT_PROVABLE, ()),
+        (500, 1, ("device-changed",), Grade.CYCLES_NOT_PROVABLE, ()),
+        (2**16 - 1, 0, (), Grade.COMPLETE, ()),
+        (2**16 - 1, 1, (), Grade.COMPLETE, ()),
+        (2**32 - 1, 0, (), Grade.COMPLETE, ()),
+        (2**16 - 3, 1, (), Grade.INCOMPLETE, (2**16 - 2, 2**16 - 1)),
+        (2**16 - 1, 2, (), Grade.INCOMPLETE, (0, 1)),
+    ],
+)
+def test_a_counting_that_ends_and_the_next_one(
+    before: int, after: int, codes: tuple[str, ...], grade: Grade, unaccounted: tuple[int, ...]
+) -> None:
+    parts = [c for c in _anew(before, after, *codes).cycles if c.station == "weld"]
+    assert (parts[-1].grade, parts[-1].unaccounted) == (grade, unaccounted)
+    assert len(parts) == (1 if (before, after, codes) == (2, 3, ("agent-started",)) else 2)

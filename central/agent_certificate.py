@@ -1,0 +1,208 @@
+"""The gap certificate of one agent as a whole: all of its chains, all cycles of its machines.
+
+The same grades and rules as for a lot (``central.certificate``), over everything that is here of the agent. A
+count that goes on over a restart of the agent goes on here, too: what it missed it has stated, or it stands here
+as not accounted for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue
+
+from central.certificate import worst
+from central.counters import AWAY, NEAR, REPLACED, SIZES
+from central.domain import Grade
+from central.store import countings, dossiers, intake, snapshots
+from central.store.countings import Link, Moment
+from central.store.engine import Connection
+from records.clock import MICROSECONDS, iso_z
+from records.errors import ConfigurationError
+
+NAMED = 1000
+"""Most cycles that a part names one by one."""
+
+
+@dataclass(slots=True)
+class _Counting:
+    """One station's cycles within one counting."""
+
+    station: str
+    number: int
+    provable: bool
+    first: int | None = None
+    last: int | None = None
+    recorded: int = 0
+    missed: int = 0
+    doubled: int = 0
+    unaccounted: list[int] = field(default_factory=list)
+    unaccounted_count: int = 0
+
+    @property
+    def grade(self) -> Grade:
+        if self.unaccounted_count or self.doubled:
+            return Grade.INCOMPLETE
+        return Grade.COMPLETE if self.provable and self.first is not None else Grade.CYCLES_NOT_PROVABLE
+
+    def absent(self, cycles: range, declared: list[range]) -> None:
+        """Cycles without a record: declared missed, or not accounted for."""
+        stated = sum(len(_shared(cycles, each)) for each in declared)
+        if stated >= len(cycles):
+            self.missed += len(cycles)
+            return
+        for cycle in cycles[:NAMED]:
+            if any(cycle in each for each in declared):
+                self.missed += 1
+            else:
+                self.unaccounted_count += 1
+                self.unaccounted.append(cycle)
+        self.unaccounted_count += max(0, len(cycles) - NAMED)
+        del self.unaccounted[NAMED:]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {
+            "station": self.station,
+            "period": self.number,
+            "first": self.first,
+            "last": self.last,
+            "recorded": self.recorded,
+            "missed": self.missed,
+            "unaccounted": [*self.unaccounted],
+            "unaccounted_count": self.unaccounted_count,
+            "doubled": self.doubled,
+            "grade": self.grade.value,
+        }
+
+
+def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: float) -> dict[str, JsonValue]:
+    """The certificate as JSON; ``grade`` is that of the whole. ``grace_s``: how old a signed head may be.
+
+    Raises:
+        ConfigurationError: nothing is here of an agent of that name.
+    """
+    links = countings.links(connection, agent)
+    if not links:
+        raise ConfigurationError(f"nothing is here of an agent {agent!r}")
+    chains = [_chain(connection, agent, link, links, now_us, grace_s) for link in links]
+    stations = _countings(connection, agent, [link for link in links if link.stream == dossiers.RECORDS])
+    grades = [Grade(str(chain["grade"])) for chain in chains] + [station.grade for station in stations]
+    return {
+        "agent": agent,
+        "grade": worst(grades).value,
+        "chains": [*chains],
+        "cycles": [station.to_json() for station in stations],
+    }
+
+
+def _chain(
+    connection: Connection, agent: str, link: Link, links: list[Link], now_us: int, grace_s: float
+) -> dict[str, JsonValue]:
+    same = [each for each in links if each.stream == link.stream]
+    newest = link is same[-1]
+    head = intake.head_of(connection, agent, link.epoch, link.stream)
+    missing = link.last - link.records
+    joined = link is same[0] or link.stream != dossiers.RECORDS or _joined(connection, agent, link.epoch)
+    grade = Grade.COMPLETE
+    thinned = link.tombstones > 0 and link.stream == dossiers.RECORDS
+    if missing or thinned or not joined:
+        grade = Grade.INCOMPLETE
+    elif newest and (head is None or head.last > link.last or now_us - head.at_us > grace_s * MICROSECONDS):
+        grade = Grade.TAIL_UNKNOWN
+    return {
+        "stream": link.stream,
+        "epoch": link.epoch,
+        "first": link.first,
+        "last": link.last,
+        "records": link.records,
+        "missing": missing,
+        "tombstones": link.tombstones,
+        "joined": joined,
+        "head_last": None if head is None else head.last,
+        "head_at": None if head is None else iso_z(head.at_us),
+        "grade": grade.value,
+    }
+
+
+def _joined(connection: Connection, agent: str, epoch: str) -> bool:
+    return any(e.joined for e in dossiers.epochs(connection, [agent]) if e.epoch == epoch)
+
+
+def _countings(connection: Connection, agent: str, links: list[Link]) -> list[_Counting]:
+    """Each station's countings, one after the other."""
+    declared = _declared(connection, agent)
+    open_: dict[str, _Counting] = {}
+    found: list[_Counting] = []
+    away: set[str] = set()  # stations of which something was not seen since their last record
+    replaced: set[str] = set()
+    for moment in _moments(connection, agent, links):
+        if moment.code is not None:
+            away |= open_.keys()
+            replaced |= open_.keys() if moment.code == REPLACED else set()
+            continue
+        station = moment.station or ""
+        counting = open_.get(station)
+        began_anew = counting is not None and _anew(counting, moment.cycle)
+        if counting is None or began_anew or station in replaced:
+            counting = _next(station, counting, moment.cycle, unwatched=station in away)
+            open_[station] = counting
+            found.append(counting)
+        _count(counting, moment.cycle, declared.get(station, []))
+        away.discard(station)
+        replaced.discard(station)
+    return sorted(found, key=lambda each: (each.station, each.number))
+
+
+def _anew(counting: _Counting, cycle: int | None) -> bool:
+    return cycle is not None and counting.last is not None and cycle < counting.last
+
+
+def _next(station: str, before: _Counting | None, cycle: int | None, *, unwatched: bool) -> _Counting:
+    if before is None:
+        return _Counting(station, 1, provable=cycle is not None and cycle <= 1)
+    counting = _Counting(station, before.number + 1, provable=cycle is not None and cycle <= 1 and not unwatched)
+    last = before.last
+    size = None if last is None else next((size for size in SIZES if size - NEAR <= last < size), None)
+    if size is not None and last is not None and cycle is not None and cycle <= NEAR and not unwatched:
+        counting.provable = True
+        lost = [*range(last + 1, size), *(range(cycle) if cycle > 1 else ())]
+        counting.unaccounted, counting.unaccounted_count = lost, len(lost)
+    return counting
+
+
+def _count(counting: _Counting, cycle: int | None, declared: list[range]) -> None:
+    counting.recorded += 1
+    if cycle is None:
+        counting.provable = False
+        return
+    if counting.last is None:
+        counting.first = cycle
+    elif cycle == counting.last:
+        counting.doubled += 1
+    elif cycle > counting.last + 1:
+        counting.absent(range(counting.last + 1, cycle), declared)
+    counting.last = cycle
+
+
+def _moments(connection: Connection, agent: str, links: list[Link]) -> Iterator[Moment]:
+    for link in links:
+        yield from countings.moments(connection, agent, link.epoch, (*AWAY, REPLACED))
+
+
+def _declared(connection: Connection, agent: str) -> dict[str, list[range]]:
+    """Cycles that the agent itself stated as missed, by station."""
+    found: dict[str, list[range]] = {}
+    for item in snapshots.coded(connection, "cycles-missed", dossiers.RECORDS):
+        if item.agent != agent or item.body is None:
+            continue
+        fact = json.loads(item.body)
+        params = fact["data"]["params"]
+        missed = range(int(params["first"]), int(params["last"]) + 1)
+        found.setdefault(fact["header"]["station"] or "", []).append(missed)
+    return found
+
+
+def _shared(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))

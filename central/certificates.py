@@ -1,0 +1,60 @@
+"""Gap certificates for who asks: of a lot as its record shows it, of an agent as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pydantic import JsonValue, TypeAdapter
+
+from central.agent_certificate import certificate_of
+from central.reviews import Reviews
+from central.store.engine import Store
+from records.clock import Clock
+from records.errors import ConfigurationError
+
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
+
+
+class Certificates:
+    """``grace_s``: how old an agent's signed head may be before its tail counts as unknown."""
+
+    def __init__(self, store: Store, reviews: Reviews, clock: Clock, grace_s: float) -> None:
+        self._store = store
+        self._reviews = reviews
+        self._clock = clock
+        self._grace_s = grace_s
+
+    def of_agent(self, agent: str) -> JsonValue:
+        """Its chains and the cycles of its stations.
+
+        Raises:
+            ConfigurationError: nothing is here of it.
+        """
+        with self._store.read() as connection:
+            return certificate_of(connection, agent, self._clock.now_us(), self._grace_s)
+
+    def of_lot(self, lot: str, product: str | None) -> JsonValue:
+        """What the lot's device history record says of gaps.
+
+        Raises:
+            ConfigurationError: no such lot, or one of several products.
+        """
+        found = self._reviews.find(lot, product)
+        if not found:  # it may have come in this moment
+            self._reviews.sweep()
+            found = self._reviews.find(lot, product)
+        if len(found) > 1:
+            raise ConfigurationError(f"several products have a lot {lot}", hint="name one with --product")
+        record = self._reviews.get(found[0]) if found else None
+        if record is None:
+            raise ConfigurationError(f"there is no lot {lot}" + (f" of {product}" if product else ""))
+        proof = record.certificate
+        told: dict[str, object] = {
+            "lot": record.lot,
+            "product": record.product,
+            "orders": [order.reference for order in record.orders],
+            "grade": proof.grade.value,
+            "chains": [asdict(chain) for chain in proof.chains],
+            "cycles": [asdict(cycle) for cycle in proof.cycles],
+        }
+        return _JSON.validate_python(_JSON.dump_python(told, mode="json"))  # type: ignore[arg-type]

@@ -1,0 +1,117 @@
+"""The gap certificate of one agent as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from central.agent_certificate import certificate_of
+from records.errors import ConfigurationError
+from records.model import EpochOpened, OperationRecord, OperationsEvent, Outcome, Purpose
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig
+
+STARTED = OperationsEvent("agent-started", {})
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+def run(cycle: int | None) -> OperationRecord:
+    purpose = Purpose.PRODUCTION
+    return OperationRecord(
+        f"run-{cycle}", "weld", "W", "OP20", None, None, None, purpose, 1, cycle, 0, 1, Outcome.COMPLETED, ()
+    )
+
+
+def missed(first: int, last: int) -> OperationsEvent:
+    return OperationsEvent("cycles-missed", {"first": str(first), "last": str(last)})
+
+
+def told(rig: Rig, agent: Agent, *, head: bool = True, later_s: float = 0) -> dict[str, Any]:
+    rig.ingest.take(agent.topic, agent.frame())
+    if head:
+        rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us()))
+    with rig.store.read() as connection:
+        return certificate_of(connection, agent.name, rig.clock.now_us() + round(later_s * 1e6), 120.0)
+
+
+def written(rig: Rig, *data: OperationRecord | OperationsEvent) -> Agent:
+    agent = rig.enrol(Agent())
+    agent.write(*data)
+    return agent
+
+
+def test_all_of_an_agent_is_here(rig: Rig) -> None:
+    found = told(rig, written(rig, *(run(n) for n in range(1, 6))))
+    assert found["grade"] == "complete"
+    (chain,) = found["chains"]
+    assert (chain["first"], chain["last"], chain["missing"], chain["head_last"]) == (1, 6, 0, 6)
+    (part,) = found["cycles"]
+    assert (part["station"], part["first"], part["last"], part["recorded"]) == ("weld", 1, 5, 5)
+
+
+def test_a_head_that_is_old_or_not_there_leaves_the_tail_unknown(rig: Rig) -> None:
+    agent = written(rig, run(1))
+    assert told(rig, agent, head=False)["grade"] == "tail-unknown"
+    assert told(rig, agent, later_s=119)["grade"] == "complete"
+    assert told(rig, agent, later_s=121)["grade"] == "tail-unknown"
+
+
+@pytest.mark.parametrize(
+    ("data", "grade", "parts"),
+    [
+        ((run(1), run(2), run(5)), "incomplete", [(1, 5, 0, [3, 4])]),
+        ((run(1), run(2), missed(3, 4), run(5)), "complete", [(1, 5, 2, [])]),
+        ((run(1), run(2), missed(3, 3), run(5)), "incomplete", [(1, 5, 1, [4])]),
+        ((run(7), run(8)), "cycles-not-provable", [(7, 8, 0, [])]),
+        ((run(None),), "cycles-not-provable", [(None, None, 0, [])]),
+        ((run(1), STARTED, run(2)), "complete", [(1, 2, 0, [])]),
+        ((run(1), run(2), run(1)), "complete", [(1, 2, 0, []), (1, 1, 0, [])]),
+        ((run(1), run(2), STARTED, run(1)), "cycles-not-provable", [(1, 2, 0, []), (1, 1, 0, [])]),
+        ((run(1), run(1)), "incomplete", [(1, 1, 0, [])]),
+    ],
+)
+def test_cycles_are_accounted_for(
+    rig: Rig, data: tuple[OperationRecord | OperationsEvent, ...], grade: str, parts: list[tuple[Any, ...]]
+) -> None:
+    agent = rig.enrol(Agent())
+    for each in data:
+        header = replace(core_rig.HEADER, station="weld")
+        agent.write_body(core_rig.kind_of(each), core_rig.encode(core_rig.Fact(header, each)))
+    found = told(rig, agent)
+    assert found["grade"] == grade
+    assert [(p["first"], p["last"], p["missed"], p["unaccounted"]) for p in found["cycles"]] == parts
+
+
+def test_the_end_of_a_counter_is_no_gap(rig: Rig) -> None:
+    found = told(rig, written(rig, run(2**16 - 2), run(2**16 - 1), run(0), run(1)))
+    assert [p["grade"] for p in found["cycles"]] == ["cycles-not-provable", "complete"], "the first began anywhere"
+
+
+def test_epochs_are_joined_by_what_they_name(rig: Rig) -> None:
+    first = written(rig, run(1), run(2))
+    told(rig, first)
+    last = first.envelopes[-1]
+    for hash_, grade in ((last.hash.hex(), "complete"), ("0" * 64, "incomplete")):
+        second = Agent(first.name, first.key, envelopes=[])
+        second.envelopes.clear()
+        second.write(EpochOpened("restored", first.epoch, last.seq, hash_), run(3))
+        found = told(rig, second)
+        assert found["chains"][-1]["joined"] is (grade == "complete")
+        assert found["grade"] == grade
+        if grade == "complete":
+            assert found["cycles"][0]["recorded"] == 3
+            first, last = second, second.envelopes[-1]
+
+
+def test_nobody_of_that_name(rig: Rig) -> None:
+    with rig.store.read() as connection, pytest.raises(ConfigurationError, match="nothing is here"):
+        certificate_of(connection, "nobody-1", 0, 60.0)
