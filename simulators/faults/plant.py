@@ -101,7 +101,7 @@ class Plant:
         machines: int = 3,
         buffer: Path | None = None,
         central_folder: Path | None = None,
-        rest_s: float = 0.05,
+        rest_s: float = 0.15,
     ) -> None:
         self.folder, self.workshop, self.seed = folder, workshop, seed
         self.supervisor, self.patience_s = workshop.supervisor, workshop.patience_s
@@ -247,8 +247,13 @@ class Plant:
         self.line.finish()
         alive = [self.running(self.agent), self.running(self.central)]
         took_s = self.supervisor.until("the last answers", lambda: self.line.finished, self.patience_s, alive)
-        return took_s + self.supervisor.until(
-            "an empty buffer", lambda: self.buffered()["pending"] == 0, self.patience_s, alive
+        while waiting := int(self.buffered()["pending"]):  # however long it takes, as long as it gets less
+            took_s += self._until_less(waiting, alive)
+        return took_s
+
+    def _until_less(self, waiting: int, alive: Sequence[Process]) -> float:
+        return self.supervisor.until(
+            "a buffer that gets empty", lambda: self.buffered()["pending"] < waiting, self.patience_s, alive
         )
 
     def judge(self, outcome: Outcome) -> None:
