@@ -41,7 +41,7 @@ def syscall_kill(leg: Leg) -> None:
     """
     with at_work(leg) as plant:
         plant.line.hold()
-        _settle(plant)
+        plant.settle()
         for transaction in KINDS[: leg.cycles]:
             points = _cut_all(leg, plant, transaction)
             leg.count(f"cut points of {transaction.name}", points)
@@ -54,13 +54,13 @@ def _cut_all(leg: Leg, plant: Plant, transaction: Transaction) -> int:
     for point in range(1, MOST_POINTS):
         code = _cut(plant, transaction, point)
         if code is None:
-            _settle(plant)
+            plant.settle()
             return point - 1
         if code != KILLED:
             leg.outcome.problems.append(f"{transaction.name} cut at call {point}: ended with {code}")
         began_s = plant.supervisor.clock.monotonic_s()
         transaction.again(plant)
-        _settle(plant)
+        plant.settle()
         leg.outcome.recovery_s.append(plant.supervisor.clock.monotonic_s() - began_s)
     raise LotkeeperError(f"{transaction.name} has more than {MOST_POINTS} calls")
 
@@ -77,17 +77,6 @@ def _cut(plant: Plant, transaction: Transaction, point: int) -> int | None:
         return victim.code()
     finally:
         tracer.detach()
-
-
-def _settle(plant: Plant) -> None:
-    """Nothing is under way: no machine waits for its answer, and central has every record."""
-    alive = (plant.running(plant.agent), plant.running(plant.central))
-    plant.supervisor.until(
-        "a plant at rest",
-        lambda: plant.line.waiting == 0 and plant.buffered()["pending"] == 0,
-        plant.patience_s,
-        alive,
-    )
 
 
 def _one_cycle(plant: Plant) -> Callable[[], bool]:

@@ -240,6 +240,16 @@ class Plant:
             CENTRAL, [*words, "--config", str(self.config)], self.folder, stdin=stdin, fine=fine
         )
 
+    def settle(self) -> None:
+        """Wait until nothing is under way: no machine waits for its answer, and central has every record."""
+        alive = (self.running(self.agent), self.running(self.central))
+        self.supervisor.until(
+            "a plant at rest",
+            lambda: self.line.waiting == 0 and self.buffered()["pending"] == 0,
+            self.patience_s,
+            alive,
+        )
+
     # -- the end of a leg ----------------------------------------------------------------------------------
 
     def drain(self) -> float:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from records.clock import Clock
 from records.errors import LotkeeperError, Unreachable
 from simulators.faults import results
@@ -97,7 +99,7 @@ def _leg(order: Order, workshop: Workshop, cycles: int, seed: int, say: Say) -> 
     began_s = workshop.clock.monotonic_s()
     try:
         order.scenario.run(Leg(folder, workshop, cycles, Dice(order.scenario.name, seed), outcome))
-    except LotkeeperError as error:
+    except (LotkeeperError, httpx.HTTPError) as error:
         outcome.problems.append(str(error))
     finally:
         outcome.duration_s = workshop.clock.monotonic_s() - began_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.faults import calls, clocks, disk, kills, network, power
+from simulators.faults import calls, clocks, disk, images, kills, network, power, tampering
 from simulators.faults.leg import Scenario
 
 DISK = ("mosquitto", *disk.PROGRAMS)
@@ -40,5 +40,15 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("duplicate", "publishes come twice, swapped and much later", network.duplicate, 50, 100),
         Scenario("pause", "a process stands still and goes on", network.pause, 25, 50),
         Scenario("clock-jump", "wall clocks are set", clocks.clock_jump, 7, 14),
+        Scenario("image-restore", "the agent's disk is an old copy again", images.image_restore, 10, 20),
+        Scenario("central-restore", "central is restored from a backup", images.central_restore, 5, 10),
+        Scenario("bit-rot", "bits turn over in databases and logs", images.bit_rot, 250, 1000),
+        Scenario(
+            "tamper",
+            "history is changed with SQL",
+            tampering.tamper,
+            len(tampering.ATTACKS),
+            len(tampering.ATTACKS),
+        ),
     )
 }

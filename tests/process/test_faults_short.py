@@ -38,7 +38,7 @@ def leg(name: str, folder: Path, workshop: Workshop, *, cycles: int = 2, seed: i
     return outcome
 
 
-@pytest.mark.parametrize("name", ["all-kill"])
+@pytest.mark.parametrize("name", ["all-kill", "power-cut", "io-error", "duplicate"])
 def test_nothing_is_lost_doubled_or_altered(name: str, tmp_path: Path, workshop: Workshop) -> None:
     outcome = leg(name, tmp_path, workshop)
     assert outcome.ok, list(outcome.details())

@@ -1,0 +1,64 @@
+"""What the fault loops stand on: packets, seeds, percentiles, and a file of results that can be resumed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from simulators.faults import results
+from simulators.faults.dice import Dice
+from simulators.faults.mqtt_bytes import Replayer
+from simulators.faults.outcome import Outcome, percentile, together
+from simulators.faults.scenarios import SCENARIOS
+
+
+def publish(number: int) -> bytes:
+    body = number.to_bytes(2, "big") * 100
+    return b"\x32" + bytes((len(body) % 128 | 0x80, len(body) // 128)) + body
+
+
+def test_a_replayer_loses_no_packet_however_the_bytes_are_cut() -> None:
+    stream = b"".join(publish(n) for n in range(50)) + b"\xc0\x00"
+    counts: Counter[str] = Counter()
+    replayer = Replayer(Dice(1), [], counts)
+    out = b"".join(replayer(stream[at : at + 7]) for at in range(0, len(stream), 7))
+    for number in range(50):
+        assert publish(number) in out
+    assert set(counts) == {"swapped", "sent twice", "sent again much later"}
+    assert len(out) > len(stream)
+
+
+def test_one_seed_makes_the_same_choices() -> None:
+    assert [Dice("a", 1).below(100) for _ in range(1)] == [Dice("a", 1).below(100)]
+    one, other = Dice("a", 1), Dice("a", 2)
+    assert [one.below(1000) for _ in range(5)] != [other.below(1000) for _ in range(5)]
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    assert percentile([], 50) is None
+    assert percentile([3.0, 1.0, 2.0], 50) == 2.0
+    assert percentile([float(n) for n in range(1, 101)], 99) == 99.0
+
+
+def test_results_are_resumed_by_scenario_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    for seed in (1, 2):
+        outcome = Outcome("edge-kill", seed, cycles=10, chains={"central": ""}, recovery_s=[0.5])
+        results.append(file, outcome, full_starts=False, at_us=1)
+    with file.open("a") as opened:
+        opened.write('{"scenario":"edge-kill","seed":3')
+    assert results.done(file, "edge-kill", full_starts=False) == (20, 2)
+    assert results.done(file, "edge-kill", full_starts=True) == (0, 0)
+    total = results.totals(list(results.read(file)))["edge-kill"]
+    assert (total.cycles, total.not_ok, total.p50) == (20, 0, [0.5, 0.5])
+
+
+def test_legs_together_are_fine_only_when_each_is() -> None:
+    fine = Outcome("edge-kill", 1, cycles=1, chains={"central": ""})
+    bad = Outcome("edge-kill", 2, cycles=1, chains={"central": "seq 3"})
+    assert together([fine]).ok
+    assert not together([fine, bad]).ok
+
+
+def test_every_scenario_can_be_asked_for() -> None:
+    assert len(SCENARIOS) == len({scenario.run for scenario in SCENARIOS.values()})
