@@ -15,7 +15,7 @@ from simulators.faults.plant import CENTRAL, EDGE, Plant
 
 RUN_S = (0.3, 1.5)
 """How long the line goes on between a copy and its return."""
-CYCLES_BEFORE_FLIPS = 60
+CYCLES_BEFORE_FLIPS = 30
 EDGE_ROWS = "SELECT * FROM records ORDER BY 1"
 CENTRAL_ROWS = "SELECT * FROM envelope ORDER BY 1"
 FINE, FOUND = 0, (1, 2, 3, 74)
