@@ -27,8 +27,8 @@ HEAD = """\
 
 Each line is a loop of one fault in a small plant of real processes: three machines with their handshake, the
 agent, Mosquitto with persistence off, central. The machines keep a ledger on a disk of their own before any
-register shows a value; afterwards it is compared with central's records by station and machine cycle, value by value,
-and both chains are verified. This page is made by `python -m tools.proof` from
+register shows a value. Afterwards it is compared with central's records by station and machine cycle, value by
+value, and both chains are verified. This page is made by `python -m tools.proof` from
 [the file of results](../reference/faults-results.jsonl), one line a leg with its seed and commit.
 
 To do one again: `lotkeeper-sim faults SCENARIO --cycles N --seed S --json`; all of them: `make faults`
