@@ -15,6 +15,7 @@ of it was rewritten by whoever owns it: for that, heads are signed and kept else
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 RECORD_DOMAIN = "lotkeeper/1/record"
 EPOCH_DOMAIN = "lotkeeper/1/epoch"
@@ -51,6 +52,36 @@ def next_hash(
     agent: str, epoch: str, stream: str, seq: int, schema: int, kind: str, previous: bytes, body_digest: bytes
 ) -> bytes:
     """hash_n of one record, given hash_{n-1}."""
-    return hashlib.sha256(
-        fields(RECORD_DOMAIN, agent, epoch, stream, seq, schema, kind, previous, body_digest)
-    ).digest()
+    message = b"".join(
+        (
+            _fields_of_chain(agent, epoch, stream),
+            _EIGHT,
+            seq.to_bytes(8, "big"),
+            _EIGHT,
+            schema.to_bytes(8, "big"),
+            _field(kind),
+            _length(previous),
+            previous,
+            _length(body_digest),
+            body_digest,
+        )
+    )
+    return hashlib.sha256(message).digest()
+
+
+_EIGHT = (8).to_bytes(4, "big")
+
+
+def _length(raw: bytes) -> bytes:
+    return len(raw).to_bytes(4, "big")
+
+
+@lru_cache(maxsize=256)
+def _fields_of_chain(agent: str, epoch: str, stream: str) -> bytes:
+    """What is the same for every record of a chain: this is computed for each record, on each of its ways."""
+    return fields(RECORD_DOMAIN, agent, epoch, stream)
+
+
+@lru_cache(maxsize=256)
+def _field(text: str) -> bytes:
+    return fields(text)

@@ -138,11 +138,17 @@ def frame_message(frame: Frame) -> bytes:
 
 
 def encode_frame(
-    envelopes: Sequence[Envelope], previous: bytes, key: SigningKey, *, compress: bool = True
+    envelopes: Sequence[Envelope],
+    previous: bytes,
+    key: SigningKey,
+    *,
+    compress: bool = True,
+    compressor: zstandard.ZstdCompressor | None = None,
 ) -> bytes:
     """One signed payload of a contiguous, non-empty run; ``previous`` is the hash before its first.
 
-    With ``compress`` it is compressed where that makes it smaller.
+    With ``compress`` it is compressed where that makes it smaller. ``compressor``: one of ``frame_compressor`` to
+    use again, in one thread; making one costs more than packing a frame.
     """
     first, last = envelopes[0], envelopes[-1]
     message = _frame_message(
@@ -164,10 +170,15 @@ def encode_frame(
     bodies = b"".join(e.body for e in envelopes if e.body is not None)
     rest = len(head).to_bytes(4, "big") + head + bodies
     if compress and len(rest) >= COMPRESSED_FROM:
-        packed = zstandard.compress(rest, ZSTD_LEVEL)
+        packed = (compressor or frame_compressor()).compress(rest)
         if len(packed) < len(rest):
             return MAGIC + bytes((ZSTD,)) + packed
     return MAGIC + bytes((PLAIN,)) + rest
+
+
+def frame_compressor() -> zstandard.ZstdCompressor:
+    """For many frames made one after the other."""
+    return zstandard.ZstdCompressor(ZSTD_LEVEL)
 
 
 def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> Frame:
@@ -238,6 +249,16 @@ def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> 
         signature,
         tuple(envelopes),
     )
+
+
+def frame_end(payload: bytes) -> tuple[str, int, str]:
+    """Epoch, last seq and its hash (hexadecimal) as a frame says them; nothing is verified.
+
+    Raises:
+        Invalid: not a frame.
+    """
+    header, _ = _split(payload)
+    return header.epoch, header.last, header.head
 
 
 def _hash(text: str) -> bytes:

@@ -8,7 +8,7 @@ from edge_agent.outbox import Outbox, Run
 from edge_agent.uplink.incoming import OnEvent
 from records.errors import Damaged
 from records.keys import SigningKey
-from records.wire import encode_frame
+from records.wire import encode_frame, frame_compressor
 
 MOST_RECORDS = 1000
 HEADER_ROOM = 700
@@ -18,10 +18,11 @@ PACKET_ROOM = 256
 
 
 class Frames:
-    """Frames of one outbox, signed. A record that no frame can carry is reported once."""
+    """Frames of one outbox, signed, made in one thread. A record that no frame can carry is reported once."""
 
     def __init__(self, outbox: Outbox, key: SigningKey, max_frame_bytes: int, on_event: OnEvent) -> None:
         self._outbox, self._key, self._limit, self._on_event = outbox, key, max_frame_bytes, on_event
+        self._compressor = frame_compressor()
         self._reported: tuple[str, int] | None = None
 
     def next(self, cursor: int, packet_maximum: int | None, learnt: int | None = None) -> tuple[Run, bytes] | None:
@@ -42,7 +43,7 @@ class Frames:
             run = self._outbox.next_run(cursor, records, limit - HEADER_ROOM)
             if run is None:
                 return None
-            frame = encode_frame(run.envelopes, run.previous, self._key)
+            frame = encode_frame(run.envelopes, run.previous, self._key, compressor=self._compressor)
             if len(frame) <= limit or len(run.envelopes) == 1:
                 break
             records = len(run.envelopes) // 2

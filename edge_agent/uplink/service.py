@@ -104,7 +104,16 @@ class Uplink:
         self._agent = identity.file.agent
         self._incoming = Incoming(identity, clock, documents, on_event)
         together, sizes = OnTheirWay(), PacketSize()
-        self._records = Lane(outbox, identity, settings, clock, on_event, self._publish, together, sizes)
+        self._records = Lane(
+            outbox,
+            identity,
+            settings,
+            clock,
+            on_event,
+            self._publish,
+            together,
+            sizes,
+        )
         self._telemetry: Lane | None = None
         if telemetry is not None:
             self._telemetry = Lane(
