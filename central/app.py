@@ -7,10 +7,10 @@ the folder back. A disk that does not keep its promise ends the process (``on_fa
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -29,7 +29,7 @@ from central.configurations import Configurations
 from central.document_sync import DocumentSync
 from central.enrol import Enrolment
 from central.erp import Erp
-from central.facts import Facts, Origin
+from central.facts import Facts, Origin, software
 from central.fencing import Fencing
 from central.ground import Ground
 from central.holds import Holds
@@ -40,17 +40,19 @@ from central.keep_admin import Keeping
 from central.keys import CentralKeys
 from central.limit_sets import LimitSets
 from central.links.factory import open_link
-from central.mqtt import EVERYBODY, Mqtt
+from central.mqtt import EVERYBODY, Mqtt, Part
 from central.orders import Orders
 from central.proposals import Issue, Kind, Proposals
 from central.restore import assert_whole
 from central.reviews import Reviews
 from central.settings import CentralSettings
+from central.shares import Shares
 from central.signature import Rules
 from central.store import intake, partitions
 from central.store.engine import Store
 from central.stored import StoredFact
 from central.verify import Verification, verify
+from central.worker import shares
 from records.clock import MICROSECONDS, Clock
 from records.files import InstanceLock
 from records.model import OperationsEvent
@@ -66,14 +68,13 @@ VERIFY = "verify"
 BACKUP = "backup"
 VERIFY_HOUR = 3
 POST_INTERVAL_S = 5.0
+SERVE = "serve"
+"""The name of this process among those that take records in."""
+WAKE = "wake"
+WAKE_INTERVAL_S = 1.0
 SWEEP_ALL = "sweep-all"
 SWEEP_ALL_INTERVAL_S = 60.0
 """Time alone changes what stands against a release: how old a head is, that an answer of the ERP is overdue."""
-
-
-def software() -> str:
-    """Name and version of this build, as every record names it."""
-    return f"lotkeeper-central/{importlib.metadata.version('lotkeeper')}"
 
 
 @dataclass
@@ -106,8 +107,10 @@ class Central:
     _log: FilteringBoundLogger
     _on_failure: OnFailure
     _lock: InstanceLock
+    _make_shares: Callable[..., Shares] | None = None
     _anchored: dict[tuple[str, str, str], Watermark] = field(default_factory=dict)
     _sweeper: Woken | None = None
+    _shares: Shares | None = None
     _started: bool = False
 
     def start(self) -> None:
@@ -135,6 +138,11 @@ class Central:
         if (told := self.enrolment.spread()) is not None:
             self._log.error("broker-lists", error=told)
         self.mqtt.start()
+        if self._make_shares is not None:
+            self._shares = self._make_shares(on_committed=self._committed)
+            self._shares.start()
+            # what other processes take in
+            self.schedule.every(WAKE_INTERVAL_S, self._guarded(WAKE, self._sweeper.wake))
         self.schedule.start()
         self.admin_server.start()
 
@@ -143,6 +151,8 @@ class Central:
         if self._started:
             self._started = False
             self.admin_server.stop()
+            if self._shares is not None:
+                self._shares.stop()
             self.mqtt.stop()
             self.schedule.stop()
             if self._sweeper is not None:
@@ -269,7 +279,7 @@ def _assemble(
 ) -> Central:
     access = Access(store, facts, clock, limits_of(settings))
     ingest = Ingest(store, facts, clock)
-    mqtt = Mqtt(settings.broker, ingest, store, keys.signing, clock, log, on_failure, failpoint)
+    mqtt, make_shares = _broker_parts(settings, ingest, store, facts, keys, clock, log, on_failure, failpoint)
     lists = BrokerFiles(settings.broker_files, keys.folder, store, clock)
     enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
     ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
@@ -319,6 +329,7 @@ def _assemble(
         log,
         on_failure,
         lock,
+        make_shares,
     )
 
 
@@ -349,6 +360,25 @@ def _keeping(
     """What keeps and shows the evidence as a whole."""
     importer = Importer(store, facts, ingest, mqtt.resync)
     return Keeping(backups, importer, Certificates(store, reviews, clock, settings.head_grace_s))
+
+
+def _broker_parts(
+    settings: CentralSettings,
+    ingest: Ingest,
+    store: Store,
+    facts: Facts,
+    keys: CentralKeys,
+    clock: Clock,
+    log: FilteringBoundLogger,
+    on_failure: OnFailure,
+    failpoint: Callable[[str], None],
+) -> tuple[Mqtt, Callable[..., Shares] | None]:
+    """The connection of this process; on a server, where others take records in too, its share of that apart."""
+    rest = (store, keys.signing, clock, log, on_failure, failpoint)
+    if settings.postgres is None:
+        return Mqtt(settings.broker, ingest, *rest), None
+    mqtt = Mqtt(settings.broker, ingest, *rest, Part.house(settings.broker.client_id))
+    return mqtt, partial(shares, settings, SERVE, store, facts, keys.signing, clock, log, on_failure, failpoint)
 
 
 def _chart_parts(

@@ -62,10 +62,14 @@ def readings_of(record: OperationRecord, state: SpcState) -> list[Reading]:
     return [readings[tag] for tag in state.tags if tag in readings]
 
 
-def uncertain(record: OperationRecord, state: SpcState) -> bool:
+def uncertain(record: OperationRecord, state: SpcState, taken: list[Reading]) -> bool:
     """Whether a reading that the chart took was of uncertain quality, the size of the sample among them."""
-    size = [reading for reading in record.readings if reading.tag == state.size_tag]
-    return any(reading.quality is Quality.UNCERTAIN for reading in (*readings_of(record, state), *size))
+    for reading in taken:
+        if reading.quality is Quality.UNCERTAIN:
+            return True
+    if state.size_tag is None:
+        return False
+    return any(r.quality is Quality.UNCERTAIN for r in record.readings if r.tag == state.size_tag)
 
 
 def number(reading: Reading | None) -> float | None:

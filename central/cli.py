@@ -112,6 +112,21 @@ def serve(config: Config = DEFAULT_CONFIG) -> None:
     run_central(load_settings(config))
 
 
+@app.command(epilog="Example: lotkeeper-central worker --name second --config /etc/lotkeeper/central.yaml")
+def worker(
+    name: Annotated[
+        str | None, typer.Option(help="Its own among all workers on this database; left out: this machine's.")
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
+) -> None:
+    """Take agents' records in beside serve, until it is told to stop. Needs PostgreSQL."""
+    import socket
+
+    from central.worker import run_worker
+
+    run_worker(load_settings(config), name or socket.gethostname())
+
+
 @app.command(epilog="Example: lotkeeper-central verify --json")
 def verify(
     anchors: Annotated[

@@ -129,8 +129,7 @@ def restore(
     json: Json = False,
 ) -> None:
     """Put a backup in the place of central's database; the lines then send again what it lacks."""
-    from central.app import software
-    from central.facts import Origin
+    from central.facts import Origin, software
     from central.restore import Why, declare
     from central.restore import restore as put_back
 

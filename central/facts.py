@@ -11,6 +11,7 @@ signed heads of every chain in the append-only file ``anchors.jsonl`` beside the
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,11 @@ from records.model import SCHEMA, Data, EpochOpened, Fact, Header, OperationsEve
 from records.wire import CENTRAL, Document, Head, Watermark, seal, sign
 
 STREAMS = ("records", "audit")
+
+
+def software() -> str:
+    """Name and version of this build, as every record names it."""
+    return f"lotkeeper-central/{importlib.metadata.version('lotkeeper')}"
 
 
 @dataclass(frozen=True, slots=True)

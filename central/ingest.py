@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -84,6 +85,35 @@ class _Item:
 
 
 @dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A frame's job; ``again`` when other keys are believed by now than those that it was checked by."""
+
+    job: Future[Outcome | None]
+    again: Callable[[], Outcome]
+
+
+class Taking:
+    """A payload that is being taken. ``done``: whether ``result`` answers without waiting for a commit."""
+
+    def __init__(self, ingest: Ingest, what: Outcome | _UnderWay) -> None:
+        self._ingest = ingest
+        self._what = what
+
+    @property
+    def done(self) -> bool:
+        return isinstance(self._what, Outcome) or self._what.job.done()
+
+    def outcome(self) -> Outcome:
+        if isinstance(self._what, Outcome):
+            return self._what
+        return self._what.job.result() or self._what.again()
+
+    def result(self) -> Outcome:
+        """What became of it; raises as ``Ingest.take`` does. Ask once."""
+        return self._ingest.done(self.outcome())
+
+
+@dataclass(frozen=True, slots=True)
 class _Refusal:
     reason: Reason
     detail: str
@@ -92,6 +122,7 @@ class _Refusal:
 class Ingest:
     """Takes payloads one after the other, from one thread. ``on_committed`` is called after each commit.
 
+    ``fence`` is asked in each transaction that commits records, and raises where another process is to do so.
     ``requests``: who answers what agents ask for, by kind; who answers registers itself before the start.
     """
 
@@ -101,8 +132,10 @@ class Ingest:
         facts: Facts,
         clock: Clock,
         on_committed: Callable[[list[StoredFact]], None] | None = None,
+        fence: Callable[[Connection], None] | None = None,
     ) -> None:
         self._store = store
+        self._fence = fence
         self._clock = clock
         self.on_committed = on_committed
         self._presence: dict[str, Presence] = {}
@@ -121,10 +154,17 @@ class Ingest:
         Raises:
             StorageFailed: nothing was committed and the process must stop; the broker must not be answered.
         """
+        return self.begin(topic, payload).result()
+
+    def begin(self, topic: str, payload: bytes) -> Taking:
+        """The same, without waiting for the commit: several may be under way and are committed together.
+
+        Their results must be asked for in the order in which they were begun.
+        """
         levels = topic.removeprefix(f"{TOPIC_ROOT}/").split("/")
         match levels:
             case ["up", _, agent, stream] if stream in STREAMS:
-                outcome = self._take_frame(topic, agent, stream, payload)
+                return Taking(self, self._take_frame(topic, agent, stream, payload))
             case ["up", partition, agent, stream] if stream == REQUESTS:
                 outcome = self._take_request(topic, partition, agent, payload)
             case ["state", agent]:
@@ -133,7 +173,7 @@ class Ingest:
                 outcome = Outcome("ignored", detail="central's own word, which some brokers send back")
             case _:
                 outcome = self._refused(topic, None, "topic", "no such topic", payload)
-        return self._told(outcome)
+        return Taking(self, outcome)
 
     def bring(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
         """Commit what is new in a frame that came as a file; the same in every respect as one over the network.
@@ -143,13 +183,15 @@ class Ingest:
         Raises:
             StorageFailed: nothing was committed and the process must stop.
         """
-        return self._told(self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key))
+        what = self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key)
+        return Taking(self, what).result()
 
     def bring_head(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
         """Keep a signed head that came as a file; it says nothing of whether the agent is there."""
-        return self._told(self._take_head(f"import/{agent}", agent, payload, by_any_key=by_any_key))
+        return self.done(self._take_head(f"import/{agent}", agent, payload, by_any_key=by_any_key))
 
-    def _told(self, outcome: Outcome) -> Outcome:
+    def done(self, outcome: Outcome) -> Outcome:
+        """Tell who wants to know what was committed."""
         if outcome.facts and self.on_committed is not None:
             self.on_committed(list(outcome.facts))
         return outcome
@@ -162,20 +204,26 @@ class Ingest:
 
     def _take_frame(
         self, topic: str, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool = False
-    ) -> Outcome:
+    ) -> Outcome | _UnderWay:
         keys = self._believed.last()
         while True:
             checked = self._checked(keys, agent, stream, payload, by_any_key=by_any_key)
             if isinstance(checked, Frame):
                 items = [_read(envelope) for envelope in checked.envelopes]
                 job = partial(self._commit, topic=topic, frame=checked, items=items, keys=keys)
-                outcome = self._store.write(job)
-                if outcome is not None:
-                    return outcome
+                again = partial(self._take_again, topic, agent, stream, payload, by_any_key=by_any_key)
+                return _UnderWay(self._store.submit(job), again)
             now = self._believed.now()
-            if isinstance(checked, _Refusal) and now is keys:
+            if now is keys:
                 return self._refused(topic, agent, checked.reason, checked.detail, payload)
             keys = now
+
+    def _take_again(
+        self, topic: str, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool
+    ) -> Outcome:
+        """By the keys that are believed by now."""
+        self._believed.now()
+        return Taking(self, self._take_frame(topic, agent, stream, payload, by_any_key=by_any_key)).outcome()
 
     def _checked(
         self, keys: Keys, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool
@@ -204,6 +252,8 @@ class Ingest:
         held = standing.read(connection, frame.agent, frame.epoch, frame.stream)
         if held.keys != keys.stamp:
             return None
+        if self._fence is not None:
+            self._fence(connection)
         if frame.first > held.through + 1:
             detail = f"{frame.first} came while {held.through + 1} is next"
             return Outcome("hole", frame.agent, held.answer, detail=detail)

@@ -5,16 +5,19 @@ everything central says is retained and published again whenever the connection 
 every stream and the newest version of every document. Of two payloads for one topic the later one wins, also when
 the connection breaks between them.
 
-paho's thread only puts messages into a queue; one worker thread takes, commits, acknowledges and publishes. What
-waits there is bounded by the receive maximum (MQTT 5) or the broker's own in-flight limit (3.1.1), since nothing
-is acknowledged before it is done. Garbage ends in quarantine; a failed disk ends the process.
+paho's thread only puts messages into a queue; one worker thread takes, commits, acknowledges and publishes.
+Whose message is next is decided there and not by the broker (``central.waiting``). So all that agents have on
+their way is let in: they bound it themselves, the receive maximum (MQTT 5) or the broker's own in-flight limit
+(3.1.1) bounds its number, and the queue its bytes. A few frames are under way to the disk at once, and committed
+together. Messages are acknowledged in the order in which they came, each after its commit. Garbage ends in
+quarantine; a failed disk ends the process.
 """
 
 from __future__ import annotations
 
-import queue
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,17 +28,26 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from central.ingest import Ingest
+from central.ingest import STREAMS, Ingest, Taking
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
 from central.store.engine import Store
+from central.store.leases import Fenced
+from central.waiting import Waiting
 from records.clock import MICROSECONDS, Clock
 from records.errors import LotkeeperError, StorageFailed
 from records.keys import SigningKey
-from records.wire import CENTRAL, TOPIC_ROOT, Document, Watermark, ack_topic, down_topic, sign
+from records.wire import CENTRAL, REQUESTS, TOPIC_ROOT, Document, Watermark, ack_topic, down_topic, sign
 
 EVERYBODY = "*"
-RECEIVE_MAXIMUM = 50
+TAKEN_OVER = 0x8E
+"""Why a broker ends a connection: another one came with the same client id."""
+RECEIVE_MAXIMUM = 20_000
+"""More than the windows of two hundred agents."""
+UNDER_WAY = 16
+"""Most frames that are on their way to the disk at once: who comes next waits for all of them."""
+MESSAGE_COST = 4096
+"""What taking a message costs beside its bytes, in bytes."""
 SESSION_EXPIRY_S = 7 * 86_400
 KEEPALIVE_S = 30
 WITHDRAWN_KEPT_S = 30 * 86_400.0
@@ -62,6 +74,19 @@ class _Message:
     qos: int
 
 
+@dataclass(slots=True)
+class _Due:
+    """A message that the broker is to be told of when it and all before it are ``done``."""
+
+    message: _Message
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class _Say:
     topic: str
@@ -81,8 +106,41 @@ class _Resync:
     agent: str = EVERYBODY
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one connection is there for: which topics it hears, whose watermarks and whether documents it says.
+
+    ``partition`` None: all agents.
+    """
+
+    client_id: str
+    hears: tuple[str, ...]
+    watermarks: bool = True
+    documents: bool = True
+    partition: str | None = None
+
+    @classmethod
+    def everything(cls, client_id: str) -> Part:
+        """Of a central that is alone."""
+        return cls(client_id, ("up/+/+/+", "state/+"))
+
+    @classmethod
+    def house(cls, client_id: str) -> Part:
+        """All but the agents' records, which are taken in by partition."""
+        return cls(client_id, (f"up/+/+/{REQUESTS}", "state/+"), watermarks=False)
+
+    @classmethod
+    def records(cls, client_id: str, partition: str) -> Part:
+        """The records of one partition, under one broker session whoever takes them in."""
+        hears = tuple(f"up/{partition}/+/{stream}" for stream in STREAMS)
+        return cls(f"{client_id}-{partition}", hears, documents=False, partition=partition)
+
+
 class Mqtt:
-    """The one connection to the broker. Starts while the broker is away and lives through its restarts."""
+    """A connection to the broker. Starts while the broker is away and lives through its restarts.
+
+    ``lost``: another process takes this part in by now; nothing more is taken here.
+    """
 
     def __init__(
         self,
@@ -94,7 +152,10 @@ class Mqtt:
         log: FilteringBoundLogger,
         on_failure: Callable[[StorageFailed], None],
         failpoint: Callable[[str], None] = lambda _: None,
+        part: Part | None = None,
     ) -> None:
+        self.lost = False
+        self._part = part or Part.everything(settings.client_id)
         self._settings = settings
         self._ingest = ingest
         self._store = store
@@ -103,7 +164,9 @@ class Mqtt:
         self._log = log
         self._on_failure = on_failure
         self._failpoint = failpoint
-        self._work: queue.Queue[_Message | _Say | _Acknowledged | _Resync | None] = queue.Queue()
+        self._work: Waiting[_Due | _Say | _Acknowledged | _Resync | _End] = Waiting()
+        self._due: deque[_Due] = deque()  # what is to be acknowledged, in the order in which it came
+        self._under_way: deque[tuple[_Due, Taking]] = deque()
         self._worker = threading.Thread(target=self._run, name="central broker", daemon=True)
         self._client = self._make_client()
         self._connection = 0
@@ -136,17 +199,17 @@ class Mqtt:
         self._client.disconnect()
         self._client.loop_stop()
         if self._worker.ident is not None:
-            self._work.put(None)
+            self._work.urgent(_End())
             self._worker.join()
 
     def publish_document(self, agent: str, document: Document) -> None:
         """Sign a document and retain it for an agent, or for every enrolled one (``*``)."""
         for name in self._agents() if agent == EVERYBODY else [agent]:
-            self._work.put(_Say(down_topic(name, document.kind, document.id), sign(document, self._key)))
+            self._work.urgent(_Say(down_topic(name, document.kind, document.id), sign(document, self._key)))
 
     def resync(self, agent: str = EVERYBODY) -> None:
         """Publish every newest watermark and document again, to all agents or to one that is new."""
-        self._work.put(_Resync(agent))
+        self._work.urgent(_Resync(agent))
 
     # -- paho's thread ---------------------------------------------------------------------------------
 
@@ -154,7 +217,7 @@ class Mqtt:
         five = self._settings.protocol == 5
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=self._settings.client_id,
+            client_id=self._part.client_id,
             clean_session=None if five else False,
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
@@ -183,9 +246,9 @@ class Mqtt:
             self._change(False, f"the broker refuses: {code}")
             return
         self._connection += 1
-        client.subscribe([(f"{TOPIC_ROOT}/up/+/+/+", 1), (f"{TOPIC_ROOT}/state/+", 1)])
+        client.subscribe([(f"{TOPIC_ROOT}/{topic}", 1) for topic in self._part.hears])
         self._change(True, None)
-        self._work.put(_Resync())
+        self._work.urgent(_Resync())
 
     def _not_connected(self, _client: paho.Client, _data: object) -> None:
         self._change(False, "the broker does not answer")
@@ -195,17 +258,27 @@ class Mqtt:
     ) -> None:
         if self._state.connected:
             self._change(False, f"the connection ended: {code}")
+        if self._part.partition is not None and code.value == TAKEN_OVER:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Another process takes this part in: two with one session would end each other's connection for ever."""
+        self.lost = True
+        self._client.disconnect()
 
     def _received(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         try:
             topic = message.topic
         except UnicodeDecodeError:
             topic = repr(message._topic)  # noqa: SLF001  paho has no other door to a topic that is no text
-        self._work.put(_Message(self._connection, topic, bytes(message.payload), message.mid, message.qos))
+        payload = bytes(message.payload)
+        due = _Due(_Message(self._connection, topic, payload, message.mid, message.qos))
+        self._due.append(due)
+        self._work.put(_sender(topic), len(payload), MESSAGE_COST, due)
 
     def _published(self, _client: paho.Client, _data: object, mid: int, code: ReasonCode, _p: object) -> None:
         # paho holds its own lock here: never publish from this place
-        self._work.put(_Acknowledged(mid, str(code) if code.is_failure else None))
+        self._work.urgent(_Acknowledged(mid, str(code) if code.is_failure else None))
 
     def _change(self, connected: bool, error: str | None) -> None:
         if (self._state.connected, self._state.error) != (connected, error):
@@ -219,21 +292,34 @@ class Mqtt:
     # -- the worker's thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (item := self._work.get()) is not None:
+        item: _Due | _Say | _Acknowledged | _Resync | _End | None = None
+        while not isinstance(item, _End):
             try:
+                item = self._work.get(wait=not self._under_way)
                 self._do(item)
             except StorageFailed as error:
                 self._on_failure(error)
                 return
+            except Fenced as error:
+                if not self.lost:
+                    self._log.warning("ingest-fenced", error=str(error))
+                self._leave()
             except LotkeeperError as error:
                 self._log.error("ingest-failed", error=str(error))
             except Exception as error:  # one payload must not end the intake of all agents
                 self._log.error("ingest-failed", error=repr(error), exc_info=True)
 
-    def _do(self, item: _Message | _Say | _Acknowledged | _Resync) -> None:
+    def _do(self, item: _Due | _Say | _Acknowledged | _Resync | _End | None) -> None:
         match item:
-            case _Message():
-                self._take(item)
+            case _Due():
+                self._begin(item)
+                while self._under_way and (self._under_way[0][1].done or len(self._under_way) >= UNDER_WAY):
+                    self._finish()
+            case None:
+                self._finish()
+            case _End():
+                while self._under_way:
+                    self._finish()
             case _Say():
                 self._say(item)
             case _Acknowledged():
@@ -241,26 +327,40 @@ class Mqtt:
             case _Resync():
                 self._say_everything(item.agent)
 
-    def _take(self, message: _Message) -> None:
+    def _begin(self, due: _Due) -> None:
         self._failpoint("ingest.before_commit")
         try:
-            outcome = self._ingest.take(message.topic, message.payload)
+            self._under_way.append((due, self._ingest.begin(due.message.topic, due.message.payload)))
         except StorageFailed:
             raise
         except Exception:
-            self._acknowledge(message)  # the watermark did not move: the agent sends it again
+            self._acknowledge(due)  # the watermark did not move: the agent sends it again
+            raise
+
+    def _finish(self) -> None:
+        """Wait for the oldest that is under way, and answer it."""
+        due, taking = self._under_way.popleft()
+        try:
+            outcome = taking.result()
+        except (StorageFailed, Fenced):
+            raise  # what was not committed is not answered
+        except Exception:
+            self._acknowledge(due)
             raise
         self._failpoint("ingest.after_commit")
-        self._acknowledge(message)
+        self._acknowledge(due)
         self._failpoint("ingest.after_ack")
         if outcome.result in ("hole", "conflict", "quarantined"):
             self._log.warning(f"ingest-{outcome.result}", agent=outcome.agent, detail=outcome.detail)
         if outcome.watermark is not None:
             self._say_watermark(outcome.watermark)
 
-    def _acknowledge(self, message: _Message) -> None:
-        if message.connection == self._connection:  # on another connection the number means another message
-            self._client.ack(message.mid, message.qos)
+    def _acknowledge(self, due: _Due) -> None:
+        due.done = True
+        while self._due and self._due[0].done:
+            message = self._due.popleft().message
+            if message.connection == self._connection:  # on another connection the number means another message
+                self._client.ack(message.mid, message.qos)
 
     def _say_watermark(self, watermark: Watermark) -> None:
         topic = ack_topic(watermark.agent, watermark.stream)
@@ -294,12 +394,12 @@ class Mqtt:
             self._say(_Say(say.topic, wanted))
 
     def _say_everything(self, agent: str) -> None:
-        names = self._agents() if agent == EVERYBODY else [agent]
+        names = [name for name in self._agents() if agent in (EVERYBODY, name)]
         with self._store.read() as connection:
             newest = {(w.agent, w.stream): w for w in intake.watermarks(connection) if w.agent != CENTRAL}
-            current = documents.current(connection)
+            current = documents.current(connection) if self._part.documents else []
         self._said.clear()
-        for watermark in newest.values():
+        for watermark in newest.values() if self._part.watermarks else ():
             if watermark.agent in names:
                 self._say_watermark(watermark)
         over_us = self._clock.now_us() - int(WITHDRAWN_KEPT_S * MICROSECONDS)
@@ -312,7 +412,15 @@ class Mqtt:
 
     def _agents(self) -> list[str]:
         with self._store.read() as connection:
-            return [agent.id for agent in agents.all_agents(connection) if agent.revoked_us is None]
+            known = agents.all_agents(connection)
+        mine = self._part.partition
+        return [each.id for each in known if each.revoked_us is None and mine in (None, each.partition)]
+
+
+def _sender(topic: str) -> str:
+    """The agent in a topic that it writes; of others, the topic."""
+    levels = topic.removeprefix(f"{TOPIC_ROOT}/").split("/")
+    return levels[2] if levels[0] == "up" and len(levels) > 2 else levels[-1]
 
 
 def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:

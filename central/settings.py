@@ -164,6 +164,7 @@ class BackupSettings(Settings):
 class CentralSettings(Settings):
     """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder.
 
+    ``lease``: how long a partition stays with a process that takes records in and is not heard of any more.
     ``database``: a PostgreSQL server for a plant that has outgrown the file in ``folder``.
 
     ``head_interval`` is how often the agents state their last record: after a few times that (and no less than a
@@ -178,6 +179,7 @@ class CentralSettings(Settings):
     broker: BrokerSettings = BrokerSettings()
     items: dict[str, ItemSettings] = Field(default_factory=dict)
     erp: ErpSettings | None = None
+    lease: Annotated[Duration, Field(ge=2, le=600)] = 10.0
     head_interval: Duration = 30.0
     anchor_interval: Duration = 300.0
     anchors: AnchorSettings = AnchorSettings()

@@ -82,6 +82,11 @@ def agent_of(connection: Connection, name: str) -> Agent | None:
     return next((each for each in all_agents(connection) if each.id == name), None)
 
 
+def partitions(connection: Connection) -> list[str]:
+    """Those that agents were enrolled in, by name."""
+    return list(connection.execute(select(agent.c.partition).distinct().order_by(agent.c.partition)).scalars())
+
+
 def enrol(connection: Connection, name: str, partition: str, public: str, now_us: int) -> PublicKey:
     """Believe this key of this agent from now on; a former key of it stays valid for 30 days."""
     moved = connection.execute(

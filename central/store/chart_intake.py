@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -51,17 +52,26 @@ def _product(stream: str) -> str | None:
 def take(connection: Connection, items: Sequence[tuple[Envelope, Fact | None]]) -> None:
     """Note what committed facts say of charts."""
     rows = ChartRows(connection)
-    for item, fact in items:
-        if fact is not None and item.stream == "records":
-            _take(connection, rows, item, fact)
+    told = [(item, fact, _refs(item, fact)) for item, fact in items if fact and item.stream == "records"]
+    rows.read({ref for _, _, refs in told for ref in refs})
+    for item, fact, refs in told:
+        _take(connection, rows, item, fact, refs)
     rows.write()
 
 
-def _take(connection: Connection, rows: ChartRows, item: Envelope, fact: Fact) -> None:
+def _refs(item: Envelope, fact: Fact) -> list[ChartRef]:
+    """The charts that a record was judged by."""
+    record = fact.data
+    if not isinstance(record, OperationRecord):
+        return []
+    return [ChartRef(item.agent, record.station, each.characteristic, each.stream or "") for each in record.spc]
+
+
+def _take(connection: Connection, rows: ChartRows, item: Envelope, fact: Fact, refs: list[ChartRef]) -> None:
     match fact.data:
         case OperationRecord() if fact.data.spc and not _known(connection, item, fact):
-            for state in fact.data.spc:
-                _judged(rows, item, fact, fact.data, state)
+            for ref, state in zip(refs, fact.data.spc, strict=True):
+                _judged(rows, ref, item, fact, fact.data, state)
         case OperationsEvent(code="spc-subgroup") if not _known(connection, item, fact):
             _closed(rows, item, fact, fact.data)
         case Decision() if (
@@ -124,8 +134,9 @@ def _known(connection: Connection, item: Envelope, fact: Fact) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _judged(rows: ChartRows, item: Envelope, fact: Fact, record: OperationRecord, state: SpcState) -> None:
-    ref = ChartRef(item.agent, record.station, state.characteristic, state.stream or "")
+def _judged(
+    rows: ChartRows, ref: ChartRef, item: Envelope, fact: Fact, record: OperationRecord, state: SpcState
+) -> None:
     readings = readings_of(record, state)
     told = _about(fact, record, state, readings)
     head = rows.chart(ref, told)
@@ -134,20 +145,20 @@ def _judged(rows: ChartRows, item: Envelope, fact: Fact, record: OperationRecord
     held = rows.point(name) if state.position > 1 else None
     if held is not None and (held["number"] is not None or held["position"] >= state.position):
         held = None  # numbers began again: another point
-    values = _verdict(state) | {
+    values = {
+        **_verdict(state),
         "position": state.position,
         "at_us": record.ended_us,
         "closed_by": "",
         "seq": item.seq,
         "hash": item.hash,
         "number": head["points"] + 1 if closing else None,
-        "uncertain": (0 if held is None else held["uncertain"]) + uncertain(record, state),
+        "uncertain": (0 if held is None else held["uncertain"]) + uncertain(record, state, readings),
     }
     subjects = [result.subject.id for result in record.subjects]
     _put(rows, held, name, values, subjects, readings)
     if closing:
-        told["points"] = head["points"] + 1
-        told["signals_open"] = head["signals_open"] + (state.state == "signal")
+        rows.count(head, signal=state.state == "signal")
     rows.change_chart(head, told)
 
 
@@ -170,6 +181,11 @@ def _about(fact: Fact, record: OperationRecord, state: SpcState, readings: list[
     return told
 
 
+def _texts(told: Sequence[str]) -> str:
+    """As JSON."""
+    return f"[{', '.join(map(encode_basestring, told))}]"
+
+
 def _verdict(state: SpcState) -> dict[str, Any]:
     return {
         "state": state.state,
@@ -182,8 +198,8 @@ def _verdict(state: SpcState) -> dict[str, Any]:
         "range_centre": state.range_centre,
         "range_lower": state.range_lower,
         "range_upper": state.range_upper,
-        "rules": _JSON.encode(state.rules),
-        "range_rules": _JSON.encode(state.range_rules or ()),
+        "rules": _texts(state.rules),
+        "range_rules": _texts(state.range_rules or ()),
         "limit_version": state.limit_version,
         "provisional": state.provisional,
     }
@@ -201,11 +217,9 @@ def _put(
     values_of_run = [number(reading) for reading in readings]
     before = [] if held is None else json.loads(held["readings"])
     named = [*([] if held is None else json.loads(held["subjects"])), *subjects]
-    values |= {
-        "readings": _JSON.encode([*before, values_of_run][:MOST_READINGS]),
-        "subjects": _JSON.encode(named[:MOST_SUBJECTS]),
-        "subjects_total": (0 if held is None else held["subjects_total"]) + len(subjects),
-    }
+    values["readings"] = _JSON.encode([*before, values_of_run][:MOST_READINGS])
+    values["subjects"] = _texts(named[:MOST_SUBJECTS])
+    values["subjects_total"] = (0 if held is None else held["subjects_total"]) + len(subjects)
     if held is None:
         rows.add_point(name, values)
     else:
@@ -225,7 +239,7 @@ def _closed(rows: ChartRows, item: Envelope, fact: Fact, event: OperationsEvent)
     subjects = [subject.id for subject in event.subjects]
     named = {
         "closed_by": text(params, "closed_by"),
-        "subjects": _JSON.encode(subjects[:MOST_SUBJECTS]),
+        "subjects": _texts(subjects[:MOST_SUBJECTS]),
         "subjects_total": len(subjects),
     }
     name = (head["id"], item.epoch, count(params, "segment"), count(params, "subgroup"))
@@ -239,8 +253,7 @@ def _closed(rows: ChartRows, item: Envelope, fact: Fact, event: OperationsEvent)
         rows.add_point(name, values | {"readings": "[]", "uncertain": 0, "position": len(subjects)})
     else:
         rows.change_point(held, values)
-    signals = head["signals_open"] + (values["state"] == "signal")
-    rows.change_chart(head, {"points": head["points"] + 1, "signals_open": signals})
+    rows.count(head, signal=values["state"] == "signal")
 
 
 # -- notes -------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -15,15 +17,23 @@ PointName = tuple[str, str, int, int]
 
 _CHART_NAMES = tuple(chart.c.keys())
 _POINT_NAMES = tuple(name for name in chart_point.c.keys() if name != "id")  # noqa: SIM118  no dict
+_chart_row = itemgetter(*_CHART_NAMES)
+_point_row = itemgetter(*_POINT_NAMES)
 _ADD_CHARTS = Insert(chart, *_CHART_NAMES)
 _ADD_POINTS = Insert(chart_point, *_POINT_NAMES)
-_CHART = select(chart).where(chart.c.id == bindparam("chart_id"))
+_CHARTS = select(chart).where(chart.c.id.in_(bindparam("ids", expanding=True)))
 _POINT = (
     select(chart_point)
     .where(chart_point.c.chart_id == bindparam("of_chart"), chart_point.c.epoch == bindparam("of_epoch"))
     .where(chart_point.c.segment == bindparam("of_segment"), chart_point.c.subgroup == bindparam("of_subgroup"))
     .order_by(chart_point.c.id.desc())
     .limit(1)
+)
+_COUNTS = ("points", "signals_open")
+_COUNT = (
+    update(chart)
+    .where(chart.c.id == bindparam("the_id"))
+    .values({name: bindparam(f"now_{name}") for name in _COUNTS})
 )
 _CHANGE_CHART = (
     update(chart)
@@ -49,34 +59,48 @@ class ChartRows:
 
     def _forget(self) -> None:
         self._charts: dict[ChartRef, Values] = {}
+        self._read: set[ChartRef] = set()
         self._new_charts: list[Values] = []
         self._changed_charts: dict[str, Values] = {}
+        self._counted: dict[str, Values] = {}
         self._points: dict[PointName, Values] = {}
         self._new_points: list[Values] = []
         self._changed_points: dict[int, Values] = {}
 
+    def read(self, refs: Collection[ChartRef]) -> None:
+        """Charts that are about to be asked for."""
+        by_id = {ref.id: ref for ref in refs if ref not in self._charts}
+        if by_id:
+            for row in self._connection.execute(_CHARTS, {"ids": list(by_id)}).mappings():
+                self._charts[by_id[row["id"]]] = {**row}
+        self._read.update(refs)
+
     def chart(self, ref: ChartRef, told: Values) -> Values:
         """The chart's row; of one that is new, as it is told."""
+        if ref not in self._read:
+            self.read((ref,))
         found = self._charts.get(ref)
-        if found is not None:
-            return found
-        chart_id = ref.id
-        row = self._connection.execute(_CHART, {"chart_id": chart_id}).mappings().one_or_none()
-        if row is not None:
-            found = {**row}
-        else:
+        if found is None:
             own = {"agent": ref.agent, "station": ref.station, "characteristic": ref.characteristic}
-            found = dict.fromkeys(_CHART_NAMES) | own | {"id": chart_id, "stream": ref.stream} | told
+            found = dict.fromkeys(_CHART_NAMES) | own | {"id": ref.id, "stream": ref.stream} | told
             found |= {"points": 0, "signals_open": 0}
             self._new_charts.append(found)
-        self._charts[ref] = found
+            self._charts[ref] = found
         return found
 
     def change_chart(self, row: Values, values: Values) -> None:
         """Columns that say the same as before cost nothing."""
-        if any(row[name] != value for name, value in values.items()):
-            row.update(values)
-            self._changed_charts[row["id"]] = row
+        for name, value in values.items():
+            if row[name] != value:
+                row.update(values)
+                self._changed_charts[row["id"]] = row
+                return
+
+    def count(self, row: Values, *, signal: bool) -> None:
+        """One more closed point."""
+        row["points"] += 1
+        row["signals_open"] += signal
+        self._counted[row["id"]] = row
 
     def point(self, name: PointName) -> Values | None:
         """The newest point of this name."""
@@ -93,9 +117,9 @@ class ChartRows:
     def add_point(self, name: PointName, values: Values) -> None:
         chart_id, epoch, segment, subgroup = name
         own = {"chart_id": chart_id, "epoch": epoch, "segment": segment, "subgroup": subgroup}
-        row = {**values, **own, "excluded": False, "cause": None}
-        self._points[name] = row
-        self._new_points.append(row)
+        values.update(own, excluded=False, cause=None)
+        self._points[name] = values
+        self._new_points.append(values)
 
     def change_point(self, row: Values, values: Values) -> None:
         row.update(values)
@@ -105,11 +129,14 @@ class ChartRows:
     def write(self) -> None:
         """Bring everything into the database, and begin anew."""
         new = {row["id"] for row in self._new_charts}
-        _ADD_CHARTS(self._connection, [tuple(row[name] for name in _CHART_NAMES) for row in self._new_charts])
-        _ADD_POINTS(self._connection, [tuple(row[name] for name in _POINT_NAMES) for row in self._new_points])
+        _ADD_CHARTS(self._connection, [_chart_row(row) for row in self._new_charts])
+        _ADD_POINTS(self._connection, [_point_row(row) for row in self._new_points])
         changed = [row for key, row in self._changed_charts.items() if key not in new]
         if changed:
             self._connection.execute(_CHANGE_CHART, [_bound(row, _CHART_NAMES) for row in changed])
+        counted = [row for key, row in self._counted.items() if key not in new and key not in self._changed_charts]
+        if counted:
+            self._connection.execute(_COUNT, [_bound(row, _COUNTS) for row in counted])
         if self._changed_points:
             points = [_bound(row, _POINT_NAMES) for row in self._changed_points.values()]
             self._connection.execute(_CHANGE_POINT, points)

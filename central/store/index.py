@@ -54,12 +54,8 @@ def add(
         told: dict[str, object] = {}
         if fact is not None:
             told = _index(fact, about)
-            subjects += [
-                (cursor, position, subject.kind.value, subject.product, subject.scheme, subject.id)
-                for position, subject in enumerate(_subjects(fact.data))
-            ]
-        what = (told.get(name) for name in _NAMES)
-        facts.append((cursor, item.agent, item.stream, item.kind, fact is not None, *what))
+            subjects += [(cursor, position, *key) for position, key in enumerate(_subjects(fact.data))]
+        facts.append((cursor, item.agent, item.stream, item.kind, fact is not None, *map(told.get, _NAMES)))
     _FACTS(connection, facts)
     _SUBJECTS(connection, subjects)
 
@@ -121,7 +117,8 @@ def _index(fact: Fact, about: About) -> dict[str, object]:
     return row | {"work_order": order, "product": product, "lot": lot}
 
 
-def _subjects(data: Data) -> Iterable[Subject]:
+def _subjects(data: Data) -> Iterable[tuple[str, str | None, str, str]]:
+    """Kind, product, scheme and id of all that a record names, each once."""
     found: list[Subject | None] = []
     match data:
         case OperationRecord():
@@ -131,4 +128,4 @@ def _subjects(data: Data) -> Iterable[Subject]:
             found += data.subjects
         case _:
             pass
-    return list({subject.key: subject for subject in found if subject is not None}.values())
+    return dict.fromkeys(subject.key for subject in found if subject is not None)

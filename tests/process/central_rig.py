@@ -123,12 +123,12 @@ class Wire:
 class CentralProcess:
     """``lotkeeper-central`` with a folder of its own."""
 
-    def __init__(self, folder: Path, broker_url: str) -> None:
+    def __init__(self, folder: Path, broker_url: str, more: str = "") -> None:
         self.folder = folder
         self.config = folder / "central.yaml"
         self.config.write_text(
             "site: suzhou\ntime_zone: Asia/Shanghai\nfolder: data\n"
-            f"http: {{port: 0}}\nbroker: {{url: '{broker_url}'}}\nanchor_interval: 1s\n"
+            f"http: {{port: 0}}\nbroker: {{url: '{broker_url}'}}\nanchor_interval: 1s\n{more}"
         )
         self.process: subprocess.Popen[bytes] | None = None
         self.command("init", "--password-stdin", password="a long password")

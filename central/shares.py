@@ -1,0 +1,164 @@
+"""Which partitions this process takes in: leases in the database, an even share for each process that is alive.
+
+Every process that takes records in announces itself by a lease of its own. Of the partitions each has at most
+its share; one that has more, because another process came, gives the rest back when what is under
+way is committed. One that dies keeps its leases until they end; then whoever has room takes them. A partition
+has a session of its own at the broker (client id ``CLIENT-PARTITION``) which moves with the lease: what the
+former holder had not acknowledged comes to the next one.
+
+A process that lost a lease without knowing it, because it was paused or the network was, cannot commit under
+it: the lease's token is compared in each transaction (``central.store.leases``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from central.store import agents, leases
+from central.store.engine import Connection, Store
+from records.clock import new_id
+from records.errors import LotkeeperError, StorageFailed
+
+PARTITION = "partition/"
+WORKER = "worker/"
+TURNS = 3
+"""Turns in the time of a lease."""
+
+
+class Consumer(Protocol):
+    """Takes one partition in. ``lost``: it has seen by itself that another does."""
+
+    @property
+    def lost(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+Open = Callable[[str, int], Consumer]
+"""Makes the consumer of a partition under a lease's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """Partitions whose lease is ``lost``, that are ``over`` the share, and that were ``taken``, with their tokens.
+
+    ``own``: the token of the process' own lease.
+    """
+
+    own: int | None
+    lost: list[str]
+    over: list[str]
+    taken: dict[str, int]
+
+
+class Shares:
+    """``name`` is this process' own among all that take records in."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        make: Open,
+        lease_s: float,
+        log: FilteringBoundLogger,
+        on_failure: Callable[[StorageFailed], None],
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._holder = f"{name} {new_id()}"
+        self._make = make
+        self._lease_s = lease_s
+        self._log = log
+        self._on_failure = on_failure
+        self._held: dict[str, tuple[int, Consumer]] = {}  # partition -> token, who takes it in
+        self._own: int | None = None
+        self._waiting = False
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="central shares", daemon=True)
+
+    @property
+    def partitions(self) -> list[str]:
+        """Those that this process takes in now."""
+        return sorted(self._held)
+
+    def start(self) -> None:
+        """Begin; returns at once. While another process has this name, or a killed one still had, it waits."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is under way and give everything back. Safe to call twice."""
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._end(list(self._held), "stopped")
+        name, own = WORKER + self._name, self._own
+        if own is not None:
+            self._own = None
+            self._store.write(lambda c: leases.release(c, name, own))
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            try:
+                self.turn()
+            except StorageFailed as error:
+                self._on_failure(error)
+                return
+            except LotkeeperError as error:
+                self._log.error("shares-failed", error=str(error))
+            self._ending.wait(self._lease_s / TURNS)
+
+    def turn(self) -> None:
+        """Renew what is held, give back what is too much, take what is free; the thread does so all the time."""
+        self._end([name for name, (_, consumer) in self._held.items() if consumer.lost], "lost")
+        turn = self._store.write(self._renew)
+        if turn.own is None and not self._waiting:
+            self._log.warning("worker-name-taken", name=self._name, hint="does another process have this --name?")
+        self._own, self._waiting = turn.own, turn.own is None
+        self._end(turn.lost, "lost")
+        self._end(turn.over, "given back")
+        for partition, token in turn.taken.items():
+            consumer = self._make(partition, token)
+            self._held[partition] = (token, consumer)
+            consumer.start()
+            self._log.info("partition-taken", partition=partition, token=token)
+
+    def _renew(self, connection: Connection) -> _Turn:
+        name, own = WORKER + self._name, self._own
+        if own is None or not leases.renew(connection, name, own, self._lease_s):
+            own = leases.take(connection, name, self._holder, self._lease_s)
+        if own is None:
+            return _Turn(None, list(self._held), [], {})
+        lost = [
+            partition
+            for partition, (token, _) in self._held.items()
+            if not leases.renew(connection, PARTITION + partition, token, self._lease_s)
+        ]
+        kept = sorted(set(self._held) - set(lost))
+        everywhere = agents.partitions(connection)
+        held = leases.held(connection)
+        alive = [each for each in held if each.startswith(WORKER)]  # by name: who gets one of the rest
+        share = len(everywhere) // len(alive) + (alive.index(name) < len(everywhere) % len(alive))
+        taken: dict[str, int] = {}
+        for partition in everywhere:
+            free = partition not in self._held and PARTITION + partition not in held
+            if free and len(kept) + len(taken) < share:
+                token = leases.take(connection, PARTITION + partition, self._holder, self._lease_s)
+                if token is not None:
+                    taken[partition] = token
+        return _Turn(own, lost, kept[share:], taken)
+
+    def _end(self, partitions: list[str], why: str) -> None:
+        """What is under way is committed, or fenced; then anybody may have them."""
+        for partition in partitions:
+            token, consumer = self._held.pop(partition)
+            consumer.stop()
+            name = PARTITION + partition
+            self._store.write(lambda c, name=name, token=token: leases.release(c, name, token))  # type: ignore[misc]
+            self._log.info("partition-left", partition=partition, why=why)

@@ -1,0 +1,156 @@
+"""Leases: one holder at a time, by the database's clock; who lost one cannot commit under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import structlog
+from sqlalchemy import update
+
+from central.ingest import Ingest
+from central.shares import Shares
+from central.store import agents, leases
+from central.store.leases import Fenced, lease
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig, event
+
+pytestmark = pytest.mark.both_stores
+NAME = "partition/p0"
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+def take(rig: Rig, holder: str, name: str = NAME, seconds: float = 60) -> int | None:
+    return rig.store.write(lambda c: leases.take(c, name, holder, seconds))
+
+
+def end(rig: Rig, name: str = NAME) -> None:
+    """Its time is over."""
+    rig.store.write(lambda c: c.execute(update(lease).where(lease.c.name == name).values(until_us=0)).rowcount)
+
+
+def test_one_holds_it_until_it_ends(rig: Rig) -> None:
+    assert (take(rig, "first"), take(rig, "second")) == (1, None)
+    assert rig.store.write(lambda c: leases.renew(c, NAME, 1, 60))
+    end(rig)
+    assert take(rig, "second") == 2
+    assert not rig.store.write(lambda c: leases.renew(c, NAME, 1, 60))
+    rig.store.write(lambda c: leases.release(c, NAME, 1))  # no longer its own
+    assert rig.store.write(leases.held) == {NAME: "second"}
+    rig.store.write(lambda c: leases.release(c, NAME, 2))
+    assert take(rig, "first") == 3
+
+
+def test_one_that_nobody_took_is_renewed_late(rig: Rig) -> None:
+    assert take(rig, "first") == 1
+    end(rig)
+    assert rig.store.write(lambda c: leases.renew(c, NAME, 1, 60))
+    assert take(rig, "second") is None
+
+
+def test_who_lost_the_lease_commits_nothing(rig: Rig) -> None:
+    agent = rig.enrol(Agent())
+    agent.write(*(event(order=f"WO-{n}") for n in range(4)))
+    token = take(rig, "first")
+    assert token == 1
+    fenced = Ingest(rig.store, rig.facts, rig.clock, fence=partial(leases.assert_held, name=NAME, token=token))
+    assert fenced.take(agent.topic, agent.frame(1, 2)).result == "committed"
+    end(rig)
+    assert take(rig, "second") == 2
+    with pytest.raises(Fenced):
+        fenced.take(agent.topic, agent.frame(3, 4))
+    assert len(rig.store.facts(agent=agent.name)) == 2
+    assert rig.ingest.take(agent.topic, agent.frame(3, 5)).result == "committed"
+
+
+class Consumer:
+    """``lost``: as a connection sees it whose session another one took."""
+
+    def __init__(self, partition: str) -> None:
+        self.partition = partition
+        self.running = self.lost = False
+
+    def start(self) -> None:
+        self.running = True
+
+    def stop(self) -> None:
+        self.running = False
+
+
+class Process:
+    """One that takes records in; ``consumers``: all that it ever had."""
+
+    def __init__(self, rig: Rig, name: str) -> None:
+        self.consumers: list[Consumer] = []
+        self.shares = Shares(rig.store, name, self._make, 600, structlog.get_logger(), lambda _: None)
+
+    def _make(self, partition: str, _token: int) -> Consumer:
+        self.consumers.append(Consumer(partition))
+        return self.consumers[-1]
+
+    def turn(self) -> list[str]:
+        """The partitions that it takes in then."""
+        self.shares.turn()
+        running = sorted(each.partition for each in self.consumers if each.running)
+        assert running == self.shares.partitions
+        return running
+
+
+@pytest.fixture
+def plant(rig: Rig) -> Rig:
+    """Four partitions."""
+    for number in range(4):
+        public = Agent(f"line-{number}").key.public.hex()
+        rig.store.write(
+            partial(agents.enrol, name=f"line-{number}", partition=f"p{number}", public=public, now_us=number)
+        )
+    return rig
+
+
+def test_partitions_are_shared_evenly_and_given_back(plant: Rig) -> None:
+    first, second = Process(plant, "first"), Process(plant, "second")
+    assert first.turn() == ["p0", "p1", "p2", "p3"]
+    assert second.turn() == []
+    assert first.turn() == ["p0", "p1"]
+    assert second.turn() == ["p2", "p3"]
+    assert (first.turn(), second.turn()) == (["p0", "p1"], ["p2", "p3"])
+    first.shares.stop()
+    assert second.turn() == ["p0", "p1", "p2", "p3"]
+    second.shares.stop()
+    assert plant.store.write(leases.held) == {}
+    assert not any(each.running for each in (*first.consumers, *second.consumers))
+
+
+def test_of_one_that_died_the_others_take_what_it_had(plant: Rig) -> None:
+    first, second = Process(plant, "first"), Process(plant, "second")
+    first.turn(), second.turn(), first.turn()
+    assert second.turn() == ["p2", "p3"]
+    for name in ("worker/first", "partition/p0", "partition/p1"):
+        end(plant, name)
+    assert second.turn() == ["p0", "p1", "p2", "p3"]
+    assert first.turn() == []  # it was only paused: what it had is another's
+
+
+def test_what_another_took_is_left_and_a_lost_session_is_asked_again(plant: Rig) -> None:
+    first = Process(plant, "first")
+    assert len(first.turn()) == 4
+    end(plant, "partition/p1")
+    assert take(plant, "somebody", "partition/p1") == 2
+    assert first.turn() == ["p0", "p2", "p3"]
+    first.consumers[0].lost = True
+    assert first.turn() == ["p0", "p2", "p3"]
+    assert [each.partition for each in first.consumers].count("p0") == 2
+
+
+def test_a_second_process_of_one_name_waits(plant: Rig) -> None:
+    first, second = Process(plant, "same"), Process(plant, "same")
+    assert (len(first.turn()), second.turn()) == (4, [])
+    first.shares.stop()
+    assert len(second.turn()) == 4
