@@ -399,8 +399,9 @@ class Mqtt:
             newest = {(w.agent, w.stream): w for w in intake.watermarks(connection) if w.agent != CENTRAL}
             current = documents.current(connection) if self._part.documents else []
         self._said.clear()
-        for watermark in newest.values() if self._part.watermarks else ():
-            if watermark.agent in names:
+        for watermark in newest.values():
+            # one agent alone is told also of what did not come by this connection: what was imported from a file
+            if watermark.agent in names and (self._part.watermarks or agent != EVERYBODY):
                 self._say_watermark(watermark)
         over_us = self._clock.now_us() - int(WITHDRAWN_KEPT_S * MICROSECONDS)
         for document in current:
