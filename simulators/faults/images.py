@@ -17,7 +17,10 @@ RUN_S = (0.3, 1.5)
 """How long the line goes on between a copy and its return."""
 CYCLES_BEFORE_FLIPS = 30
 EDGE_ROWS = "SELECT * FROM records ORDER BY 1"
-CENTRAL_ROWS = "SELECT * FROM envelope ORDER BY 1"
+CENTRAL_ROWS = (
+    "SELECT e.*, b.*, t.* FROM envelope e LEFT JOIN body b ON b.envelope_id = e.id "
+    "LEFT JOIN telemetry_body t ON t.envelope_id = e.id ORDER BY e.id"
+)
 FINE, FOUND = 0, (1, 2, 3, 74)
 """Exit codes: nothing wrong; something wrong was told (a chain, a setting, what cannot be opened, a disk)."""
 

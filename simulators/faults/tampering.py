@@ -31,44 +31,36 @@ class Cursor(Protocol):
 
 
 def _run(db: Session) -> tuple[int, bytes]:
-    """A record of the agent in the middle of its chain: its place and its body."""
-    ((place, body),) = db.execute(
-        "SELECT seq, body FROM envelope WHERE agent = ? AND stream = 'records' AND kind = 'operation_record' "
-        "ORDER BY seq LIMIT 1 OFFSET 9",
+    """A record of the agent in the middle of its chain: its id and its body."""
+    ((number, body),) = db.execute(
+        "SELECT id, body FROM envelope JOIN body ON envelope_id = id "
+        "WHERE agent = ? AND stream = 'records' AND kind = 'operation_record' ORDER BY seq LIMIT 1 OFFSET 9",
         (AGENT,),
     ).fetchall()
-    if not isinstance(place, int) or not isinstance(body, bytes):
-        raise TypeError("a record without place or body")
-    return place, body
+    if not isinstance(number, int) or not isinstance(body, bytes):
+        raise TypeError("a record without id or body")
+    return number, body
 
 
 def edit_row(db: Session) -> None:
     """A value is changed, and nothing else."""
-    seq, body = _run(db)
-    db.execute(
-        "UPDATE envelope SET body = ? WHERE agent = ? AND seq = ? AND stream = 'records'",
-        (_other(body), AGENT, seq),
-    )
+    number, body = _run(db)
+    _put(db, number, _other(body))
 
 
 def edit_row_and_digest(db: Session) -> None:
     """A value is changed with the digest that goes with it."""
-    seq, body = _run(db)
-    db.execute(
-        "UPDATE envelope SET body = ?, digest = ? WHERE agent = ? AND seq = ? AND stream = 'records'",
-        (_other(body), chain.digest(_other(body)), AGENT, seq),
-    )
+    number, body = _run(db)
+    _put(db, number, _other(body))
+    db.execute("UPDATE envelope SET digest = ? WHERE id = ?", (chain.digest(_other(body)), number))
 
 
 def back_date(db: Session) -> None:
     """A record is said to be from a year before, with the chain computed anew from there."""
-    seq, body = _run(db)
+    number, body = _run(db)
     told = json.loads(body)
     told["header"]["at_us"] = str(int(told["header"]["at_us"]) - 365 * 86_400_000_000)
-    db.execute(
-        "UPDATE envelope SET body = ? WHERE agent = ? AND seq = ? AND stream = 'records'",
-        (json.dumps(told, separators=(",", ":")).encode(), AGENT, seq),
-    )
+    _put(db, number, json.dumps(told, separators=(",", ":")).encode())
     _compute_anew(db)
 
 
@@ -80,8 +72,8 @@ def rewrite_chain(db: Session) -> None:
 
 def delete_row(db: Session) -> None:
     """A record in the middle is taken out with what the index says of it."""
-    seq, _ = _run(db)
-    _forget(db, f"= {seq}")
+    number, _ = _run(db)
+    _forget(db, f"= (SELECT seq FROM envelope WHERE id = {number})")  # noqa: S608
 
 
 def delete_tail(db: Session) -> None:
@@ -120,15 +112,14 @@ def edit_index(db: Session) -> None:
 
 def edit_own_fact(db: Session) -> None:
     """Central's own statement is changed and its chain computed anew (without its key)."""
-    ((seq, body),) = db.execute(
-        "SELECT seq, body FROM envelope WHERE agent = 'central' AND stream = 'audit' ORDER BY seq LIMIT 1 OFFSET 1"
+    ((number, body),) = db.execute(
+        "SELECT id, body FROM envelope JOIN body ON envelope_id = id "
+        "WHERE agent = 'central' AND stream = 'audit' ORDER BY seq LIMIT 1 OFFSET 1"
     ).fetchall()
-    if not isinstance(body, bytes):
-        raise TypeError("a fact without body")
+    if not (isinstance(number, int) and isinstance(body, bytes)):
+        raise TypeError("a fact without id or body")
     changed = body.replace(b'"site":"suzhou"', b'"site":"kunshan"')
-    db.execute(
-        "UPDATE envelope SET body = ? WHERE agent = 'central' AND stream = 'audit' AND seq = ?", (changed, seq)
-    )
+    _put(db, number, changed)
     _compute_anew(db, "central", "audit")
 
 
@@ -195,9 +186,13 @@ def _other(body: bytes) -> bytes:
     return changed if changed != body else body.replace(b'"fail"', b'"pass"')
 
 
+def _put(db: Session, number: int, body: bytes) -> None:
+    db.execute("UPDATE body SET body = ? WHERE envelope_id = ?", (body, number))
+
+
 def _forget(db: Session, which: str) -> None:
     ids = f"SELECT id FROM envelope WHERE agent = '{AGENT}' AND stream = 'records' AND seq {which}"  # noqa: S608
-    for table in ("fact_subject", "fact_index"):
+    for table in ("fact_subject", "fact_index", "body"):
         db.execute(f"DELETE FROM {table} WHERE envelope_id IN ({ids})")  # noqa: S608
     db.execute(f"DELETE FROM envelope WHERE agent = '{AGENT}' AND stream = 'records' AND seq {which}")  # noqa: S608
 
@@ -205,7 +200,8 @@ def _forget(db: Session, which: str) -> None:
 def _compute_anew(db: Session, agent: str = AGENT, stream: str = "records") -> None:
     """Every digest and hash of the newest epoch, and the watermark at its end."""
     rows = db.execute(
-        "SELECT id, epoch, seq, schema, kind, body FROM envelope WHERE agent = ? AND stream = ? ORDER BY id",
+        "SELECT id, epoch, seq, schema, kind, body FROM envelope LEFT JOIN body ON envelope_id = id "
+        "WHERE agent = ? AND stream = ? ORDER BY id",
         (agent, stream),
     ).fetchall()
     link, epoch = b"", None
