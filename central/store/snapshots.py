@@ -46,10 +46,18 @@ def check(path: Path) -> Standing:
         Damaged: what SQLite says is wrong with it. StorageFailed: it cannot be opened.
     """
     with reading(path) as connection:
-        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-        if found != "ok":
+        found = damage(connection)
+        if found is not None:
             raise Damaged(f"{path} is damaged: {found}", hint="take an earlier backup")
         return standing(connection)
+
+
+def damage(connection: Connection) -> str | None:
+    """What SQLite finds wrong with its file, such as a row that its index names otherwise; None on a server."""
+    if connection.dialect.name != "sqlite":
+        return None
+    found = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
+    return None if found == "ok" else found
 
 
 def standing(connection: Connection) -> Standing:

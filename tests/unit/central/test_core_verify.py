@@ -208,3 +208,23 @@ def test_every_flipped_bit_of_the_file_is_found_or_harmless(kept: Kept) -> None:
         assert not kept.verify().ok, offset
     path.write_bytes(good)
     assert kept.verify().ok
+
+
+def test_an_identity_flipped_in_the_row_but_not_in_its_index_shows(kept: Kept) -> None:
+    """Chains are walked by an index, which still has the old name. Found by the fault loop bit-rot, seed 103."""
+    path = kept.rig.folder / "central.db"
+    good, name = path.read_bytes(), kept.agent.name.encode()
+    hidden = 0
+    at = good.find(name)
+    while at >= 0:
+        path.write_bytes(good[:at] + bytes([good[at] ^ 2]) + good[at + 1 :])
+        with closing(sqlite3.connect(path)) as connection:
+            connection.text_factory = bytes
+            names = {row[0] for row in connection.execute("SELECT agent FROM envelope NOT INDEXED")}
+        if names - {name, b"central"}:
+            hidden += 1
+            assert not kept.verify().ok, at
+        at = good.find(name, at + 1)
+    path.write_bytes(good)
+    assert hidden
+    assert kept.verify().ok
