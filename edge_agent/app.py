@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +31,7 @@ from drivers.base import Notice
 from edge_agent.anchors import ANCHOR, KEPT, to_keep
 from edge_agent.anchors import KEY as ANCHOR_KEY
 from edge_agent.approval import Approvals
+from edge_agent.buffer_watch import BufferWatch
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
 from edge_agent.events import DocumentChanged
@@ -38,11 +40,13 @@ from edge_agent.known_devices import KnownDevices
 from edge_agent.leaving import departed
 from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox
+from edge_agent.outbox.space import LOW_ROOM, Space
+from edge_agent.outbox.space import plan as plan_space
 from edge_agent.papers import KINDS, WORK_ORDER, Papers
 from edge_agent.reload import plan
 from edge_agent.report import Parts
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
-from edge_agent.settings import LineSettings, load_line
+from edge_agent.settings import Buffer, LineSettings, load_line
 from edge_agent.settings import Uplink as UplinkOfLine
 from edge_agent.software import software
 from edge_agent.sync import EVERY_S as SYNC_EVERY_S
@@ -87,16 +91,11 @@ class Agent:
         self._loaded, self._clock, self._failpoint = loaded, clock, failpoint
         self._in_force: str | None = None
         identity = _identity(line.agent, line.uplink.identity)
-        self.outbox = Outbox(
-            line.buffer.path,
-            line.agent,
-            clock,
-            context=self.header,
-            keep_acknowledged_s=line.buffer.keep_acknowledged,
-            max_bytes=line.buffer.records_max,
-            on_failure=on_failure,
-            failpoint=failpoint,
+        caps = plan_space(
+            line.buffer.path, line.buffer.records_max, line.buffer.telemetry_max, line.buffer.ballast
         )
+        self.space = Space(line.buffer.path, caps.ballast)
+        self.outbox = self._records(line.agent, line.buffer, caps.records, on_failure)
         self._known = KnownDevices(self.outbox)
         self._stale = threading.Event()
         self._stale.set()
@@ -112,6 +111,7 @@ class Agent:
             raise
         self.trend = Trend(
             line.buffer,
+            caps.telemetry,
             self.outbox,
             clock,
             self.header,
@@ -134,9 +134,30 @@ class Agent:
             failpoint=failpoint,
         )
         self.sync = Sync(line.agent, self.documents, self.uplink.request)
+        self.room = BufferWatch(
+            self.outbox, self.space, clock, line.buffer.warn_below / 3600.0, partial(self.record, urgent=True)
+        )
+        self.room.look()
         self.floor = Floor(loaded, self._tools())
         self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
         self._stopping = asyncio.Event()
+
+    def _records(
+        self, agent: str, buffer: Buffer, cap: int, on_failure: Callable[[StorageFailed], None] | None
+    ) -> Outbox:
+        if self.space.free() < LOW_ROOM:
+            self.space.release()  # opening is recovery, which needs room
+        return Outbox(
+            buffer.path,
+            agent,
+            self._clock,
+            context=self.header,
+            keep_acknowledged_s=buffer.keep_acknowledged,
+            max_bytes=cap,
+            on_full=self.space.release,
+            on_failure=on_failure,
+            failpoint=self._failpoint,
+        )
 
     def _tools(self) -> Tools:
         """What all parts on the floor share."""
@@ -152,6 +173,7 @@ class Agent:
             lambda values: self.trend.counters.add(values_captured=values),
             self._failpoint,
             lambda hash_: self.approvals.of(hash_) != "missing",
+            lambda: self.room.standing.stopped,
         )
 
     # -- what every record carries -------------------------------------------------------------------------
@@ -227,10 +249,12 @@ class Agent:
         params: dict[str, JsonValue],
         device: str | None = None,
         state: Mapping[str, JsonValue] = MappingProxyType({}),
+        *,
+        urgent: bool = False,
     ) -> None:
         """Commit an event of the agent, and states with it; returns at once, the outbox keeps the order."""
         event = self.fact(OperationsEvent(code, params, device=device), None)
-        stored = self.outbox.commit(Batch((event,), state))
+        stored = self.outbox.commit(Batch((event,), state), urgent=urgent)
         stored.add_done_callback(lambda done: _kept(code, done))
 
     def _tell(self, code: str, params: dict[str, JsonValue]) -> None:
@@ -261,7 +285,12 @@ class Agent:
             await self._begin()
             self.floor.start()
             await self.floor.run(
-                self._stopping.wait(), self._watch_clock(), self._compare(), self.watch.run(), *self._page()
+                self._stopping.wait(),
+                self._watch_clock(),
+                self._compare(),
+                self.watch.run(),
+                self.room.run(),
+                *self._page(),
             )
             reason = "asked"
         finally:
@@ -287,7 +316,8 @@ class Agent:
     ) -> None:
         """Put it on disk, and that it is in force from now on; only then does any record name it.
 
-        A full buffer is tried again until it takes it, or until the agent is told to stop.
+        A full buffer is tried again until it takes it, or until the agent is told to stop. What it has already is
+        named again without any room for it: a line that starts over a full buffer must be told to stop.
         """
         params: dict[str, JsonValue] = {"file": os.path.basename(loaded.file), "hash": loaded.hash}
         committed = Committed(self.outbox, software())
@@ -297,7 +327,7 @@ class Agent:
             header = self._header(loaded, None)
             batch = Batch(tuple(Fact(header, data) for data in said), committed.with_(loaded.hash))
             try:
-                await asyncio.wrap_future(self.outbox.commit(batch))
+                await asyncio.wrap_future(self.outbox.commit(batch, urgent=not news))
                 break
             except Refused as error:
                 log.error("buffer-full", error=str(error))
@@ -364,6 +394,7 @@ class Agent:
             self.uplink,
             self._clock,
             lambda: self.watch.refusal,
+            lambda: self.room.standing,
         )
         return (serve_page(parts, page.port),)
 

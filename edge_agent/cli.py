@@ -22,7 +22,8 @@ from records.console import print_json, run_app
 from records.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    pass
+    from edge_agent.settings import LineSettings
+    from records.yaml import Loaded
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,6 +72,7 @@ def check(
         raise typer.Exit(error.exit_code) from None
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)
+    space = _space(loaded)
     if json:
         print_json([])
         return
@@ -82,6 +84,27 @@ def check(
         f"{line}: fine: {len(settings.devices)} devices, {tags} tags, {len(settings.stations)} stations, "
         f"{len(settings.characteristics)} characteristics; configuration {loaded.hash}"
     )
+    if space is not None:
+        typer.echo(f"buffer {settings.buffer and settings.buffer.path}: {space}")
+
+
+def _space(loaded: Loaded[LineSettings]) -> str | None:
+    """What the buffer may take of its volume, on the PC that has its folder; None on any other.
+
+    Raises:
+        ConfigurationError: it does not fit.
+    """
+    buffer = loaded.value.buffer
+    if buffer is None or not buffer.path.exists():
+        return None
+    from edge_agent.outbox import space
+
+    there = space.room(buffer.path)
+    wanted = space.plan(buffer.path, buffer.records_max, buffer.telemetry_max, buffer.ballast)
+    tight = space.tight(there, wanted)
+    if tight is not None:
+        typer.echo(f"warning: the buffer does not fit now, others have filled its volume: {tight}", err=True)
+    return f"{space.needs(wanted)}; {space.has(there)}"
 
 
 @app.command(epilog="Example: lotkeeper-edge run config/lines/valve-assembly.yaml")

@@ -14,6 +14,7 @@ from edge_agent.asking import Answered, ask
 from edge_agent.cli_line import load_line
 from edge_agent.cli_station import hold_lines
 from edge_agent.prompts import barrier_says, missing_says, prompt_says
+from edge_agent.sizes import hours_text, size
 from records.clock import SystemClock
 from records.console import print_json
 from records.errors import LotkeeperError
@@ -95,6 +96,7 @@ def _told(answer: Answered | None) -> dict[str, Any] | None:
 def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
     """What file and buffer tell; ``running`` is true when somebody holds the buffer and only does not answer."""
     from edge_agent import report
+    from edge_agent.outbox.space import budget, room
 
     found: dict[str, Any] = report.identity_of(loaded) | {"running": False, "buffer": None, "records": []}
     buffer = loaded.value.buffer
@@ -104,7 +106,9 @@ def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
     why: str | None = "nothing was recorded here yet"
     if (buffer.path / "records.db").exists():
         try:
-            found |= report.buffer_report(buffer.path / "records.db")
+            there = room(buffer.path)
+            cap = budget(there, buffer.records_max, buffer.telemetry_max, buffer.ballast).records
+            found |= report.buffer_report(buffer.path / "records.db", cap, SystemClock().now_us())
             why = None
         except LotkeeperError as error:
             why = str(error)
@@ -165,6 +169,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             f"buffer   {buffer['committed']} records committed, {buffer['acknowledged_records']} acknowledged, "
             f"{buffer['pending']} pending{oldest}"
         )
+        lines += _space_lines(buffer["space"])
     counts = report.get("counts")
     if counts:
         lines.append(
@@ -176,6 +181,23 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     for record in report["records"]:
         what = " ".join(str(record[key]) for key in ("station", "code", "result") if record[key])
         lines.append(f"  {record['seq']:>8} {record['at'] or '-'} {record['kind']} {what}")
+    return lines
+
+
+def _space_lines(space: Mapping[str, Any]) -> list[str]:
+    """The room of the buffer, and what is wrong with it first."""
+    lines = []
+    if space["line_stopped_for"] == "disk":
+        lines.append(f"  THE LINE IS STOPPED: the disk is full, {size(space['free'])} are free; free space on it")
+    elif space["line_stopped_for"] == "records":
+        lines.append(
+            "  THE LINE IS STOPPED: the buffer is full until central takes records; see how-to full-buffer"
+        )
+    if space["cap"] is None:
+        return lines
+    hours = "" if space["hours_left"] is None else f", about {hours_text(space['hours_left'])} at the rate of late"
+    low = "LOW: " if space["low"] else ""
+    lines.append(f"  {low}room for {size(space['left'])} of {size(space['cap'])} more without central{hours}")
     return lines
 
 

@@ -66,8 +66,11 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
+    """Time goes on. ``full``: nothing new may begin, since the buffer has no room for what comes of it."""
+
     at_us: int
     monotonic_s: float
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

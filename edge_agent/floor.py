@@ -48,7 +48,8 @@ log = structlog.get_logger()
 class Tools:
     """What all parts share. ``header``: of a record made now under a configuration, for a station or the agent.
     ``captured``: hears how many values were read for a run.
-    ``approved``: whether runs by the configuration with this hash may be production.
+    ``approved``: whether runs by the configuration with this hash may be production. ``full``: whether nothing may
+    begin, since the buffer has no room for it.
     """
 
     clock: Clock
@@ -62,6 +63,7 @@ class Tools:
     captured: Callable[[int], None]
     failpoint: Callable[[str], None]
     approved: Callable[[str], bool]
+    full: Callable[[], bool]
 
 
 @dataclass(slots=True, eq=False)
@@ -147,6 +149,7 @@ class Floor:
             loaded.hash,
             self._tools.captured,
             lambda units: self._held_elsewhere(name, units),
+            self._tools.full,
         )
 
     def _held_elsewhere(self, station: str, units: Collection[str]) -> tuple[str, ...]:

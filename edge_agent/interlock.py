@@ -53,6 +53,12 @@ class Interlock:
         told = {tag: value for tag, value in state.told.items() if tag not in gone}
         return replace(state, told=told, sure=state.sure - gone)
 
+    def stopping(self) -> tuple[Write, ...]:
+        """What tells the machine to stop, as far as it can be told."""
+        if self._permit is not None:
+            return (Write(self._permit.tag, False),)
+        return () if self._hold is None else (Write(self._hold.tag, self._hold.value),)
+
     def _wanted(self, *, met: bool, held: bool) -> dict[str, bool]:
         wanted: dict[str, bool] = {}
         if self._hold is not None:

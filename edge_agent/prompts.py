@@ -43,12 +43,13 @@ PROMPTS: Mapping[str, str] = {
     "capture-failed": "The machine's values could not be read; it is asked again.",
     "cycle-not-read": "The machine's cycle number could not be read; it is asked again.",
     "write-failed": "The machine could not be told; it is tried again.",
-    "buffer-full": "Nothing can be recorded: the buffer is full until central is reached.",
+    "buffer-full": "Nothing can be recorded: the buffer or the disk is full.",
     "configuration-not-approved": "The line file is not approved: runs are set-up only.",
 }
 
 MISSING: Mapping[str, str] = {
     "hold": "release of the station, which is held",
+    "buffer": "room to record: central or the disk must be seen to",
     "operator": "operator",
     "order": "order",
     "route": "this operation in the order's routing",

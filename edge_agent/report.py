@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
+from edge_agent.buffer_watch import Standing
 from edge_agent.hold_view import hold_json
 from edge_agent.holds import station_is_held
 from edge_agent.line_watch import Refusal
@@ -56,6 +57,7 @@ class Parts:
     uplink: Uplink
     clock: Clock
     refusal: Callable[[], Refusal | None] = lambda: None
+    room: Callable[[], Standing] = Standing
 
 
 def identity_of(loaded: Loaded[LineSettings]) -> Json:
@@ -143,16 +145,31 @@ def stored_report(parts: Parts) -> Json:
         "payloads_refused": way.payloads_refused,
         "dropped": way.dropped,
     }
-    return buffer_report(parts.outbox.path) | {"central": central}
+    standing = parts.room()
+    cap = None if standing.fill is None else standing.fill.cap
+    found = buffer_report(parts.outbox.path, cap, parts.clock.now_us(), standing)
+    return found | {"central": central}
 
 
-def buffer_report(path: Path) -> Json:
-    """The buffer's counts and last records, of a running agent or of one that is down.
+def buffer_report(path: Path, cap: int | None, now_us: int, standing: Standing | None = None) -> Json:
+    """The buffer's counts, room and last records, of a running agent or of one that is down (no ``standing``).
 
     Raises:
         StorageFailed: it cannot be opened. Damaged: it is no buffer.
     """
-    seen = glance(path, LAST_RECORDS)
+    seen = glance(path, LAST_RECORDS, cap, now_us)
+    fill = seen.fill
+    stands = standing or Standing()
+    stopped = "disk" if stands.disk else "records" if stands.full else None
+    space: Json = {
+        "cap": fill.cap,
+        "waiting": fill.waiting,
+        "left": fill.room,
+        "hours_left": None if fill.hours is None else round(fill.hours, 2),
+        "free": seen.free,
+        "low": stands.low,
+        "line_stopped_for": stopped,
+    }
     buffer: Json = {
         "path": str(path),
         "head": seen.head.to_json(),
@@ -163,6 +180,7 @@ def buffer_report(path: Path) -> Json:
         "oldest_pending": iso_z(seen.pending.oldest_us),
         "kept": seen.records,
         "bytes": seen.bytes,
+        "space": space,
     }
     return {"buffer": buffer, "records": [_record(envelope) for envelope in reversed(seen.last)]}
 

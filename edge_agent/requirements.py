@@ -14,6 +14,8 @@ from records.model import Requirement
 
 HOLD = "hold"
 BARRIER = "barrier"
+BUFFER = "buffer"
+"""Room for what a run leaves to be recorded."""
 
 
 class Present(Protocol):
@@ -34,10 +36,11 @@ class Present(Protocol):
 def start_requirements(settings: StationSettings) -> tuple[Requirement, ...]:
     """The requirements of the start gate, in the order in which an operator meets them.
 
-    That nothing holds the station is one at every station; with a permit or a hold's tag the machine is told.
+    That nothing holds the station, and that its runs can be recorded, are needed at every station; with a permit
+    or a hold's tag the machine is told.
     """
     needs = settings.permit.needs if settings.permit else ()
-    listed = [Requirement("start", HOLD)]
+    listed = [Requirement("start", HOLD), Requirement("start", BUFFER)]
     for need in ("operator", "order", "route", "material", "subject"):
         if need not in needs:
             continue
@@ -53,9 +56,17 @@ def start_requirements(settings: StationSettings) -> tuple[Requirement, ...]:
 
 
 def missing(
-    requirements: Sequence[Requirement], present: Present, papers: Papers, barriers: Sequence[Barrier] = ()
+    requirements: Sequence[Requirement],
+    present: Present,
+    papers: Papers,
+    barriers: Sequence[Barrier] = (),
+    *,
+    full: bool = False,
 ) -> tuple[Requirement, ...]:
-    """Those that are not met, and each barrier that refuses. An order whose routing is not known leads nowhere."""
+    """Those that are not met, and each barrier that refuses. An order whose routing is not known leads nowhere.
+
+    ``full``: the buffer has no room.
+    """
     mounted = {lot.item for lot in present.lots}
     order = papers.order(present.order)
 
@@ -63,6 +74,8 @@ def missing(
         match one.kind:
             case "hold":
                 return not station_is_held(present.holds)
+            case "buffer":
+                return not full
             case "material":
                 return one.needs in mounted
             case "route":

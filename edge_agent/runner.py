@@ -127,6 +127,7 @@ class StationRunner:
         configuration: str | None = None,
         captured: Callable[[int], None] = lambda _: None,
         held: Callable[[Collection[str]], tuple[str, ...]] = lambda _: (),
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         self.station = station
         self.configuration = configuration
@@ -139,7 +140,8 @@ class StationRunner:
         self._failpoint = failpoint
         self._order_ended = order_ended
         self._captured = captured
-        self._held = held
+        self._held, self._full = held, full
+        self._stopped = False
         self._acts: dict[int, asyncio.Future[Reply]] = {}
         self._act_number = 0
         self.name = station.name
@@ -228,7 +230,7 @@ class StationRunner:
                 await self._take(Observed(seen, self._clock.now_us(), new_id()))
             if self._clock.monotonic_s() >= next_tick_s:
                 next_tick_s = self._clock.monotonic_s() + TICK_S
-                await self._take(Tick(self._clock.now_us(), self._clock.monotonic_s()))
+                await self._take(Tick(self._clock.now_us(), self._clock.monotonic_s(), self._full()))
                 await self._free_left_tag()
 
     async def _take(self, event: Event) -> None:
@@ -242,6 +244,8 @@ class StationRunner:
             outcome = await self._perform(effect)
             if outcome is not None:
                 await self._take(outcome)
+        if self._stopped:
+            self._stopped, self._state = False, self.station.told_anew(self._state)
 
     # -- another configuration ----------------------------------------------------------------------------
 
@@ -433,7 +437,15 @@ class StationRunner:
                 if self._prompt != BUFFER_FULL:
                     log.error(BUFFER_FULL, station=self.station.name, error=str(error))
                 self._prompt = BUFFER_FULL
+                await self._stop_machine()
                 await asyncio.sleep(FULL_PAUSE_S)
+
+    async def _stop_machine(self) -> None:
+        """While this waits for room no step tells the machine to stop, and one without a handshake runs on."""
+        for write in () if self._stopped else self.station.stopping():
+            with suppress(LotkeeperError):
+                await self._plant.write(write.tag, write.value)
+                self._stopped = True
 
     async def _capture(self, effect: Capture) -> Event:
         self._failpoint("station.before_capture")

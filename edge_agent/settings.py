@@ -104,9 +104,13 @@ class Buffer(Settings):
     keep_acknowledged: Duration = 14 * 86_400.0
     """How long a record stays after central has it."""
     records_max: Size | None = None
-    """At this size the line is told to stop; records are never dropped."""
-    telemetry_max: Size = 5 * 1024**3
-    """At this size the oldest telemetry goes, and a record says so."""
+    """At this size the line is told to stop; records are never dropped. Else half of the room, at most 20GiB."""
+    telemetry_max: Size | None = None
+    """At this size the oldest telemetry goes, and a record says so. Else an eighth of the room, at most 5GiB."""
+    ballast: Size = 32 * 1024**2
+    """Kept free on the volume for the hour in which it is full; 0B for none."""
+    warn_below: Duration = 24 * 3600.0
+    """The agent warns when the records' room lasts for less than this, at the rate of late."""
     telemetry_interval: Annotated[Duration, Field(ge=0.01, le=60)] = 1.0
     """How often the values of that time are committed as one chunk."""
 

@@ -126,7 +126,7 @@ class Station:
         if state.after is not None or isinstance(event, WriteFailed):
             return state, effects  # what failed is tried again at the next tick, not at once
         met = not self.missing(state, papers)
-        return self._interlock.keep(state, effects, met=met, held=station_is_held(state.kept.holds))
+        return self._interlock.keep(state, effects, met=met, held=self._held(state))
 
     def _followed(self, step: Step, event: Event) -> Step:
         """With the reactions to what it commits, whatever way led there."""
@@ -142,13 +142,25 @@ class Station:
         """The order that a run captured now belongs to."""
         return self._recorder.order(state, readings)
 
+    def stopping(self) -> tuple[Write, ...]:
+        """What tells the machine to stop at once; ``told_anew`` lets it go on."""
+        return self._interlock.stopping()
+
+    def told_anew(self, state: State) -> State:
+        """Nothing is known of what the machine was told about whether it may run."""
+        return self._interlock.forget(state, tuple(state.told))
+
     def missing(self, state: State, papers: Papers) -> Sequence[Requirement]:
         """The requirements of the start gate that are not met."""
-        return missing(self._requirements, state.kept, papers, self.barriers(state, papers))
+        return missing(self._requirements, state.kept, papers, self.barriers(state, papers), full=state.full)
 
     def barriers(self, state: State, papers: Papers) -> tuple[Barrier, ...]:
         """What central told, or how old that is, stands against a start or is to be warned of."""
         return self._barriers.standing(state.kept, papers)
+
+    def _held(self, state: State) -> bool:
+        """Whether the machine is to be held: after a signal, or where nothing but the hold's tag can stop it."""
+        return station_is_held(state.kept.holds) or (state.full and self.settings.permit is None)
 
     # -- reactions -----------------------------------------------------------------------------------------
 
@@ -163,6 +175,7 @@ class Station:
             case Scanned():
                 return self._with_lot_ended(state, self._scans.take(state, event, papers), papers)
             case Tick():
+                state = replace(state, full=event.full)
                 return (
                     self._with_closed(state, event, papers)
                     or self._with_barriers(state, event, papers)
@@ -281,7 +294,7 @@ class Station:
             # a lock is written again at the next tick, an acknowledge stays in its phase until it succeeds
             return self._interlock.forget(state, (event.tag,)), (prompt,)
         if event.tag != trigger.acknowledge:
-            return self._interlock.written(state, event.tag, held=station_is_held(state.kept.holds))
+            return self._interlock.written(state, event.tag, held=self._held(state))
         if state.phase is Phase.ANSWERING:
             state = replace(state, phase=Phase.WAITING)
             return self._release(state) if state.done is False else (state, ())

@@ -76,6 +76,7 @@ class State:
     told: Mapping[str, bool] = field(default_factory=dict)  # what each tag of the interlock was last told
     sure: frozenset[str] = frozenset()  # those of them whose write was verified
     recovered: bool = False  # the open run began before this start of the agent
+    full: bool = False  # the buffer has no room for another run
     lost_since_s: float | None = None  # an open run's machine neither runs nor says done since then
     after: After | None = None
 

@@ -20,13 +20,14 @@ NOTE_EVERY_S = 1.0
 
 
 class Trend:
-    """``records``: the buffer of records, which hears of a gap before there is one. ``header`` and ``context``: of
-    a record and a chunk made now. ``tell`` is for what is to be recorded.
+    """``max_bytes``: the cap. ``records``: the buffer of records, which hears of a gap before there is one.
+    ``header`` and ``context``: of a record and a chunk made now. ``tell`` is for what is to be recorded.
     """
 
     def __init__(
         self,
         buffer: Buffer,
+        max_bytes: int,
         records: Outbox,
         clock: Clock,
         header: Callable[[], Header],
@@ -46,7 +47,7 @@ class Trend:
             context=header,
             stream=STREAM,
             keep_acknowledged_s=buffer.keep_acknowledged,
-            max_bytes=buffer.telemetry_max,
+            max_bytes=max_bytes,
             on_thin=self._give_up,
             note_every_s=NOTE_EVERY_S,
             on_failure=on_failure,

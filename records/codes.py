@@ -43,6 +43,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "identity-renewed": ("what", "id", "until"),  # what: certificate, signing-key or central-keys
     "identity-warning": ("what", "why", "until"),  # it ends soon or cannot be renewed: a person must act
     "agent-doubled": ("agent", "instance", "kept", "reason"),
+    "buffer-low": ("hours", "pending", "bytes", "cap"),  # the room lasts for so long yet without central
+    "buffer-full": ("pending", "bytes", "cap"),  # the line is stopped from here on
+    "disk-full": ("free", "path"),  # the line is stopped from here on
+    "buffer-room": ("why", "free", "pending", "bytes", "cap"),  # it may go on
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
     "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found", "document", "version"),

@@ -11,9 +11,13 @@ cut (WAL, synchronous=FULL, fsync honoured by the disk). Rules that make it true
 - the pragmas are read back after they are set, a disk that refuses is found at open;
 - a job whose SQL is wrong or breaks a constraint is the job's own fault and takes only itself back; any other
   SQLite error (I/O, full, damaged, read-only, locked by a stranger) is the disk's;
-- a failure of the disk stops the writer: the failed commit is never tried again on the same handle (the kernel
-  may have thrown the pages away) and the handle is not closed either, since closing would checkpoint; all jobs
-  that wait and all later ones raise StorageFailed, a restart recovers;
+- a full disk is the one failure that is survived: the commit is taken back whole, ``on_full`` may free space for a
+  second try, and then its jobs raise Refused. Nothing was promised, and the next commit may succeed;
+- the log is brought into the file by a checkpoint of our own after every so many pages, not by SQLite's automatic
+  one, which keeps to itself that a write or fsync failed;
+- any other failure of the disk stops the writer: the failed commit is never tried again on the same handle (the
+  kernel may have thrown the pages away) and the handle is not closed either, since closing would checkpoint; all
+  jobs that wait and all later ones raise StorageFailed, a restart recovers;
 - a future can't be cancelled: what was submitted is committed or fails.
 
 Is not: a pool, an ORM, or a promise about disks that lie about fsync.
@@ -22,16 +26,19 @@ Is not: a pool, an ORM, or a promise about disks that lie about fsync.
 from __future__ import annotations
 
 import queue
+import shutil
 import sqlite3
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from records.errors import Damaged, StorageFailed
+from records.errors import Damaged, LotkeeperError, Refused, StorageFailed
 from records.files import make_folder, sync_folder
 
 T = TypeVar("T")
@@ -40,6 +47,21 @@ Job = Callable[[sqlite3.Connection], T]
 
 GROUP_LIMIT = 256
 """Most jobs that one commit takes along."""
+
+GROUP_BYTES = 4 * 1024 * 1024
+"""A commit takes no further job along once its jobs weigh this much."""
+
+LOG_PAGES = 256
+"""About so many pages are in the log when it is brought into the file."""
+
+LOG_BYTES = 16 * 1024 * 1024
+"""What the log may take beside the file at the worst: a group, its largest job, and readers that hold it."""
+
+_PAGE = 4096
+_MOST_PAGES = 4_294_967_294
+"""No cap: SQLite's own limit."""
+_GROUP_PAGES = 8
+"""Pages that any commit writes."""
 
 WAITING_LIMIT = 10_000
 """Most jobs that may wait; beyond it ``submit`` raises instead of growing without bound."""
@@ -51,7 +73,7 @@ _PRAGMAS = {
     "foreign_keys": 1,
     "recursive_triggers": 1,  # else REPLACE deletes rows past the triggers that forbid it
     "cell_size_check": 1,
-    "wal_autocheckpoint": 256,
+    "wal_autocheckpoint": LOG_PAGES,
     "journal_size_limit": 4 * 1024 * 1024,
 }
 
@@ -191,15 +213,21 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a job of ``submit_steps`` returns to be called once more, in a transaction of its own."""
+
+
 class _Pending(Generic[T]):
-    def __init__(self, job: Job[T]) -> None:
-        self.job = job
+    def __init__(self, job: Job[T | Again], weight: int, *, steps: bool) -> None:
+        self.job, self.weight, self.steps = job, weight, steps
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()  # from here on cancel() is refused
-        self.value: T | None = None
+        self.value: T | Again | None = None
         self.error: Exception | None = None
 
     def run(self, connection: sqlite3.Connection) -> None:
+        self.error = None
         connection.execute("SAVEPOINT job")
         try:
             self.value = self.job(connection)
@@ -212,7 +240,11 @@ class _Pending(Generic[T]):
         else:
             connection.execute("RELEASE job")
 
-    def settle(self, failed: StorageFailed | None) -> None:
+    @property
+    def again(self) -> bool:
+        return self.error is None and isinstance(self.value, Again)
+
+    def settle(self, failed: LotkeeperError | None) -> None:
         error = failed or self.error
         if error is not None:
             self.future.set_exception(error)
@@ -226,7 +258,9 @@ class Writer:
     ``prepare`` runs once in that thread before the first job (schema, triggers, recovery); what it raises is
     raised by the constructor. ``on_failure`` is called once, in that thread, when the disk failed.
     ``before_commit`` and ``after_commit`` are called in that thread around every COMMIT: before it nothing is
-    promised, after it everything is on disk and the futures are not yet done.
+    promised, after it everything is on disk and the futures are not yet done. ``max_bytes`` is SQLite's own cap of
+    the file, which jobs of ``submit_steps`` may pass. ``on_full`` is called in that thread when the volume is
+    full, and tells whether it has freed something.
     """
 
     def __init__(
@@ -236,13 +270,18 @@ class Writer:
         on_failure: Callable[[StorageFailed], None] | None = None,
         *,
         before_commit: Callable[[], None] | None = None,
-        after_commit: Callable[[], None] | None = None,
+        after_commit: Callable[[sqlite3.Connection], None] | None = None,
+        max_bytes: int | None = None,
+        on_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
         self._prepare = prepare
         self._on_failure = on_failure
         self._before_commit = before_commit
         self._after_commit = after_commit
+        self._max_pages = _MOST_PAGES if max_bytes is None else max(max_bytes // _PAGE, 1)
+        self._on_full = on_full
+        self._log_pages = 0
         self._jobs: queue.Queue[_Pending[object] | None] = queue.Queue()
         self._failed: StorageFailed | None = None
         self._closed = False
@@ -253,12 +292,23 @@ class Writer:
         self._thread.start()
         ready.result()
 
-    def submit(self, job: Job[T]) -> Future[T]:
-        """Queue a job; its future is done only after the commit that holds its work.
+    def submit(self, job: Job[T], weight: int = 0) -> Future[T]:
+        """Queue a job that writes about ``weight`` bytes; its future is done only after the commit of its work.
 
         Raises:
             StorageFailed: the disk failed earlier, the writer is closed, or too many jobs wait.
+            The future raises Refused when the disk is full or the file at its cap: nothing was stored then.
         """
+        return self._queue(_Pending[T](job, weight, steps=False))
+
+    def submit_steps(self, job: Job[T | Again]) -> Future[T]:
+        """As ``submit``, for what is too long for one transaction: called until it returns something else than
+        ``Again``, each time in a transaction of its own and with no other job between. A crash ends it between two
+        steps, so what it does must be able to go on from there at the next start.
+        """
+        return self._queue(_Pending[T](job, 0, steps=True))
+
+    def _queue(self, pending: _Pending[T]) -> Future[T]:
         with self._gate:
             if self._failed is not None:
                 raise self._failed
@@ -266,7 +316,6 @@ class Writer:
                 raise StorageFailed(f"{self.path} is closed")
             if self._jobs.qsize() >= WAITING_LIMIT:
                 raise StorageFailed(f"{self.path}: {WAITING_LIMIT} writes wait", hint="the disk is too slow")
-            pending = _Pending(job)
             self._jobs.put(pending)  # type: ignore[arg-type]
         return pending.future
 
@@ -278,12 +327,16 @@ class Writer:
                 self._jobs.put(None)
         self._thread.join()
 
+    # -- in the writer's thread ------------------------------------------------------------------------------
+
     def _run(self, ready: Future[None]) -> None:
         connection: sqlite3.Connection | None = None
         try:
             connection = open_writer(self.path)
             if self._prepare is not None:
                 self._prepare(connection)
+            connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+            self._cap(connection, self._max_pages)
         except BaseException as error:
             if connection is not None:
                 connection.close()
@@ -291,41 +344,116 @@ class Writer:
             return
         self._connection = connection  # held for the writer's life: after a failure it must not be closed
         ready.set_result(None)
-        going_on = True
-        while going_on:
-            group = [self._jobs.get()]
-            while len(group) < GROUP_LIMIT and not self._jobs.empty():
-                group.append(self._jobs.get())
-            going_on = None not in group
-            batch = [pending for pending in group if pending is not None]
-            if batch and self._failed is None:
-                self._commit(connection, batch)
-            for pending in batch:
-                pending.settle(self._failed)
-        if self._failed is None:
-            connection.close()
+        waiting: deque[_Pending[object] | None] = deque()
+        while True:
+            waiting.append(self._jobs.get())
+            while not self._jobs.empty():
+                waiting.append(self._jobs.get())
+            while waiting:
+                group = _group(waiting)
+                if group is None:
+                    if self._failed is None:
+                        connection.close()
+                    return
+                self._work(connection, group)
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Pending[object]]) -> None:
+    def _work(self, connection: sqlite3.Connection, group: list[_Pending[object]]) -> None:
+        refused: LotkeeperError | None = self._failed
+        if refused is None and group[0].steps:
+            refused = self._take_steps(connection, group)
+        elif refused is None:
+            refused = self._commit(connection, group)
+        for pending in group:
+            pending.settle(self._failed or refused)
+        if self._failed is None:
+            self._tidy(connection)
+
+    def _take_steps(self, connection: sqlite3.Connection, group: list[_Pending[object]]) -> LotkeeperError | None:
+        self._cap(connection, _MOST_PAGES)
+        refused = self._commit(connection, group)
+        while refused is None and group[0].again:
+            self._log_pages = LOG_PAGES
+            self._tidy(connection)
+            refused = self._failed or self._commit(connection, group)
+        if self._failed is None:
+            self._cap(connection, self._max_pages)
+        return refused
+
+    @staticmethod
+    def _cap(connection: sqlite3.Connection, pages: int) -> None:
+        connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
+
+    def _commit(self, connection: sqlite3.Connection, batch: list[_Pending[object]]) -> LotkeeperError | None:
+        """Why all of it was refused, None when it is on disk; a disk that failed is in ``_failed``."""
+        for last in (False, True):
+            try:
+                with transaction(connection):
+                    for pending in batch:
+                        pending.run(connection)
+                    if self._before_commit is not None:
+                        self._before_commit()
+                self._log_pages += _GROUP_PAGES + sum(pending.weight for pending in batch) // _PAGE
+                if self._after_commit is not None:
+                    self._after_commit(connection)
+                return None
+            except (sqlite3.Error, OSError) as error:
+                if primary_code(error) != sqlite3.SQLITE_FULL:
+                    self._fail(self._not_kept(error))
+                    return None
+                if self._at_cap():
+                    return Refused(f"{self.path} is at its cap: nothing was stored", hint="give it more space")
+                if last or not self._on_full():
+                    return Refused(
+                        f"{self.path}: the disk is full: nothing was stored",
+                        hint="free space on the volume; the agent goes on by itself",
+                    )
+            except BaseException as error:  # whatever it was, nobody may go on as if it were on disk
+                self._fail(StorageFailed(f"{self.path}: the writer stopped: {error!r}", hint="start again"))
+                return None
+        return None
+
+    def _at_cap(self) -> bool:
+        """Whether SQLite's cap was meant and not the volume: then the volume has room."""
+        return shutil.disk_usage(self.path.parent).free > LOG_BYTES
+
+    def _tidy(self, connection: sqlite3.Connection) -> None:
+        """Bring the log into the file when it has grown: what the disk says to that must be heard."""
+        if self._log_pages < LOG_PAGES:
+            return
+        self._log_pages = LOG_PAGES // 2  # where it cannot be done now: after as many pages again
         try:
-            with transaction(connection):
-                for pending in batch:
-                    pending.run(connection)
-                if self._before_commit is not None:
-                    self._before_commit()
-            if self._after_commit is not None:
-                self._after_commit()
+            _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._log_pages = min(max(pages - done, 0), LOG_PAGES // 2)
         except (sqlite3.Error, OSError) as error:
-            self._fail(
-                StorageFailed(
-                    f"{self.path}: the disk did not keep a commit: {error}",
-                    hint="free space or replace the disk, then start again",
-                )
-            )
-        except BaseException as error:  # whatever it was, nobody may go on as if it were on disk
-            self._fail(StorageFailed(f"{self.path}: the writer stopped: {error!r}", hint="start again"))
+            if primary_code(error) != sqlite3.SQLITE_FULL:
+                self._fail(self._not_kept(error))
+            else:
+                self._on_full()
+
+    def _not_kept(self, error: Exception) -> StorageFailed:
+        return StorageFailed(
+            f"{self.path}: the disk did not keep a commit: {error}",
+            hint="free space or replace the disk, then start again",
+        )
 
     def _fail(self, failed: StorageFailed) -> None:
         self._failed = failed
         if self._on_failure is not None:
             with suppress(Exception):  # the futures must still learn of the failure
                 self._on_failure(failed)
+
+
+def _group(waiting: deque[_Pending[object] | None]) -> list[_Pending[object]] | None:
+    """The jobs that are committed together next; None: the writer closes."""
+    first = waiting.popleft()
+    if first is None:
+        return None
+    group, weight = [first], first.weight
+    while waiting and not first.steps and len(group) < GROUP_LIMIT and weight < GROUP_BYTES:
+        following = waiting[0]
+        if following is None or following.steps:
+            break
+        group.append(following)
+        weight += following.weight
+        waiting.popleft()
+    return group

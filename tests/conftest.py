@@ -45,6 +45,7 @@ SHARES_S = {
     "sim": 45,
     "suites": 400,
     "process": 350,
+    "machine": 60,
     "web": 300,
     "demo": 200,
 }

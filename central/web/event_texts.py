@@ -68,6 +68,16 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "telemetry-lost": CodeText(
         N_("Trend data lost"), N_("Values of trend data could not be kept. Records are not concerned.")
     ),
+    "buffer-low": CodeText(
+        N_("Buffer runs low"), N_("The agent can record for so many hours more without central.")
+    ),
+    "buffer-full": CodeText(
+        N_("Buffer full"), N_("The line was stopped: the agent may keep no more until central takes records.")
+    ),
+    "disk-full": CodeText(
+        N_("Disk full"), N_("The line was stopped: the disk of the line PC has no room for records.")
+    ),
+    "buffer-room": CodeText(N_("Room in the buffer again"), N_("The line may go on.")),
     "epoch-rolled-back": CodeText(N_("Disk rolled back"), N_("The agent's disk holds an older state.")),
     "scan-accepted": CodeText(N_("Scan accepted"), N_("The station took the scan.")),
     "scan-refused": CodeText(N_("Scan refused"), N_("The station said no to the scan.")),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.outbox import ledger, rows
+from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.types import Pending, Place
 from edge_agent.outbox.verify import pending, reading
 from records.wire import Envelope
@@ -15,7 +17,8 @@ from records.wire import Envelope
 class Glance:
     """What can be told of a file without going through it, and its last records, oldest first.
 
-    ``committed`` counts every record ever stored here, ``acknowledged_records`` those of them that central has.
+    ``committed`` counts every record ever stored here, ``acknowledged_records`` those of them that central has;
+    ``free``: bytes free on its volume.
     """
 
     head: Place
@@ -26,14 +29,17 @@ class Glance:
     records: int
     bytes: int
     last: tuple[Envelope, ...]
+    free: int
+    fill: Fill
 
 
-def glance(path: Path, last: int) -> Glance:
-    """What the file holds now, told in a moment however large it is.
+def glance(path: Path, last: int, cap: int | None = None, now_us: int = 0) -> Glance:
+    """What the file holds now, told in a moment however large it is. ``cap``: bytes that it may hold.
 
     Raises:
         StorageFailed: it cannot be opened. Damaged: it is no outbox.
     """
+    free = shutil.disk_usage(path.parent).free
     with reading(path) as connection:
         epochs = ledger.epochs(connection)
         now = ledger.current(connection)
@@ -49,4 +55,6 @@ def glance(path: Path, last: int) -> Glance:
             sum(epoch.last - epoch.pruned for epoch in epochs),
             rows.used_bytes(connection),
             tuple(ledger.envelopes(connection, now, first, now.last)),
+            free,
+            fill(connection, cap, free, now_us),
         )

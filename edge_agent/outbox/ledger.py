@@ -25,6 +25,12 @@ _TOMBSTONE = TypeAdapter(Tombstone)
 _EPOCH = "number, epoch, first_position, last, head, settled, pruned, pruned_hash"
 _RECORD = "position, seq, schema, kind, digest, hash, body, tombstone"
 
+_TAIL = (
+    f"SELECT {_EPOCH}, (SELECT value FROM control WHERE name = 'agent'),"  # noqa: S608
+    " (SELECT value FROM control WHERE name = 'stream') FROM epochs ORDER BY number DESC LIMIT 1"
+)
+"""The current epoch and whose file it is, in one look."""
+
 Body = tuple[int, str, bytes]
 """Schema, kind and bytes of one record that is to be appended."""
 
@@ -55,10 +61,14 @@ class Epoch:
         return Place(self.epoch, self.last, self.head)
 
 
+_TYPES = (int, str, int, int, bytes)
+
+
 def _epoch(row: tuple[object, ...]) -> Epoch:
     """STRICT tables hold what they were declared to hold, unless the disk changed it."""
-    wanted: tuple[type | tuple[type, ...], ...] = (int, str, int, int, bytes, (int, type(None)), int, bytes)
-    if not all(isinstance(value, kind) for value, kind in zip(row, wanted, strict=True)):
+    settled, pruned, pruned_hash = row[5:]
+    kinds = tuple(map(type, row[:5])) == _TYPES and type(pruned) is int and type(pruned_hash) is bytes
+    if not kinds or (settled is not None and type(settled) is not int):
         raise Damaged("an epoch of the outbox holds values of the wrong type")
     return Epoch(*row)  # type: ignore[arg-type]
 
@@ -113,19 +123,22 @@ def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | N
 
 def append(connection: sqlite3.Connection, bodies: Iterable[Body], at_us: int) -> list[Envelope]:
     """Chain bodies behind the last row of the current epoch."""
-    agent, stream = control(connection, "agent"), control(connection, "stream")
-    epoch = current(connection)
+    found = connection.execute(_TAIL).fetchone()
+    if found is None:
+        raise Damaged("the outbox has no epoch")
+    epoch, agent, stream = _epoch(found[:-2]), str(found[-2]), str(found[-1])
     last, head = epoch.last, epoch.head
     sealed: list[Envelope] = []
+    execute = connection.cursor().execute
     for schema, kind, body in bodies:
         envelope = wire.seal(agent, epoch.epoch, stream, last + 1, schema, kind, body, head)
         last, head = envelope.seq, envelope.hash
-        connection.execute(
+        execute(
             "INSERT INTO records (position, epoch, seq, schema, kind, digest, hash, body, stored_us)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (epoch.position(last), epoch.number, last, schema, kind, envelope.digest, head, body, at_us),
         )
-        connection.execute("UPDATE epochs SET last = ?, head = ? WHERE number = ?", (last, head, epoch.number))
+        execute("UPDATE epochs SET last = ?, head = ? WHERE number = ?", (last, head, epoch.number))
         sealed.append(envelope)
     return sealed
 
@@ -192,7 +205,10 @@ def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: 
     A row that was stored again before keeps the identity it named then. What said only that an epoch was opened
     and what has no body any more stays behind.
     """
-    count = 0
+    return len(append(connection, _again(old), at_us))
+
+
+def _again(old: Iterable[Envelope]) -> Iterator[Body]:
     for envelope in old:
         if envelope.body is None or envelope.kind == kind_of(EpochOpened("")):
             continue
@@ -201,9 +217,7 @@ def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: 
             body = telemetry.named_before(envelope.body, former)
         else:
             body = _named_before(envelope.body, former)
-        append(connection, [(envelope.schema, envelope.kind, body)], at_us)
-        count += 1
-    return count
+        yield envelope.schema, envelope.kind, body
 
 
 def _named_before(body: bytes, former: StoredAs) -> bytes:

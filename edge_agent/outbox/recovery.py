@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_agent.outbox import ledger, note, schema
+from edge_agent.outbox import again, ledger, note, schema
 from edge_agent.outbox.types import Place
 from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest
 from edge_agent.outbox.watermark import roll_over
@@ -28,6 +28,12 @@ from records.wire import Envelope
 
 TAIL = 1000
 """Rows at the end of the chain that every start proves."""
+
+DOUBTFUL = 200
+"""Of rows in a row that only a later one could prove, no more are kept in mind."""
+
+_SAVING = "saving"
+"""Name and position in the file that was set aside, while it is being saved from."""
 
 _COPIED = {
     "runs": ("order_reference", "station", "subject"),
@@ -133,57 +139,107 @@ def _set_aside(path: Path, reason: str, now_us: int) -> Path:
 def prepare(
     connection: sqlite3.Connection, agent: str, stream: str, finding: Finding, context: Callable[[], Header]
 ) -> None:
-    """Bring the file to where it can be written to: tables, epoch, and what was saved. One transaction."""
+    """Bring the file to where it can be written to: tables, epoch, and what was saved or is stored again.
+
+    A crash on the way costs nothing: what is still to be done is noted in the file, and done at the next start.
+    """
     with transaction(connection):
         for seq in finding.damaged:
             ledger.bury_damaged(connection, ledger.current(connection), seq, context())
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             schema.create(connection, agent, stream)
-            header = context()
-            ledger.open_epoch(connection, header, finding.why or "created", finding.predecessor)
+            ledger.open_epoch(connection, context(), finding.why or "created", finding.predecessor)
             if finding.aside is not None and finding.why == "damaged":
-                _save(connection, finding.aside, header.at_us)
+                schema.note_control(connection, _SAVING, f"{finding.aside.name}/0")
         elif finding.why is not None and finding.predecessor is not None:
             roll_over(connection, context, finding.why, finding.predecessor)
     schema.assert_whole(connection)
+    while again.waits(connection):
+        with transaction(connection):
+            again.go_on(connection, context().at_us)
+    saving = schema.noted_control(connection, _SAVING)
+    if saving is not None:
+        name, _, position = saving.rpartition("/")
+        folder = Path(connection.execute("PRAGMA database_list").fetchone()[2]).parent
+        _save(connection, folder / name, int(position), context().at_us)
 
 
-def _save(connection: sqlite3.Connection, aside: Path, at_us: int) -> None:
-    """Store again what a damaged file still proves."""
+def _save(connection: sqlite3.Connection, aside: Path, behind: int, at_us: int) -> None:
+    """Store again what a damaged file still proves behind a position, a piece at a time, then the rest of it."""
     try:
         with closing(open_reader(aside)) as old:
-            for epoch in ledger.epochs(old):
-                ledger.remember_stranger(connection, epoch.place)
-                for envelope in _provable(old, epoch):
-                    ledger.store_again(connection, [envelope], at_us)
-            for key, value, digest in _readable(old, "state", ("key", "value", "digest")):
-                if state_digest(str(key), str(value)) == digest:
-                    connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (key, value, digest))
-            for table, columns in _COPIED.items():
-                marks = ", ".join("?" * len(columns))
-                for row in _readable(old, table, columns):
-                    connection.execute(
-                        f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
-                        row,
-                    )
-    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged, StorageFailed):
-        return  # nothing more can be read; the file stays aside, the gap is named by the epoch's predecessor
+            _save_rows(connection, old, aside.name, behind, at_us)
+            with transaction(connection):
+                _save_tables(connection, old)
+                schema.note_control(connection, _SAVING, None)
+    except StorageFailed:  # it cannot be opened: it stays aside, the gap is named by the epoch's predecessor
+        with transaction(connection):
+            schema.note_control(connection, _SAVING, None)
 
 
-def _provable(old: sqlite3.Connection, epoch: ledger.Epoch) -> Iterator[Envelope]:
-    """Rows that central has not acknowledged and that the chain vouches for.
+def _save_rows(
+    connection: sqlite3.Connection, old: sqlite3.Connection, name: str, behind: int, at_us: int
+) -> None:
+    piece: list[Envelope] = []
+    size = 0
+    for position, envelope in _all_provable(connection, old, behind):
+        piece.append(envelope)
+        size += len(envelope.body or b"")
+        if len(piece) >= again.ROWS or size >= again.BYTES:
+            with transaction(connection):
+                ledger.store_again(connection, piece, at_us)
+                schema.note_control(connection, _SAVING, f"{name}/{position}")
+            piece, size = [], 0
+    with transaction(connection):
+        ledger.store_again(connection, piece, at_us)
+
+
+def _all_provable(
+    connection: sqlite3.Connection, old: sqlite3.Connection, behind: int
+) -> Iterator[tuple[int, Envelope]]:
+    """Position and row of what holds, over all epochs, until nothing more can be read."""
+    try:
+        for epoch in ledger.epochs(old):
+            if not ledger.is_stranger_known(connection, epoch.epoch):
+                with transaction(connection):
+                    ledger.remember_stranger(connection, epoch.place)
+            for envelope in _provable(old, epoch, behind):
+                yield epoch.position(envelope.seq), envelope
+    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
+        return
+
+
+def _save_tables(connection: sqlite3.Connection, old: sqlite3.Connection) -> None:
+    """The station's state, as far as it has its digests, and the other tables."""
+    for key, value, digest in _readable(old, "state", ("key", "value", "digest")):
+        if state_digest(str(key), str(value)) == digest:
+            connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (key, value, digest))
+    for table, columns in _COPIED.items():
+        marks = ", ".join("?" * len(columns))
+        for row in _readable(old, table, columns):
+            connection.execute(
+                f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})",  # noqa: S608
+                row,
+            )
+
+
+def _provable(old: sqlite3.Connection, epoch: ledger.Epoch, behind: int) -> Iterator[Envelope]:
+    """Rows behind a position that central has not acknowledged and that the chain vouches for.
 
     A row holds when its body gives the hash stored for it. Rows whose own hashes were damaged hold when a row
     behind them gives its hash only with the links that their bodies make.
     """
-    first = max(ledger.acknowledged(old) - epoch.first_position + 2, epoch.pruned + 1)
+    through = max(ledger.acknowledged(old), behind)
+    first = max(through - epoch.first_position + 2, epoch.pruned + 1)
     link: bytes | None = None
     doubtful: list[Envelope] = []
     for seq in range(first, epoch.standing + 1):
         row, stored = _row(old, epoch, seq)
-        if row is None:
+        if row is None or len(doubtful) >= DOUBTFUL:
             link, doubtful = None, []
-        elif link is not None and fault(row, link) is None:
+        if row is None:
+            continue
+        if link is not None and fault(row, link) is None:
             yield from (*doubtful, row)
             link, doubtful = row.hash, []
         elif stored is not None and fault(row, stored) is None:

@@ -43,6 +43,8 @@ def set_state(connection: sqlite3.Connection, key: str, value: str | None) -> No
 
 def index(connection: sqlite3.Connection, batch: Batch) -> None:
     """Add a batch's runs and identities to the indexes."""
+    if not batch.runs and not batch.identities:
+        return
     connection.executemany(
         "INSERT INTO runs (order_reference, station, subject) VALUES (?, ?, ?)",
         [(run.order or "", run.station, run.subject) for run in batch.runs],

@@ -168,3 +168,21 @@ def control(connection: sqlite3.Connection, name: str) -> str:
 
 def set_control(connection: sqlite3.Connection, name: str, value: str) -> None:
     connection.execute("UPDATE control SET value = ? WHERE name = ?", (value, name))
+
+
+def noted_control(connection: sqlite3.Connection, name: str) -> str | None:
+    """One value that is there only for a time."""
+    row = connection.execute("SELECT value FROM control WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def note_control(connection: sqlite3.Connection, name: str, value: str | None) -> None:
+    """Note such a value; None takes it away."""
+    if value is None:
+        connection.execute("DELETE FROM control WHERE name = ?", (name,))
+    else:
+        connection.execute(
+            "INSERT INTO control (name, value) VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )

@@ -10,6 +10,7 @@ share a folder. Is not: a queue that empties on delivery. What the broker confir
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sqlite3
@@ -17,18 +18,21 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import JsonValue
 
-from edge_agent.outbox import ledger, note, recovery, rows, watermark
+from edge_agent.outbox import again, ledger, note, recovery, rows, watermark
+from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.running import RunningTime, bucket_end
+from edge_agent.outbox.space import RESERVE
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from records import telemetry
 from records.clock import Clock
-from records.durable import Writer, open_reader
+from records.durable import Again, Writer, open_reader
 from records.errors import Damaged, Invalid, Refused, StorageFailed
 from records.files import InstanceLock
 from records.model import Header
@@ -37,6 +41,8 @@ from records.wire import Envelope, Head, Watermark
 KEEP_ACKNOWLEDGED_S = 14 * 86_400.0
 MAX_BODY = 4 * 1024 * 1024
 """Largest body of one record; a frame must be able to carry it."""
+ROW_WEIGHT = 400
+"""About what a row takes in the file beside its body, with the indexes over it."""
 PRUNE_CHUNK = 2000
 """Rows deleted in one transaction, so that commits never wait long behind pruning."""
 INDEX_ROWS = 1_000_000
@@ -57,11 +63,13 @@ class Outbox:
     """One agent's durable buffer of one stream, in ``folder``. Opening it is recovery.
 
     ``context`` makes the header of records that the outbox writes itself. The note beside the file follows at most
-    every ``note_every_s``. ``max_bytes`` bounds what is stored:
-    beyond it acknowledged records give way, oldest first, then ``commit`` is refused. With ``on_thin`` the oldest
-    telemetry chunks give way instead, each to a tombstone; it is called before that, in the writer's thread, to
-    say so in a record: what it raises keeps the chunks. ``on_failure`` is called once, in the writer's thread,
-    when the disk failed; the process must then stop.
+    every ``note_every_s``. ``max_bytes`` bounds what is stored: beyond it acknowledged records give way, oldest
+    first, then ``commit`` is refused; SQLite's own cap stands a reserve behind it. ``on_full`` is called in the
+    writer's thread when the volume is full, and tells whether it has freed something for a second try.
+
+    With ``on_thin`` the oldest telemetry chunks give way at the cap, each to a tombstone; it is called before
+    that, in the writer's thread, to say so in a record: what it raises keeps the chunks. ``on_failure`` is called
+    once, in the writer's thread, when the disk failed; the process must then stop.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class Outbox:
         stream: str = "records",
         keep_acknowledged_s: float = KEEP_ACKNOWLEDGED_S,
         max_bytes: int | None = None,
+        on_full: Callable[[], bool] = lambda: False,
         on_thin: OnThin | None = None,
         note_every_s: float = 0.0,
         on_failure: Callable[[StorageFailed], None] | None = None,
@@ -84,6 +93,7 @@ class Outbox:
         self._clock, self._context, self._failpoint = clock, context, failpoint
         self._keep_s, self._max_bytes, self._on_thin = keep_acknowledged_s, max_bytes, on_thin
         self._no_room_at: int | None = None
+        self._room_left = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._latest: Place | None = None
         self._noted: Place | None = None
@@ -98,8 +108,16 @@ class Outbox:
                 on_failure,
                 before_commit=lambda: failpoint("outbox.before_commit"),
                 after_commit=self._after_commit,
+                max_bytes=None if max_bytes is None else max_bytes + RESERVE,
+                on_full=on_full,
             )
             self._reader = open_reader(self.path)
+        except sqlite3.Error as error:
+            self._lock.release()
+            raise StorageFailed(
+                f"cannot bring {self.path} to where it can be written: {error}",
+                hint="free space, then start again",
+            ) from error
         except BaseException:
             self._lock.release()
             raise
@@ -123,50 +141,56 @@ class Outbox:
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def commit(self, batch: Batch) -> Future[list[Envelope]]:
+    def commit(self, batch: Batch, *, urgent: bool = False) -> Future[list[Envelope]]:
         """Store a batch in one transaction; the future is done once it is on disk.
+
+        ``urgent``: the reserve behind the cap is for it. For the few events that tell of a full buffer.
 
         Raises:
             Invalid: a record is too large, or holds text that is no Unicode.
             StorageFailed: the disk failed, or too many writes wait.
-            The future raises Refused when the buffer is at its cap.
+            The future raises Refused when the buffer is at its cap or the volume is full: nothing was stored.
         """
         try:
             bodies = [ledger.fact_body(fact) for fact in batch.facts]
         except ValueError as error:
             raise Invalid(f"a record cannot be written as JSON: {error}") from error
-        return self._append(bodies, batch)
+        return self._append(bodies, batch, urgent=urgent)
 
     def keep(self, chunks: Sequence[bytes]) -> Future[list[Envelope]]:
         """Store telemetry chunks in one transaction; as ``commit``."""
         return self._append([(telemetry.SCHEMA, telemetry.KIND, chunk) for chunk in chunks], Batch())
 
-    def _append(self, bodies: Sequence[ledger.Body], batch: Batch) -> Future[list[Envelope]]:
+    def _append(
+        self, bodies: Sequence[ledger.Body], batch: Batch, *, urgent: bool = False
+    ) -> Future[list[Envelope]]:
         for _, kind, body in bodies:
             if len(body) > MAX_BODY:
                 raise Invalid(
                     f"a {kind} of {len(body)} bytes is over the limit of {MAX_BODY}", hint="capture less"
                 )
         states = {key: None if value is None else json.dumps(value) for key, value in batch.state.items()}
+        weight = sum(len(body) + ROW_WEIGHT for _, _, body in bodies) + sum(len(v or "") for v in states.values())
 
         def job(connection: sqlite3.Connection) -> list[Envelope]:
-            self._make_room(connection)
+            if not urgent:
+                self._make_room(connection, weight)
             sealed = ledger.append(connection, bodies, self._clock.now_us())
             for key, value in states.items():
                 rows.set_state(connection, key, value)
             rows.index(connection, batch)
-            if sealed:
-                self._latest = Place(sealed[-1].epoch, sealed[-1].seq, sealed[-1].hash)
             return sealed
 
-        return self._writer.submit(job)
+        return self._writer.submit(job, weight)
 
-    def _make_room(self, connection: sqlite3.Connection) -> None:
+    def _make_room(self, connection: sqlite3.Connection, weight: int) -> None:
+        """What is used is counted anew only when what was left the last time may be used up."""
         cap = self._max_bytes
-        if cap is None:
+        self._room_left -= weight
+        if cap is None or self._room_left > 0:
             return
         acknowledged = ledger.acknowledged(connection)
-        while rows.used_bytes(connection) >= cap:
+        while (used := rows.used_bytes(connection)) >= cap:
             if ledger.prune(connection, acknowledged, PRUNE_CHUNK):
                 continue
             tell = self._on_thin
@@ -177,6 +201,7 @@ class Outbox:
                     f"the buffer {self.path} holds {cap} bytes that central has not committed",
                     hint=f"{stops} until central can be reached, or give the buffer more space",
                 )
+        self._room_left = (cap - used) // 2  # pages hold more than the bodies in them
 
     def _thin(self, connection: sqlite3.Connection, cap: int, tell: OnThin) -> bool:
         """Have the oldest chunks give way. False when that does not help, since their tombstones fill the buffer:
@@ -196,8 +221,9 @@ class Outbox:
         tell(epoch.epoch, first, last)
         return True
 
-    def _after_commit(self) -> None:
+    def _after_commit(self, connection: sqlite3.Connection) -> None:
         self._failpoint("outbox.after_commit")
+        self._latest = ledger.current(connection).place
         now_s = self._clock.monotonic_s()
         if self._latest != self._noted and now_s - self._noted_s >= self._note_every_s:
             self._noted_s = now_s
@@ -206,11 +232,18 @@ class Outbox:
             listener()
 
     def _write_note(self, *, sync: bool) -> None:
-        if self._latest is not None:
+        """Follow what is on disk. A full volume takes no note: the one before is right too, only older."""
+        if self._latest is None:
+            return
+        try:
             note.write(note.path_of(self.path), self.agent, self.stream, self._latest, sync=sync)
-            self._noted = self._latest
-            if sync:
-                self._synced_s = self._clock.monotonic_s()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return
+        self._noted = self._latest
+        if sync:
+            self._synced_s = self._clock.monotonic_s()
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called in the writer's thread after every commit; it must only wake somebody."""
@@ -270,6 +303,11 @@ class Outbox:
         with self._read() as connection:
             return pending(connection)
 
+    def fill(self, free: int) -> Fill:
+        """How full it is; ``free``: bytes free on the volume."""
+        with self._read() as connection:
+            return fill(connection, self._max_bytes, free, self._clock.now_us())
+
     def next_run(self, position: int, max_records: int, max_bytes: int) -> Run | None:
         """The rows that stand behind a position, of one epoch; None when there is none.
 
@@ -288,7 +326,6 @@ class Outbox:
 
         def job(connection: sqlite3.Connection) -> None:
             ledger.bury_damaged(connection, *where, self._context())
-            self._latest = ledger.current(connection).place
 
         self._writer.submit(job).result()
         return self.next_run(position, max_records, max_bytes)
@@ -300,13 +337,34 @@ class Outbox:
             Damaged: it names no row. StorageFailed: the disk failed.
         """
 
-        def job(connection: sqlite3.Connection) -> Applied:
-            until_s = bucket_end(self._running.keep(connection), self._keep_s)
-            applied = watermark.apply(connection, mark, self._context, until_s)
-            self._latest = ledger.current(connection).place
-            return applied
+        def job(connection: sqlite3.Connection) -> Applied | None:
+            if watermark.is_long(watermark.judge(connection, mark)):
+                return None  # not with other jobs in one transaction
+            return self._apply(connection, mark)
 
-        return self._writer.submit(job).result()
+        applied = self._writer.submit(job).result()
+        return applied or self._writer.submit_steps(self._steps(mark)).result()
+
+    def _apply(self, connection: sqlite3.Connection, mark: Watermark) -> Applied:
+        until_s = bucket_end(self._running.keep(connection), self._keep_s)
+        return watermark.apply(connection, mark, self._context, until_s)
+
+    def _steps(self, mark: Watermark) -> Callable[[sqlite3.Connection], Applied | Again]:
+        """A watermark that has a backlog stored again: all of it before anything else is stored."""
+        applied: Applied | None = None
+        stored = 0
+
+        def step(connection: sqlite3.Connection) -> Applied | Again:
+            nonlocal applied, stored
+            if applied is None:
+                answer, count = self._apply(connection, mark), 0
+            else:
+                answer, count = applied, again.go_on(connection, self._clock.now_us())
+            more = again.waits(connection)
+            applied, stored = answer, stored + count
+            return Again() if more else replace(answer, stored_again=stored)
+
+        return step
 
     def prune(self) -> int:
         """Forget what is acknowledged and older than ``keep_acknowledged_s``; how many rows."""

@@ -20,15 +20,12 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from edge_agent.outbox import ledger
+from edge_agent.outbox import again, ledger
 from edge_agent.outbox.schema import NO_GENERATION, control, set_control
 from edge_agent.outbox.types import Applied, Outcome, Place
 from records.errors import Damaged
 from records.model import Fact, Header, OperationsEvent
 from records.wire import Watermark
-
-CHUNK = 500
-"""Rows read at once when an epoch is stored again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +108,34 @@ def _ours(connection: sqlite3.Connection, epoch: ledger.Epoch, place: Place, res
     return Verdict(Outcome.ROLLED_BACK)
 
 
+def is_long(verdict: Verdict) -> bool:
+    """Whether acting on it may store a backlog again."""
+    return verdict.outcome in (Outcome.ROLLED_BACK, Outcome.REWOUND)
+
+
 def apply(
     connection: sqlite3.Connection, watermark: Watermark, context: Callable[[], Header], until_s: float
 ) -> Applied:
-    """Judge one watermark and do what follows; its rows count as acknowledged at the running time ``until_s``."""
+    """Judge one watermark and do what follows; its rows count as acknowledged at the running time ``until_s``.
+
+    What a new epoch takes over is only noted: ``again.go_on`` stores it.
+    """
     verdict = judge(connection, watermark)
     if verdict.outcome is not Outcome.REFUSED:
         set_control(connection, "generation", str(watermark.generation))
-    stored_again = 0
     if verdict.position is not None:
         _move(connection, verdict.position, until_s)
     if verdict.outcome is Outcome.ROLLED_BACK:
-        stored_again = roll_over(connection, context, "rolled_back", place_of(watermark))
+        roll_over(connection, context, "rolled_back", place_of(watermark))
     elif verdict.outcome is Outcome.REWOUND:
-        stored_again = _rewind(connection, watermark, verdict, context)
+        _rewind(connection, watermark, verdict, context)
     place = ledger.place_at(connection, ledger.acknowledged(connection))
-    return Applied(verdict.outcome, place, verdict.reason, verdict.lost, stored_again)
+    return Applied(verdict.outcome, place, verdict.reason, verdict.lost)
 
 
 def _rewind(
     connection: sqlite3.Connection, watermark: Watermark, verdict: Verdict, context: Callable[[], Header]
-) -> int:
+) -> None:
     known = ledger.place_at(connection, ledger.acknowledged(connection))
     params: dict[str, JsonValue] = {
         "generation": watermark.generation,
@@ -143,8 +147,8 @@ def _rewind(
         header = context()
         event = Fact(header, OperationsEvent("central-restored", params))
         ledger.append(connection, [ledger.fact_body(event)], header.at_us)
-        return 0
-    return roll_over(connection, context, "restored", known, OperationsEvent("central-restored", params))
+    else:
+        roll_over(connection, context, "restored", known, OperationsEvent("central-restored", params))
 
 
 def _move(connection: sqlite3.Connection, position: int, until_s: float) -> None:
@@ -163,8 +167,8 @@ def roll_over(
     why: str,
     known: Place,
     event: OperationsEvent | None = None,
-) -> int:
-    """Open a new epoch and store again under it what central has not acknowledged; how many rows.
+) -> None:
+    """Open a new epoch, and note that what central has not acknowledged is to be stored again under it.
 
     ``known`` is the furthest row that is known to have existed elsewhere: the new epoch names it as its
     predecessor. ``event`` says why; without it an ``epoch-rolled-back`` event says what was held instead.
@@ -176,9 +180,4 @@ def roll_over(
     if event is None:
         event = OperationsEvent("epoch-rolled-back", {"watermark": known.to_json(), "held": held.to_json()})
     ledger.append(connection, [ledger.fact_body(Fact(header, event))], header.at_us)
-    count = 0
-    for old, behind, last in given_up:
-        for first in range(behind, last + 1, CHUNK):
-            rows = list(ledger.envelopes(connection, old, first, min(first + CHUNK - 1, last)))
-            count += ledger.store_again(connection, rows, header.at_us)
-    return count
+    again.begin(connection, given_up)

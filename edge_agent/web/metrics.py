@@ -52,6 +52,7 @@ class _Numbers(Collector):
         yield from self._devices()
         yield from self._stations()
         yield from self._uplink()
+        yield from self._room()
 
     def _devices(self) -> Iterator[Metric]:
         supervisors = self._parts.supervisors()
@@ -78,6 +79,28 @@ class _Numbers(Collector):
             alarms.add_metric([runner.name], sum(hold.kind == "alarm" for hold in standing))
             units.add_metric([runner.name], len({unit for hold in standing for unit in hold.units}))
         yield from (held, alarms, units)
+
+    def _room(self) -> Iterator[Metric]:
+        """For how long records find room without central. Where it is not known there is no number."""
+        standing = self._parts.room()
+        stopped = GaugeMetricFamily(
+            f"{PREFIX}_line_stopped", "1 while nothing may begin for want of room.", labels=["why"]
+        )
+        stopped.add_metric(["records"], float(standing.full))
+        stopped.add_metric(["disk"], float(standing.disk))
+        yield stopped
+        yield GaugeMetricFamily(
+            f"{PREFIX}_buffer_low", "1 while the room lasts too short.", value=float(standing.low)
+        )
+        fill = standing.fill
+        if fill is None or fill.cap is None or fill.room is None:
+            return
+        yield GaugeMetricFamily(f"{PREFIX}_buffer_cap_bytes", "What records may take.", value=fill.cap)
+        yield GaugeMetricFamily(f"{PREFIX}_buffer_room_bytes", "What of it is left.", value=fill.room)
+        if fill.hours is not None:
+            yield GaugeMetricFamily(
+                f"{PREFIX}_buffer_hours_left", "Hours that it lasts at the rate of late.", value=fill.hours
+            )
 
     def _uplink(self) -> Iterator[Metric]:
         way = self._way

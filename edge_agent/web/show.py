@@ -60,6 +60,18 @@ def age(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
+def hours(left: float) -> str:
+    """Hours that are left; of few of them a decimal counts."""
+    return f"{left:.1f}" if left < 10 else f"{left:.0f}"
+
+
+def long(left_h: float | None) -> str:
+    """How long something lasts, from hours: days where they are many; nothing is known where nothing happens."""
+    if left_h is None:
+        return "–"
+    return f"{min(left_h / 24, 9999):.0f} d" if left_h >= 72 else f"{hours(left_h)} h"
+
+
 def since(at: str | None, now: str) -> str:
     """The age of an ISO moment."""
     if at is None:

@@ -14,6 +14,17 @@ CHINESE: Mapping[str, str] = {
     "Language": "语言",
     "running since %(time)s": "自 %(time)s 起运行",
     "The agent does not answer. What stands here is old.": "代理没有响应。此处内容已过时。",
+    "The line is stopped: the buffer is full until central takes records.": (
+        "产线已停止：缓冲区已满，须等中央服务取走记录。"
+    ),
+    "The line is stopped: the disk is full. Free space on it; the agent goes on by itself.": (
+        "产线已停止：磁盘已满。请释放磁盘空间，代理将自动继续。"
+    ),
+    "The buffer lasts for about %(hours)s h more without central.": (
+        "若中央服务不可用，缓冲区约可再用 %(hours)s 小时。"
+    ),
+    "Lasts without central": "无中央服务可持续",
+    "%(left)s of %(cap)s left": "剩余 %(left)s / %(cap)s",
     "The buffer cannot be read: %(error)s": "无法读取缓冲区：%(error)s",
     "The line file on disk is refused; the agent works by the one before: %(problem)s": (
         "磁盘上的产线文件被拒绝；代理仍按之前的文件工作：%(problem)s"
@@ -64,6 +75,7 @@ CHINESE: Mapping[str, str] = {
     "releasing": "释放中",
     # what is missing, and prompts
     "release of the station, which is held": "解除工位扣留",
+    "room to record: central or the disk must be seen to": "记录空间：须处理中央服务或磁盘",
     "operator": "操作员",
     "order": "工单",
     "this operation in the order's routing": "工单工艺路线中的本工序",
@@ -104,9 +116,7 @@ CHINESE: Mapping[str, str] = {
     "The machine's values could not be read; it is asked again.": "无法读取设备的值；将再次读取。",
     "The machine's cycle number could not be read; it is asked again.": "无法读取设备的循环号；将再次读取。",
     "The machine could not be told; it is tried again.": "无法写入设备；将再次尝试。",
-    "Nothing can be recorded: the buffer is full until central is reached.": (
-        "无法记录：缓冲区已满，须等中央服务恢复连接。"
-    ),
+    "Nothing can be recorded: the buffer or the disk is full.": "无法记录：缓冲区或磁盘已满。",
     "The line file is not approved: runs are set-up only.": "产线文件未批准：运行仅限调试。",
     # after signals
     "After signals": "信号之后",

@@ -84,7 +84,7 @@ def test_every_prompt_and_what_is_missing_has_words() -> None:
     assert "write-failed" in written
     said = {*after_signals, *written, *SCAN_REFUSALS, *barriers.WHYS, runner.BUFFER_FULL, NOT_APPROVED}
     assert said == set(PROMPTS)
-    assert {requirements.HOLD, *get_args(Need), *barriers.WHYS} - {"material"} == set(MISSING)
+    assert {requirements.HOLD, requirements.BUFFER, *get_args(Need), *barriers.WHYS} - {"material"} == set(MISSING)
     assert (prompt_says("from-the-future"), missing_says("ORING-1")) == ("from-the-future", "ORING-1")
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import Outbox, Outcome, export, verify
+from edge_agent.outbox import Outbox, Outcome, again, export, verify
 from records import chain
 from records.clock import FakeClock
-from records.errors import Damaged
+from records.errors import Damaged, StorageFailed
 from records.model import EpochOpened, decode
 from tests.rigs.outboxes import (
     AGENT,
+    batch,
     fill,
     held,
     mark,
     number_of,
+    numbers,
     open_outbox,
 )
 
@@ -259,3 +262,53 @@ def test_a_central_that_lost_everything_gets_everything_that_is_left(outbox: Out
     applied = outbox.apply(replace(mark(rows[0], generation=2), committed_through=0, hash=start))
     assert (applied.outcome, applied.acknowledged.seq) == (Outcome.REWOUND, 0)
     assert held(outbox)[:7] == rows
+
+
+# -- a long backlog ------------------------------------------------------------------------------------------
+
+
+def test_a_backlog_is_stored_again_in_pieces_and_a_crash_between_them_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "ROWS", 3)
+    commits: list[str] = []
+    dies_at = 3
+
+    def failpoint(name: str) -> None:
+        commits.append(name)
+        if name == "outbox.before_commit" and commits.count(name) == dies_at:
+            raise OSError("the power is cut")
+
+    first = open_outbox(tmp_path)
+    fill(first, 1, 10)
+    rows = held(first)
+    first.close()
+    second = open_outbox(tmp_path, failpoint=failpoint)
+    with pytest.raises(StorageFailed):
+        second.apply(replace(mark(rows[3]), committed_through=99, hash="aa" * 32))
+    second._lock.release()  # the process is gone, and its writer with it
+    third = open_outbox(tmp_path)
+    assert third.finding.why is None
+    assert numbers(third, third.acknowledged()[0]) == list(range(1, 11)), "each once, in order"
+    assert codes(third).count("epoch-rolled-back") == 1
+    assert verify(third.path).ok
+    third.close()
+
+
+def test_nothing_comes_between_the_pieces(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(again, "ROWS", 2)
+    fill(outbox, 1, 9)
+    after: list[Future[object]] = []
+
+    calls: list[None] = []
+
+    def meanwhile() -> None:
+        calls.append(None)
+        if len(calls) == 3:  # the first piece is on disk
+            after.append(outbox.commit(batch(10)))  # type: ignore[arg-type]
+
+    outbox.listen(meanwhile)
+    applied = outbox.apply(replace(mark(held(outbox)[0]), committed_through=99, hash="aa" * 32))
+    after[0].result()
+    assert applied.stored_again == 9
+    assert numbers(outbox, outbox.acknowledged()[0]) == list(range(1, 11))

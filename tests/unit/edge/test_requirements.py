@@ -25,9 +25,9 @@ class Here:
 
 
 def of(settings: Any, **changes: object) -> tuple[Requirement, ...]:
-    """What a start needs beside that nothing holds the station, which always comes first."""
-    first, *others = start_requirements(StationSettings.model_validate(settings | changes))
-    assert first == Requirement("start", "hold")
+    """What a start needs beside what always comes first: nothing holds the station, and it can be recorded."""
+    first, second, *others = start_requirements(StationSettings.model_validate(settings | changes))
+    assert (first, second) == (Requirement("start", "hold"), Requirement("start", "buffer"))
     return tuple(others)
 
 

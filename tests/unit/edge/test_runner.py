@@ -256,6 +256,7 @@ def test_a_full_buffer_stops_the_line_and_loses_nothing(monkeypatch: pytest.Monk
         shows(made, done=True)
         await until(lambda: made.status.prompt == runner.BUFFER_FULL)
         assert world.count("write", ("plc.ack", True)) == 0
+        await until(lambda: world.count("write", ("plc.permit", False)))
         await until(lambda: world.count("write", ("plc.ack", True)))
 
     play(scene, world)

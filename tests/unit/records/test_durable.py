@@ -83,21 +83,126 @@ def test_a_job_that_is_wrong_takes_only_itself_back(tmp_path: Path, statement: s
     assert numbers(tmp_path / "a.db") == [1, 2]
 
 
+def broken(_: sqlite3.Connection) -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    raise error
+
+
+def large(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE IF NOT EXISTS big (b)")
+    connection.execute("INSERT INTO big VALUES (zeroblob(100000))")
+
+
+def full_once(number: int) -> durable.Job[int]:
+    """The volume has no room at the first try."""
+    tries: list[int] = []
+
+    def job(connection: sqlite3.Connection) -> int:
+        insert(number)(connection)
+        tries.append(1)
+        if len(tries) == 1:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return len(tries)
+
+    return job
+
+
 def test_an_error_of_the_disk_stops_the_writer_for_good(tmp_path: Path) -> None:
-    """Seen with the page cap of SQLite itself: a full file is the disk's fault, not the job's."""
     failures: list[StorageFailed] = []
     writer = Writer(tmp_path / "a.db", table, failures.append)
-
-    def fill(connection: sqlite3.Connection) -> None:
-        connection.execute("PRAGMA max_page_count = 3")
-        connection.execute("CREATE TABLE big (b)")
-        connection.execute("INSERT INTO big VALUES (zeroblob(100000))")
-
-    lost = writer.submit(fill)
+    lost = writer.submit(broken)
     with pytest.raises(StorageFailed, match="did not keep a commit"):
         lost.result()
     with pytest.raises(StorageFailed):
         writer.submit(insert(1)).result()
+    assert len(failures) == 1
+    writer.close()
+
+
+def test_a_file_at_its_cap_takes_nothing_of_that_commit_and_goes_on(tmp_path: Path) -> None:
+    failures: list[StorageFailed] = []
+    writer = Writer(tmp_path / "a.db", table, failures.append, max_bytes=40_000)
+    with pytest.raises(Refused, match="at its cap: nothing was stored"):
+        writer.submit(large).result(timeout=10)
+    assert writer.submit(insert(1)).result(timeout=10) == 1
+    writer.close()
+    assert (numbers(tmp_path / "a.db"), failures) == ([1], [])
+
+
+def test_a_full_volume_is_tried_once_more_when_something_was_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Writer, "_at_cap", lambda _: False)
+    freed = iter([True, False])
+    writer = Writer(tmp_path / "a.db", table, on_full=lambda: next(freed))
+    assert writer.submit(full_once(5)).result(timeout=10) == 2
+    with pytest.raises(Refused, match="the disk is full"):
+        writer.submit(full_once(7)).result(timeout=10)
+    assert writer.submit(insert(6)).result(timeout=10) == 6, "and it goes on when there is space"
+    writer.close()
+    assert numbers(tmp_path / "a.db") == [5, 6], "the first try left nothing"
+
+
+def test_steps_have_a_transaction_each_and_nothing_comes_between(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    commits: list[list[int]] = []
+    writer = Writer(path, table, after_commit=lambda _: commits.append(numbers(path)), max_bytes=40_000)
+    gate = threading.Event()
+    steps = iter(range(1, 4))
+
+    def step(connection: sqlite3.Connection) -> int | durable.Again:
+        number = next(steps)
+        large(connection)  # more than the cap allows
+        insert(number)(connection)
+        return number if number == 3 else durable.Again()
+
+    writer.submit(lambda _: gate.wait(10))
+    done, after = writer.submit_steps(step), writer.submit(insert(9))
+    gate.set()
+    assert done.result(timeout=10) == 3
+    with pytest.raises(Refused):
+        writer.submit(large).result(timeout=10)
+    assert after.result(timeout=10) == 9
+    assert commits == [[], [1], [1, 2], [1, 2, 3], [1, 2, 3, 9]]
+    writer.close()
+
+
+def test_the_log_is_brought_into_the_file_again_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    writer = Writer(path, table)
+    for _ in range(100):
+        writer.submit(large, 100_000).result(timeout=10)
+    log = path.with_name("a.db-wal").stat().st_size
+    assert log < 2 * durable.LOG_PAGES * 4096
+    assert path.stat().st_size > 100 * 100_000 - log
+    writer.close()
+
+
+def until_it_fails(writer: Writer) -> None:
+    for _ in range(1000):
+        writer.submit(lambda _: None).result(timeout=10)
+
+
+def test_a_checkpoint_that_fails_stops_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's automatic checkpoint would keep the error to itself, and lose pages at the next one."""
+    monkeypatch.setattr(durable, "LOG_PAGES", 1)
+    failures: list[StorageFailed] = []
+    path = tmp_path / "a.db"
+
+    def tricky(connection: sqlite3.Connection) -> None:
+        def deny(action: int, _1: str | None, second: str | None, *_: str | None) -> int:
+            wanted = action == sqlite3.SQLITE_PRAGMA and second is not None and "PASSIVE" in second
+            return sqlite3.SQLITE_DENY if wanted else sqlite3.SQLITE_OK
+
+        connection.set_authorizer(deny)
+
+    writer = Writer(path, table, failures.append)
+    writer.submit(tricky).result(timeout=10)
+    with pytest.raises(StorageFailed):
+        until_it_fails(writer)
     assert len(failures) == 1
     writer.close()
 
@@ -108,11 +213,6 @@ def test_jobs_that_share_a_commit_with_a_failing_disk_all_fail(tmp_path: Path) -
 
     def hold(_: sqlite3.Connection) -> None:
         gate.wait(10)
-
-    def broken(_: sqlite3.Connection) -> None:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
-        raise error
 
     writer.submit(hold)
     jobs = [writer.submit(insert(1)), writer.submit(broken), writer.submit(insert(2))]
@@ -139,7 +239,7 @@ def test_hooks_stand_around_the_commit_and_before_the_promise(tmp_path: Path) ->
     futures: list[Future[int]] = []
     done: list[bool] = []
 
-    def look() -> None:
+    def look(_: object = None) -> None:
         seen.append(numbers(path))
         done.append(any(future.done() for future in futures))
 
