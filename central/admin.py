@@ -40,6 +40,7 @@ from central.requests import (
     HoldList,
     HoldRelease,
     HoldSet,
+    KeysRoll,
     Request,
     TokenCreate,
     TokenRevoke,
@@ -48,6 +49,7 @@ from central.requests import (
     UserPassword,
     read_request,
 )
+from central.rollover import Rollover
 from records.clock import iso_z, new_secret
 from records.errors import Invalid, LotkeeperError
 from records.keys import write_private
@@ -69,6 +71,7 @@ class Administration:
         ground: Ground,
         charts: ChartAdministration,
         keeping: Keeping,
+        rollover: Rollover,
     ) -> None:
         self._access = access
         self._enrolment = enrolment
@@ -77,6 +80,7 @@ class Administration:
         self._ground = ground
         self._charts = charts
         self._keeping = keeping
+        self._rollover = rollover
 
     def do(self, request: Request) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
@@ -97,7 +101,7 @@ class Administration:
             case TokenRevoke():
                 self._access.revoke_token(request.name, by=by)
                 return {"name": request.name, "revoked": True}
-            case AgentRegister() | AgentCertificate() | AgentRevoke() | BrokerLists():
+            case AgentRegister() | AgentCertificate() | AgentRevoke() | BrokerLists() | KeysRoll():
                 return self._identities(request, by)
             case ConfigurationList():
                 return [one.to_json() for one in self._configurations.listed()]
@@ -111,7 +115,7 @@ class Administration:
                 return self._charts.do(request)
 
     def _identities(
-        self, request: AgentRegister | AgentCertificate | AgentRevoke | BrokerLists, by: Actor
+        self, request: AgentRegister | AgentCertificate | AgentRevoke | BrokerLists | KeysRoll, by: Actor
     ) -> JsonValue:
         match request:
             case AgentRegister():
@@ -122,6 +126,8 @@ class Administration:
             case AgentRevoke():
                 keys = self._enrolment.revoke(request.agent, request.reason, by=by)
                 return {"agent": request.agent, "keys": [*keys], "broker": self._enrolment.broker()}
+            case KeysRoll():
+                return self._rollover.roll(request.reason, by=by)
             case BrokerLists():
                 written = self._enrolment.lists_into(Path(request.folder), revocation=request.revocation)
                 return {"written": [*written]}

@@ -43,8 +43,10 @@ from central.links.factory import open_link
 from central.mqtt import EVERYBODY, Mqtt, Part
 from central.orders import Orders
 from central.proposals import Issue, Kind, Proposals
+from central.renewals import Renewals
 from central.restore import assert_whole
 from central.reviews import Reviews
+from central.rollover import Rollover
 from central.settings import CentralSettings
 from central.shares import Shares
 from central.signature import Rules
@@ -253,7 +255,7 @@ def build(
         lock = InstanceLock(settings.folder / "instance.lock")
         undo.callback(lock.release)
         assert_whole(settings.folder)
-        keys = CentralKeys.open(settings.keys)
+        keys = CentralKeys.open(settings.keys, recover=True)
         origin = Origin(settings.site, settings.time_zone, software(), configuration)
         store = Store(settings.database, failed)
         undo.callback(store.close)
@@ -284,6 +286,7 @@ def _assemble(
     enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
     ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
     ingest.requests[SYNC] = DocumentSync(store, facts, mqtt.publish_document).answer
+    ingest.requests |= Renewals(store, facts, clock, enrolment, keys.folder, mqtt.publish_document).handlers
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     holds = Holds(store, facts, clock, mqtt.publish_document)
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
@@ -301,6 +304,7 @@ def _assemble(
         Ground(store, facts, clock, mqtt.publish_document),
         ChartAdministration(access, charts, sets, products, ORIGIN),
         _keeping(settings, store, facts, clock, backups, ingest, mqtt, reviews),
+        Rollover(keys, store, facts, clock, mqtt.publish_document, (facts.sign_with, mqtt.sign_with)),
     )
     return Central(
         settings,
@@ -376,8 +380,9 @@ def _broker_parts(
     """The connection of this process; on a server, where others take records in too, its share of that apart."""
     rest = (store, keys.signing, clock, log, on_failure, failpoint)
     if settings.postgres is None:
-        return Mqtt(settings.broker, ingest, *rest), None
-    mqtt = Mqtt(settings.broker, ingest, *rest, Part.house(settings.broker.client_id))
+        return Mqtt(settings.broker, ingest, *rest, announcement=keys.announcement), None
+    house = Part.house(settings.broker.client_id)
+    mqtt = Mqtt(settings.broker, ingest, *rest, house, announcement=keys.announcement)
     return mqtt, partial(shares, settings, SERVE, store, facts, keys.signing, clock, log, on_failure, failpoint)
 
 

@@ -19,6 +19,7 @@ from central import (
     cli_enrol,
     cli_holds,
     cli_keep,
+    cli_keys,
     cli_limits,
     cli_lists,
     cli_recipes,
@@ -53,6 +54,7 @@ app.add_typer(cli_holds.app, name="hold")
 app.add_typer(cli_lists.app, name="ground")
 app.add_typer(cli_recipes.app, name="recipe")
 app.add_typer(cli_limits.app, name="limits")
+app.add_typer(cli_keys.app, name="keys")
 
 # -- setting up and running --------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Enrolment:
             raise ConfigurationError("the public key is not 64 hexadecimal digits")
 
         def job(connection: Connection) -> tuple[StoredFact, Document | None]:
-            _check_new(connection, public)
+            check_new_key(connection, public)
             now_us = self._clock.now_us()
             agents.enrol(connection, agent, partition, public, now_us)
             params: dict[str, JsonValue] = {"agent": agent, "key": public, "partition": partition}
@@ -200,7 +200,8 @@ class Enrolment:
         return self._facts.issue(connection, AGENT_MODE, agent, {"mode": mode})
 
 
-def _check_new(connection: Connection, public: str) -> None:
+def check_new_key(connection: Connection, public: str) -> None:
+    """Raises Refused when this key was believed before, of whomever."""
     held = next((key for key in agents.keys(connection) if key.id == key_id(bytes.fromhex(public))), None)
     if held is not None:
         raise Refused(

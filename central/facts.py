@@ -57,6 +57,10 @@ class Facts:
         self._origin = origin
         self._anchors = anchors
 
+    def sign_with(self, key: SigningKey) -> None:
+        """Sign anchors with another key from now on."""
+        self._key = key
+
     def open(self, connection: Connection) -> None:
         """Begin or continue both streams; run once, as the first write job after the store is open.
 

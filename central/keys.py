@@ -2,39 +2,43 @@
 
 A folder, made once by ``init``::
 
-    central.key     Ed25519 private key (mode 0600): watermarks, documents, anchors
-    central.json    central's public keys, the present and former ones, each with its validity
-    ca.key ca.crt   the plant's own certificate authority (``central.authority``)
-    tls.key tls.crt central's certificate at the broker
+    central.key       Ed25519 private key (mode 0600): watermarks, documents, anchors
+    central.json      central's public keys, the present and former ones, each with its validity
+    announced.json    the document that tells of the present key, signed by the one before it
+    ca.key ca.crt     central's own certificate authority (``central.authority``)
+    tls.key tls.crt   central's certificate at the broker
+
+A new key is prepared beside the old one, told of in the database, announced, and only then in force:
+``central.json`` naming it is the moment. A process that is killed before goes on with the old key, after with the
+new one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from records.clock import iso_z
 from records.errors import ConfigurationError, Refused
-from records.files import make_folder, replace_file
-from records.keys import KeyRing, PublicKey, SigningKey
-from records.wire import CENTRAL
+from records.files import make_folder, replace_file, sync_folder
+from records.keys import OVERLAP_US, KeyRing, PublicKey, SigningKey
+from records.wire import CENTRAL, Document, sign
 
 _KEYS = TypeAdapter(tuple[PublicKey, ...])
+PRESENT, NEXT, PUBLIC, ANNOUNCED = "central.key", "central.key.next", "central.json", "announced.json"
 
 
-@dataclass(frozen=True, slots=True)
 class CentralKeys:
-    """The keys folder, opened."""
+    """The keys folder, opened. Keys may change while central runs: ask anew for each use."""
 
-    folder: Path
-    signing: SigningKey
-    public: tuple[PublicKey, ...]
-
-    @property
-    def ring(self) -> KeyRing:
-        """Central's present and former keys."""
-        return KeyRing(self.public)
+    def __init__(self, folder: Path, signing: SigningKey, public: tuple[PublicKey, ...]) -> None:
+        self.folder = folder
+        self.signing = signing
+        self.public = public
+        self.ring = KeyRing(public)
+        """Central's present and former keys; everybody who verifies holds this very ring."""
 
     @classmethod
     def create(cls, folder: Path, now_us: int) -> CentralKeys:
@@ -43,30 +47,76 @@ class CentralKeys:
         Raises:
             Refused: there is one already; another would make every signature worthless.
         """
-        if (folder / "central.key").exists():
+        if (folder / PRESENT).exists():
             raise Refused(f"{folder} holds central's keys already", hint="keep them; they cannot be made again")
         make_folder(folder)
         signing = SigningKey.generate()
         keys = (PublicKey(CENTRAL, signing.public.hex(), now_us),)
-        replace_file(folder / "central.json", _KEYS.dump_json(keys, indent=1))
-        signing.save(folder / "central.key")
+        replace_file(folder / PUBLIC, _KEYS.dump_json(keys, indent=1))
+        signing.save(folder / PRESENT)
         return cls(folder, signing, keys)
 
     @classmethod
-    def open(cls, folder: Path) -> CentralKeys:
-        """Read the folder.
+    def open(cls, folder: Path, *, recover: bool = False) -> CentralKeys:
+        """Read the folder. ``recover``: end or take back a change that a crash left; for who may write there.
 
         Raises:
             ConfigurationError: a file is missing or damaged; names it.
         """
         public = public_keys(folder)
-        signing = SigningKey.load(folder / "central.key")
+        fresh = folder / NEXT
+        if recover and fresh.exists():
+            if SigningKey.load(fresh).id in {key.id for key in public}:
+                fresh.replace(folder / PRESENT)
+            else:
+                fresh.unlink()
+            sync_folder(folder)
+        signing = SigningKey.load(folder / PRESENT)
         if signing.id not in {key.id for key in public}:
             raise ConfigurationError(
-                f"{folder / 'central.key'} is not a key of {folder / 'central.json'}",
+                f"{folder / PRESENT} is not a key of {folder / PUBLIC}",
                 hint="restore both files from the same backup",
             )
         return cls(folder, signing, public)
+
+    def announcement(self) -> bytes | None:
+        """The signed document that tells agents of the present key; None while it is the first one."""
+        path = self.folder / ANNOUNCED
+        return path.read_bytes() if path.exists() else None
+
+    def prepare(self, now_us: int) -> tuple[SigningKey, tuple[PublicKey, ...]]:
+        """A new key, and the public keys that will be believed with it; nothing is in force yet.
+
+        Raises:
+            Refused: the last change is less than 30 days ago: agents that were away could not follow two.
+        """
+        present = max(self.public, key=lambda key: key.since_us)
+        if len(self.public) > 1 and now_us < present.since_us + OVERLAP_US:
+            raise Refused(
+                f"central's key was changed on {iso_z(present.since_us)}",
+                hint="wait until the one before it is not believed any more, 30 days after the change",
+            )
+        fresh = SigningKey.generate()
+        fresh.save(self.folder / NEXT)
+        former = tuple(
+            replace(key, until_us=now_us + OVERLAP_US) if key.until_us is None else key for key in self.public
+        )
+        return fresh, (*former, PublicKey(CENTRAL, fresh.public.hex(), now_us))
+
+    def change(self, fresh: SigningKey, public: tuple[PublicKey, ...], document: Document) -> None:
+        """Announce what was prepared, signed by the key so far, and sign with the new one from now on."""
+        replace_file(self.folder / ANNOUNCED, sign(document, self.signing))
+        replace_file(self.folder / PUBLIC, _KEYS.dump_json(public, indent=1))
+        (self.folder / NEXT).replace(self.folder / PRESENT)
+        sync_folder(self.folder)
+        self.signing, self.public = fresh, public
+        self.ring.replace(public)
+
+
+def as_content(keys: tuple[PublicKey, ...]) -> JsonValue:
+    """The content of the document that announces keys."""
+    told: JsonValue = _KEYS.dump_python(keys, mode="json")
+    return {"keys": told}
 
 
 def public_keys(folder: Path) -> tuple[PublicKey, ...]:
@@ -75,7 +125,7 @@ def public_keys(folder: Path) -> tuple[PublicKey, ...]:
     Raises:
         ConfigurationError: the file is missing or damaged.
     """
-    path = folder / "central.json"
+    path = folder / PUBLIC
     try:
         return _KEYS.validate_json(path.read_bytes())
     except OSError as error:

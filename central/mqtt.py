@@ -37,7 +37,17 @@ from central.waiting import Waiting
 from records.clock import MICROSECONDS, Clock
 from records.errors import LotkeeperError, StorageFailed
 from records.keys import SigningKey
-from records.wire import CENTRAL, REQUESTS, TOPIC_ROOT, Document, Watermark, ack_topic, down_topic, sign
+from records.wire import (
+    CENTRAL,
+    CENTRAL_KEYS,
+    REQUESTS,
+    TOPIC_ROOT,
+    Document,
+    Watermark,
+    ack_topic,
+    down_topic,
+    sign,
+)
 
 EVERYBODY = "*"
 TAKEN_OVER = 0x8E
@@ -136,6 +146,13 @@ class Part:
         return cls(f"{client_id}-{partition}", hears, documents=False, partition=partition)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """Sign with this key from here on."""
+
+    key: SigningKey
+
+
 class Mqtt:
     """A connection to the broker. Starts while the broker is away and lives through its restarts.
 
@@ -153,6 +170,8 @@ class Mqtt:
         on_failure: Callable[[StorageFailed], None],
         failpoint: Callable[[str], None] = lambda _: None,
         part: Part | None = None,
+        *,
+        announcement: Callable[[], bytes | None] = lambda: None,
     ) -> None:
         self.lost = False
         self._part = part or Part.everything(settings.client_id)
@@ -164,9 +183,10 @@ class Mqtt:
         self._log = log
         self._on_failure = on_failure
         self._failpoint = failpoint
-        self._work: Waiting[_Due | _Say | _Acknowledged | _Resync | _End] = Waiting()
+        self._work: Waiting[_Due | _Say | _Acknowledged | _Resync | _Sign | _End] = Waiting()
         self._due: deque[_Due] = deque()  # what is to be acknowledged, in the order in which it came
         self._under_way: deque[tuple[_Due, Taking]] = deque()
+        self._announcement = announcement
         self._worker = threading.Thread(target=self._run, name="central broker", daemon=True)
         self._client = self._make_client()
         self._connection = 0
@@ -205,7 +225,16 @@ class Mqtt:
     def publish_document(self, agent: str, document: Document) -> None:
         """Sign a document and retain it for an agent, or for every enrolled one (``*``)."""
         for name in self._agents() if agent == EVERYBODY else [agent]:
-            self._work.urgent(_Say(down_topic(name, document.kind, document.id), sign(document, self._key)))
+            self._work.urgent(_Say(down_topic(name, document.kind, document.id), self._signed(document)))
+
+    def sign_with(self, key: SigningKey) -> None:
+        """Sign with another key after what was given before, and say everything again with it."""
+        self._work.urgent(_Sign(key))
+
+    def _signed(self, document: Document) -> bytes:
+        """Its payload; that of central's own keys is signed by the key before the present one."""
+        announced = self._announcement() if document.kind == CENTRAL_KEYS else None
+        return sign(document, self._key) if announced is None else announced
 
     def resync(self, agent: str = EVERYBODY) -> None:
         """Publish every newest watermark and document again, to all agents or to one that is new."""
@@ -292,7 +321,7 @@ class Mqtt:
     # -- the worker's thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        item: _Due | _Say | _Acknowledged | _Resync | _End | None = None
+        item: _Due | _Say | _Acknowledged | _Resync | _Sign | _End | None = None
         while not isinstance(item, _End):
             try:
                 item = self._work.get(wait=not self._under_way)
@@ -309,7 +338,7 @@ class Mqtt:
             except Exception as error:  # one payload must not end the intake of all agents
                 self._log.error("ingest-failed", error=repr(error), exc_info=True)
 
-    def _do(self, item: _Due | _Say | _Acknowledged | _Resync | _End | None) -> None:
+    def _do(self, item: _Due | _Say | _Acknowledged | _Resync | _Sign | _End | None) -> None:
         match item:
             case _Due():
                 self._begin(item)
@@ -324,6 +353,9 @@ class Mqtt:
                 self._say(item)
             case _Acknowledged():
                 self._settle(item)
+            case _Sign():
+                self._key = item.key
+                self._say_everything(EVERYBODY)
             case _Resync():
                 self._say_everything(item.agent)
 
@@ -406,7 +438,7 @@ class Mqtt:
         over_us = self._clock.now_us() - int(WITHDRAWN_KEPT_S * MICROSECONDS)
         for document in current:
             gone = document.content is None and document.issued_us < over_us
-            payload = b"" if gone else sign(document, self._key)  # none: the broker may forget it
+            payload = b"" if gone else self._signed(document)  # none: the broker may forget it
             for name in names:
                 if documents.is_for(name, document):
                     self._say(_Say(down_topic(name, document.kind, document.id), payload))

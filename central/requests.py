@@ -99,6 +99,13 @@ class AgentRevoke(_Request):
     reason: str
 
 
+class KeysRoll(_Request):
+    """Central signs with a new key from now on."""
+
+    do: Literal["keys-roll"] = "keys-roll"
+    reason: str
+
+
 class BrokerLists(_Request):
     """Write the broker's lists now, also into ``folder``."""
 
@@ -238,6 +245,7 @@ Request = (
     | AgentCertificate
     | AgentRevoke
     | BrokerLists
+    | KeysRoll
     | ConfigurationList
     | ConfigurationDecide
     | HoldRequest

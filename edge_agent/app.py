@@ -44,6 +44,7 @@ from edge_agent.outbox.space import LOW_ROOM, Space
 from edge_agent.outbox.space import plan as plan_space
 from edge_agent.papers import KINDS, WORK_ORDER, Papers
 from edge_agent.reload import plan
+from edge_agent.renewal import Renewal
 from edge_agent.report import Parts
 from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import Buffer, LineSettings, load_line
@@ -60,7 +61,7 @@ from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.model import Data, Fact, Header, OperationsEvent
-from records.wire import CENTRAL, OF_ONE_AGENT, SYNC, Envelope
+from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC, Envelope
 from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
@@ -131,6 +132,7 @@ class Agent:
             telemetry=self.trend.outbox,
             on_acknowledged=self.trend.acknowledged,
             on_connected=lambda: self.sync.begin(),
+            on_central_keys=lambda payload: self.renewal.central_keys(payload),
             failpoint=failpoint,
         )
         self.sync = Sync(line.agent, self.documents, self.uplink.request)
@@ -138,6 +140,8 @@ class Agent:
             self.outbox, self.space, clock, line.buffer.warn_below / 3600.0, partial(self.record, urgent=True)
         )
         self.room.look()
+        ask, anew = self.uplink.request, self.uplink.reconnect
+        self.renewal = Renewal(identity, self.documents, clock, self._tell, ask, anew)
         self.floor = Floor(loaded, self._tools())
         self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
         self._stopping = asyncio.Event()
@@ -219,6 +223,8 @@ class Agent:
             self._keep_anchor()
             return
         self._stale.set()
+        if kind in (CERTIFICATE, SIGNING_KEY):
+            self.renewal.told(kind)
         if kind == WORK_ORDER:
             self.uplink.request_head()  # an order that central closes wants this agent's last word on it
         if self._loop is not None:
@@ -284,14 +290,15 @@ class Agent:
         try:
             await self._begin()
             self.floor.start()
-            await self.floor.run(
-                self._stopping.wait(),
+            jobs = (
                 self._watch_clock(),
                 self._compare(),
                 self.watch.run(),
                 self.room.run(),
+                self.renewal.run(),
                 *self._page(),
             )
+            await self.floor.run(self._stopping.wait(), *jobs)
             reason = "asked"
         finally:
             with suppress(StorageFailed):

@@ -91,6 +91,15 @@ def read_request(pem: bytes, name: str) -> CertificateIssuerPublicKeyTypes:
     return _strong(request.public_key())
 
 
+def same_key(request: bytes, certificate_pem: bytes) -> bool:
+    """Whether a request and a certificate, both PEM, are for one key; False where either cannot be read."""
+    try:
+        asked = x509.load_pem_x509_csr(request).public_key()
+        return _spki(asked) == _spki(read_certificates(certificate_pem)[0].public_key())
+    except (ValueError, Invalid):
+        return False
+
+
 def read_certificates(pem: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM file, in its order.
 

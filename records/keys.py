@@ -30,9 +30,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import TypeAdapter, ValidationError
 
 from records.certificates import finish_pair
-from records.errors import ConfigurationError, Damaged
+from records.chain import fields
+from records.errors import ConfigurationError, Damaged, Invalid
 from records.files import make_folder, replace_file, replace_private
 
+PROOF_DOMAIN = "lotkeeper/1/new-key"
 OVERLAP_US = 30 * 86_400 * 1_000_000
 """How long a replaced key is still believed (30 days)."""
 
@@ -144,6 +146,24 @@ class KeyRing:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public)).verify(signature, message)
         except InvalidSignature:
             raise Damaged(f"the signature by key {signing_key_id} of {owner} is wrong") from None
+
+
+def prove(agent: str, key: SigningKey) -> str:
+    """What shows central that an agent holds a new key: its signature (hexadecimal) over name and key."""
+    return key.sign(fields(PROOF_DOMAIN, agent, key.public)).hex()
+
+
+def check_proof(agent: str, public: str, proof: str) -> None:
+    """Return quietly when ``prove`` made the proof with this key.
+
+    Raises:
+        Invalid: it did not.
+    """
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+        key.verify(bytes.fromhex(proof), fields(PROOF_DOMAIN, agent, bytes.fromhex(public)))
+    except (ValueError, InvalidSignature):
+        raise Invalid(f"{agent} does not show that it holds the key that it offers") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -421,6 +421,18 @@ def unsign(cls: type[T], payload: bytes, ring: KeyRing, owner: str, *, at_us: in
     return value
 
 
+def signed_by(payload: bytes) -> str:
+    """The id of the key that a signed payload names, not verified.
+
+    Raises:
+        Invalid: no such payload.
+    """
+    try:
+        return _SIGNED.validate_json(payload).key
+    except ValidationError as error:
+        raise Invalid("the payload is not signed") from error
+
+
 def canonical_json(value: JsonValue) -> bytes:
     """One byte string per JSON value: sorted keys, no spaces, UTF-8. For content that people sign."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
@@ -444,7 +456,14 @@ SYNC = "sync"
 """Kind of a request and of its answer, a document whose id is the agent: which versions an agent holds, and that
 they are the newest now.
 """
-OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE, SYNC)
+CERTIFICATE = "certificate"
+"""Kind of a document, id is an agent: ``{"certificate": PEM, "ca": PEM, "not_after": ISO}``, what it asked for."""
+SIGNING_KEY = "signing-key"
+"""Kind of a document, id is an agent: ``{"public": hex}``, the new key of the agent that central believes."""
+CENTRAL_KEYS = "central-keys"
+"""Kind of a document for all, id is ``central``: ``{"keys": [...]}`` (``records.keys.PublicKey``), signed by the
+key before the newest of them."""
+OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE, SYNC, CERTIFICATE, SIGNING_KEY)
 """Kinds whose id is the agent that they are for; no other agent is told."""
 HOLDS = "holds"
 """Kind of the document that tells what quality holds in the plant; its id is ``PLANT``."""

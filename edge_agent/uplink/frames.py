@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from edge_agent.outbox import Outbox, Run
 from edge_agent.uplink.incoming import OnEvent
 from records.errors import Damaged
-from records.keys import SigningKey
+from records.keys import Identity
 from records.wire import encode_frame, frame_compressor
 
 MOST_RECORDS = 1000
@@ -20,8 +20,9 @@ PACKET_ROOM = 256
 class Frames:
     """Frames of one outbox, signed, made in one thread. A record that no frame can carry is reported once."""
 
-    def __init__(self, outbox: Outbox, key: SigningKey, max_frame_bytes: int, on_event: OnEvent) -> None:
-        self._outbox, self._key, self._limit, self._on_event = outbox, key, max_frame_bytes, on_event
+    def __init__(self, outbox: Outbox, identity: Identity, max_frame_bytes: int, on_event: OnEvent) -> None:
+        self._outbox, self._identity, self._limit = outbox, identity, max_frame_bytes
+        self._on_event = on_event
         self._compressor = frame_compressor()
         self._reported: tuple[str, int] | None = None
 
@@ -43,7 +44,7 @@ class Frames:
             run = self._outbox.next_run(cursor, records, limit - HEADER_ROOM)
             if run is None:
                 return None
-            frame = encode_frame(run.envelopes, run.previous, self._key, compressor=self._compressor)
+            frame = encode_frame(run.envelopes, run.previous, self._identity.signing, compressor=self._compressor)
             if len(frame) <= limit or len(run.envelopes) == 1:
                 break
             records = len(run.envelopes) // 2

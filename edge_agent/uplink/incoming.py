@@ -16,7 +16,7 @@ from edge_agent.outbox import Applied, Outbox, Outcome
 from records.clock import Clock
 from records.errors import Damaged, Invalid
 from records.keys import Identity
-from records.wire import CENTRAL, Watermark, ack_topic, unsign
+from records.wire import CENTRAL, CENTRAL_KEYS, Watermark, ack_topic, down_topic, unsign
 
 OnEvent = Callable[[str, dict[str, JsonValue]], None]
 
@@ -33,7 +33,15 @@ class _Report:
 class Incoming:
     """``refused`` counts the payloads and watermarks that changed nothing because they were not believed."""
 
-    def __init__(self, identity: Identity, clock: Clock, documents: Documents | None, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        clock: Clock,
+        documents: Documents | None,
+        on_event: OnEvent,
+        on_central_keys: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        self._on_central_keys = on_central_keys
         self._clock, self._documents, self._on_event = clock, documents, on_event
         self._agent, self._ring = identity.file.agent, identity.central
         self._log = structlog.get_logger().bind(agent=self._agent)
@@ -43,7 +51,9 @@ class Incoming:
     def take(self, topic: str, payload: bytes) -> None:
         """Act on one message that is no watermark."""
         try:
-            if self._documents is not None and payload:
+            if payload and topic == down_topic(self._agent, CENTRAL_KEYS, CENTRAL):
+                self._on_central_keys(payload)
+            elif self._documents is not None and payload:
                 self._documents.take(topic, self._agent, payload)
         except (Invalid, Damaged) as error:
             self._refuse("payload-refused", {"topic": topic, "reason": error.message})

@@ -84,7 +84,7 @@ class Lane:
         self._settings, self._clock, self._sizes = settings, clock, sizes
         self._one_at_a_time = one_at_a_time
         self._apply_every_s, self._on_acknowledged = apply_every_s, on_acknowledged
-        self._frames = Frames(outbox, identity.signing, settings.max_frame_bytes, on_event)
+        self._frames = Frames(outbox, identity, settings.max_frame_bytes, on_event)
         self._log = structlog.get_logger().bind(agent=identity.file.agent, stream=outbox.stream)
         now_s = clock.monotonic_s()
         self._position = outbox.acknowledged()[0]

@@ -46,8 +46,11 @@ from records.clock import Clock, new_id
 from records.errors import StorageFailed, Unreachable
 from records.keys import Identity
 from records.wire import (
+    CENTRAL,
+    CENTRAL_KEYS,
     HELLO,
     TOPIC_ROOT,
+    down_topic,
     sign,
     state_topic,
     up_topic,
@@ -95,6 +98,7 @@ class Uplink:
         telemetry: Outbox | None = None,
         on_acknowledged: Callable[[int], None] = lambda _: None,
         on_connected: Callable[[], None] = lambda: None,
+        on_central_keys: Callable[[bytes], None] = lambda _: None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Raises ConfigurationError when the broker's address or the identity cannot be used."""
@@ -102,7 +106,7 @@ class Uplink:
         self._documents, self._failpoint, self._on_connected = documents, failpoint, on_connected
         self._address = address(settings.broker, identity)
         self._agent = identity.file.agent
-        self._incoming = Incoming(identity, clock, documents, on_event)
+        self._incoming = Incoming(identity, clock, documents, on_event, on_central_keys)
         together, sizes = OnTheirWay(), PacketSize()
         self._records = Lane(
             outbox,
@@ -137,6 +141,7 @@ class Uplink:
         self._inbox: queue.Queue[Event] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._head_asked = threading.Event()
+        self._anew = threading.Event()
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
@@ -168,6 +173,11 @@ class Uplink:
     def request(self, kind: str, content: JsonValue) -> None:
         """Ask central for something, signed, once a connection stands. It may be lost: who asked asks again."""
         self._requests.ask(kind, content)
+        self._wake()
+
+    def reconnect(self) -> None:
+        """Connect anew soon, with the certificate that is in the identity folder then."""
+        self._anew.set()
         self._wake()
 
     @property
@@ -255,7 +265,8 @@ class Uplink:
             if self._fence.closed != (link.listening is not None):
                 return True  # central has changed its mind: begin again in the other way
             if self._connected:
-                if self._unanswered(link):
+                if self._anew.is_set() or self._unanswered(link):
+                    self._anew.clear()
                     return True
                 self._work(link)
         if self._connected and link.listening is None:
@@ -297,6 +308,7 @@ class Uplink:
             case Connected(link):
                 topics = [] if link.listening else [lane.ack_topic for lane in self._lanes]
                 if self._documents is not None:
+                    topics.insert(0, down_topic(self._agent, CENTRAL_KEYS, CENTRAL))  # others may need that key
                     topics.append(f"{TOPIC_ROOT}/down/{self._agent}/+/+")
                 link.subscribe(topics)
             case Subscribed(_, refused):

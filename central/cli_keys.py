@@ -1,0 +1,58 @@
+"""``lotkeeper-central keys``: central's own signing key."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, me, say
+from central.requests import KeysRoll
+from central.settings import load_settings
+from records.clock import SystemClock, iso_z
+from records.console import print_json
+
+app = typer.Typer(no_args_is_help=True, help="Central's own signing key.")
+
+
+@app.command(epilog="Example: lotkeeper-central keys roll --reason 'yearly change'")
+def roll(
+    reason: Annotated[str, typer.Option(help="Why it is changed; stands in the audit trail.")],
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Sign with a new key from now on. Agents hear of it by themselves; the former one is believed for 30 days."""
+    loaded = load_settings(config)
+    answer = administer(loaded, KeysRoll(by=me(), reason=reason))
+    told = answer if isinstance(answer, dict) else {}
+    text = (
+        f"central signs with the key {told.get('key')} from now on; the former one, {told.get('replaced')}, is "
+        f"believed until {told.get('until')}\nan agent that does not connect before then must be enrolled again\n"
+        f"keep a new copy of {loaded.value.keys} in a safe place"
+    )
+    say(json, answer, text)
+
+
+@app.command("list", epilog="Example: lotkeeper-central keys list --json")
+def list_keys(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
+    """Every key that central ever signed with, and until when it is believed."""
+    from central.keys import public_keys
+
+    now_us, found = SystemClock().now_us(), public_keys(load_settings(config).value.keys)
+    if json:
+        print_json(
+            [
+                {
+                    "id": key.id,
+                    "public": key.public,
+                    "since": iso_z(key.since_us),
+                    "until": iso_z(key.until_us),
+                    "believed": not key.ended(now_us),
+                }
+                for key in found
+            ]
+        )
+        return
+    for key in found:
+        until = "present" if key.until_us is None else f"believed until {iso_z(key.until_us)}"
+        typer.echo(f"{key.id}  since {iso_z(key.since_us)}  {'ended' if key.ended(now_us) else until}")

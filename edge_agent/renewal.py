@@ -1,0 +1,234 @@
+"""The agent looks after its own identity: certificate and signing key are renewed before anybody has to.
+
+Every minute it looks at what it holds. When a third of the certificate's time is left (30 days at least) it makes
+a new key, asks central for a certificate, and takes both into use at once; a signing key is replaced once a year
+in the same way. The private keys never leave the identity folder, and a process killed in between goes on with
+what it asked. Where the plant's authority signs, the agent warns instead, from the same moment on, and a person
+brings the file (``lotkeeper-edge identity``).
+
+Central's keys change by an announcement that the former key signed. Who was away for longer than both are believed
+(30 days) does not believe it: then a person brings central's keys, by enrolling the agent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import structlog
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from edge_agent.documents import Documents
+from records.certificates import CERTIFICATE as CERTIFICATE_FILE
+from records.certificates import DAY_US, Certificate, ask, certificate_of, check_time, install
+from records.clock import Clock, iso_z
+from records.enrolment import SIGNING_ASKED, asked_key
+from records.errors import Damaged, Invalid, LotkeeperError
+from records.keys import Identity, KeyRing, PublicKey, prove
+from records.wire import CENTRAL, CENTRAL_KEYS, CERTIFICATE, SIGNING_KEY, Document, signed_by, unsign
+
+LOOK_EVERY_S = 60.0
+ASK_EVERY_S = 600.0
+"""What is not answered is asked again so often."""
+SIGNING_KEY_US = 365 * DAY_US
+"""How old a signing key becomes."""
+WARN_EVERY_S = 86_400.0
+
+_KEYS = TypeAdapter(tuple[PublicKey, ...])
+
+
+class Renewal:
+    """Safe from any thread. ``request`` asks central, ``reconnect`` has the uplink connect anew."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        documents: Documents,
+        clock: Clock,
+        on_event: Callable[[str, dict[str, JsonValue]], None],
+        request: Callable[[str, JsonValue], None],
+        reconnect: Callable[[], None],
+    ) -> None:
+        self._identity, self._documents, self._clock = identity, documents, clock
+        self._on_event, self._request, self._reconnect = on_event, request, reconnect
+        self._agent = identity.file.agent
+        self._lock = threading.RLock()
+        self._asked_s: dict[str, float] = {}
+        self._warned_s: dict[str, float] = {}
+        self._problems: dict[str, str] = {}
+        self._log = structlog.get_logger().bind(agent=self._agent)
+
+    async def run(self) -> None:
+        """Look until it is cancelled."""
+        while True:
+            await asyncio.to_thread(self.look)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def look(self) -> None:
+        """Ask for what will be needed, or say that a person is."""
+        with self._lock:
+            for look in (self._look_at_certificate, self._look_at_signing_key):
+                try:
+                    look()
+                except (OSError, LotkeeperError) as error:
+                    self._log.error("identity-not-renewed", error=str(error))
+                    self._problem("folder", f"the identity folder cannot be used: {error}")
+
+    def told(self, kind: str) -> None:
+        """Central answered with a document of this kind."""
+        take = {CERTIFICATE: self._take_certificate, SIGNING_KEY: self._take_signing_key}.get(kind)
+        if take is not None:
+            with self._lock:
+                try:
+                    take()
+                except (OSError, LotkeeperError) as error:
+                    self._log.error("identity-answer-refused", kind=kind, error=str(error))
+                    self._problem(kind, f"central's answer could not be taken: {error}")
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What a person must do something about, by what it concerns."""
+        return dict(self._problems)
+
+    # -- the certificate -----------------------------------------------------------------------------------
+
+    def certificate(self) -> Certificate | None:
+        """The one in use; None for an agent that has none (its broker is on this machine).
+
+        Raises:
+            Invalid: the file holds none.
+        """
+        path = self._identity.folder / CERTIFICATE_FILE
+        return certificate_of(path.read_bytes()) if path.exists() else None
+
+    def _look_at_certificate(self) -> None:
+        found, now_us = self.certificate(), self._clock.now_us()
+        if found is None or now_us < found.renew_us:
+            self._fine("certificate")
+            return
+        with suppress(Invalid):
+            check_time(found, now_us)
+        if self._identity.file.authority == "plant":
+            why = f"the plant's authority must sign another certificate before {iso_z(found.until_us)}"
+            self._warn("certificate", why, found.until_us)
+            return
+        if now_us > (found.renew_us + found.until_us) // 2:  # asked for long, and nothing came
+            self._warn("certificate", "central has not answered the request for another one", found.until_us)
+        if self._may_ask(CERTIFICATE):
+            self._request(CERTIFICATE, {"csr": ask(self._identity.folder, self._agent).decode()})
+        self.told(CERTIFICATE)
+
+    def _take_certificate(self) -> None:
+        document = self._documents.get(CERTIFICATE, self._agent)
+        content = None if document is None else document.content
+        if not isinstance(content, dict) or not (self._identity.folder / "tls.key.asked").exists():
+            return
+        pem = str(content.get("certificate")).encode()
+        try:
+            found = install(self._identity.folder, pem, None, self._clock.now_us(), self._agent)
+        except Invalid as error:
+            if "another key" in error.message:
+                return  # the answer to an earlier request
+            raise
+        self._renewed("certificate", found.serial, found.until_us)
+        self._reconnect()
+
+    # -- the signing key -----------------------------------------------------------------------------------
+
+    def _look_at_signing_key(self) -> None:
+        since_us = self._identity.file.signing_since_us
+        waiting = (self._identity.folder / SIGNING_ASKED).exists()
+        if not waiting and (since_us == 0 or self._clock.now_us() < since_us + SIGNING_KEY_US):
+            return
+        if self._may_ask(SIGNING_KEY):
+            key = asked_key(self._identity.folder)
+            content: dict[str, JsonValue] = {"public": key.public.hex(), "proof": prove(self._agent, key)}
+            self._request(SIGNING_KEY, content)
+        self.told(SIGNING_KEY)
+
+    def _take_signing_key(self) -> None:
+        document = self._documents.get(SIGNING_KEY, self._agent)
+        content = None if document is None else document.content
+        waiting = self._identity.folder / SIGNING_ASKED
+        if not isinstance(content, dict) or not waiting.exists():
+            return
+        key = asked_key(self._identity.folder)
+        if content.get("public") != key.public.hex():
+            return  # the answer to an earlier request
+        self._identity.sign_with(key, self._clock.now_us())
+        waiting.unlink()
+        self._renewed("signing-key", key.id, None)
+
+    # -- central's keys ------------------------------------------------------------------------------------
+
+    def central_keys(self, payload: bytes) -> None:
+        """Take an announcement of central's keys, signed by one that is or was believed.
+
+        Raises:
+            Invalid, Damaged: it is none.
+        """
+        with self._lock:
+            known = {key.id: key for key in self._identity.file.central_keys}
+            document = unsign(Document, payload, KeyRing(known.values()), CENTRAL)
+            keys = _announced(document)
+            newest = max(keys, key=lambda key: key.since_us)
+            if newest.id in known or newest.since_us <= max(key.since_us for key in known.values()):
+                return
+            signer = next((key for key in keys if key.id == signed_by(payload)), None)
+            if signer is None or signer.ended(self._clock.now_us()):
+                until_us = None if signer is None else signer.until_us
+                why = "central's key was changed while this agent was away for more than 30 days: enrol it again"
+                self._warn("central-keys", why, until_us)
+                return
+            try:
+                self._identity.believe(keys)
+                self._fine("central-keys")
+            except OSError as error:
+                self._problem("central-keys", f"central's new key could not be written down: {error}")
+            self._renewed("central-keys", newest.id, None)
+        self._reconnect()  # what was signed with it and refused before comes again
+
+    # -- telling -------------------------------------------------------------------------------------------
+
+    def _may_ask(self, kind: str) -> bool:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._asked_s.get(kind, now_s - ASK_EVERY_S) < ASK_EVERY_S:
+            return False
+        self._asked_s[kind] = now_s
+        return True
+
+    def _renewed(self, what: str, name: str, until_us: int | None) -> None:
+        self._fine(what)
+        self._log.info("identity-renewed", what=what, id=name)
+        self._on_event("identity-renewed", {"what": what, "id": name, "until": iso_z(until_us)})
+
+    def _warn(self, what: str, why: str, until_us: int | None) -> None:
+        """Tell a person: in the status at once, as an event once a day."""
+        self._problem(what, why)
+        now_s = self._clock.monotonic_s()
+        if now_s - self._warned_s.get(what, now_s - WARN_EVERY_S) >= WARN_EVERY_S:
+            self._warned_s[what] = now_s
+            self._on_event("identity-warning", {"what": what, "why": why, "until": iso_z(until_us)})
+
+    def _problem(self, what: str, why: str) -> None:
+        if self._problems.get(what) != why:
+            self._log.warning("identity-problem", what=what, why=why)
+        self._problems[what] = why
+
+    def _fine(self, what: str) -> None:
+        self._problems.pop(what, None)
+
+
+def _announced(document: Document) -> tuple[PublicKey, ...]:
+    content = document.content
+    if document.kind != CENTRAL_KEYS or not isinstance(content, dict):
+        raise Invalid("the announcement of central's keys holds none")
+    try:
+        keys = _KEYS.validate_python(content.get("keys"))
+    except ValidationError as error:
+        raise Invalid("the announcement of central's keys holds none") from error
+    if not keys or any(key.owner != CENTRAL for key in keys):
+        raise Damaged("the announcement of central's keys names keys of somebody else")
+    return keys
