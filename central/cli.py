@@ -16,6 +16,7 @@ import typer
 import central
 from central import (
     cli_configurations,
+    cli_doctor,
     cli_enrol,
     cli_holds,
     cli_keep,
@@ -174,6 +175,7 @@ def verify(
     raise typer.Exit(0 if result.ok else 1)
 
 
+app.command("doctor", epilog="Example: lotkeeper-central doctor --json")(cli_doctor.doctor)
 app.command("enrol", epilog=cli_enrol.EPILOG)(cli_enrol.enrol)
 
 

@@ -402,6 +402,7 @@ class Agent:
             self._clock,
             lambda: self.watch.refusal,
             lambda: self.room.standing,
+            lambda: self.renewal.problems,
         )
         return (serve_page(parts, page.port),)
 

@@ -99,6 +99,7 @@ def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
     from edge_agent.outbox.space import budget, room
 
     found: dict[str, Any] = report.identity_of(loaded) | {"running": False, "buffer": None, "records": []}
+    found["identity"] = report.identity_of_line(loaded.value, SystemClock().now_us())
     buffer = loaded.value.buffer
     if buffer is None:
         return found | {"why": "the file has no buffer: an agent that runs needs one"}
@@ -129,7 +130,8 @@ def _exit_code(report: Mapping[str, Any]) -> int:
     if not report["running"]:
         return 3
     away = [each for each in (*report.get("devices", ()), *report.get("scanners", ())) if not each["connected"]]
-    return 1 if away or "devices" not in report or not report["central"]["connected"] else 0
+    wrong = (report.get("identity") or {}).get("problems")
+    return 1 if away or wrong or "devices" not in report or not report["central"]["connected"] else 0
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:
@@ -162,6 +164,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         way = report["central"]
         reach = "connected" if way["connected"] else f"not connected: {way['error'] or 'not yet'}"
         lines.append(f"central  {way['broker']:<20} {reach}")
+    lines += _identity_lines(report.get("identity"))
     buffer = report["buffer"]
     if buffer is not None:
         oldest = f", the oldest since {buffer['oldest_pending']}" if buffer["oldest_pending"] else ""
@@ -199,6 +202,14 @@ def _space_lines(space: Mapping[str, Any]) -> list[str]:
     low = "LOW: " if space["low"] else ""
     lines.append(f"  {low}room for {size(space['left'])} of {size(space['cap'])} more without central{hours}")
     return lines
+
+
+def _identity_lines(identity: Mapping[str, Any] | None) -> list[str]:
+    if identity is None:
+        return []
+    until = identity["certificate_until"]
+    lines = [f"identity signing key {identity['signing_key'] or '-'}, certificate until {until or '-'}"]
+    return lines + [f"  WRONG: {problem['what']}: {problem['why']}" for problem in identity["problems"]]
 
 
 def _here(each: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from drivers.tags import TagSettings
 from edge_agent.buffer_watch import Standing
 from edge_agent.hold_view import hold_json
 from edge_agent.holds import station_is_held
+from edge_agent.identity_view import identity_report
 from edge_agent.line_watch import Refusal
 from edge_agent.outbox import Outbox, glance
 from edge_agent.papers import Papers
@@ -58,6 +59,7 @@ class Parts:
     clock: Clock
     refusal: Callable[[], Refusal | None] = lambda: None
     room: Callable[[], Standing] = Standing
+    identity_problems: Callable[[], Mapping[str, str]] = dict
 
 
 def identity_of(loaded: Loaded[LineSettings]) -> Json:
@@ -148,7 +150,16 @@ def stored_report(parts: Parts) -> Json:
     standing = parts.room()
     cap = None if standing.fill is None else standing.fill.cap
     found = buffer_report(parts.outbox.path, cap, parts.clock.now_us(), standing)
-    return found | {"central": central}
+    identity = identity_of_line(parts.loaded().value, parts.clock.now_us(), parts.identity_problems())
+    return found | {"central": central, "identity": identity}
+
+
+def identity_of_line(line: LineSettings, now_us: int, problems: Mapping[str, str] | None = None) -> JsonValue:
+    """What the line's identity folder holds and what is wrong with it; None for a line without uplink."""
+    if line.uplink is None:
+        return None
+    tls = line.uplink.broker.startswith("mqtts:")
+    return identity_report(line.uplink.identity, now_us, problems or {}, tls=tls)
 
 
 def buffer_report(path: Path, cap: int | None, now_us: int, standing: Standing | None = None) -> Json:

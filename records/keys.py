@@ -213,18 +213,7 @@ class Identity:
         Raises:
             ConfigurationError: a file is missing or damaged; names it.
         """
-        path = folder / "identity.json"
-        try:
-            file = _IDENTITY.validate_json(path.read_bytes())
-        except OSError as error:
-            raise ConfigurationError(
-                f"no identity in {folder}: {error.strerror}",
-                hint="make it with: lotkeeper-central enrol AGENT --out FOLDER",
-            ) from error
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"{path} is damaged: {error.errors()[0]['msg']}", hint="enrol again"
-            ) from error
+        file = read_identity(folder)
         with suppress(OSError):  # a folder that cannot be written: nothing was begun there
             finish_pair(folder)
         return cls(folder, file, SigningKey.load(folder / "signing.key"))
@@ -254,6 +243,24 @@ class Identity:
         self.signing = key
         self.file = replace(self.file, signing_since_us=since_us)
         write_identity(self.folder, self.file)
+
+
+def read_identity(folder: Path) -> IdentityFile:
+    """``identity.json`` alone; nothing is changed.
+
+    Raises:
+        ConfigurationError: it is missing or damaged.
+    """
+    path = folder / "identity.json"
+    try:
+        return _IDENTITY.validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(
+            f"no identity in {folder}: {error.strerror}",
+            hint="make it with: lotkeeper-central enrol AGENT --out FOLDER",
+        ) from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{path} is damaged: {error.errors()[0]['msg']}", hint="enrol again") from error
 
 
 def write_identity(folder: Path, file: IdentityFile) -> None:

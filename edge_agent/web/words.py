@@ -29,6 +29,7 @@ CHINESE: Mapping[str, str] = {
     "The line file on disk is refused; the agent works by the one before: %(problem)s": (
         "磁盘上的产线文件被拒绝；代理仍按之前的文件工作：%(problem)s"
     ),
+    "The agent's identity needs a person: %(problem)s": "代理的身份需要人工处理：%(problem)s",
     "line file not approved: set-up runs only": "产线文件未批准：仅限调试运行",
     "another line file from the end of this run on": "本次运行结束后改用另一产线文件",
     # figures

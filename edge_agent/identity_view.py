@@ -1,0 +1,64 @@
+"""How the agent's identity is, for status and page: of a running agent, or of one that is down from its folder."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import JsonValue
+
+from records.certificates import AUTHORITY, CERTIFICATE, KEY, REQUEST, certificate_of, check_pair
+from records.clock import iso_z
+from records.errors import LotkeeperError
+from records.keys import SigningKey, read_identity
+
+Json = dict[str, JsonValue]
+
+
+def identity_report(
+    folder: Path, now_us: int, problems: Mapping[str, str] = MappingProxyType({}), *, tls: bool = True
+) -> Json:
+    """What the folder holds and what is wrong with it; ``problems`` are those that a running agent knows.
+
+    ``tls``: whether the broker asks for a certificate. Nothing in the folder is changed.
+    """
+    wrong = dict(problems)
+    found: Json = {"folder": str(folder), "signing_key": None, "certificate_until": None, "renewed_from": None}
+    try:
+        file, signing = read_identity(folder), SigningKey.load(folder / "signing.key")
+    except LotkeeperError as error:
+        return found | {"central_keys": [], "problems": [{"what": "folder", "why": str(error)}]}
+    found["signing_key"] = signing.id
+    if (folder / CERTIFICATE).exists() or tls:
+        try:
+            key, pem, ca = ((folder / name).read_bytes() for name in (KEY, CERTIFICATE, AUTHORITY))
+            certificate = certificate_of(pem)
+            found |= {
+                "certificate_until": iso_z(certificate.until_us),
+                "renewed_from": iso_z(certificate.renew_us),
+            }
+            check_pair(key, pem, ca, now_us, file.agent)
+        except OSError as error:
+            waits = (folder / REQUEST).exists() and not (folder / CERTIFICATE).exists()
+            why = f"{error.filename}: {error.strerror}"
+            wrong["certificate"] = f"{folder / REQUEST} waits for the plant's authority" if waits else why
+        except LotkeeperError as error:
+            wrong["certificate"] = str(error)
+    loose = [path.name for path in sorted(folder.glob("*.key")) if _others_read(path)]
+    if loose:
+        wrong["key files"] = f"others than the owner can read {', '.join(loose)}: chmod 600, and who copied them?"
+    believed = [key for key in file.central_keys if not key.ended(now_us)]
+    if not believed:
+        wrong["central-keys"] = "none of central's keys is believed any more: enrol the agent again"
+    if believed and now_us < min(key.since_us for key in believed):
+        wrong["clock"] = f"central's key is from {iso_z(believed[0].since_us)}: this PC's clock is behind"
+    keys: list[JsonValue] = [{"id": key.id, "until": iso_z(key.until_us)} for key in file.central_keys]
+    told: list[JsonValue] = [{"what": what, "why": why} for what, why in wrong.items()]
+    return found | {"central_keys": keys, "problems": told}
+
+
+def _others_read(path: Path) -> bool:
+    return sys.platform != "win32" and bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
