@@ -42,6 +42,7 @@ from central.requests import (
     HoldSet,
     KeysRoll,
     Request,
+    RetentionApply,
     TokenCreate,
     TokenRevoke,
     UserAdd,
@@ -107,7 +108,7 @@ class Administration:
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
                 return self._decide(request)
-            case BackupMake() | CertificateAsk() | ExportImport():
+            case BackupMake() | CertificateAsk() | ExportImport() | RetentionApply():
                 return self._keeping.do(request, by)
             case HoldList() | HoldSet() | HoldRelease() | GroundShow() | GroundLoad():
                 return self._of_quality(request)

@@ -45,6 +45,7 @@ from central.orders import Orders
 from central.proposals import Issue, Kind, Proposals
 from central.renewals import Renewals
 from central.restore import assert_whole
+from central.retention import Retention
 from central.reviews import Reviews
 from central.rollover import Rollover
 from central.settings import CentralSettings
@@ -363,7 +364,8 @@ def _keeping(
 ) -> Keeping:
     """What keeps and shows the evidence as a whole."""
     importer = Importer(store, facts, ingest, mqtt.resync)
-    return Keeping(backups, importer, Certificates(store, reviews, clock, settings.head_grace_s))
+    certificates = Certificates(store, reviews, clock, settings.head_grace_s)
+    return Keeping(backups, importer, certificates, Retention(store, facts, clock, settings.retention))
 
 
 def _broker_parts(

@@ -116,9 +116,9 @@ class Backups:
         """One backup in ``out`` (None: the folder of the settings), stated in the audit stream.
 
         Raises:
-            ConfigurationError: no folder is known, or the database is no file. StorageFailed: it cannot be
-            written. Damaged: what was written, or the database itself, does not hold; names what. Refused: one of
-            this second is there.
+            ConfigurationError: no folder is known. StorageFailed: it cannot be written. Unreachable: the server of
+            the database. Damaged: what was written, or the database itself, does not hold; names what. Refused: there
+            is one of this second.
         """
         configured = self._settings.backup
         folder = out or (None if configured is None else configured.folder)
@@ -166,7 +166,7 @@ class Backups:
         # the anchors first: whatever they name is in the database that is copied after them
         anchors = self._settings.anchors_file
         replace_file(part / ANCHORS, _whole_lines(anchors.read_bytes() if anchors.exists() else b""))
-        snapshots.copy(database_file(self._settings), part / DATABASE)
+        snapshots.copy(self._settings.database, part / DATABASE)
         self._failpoint("backup.after_database")
         copy_folder(self._settings.keys, part / KEYS)
 
@@ -192,21 +192,6 @@ def last_backup_us(store: Store) -> int | None:
     """When the newest backup was stated, by central's clock; None: never."""
     with store.read() as connection:
         return snapshots.last_at_us(connection, CENTRAL, MADE)
-
-
-def database_file(settings: CentralSettings) -> Path:
-    """The database as a file.
-
-    Raises:
-        ConfigurationError: it is on a server of its own, whose tools copy it.
-    """
-    if not isinstance(settings.database, Path):
-        raise ConfigurationError(
-            "the database is on a PostgreSQL server, which has its own backups",
-            hint="copy it with pg_basebackup or pg_dump, and the folder with keys and anchors beside it; after "
-            "putting it back run: lotkeeper-central restore --as-is",
-        )
-    return settings.database
 
 
 def prove(folder: Path, believed: Sequence[PublicKey]) -> Backup:

@@ -317,6 +317,7 @@ app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --
 app.command("import", epilog=cli_keep.IMPORT_EXAMPLES)(cli_keep.import_export)
 app.command("certificate", epilog=cli_keep.CERTIFICATE_EXAMPLES)(cli_keep.certificate)
 app.command("backup", epilog="Example: lotkeeper-central backup --out /mnt/backups")(cli_keep.backup)
+app.command("retention", epilog=cli_keep.RETENTION_EXAMPLES)(cli_keep.retention)
 app.command("restore", epilog=cli_keep.RESTORE_EXAMPLES)(cli_keep.restore)
 
 

@@ -10,7 +10,7 @@ import typer
 from pydantic import JsonValue
 
 from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
-from central.requests import BackupMake, CertificateAsk, ExportImport
+from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionApply
 from records.clock import SystemClock
 from records.errors import ConfigurationError
 from records.failpoint import failpoint_from_environment
@@ -22,6 +22,10 @@ CERTIFICATE_EXAMPLES = (
 IMPORT_EXAMPLES = (
     "Example: lotkeeper-central import sealing-1.lkexport\n\n"
     "Example: lotkeeper-central import sealing-1.lkexport --accept-revoked --reason 'PC stolen, disk found'"
+)
+RETENTION_EXAMPLES = (
+    "Example: lotkeeper-central retention\n\n"
+    "Example: lotkeeper-central retention --apply --reason 'yearly, as SOP-17 says'"
 )
 RESTORE_EXAMPLES = (
     "Example: lotkeeper-central restore /mnt/backups/central-20261126T030000Z --reason 'the disk died'\n\n"
@@ -98,6 +102,29 @@ def import_export(
     if told.get("damage") and not json:
         typer.echo(f"the file is damaged: {told['damage']}", err=True)
     raise typer.Exit(0 if told.get("ok") else 1)
+
+
+def retention(
+    apply: Annotated[bool, typer.Option("--apply", help="Give it up; left out: only say what would be.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Say what is past its retention, and give its content up; keys and hashes stay, every chain still holds."""
+    given = (reason or "").strip()
+    if apply != bool(given):
+        raise ConfigurationError("--apply and --reason go together", hint="the reason is kept for ever")
+    answer = administer(load_settings(config), RetentionApply(by=me(), reason=given or None))
+    told = answer if isinstance(answer, dict) else {}
+    done = "gave up" if apply else "past their retention:"
+    held = told.get("held_by")
+    kept = "" if held is None else f"; the device history record {held} keeps what came after it began"
+    say(
+        json,
+        answer,
+        f"{done} {told.get('records')} records received before {told.get('records_until')} and "
+        f"{told.get('telemetry')} telemetry chunks received before {told.get('telemetry_until')}{kept}",
+    )
 
 
 def backup(

@@ -191,6 +191,13 @@ class LimitsGive(_Proposal):
     content: dict[str, Any]
 
 
+class RetentionApply(_Request):
+    """``reason``: why what is past its retention is given up now; None: only say what would be."""
+
+    do: Literal["retention-apply"] = "retention-apply"
+    reason: str | None = None
+
+
 class BackupMake(_Request):
     """``out``: the folder to make it in; None: that of the settings."""
 
@@ -236,6 +243,7 @@ Request = (
     UserAdd
     | BackupMake
     | CertificateAsk
+    | RetentionApply
     | ExportImport
     | UserDisable
     | UserPassword
@@ -252,7 +260,7 @@ Request = (
     | GroundRequest
     | ChartRequest
 )
-LONG = (BackupMake, CertificateAsk, ExportImport)
+LONG = (BackupMake, CertificateAsk, ExportImport, RetentionApply)
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 

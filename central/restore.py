@@ -29,7 +29,7 @@ from central import anchors, backup
 from central.facts import Facts, Origin
 from central.keys import CentralKeys, public_keys
 from central.settings import CentralSettings
-from central.store import documents, intake, snapshots
+from central.store import documents, intake, moving, snapshots
 from central.store.database import Database
 from central.store.engine import Connection, Store, reading
 from central.store.orders import ORDER_DOCUMENT
@@ -105,31 +105,38 @@ def restore(
 
     Raises:
         Refused: central runs, the backup is of another central, or the present database holds more.
-        ConfigurationError: no backup, or no file. Damaged: the backup does not hold. StorageFailed: the disk.
+        ConfigurationError: no backup. Damaged: the backup does not hold. StorageFailed: the disk.
     """
-    database = backup.database_file(settings)
     make_folder(settings.folder)
     lock = InstanceLock(settings.folder / "instance.lock")
     try:
         present = _present_keys(settings, source)
         backup.prove(source, present or public_keys(source / backup.KEYS))
-        held = _present(database, source, replace=replace)
+        held = _present(settings, source, replace=replace)
         replace_file(settings.folder / UNFINISHED, str(source).encode())
         backup.copy_folder(source / backup.KEYS, settings.keys)
         if not settings.anchors_file.exists():
             shutil.copyfile(source / backup.ANCHORS, settings.anchors_file)
-        fresh = database.with_name(database.name + ".restoring")
-        _remove(fresh)
-        shutil.copyfile(source / backup.DATABASE, fresh)
-        with fresh.open("rb") as file:
-            os.fsync(file.fileno())
-        failpoint("restore.copied")
-        done = _declare(settings, fresh, source, clock, origin, why, 0 if held is None else held.generation)
-        failpoint("restore.declared")
-        aside = _set_aside(database, clock)
-        failpoint("restore.set_aside")
-        fresh.replace(database)
-        sync_folder(database.parent)
+        generation = 0 if held is None else held.generation
+        if isinstance(settings.database, Path):
+            fresh = settings.database.with_name(settings.database.name + ".restoring")
+            _remove(fresh)
+            shutil.copyfile(source / backup.DATABASE, fresh)
+            with fresh.open("rb") as file:
+                os.fsync(file.fileno())
+            failpoint("restore.copied")
+            done = _declare(settings, fresh, source, clock, origin, why, generation)
+            failpoint("restore.declared")
+            aside = _set_aside(settings.database, clock)
+            failpoint("restore.set_aside")
+            fresh.replace(settings.database)
+            sync_folder(settings.database.parent)
+        else:
+            aside = None
+            if held is None:  # else it was filled before the restore was cut short
+                moving.into_server(source / backup.DATABASE, settings.database)
+            failpoint("restore.copied")
+            done = _declare(settings, settings.database, source, clock, origin, why, generation)
         failpoint("restore.replaced")
         (settings.folder / UNFINISHED).unlink()
         sync_folder(settings.folder)
@@ -167,8 +174,11 @@ def _present_keys(settings: CentralSettings, source: Path) -> tuple[PublicKey, .
     return present
 
 
-def _present(database: Path, source: Path, *, replace: bool) -> Standing | None:
+def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Standing | None:
     """How far the present database is; None when there is none, or none that can be read."""
+    database = settings.database
+    if not isinstance(database, Path):
+        return _on_server(settings, database)
     if not database.exists():
         return None
     try:
@@ -187,6 +197,27 @@ def _present(database: Path, source: Path, *, replace: bool) -> Standing | None:
             f"the present database holds {held.records - given.records} records more than the backup, the last of "
             f"{iso_z(held.committed_us)}",
             hint="restore over it with --replace: it is set aside, not deleted",
+        )
+    return held
+
+
+def _on_server(settings: CentralSettings, database: Database) -> Standing | None:
+    """A server's database takes a backup only while it is empty; None when it is.
+
+    Raises:
+        Refused: it is not. Unreachable: the server.
+    """
+    try:
+        with reading(database) as connection:
+            held = snapshots.standing(connection)
+    except Refused:  # central was never started on it
+        return None
+    if held.records == 0:
+        return None
+    if not (settings.folder / UNFINISHED).exists():
+        raise Refused(
+            f"{database} holds {held.records} records",
+            hint="make an empty database on the server, name it in central.yaml and restore into that one",
         )
     return held
 

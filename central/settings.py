@@ -161,6 +161,16 @@ class BackupSettings(Settings):
     keep: Annotated[int, Field(ge=1, le=1000)] = 14
 
 
+class RetentionSettings(Settings):
+    """How long the bodies of records stay at least; given up they are only by ``lotkeeper-central retention``.
+
+    ``records``: after the end of the device history record that they stand in. ``telemetry``: after their receipt.
+    """
+
+    telemetry: Annotated[Duration, Field(ge=86_400)] = 365 * 86_400.0
+    records: Annotated[Duration, Field(ge=86_400)] = 5479 * 86_400.0
+
+
 class CentralSettings(Settings):
     """``central.yaml``. ``folder`` holds database, keys and anchors; relative paths start at the file's folder.
 
@@ -186,6 +196,7 @@ class CentralSettings(Settings):
     backup: BackupSettings | None = None
     review: ReviewSettings = ReviewSettings()
     charts: ChartSettings = ChartSettings()
+    retention: RetentionSettings = RetentionSettings()
     sessions: SessionSettings = SessionSettings()
     lockout: LockoutSettings = LockoutSettings()
 

@@ -135,6 +135,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
         *("by", "origin", "reason"),
     ),
     "backup-made": ("backup", "made", "records", "generation", "bytes", "by", "origin"),
+    "retention-applied": ("records", "telemetry", "table_part", "until", "by", "origin", "reason"),
     "backup-restored": ("backup", "held_until", "generation", "through", "by", "origin", "reason"),
     "certificate-issued": ("agent", "serial", "fingerprint", "until", "authority", "by", "origin"),
     "agent-revoked": ("agent", "keys", "reason", "by", "origin"),

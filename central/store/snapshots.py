@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, select
 
-from central.store import envelopes, intake
+from central.store import envelopes, intake, moving
+from central.store.database import Database
 from central.store.engine import reading
 from central.store.rows import whole
 from central.store.schema import envelope, fact_index, meta, watermark
@@ -30,13 +31,16 @@ class Standing:
     committed_us: int
 
 
-def copy(source: Path, target: Path) -> None:
-    """One moment of a database file, on disk when this returns; whoever writes to it goes on.
+def copy(source: Database, target: Path) -> None:
+    """One moment of a database as a file, on disk when this returns; whoever writes to it goes on.
 
     Raises:
-        StorageFailed: the source cannot be read or the copy cannot be written.
+        StorageFailed: the source cannot be read or the copy cannot be written. Unreachable: its server.
     """
-    durable.snapshot(source, target)
+    if isinstance(source, Path):
+        durable.snapshot(source, target)
+    else:
+        moving.into_file(source, target)
 
 
 def check(path: Path) -> Standing:

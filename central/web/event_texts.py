@@ -208,6 +208,9 @@ EVENT_TEXTS: dict[str, CodeText] = {
         N_("Records imported"), N_("An agent's records came from a file instead of over the network.")
     ),
     "backup-made": CodeText(N_("Backup made"), N_("Database, keys and anchors were copied, and the copy proven.")),
+    "retention-applied": CodeText(
+        N_("Retention applied"), N_("Content past its retention was given up; keys and hashes stay.")
+    ),
     "backup-restored": CodeText(
         N_("Backup restored"), N_("A backup took the place of the database; the lines send again what it lacks.")
     ),

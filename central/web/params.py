@@ -150,6 +150,8 @@ LABELS: Mapping[str, str] = {
     "reason": N_("Reason"),
     "recorded": N_("Recorded"),
     "records": N_("Records"),
+    "table_part": N_("Part of a table"),
+    "telemetry": N_("Telemetry chunks"),
     "replaced": N_("Replaced"),
     "result": N_("Result"),
     "role": N_("Role"),

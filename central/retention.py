@@ -1,0 +1,144 @@
+"""Bodies past their retention are given up: a tombstone each, under an act that says who and why.
+
+- Telemetry that came longer ago than ``retention.telemetry``. Trends are no part of a device history record; what
+  a record needs of them is in the record itself.
+- Records that came longer ago than ``retention.records``, and stand in no device history record that is younger,
+  or that was neither released nor rejected.
+- Never what central itself stated: decisions, releases, the audit trail.
+
+Keys, digests and hashes stay, so every chain still holds and ``verify`` counts the tombstones. The act is a fact
+in central's audit stream, in the same transaction as its tombstones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from central.access import Actor
+from central.facts import Facts
+from central.settings import RetentionSettings
+from central.store import retention as sql
+from central.store.engine import Connection, Store
+from central.store.partitions import Part
+from central.store.retention import Limits
+from records.clock import MICROSECONDS, Clock, iso_z
+from records.errors import ConfigurationError
+from records.model import OperationsEvent
+
+AT_ONCE = 5000
+"""Bodies that one transaction gives up."""
+APPLIED = "retention-applied"
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """``held_by``: the device history record (its id) that keeps older records from being given up."""
+
+    applied: bool
+    records: int
+    telemetry: int
+    parts: int
+    records_until_us: int
+    telemetry_until_us: int
+    held_by: str | None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {
+            "applied": self.applied,
+            "records": self.records,
+            "telemetry": self.telemetry,
+            "parts": self.parts,
+            "records_until": iso_z(self.records_until_us),
+            "telemetry_until": iso_z(self.telemetry_until_us),
+            "held_by": self.held_by,
+        }
+
+
+class Retention:
+    """Says what is past its retention, and gives it up when told to."""
+
+    def __init__(self, store: Store, facts: Facts, clock: Clock, settings: RetentionSettings) -> None:
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self._settings = settings
+
+    def look(self) -> Retained:
+        """What may be given up now; changes nothing."""
+        limits = self._limits()
+        with self._store.read() as connection:
+            found = sql.past(connection, limits)
+            parts = len(sql.whole_parts(connection, limits.telemetry_us))
+        held = None if found.held_by is None else found.held_by.id
+        return Retained(False, found.records, found.telemetry, parts, found.records_us, limits.telemetry_us, held)
+
+    def apply(self, *, by: Actor, reason: str) -> Retained:
+        """Give it up, some thousand bodies in a transaction.
+
+        Raises:
+            ConfigurationError: no reason was given.
+        """
+        why = reason.strip()
+        if not why:
+            raise ConfigurationError(
+                "giving up records needs a reason", hint="it is kept for ever: --reason 'why'"
+            )
+        limits = self._limits()
+
+        def act(connection: Connection, records: int, telemetry: int, part: Part | None, until_us: int) -> str:
+            params: dict[str, JsonValue] = {
+                "records": records,
+                "telemetry": telemetry,
+                "table_part": None if part is None else part.name,
+                "until": str(until_us),
+                "by": by.user,
+                "origin": by.origin,
+                "reason": why,
+            }
+            return self._facts.state(connection, OperationsEvent(APPLIED, params), stream="audit").hash
+
+        def part_of(connection: Connection) -> int | None:
+            """The next whole part; how many chunks it had."""
+            parts = sql.whole_parts(connection, limits.telemetry_us)
+            if not parts:
+                return None
+            count = sql.count_in(connection, parts[0])
+            chain_hash = act(connection, 0, count, parts[0], limits.telemetry_us)
+            sql.bury_part(connection, parts[0], by.user, chain_hash)
+            return count
+
+        def chunks(connection: Connection) -> int | None:
+            rows = sql.next_telemetry(connection, limits.telemetry_us, AT_ONCE)
+            if rows:
+                sql.bury(connection, rows, by.user, act(connection, 0, len(rows), None, limits.telemetry_us))
+            return len(rows) or None
+
+        def records(connection: Connection) -> int | None:
+            found = sql.past(connection, limits)  # again: a record may have been opened since
+            rows = sql.next_records(connection, found, AT_ONCE)
+            if rows:
+                sql.bury(connection, rows, by.user, act(connection, len(rows), 0, None, found.records_us))
+            return len(rows) or None
+
+        whole, parts = self._all(part_of)
+        few, _ = self._all(chunks)
+        gone, _ = self._all(records)
+        left = self.look()
+        return Retained(True, gone, whole + few, parts, left.records_until_us, limits.telemetry_us, left.held_by)
+
+    def _all(self, job: Callable[[Connection], int | None]) -> tuple[int, int]:
+        """Run a job until it finds nothing more; how much it did, in how many runs."""
+        done = runs = 0
+        while (count := self._store.write(job)) is not None:
+            done, runs = done + count, runs + 1
+        return done, runs
+
+    def _limits(self) -> Limits:
+        now_us = self._clock.now_us()
+        return Limits(
+            now_us - round(self._settings.telemetry * MICROSECONDS),
+            now_us - round(self._settings.records * MICROSECONDS),
+        )

@@ -1,0 +1,90 @@
+"""All of a database into another one, row by row: from a server into a file, and from a file into a server.
+
+The file is a database of central's like any other: it can be verified, kept as a backup, and served. So a backup
+does not depend on what made it, and a plant that outgrows the file goes over to a server by a restore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select, text
+
+from central.store.bulk import Insert
+from central.store.database import Server
+from central.store.engine import Store, reading
+from central.store.schema import metadata
+from records import durable
+from records.errors import Refused
+
+ROWS = 2000
+"""Rows that are carried at once."""
+
+
+def into_file(server: Server, target: Path) -> None:
+    """One moment of a server's database as a file, whole and on disk when this returns; others go on writing.
+
+    Raises:
+        Unreachable: the server. StorageFailed: the file cannot be written.
+    """
+    work = target.with_name(target.name + ".carried")
+    _remove(work)
+    store = Store(work)
+    try:
+        with reading(server) as source:
+            for table in metadata.sorted_tables:
+                insert = Insert(table, *table.c.keys())
+                for rows in _portions(source, table):
+                    store.write(lambda c, to=insert, what=rows: to(c, what))  # type: ignore[misc]
+    finally:
+        store.close()
+    durable.snapshot(work, target)
+    _remove(work)
+
+
+def into_server(source: Path, server: Server) -> None:
+    """A file's whole content into a server's empty database, in one transaction.
+
+    Raises:
+        Refused: the database has content already. Unreachable, StorageFailed: the server. Damaged: the file.
+    """
+    store = Store(server)
+    try:
+        with reading(source) as file:
+            store.write(lambda connection: _fill(file, connection, str(server)))
+    finally:
+        store.close()
+
+
+def _fill(source: Connection, target: Connection, label: str) -> None:
+    full = [
+        t.name for t in metadata.sorted_tables if t.name != "meta" and target.execute(select(t).limit(1)).first()
+    ]
+    if full:
+        raise Refused(f"{label} has content already ({full[0]})", hint="make an empty database and name that one")
+    target.execute(metadata.tables["meta"].delete())
+    for table in metadata.sorted_tables:
+        insert = Insert(table, *table.c.keys())
+        for rows in _portions(source, table):
+            insert(target, rows)
+        column = table.autoincrement_column
+        if column is not None:  # numbers given by hand do not move what gives the next ones
+            highest = target.execute(select(func.max(column))).scalar()
+            query = text("SELECT setval(pg_get_serial_sequence(:name, :column), :highest)")
+            if highest is not None:
+                target.execute(query, {"name": f'"{table.name}"', "column": column.name, "highest": highest})
+
+
+def _portions(source: Connection, table: Table) -> Iterator[list[tuple[Any, ...]]]:
+    """All rows by their keys, as plain values."""
+    query = select(table).order_by(*table.primary_key.columns)
+    with source.execution_options(yield_per=ROWS).execute(query) as found:
+        for rows in found.partitions():
+            yield [tuple(row) for row in rows]
+
+
+def _remove(path: Path) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)

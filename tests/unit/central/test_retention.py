@@ -1,0 +1,154 @@
+"""Content past its retention is given up under an act; what a younger record needs never is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from central.access import Actor
+from central.domain import DhrState, DhrSummary, Grade
+from central.retention import Retention
+from central.settings import RetentionSettings
+from central.store import findings, partitions
+from central.store.rows import whole
+from central.store.schema import envelope
+from central.verify import Verification, verify
+from records.clock import MICROSECONDS
+from records.errors import ConfigurationError
+from records.model import OperationsEvent
+from records.wire import CENTRAL
+from tests.rigs import stores
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig, event
+
+pytestmark = pytest.mark.both_stores
+
+DAY_US = 86_400 * MICROSECONDS
+BY = Actor("anna", "test")
+SETTINGS = RetentionSettings.model_validate({"telemetry": "30d", "records": "365d"})
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+def summary(state: DhrState, order: str, began_us: int, ended_us: int) -> DhrSummary:
+    return DhrSummary(
+        id=f"dhr-{order}", lot=order, product="VS-100", revision=None, udi_di=None, orders=(order,), state=state,
+        ordered=Decimal(1), started=1, good=1, pending=0, scrap=0, requirements_met=0, requirements=0,
+        exceptions_open=0, exceptions=0, discrepancies_open=0, discrepancies=0, certificate=Grade.COMPLETE,
+        blockers=0, began_us=began_us, ended_us=ended_us, signature_outdated=False, content_hash="0" * 64,
+    )  # fmt: skip
+
+
+def send(rig: Rig, agent: Agent, *orders: str | None) -> None:
+    first = len(agent.envelopes) + 1
+    agent.write(*(event(order=order) if order else event("device-lost", device="plc") for order in orders))
+    assert rig.ingest.take(agent.topic, agent.frame(first)).result == "committed"
+
+
+def put(rig: Rig, told: DhrSummary) -> None:
+    def job(connection: findings.Connection) -> None:
+        findings.put_summary(connection, told)
+        findings.assign(connection, told.orders[0], told.id)
+
+    rig.store.write(job)
+
+
+def kept(rig: Rig, agent: Agent) -> list[int]:
+    """The seqs that still have a body."""
+    with rig.store.read() as connection:
+        rows = connection.execute(whole().order_by(envelope.c.id)).all()
+    return [row.seq for row in rows if row.agent == agent.name and row.body is not None]
+
+
+def proven(rig: Rig) -> Verification:
+    return verify(rig.store.database, rig.folder / "anchors.jsonl", rig.ring.keys())
+
+
+def test_only_what_no_record_under_retention_needs_is_given_up(rig: Rig) -> None:
+    retention = Retention(rig.store, rig.facts, rig.clock, SETTINGS)
+    agent = rig.enrol(Agent())
+    old_us = core_rig.HEADER.at_us
+    rig.ingest.take(agent.topic, agent.frame())
+    send(rig, agent, "OLD", None, "OPEN-ORDER")  # 2, 3, 4: the last one has no device history record at all
+    put(rig, summary(DhrState.RELEASED, "OLD", old_us, old_us + DAY_US))
+    rig.clock.advance(400 * 86_400)
+    send(rig, agent, "NEW", None)  # 5, 6
+    now_us = rig.clock.now_us()
+    put(rig, summary(DhrState.RELEASED, "NEW", now_us - DAY_US, now_us))
+
+    seen = retention.look()
+    assert (seen.applied, seen.records, seen.telemetry, seen.held_by) == (False, 3, 0, None)
+    assert kept(rig, agent) == [1, 2, 3, 4, 5, 6], "looking changes nothing"
+    with pytest.raises(ConfigurationError):
+        retention.apply(by=BY, reason=" ")
+
+    done = retention.apply(by=BY, reason="as SOP-17 says")
+    assert (done.applied, done.records) == (True, 3)
+    assert kept(rig, agent) == [4, 5, 6]
+    found = proven(rig)
+    assert (found.ok, found.tombstones) == (True, 3), found
+    (act,) = rig.store.facts(codes=["retention-applied"], stream="audit")
+    assert isinstance(act.fact.data, OperationsEvent)
+    told = act.fact.data.params
+    assert (told["records"], told["by"], told["reason"]) == (3, "anna", "as SOP-17 says")
+    with rig.store.read() as connection:
+        gone = [row for row in connection.execute(whole().order_by(envelope.c.id)) if row.tombstone_reason]
+    assert [(row.seq, row.tombstone_reason, row.tombstone_by) for row in gone] == [
+        (seq, "retention", "anna") for seq in (1, 2, 3)
+    ]
+    assert stores.by_hand(rig.folder, "SELECT DISTINCT act FROM tombstone") == [(act.hash,)]
+    assert [f.seq for f in rig.store.facts(agent=agent.name)] == [4, 5, 6]
+    assert retention.apply(by=BY, reason="again").records == 0
+    assert len(rig.store.facts(codes=["retention-applied"], stream="audit")) == 1, "no act without effect"
+
+
+@pytest.mark.parametrize("state", [DhrState.COLLECTING, DhrState.REVIEWED])
+def test_a_record_that_was_never_settled_keeps_what_came_since_it_began(rig: Rig, state: DhrState) -> None:
+    retention = Retention(rig.store, rig.facts, rig.clock, SETTINGS)
+    agent = rig.enrol(Agent())
+    rig.ingest.take(agent.topic, agent.frame())
+    rig.clock.advance(86_400)
+    began_us = rig.clock.now_us()
+    rig.clock.advance(3600)
+    send(rig, agent, "STUCK", None)
+    rig.clock.advance(4000 * 86_400)
+    put(rig, summary(state, "STUCK", began_us, began_us + DAY_US))
+    done = retention.apply(by=BY, reason="yearly")
+    assert (done.records, done.held_by) == (1, "dhr-STUCK")
+    assert kept(rig, agent) == [2, 3]
+    put(rig, replace(summary(state, "STUCK", began_us, began_us + DAY_US), state=DhrState.REJECTED))
+    assert retention.apply(by=BY, reason="yearly").records == 2
+
+
+def test_what_central_stated_stays_for_ever(rig: Rig) -> None:
+    rig.store.write(lambda c: rig.facts.state(c, event(order="WO-1")))
+    rig.clock.advance(9000 * 86_400)
+    assert Retention(rig.store, rig.facts, rig.clock, SETTINGS).apply(by=BY, reason="all").records == 0
+    assert rig.store.facts(agent=CENTRAL)[0].seq == 1
+
+
+def test_telemetry_goes_by_itself_and_in_whole_parts_where_there_are_parts(rig: Rig) -> None:
+    now_us = rig.clock.now_us()
+    rig.store.write(lambda c: partitions.make_ahead(c, now_us))
+    trend = rig.enrol(Agent("trend-1", stream="telemetry"))
+    trend.write(*(event(order=f"T-{n}") for n in range(4)))
+    rig.ingest.take(trend.topic, trend.frame())
+    agent = rig.enrol(Agent())
+    rig.ingest.take(agent.topic, agent.frame())
+    rig.clock.advance(75 * 86_400)
+    retention = Retention(rig.store, rig.facts, rig.clock, SETTINGS)
+    assert retention.look().telemetry == 5
+    done = retention.apply(by=BY, reason="disk")
+    assert (done.records, done.telemetry) == (0, 5)
+    assert done.parts >= 1 if stores.is_server() else done.parts == 0
+    assert (kept(rig, trend), kept(rig, agent)) == ([], [1])
+    found = proven(rig)
+    assert (found.ok, found.tombstones) == (True, 5), found
