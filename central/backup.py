@@ -117,8 +117,8 @@ class Backups:
 
         Raises:
             ConfigurationError: no folder is known. StorageFailed: it cannot be written. Unreachable: the server of
-            the database. Damaged: what was written, or the database itself, does not hold; names what. Refused: there
-            is one of this second.
+            the database. Damaged: what was written, or the database itself, does not hold; names what.
+            Refused: one of this second is there.
         """
         configured = self._settings.backup
         folder = out or (None if configured is None else configured.folder)
