@@ -25,9 +25,7 @@ class Keeping:
         self._certificates = certificates
         self._retention = retention
 
-    def do(
-        self, request: BackupMake | CertificateAsk | ExportImport | RetentionApply, by: Actor
-    ) -> JsonValue:
+    def do(self, request: BackupMake | CertificateAsk | ExportImport | RetentionApply, by: Actor) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
         match request:
             case BackupMake():
