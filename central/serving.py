@@ -18,6 +18,9 @@ from records.errors import Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.yaml import Loaded
 
+WAITING = 128
+"""Most connections that wait until they are taken."""
+
 
 def run_central(loaded: Loaded[CentralSettings]) -> None:
     """Serve until SIGTERM or Ctrl-C.
@@ -71,6 +74,7 @@ def _listen(host: str, port: int) -> socket.socket:
         if sys.platform != "win32":  # there it would let two processes share the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
+        listening.listen(WAITING)  # who calls from here on waits and is not refused
     except OSError as error:
         listening.close()
         raise Refused(
