@@ -14,7 +14,8 @@ from simulators.faults.supervisor import Process
 
 Part = Literal["agent", "central"]
 
-DISK_MB = 96
+DISK_MB = 160
+"""Room for the least caps of a buffer, its logs and its ballast."""
 STORAGE_FAILED = 74
 REFUSING_S = 1.0
 """How long a full disk stays full."""

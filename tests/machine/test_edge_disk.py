@@ -128,7 +128,8 @@ def test_a_neighbour_fills_the_disk_and_the_agent_goes_on_when_it_is_gone(tmp_pa
 
         def full() -> bool:
             fill(disk / "neighbour")  # again and again: what the agent frees is taken, too
-            return "the disk is full: nothing was stored" in agent.log.read_text()
+            told = agent.log.read_text()
+            return "the disk is full: nothing was stored" in told and "disk-full" in told
 
         until(full, 60)
         assert agent.alive

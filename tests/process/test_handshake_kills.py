@@ -154,7 +154,8 @@ def test_answering_before_the_commit_would_lose_cycles(tmp_path: Path, monkeypat
     """The mutation: an agent that acknowledges first. The same kills must then cost records, or the test above
     proves nothing."""
     rig = LineRig(tmp_path, units=10)
-    monkeypatch.setattr("tests.rigs.line.command", lambda name: str(mutant(tmp_path)))
+    script = str(mutant(tmp_path))  # made before two threads start it
+    monkeypatch.setattr("tests.rigs.line.command", lambda name: script)
     kill_at(rig, {agent: ["station.answered_first:2"] for agent in AGENTS})
     assert compare(rig.truth, rig.records()).missing
 
@@ -162,22 +163,21 @@ def test_answering_before_the_commit_would_lose_cycles(tmp_path: Path, monkeypat
 def mutant(folder: Path) -> Path:
     """``lotkeeper-edge`` with the rule broken: the acknowledge is written before the record is committed."""
     script = folder / "mutant.py"
-    if not script.exists():
-        script.write_text(
-            f"#!{sys.executable}\n"
-            "from edge_agent import runner\n"
-            "from edge_agent.cli import main\n"
-            "from records.model import OperationRecord\n"
-            "honest = runner.StationRunner._commit\n"
-            "async def answer_first(self, effect):\n"
-            "    if any(isinstance(data, OperationRecord) for data in effect.facts):\n"
-            "        await self._plant.write(self.station.settings.trigger.acknowledge, True)\n"
-            "        self._failpoint('station.answered_first')\n"
-            "    return await honest(self, effect)\n"
-            "runner.StationRunner._commit = answer_first\n"
-            "main()\n"
-        )
-        script.chmod(0o755)
+    script.write_text(
+        f"#!{sys.executable}\n"
+        "from edge_agent import runner\n"
+        "from edge_agent.cli import main\n"
+        "from records.model import OperationRecord\n"
+        "honest = runner.StationRunner._commit\n"
+        "async def answer_first(self, effect):\n"
+        "    if any(isinstance(data, OperationRecord) for data in effect.facts):\n"
+        "        await self._plant.write(self.station.settings.trigger.acknowledge, True)\n"
+        "        self._failpoint('station.answered_first')\n"
+        "    return await honest(self, effect)\n"
+        "runner.StationRunner._commit = answer_first\n"
+        "main()\n"
+    )
+    script.chmod(0o755)
     return script
 
 
