@@ -136,7 +136,7 @@ def test_a_chart_is_worked_on_without_javascript(chromium: Browser, press: Site)
     assert "point=" in page.url
     page.locator("#cause").select_option("material")
     page.get_by_role("button", name="Save cause and comment").click()
-    assert page.locator(".thread").get_by_text("Material").is_visible()
+    page.locator(".thread").get_by_text("Material").wait_for(timeout=10_000)
     page.get_by_role("link", name="Held here").click()
     assert page.locator("[data-live]").count() == 0
     plain.close()
