@@ -18,15 +18,15 @@ from central import (
     cli_configurations,
     cli_doctor,
     cli_enrol,
+    cli_ground,
     cli_holds,
     cli_keep,
     cli_keys,
     cli_limits,
-    cli_lists,
     cli_recipes,
     cli_recompute,
 )
-from central.cli_ground import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
+from central.cli_common import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
     TokenCreate,
     TokenRevoke,
@@ -52,7 +52,7 @@ app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(cli_configurations.app, name="configuration")
 app.add_typer(cli_holds.app, name="hold")
-app.add_typer(cli_lists.app, name="ground")
+app.add_typer(cli_ground.app, name="ground")
 app.add_typer(cli_recipes.app, name="recipe")
 app.add_typer(cli_limits.app, name="limits")
 app.add_typer(cli_keys.app, name="keys")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from central.cli_ground import DEFAULT_CONFIG, Config, Json
+from central.cli_common import DEFAULT_CONFIG, Config, Json
 from central.settings import load_settings
 from records.clock import SystemClock
 from records.console import print_json

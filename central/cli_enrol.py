@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import JsonValue
 
-from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, me, say
+from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, me, say
 from central.requests import AgentCertificate, AgentRegister, AgentRevoke, BrokerLists
 from central.settings import CentralSettings, load_settings
 from records.clock import SystemClock

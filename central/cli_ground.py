@@ -1,88 +1,58 @@
-"""What all of central's commands share: their options, and how they reach the one that may write."""
+"""``lotkeeper-central ground``: who may work where, and which machines are fit to."""
 
 from __future__ import annotations
 
-import getpass
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import JsonValue
 
-from central.requests import Request, ask_server
-from central.settings import CentralSettings, load_settings
-from records.clock import SystemClock
+from central.cli_common import (
+    DEFAULT_CONFIG,
+    Config,
+    Decider,
+    Json,
+    PasswordStdin,
+    Reason,
+    administer,
+    load_settings,
+    me,
+    say,
+    signed,
+)
+from central.requests import GroundLoad, GroundShow
 from records.console import print_json
-from records.errors import ConfigurationError, Refused
-from records.files import InstanceLock
-from records.yaml import Loaded
 
-__all__ = [
-    "DEFAULT_CONFIG",
-    "Config",
-    "Decider",
-    "Json",
-    "PasswordStdin",
-    "Reason",
-    "administer",
-    "load_settings",
-    "me",
-    "password",
-    "say",
-    "signed",
-]
-
-Config = Annotated[Path, typer.Option("--config", metavar="CENTRAL.yaml", help="Central's settings.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-PasswordStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
-]
-Decider = Annotated[str, typer.Option("--user", help="Who decides; a quality role.")]
-Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
-DEFAULT_CONFIG = Path("central.yaml")
+app = typer.Typer(no_args_is_help=True, help="People with their qualifications, equipment with its calibration.")
 
 
-def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
-    """Do it here when nothing runs, else have the running server do it."""
-    from central.app import build
+@app.command(
+    epilog="Example: lotkeeper-central ground load people.yaml --user li.na --reason 'training of 12 March' "
+    "--password-stdin"
+)
+def load(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The lists, as YAML or JSON.")],
+    user: Decider,
+    reason: Reason,
+    password_stdin: PasswordStdin = False,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Sign the lists of a file: each replaces the one before, at central and on every line."""
+    from central.ground import read_ground
 
-    settings = loaded.value
-    try:
-        InstanceLock(settings.folder / "instance.lock").release()
-    except Refused:
-        return ask_server(settings.folder, request)
-    opened = build(settings, SystemClock(), configuration=loaded.hash)
-    try:
-        return opened.administration.do(request)
-    finally:
-        opened.close()
+    content = read_ground(file).content
 
+    def request(password: str) -> GroundLoad:
+        return GroundLoad(by=me(), user=user, password=password, reason=reason, content=content)
 
-def signed(config: Path, from_stdin: bool, request: Callable[[str], Request]) -> JsonValue:
-    """Have a person's decision made; the settings are read before the password is asked for."""
-    loaded = load_settings(config)
-    return administer(loaded, request(password(from_stdin)))
-
-
-def password(from_stdin: bool) -> str:
-    if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    if not sys.stdin.isatty():
-        raise ConfigurationError("no password was given", hint="give it with --password-stdin")
-    first = getpass.getpass("Password: ")
-    if first != getpass.getpass("Again: "):
-        raise ConfigurationError("the two passwords differ")
-    return first
+    answer = signed(config, password_stdin, request)
+    told = answer if isinstance(answer, dict) else {}
+    versions = ", ".join(f"{kind} version {one['version']}" for kind, one in told.items() if isinstance(one, dict))
+    say(json, answer, f"{versions}: told to the lines")
 
 
-def me() -> str:
-    return getpass.getuser()
-
-
-def say(json: bool, answer: JsonValue, text: str) -> None:
-    if json:
-        print_json(answer)
-    else:
-        typer.echo(text)
+@app.command(epilog="Example: lotkeeper-central ground show")
+def show(config: Config = DEFAULT_CONFIG) -> None:
+    """The lists as the lines have them, as JSON."""
+    print_json(administer(load_settings(config), GroundShow(by=me())))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from central.cli_ground import (
+from central.cli_common import (
     DEFAULT_CONFIG,
     Config,
     Decider,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
+from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
 from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionApply
 from records.clock import SystemClock
 from records.errors import ConfigurationError

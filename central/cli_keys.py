@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from central.cli_ground import DEFAULT_CONFIG, Config, Json, administer, me, say
+from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, me, say
 from central.requests import KeysRoll
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import JsonValue
 
-from central.cli_ground import (
+from central.cli_common import (
     DEFAULT_CONFIG,
     Config,
     Decider,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from central.cli_ground import DEFAULT_CONFIG, Config, Json, load_settings
+from central.cli_common import DEFAULT_CONFIG, Config, Json, load_settings
 from records.console import print_json
 from records.errors import ConfigurationError, Invalid
 

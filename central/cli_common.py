@@ -1,0 +1,88 @@
+"""What all of central's commands share: their options, and how they reach the one that may write."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+
+from central.requests import Request, ask_server
+from central.settings import CentralSettings, load_settings
+from records.clock import SystemClock
+from records.console import print_json
+from records.errors import ConfigurationError, Refused
+from records.files import InstanceLock
+from records.yaml import Loaded
+
+__all__ = [
+    "DEFAULT_CONFIG",
+    "Config",
+    "Decider",
+    "Json",
+    "PasswordStdin",
+    "Reason",
+    "administer",
+    "load_settings",
+    "me",
+    "password",
+    "say",
+    "signed",
+]
+
+Config = Annotated[Path, typer.Option("--config", metavar="CENTRAL.yaml", help="Central's settings.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
+]
+Decider = Annotated[str, typer.Option("--user", help="Who decides; a quality role.")]
+Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
+DEFAULT_CONFIG = Path("central.yaml")
+
+
+def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
+    """Do it here when nothing runs, else have the running server do it."""
+    from central.app import build
+
+    settings = loaded.value
+    try:
+        InstanceLock(settings.folder / "instance.lock").release()
+    except Refused:
+        return ask_server(settings.folder, request)
+    opened = build(settings, SystemClock(), configuration=loaded.hash)
+    try:
+        return opened.administration.do(request)
+    finally:
+        opened.close()
+
+
+def signed(config: Path, from_stdin: bool, request: Callable[[str], Request]) -> JsonValue:
+    """Have a person's decision made; the settings are read before the password is asked for."""
+    loaded = load_settings(config)
+    return administer(loaded, request(password(from_stdin)))
+
+
+def password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise ConfigurationError("no password was given", hint="give it with --password-stdin")
+    first = getpass.getpass("Password: ")
+    if first != getpass.getpass("Again: "):
+        raise ConfigurationError("the two passwords differ")
+    return first
+
+
+def me() -> str:
+    return getpass.getuser()
+
+
+def say(json: bool, answer: JsonValue, text: str) -> None:
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(text)
