@@ -95,8 +95,10 @@ class BufferWatch:
     def _disk(self, before: Standing, free: int) -> bool:
         if free < LOW_ROOM:
             return True
+        if self._space.released and not before.disk:
+            return True  # it was full between two looks: that is told, however short it was
         stands = self._space.restore()
-        return (before.disk or self._space.released) and not stands
+        return before.disk and not stands
 
     def _low(self, before: Standing, fill: Fill) -> bool:
         if fill.hours is None:

@@ -210,6 +210,16 @@ def test_a_full_volume_stops_the_line_until_the_ballast_stands_again(watched: Wa
     assert watched.space.whole
 
 
+def test_a_volume_that_was_full_between_two_looks_is_told_all_the_same(watched: Watched) -> None:
+    """The machine's cycle was refused, and half a second later a neighbour's file was gone: nothing said why."""
+    assert watched.look() == []
+    assert watched.space.release()
+    assert watched.look() == ["disk-full"]
+    assert watched.look() == ["buffer-room"]
+    assert watched.space.whole
+    assert watched.look() == []
+
+
 # -- the station ---------------------------------------------------------------------------------------------
 
 
