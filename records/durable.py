@@ -218,13 +218,28 @@ class Again:
     """What a job of ``submit_steps`` returns to be called once more, in a transaction of its own."""
 
 
-class _Pending(Generic[T]):
-    def __init__(self, job: Job[T | Again], weight: int, *, steps: bool) -> None:
-        self.job, self.weight, self.steps = job, weight, steps
+class Promised(Generic[T]):
+    """A job whose future is settled once, after the commit that holds its work. It can't be cancelled."""
+
+    def __init__(self) -> None:
         self.future: Future[T] = Future()
         self.future.set_running_or_notify_cancel()  # from here on cancel() is refused
         self.value: T | Again | None = None
         self.error: Exception | None = None
+
+    def settle(self, failed: LotkeeperError | None) -> None:
+        """With what the job gave or raised; ``failed`` comes first: then nothing was committed."""
+        error = failed or self.error
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(self.value)  # type: ignore[arg-type]
+
+
+class _Pending(Promised[T]):
+    def __init__(self, job: Job[T | Again], weight: int, *, steps: bool) -> None:
+        super().__init__()
+        self.job, self.weight, self.steps = job, weight, steps
 
     def run(self, connection: sqlite3.Connection) -> None:
         self.error = None
@@ -243,13 +258,6 @@ class _Pending(Generic[T]):
     @property
     def again(self) -> bool:
         return self.error is None and isinstance(self.value, Again)
-
-    def settle(self, failed: LotkeeperError | None) -> None:
-        error = failed or self.error
-        if error is not None:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(self.value)  # type: ignore[arg-type]
 
 
 class Writer:

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from typing import Any, Generic, LiteralString, TypeVar
+from typing import Any, LiteralString, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine
@@ -34,6 +34,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from central.store.database import Server
 from central.store.session import Identity, connect, identity_of, refuse_unsafe
 from records.clock import new_id
+from records.durable import Promised
 from records.errors import LotkeeperError, Refused, StorageFailed, Unreachable
 
 T = TypeVar("T")
@@ -76,20 +77,10 @@ class _Broken(Exception):
     """The server rolled the transaction back and is well: it may be done again."""
 
 
-class _Pending(Generic[T]):
+class _Pending(Promised[T]):
     def __init__(self, job: Callable[[Connection], T]) -> None:
+        super().__init__()
         self.job = job
-        self.future: Future[T] = Future()
-        self.future.set_running_or_notify_cancel()  # from here on cancel() is refused
-        self.value: T | None = None
-        self.error: Exception | None = None
-
-    def settle(self, failed: StorageFailed | None) -> None:
-        error = failed or self.error
-        if error is not None:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(self.value)  # type: ignore[arg-type]
 
 
 class PostgresStore:
