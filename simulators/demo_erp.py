@@ -53,7 +53,7 @@ class SimulatedErp:
     """``lotkeeper-sim erp`` as a process."""
 
     def __init__(self, folder: Path, orders: int, units: int, processes: Processes) -> None:
-        port = free_port("127.0.0.1")
+        port = free_port()
         self._url = f"http://127.0.0.1:{port}"
         self._folder = folder
         self._orders = orders

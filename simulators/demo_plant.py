@@ -138,14 +138,14 @@ class DemoPlant:
 
     def _make_broker(self) -> Broker:
         if self.plan.broker == "amqtt":
-            return Amqtt(self.folder / "broker", free_port("127.0.0.1"), self._passwords)
-        return Mosquitto(self.folder / "broker", free_port("127.0.0.1"), self._passwords, self.processes)
+            return Amqtt(self.folder / "broker", free_port(), self._passwords)
+        return Mosquitto(self.folder / "broker", free_port(), self._passwords, self.processes)
 
     def _broker_url(self) -> str:
         return f"mqtt://127.0.0.1:{self._broker.port if self._broker else 0}"
 
     def _start_central(self) -> None:
-        port = free_port("127.0.0.1")
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         secret = self.folder / "broker.password"
         write_private(secret, self._passwords["central"].encode())

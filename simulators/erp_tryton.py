@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from records.clock import SystemClock, new_secret
 from records.durable import snapshot
 from records.errors import LotkeeperError, Unreachable
 from records.keys import write_private
+from simulators.sockets import free_port
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "tryton_setup.py"
@@ -222,14 +222,6 @@ class TrytonServer:
         if self._log is not None:
             self._log.close()
             self._log = None
-
-
-def free_port() -> int:
-    """A port of loopback that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _run(command: list[str], log: Path, **extra: str) -> None:

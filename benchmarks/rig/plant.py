@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from records.clock import SystemClock
+from simulators.sockets import free_port
 from tests.rigs.libmodbus_server import LibmodbusServer
-from tests.rigs.mosquitto import free_port
 from tests.rigs.opcua_server import NodeOpcUaServer, ServerSettings
 from tests.rigs.programs import ROOT, LineServer, made_once
 from tools.uv_program import find_uv

@@ -24,7 +24,7 @@ class ForgetfulBroker:
         if program is None:
             raise Unreachable("mosquitto is not installed", hint="install the package mosquitto; make setup does")
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port("127.0.0.1")
+        self.port = free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._supervisor = supervisor
         self._log = folder / "broker.log"

@@ -117,7 +117,7 @@ class Plant:
         self.central_broker = self.broker.url
         self.line = FastLine(folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s)
         self._buffers = 1
-        self.port = free_port("127.0.0.1")
+        self.port = free_port()
         self.agent: Process | None = None
         self.central: Process | None = None
         self._client: CentralClient | None = None

@@ -19,10 +19,11 @@ from central.store import envelopes, intake
 from central.store.engine import reading
 from edge_agent.outbox import verify
 from records.wire import state_topic, up_topic
+from simulators.sockets import free_port
 from tests.process.central_rig import CentralProcess, wait_until
 from tests.process.test_bad_input import contiguous
 from tests.rigs.agent import OneAgent
-from tests.rigs.mosquitto import free_port, program
+from tests.rigs.mosquitto import program
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
 

@@ -22,9 +22,9 @@ from records.configuration import ConfigurationRecord
 from records.files import replace_file
 from records.model import Fact, OperationRecord, OperationsEvent, decode
 from simulators.faults.proxy import FaultProxy
+from simulators.sockets import free_port
 from tests.process.test_agent import contiguous
 from tests.rigs.agent import DEVICE, STATION, OneAgent
-from tests.rigs.mosquitto import free_port
 from tests.rigs.uplinks import until
 
 pytestmark = pytest.mark.timeout(240)

@@ -22,7 +22,7 @@ from records.keys import Identity, IdentityFile, PublicKey, SigningKey
 from records.model import Data, Header, OperationRecord, OperationsEvent, decode
 from records.wire import CENTRAL, Document, Envelope, sign
 from simulators.processes import command
-from tests.rigs.mosquitto import free_port
+from simulators.sockets import free_port
 
 MACHINES = ("near", "far")
 ORDER: dict[str, JsonValue] = {

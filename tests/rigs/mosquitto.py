@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from central.broker import shipped_configuration
+from simulators.sockets import free_port
 
 START_S = 20.0
 
@@ -41,12 +42,6 @@ def program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is not installed")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Mosquitto:

@@ -23,7 +23,7 @@ import psycopg
 from central.store.database import Server
 from central.store.engine import Store
 from records.yaml import Secret
-from tests.rigs.mosquitto import free_port
+from simulators.sockets import free_port
 
 USER = "lotkeeper"
 PASSWORD = "a-test-password"

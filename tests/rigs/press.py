@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Self
 
 from simulators.processes import command
+from simulators.sockets import free_port
 from tests.rigs.agent import OneAgent
 from tests.rigs.libmodbus_server import LibmodbusServer
-from tests.rigs.mosquitto import free_port
 from tests.rigs.uplinks import until
 
 DONE, ACK, COUNT, PERMIT, HOLD, CARRIER, FORCE = 0, 1, 2, 5, 6, 10, 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ from drivers.factory import build_device
 from drivers.tags import Devices
 from records.clock import SystemClock
 from records.yaml import Settings, parse
+from simulators.sockets import free_port
 
 DEADLINE_S = 30.0
 TAGS = ("torque", "count", "done", "ack", "carrier")
@@ -24,12 +24,6 @@ TAGS = ("torque", "count", "done", "ack", "carrier")
 
 class LineFile(Settings):
     devices: Devices
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], object], what: str) -> None:

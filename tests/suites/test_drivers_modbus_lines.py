@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from driver_rigs import LineFile, free_port, until
+from driver_rigs import LineFile, until
 
 from drivers.base import Device, ReadingBlock
 from drivers.factory import Lines, build_device
@@ -16,6 +16,7 @@ from drivers.tags import AnyModbusDevice
 from records.clock import SystemClock
 from records.errors import Unreachable
 from records.yaml import parse
+from simulators.sockets import free_port
 from tests.rigs.libmodbus_server import LibmodbusServer, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))

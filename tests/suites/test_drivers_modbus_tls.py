@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from driver_rigs import LineFile, free_port
+from driver_rigs import LineFile
 from pymodbus.framer import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
@@ -20,6 +20,7 @@ from drivers.factory import build_device
 from records.clock import SystemClock
 from records.errors import Unreachable
 from records.yaml import parse
+from simulators.sockets import free_port
 from tests.rigs.certificates import Authority
 
 TAGS = (

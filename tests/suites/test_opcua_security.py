@@ -14,7 +14,7 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from driver_rigs import LineFile, free_port, until
+from driver_rigs import LineFile, until
 
 from drivers.base import Notice
 from drivers.opcua.certificates import Own, create, uri_of
@@ -23,6 +23,7 @@ from drivers.tags.opcua_security import CERTIFICATE, KEY
 from records.clock import FakeClock, SystemClock
 from records.errors import Refused, Unreachable
 from records.yaml import parse
+from simulators.sockets import free_port
 from tests.rigs.opcua_server import (
     SECURED,
     URI,

@@ -10,12 +10,13 @@ import pytest
 from asyncua import Server, ua
 from asyncua.common.structures104 import load_data_type_definitions, new_enum, new_struct, new_struct_field
 from asyncua.ua.ua_binary import extensionobject_to_binary
-from driver_rigs import LineFile, free_port
+from driver_rigs import LineFile
 
 from drivers.opcua import OpcUa, binary
 from drivers.opcua.structures import Field, Form, Plan, Structures
 from records.clock import SystemClock
 from records.yaml import parse
+from simulators.sockets import free_port
 
 T = ua.VariantType
 URI = "urn:structures"

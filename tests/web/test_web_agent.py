@@ -15,8 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, sync_playwright
 
 from simulators.processes import command
+from simulators.sockets import free_port
 from tests.rigs.agent import OneAgent
-from tests.rigs.mosquitto import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 

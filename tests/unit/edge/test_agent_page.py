@@ -19,8 +19,8 @@ from edge_agent.station_settings import Need
 from edge_agent.web import serve, show, words
 from edge_agent.web.guard import why_not
 from records.codes import SCAN_REFUSALS
+from simulators.sockets import free_port
 from spc.series import ENGLISH
-from tests.rigs.mosquitto import free_port
 
 TEMPLATES = Path(words.__file__).parent / "templates"
 LIMIT_S = 20.0

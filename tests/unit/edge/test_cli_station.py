@@ -10,7 +10,7 @@ import pytest
 from edge_agent import cli_station, cli_status
 from edge_agent.asking import Answered
 from edge_agent.cli_station import hold_lines
-from tests.rigs.mosquitto import free_port
+from simulators.sockets import free_port
 from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_reaction_settings import LINE
 

@@ -34,9 +34,10 @@ from records.wire import (
     state_topic,
     unsign,
 )
+from simulators.sockets import free_port
 from tests.rigs import uplinks
 from tests.rigs.certificates import Authority
-from tests.rigs.mosquitto import BrokerTls, Mosquitto, free_port
+from tests.rigs.mosquitto import BrokerTls, Mosquitto
 from tests.rigs.outboxes import AGENT, fact, fill, make_identity, mark, number_of, open_outbox
 from tests.rigs.tiny_central import TinyCentral
 from tests.rigs.uplinks import quick, ring_of, until
