@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -20,13 +21,17 @@ MOST_CHUNKS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One reading. ``status`` as in OPC UA; the value is None when it is bad."""
+    """One reading. ``status`` as in OPC UA; the value is None when it is bad.
+
+    ``left_out``: where the agent thinned, how many readings there were since the one before; None: it did not.
+    """
 
     edge_us: int
     source_us: int | None
     status: int
     value: JsonValue
     unit: str | None
+    left_out: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ def span_of(chunk: Chunk) -> telemetry.Span:
 def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
     """Readings of ``DEVICE.TAG`` from ``from_us`` to before ``to_us``, at most ``limit``.
 
-    A chunk that was stored again after a disk was rolled back is there twice; each reading is told once.
+    A chunk that was stored again after a disk was rolled back is there twice, and one that was on its way when its
+    agent thinned it is there beside what was left of it; each reading is told once, as it was read where possible.
     """
     device, _, name = tag.partition(".")
     found: dict[int, Point] = {}
@@ -56,7 +62,9 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
         if opened >= MOST_CHUNKS or (len(found) > limit and sum(at < first_us for at in found) > limit):
             next_us = max(first_us, from_us)
             break
-        found.update((point.edge_us, point) for point in _points(body, name) if from_us <= point.edge_us < to_us)
+        for point in _points(body, name):
+            if from_us <= point.edge_us < to_us and (point.left_out is None or point.edge_us not in found):
+                found[point.edge_us] = point
     told = [found[at] for at in sorted(found) if next_us is None or at < next_us]
     if len(told) > limit:
         return Points(tuple(told[:limit]), told[limit].edge_us)
@@ -66,4 +74,6 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
 def _points(body: bytes, name: str) -> list[Point]:
     chunk = decode_chunk(body)
     unit = next((tag.unit for tag in chunk.series.tags if tag.name == name), None)
-    return [Point(*reading, unit) for reading in chunk.readings(name)]
+    readings = chunk.readings(name)
+    left_out: Sequence[int | None] = chunk.skipped(name) or [None] * len(readings)
+    return [Point(*reading, unit, left) for reading, left in zip(readings, left_out, strict=True)]

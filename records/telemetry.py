@@ -18,6 +18,8 @@ configuration. A chunk holds entries, one for each reading, row by row; a row is
     STAT  uint32 positions of the entries whose status is not Good (0), then as many uint32 statuses
     Vnnn  values of column nnn of the header, in the order of entries: an array of its type, or JSON
     WAS.  JSON: the identity that the chunk had in an epoch that was given up
+    THIN  JSON: the chunk stands for others, which were thinned; see Thinned
+    LEFT  uint32 an entry, beside THIN: readings of its tag that were left out since the entry of it before
 
 A section that a reader does not know is passed over. Where a status is bad, the value means nothing.
 """
@@ -36,6 +38,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records.errors import Invalid
+from records.fields import Count, Int64
 from records.model import StoredAs
 
 KIND = "telemetry"
@@ -102,8 +105,25 @@ class Series:
         return tuple(tag for column in self.columns for tag in column.tags)
 
 
+@dataclass(frozen=True, slots=True)
+class Thinned:
+    """What a thinned chunk stands for: ``chunks`` of the same agent and stream in ``epoch``, as runs of (first
+    seq, step, count), and how many readings they held.
+
+    Of each tag it has, in each span of ``bucket_s`` (counted from 1970), the first and the last reading, the
+    lowest and the highest good one, and both sides of each change of the status and of each hole; of values
+    without an order, each change.
+    """
+
+    bucket_s: float
+    epoch: str
+    chunks: tuple[tuple[Int64, Count, Count], ...]
+    readings: Count
+
+
 _SERIES = TypeAdapter(Series)
 _FORMER = TypeAdapter(StoredAs)
+_THINNED = TypeAdapter(Thinned)
 
 
 @dataclass(frozen=True)
@@ -111,7 +131,8 @@ class Chunk:
     """Readings of one device. n entries over r rows; see the module for what stands where.
 
     ``edge_us``: (r,). ``counts`` and ``tags``: (r,) and (n,), or None when each row has every tag. ``source_us``
-    (0 none), ``status``: (n,). ``values``: one array or list a column, in the order of entries.
+    (0 none), ``status``: (n,). ``values``: one array or list a column, in the order of entries. ``thinned`` and
+    ``left_out``, (n,): of a chunk that stands for others.
     """
 
     series: Series
@@ -122,6 +143,8 @@ class Chunk:
     status: NDArray[np.uint32]
     values: tuple[NDArray[Any] | list[JsonValue], ...]
     former: StoredAs | None = None
+    thinned: Thinned | None = None
+    left_out: NDArray[np.int64] | None = None
 
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
@@ -150,6 +173,13 @@ class Chunk:
             first += len(column.tags)
         return found
 
+    def skipped(self, tag: str) -> list[int] | None:
+        """Of a thinned chunk: before each of ``readings``, how many were left out; None: it is as it was read."""
+        if self.left_out is None:
+            return None
+        numbers = [n for n, described in enumerate(self.series.tags) if described.name == tag]
+        return [int(left) for n in numbers for left in self.left_out[self.numbers == n]]
+
     def _reading(self, entry: int, value: Any, data_type: str) -> tuple[int, int | None, int, JsonValue]:
         status = int(self.status[entry])
         plain = value.item() if isinstance(value, np.generic) else value
@@ -176,6 +206,8 @@ def encode_chunk(
     *,
     counts: NDArray[np.int64] | None = None,
     tags: NDArray[np.int64] | None = None,
+    thinned: Thinned | None = None,
+    left_out: NDArray[np.int64] | None = None,
 ) -> bytes:
     """One body. ``beginning``: of ``encode_series``; all else as in ``Chunk``, in the order of entries."""
     parts = [beginning]
@@ -190,6 +222,9 @@ def encode_chunk(
     for n, column in enumerate(values):
         data = _json(column) if isinstance(column, list) else np.ascontiguousarray(column).tobytes()
         _section(parts, b"V%03d" % n, data)
+    if thinned is not None and left_out is not None:
+        _section(parts, b"THIN", _THINNED.dump_json(thinned))
+        _section(parts, b"LEFT", left_out.astype("<u4").tobytes())
     return b"".join(parts)
 
 
@@ -304,13 +339,22 @@ def _chunk(series: Series, sections: dict[bytes, bytes]) -> Chunk:
     if total > MOST_ENTRIES:
         raise Invalid(f"the chunk holds {total} readings, more than {MOST_ENTRIES}")
     chunk = Chunk(series, edge_us, counts, tags, np.zeros(total, np.int64), _statuses(sections, total), ())
-    former = sections.get(b"WAS.")
+    former, thinned = sections.get(b"WAS."), sections.get(b"THIN")
     return replace(
         chunk,
         source_us=_source_times(sections, chunk),
         values=_values(sections, chunk),
         former=None if former is None else _FORMER.validate_json(former),
+        thinned=None if thinned is None else _THINNED.validate_json(thinned),
+        left_out=None if thinned is None else _left_out(sections, total),
     )
+
+
+def _left_out(sections: dict[bytes, bytes], total: int) -> NDArray[np.int64]:
+    left_out = np.frombuffer(sections[b"LEFT"], "<u4").astype(np.int64)
+    if len(left_out) != total:
+        raise Invalid("what the chunk left out is not told of as many readings as it has")
+    return left_out
 
 
 def _statuses(sections: dict[bytes, bytes], total: int) -> NDArray[np.uint32]:

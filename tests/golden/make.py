@@ -47,7 +47,7 @@ from records.model import (
     encode,
     kind_of,
 )
-from records.telemetry import Column, Series, SeriesTag, encode_chunk, encode_series, named_before
+from records.telemetry import Column, Series, SeriesTag, Thinned, encode_chunk, encode_series, named_before
 from records.verdict import SpcState
 from records.wire import Document, Envelope, Head, Request, Tombstone, Watermark, encode_frame, seal, sign
 
@@ -171,8 +171,8 @@ def later_facts() -> list[Fact]:
     ]
 
 
-def telemetry() -> tuple[bytes, bytes]:
-    """Two telemetry chunks: polls that have every tag, and readings that say whose they are."""
+def telemetry() -> tuple[bytes, bytes, bytes]:
+    """Telemetry chunks: polls that have every tag, readings that say whose they are, and what thinning left."""
     agent = ("assembly-1", "suzhou", "valve-1", "welder")
     grid = Series(
         *agent,
@@ -215,7 +215,18 @@ def telemetry() -> tuple[bytes, bytes]:
         counts=np.array([2, 1]),
         tags=np.array([0, 1, 0]),
     )
-    return polls, named_before(told, StoredAs("ffee", 7, "0f" * 32))
+    left = encode_chunk(
+        encode_series(listed),
+        edge_us,
+        np.zeros(3, np.int64),
+        np.zeros(3, np.uint32),
+        [np.array([-7, 8], np.int16), np.array([0.1])],
+        counts=np.array([2, 1]),
+        tags=np.array([0, 1, 0]),
+        thinned=Thinned(60.0, EPOCH, ((12, 3, 20), (80, 1, 1)), 500),
+        left_out=np.array([0, 0, 497]),
+    )
+    return polls, named_before(told, StoredAs("ffee", 7, "0f" * 32)), left
 
 
 def envelopes() -> list[Envelope]:
@@ -258,7 +269,7 @@ def payloads() -> dict[str, bytes]:
     }
 
 
-TELEMETRY = ("telemetry_polls.lkt", "telemetry_told.lkt")
+TELEMETRY = ("telemetry_polls.lkt", "telemetry_told.lkt", "telemetry_thinned.lkt")
 """Their headers are compressed, which other libraries may do otherwise: what counts is what is read from them."""
 PACKED = "frame_zstd.bin"
 """The frame again, compressed: so too."""

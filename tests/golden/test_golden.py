@@ -13,7 +13,7 @@ from make import AGENT, EPOCH, KEY, PACKED, STREAM, TELEMETRY, envelopes, facts,
 from records import chain
 from records.keys import KeyRing, PublicKey
 from records.model import decode, encode, kind_of
-from records.telemetry import decode_chunk
+from records.telemetry import Thinned, decode_chunk
 from records.wire import Document, Head, Request, Watermark, decode_frame, unsign
 
 HERE = Path(__file__).parent
@@ -90,7 +90,7 @@ def test_golden_telemetry_is_read_by_its_reference_alone() -> None:
 def test_golden_telemetry_says_for_ever_what_it_said() -> None:
     for name, made in zip(TELEMETRY, telemetry(), strict=True):
         kept, again = decode_chunk((HERE / name).read_bytes()), decode_chunk(made)
-        assert (kept.series, kept.former) == (again.series, again.former)
+        assert (kept.series, kept.former, kept.thinned) == (again.series, again.former, again.thinned)
         assert [kept.readings(tag.name) for tag in kept.series.tags] == [
             again.readings(tag.name) for tag in again.series.tags
         ]
@@ -100,6 +100,9 @@ def test_golden_telemetry_says_for_ever_what_it_said() -> None:
         (1_795_000_000_100_000, 1_795_000_000_099_000, 0, 8),
     ]
     assert told.readings("mean") == [(1_795_000_000_000_000, None, 0, 0.1)]
+    left = decode_chunk((HERE / TELEMETRY[2]).read_bytes())
+    assert (told.thinned, left.thinned) == (None, Thinned(60.0, EPOCH, ((12, 3, 20), (80, 1, 1)), 500))
+    assert (left.skipped("level"), left.skipped("mean")) == ([0, 497], [0])
 
 
 def test_the_chain_is_what_its_definition_says() -> None:

@@ -21,7 +21,10 @@ router = APIRouter(responses=RESPONSES)
 
 
 class TelemetryItem(Item):
-    """``time`` is the agent's clock, ``source_time`` the device's own; the value is null when it is bad."""
+    """``time`` is the agent's clock, ``source_time`` the device's own; the value is null when it is bad.
+
+    ``left_out``: where the agent had to thin its trend data, how many readings there were since the one before.
+    """
 
     time: str | None
     source_time: str | None
@@ -29,6 +32,7 @@ class TelemetryItem(Item):
     unit: str | None
     quality: str
     status: str
+    left_out: int | None = None
 
     @classmethod
     def of(cls, point: Point) -> TelemetryItem:
@@ -39,6 +43,7 @@ class TelemetryItem(Item):
             unit=point.unit,
             quality=QUALITIES[point.status >> 30],
             status=statuses.word(point.status),
+            left_out=point.left_out,
         )
 
 

@@ -20,6 +20,7 @@ from records.telemetry import (
     Column,
     Series,
     SeriesTag,
+    Thinned,
     decode_chunk,
     encode_chunk,
     encode_series,
@@ -171,6 +172,27 @@ def test_readings_of_one_tag() -> None:
     assert found.readings("float641") == [(10, 9, 0, 1.5), (20, 19, BAD, None)]
     assert found.readings("float640") == [(20, 18, 0, 2.5)]
     assert found.readings("nobody") == []
+
+
+def test_a_thinned_chunk_names_what_it_stands_for_and_what_it_left_out() -> None:
+    thinned = Thinned(60.0, "ab" * 12, ((7, 3, 20), (2**62, 1, 1)), 1234)
+    body = encode_chunk(
+        encode_series(series({"bool": 1, "float64": 2})),
+        np.array([10, 20]),
+        np.zeros(5, np.int64),
+        np.zeros(5, np.uint32),
+        [np.array([1, 0], np.uint8), np.array([1.5, 0.0, 2.5])],
+        counts=np.array([2, 3]),
+        tags=np.array([0, 2, 2, 1, 0]),
+        thinned=thinned,
+        left_out=np.array([0, 0, 7, 0, 9]),
+    )
+    found = decode_chunk(named_before(body, StoredAs("e", 1, None)))
+    assert found.thinned == thinned
+    assert (found.skipped("bool0"), found.skipped("float641"), found.skipped("float640")) == ([0, 9], [0, 7], [0])
+    assert decode_chunk(body[: body.index(b"THIN")]).skipped("bool0") is None
+    with pytest.raises(Invalid):
+        decode_chunk(body[: body.index(b"LEFT")])
 
 
 def test_a_number_that_json_does_not_know_is_null_inside_a_list() -> None:
