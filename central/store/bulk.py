@@ -25,7 +25,7 @@ class Insert:
         self._lite = f"{into} VALUES ({', '.join('?' * len(names))})"
         self._few = f"{into} VALUES ({', '.join(['%s'] * len(names))})"
         self._copy = f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)'
-        self._types = [_type(table.c[name]) for name in names]
+        self._types = column_types(table, names)
 
     def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Nothing happens where there are no rows."""
@@ -43,6 +43,11 @@ class Insert:
             copy.set_types(self._types)
             for row in safe:
                 copy.write_row(row)
+
+
+def column_types(table: Table, names: Sequence[str] = ()) -> list[str]:
+    """PostgreSQL's names of the types of these columns, of all where none is named."""
+    return [_type(table.c[name]) for name in names or table.c.keys()]
 
 
 def _type(column: Column[Any]) -> str:

@@ -48,7 +48,7 @@ class _Back(Protocol):
     label: str
     thread: int | None
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]: ...
+    def submit(self, job: Callable[[Connection], T], weight: int) -> Future[T]: ...
 
     def read(self) -> AbstractContextManager[Connection]: ...
 
@@ -83,13 +83,14 @@ class Store:
             self._back = PostgresStore(database, _prepare, on_failure, writer)
         self.database = database
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
-        """Queue a job for the writer thread; its future is done after the commit that holds its work.
+    def submit(self, job: Callable[[Connection], T], weight: int = 0) -> Future[T]:
+        """Queue a job for the writer thread that writes about ``weight`` bytes; its future is done after the
+        commit that holds its work.
 
         A job keeps nothing but what it returns: on a server whose connection failed before the commit it runs
         again.
         """
-        return self._back.submit(job)
+        return self._back.submit(job, weight)
 
     def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer thread and wait for its commit. Never call it from within a job.

@@ -44,7 +44,7 @@ class LiteStore:
             max_overflow=0,
         )
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, job: Callable[[Connection], T], weight: int) -> Future[T]:
         def run(_raw: object) -> T:
             if self._session is None:
                 raise StorageFailed(f"{self.label} is not open")
@@ -56,7 +56,7 @@ class LiteStore:
                 # unwrapped, so that the writer can tell a failed disk from a wrong statement
                 raise error.orig or error from error
 
-        return self._writer.submit(run)
+        return self._writer.submit(run, weight)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

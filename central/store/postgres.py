@@ -122,7 +122,7 @@ class PostgresStore:
         self.thread = self._thread.ident
         self._readers = readers(server)
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
+    def submit(self, job: Callable[[Connection], T], _weight: int) -> Future[T]:
         with self._gate:
             if self._failed is not None:
                 raise self._failed

@@ -49,13 +49,12 @@ def why_not() -> str | None:
 
 
 class PostgresServer:
-    """``template``: the name of an empty database that central has prepared."""
+    """``template``: the name of an empty database that central has prepared. ``on_disk``: never in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_disk: bool = False) -> None:
         memory = Path("/dev/shm")
-        self.folder = Path(
-            tempfile.mkdtemp(prefix="lotkeeper-pg-", dir=memory if os.access(memory, os.W_OK) else None)
-        )
+        in_memory = not on_disk and os.access(memory, os.W_OK)
+        self.folder = Path(tempfile.mkdtemp(prefix="lotkeeper-pg-", dir=memory if in_memory else None))
         self.data = self.folder / "data"
         self.port = free_port()
         self._numbers = count(1)
