@@ -385,7 +385,9 @@ def _broker_parts(
         return Mqtt(settings.broker, ingest, *rest, announcement=keys.announcement), None
     house = Part.house(settings.broker.client_id)
     mqtt = Mqtt(settings.broker, ingest, *rest, house, announcement=keys.announcement)
-    return mqtt, partial(shares, settings, SERVE, store, facts, keys.signing, clock, log, on_failure, failpoint)
+    return mqtt, partial(
+        shares, settings, SERVE, store, facts, lambda: keys.signing, clock, log, on_failure, failpoint
+    )
 
 
 def _chart_parts(

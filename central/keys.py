@@ -79,6 +79,18 @@ class CentralKeys:
             )
         return cls(folder, signing, public)
 
+    def follow(self) -> None:
+        """Take over what another process has changed in the folder; nothing, while it is at it.
+
+        Raises:
+            ConfigurationError: a file is missing or damaged; names it.
+        """
+        public = public_keys(self.folder)
+        signing = SigningKey.load(self.folder / PRESENT)
+        if signing.id in {key.id for key in public}:
+            self.signing, self.public = signing, public
+            self.ring.replace(public)
+
     def announcement(self) -> bytes | None:
         """The signed document that tells agents of the present key; None while it is the first one."""
         path = self.folder / ANNOUNCED
@@ -117,6 +129,12 @@ def as_content(keys: tuple[PublicKey, ...]) -> JsonValue:
     """The content of the document that announces keys."""
     told: JsonValue = _KEYS.dump_python(keys, mode="json")
     return {"keys": told}
+
+
+def announced(document: Document) -> tuple[PublicKey, ...]:
+    """The keys that such a document tells of."""
+    content = document.content
+    return _KEYS.validate_python(content["keys"] if isinstance(content, dict) else [])
 
 
 def public_keys(folder: Path) -> tuple[PublicKey, ...]:

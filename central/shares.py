@@ -8,6 +8,10 @@ former holder had not acknowledged comes to the next one.
 
 A process that lost a lease without knowing it, because it was paused or the network was, cannot commit under
 it: the lease's token is compared in each transaction (``central.store.leases``).
+
+Central's signing key may be changed meanwhile, by ``serve`` or in the folder of keys: each turn asks for it, and
+whoever takes a partition in signs with it from the next turn on. By then its announcement, which agents need to
+believe it, is on its way.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from central.store import agents, leases
 from central.store.engine import Connection, Store
 from records.clock import new_id
 from records.errors import LotkeeperError, StorageFailed
+from records.keys import SigningKey
 
 PARTITION = "partition/"
 WORKER = "worker/"
@@ -40,9 +45,11 @@ class Consumer(Protocol):
 
     def stop(self) -> None: ...
 
+    def sign_with(self, key: SigningKey) -> None: ...
 
-Open = Callable[[str, int], Consumer]
-"""Makes the consumer of a partition under a lease's token."""
+
+Open = Callable[[str, int, SigningKey], Consumer]
+"""Makes the consumer of a partition under a lease's token, signing with a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +66,14 @@ class _Turn:
 
 
 class Shares:
-    """``name`` is this process' own among all that take records in."""
+    """``name`` is this process' own among all that take records in; ``signing`` gives central's present key."""
 
     def __init__(
         self,
         store: Store,
         name: str,
         make: Open,
+        signing: Callable[[], SigningKey],
         lease_s: float,
         log: FilteringBoundLogger,
         on_failure: Callable[[StorageFailed], None],
@@ -74,6 +82,8 @@ class Shares:
         self._name = name
         self._holder = f"{name} {new_id()}"
         self._make = make
+        self._signing = signing
+        self._key = self._next_key = signing()
         self._lease_s = lease_s
         self._log = log
         self._on_failure = on_failure
@@ -116,6 +126,7 @@ class Shares:
 
     def turn(self) -> None:
         """Renew what is held, give back what is too much, take what is free; the thread does so all the time."""
+        self._follow_key()
         self._end([name for name, (_, consumer) in self._held.items() if consumer.lost], "lost")
         turn = self._store.write(self._renew)
         if turn.own is None and not self._waiting:
@@ -124,10 +135,19 @@ class Shares:
         self._end(turn.lost, "lost")
         self._end(turn.over, "given back")
         for partition, token in turn.taken.items():
-            consumer = self._make(partition, token)
+            consumer = self._make(partition, token, self._key)
             self._held[partition] = (token, consumer)
             consumer.start()
             self._log.info("partition-taken", partition=partition, token=token)
+
+    def _follow_key(self) -> None:
+        due, self._next_key = self._next_key, self._signing()
+        if due.id == self._key.id:
+            return
+        self._key = due
+        for _, consumer in self._held.values():
+            consumer.sign_with(due)
+        self._log.info("signing-key-followed", key=due.id)
 
     def _renew(self, connection: Connection) -> _Turn:
         name, own = WORKER + self._name, self._own

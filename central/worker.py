@@ -15,19 +15,21 @@ from structlog.typing import FilteringBoundLogger
 from central.facts import Facts, Origin, software
 from central.ingest import Ingest
 from central.jobs import OnFailure
-from central.keys import CentralKeys
+from central.keys import CentralKeys, announced
 from central.mqtt import Mqtt, Part
 from central.settings import CentralSettings
 from central.shares import PARTITION, Shares
-from central.store import intake, leases
+from central.store import documents, intake, leases
 from central.store.engine import Store
 from central.stored import StoredFact
-from records.clock import Clock, SystemClock
+from records.clock import Clock, SystemClock, iso_z
 from records.errors import ConfigurationError, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import SigningKey
-from records.wire import CENTRAL
+from records.wire import CENTRAL, CENTRAL_KEYS
 from records.yaml import Loaded
+
+COPY_KEYS = "copy central's folder of keys from the machine of serve; this worker follows by itself"
 
 
 def shares(
@@ -35,7 +37,7 @@ def shares(
     name: str,
     store: Store,
     facts: Facts,
-    key: SigningKey,
+    signing: Callable[[], SigningKey],
     clock: Clock,
     log: FilteringBoundLogger,
     on_failure: OnFailure,
@@ -44,21 +46,50 @@ def shares(
 ) -> Shares:
     """The part that a process has in taking records in; not started yet."""
 
-    def make(partition: str, token: int) -> Mqtt:
+    def make(partition: str, token: int, key: SigningKey) -> Mqtt:
         fence = partial(leases.assert_held, name=PARTITION + partition, token=token)
         ingest = Ingest(store, facts, clock, on_committed, fence)
         part = Part.records(settings.broker.client_id, partition)
         return Mqtt(settings.broker, ingest, store, key, clock, log, on_failure, failpoint, part)
 
-    return Shares(store, name, make, settings.lease, log, on_failure)
+    return Shares(store, name, make, signing, settings.lease, log, on_failure)
+
+
+class FollowedKey:
+    """Central's present key as the folder has it, which ``serve`` changes. ``over``: agents believe it no more."""
+
+    def __init__(self, keys: CentralKeys, store: Store, clock: Clock, log: FilteringBoundLogger) -> None:
+        self._keys, self._store, self._clock, self._log = keys, store, clock, log
+        self._behind = False
+        self._told = ""
+        self.over = False
+
+    def __call__(self) -> SigningKey:
+        """Ask every few seconds; a folder that is only a copy is told of once."""
+        self._keys.follow()
+        mine = self._keys.signing
+        with self._store.read() as connection:
+            document = documents.newest(connection, CENTRAL_KEYS, CENTRAL)
+        known = () if document is None else announced(document)
+        present = max(known, key=lambda key: key.since_us, default=None)
+        behind = present is not None and present.id != mine.id
+        until_us = next((key.until_us for key in known if key.id == mine.id), None)
+        self.over = behind and (until_us is None or self._clock.now_us() >= until_us)
+        if behind and self._behind and present is not None and self._told != present.id:  # not just this moment
+            until = None if until_us is None else iso_z(until_us)
+            self._log.error("keys-folder-outdated", key=mine.id, present=present.id, until=until, hint=COPY_KEYS)
+            self._told = present.id
+        self._behind = behind
+        return mine
 
 
 def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
     """Take records in until SIGTERM or Ctrl-C.
 
     Raises:
-        ConfigurationError: the database is a file, which one process alone may write. Refused: ``serve`` never ran
-        on this database. Else what opening keys and database raises.
+        ConfigurationError: the database is a file, which one process alone may write; or central's key was
+        changed 30 days ago and this folder has the former one only. Refused: ``serve`` never ran on this
+        database. Else what opening keys and database raises.
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = loaded.value
@@ -77,16 +108,21 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         origin = Origin(settings.site, settings.time_zone, software(), loaded.hash)
         facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
         failpoint = failpoint_from_environment()
-        taking = shares(settings, name, store, facts, keys.signing, clock, log, _die, failpoint)
+        followed = FollowedKey(keys, store, clock, log)
+        taking = shares(settings, name, store, facts, followed, clock, log, _die, failpoint)
         ended = threading.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: ended.set())
         taking.start()
         sys.stderr.write(f"worker {name} takes records in for {settings.site}\n")
         sys.stderr.flush()
-        while not ended.wait(0.5):
+        while not ended.wait(0.5) and not followed.over:
             pass
         taking.stop()
+        if followed.over:
+            raise ConfigurationError(
+                f"agents believe no more what is signed with {keys.signing.id}", hint=COPY_KEYS
+            )
     finally:
         store.close()
 

@@ -27,7 +27,12 @@ _SESSION = {
     "tcp_keepalives_count": "3",
     "client_min_messages": "warning",
 }
-_WRITER = {"default_transaction_isolation": "read committed", "default_transaction_read_only": "off"}
+_WRITER = {
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    # one that stands still within a transaction holds up all others that write
+    "idle_in_transaction_session_timeout": "30s",
+}
 _READER = {"default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on"}
 
 

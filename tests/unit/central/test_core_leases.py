@@ -14,6 +14,7 @@ from central.ingest import Ingest
 from central.shares import Shares
 from central.store import agents, leases
 from central.store.leases import Fenced, lease
+from records.keys import SigningKey
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
@@ -73,9 +74,13 @@ def test_who_lost_the_lease_commits_nothing(rig: Rig) -> None:
 class Consumer:
     """``lost``: as a connection sees it whose session another one took."""
 
-    def __init__(self, partition: str) -> None:
+    def __init__(self, partition: str, key: SigningKey) -> None:
         self.partition = partition
         self.running = self.lost = False
+        self.key = key
+
+    def sign_with(self, key: SigningKey) -> None:
+        self.key = key
 
     def start(self) -> None:
         self.running = True
@@ -89,10 +94,12 @@ class Process:
 
     def __init__(self, rig: Rig, name: str) -> None:
         self.consumers: list[Consumer] = []
-        self.shares = Shares(rig.store, name, self._make, 600, structlog.get_logger(), lambda _: None)
+        self.key = rig.key
+        log = structlog.get_logger()
+        self.shares = Shares(rig.store, name, self._make, lambda: self.key, 600, log, lambda _: None)
 
-    def _make(self, partition: str, _token: int) -> Consumer:
-        self.consumers.append(Consumer(partition))
+    def _make(self, partition: str, _token: int, key: SigningKey) -> Consumer:
+        self.consumers.append(Consumer(partition, key))
         return self.consumers[-1]
 
     def turn(self) -> list[str]:
@@ -154,3 +161,15 @@ def test_a_second_process_of_one_name_waits(plant: Rig) -> None:
     assert (len(first.turn()), second.turn()) == (4, [])
     first.shares.stop()
     assert len(second.turn()) == 4
+
+
+def test_a_new_key_is_signed_with_a_turn_later_by_all_that_is_taken_in(plant: Rig) -> None:
+    first, second = Process(plant, "first"), Process(plant, "second")
+    first.turn(), second.turn()
+    first.key = second.key = SigningKey.generate()
+    first.turn()
+    assert {each.key for each in first.consumers} == {plant.key}, "its announcement goes first"
+    second.turn(), first.turn(), second.turn()
+    running = [each for each in (*first.consumers, *second.consumers) if each.running]
+    assert len(running) == 4
+    assert {each.key for each in running} == {first.key}

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from central.settings import CentralSettings, load_settings
-from central.store import intake, partitions
+from central.store import intake, partitions, session
 from central.store.bulk import Insert
 from central.store.database import Server
 from central.store.engine import Connection, Store, assert_guards, reading
@@ -75,6 +75,32 @@ def cut(server: PostgresServer, place: Server) -> None:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND application_name = 'lotkeeper writer'"
         )
+
+
+def test_one_that_stands_still_within_a_transaction_holds_nobody_up(
+    place: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(session._WRITER, "idle_in_transaction_session_timeout", "200ms")
+    paused, other = Store(place, writer="paused"), Store(place, writer="other")
+    began, go_on = threading.Event(), threading.Event()
+
+    def stand_still(connection: Connection) -> int:
+        done = add(connection, "paused")
+        began.set()
+        go_on.wait(60)
+        return done
+
+    try:
+        waiting = paused.submit(stand_still)
+        assert began.wait(60)
+        assert other.write(lambda c: add(c, "other")) == 1
+        go_on.set()
+        assert waiting.result() == 2, "done again on a new session"
+    finally:
+        go_on.set()
+        paused.close()
+        other.close()
+    assert names(place) == ["other", "paused"]
 
 
 def test_a_session_that_was_cut_while_nothing_was_written_costs_nothing(

@@ -1,0 +1,218 @@
+"""Several processes take records in on one PostgreSQL: killed, paused, told of new keys, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from central.store import leases
+from central.store.engine import reading
+from central.store.search import Wanted, facts
+from edge_agent.documents import Documents
+from edge_agent.outbox import Outbox
+from edge_agent.renewal import SIGNING_KEY_US, Renewal
+from edge_agent.uplink import Uplink
+from records.clock import SystemClock
+from records.keys import Identity, IdentityFile, write_identity
+from records.model import OperationsEvent
+from records.wire import ack_topic, signed_by
+from tests.process.central_rig import COMMAND, CentralProcess, Wire, wait_until
+from tests.rigs import postgres
+from tests.rigs.mosquitto import Mosquitto
+from tests.rigs.outboxes import batch, open_outbox
+from tests.rigs.uplinks import quick
+from tests.unit.central.core_rig import Agent
+
+pytestmark = [pytest.mark.mosquitto, pytest.mark.postgres, pytest.mark.timeout(240)]
+CLOCK = SystemClock()
+AGENTS = 5
+LEASE_S = 2
+WORKERS = ("one", "two")
+EVERYBODY = {"serve", *WORKERS}
+
+
+class Line:
+    """What an agent has that speaks with central, in a partition of its own; ``last``: how many facts it has."""
+
+    def __init__(self, folder: Path, number: int, central: CentralProcess, url: str) -> None:
+        self.name, self.partition = f"line-{number}", f"p{number}"
+        self.last = 0
+        central.command("enrol", self.name, "--out", str(folder / "identity"), "--partition", self.partition)
+        self.identity = Identity.open(folder / "identity")
+        self.outbox: Outbox = open_outbox(folder / "buffer", CLOCK, agent=self.name)
+        self.documents = Documents(
+            self.outbox, self.identity.central, CLOCK, lambda kind, _: self.renewal.told(kind)
+        )
+        self.uplink = Uplink(
+            self.outbox,
+            self.identity,
+            quick(url),
+            CLOCK,
+            documents=self.documents,
+            on_central_keys=lambda payload: self.renewal.central_keys(payload),
+        )
+        self.renewal = Renewal(
+            self.identity, self.documents, CLOCK, lambda *_: None, self.uplink.request, self.uplink.reconnect
+        )
+
+    def commit(self, count: int) -> None:
+        futures = [self.outbox.commit(batch(self.last + n, CLOCK)) for n in range(1, count + 1)]
+        for future in futures:
+            future.result()
+        self.last += count
+
+    @property
+    def done(self) -> bool:
+        return self.outbox.pending().records == 0
+
+
+class Plant:
+    """Broker, database, serve and two workers, and agents in partitions."""
+
+    def __init__(self, folder: Path, undo: ExitStack) -> None:
+        self.folder = folder
+        server = postgres.shared()
+        name = server.copy()
+        undo.callback(server.drop, name)
+        self.database = server.place(name)
+        self.broker = undo.enter_context(Mosquitto(folder / "broker"))
+        more = f"lease: {LEASE_S}s\ndatabase: {{url: '{server.url(name)}'}}\n"
+        self.central = CentralProcess(folder, self.broker.url, more)
+        self.lines = [Line(folder / f"line-{n}", n, self.central, self.broker.url) for n in range(AGENTS)]
+        for line in self.lines:
+            undo.callback(line.outbox.close)
+        self.central.start()
+        undo.callback(self.central.kill)
+        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        for worker in WORKERS:
+            self.start(worker)
+            undo.callback(self.kill, worker)
+        for line in self.lines:
+            line.uplink.start()
+            undo.callback(line.uplink.stop)
+        wait_until(lambda: set(self.holders().values()) == EVERYBODY, "every process' share")
+
+    def start(self, name: str) -> None:
+        with self.log(name).open("ab") as log:
+            words = [*COMMAND, "worker", "--name", name, "--config", str(self.central.config)]
+            self.workers[name] = subprocess.Popen(words, stderr=log)
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def kill(self, name: str) -> None:
+        self.workers[name].kill()
+        self.workers[name].wait()
+
+    def holders(self) -> dict[str, str]:
+        """Partition -> the name of the process that takes it in."""
+        with reading(self.database) as connection:
+            held = leases.held(connection)
+        return {
+            name.removeprefix("partition/"): holder.split()[0]
+            for name, holder in held.items()
+            if name.startswith("partition/")
+        }
+
+    def wait_for_holders(self, *names: str) -> None:
+        """Until every partition is taken in, by exactly these."""
+        wait_until(
+            lambda: len(held := self.holders()) == AGENTS and set(held.values()) == set(names), f"only {names}"
+        )
+
+    def commit(self, count: int) -> None:
+        for line in self.lines:
+            line.commit(count)
+
+    def arrived(self) -> None:
+        wait_until(lambda: all(line.done for line in self.lines), "everything at central")
+
+    def judge(self) -> None:
+        """Every fact of every agent is there once, and all chains hold."""
+        with reading(self.database) as connection:
+            for line in self.lines:
+                stored = facts(connection, Wanted(agent=line.name, codes=["order-started"]))
+                events = [fact.fact.data for fact in stored]
+                found = Counter(str(e.params["order"]) for e in events if isinstance(e, OperationsEvent))
+                assert found == Counter(f"WO-{number}" for number in range(1, line.last + 1))
+        assert json.loads(self.central.command("verify", "--json"))["ok"]
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    with ExitStack() as undo:
+        yield Plant(tmp_path_factory.mktemp("plant"), undo)
+
+
+def test_a_worker_and_serve_are_killed_and_another_takes_their_partitions(plant: Plant) -> None:
+    plant.commit(40)
+    plant.kill("one")
+    plant.central.kill()
+    plant.commit(20)
+    plant.wait_for_holders("two")
+    plant.arrived()
+    plant.start("one")
+    plant.wait_for_holders("one", "two")
+    plant.commit(20)
+    plant.kill("two")
+    plant.central.start()
+    plant.start("two")
+    plant.wait_for_holders(*EVERYBODY)
+    plant.arrived()
+    plant.judge()
+
+
+def test_a_worker_that_stood_still_commits_nothing_under_a_lease_it_lost(plant: Plant) -> None:
+    plant.wait_for_holders(*EVERYBODY)
+    before = len(plant.log("two").read_bytes())
+    plant.workers["two"].send_signal(signal.SIGSTOP)
+    try:
+        plant.commit(60)  # some of it lies in the paused process' socket
+        plant.wait_for_holders("serve", "one")
+        plant.arrived()
+    finally:
+        plant.workers["two"].send_signal(signal.SIGCONT)
+    wait_until(lambda: b"why=lost" in plant.log("two").read_bytes()[before:], "its notice")
+    plant.wait_for_holders(*EVERYBODY)
+    plant.commit(20)
+    plant.arrived()
+    plant.judge()
+
+
+def test_running_processes_follow_new_keys_of_agents_and_of_central(plant: Plant) -> None:
+    plant.wait_for_holders(*EVERYBODY)
+    former = {line.name: line.identity.signing.id for line in plant.lines}
+    for line in plant.lines:
+        keys = line.identity.file.central_keys
+        since_us = CLOCK.now_us() - SIGNING_KEY_US
+        line.identity.file = IdentityFile(line.name, line.partition, keys, signing_since_us=since_us)
+        write_identity(line.identity.folder, line.identity.file)
+        line.renewal.look()
+    wait_until(
+        lambda: all(line.identity.signing.id != former[line.name] for line in plant.lines), "their own keys"
+    )
+    plant.commit(20)
+    plant.arrived()
+
+    told = json.loads(plant.central.command("keys", "roll", "--reason", "yearly change", "--json"))
+    topics = [ack_topic(line.name, "records") for line in plant.lines]
+    with Wire(plant.broker.port, Agent("listener")) as wire:
+        wait_until(
+            lambda: all(t in wire.said and signed_by(wire.said[t]) == told["key"] for t in topics),
+            "the new key's watermark for every agent",
+        )
+    plant.commit(20)
+    plant.arrived()
+    plant.judge()
+
+
+def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    central = CentralProcess(tmp_path, "mqtt://127.0.0.1:1")
+    assert "needs a PostgreSQL server" in central.command("worker", "--name", "second", code=2)
