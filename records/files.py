@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from records.errors import Refused
+from records.errors import Refused, StorageFailed
 
 
 def sync_folder(folder: Path) -> None:
@@ -59,13 +59,21 @@ class InstanceLock:
     """Held by the one process that may write in a folder; the system frees it when that process dies.
 
     Raises:
-        Refused: another process holds it.
+        Refused: another process holds it. PermissionError: it may not be made.
+        StorageFailed: the disk takes no file.
     """
 
     def __init__(self, path: Path) -> None:
-        make_folder(path.parent)
         self.path = path
-        self._file: IO[bytes] | None = path.open("a+b")
+        try:
+            make_folder(path.parent)
+            self._file: IO[bytes] | None = path.open("a+b")
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot make {path}: {error.strerror}", hint="check the disk and its room"
+            ) from error
         try:
             _lock(self._file)
         except OSError:

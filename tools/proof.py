@@ -29,9 +29,12 @@ NOTES = {
         "bit-rot",
         205,
     ): "`stored_us` of a buffer's row was changed: the buffer's own note for the age of what waits, "
-    "outside the chain and no part of the record",
+    "outside the chain and no part of the record; no longer compared",
     ("bit-rot", 104): "the harness: two loops side by side took one port",
-    ("disk-full", 1): "an agent started on a full disk ended with code 3, not 74; nothing was lost",
+    (
+        "disk-full",
+        1,
+    ): "an agent started on a full disk ended with code 3, not 74; nothing was lost; mended, and tests since",
     ("bit-rot", 201): "the harness: central was asked before it listened",
 }
 """Why a leg was not fine."""

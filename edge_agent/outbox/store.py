@@ -112,7 +112,13 @@ class Outbox:
                 on_full=on_full,
             )
             self._reader = open_reader(self.path)
-        except sqlite3.Error as error:
+            self._reading = threading.Lock()
+            self.documents = KeptDocuments(self._writer, self._read)
+            with self._read() as connection:
+                self._latest = ledger.current(connection).place
+                self._running = RunningTime(connection, clock)
+            self._write_note(sync=True)
+        except (sqlite3.Error, OSError) as error:
             self._lock.release()
             raise StorageFailed(
                 f"cannot bring {self.path} to where it can be written: {error}",
@@ -121,12 +127,6 @@ class Outbox:
         except BaseException:
             self._lock.release()
             raise
-        self._reading = threading.Lock()
-        self.documents = KeptDocuments(self._writer, self._read)
-        with self._read() as connection:
-            self._latest = ledger.current(connection).place
-            self._running = RunningTime(connection, clock)
-        self._write_note(sync=True)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         recovery.prepare(connection, self.agent, self.stream, self.finding, self._context)

@@ -16,10 +16,14 @@ KILLED = -9
 STORAGE_FAILED = 74
 MOST_POINTS = 400
 """A transaction with more calls than this is none of ours: the scenario would not end."""
+NO_ROOM = "error=ENOSPC"
+REFUSING_S = 0.5
+"""How long writes find no room."""
+STOPS_WITHIN_S = 30.0
 ERRORS = (
     (SYNCS, "error=EIO"),
     (("pwrite64",), "error=EIO"),
-    (("pwrite64",), "error=ENOSPC"),
+    (("pwrite64",), NO_ROOM),
 )
 
 
@@ -129,34 +133,50 @@ KINDS = (
 
 
 def io_error(leg: Leg) -> None:
-    """A write or a sync fails, once or from then on: the process ends with code 74 and the next one goes on."""
+    """A write or a sync fails, once or from then on: the process ends with code 74 and the next one goes on.
+
+    A write that finds no room is refused instead, and the same process goes on when there is room.
+    """
     with at_work(leg) as plant:
         for cycle in range(leg.cycles):
-            of_agent = cycle % 2 == 0
-            victim = _agent(plant) if of_agent else _central(plant)
-            calls, error = leg.dice.choose(ERRORS)
-            when = f"{leg.dice.below(12) + 1}{leg.dice.choose(('', '+'))}"
-            code = _fail(plant, victim, calls, f"{error}:when={when}")
-            if code != STORAGE_FAILED:
-                leg.outcome.problems.append(
-                    f"{error} in {calls[0]} ({when}): ended with {code}, not {STORAGE_FAILED}"
-                )
-            answered, committed = plant.line.answered, plant.committed()
-            if of_agent:
-                plant.start_agent()
-                leg.outcome.recovery_s.append(plant.answered_beyond(answered))
-            else:
-                plant.start_central()
-                leg.outcome.recovery_s.append(plant.committed_beyond(committed))
-            leg.count(f"{error.removeprefix('error=')} in {calls[0]}")
+            fail_once(leg, plant, of_agent=cycle % 2 == 0)
             leg.cycle_done()
 
 
-def _fail(plant: Plant, victim: Process, calls: tuple[str, ...], what: str) -> int:
-    """Let calls fail until the process ends; how."""
-    tracer = Tracer(victim.pid, calls, what)
+def fail_once(leg: Leg, plant: Plant, *, of_agent: bool) -> None:
+    """One process whose disk answers with an error, and its next start. Only no room is survived."""
+    victim = _agent(plant) if of_agent else _central(plant)
+    calls, error = leg.dice.choose(ERRORS)
+    when = f"{leg.dice.below(12) + 1}{leg.dice.choose(('', '+'))}"
+    code = _fail(leg, plant, victim, calls, f"{error}:when={when}")
+    if code not in (STORAGE_FAILED, *((None,) if error == NO_ROOM else ())):
+        leg.outcome.problems.append(f"{error} in {calls[0]} ({when}): ended with {code}, not {STORAGE_FAILED}")
+    answered, committed = plant.line.answered, plant.committed()
+    if code is not None:
+        plant.start_agent() if of_agent else plant.start_central()
+    if of_agent:
+        leg.outcome.recovery_s.append(plant.answered_beyond(answered))
+    else:
+        leg.outcome.recovery_s.append(plant.committed_beyond(committed))
+    how = "survived" if code is None else f"ended with {code}"
+    leg.count(f"{error.removeprefix('error=')} in {calls[0]}: {how}")
+
+
+def _fail(leg: Leg, plant: Plant, victim: Process, calls: tuple[str, ...], what: str) -> int | None:
+    """Let calls fail until the process ends, or for a while when there is no room; how it ended."""
+    log = leg.folder / "calls.log"
+    log.unlink(missing_ok=True)
+    tracer = Tracer(victim.pid, calls, what, log)
     try:
-        plant.supervisor.until("an I/O error", lambda: victim.code() is not None, plant.patience_s)
+        plant.supervisor.until(
+            f"an I/O error ({what})", lambda: victim.code() is not None or tracer.injected, plant.patience_s
+        )
+        if what.startswith(NO_ROOM):
+            plant.supervisor.pause(REFUSING_S)
+            return victim.code()
+        plant.supervisor.until(
+            f"a process that stops at an I/O error ({what})", lambda: victim.code() is not None, STOPS_WITHIN_S
+        )
     finally:
         tracer.detach()
-    return victim.wait()
+    return victim.code()

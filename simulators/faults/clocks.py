@@ -10,32 +10,45 @@ from simulators.faults.leg import Leg
 from simulators.faults.plant import AGENT, Workshop
 
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib64/faketime/libfaketimeMT.so.1")
+TRUE = "+0"
 JUMPS = ("-2h", "+2h", "-1d", "+400d", "-30s", "+30s", "+4500d")
 """As libfaketime has them, each from true time: the last is beyond 2038."""
 EVENT = "clock-jump"
 
 
-def clock_jump(leg: Leg) -> None:
-    """Each jump must be an event of the agent's, and may cost neither record nor order. Monotonic time is true."""
-    library = next((str(found) for name in LIBRARIES for found in Path("/").glob(name[1:])), None)
-    if library is None:
+def library() -> str:
+    """Where libfaketime for programs with threads is.
+
+    Raises:
+        Unreachable: it is not installed.
+    """
+    found = next((str(path) for name in LIBRARIES for path in Path("/").glob(name[1:])), None)
+    if found is None:
         raise Unreachable("libfaketime is not installed", hint="install the package faketime; make setup does")
-    file = leg.folder / "faketime"
-    file.write_text("+0")
-    workshop = Workshop(
-        leg.workshop.clock,
-        patience_s=leg.workshop.patience_s,
-        environment={
-            "LD_PRELOAD": library,
+    return found
+
+
+def under(workshop: Workshop, file: Path) -> Workshop:
+    """A workshop whose processes read their wall clock's offset from a file, for example ``-2h``."""
+    file.write_text(TRUE)
+    return workshop.under(
+        {
+            "LD_PRELOAD": library(),
             "FAKETIME_TIMESTAMP_FILE": str(file),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
-        },
+        }
     )
-    plant = Leg(leg.folder, workshop, leg.cycles, leg.dice, leg.outcome).plant()
+
+
+def clock_jump(leg: Leg) -> None:
+    """Each jump must be an event of the agent's, and may cost neither record nor order. Monotonic time is true."""
+    file = leg.folder / "faketime"
+    workshop = under(leg.workshop, file)
+    plant = leg.plant(workshop=workshop)
     try:
         plant.begin()
-        last = "+0"
+        last = TRUE
         for cycle in range(leg.cycles):
             last = leg.dice.choose([jump for jump in JUMPS if jump != last])
             file.write_text(last)
@@ -54,7 +67,7 @@ def clock_jump(leg: Leg) -> None:
             plant.supervisor.until(f"the event {EVENT} of {AGENT}", told, plant.patience_s)
             leg.count(f"jump {last}")
             leg.cycle_done()
-        file.write_text("+0")
+        file.write_text(TRUE)
         plant.drain()
         plant.judge(leg.outcome)
     finally:

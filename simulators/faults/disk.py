@@ -55,9 +55,9 @@ class LoopDisk:
             self._mounted = False
 
     def fill(self) -> Path:
-        """A neighbour takes all that is free; gives its file."""
+        """A neighbour takes all that is free, and once more what became free; gives its file."""
         file = self.folder / "neighbour"
-        with file.open("wb", buffering=0) as neighbour:
+        with file.open("ab", buffering=0) as neighbour:
             for size in (1 << 16, 1 << 12, 1 << 9):
                 try:
                     while True:

@@ -21,6 +21,9 @@ CENTRAL_ROWS = (
     "SELECT e.*, b.*, t.* FROM envelope e LEFT JOIN body b ON b.envelope_id = e.id "
     "LEFT JOIN telemetry_body t ON t.envelope_id = e.id ORDER BY e.id"
 )
+NOTES = ("stored_us", "received_us")
+"""When an agent stored a row and when central received it: their own notes for what waits and is kept, outside the
+chain and no part of the record. A flipped bit in one of them alters nothing that a record says."""
 FINE, FOUND = 0, (1, 2, 3, 74)
 """Exit codes: nothing wrong; something wrong was told (a chain, a setting, what cannot be opened, a disk)."""
 
@@ -82,7 +85,8 @@ def bit_rot(leg: Leg) -> None:
     """One bit at a time in the databases and logs of a killed agent and a killed central.
 
     ``detected``: the verification, or the next start, says so. ``harmless``: every record is as it was. All else
-    is an alteration that nobody sees.
+    is an alteration that nobody sees. ``stored_us`` of a buffer's row and ``received_us`` of central's are not
+    compared: notes beside a record, for ages and retention, outside its chain.
     """
     plant = leg.plant()
     try:
@@ -136,11 +140,13 @@ def _restore(folder: Path) -> None:
 
 
 def _rows(plant: Plant, name: str) -> Rows | None:
-    """Every stored record, byte by byte; None when they cannot be read."""
+    """Every stored record, byte by byte, without the notes beside it; None when they cannot be read."""
     path = plant.buffer / "records.db" if name == EDGE else plant.central_folder / "central.db"
     try:
         with closing(open_reader(path)) as reader:
-            return reader.execute(EDGE_ROWS if name == EDGE else CENTRAL_ROWS).fetchall()
+            found = reader.execute(EDGE_ROWS if name == EDGE else CENTRAL_ROWS)
+            kept = [at for at, column in enumerate(found.description) if column[0] not in NOTES]
+            return [tuple(row[at] for at in kept) for row in found]
     except Exception:  # whatever SQLite or Python make of a damaged page
         return None
 

@@ -53,51 +53,61 @@ def edge_kill(leg: Leg) -> None:
     """The agent; well again when the next cycle is answered."""
     with at_work(leg) as plant:
         for _ in range(leg.cycles):
-            how = leg.dice.below(10)
-            if how == 0:
-                point = leg.dice.choose(EDGE_POINTS)
-                plant.supervisor.kill(plant.running(plant.agent))
-                _dies_at(leg, plant, plant.start_agent(_failpoint(leg, point)))
-            elif how <= 2:
-                plant.supervisor.kill(plant.running(plant.agent))
-                plant.start_agent()
-                plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
-                plant.supervisor.kill(plant.running(plant.agent))
-                leg.count("killed while starting")
-            else:
-                plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
-                plant.supervisor.kill(plant.running(plant.agent))
-                leg.count("killed at work")
-            before = plant.line.answered
-            plant.start_agent()
-            leg.outcome.recovery_s.append(plant.answered_beyond(before))
+            kill_agent(leg, plant)
             leg.cycle_done()
+
+
+def kill_agent(leg: Leg, plant: Plant) -> None:
+    """Once: at work, while it starts, or at a named place."""
+    how = leg.dice.below(10)
+    if how == 0:
+        point = leg.dice.choose(EDGE_POINTS)
+        plant.supervisor.kill(plant.running(plant.agent))
+        _dies_at(leg, plant, plant.start_agent(_failpoint(leg, point)))
+    elif how <= 2:
+        plant.supervisor.kill(plant.running(plant.agent))
+        plant.start_agent()
+        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+        plant.supervisor.kill(plant.running(plant.agent))
+        leg.count("killed while starting")
+    else:
+        plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
+        plant.supervisor.kill(plant.running(plant.agent))
+        leg.count("killed at work")
+    before = plant.line.answered
+    plant.start_agent()
+    leg.outcome.recovery_s.append(plant.answered_beyond(before))
 
 
 def central_kill(leg: Leg) -> None:
     """Central; well again when it has committed more than before."""
     with at_work(leg) as plant:
         for _ in range(leg.cycles):
-            how = leg.dice.below(10)
-            before = plant.committed()
-            if how == 0:
-                point = leg.dice.choose(CENTRAL_POINTS)
-                plant.supervisor.kill(plant.running(plant.central))
-                _dies_at(leg, plant, plant.start_central(_failpoint(leg, point)))
-            elif how <= 2:
-                plant.supervisor.kill(plant.running(plant.central))
-                plant.start_central()
-                plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
-                plant.supervisor.kill(plant.running(plant.central))
-                leg.count("killed while starting")
-            else:
-                plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
-                before = max(before, plant.committed())
-                plant.supervisor.kill(plant.running(plant.central))
-                leg.count("killed at work")
-            plant.start_central()
-            leg.outcome.recovery_s.append(plant.committed_beyond(before))
+            kill_central(leg, plant)
             leg.cycle_done()
+
+
+def kill_central(leg: Leg, plant: Plant) -> None:
+    """Once: at work, while it starts, or at a named place."""
+    how = leg.dice.below(10)
+    before = plant.committed()
+    if how == 0:
+        point = leg.dice.choose(CENTRAL_POINTS)
+        plant.supervisor.kill(plant.running(plant.central))
+        _dies_at(leg, plant, plant.start_central(_failpoint(leg, point)))
+    elif how <= 2:
+        plant.supervisor.kill(plant.running(plant.central))
+        plant.start_central()
+        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+        plant.supervisor.kill(plant.running(plant.central))
+        leg.count("killed while starting")
+    else:
+        plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
+        before = max(before, plant.committed())
+        plant.supervisor.kill(plant.running(plant.central))
+        leg.count("killed at work")
+    plant.start_central()
+    leg.outcome.recovery_s.append(plant.committed_beyond(before))
 
 
 def broker_wipe(leg: Leg) -> None:
@@ -117,31 +127,36 @@ def broker_wipe(leg: Leg) -> None:
 def all_kill(leg: Leg) -> None:
     """One, two or all three of them at one moment, and started again in any order."""
     with at_work(leg) as plant:
-        kill: dict[str, Callable[[], object]] = {
-            "agent": lambda: plant.supervisor.kill(plant.running(plant.agent)),
-            "central": lambda: plant.supervisor.kill(plant.running(plant.central)),
-            "broker": plant.broker.kill,
-        }
-        start: dict[str, Callable[[], object]] = {
-            "agent": plant.start_agent,
-            "central": plant.start_central,
-            "broker": plant.broker.start,
-        }
         for _ in range(leg.cycles):
-            plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
-            before = plant.committed()
-            chosen = leg.dice.below(7) + 1
-            names = [name for bit, name in enumerate(kill) if chosen >> bit & 1]
-            for name in names:
-                kill[name]()
-            plant.supervisor.pause(SETTLING_S)
-            before = max(before, plant.committed())
-            for name in sorted(names, key=lambda _: leg.dice.between(0, 1)):
-                start[name]()
-                plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
-            leg.count(" and ".join(names))
-            leg.outcome.recovery_s.append(plant.committed_beyond(before))
+            kill_some(leg, plant)
             leg.cycle_done()
+
+
+def kill_some(leg: Leg, plant: Plant) -> None:
+    """Once: any of agent, central and broker at one moment."""
+    kill: dict[str, Callable[[], object]] = {
+        "agent": lambda: plant.supervisor.kill(plant.running(plant.agent)),
+        "central": lambda: plant.supervisor.kill(plant.running(plant.central)),
+        "broker": plant.broker.kill,
+    }
+    start: dict[str, Callable[[], object]] = {
+        "agent": plant.start_agent,
+        "central": plant.start_central,
+        "broker": plant.broker.start,
+    }
+    plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
+    before = plant.committed()
+    chosen = leg.dice.below(7) + 1
+    names = [name for bit, name in enumerate(kill) if chosen >> bit & 1]
+    for name in names:
+        kill[name]()
+    plant.supervisor.pause(SETTLING_S)
+    before = max(before, plant.committed())
+    for name in sorted(names, key=lambda _: leg.dice.between(0, 1)):
+        start[name]()
+        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+    leg.count(" and ".join(names))
+    leg.outcome.recovery_s.append(plant.committed_beyond(before))
 
 
 def _failpoint(leg: Leg, point: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulators.faults.dice import Dice
 from simulators.faults.outcome import Outcome
-from simulators.faults.plant import Plant, Workshop
+from simulators.faults.plant import REST_S, Plant, Workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,24 @@ class Leg:
     dice: Dice
     outcome: Outcome
 
-    def plant(self, *, machines: int = 3, buffer: Path | None = None, central: Path | None = None) -> Plant:
-        """A plant of this leg, not yet open."""
+    def plant(
+        self,
+        *,
+        machines: int = 3,
+        buffer: Path | None = None,
+        central: Path | None = None,
+        workshop: Workshop | None = None,
+        rest_s: float = REST_S,
+    ) -> Plant:
+        """A plant of this leg, not yet open; its processes from another workshop where one is named."""
         return Plant(
             self.folder / "plant",
-            self.workshop,
+            workshop or self.workshop,
             self.outcome.seed,
             machines=machines,
             buffer=buffer,
             central_folder=central,
+            rest_s=rest_s,
         )
 
     def count(self, what: str, more: int = 1) -> None:

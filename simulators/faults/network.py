@@ -21,8 +21,10 @@ LONG_S = 25.0
 """Now and then so long: more than the keep-alive of a connection."""
 SELDOM = 20
 DELAY_S = 0.3
+BAD = (Mode.BLACK_HOLE, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY)
 PAUSE_S = (0.2, 5.0)
 REPLAY_S = 1.0
+THREE = ("agent", "central", "broker")
 
 
 class RunningProxy:
@@ -50,11 +52,10 @@ class RunningProxy:
 
 
 @contextmanager
-def _behind_proxies(
-    leg: Leg, meddler: Callable[[], Meddle] | None = None
+def behind_proxies(
+    leg: Leg, plant: Plant, meddler: Callable[[], Meddle] | None = None
 ) -> Iterator[tuple[Plant, RunningProxy, RunningProxy]]:
-    """A plant at work whose agent and central each reach the broker through a proxy."""
-    plant = leg.plant()
+    """A plant at work whose agent and central each reach the broker through a proxy; judged after it."""
     proxies: list[RunningProxy] = []
     try:
         for made in (meddler, None):
@@ -72,25 +73,29 @@ def _behind_proxies(
 
 def partition(leg: Leg) -> None:
     """Pulled cable, closed, reset, byte by byte, late: on the agent's side, on central's, or on both."""
-    bad = (Mode.BLACK_HOLE, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY)
-    with _behind_proxies(leg) as (plant, agents, centrals):
+    with behind_proxies(leg, leg.plant()) as (plant, agents, centrals):
         for _ in range(leg.cycles):
-            chosen = leg.dice.choose(((agents,), (centrals,), (agents, centrals)))
-            mode = leg.dice.choose(bad)
-            long = leg.dice.below(SELDOM) == 0
-            for proxy in chosen:
-                proxy.set_mode(mode, delay_s=DELAY_S)
-            plant.supervisor.pause(LONG_S if long else leg.dice.between(SHORTEST_S, LONGEST_S))
-            for proxy in chosen:
-                proxy.set_mode(Mode.PASS)
-            plant.supervisor.pause(SETTLING_S)
-            leg.outcome.recovery_s.append(SETTLING_S + plant.committed_beyond(plant.committed()))
-            leg.count(mode.value)
+            be_bad(leg, plant, agents, centrals)
             leg.cycle_done()
 
 
-def duplicate(leg: Leg) -> None:
-    """What the agent publishes arrives twice, in another order, or once more when it is long past."""
+def be_bad(leg: Leg, plant: Plant, agents: RunningProxy, centrals: RunningProxy) -> None:
+    """Once, for a while."""
+    chosen = leg.dice.choose(((agents,), (centrals,), (agents, centrals)))
+    mode = leg.dice.choose(BAD)
+    long = leg.dice.below(SELDOM) == 0
+    for proxy in chosen:
+        proxy.set_mode(mode, delay_s=DELAY_S)
+    plant.supervisor.pause(LONG_S if long else leg.dice.between(SHORTEST_S, LONGEST_S))
+    for proxy in chosen:
+        proxy.set_mode(Mode.PASS)
+    plant.supervisor.pause(SETTLING_S)
+    leg.outcome.recovery_s.append(SETTLING_S + plant.committed_beyond(plant.committed()))
+    leg.count(mode.value)
+
+
+def replaying(leg: Leg) -> Callable[[], Meddle]:
+    """Makes a replayer for each connection; what one has seen another may send."""
     past: list[bytes] = []
     made = 0
 
@@ -99,7 +104,12 @@ def duplicate(leg: Leg) -> None:
         made += 1
         return Replayer(Dice(leg.outcome.scenario, leg.outcome.seed, made), past, leg.outcome.counts)
 
-    with _behind_proxies(leg, meddler) as (plant, agents, _):
+    return meddler
+
+
+def duplicate(leg: Leg) -> None:
+    """What the agent publishes arrives twice, in another order, or once more when it is long past."""
+    with behind_proxies(leg, leg.plant(), replaying(leg)) as (plant, agents, _):
         for _ in range(leg.cycles):
             plant.supervisor.pause(REPLAY_S)
             if leg.dice.below(4) == 0:
@@ -116,21 +126,31 @@ def pause(leg: Leg) -> None:
     try:
         plant.begin()
         for _ in range(leg.cycles):
-            name = leg.dice.choose(("agent", "central", "broker"))
-            _signal(plant, name, signal.SIGSTOP)
-            long = leg.dice.below(SELDOM) == 0
-            plant.supervisor.pause(LONG_S if long else leg.dice.between(*PAUSE_S))
-            before = plant.committed() if name != "central" else 0
-            _signal(plant, name, signal.SIGCONT)
-            leg.outcome.recovery_s.append(plant.committed_beyond(max(before, plant.committed())))
-            leg.count(f"{name} stood still")
+            stand_still(leg, plant)
             leg.cycle_done()
         plant.drain()
         plant.judge(leg.outcome)
     finally:
-        for name in ("agent", "central", "broker"):
-            _signal(plant, name, signal.SIGCONT)
+        go_on(plant)
         plant.close()
+
+
+def stand_still(leg: Leg, plant: Plant) -> None:
+    """Once, one of the three."""
+    name = leg.dice.choose(THREE)
+    _signal(plant, name, signal.SIGSTOP)
+    long = leg.dice.below(SELDOM) == 0
+    plant.supervisor.pause(LONG_S if long else leg.dice.between(*PAUSE_S))
+    before = plant.committed() if name != "central" else 0
+    _signal(plant, name, signal.SIGCONT)
+    leg.outcome.recovery_s.append(plant.committed_beyond(max(before, plant.committed())))
+    leg.count(f"{name} stood still")
+
+
+def go_on(plant: Plant) -> None:
+    """Whoever stands still."""
+    for name in THREE:
+        _signal(plant, name, signal.SIGCONT)
 
 
 def _signal(plant: Plant, name: str, number: signal.Signals) -> None:

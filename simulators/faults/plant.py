@@ -16,7 +16,7 @@ import httpx
 
 from records.clock import Clock
 from records.errors import LotkeeperError
-from simulators.check import HeldRecord, compare
+from simulators.check import HeldRecord, Truth, compare
 from simulators.demo_check import CentralClient
 from simulators.faults.broker import ForgetfulBroker
 from simulators.faults.fast_line import FastLine
@@ -33,6 +33,8 @@ LOADED = {
 """What the warm parents load beforehand."""
 PATIENCE_S = 120.0
 """How long anything may take before the leg counts as stuck: longer than the longest pause between two tries."""
+REST_S = 0.15
+"""How long a machine rests between two cycles."""
 NOTHING: Mapping[str, str] = {}
 NO_MUTANTS: Mapping[str, Sequence[str]] = {}
 
@@ -55,6 +57,7 @@ class Workshop:
     ) -> None:
         self.clock, self.patience_s = clock, patience_s
         self.full_starts = full_starts
+        self._mutants = mutants
         self.supervisor = Supervisor(clock)
         self.commands = {
             name: WarmStarter(name, (*modules, *mutants.get(name, ())), environment=environment)
@@ -63,6 +66,16 @@ class Workshop:
         self.starters: dict[str, Starter] = dict(self.commands)
         if full_starts:
             self.starters = {name: WholeStarter(name) for name in LOADED}
+
+    def under(self, environment: Mapping[str, str]) -> Workshop:
+        """Another one like it, whose processes have this environment."""
+        return Workshop(
+            self.clock,
+            full_starts=self.full_starts,
+            mutants=self._mutants,
+            patience_s=self.patience_s,
+            environment=environment,
+        )
 
     def close(self) -> None:
         """End every process that was started through it."""
@@ -101,7 +114,7 @@ class Plant:
         machines: int = 3,
         buffer: Path | None = None,
         central_folder: Path | None = None,
-        rest_s: float = 0.15,
+        rest_s: float = REST_S,
     ) -> None:
         self.folder, self.workshop, self.seed = folder, workshop, seed
         self.supervisor, self.patience_s = workshop.supervisor, workshop.patience_s
@@ -266,12 +279,17 @@ class Plant:
             "a buffer that gets empty", lambda: self.buffered()["pending"] < waiting, self.patience_s, alive
         )
 
-    def judge(self, outcome: Outcome) -> None:
-        """Ledger against central's records, and both chains; then agent and central are ended in good order."""
+    def look(self, outcome: Outcome) -> Truth:
+        """Ledger against central's records as they are now; gives the ledger."""
         truth = self.line.truth
         records = [HeldRecord.model_validate(item) for item in self.client.all("operation-records")]
         outcome.records = len(truth.cycles)
         outcome.comparison = compare(truth, records)
+        return truth
+
+    def judge(self, outcome: Outcome) -> None:
+        """Ledger against central's records, and both chains; then agent and central are ended in good order."""
+        truth = self.look(outcome)
         if not truth.finished:
             outcome.problems.append("the ledger does not end")
         for kind in ("exceptions", "discrepancies"):
@@ -280,6 +298,10 @@ class Plant:
         for process in (self.agent, self.central):
             if process is not None:
                 self.supervisor.end(process)
+        self.verify(outcome)
+
+    def verify(self, outcome: Outcome) -> None:
+        """Both chains, whether agent and central run or not."""
         for name, answer in (
             ("central", self.ask_central("verify", "--json", fine=(0, 1))),
             (AGENT, self.ask_edge("buffer", "verify", str(self.line_file), "--json", fine=(0, 1))),

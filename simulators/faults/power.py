@@ -43,22 +43,27 @@ def power_cut(leg: Leg) -> None:
     """The line PC; every other time central is out of reach, so that what was answered is only on that disk."""
     with _on_disk(leg, "agent") as (plant, disk):
         for _ in range(leg.cycles):
-            away = leg.dice.below(2) == 0
-            if away:
-                plant.broker.kill()
-            if leg.dice.below(4) == 0:
-                plant.supervisor.kill(plant.running(plant.agent))
-                plant.start_agent()
-                plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
-            else:
-                plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
-            _cut(leg, plant, disk, plant.running(plant.agent))
-            if away:
-                plant.broker.start()
-            before = plant.line.answered
-            plant.start_agent()
-            leg.outcome.recovery_s.append(plant.answered_beyond(before))
+            lose_power(leg, plant, disk)
             leg.cycle_done()
+
+
+def lose_power(leg: Leg, plant: Plant, disk: LoopDisk) -> None:
+    """Once, of the agent's disk."""
+    away = leg.dice.below(2) == 0
+    if away:
+        plant.broker.kill()
+    if leg.dice.below(4) == 0:
+        plant.supervisor.kill(plant.running(plant.agent))
+        plant.start_agent()
+        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+    else:
+        plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
+    _cut(leg, plant, disk, plant.running(plant.agent))
+    if away:
+        plant.broker.start()
+    before = plant.line.answered
+    plant.start_agent()
+    leg.outcome.recovery_s.append(plant.answered_beyond(before))
 
 
 def central_power_cut(leg: Leg) -> None:
@@ -99,17 +104,33 @@ def disk_full(leg: Leg) -> None:
     part: Part = "agent" if leg.outcome.seed % 2 else "central"
     with _on_disk(leg, part) as (plant, disk):
         for _ in range(leg.cycles):
-            plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
-            neighbour = disk.fill()
-            _refusing(leg, plant, part)
-            neighbour.unlink()
-            leg.outcome.recovery_s.append(_working_again(leg, plant, part))
-            leg.count(f"disk of {part} full and free again")
+            fill_up(leg, plant, disk, part)
             leg.cycle_done()
 
 
-def _refusing(leg: Leg, plant: Plant, part: Part) -> None:
-    """Until nothing is answered (by the agent) or committed (by central) any more, and for a while after that."""
+def fill_up(leg: Leg, plant: Plant, disk: LoopDisk, part: Part) -> None:
+    """Once: full until nothing is answered or confirmed any more, then free again.
+
+    Every other time the process is killed then, so that the next one starts on a disk without any room.
+    """
+    plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
+    neighbour = disk.fill()
+    _refusing(leg, plant, disk, part)
+    if leg.dice.below(2) == 0:
+        plant.supervisor.kill(plant.running(plant.agent if part == "agent" else plant.central))
+        leg.count(f"{part} started on a full disk")
+        plant.start_agent() if part == "agent" else plant.start_central()
+        _refusing(leg, plant, disk, part)
+    neighbour.unlink()
+    leg.outcome.recovery_s.append(_working_again(leg, plant, part))
+    leg.count(f"disk of {part} full and free again")
+
+
+def _refusing(leg: Leg, plant: Plant, disk: LoopDisk, part: Part) -> None:
+    """Until nothing is answered (by the agent) or committed (by central) any more, and for a while after that.
+
+    What they free themselves, such as the ballast, the neighbour takes as well.
+    """
     clock = plant.supervisor.clock
     began_s = last_s = clock.monotonic_s()
     moved = -1
@@ -121,6 +142,7 @@ def _refusing(leg: Leg, plant: Plant, part: Part) -> None:
         if now > moved:
             moved, last_s = now, clock.monotonic_s()
         _keep_up(leg, plant, part)
+        disk.fill()
         plant.supervisor.pause(SETTLING_S)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.faults import calls, clocks, disk, images, kills, network, power, tampering
+from simulators.faults import calls, clocks, disk, images, kills, network, power, soak, tampering
 from simulators.faults.leg import Scenario
 
 DISK = ("mosquitto", *disk.PROGRAMS)
@@ -50,5 +50,6 @@ SCENARIOS: dict[str, Scenario] = {
             len(tampering.ATTACKS),
             len(tampering.ATTACKS),
         ),
+        Scenario("soak", "any fault after any other, for an hour", soak.soak, 600, 600),
     )
 }

@@ -6,6 +6,7 @@ strace counts the calls of each thread apart; all writes to one database file co
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 from typing import IO
 
 from records.errors import Unreachable
@@ -21,12 +22,14 @@ class Tracer:
     Args:
         calls: the system calls that count.
         what: what happens, as ``inject=`` has it: ``signal=SIGKILL:when=3``, ``error=EIO:when=1+``.
+        log: where the calls are written down, for ``injected``.
 
     Raises:
         Unreachable: it may not trace, or the process is gone.
     """
 
-    def __init__(self, pid: int, calls: tuple[str, ...], what: str) -> None:
+    def __init__(self, pid: int, calls: tuple[str, ...], what: str, log: Path | None = None) -> None:
+        self._log = log
         names = ",".join(calls)
         self._strace = subprocess.Popen(
             [
@@ -35,7 +38,7 @@ class Tracer:
                 "-p",
                 f"{pid}",
                 "-o",
-                "/dev/null",
+                "/dev/null" if log is None else str(log),
                 "-e",
                 f"trace={names}",
                 "-e",
@@ -54,6 +57,11 @@ class Tracer:
         if self._strace.stderr is None:
             raise Unreachable("strace has no stderr")
         return self._strace.stderr
+
+    @property
+    def injected(self) -> bool:
+        """Whether it has happened."""
+        return self._log is not None and self._log.exists() and b"(INJECTED)" in self._log.read_bytes()
 
     def detach(self) -> None:
         """Let the process go on without."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.outbox import export, verify
+from records.errors import StorageFailed
 from tests.machine.conftest import Volume, fill
 from tests.rigs import outbox_writer
 from tests.rigs.agent import OneAgent
@@ -162,6 +163,29 @@ def test_an_agent_starts_on_a_full_disk_by_its_ballast(tmp_path: Path, volume: V
         until(lambda: len(agent.events("agent-started")) == 2)
         assert agent.stop() == 0
     assert verify(disk / "buffer" / "records.db").ok
+
+
+def test_an_agent_that_finds_no_room_at_its_start_ends_with_its_code_and_names_the_file(
+    tmp_path: Path, volume: Volume
+) -> None:
+    """Whatever supervises it starts it again, and it goes on once there is room."""
+    disk = volume("80m")
+    agent = OneAgent(tmp_path / "agent")
+    caps = f"{{path: {disk / 'buffer'}, records_max: 8MiB, telemetry_max: 8MiB, ballast: 2MiB}}"
+    agent.line.write_text(agent.line.read_text().replace("{path: buffer}", caps))
+    shutil.move(agent.folder / "buffer", disk / "buffer")
+    agent.folder.joinpath("buffer").symlink_to(disk / "buffer")
+    fill(disk / "neighbour")
+    agent.start()
+    assert agent.process is not None
+    assert agent.process.wait(60) == StorageFailed.exit_code
+    told = agent.log.read_text()
+    assert str(disk / "buffer" / "records.db") in told
+    assert "Traceback" not in told
+    (disk / "neighbour").unlink()
+    with agent:
+        until(lambda: agent.events("agent-started"))
+        assert agent.stop() == 0
 
 
 # -- write-protected -----------------------------------------------------------------------------------------

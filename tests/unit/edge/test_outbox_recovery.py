@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import KeptDocument, export, inspect, schema, verify
+from edge_agent.outbox import KeptDocument, export, inspect, note, schema, verify
 from records.durable import open_reader, open_writer
 from records.errors import StorageFailed
 from records.model import EpochOpened, decode
@@ -139,6 +142,17 @@ def test_an_empty_file_of_a_killed_first_start_is_a_new_one(tmp_path: Path) -> N
     outbox = open_outbox(tmp_path)
     assert outbox.finding.why == "created"
     outbox.close()
+
+
+def test_a_start_whose_disk_refuses_a_file_beside_the_database_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(note, "replace_file", refuse)
+    with pytest.raises(StorageFailed, match=re.escape(str(tmp_path / "records.db"))):
+        open_outbox(tmp_path)
 
 
 def test_a_note_that_cannot_be_read_is_no_note(tmp_path: Path) -> None:

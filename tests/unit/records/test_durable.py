@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import sqlite3
 import threading
 from concurrent.futures import Future
@@ -386,3 +389,15 @@ def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
     lock.release()
     lock.release()
     InstanceLock(tmp_path / "lock").release()
+
+
+@pytest.mark.parametrize(("number", "error"), [(errno.ENOSPC, StorageFailed), (errno.EACCES, PermissionError)])
+def test_a_lock_that_cannot_be_made_says_whether_it_is_the_disk_or_rights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
+) -> None:
+    def refuse(self: Path, *_: object) -> None:
+        raise OSError(number, os.strerror(number), str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(error, match=re.escape(str(tmp_path / "lock"))):
+        InstanceLock(tmp_path / "lock")
