@@ -13,12 +13,14 @@ from pathlib import Path
 
 from simulators.faults.results import Line, Total, median, read, totals
 from simulators.faults.scenarios import SCENARIOS
+from tools.fault_map import table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "reference" / "faults-results.jsonl"
 PAGE = ROOT / "docs" / "explanation" / "proof.md"
 SIM = Path(sys.executable).with_name("lotkeeper-sim")
 CANNOT_RUN_HERE = 3
+SOAK_H = 1
 FULL_STARTS = {"edge-kill": 100, "central-kill": 100}
 """So many cycles of these also with new interpreters instead of forks."""
 
@@ -79,7 +81,21 @@ def run_all() -> int:
 def page(legs: list[Line]) -> str:
     found = totals(legs)
     return HEAD + "".join(
-        f"{line}\n" for line in (*_rows(found), "", *_short(found), "", *_bad(legs), *_counts(found))
+        f"{line}\n"
+        for line in (
+            *_rows(found),
+            "",
+            *_short(found),
+            "",
+            *_bad(legs),
+            "## Which loop shows which fault",
+            "",
+            "In `make test` a short version of each runs: the tests that are named, some of them cycles of a loop.",
+            "",
+            *table(),
+            "",
+            *_counts(found),
+        )
     )
 
 
@@ -105,6 +121,9 @@ def _short(found: dict[str, Total]) -> Iterator[str]:
         for name, count in FULL_STARTS.items()
         if name not in found or found[name].full < count
     ]
+    hours = found["soak"].duration_s / 3600 if "soak" in found else 0.0
+    if hours < SOAK_H:
+        short.append(f"`soak` {hours:.1f} of {SOAK_H} hours")
     yield f"**Short of its count:** {', '.join(short)}." if short else "Every count is reached."
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from records.errors import LotkeeperError
 from simulators.faults.kills import at_work
 from simulators.faults.leg import Leg
-from simulators.faults.plant import CENTRAL, EDGE, Plant
+from simulators.faults.plant import Plant
 from simulators.faults.supervisor import Process
 from simulators.faults.tracing import SYNCS, WRITES, Tracer
+from simulators.faults.transactions import KINDS, UPGRADES, Transaction, the_agent, the_central
 
 KILLED = -9
 STORAGE_FAILED = 74
@@ -27,29 +25,28 @@ ERRORS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
-    """``traced`` gives the process id to trace, ``act`` lets it happen once; it is over when ``over`` says so."""
-
-    name: str
-    traced: Callable[[Plant], int]
-    act: Callable[[Plant], Callable[[], bool]]
-    victim: Callable[[Plant], Process]
-    again: Callable[[Plant], Process]
-
-
 def syscall_kill(leg: Leg) -> None:
     """Each kind of transaction from its first call on, until it comes through without reaching the n-th.
 
-    ``cycles`` of the order are kinds, all of them by default: their cut points are what is counted.
+    ``cycles`` are kinds of transactions, beginning with the one that the seed names; their cut points are counted.
     """
-    with at_work(leg) as plant:
+    first = leg.outcome.seed - 1
+    _cut_kinds(leg, [KINDS[(first + number) % len(KINDS)] for number in range(leg.cycles)])
+
+
+def upgrade(leg: Leg) -> None:
+    """The same of each step from an older layout of a database to the present one; ``cycles`` are steps."""
+    _cut_kinds(leg, list(UPGRADES[: leg.cycles]))
+
+
+def _cut_kinds(leg: Leg, kinds: list[Transaction]) -> None:
+    with at_work(leg, leg.plant(line={"trend": any(kind.trend for kind in kinds)})) as plant:
         plant.line.hold()
         plant.settle()
-        for transaction in KINDS[: leg.cycles]:
+        for transaction in kinds:
             points = _cut_all(leg, plant, transaction)
             leg.count(f"cut points of {transaction.name}", points)
-            leg.outcome.cycles += 1
+            leg.cycle_done()
         plant.line.go_on()
 
 
@@ -71,6 +68,7 @@ def _cut_all(leg: Leg, plant: Plant, transaction: Transaction) -> int:
 
 def _cut(plant: Plant, transaction: Transaction, point: int) -> int | None:
     """How it ended at its n-th call; None when it came through."""
+    transaction.prepare(plant)
     tracer = Tracer(transaction.traced(plant), SYNCS + WRITES, f"signal=SIGKILL:when={point}")
     try:
         over = transaction.act(plant)
@@ -81,55 +79,6 @@ def _cut(plant: Plant, transaction: Transaction, point: int) -> int | None:
         return victim.code()
     finally:
         tracer.detach()
-
-
-def _one_cycle(plant: Plant) -> Callable[[], bool]:
-    before = plant.line.answered
-    plant.line.step()
-    return lambda: plant.line.answered > before and plant.line.waiting == 0 and plant.buffered()["pending"] == 0
-
-
-def _start_again(plant: Plant) -> Callable[[], bool]:
-    """The agent starts on the buffer that it has; at work once it answers a cycle."""
-    plant.supervisor.kill(plant.running(plant.agent))
-    plant.start_agent()
-    return _one_cycle(plant)
-
-
-def _start_anew(plant: Plant) -> Callable[[], bool]:
-    """The agent starts without a buffer: schema, epoch, configuration. What the old one held is at central."""
-    plant.supervisor.kill(plant.running(plant.agent))
-    plant.new_buffer()
-    plant.start_agent()
-    return _one_cycle(plant)
-
-
-def _start_central(plant: Plant) -> Callable[[], bool]:
-    plant.supervisor.kill(plant.running(plant.central))
-    log = plant.start_central().log
-    over = _one_cycle(plant)
-    return lambda: b"central serves" in log.read_bytes() and over()
-
-
-def _agent(plant: Plant) -> Process:
-    return plant.running(plant.agent)
-
-
-def _central(plant: Plant) -> Process:
-    return plant.running(plant.central)
-
-
-def _parent(name: str) -> Callable[[Plant], int]:
-    return lambda plant: plant.workshop.commands[name].pid
-
-
-KINDS = (
-    Transaction("a record and its watermark", lambda p: _agent(p).pid, _one_cycle, _agent, Plant.start_agent),
-    Transaction("a frame at central", lambda p: _central(p).pid, _one_cycle, _central, Plant.start_central),
-    Transaction("a start of the agent", _parent(EDGE), _start_again, _agent, Plant.start_agent),
-    Transaction("a start with a new buffer", _parent(EDGE), _start_anew, _agent, Plant.start_agent),
-    Transaction("a start of central", _parent(CENTRAL), _start_central, _central, Plant.start_central),
-)
 
 
 def io_error(leg: Leg) -> None:
@@ -145,7 +94,7 @@ def io_error(leg: Leg) -> None:
 
 def fail_once(leg: Leg, plant: Plant, *, of_agent: bool) -> None:
     """One process whose disk answers with an error, and its next start. Only no room is survived."""
-    victim = _agent(plant) if of_agent else _central(plant)
+    victim = the_agent(plant) if of_agent else the_central(plant)
     calls, error = leg.dice.choose(ERRORS)
     when = f"{leg.dice.below(12) + 1}{leg.dice.choose(('', '+'))}"
     code = _fail(leg, plant, victim, calls, f"{error}:when={when}")

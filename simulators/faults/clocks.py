@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from records.errors import Unreachable
 from simulators.faults.leg import Leg
-from simulators.faults.plant import AGENT, Workshop
+from simulators.faults.plant import Workshop
 
 LIBRARIES = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib64/faketime/libfaketimeMT.so.1")
 TRUE = "+0"
@@ -55,16 +54,7 @@ def clock_jump(leg: Leg) -> None:
             began_s = plant.supervisor.clock.monotonic_s()
             plant.committed_beyond(plant.committed())
             leg.outcome.recovery_s.append(plant.supervisor.clock.monotonic_s() - began_s)
-
-            def told(wanted: int = cycle + 1) -> bool:
-                shown = json.loads(
-                    plant.ask_edge("buffer", "show", str(plant.line_file), "--last", "100000", "--json")
-                )
-                bodies = [json.loads(record["body"]) for record in shown["last"] if record["body"]]
-                found = [body for body in bodies if body.get("data", {}).get("code") == EVENT]
-                return len(found) >= wanted
-
-            plant.supervisor.until(f"the event {EVENT} of {AGENT}", told, plant.patience_s)
+            plant.told(EVENT, cycle + 1)
             leg.count(f"jump {last}")
             leg.cycle_done()
         file.write_text(TRUE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,9 @@ START_LIMIT_S = 30.0
 OPERATION = "OP30"
 LAYOUT: dict[str, tuple[int, Kind]] = {**LEAK_TESTER, ORDER: (20, "string")}
 CYCLES_OF_AN_ORDER = 500
+COUNT_ENDS = 2**32
+SPOILT = 0.1
+"""So often a value is none in a line that spoils."""
 RESULTS: tuple[tuple[str, int], ...] = (("pass", 1), ("fail", 2), ("scrap", 3))
 TAGS = """\
       - {name: cycle_done, address: 0, role: trigger}
@@ -39,6 +43,7 @@ TAGS = """\
       - {name: leak_rate, address: 100, data_type: float32, unit: mL/min, role: characteristic}
       - {name: pressure, address: 102, data_type: float32, unit: kPa, role: characteristic}
 """
+TREND = "      - {name: parts_trend, address: 8, data_type: uint32}\n"
 
 
 class FastLine:
@@ -47,15 +52,32 @@ class FastLine:
     Args:
         agent: the stations are ``AGENT-1``, ``AGENT-2``, ... so that they are unique in the plant.
         rest_s: how long a machine rests between two cycles.
+        trend: it has a tag of telemetry, too.
+        first: the number of a machine's first cycle; the count begins anew at 2**32.
+        spoils: now and then a measured value is none (NaN, infinity): the ledger then holds null.
     """
 
     def __init__(
-        self, folder: Path, clock: Clock, *, agent: str, machines: int, seed: int, rest_s: float = 0.0
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        agent: str,
+        machines: int,
+        seed: int,
+        rest_s: float = 0.0,
+        trend: bool = False,
+        first: int = 1,
+        spoils: bool = False,
     ) -> None:
         self.agent = agent
         self.path = folder / "ledger.jsonl"
         self._ledger = Ledger(self.path, clock)
         self._seed, self._rest_s = seed, rest_s
+        self._first, self._spoils = first, spoils
+        self.ways: dict[str, int] = {}
+        """Station -> port where the agent finds its machine; a scenario may put a proxy between."""
+        self._tags = TAGS + (TREND if trend else "")
         self._plcs = [_machine(f"{agent}-{n + 1}") for n in range(machines)]
         self._answered: Counter[str] = Counter()
         self._finishing = asyncio.Event()
@@ -135,11 +157,31 @@ class FastLine:
             self._loop.call_soon_threadsafe(cancel)
         self._thread.join()
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """Station -> port where its machine listens."""
+        return {plc.name: plc.port for plc in self._plcs}
+
+    def restart(self, station: str) -> None:
+        """The machine's network side ends and begins anew: every session on it is gone, its memory is not."""
+        (plc,) = (plc for plc in self._plcs if plc.name == station)
+
+        async def again() -> None:
+            await plc.stop()
+            await plc.start()
+
+        asyncio.run_coroutine_threadsafe(again(), self._loop).result(START_LIMIT_S)
+
+    def answered_of(self, station: str | None) -> int:
+        """As ``answered``, of one machine; None: of all."""
+        return self.answered if station is None else self._answered[station]
+
     def devices(self) -> str:
         """The agent's ``devices:`` and ``stations:``, as YAML."""
         devices = "".join(
-            f"  {plc.name}:\n    driver: modbus_tcp\n    host: {plc.host}\n    port: {plc.port}\n"
-            f"    byte_order: CDAB\n    poll_interval: 10ms\n    tags:\n{TAGS}"
+            f"  {plc.name}:\n    driver: modbus_tcp\n    host: {plc.host}\n"
+            f"    port: {self.ways.get(plc.name, plc.port)}\n    byte_order: CDAB\n"
+            f"    poll_interval: 10ms\n    tags:\n{self._tags}"
             for plc in self._plcs
         )
         stations = "".join(
@@ -192,7 +234,7 @@ class FastLine:
                 await plc.stop()
 
     async def _cycles(self, plc: ModbusPlc) -> None:
-        number = 0
+        number = self._first - 1
         while True:
             stepped = await self._turn()
             if self._finishing.is_set():
@@ -226,29 +268,35 @@ class FastLine:
             float32(centre * (1 + 0.1 * (uniform(self._seed, station, number, name) - 0.5)))
             for name, centre in (("leak", 0.12), ("pressure", 30.0))
         )
+        if self._spoils and uniform(self._seed, station, number, "spoilt") < SPOILT:
+            leak = math.nan if number % 2 else math.inf
         result, code = RESULTS[int(uniform(self._seed, station, number, "result") * 1.2) % 2]
         carrier, order = f"{station[-1]}-{number}", f"WO-{1 + number // CYCLES_OF_AN_ORDER}"
+        count = number % COUNT_ENDS
         shown: dict[str, Value] = {
             "Process.LeakRate": leak,
             "Process.Pressure": pressure,
             CARRIER: carrier,
             ORDER: order,
             RESULT: code,
-            COUNT: number,
-            TOTAL: number,
+            COUNT: count,
+            TOTAL: count,
         }
         line: dict[str, JsonValue] = {
             "type": "cycle",
             "station": station,
             "equipment": f"{station}-01",
             "operation": OPERATION,
-            "cycle": number,
+            "cycle": count,
             "order": order,
             "purpose": "production",
             "result": result,
             "carrier": carrier,
             "operator": None,
-            "values": {f"{station}.leak_rate": leak, f"{station}.pressure": pressure},
+            "values": {
+                f"{station}.leak_rate": leak if math.isfinite(leak) else None,
+                f"{station}.pressure": pressure,
+            },
             "subjects": [],
             "materials": [],
         }

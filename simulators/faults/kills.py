@@ -37,9 +37,9 @@ ENDED_AT_POINT = 137
 
 
 @contextmanager
-def at_work(leg: Leg) -> Iterator[Plant]:
+def at_work(leg: Leg, plant: Plant | None = None) -> Iterator[Plant]:
     """A plant whose records arrive; drained and judged when the block is through."""
-    plant = leg.plant()
+    plant = plant or leg.plant()
     try:
         plant.begin()
         yield plant

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simulators.faults.dice import Dice
 from simulators.faults.outcome import Outcome
-from simulators.faults.plant import REST_S, Plant, Workshop
+from simulators.faults.plant import NOTHING, REST_S, Plant, Workshop
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Leg:
         central: Path | None = None,
         workshop: Workshop | None = None,
         rest_s: float = REST_S,
+        line: Mapping[str, Any] = NOTHING,
     ) -> Plant:
         """A plant of this leg, not yet open; its processes from another workshop where one is named."""
         return Plant(
@@ -39,6 +41,7 @@ class Leg:
             buffer=buffer,
             central_folder=central,
             rest_s=rest_s,
+            line=line,
         )
 
     def count(self, what: str, more: int = 1) -> None:

@@ -35,7 +35,8 @@ PATIENCE_S = 120.0
 """How long anything may take before the leg counts as stuck: longer than the longest pause between two tries."""
 REST_S = 0.15
 """How long a machine rests between two cycles."""
-NOTHING: Mapping[str, str] = {}
+PASSWORD = "a long password"  # noqa: S105  of a plant that lives for a loop
+NOTHING: Mapping[str, Any] = {}
 NO_MUTANTS: Mapping[str, Sequence[str]] = {}
 
 
@@ -102,7 +103,7 @@ class Plant:
     Args:
         buffer: the agent's buffer folder, for a scenario that has it on a disk of its own.
         central_folder: the same for central.
-        line_settings: further lines of the agent's line file.
+        line: further words for its ``FastLine``.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Plant:
         buffer: Path | None = None,
         central_folder: Path | None = None,
         rest_s: float = REST_S,
+        line: Mapping[str, Any] = NOTHING,
     ) -> None:
         self.folder, self.workshop, self.seed = folder, workshop, seed
         self.supervisor, self.patience_s = workshop.supervisor, workshop.patience_s
@@ -123,12 +125,15 @@ class Plant:
         self.central_folder = central_folder or folder / "central"
         self.config = folder / "central.yaml"
         self.line_file = folder / "line.yaml"
+        self.asked_file = folder / "asked.yaml"
         self.identity = folder / "identity"
         self.broker = ForgetfulBroker(folder / "broker", self.supervisor)
         self.agent_broker = self.broker.url
         """Where the agent finds the broker; a scenario may put a proxy between."""
         self.central_broker = self.broker.url
-        self.line = FastLine(folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s)
+        self.line = FastLine(
+            folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s, **line
+        )
         self._buffers = 1
         self.port = free_port()
         self.agent: Process | None = None
@@ -144,7 +149,7 @@ class Plant:
             f"http: {{port: {self.port}}}\nbroker: {{url: '{self.central_broker}'}}\n"
             "head_interval: 2s\nanchor_interval: 5s\n"
         )
-        self.ask_central("init", "--password-stdin", stdin="a long password\n")
+        self.ask_central("init", "--password-stdin", stdin=f"{PASSWORD}\n")
         self.ask_central("enrol", AGENT, "--out", str(self.identity))
         token = json.loads(self.ask_central("token", "create", "harness", "--scope", "read", "--json"))["token"]
         self._client = CentralClient(f"http://127.0.0.1:{self.port}", str(token))
@@ -152,11 +157,13 @@ class Plant:
         self.write_line_file()
 
     def write_line_file(self) -> None:
-        self.line_file.write_text(
-            f"agent: {AGENT}\nsite: suzhou\ntime_zone: Asia/Shanghai\nline: fast-1\n{self.line.devices()}"
-            f"uplink: {{broker: '{self.agent_broker}', identity: {self.identity}, head_interval: 1s}}\n"
-            f"buffer: {{path: {self.buffer}, keep_acknowledged: 14d}}\n"
-        )
+        """The agent's, and the same for who asks the buffer while the agent's is broken on purpose."""
+        for path in (self.line_file, self.asked_file):
+            path.write_text(
+                f"agent: {AGENT}\nsite: suzhou\ntime_zone: Asia/Shanghai\nline: fast-1\n{self.line.devices()}"
+                f"uplink: {{broker: '{self.agent_broker}', identity: {self.identity}, head_interval: 1s}}\n"
+                f"buffer: {{path: {self.buffer}, keep_acknowledged: 14d}}\n"
+            )
 
     def close(self) -> None:
         """End everything; safe at any moment."""
@@ -171,6 +178,10 @@ class Plant:
     def begin(self) -> None:
         """Open, start everything, and wait until records arrive."""
         self.open()
+        self.work()
+
+    def work(self) -> None:
+        """Start everything, and wait until records arrive."""
         self.broker.start()
         self.start_central()
         self.central_serves()
@@ -200,11 +211,11 @@ class Plant:
             "central", lambda: b"central serves" in central.log.read_bytes(), self.patience_s, (central,)
         )
 
-    def answered_beyond(self, count: int) -> float:
-        """Wait until the agent has answered more cycles than that; gives the seconds."""
+    def answered_beyond(self, count: int, station: str | None = None) -> float:
+        """Wait until the agent has answered more cycles (of that station) than that; gives the seconds."""
         alive = () if self.agent is None else (self.agent,)
         return self.supervisor.until(
-            "an answered cycle", lambda: self.line.answered > count, self.patience_s, alive
+            "an answered cycle", lambda: self.line.answered_of(station) > count, self.patience_s, alive
         )
 
     def committed_beyond(self, seq: int) -> float:
@@ -242,8 +253,21 @@ class Plant:
 
     def buffered(self) -> dict[str, Any]:
         """``buffer show`` of the agent, running or not."""
-        shown: dict[str, Any] = json.loads(self.ask_edge("buffer", "show", str(self.line_file), "--json"))
+        shown: dict[str, Any] = json.loads(self.ask_edge("buffer", "show", str(self.asked_file), "--json"))
         return shown
+
+    def events(self, code: str) -> int:
+        """How many events of this code the agent's buffer holds."""
+        shown = json.loads(self.ask_edge("buffer", "show", str(self.asked_file), "--last", "100000", "--json"))
+        bodies = (json.loads(record["body"]) for record in shown["last"] if record["body"])
+        return sum(body.get("data", {}).get("code") == code for body in bodies)
+
+    def told(self, code: str, count: int) -> float:
+        """Wait until the agent has told of this at least so often; gives the seconds."""
+        alive = (self.running(self.agent),)
+        return self.supervisor.until(
+            f"event {code} number {count}", lambda: self.events(code) >= count, self.patience_s, alive
+        )
 
     def ask_edge(self, *words: str, fine: tuple[int, ...] = (0,)) -> str:
         return self.workshop.run(EDGE, list(words), self.folder, fine=fine)
@@ -304,7 +328,7 @@ class Plant:
         """Both chains, whether agent and central run or not."""
         for name, answer in (
             ("central", self.ask_central("verify", "--json", fine=(0, 1))),
-            (AGENT, self.ask_edge("buffer", "verify", str(self.line_file), "--json", fine=(0, 1))),
+            (AGENT, self.ask_edge("buffer", "verify", str(self.asked_file), "--json", fine=(0, 1))),
         ):
             verified = json.loads(answer)
             outcome.chains[name] = "" if verified["ok"] else str(verified["reason"])

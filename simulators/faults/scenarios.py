@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from simulators.faults import calls, clocks, disk, images, kills, network, power, soak, tampering
+from simulators.faults import (
+    buffers,
+    calls,
+    clocks,
+    configurations,
+    disk,
+    exhaustion,
+    images,
+    kills,
+    machines,
+    network,
+    power,
+    soak,
+    tampering,
+    transactions,
+)
 from simulators.faults.leg import Scenario
 
 DISK = ("mosquitto", *disk.PROGRAMS)
@@ -31,13 +46,26 @@ SCENARIOS: dict[str, Scenario] = {
             "syscall-kill",
             "killed at every write and sync of each transaction",
             calls.syscall_kill,
-            len(calls.KINDS),
-            len(calls.KINDS),
+            1,
+            len(transactions.KINDS),
             programs=STRACE,
         ),
         Scenario("io-error", "writes and syncs that fail", calls.io_error, 10, 40, programs=STRACE),
         Scenario("partition", "the network is cut, half open or slow", network.partition, 50, 100),
         Scenario("duplicate", "publishes come twice, swapped and much later", network.duplicate, 50, 100),
+        Scenario("plc", "machines freeze, hang up, restart and show no numbers", machines.plc, 30, 60),
+        Scenario("config", "line files wrong, half written and right again", configurations.config, 8, 16),
+        Scenario("files", "a buffer's files deleted, cut and exchanged", buffers.files, 8, 16),
+        Scenario("slow-disk", "syncs that take their time", buffers.slow_disk, 5, 10, programs=STRACE),
+        Scenario("exhaustion", "no files, no memory, no processor", exhaustion.exhaustion, 10, 20),
+        Scenario(
+            "upgrade",
+            "killed at every write and sync of a layout's upgrade",
+            calls.upgrade,
+            len(transactions.UPGRADES),
+            len(transactions.UPGRADES),
+            programs=STRACE,
+        ),
         Scenario("pause", "a process stands still and goes on", network.pause, 25, 50),
         Scenario("clock-jump", "wall clocks are set", clocks.clock_jump, 7, 14),
         Scenario("image-restore", "the agent's disk is an old copy again", images.image_restore, 10, 20),
@@ -50,6 +78,6 @@ SCENARIOS: dict[str, Scenario] = {
             len(tampering.ATTACKS),
             len(tampering.ATTACKS),
         ),
-        Scenario("soak", "any fault after any other, for an hour", soak.soak, 600, 600),
+        Scenario("soak", "any fault after any other, for an hour", soak.soak, 400, 400),
     )
 }

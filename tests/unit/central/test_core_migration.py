@@ -14,44 +14,9 @@ from sqlalchemy.event import listen, remove
 from central.store.engine import Store, reading
 from central.verify import Verification, verify
 from records.errors import Refused
+from simulators.faults.older import make_0001
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
-
-GUARD = (
-    "CREATE TRIGGER {name} BEFORE {verb} ON \"envelope\" BEGIN SELECT RAISE(ABORT, 'envelope is append-only'); END"
-)
-
-
-def make_older(path: Path) -> None:
-    """The tables as 0001 alone made them, with the same content."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            if name.startswith(("guard_envelope", "guard_body", "guard_telemetry_body", "guard_tombstone")):
-                connection.execute(f"DROP TRIGGER {name}")
-        for column in ("body BLOB", "tombstone_reason TEXT", "tombstone_by TEXT"):
-            connection.execute(f"ALTER TABLE envelope ADD COLUMN {column}")
-        connection.execute(
-            "UPDATE envelope SET body = coalesce((SELECT body FROM body b WHERE b.envelope_id = id), "
-            "(SELECT body FROM telemetry_body b WHERE b.envelope_id = id)), "
-            "tombstone_reason = (SELECT reason FROM tombstone t WHERE t.envelope_id = id), "
-            'tombstone_by = (SELECT "by" FROM tombstone t WHERE t.envelope_id = id)'
-        )
-        for table in ("body", "telemetry_body", "tombstone"):
-            connection.execute(f"DROP TABLE {table}")
-        for verb in ("UPDATE", "DELETE"):
-            connection.execute(GUARD.format(name=f"guard_envelope_{verb.lower()}", verb=verb))
-        keys = (
-            'SELECT 1 FROM "envelope" WHERE "agent" = NEW."agent" AND "epoch" = NEW."epoch" AND "stream" = '
-            'NEW."stream" AND "seq" = NEW."seq"',
-            'SELECT 1 FROM "envelope" WHERE "hash" = NEW."hash"',
-            'SELECT 1 FROM "envelope" WHERE "id" = NEW."id"',
-        )
-        exists = " OR ".join(f"EXISTS ({key})" for key in keys)
-        connection.execute(
-            f'CREATE TRIGGER guard_envelope_insert BEFORE INSERT ON "envelope" WHEN {exists} '
-            "BEGIN SELECT RAISE(ABORT, 'envelope is append-only'); END"
-        )
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
 
 
 @pytest.fixture
@@ -66,7 +31,7 @@ def older(tmp_path: Path) -> Rig:
     with closing(sqlite3.connect(tmp_path / "central.db")) as connection, connection:
         connection.execute("INSERT INTO tombstone (envelope_id, reason, \"by\") VALUES (5, 'retention', 'admin')")
         connection.execute("DELETE FROM body WHERE envelope_id = 5")
-    make_older(tmp_path / "central.db")
+    make_0001(tmp_path / "central.db")
     return rig
 
 
