@@ -90,7 +90,7 @@ def page(legs: list[Line]) -> str:
             *_bad(legs),
             "## Which loop shows which fault",
             "",
-            "In `make test` a short version of each runs: the tests that are named, some of them cycles of a loop.",
+            "In `make test` a short version of each runs: the tests that are named, some are a loop in short.",
             "",
             *table(),
             "",
