@@ -18,8 +18,9 @@ from edge_agent import (
     cli_tools,
 )
 from edge_agent.cli_line import load_line
+from records.clock import SystemClock
 from records.console import print_json, run_app
-from records.errors import ConfigurationError
+from records.errors import ConfigurationError, LotkeeperError
 
 if TYPE_CHECKING:
     from edge_agent.settings import LineSettings
@@ -84,27 +85,37 @@ def check(
         f"{line}: fine: {len(settings.devices)} devices, {tags} tags, {len(settings.stations)} stations, "
         f"{len(settings.characteristics)} characteristics; configuration {loaded.hash}"
     )
-    if space is not None:
-        typer.echo(f"buffer {settings.buffer and settings.buffer.path}: {space}")
+    for words in space:
+        typer.echo(f"buffer {settings.buffer and settings.buffer.path}: {words}")
 
 
-def _space(loaded: Loaded[LineSettings]) -> str | None:
-    """What the buffer may take of its volume, on the PC that has its folder; None on any other.
+def _space(loaded: Loaded[LineSettings]) -> list[str]:
+    """What the buffer may take of its volume and how long that lasts, on the PC that has its folder.
 
     Raises:
         ConfigurationError: it does not fit.
     """
     buffer = loaded.value.buffer
     if buffer is None or not buffer.path.exists():
-        return None
-    from edge_agent.outbox import space
+        return []
+    from edge_agent.buffer_lasts import records_last, telemetry_lasts
+    from edge_agent.outbox import glance, space
 
     there = space.room(buffer.path)
     wanted = space.plan(buffer.path, buffer.records_max, buffer.telemetry_max, buffer.ballast)
     tight = space.tight(there, wanted)
     if tight is not None:
         typer.echo(f"warning: the buffer does not fit now, others have filled its volume: {tight}", err=True)
-    return f"{space.needs(wanted)}; {space.has(there)}"
+    try:
+        fill = glance(buffer.path / "records.db", 0, wanted.records, SystemClock().now_us()).fill
+    except LotkeeperError:
+        fill = None  # it never ran here, or the file is for a start to set aside
+    records, enough = records_last(buffer, wanted.records, fill)
+    if not enough:
+        typer.echo(f"warning: {records}", err=True)
+    telemetry = telemetry_lasts(loaded.value.devices, buffer, wanted.telemetry)
+    told = [f"{space.needs(wanted)}; {space.has(there)}", records if enough else None, telemetry]
+    return [words for words in told if words is not None]
 
 
 @app.command(epilog="Example: lotkeeper-edge run config/lines/valve-assembly.yaml")

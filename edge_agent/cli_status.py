@@ -179,7 +179,8 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             f"values   {counts['values_captured']} captured for runs; telemetry {counts['telemetry_values']}, "
             f"{counts['telemetry_committed']} committed, {counts['telemetry_thinned']} thinned, "
             f"{counts['telemetry_lost']} lost; {counts['chunks_committed']} chunks, "
-            f"{counts['chunks_acknowledged']} acknowledged, {counts['chunks_given_up']} given up"
+            f"{counts['chunks_acknowledged']} acknowledged, {counts['chunks_thinned']} kept as extremes, "
+            f"{counts['chunks_given_up']} given up"
         )
     for record in report["records"]:
         what = " ".join(str(record[key]) for key in ("station", "code", "result") if record[key])

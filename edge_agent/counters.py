@@ -13,6 +13,7 @@ class Counts:
     ``values_captured``: readings read for runs. ``telemetry_values``: readings of telemetry tags that came from
     devices; each of them is thinned by the tag's own filter, committed, or lost. ``telemetry_acknowledged``: bytes
     of committed chunks are in ``telemetry_bytes``, chunks that central has committed in ``chunks_acknowledged``.
+    ``chunks_thinned``: their extremes stand for them; ``chunks_given_up``: nothing does.
     """
 
     values_captured: int = 0
@@ -22,6 +23,7 @@ class Counts:
     telemetry_lost: int = 0
     chunks_committed: int = 0
     chunks_acknowledged: int = 0
+    chunks_thinned: int = 0
     chunks_given_up: int = 0
     telemetry_bytes: int = 0
 

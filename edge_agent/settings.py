@@ -107,6 +107,9 @@ class Buffer(Settings):
     """At this size the line is told to stop; records are never dropped. Else half of the room, at most 20GiB."""
     telemetry_max: Size | None = None
     """At this size the oldest telemetry goes, and a record says so. Else an eighth of the room, at most 5GiB."""
+    telemetry_bucket: Annotated[Duration, Field(ge=1, le=600)] = 60.0
+    """Long before that, from four fifths of it on, older telemetry keeps of each tag and each time of this length
+    the first, last, lowest and highest value, and all that is not good."""
     ballast: Size = 32 * 1024**2
     """Kept free on the volume for the hour in which it is full; 0B for none."""
     warn_below: Duration = 24 * 3600.0

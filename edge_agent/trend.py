@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pydantic import JsonValue
 
 from edge_agent.counters import Counters
-from edge_agent.outbox import Batch, Outbox
+from edge_agent.outbox import Batch, GivenUp, Outbox
 from edge_agent.settings import Buffer
 from edge_agent.telemetry import Context, Telemetry
-from records.clock import Clock
+from records.clock import Clock, iso_z
 from records.errors import StorageFailed
 from records.model import Fact, Header, OperationsEvent
 
@@ -49,6 +49,7 @@ class Trend:
             keep_acknowledged_s=buffer.keep_acknowledged,
             max_bytes=max_bytes,
             on_thin=self._give_up,
+            bucket_s=buffer.telemetry_bucket,
             note_every_s=NOTE_EVERY_S,
             on_failure=on_failure,
             failpoint=lambda name: failpoint(f"{STREAM}.{name}"),
@@ -57,11 +58,21 @@ class Trend:
             self.outbox, clock, self.counters, context, tell, live=live, interval_s=buffer.telemetry_interval
         )
 
-    def _give_up(self, epoch: str, first: int, last: int) -> None:
+    def _give_up(self, given: GivenUp) -> None:
         """In the writer's thread: the gap is a record before it is one."""
-        event = OperationsEvent("telemetry-thinned", {"epoch": epoch, "first": str(first), "last": str(last)})
+        params: dict[str, JsonValue] = {
+            "epoch": given.epoch,
+            "first": str(given.first),
+            "last": str(given.last),
+            "chunks": given.chunks,
+        }
+        if given.bucket_s is not None:
+            params |= {"bucket_s": given.bucket_s, "readings": given.readings}
+            params |= {"began": iso_z(given.began_us), "ended": iso_z(given.ended_us)}
+        event = OperationsEvent("telemetry-thinned", params)
         self._records.commit(Batch((Fact(self._header(), event),))).result()
-        self.counters.add(chunks_given_up=last - first + 1)
+        counts = "chunks_given_up" if given.bucket_s is None else "chunks_thinned"
+        self.counters.add(**{counts: given.chunks})
 
     def acknowledged(self, chunks: int) -> None:
         """Central has committed so many more."""

@@ -32,7 +32,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "polls-late": ("device", "polls", "late", "skipped", "span_s"),
     "polls-on-time": ("device", "polls", "late", "skipped", "span_s"),
     # what the agent keeps, and what central says of it
-    "telemetry-thinned": ("epoch", "first", "last"),
+    "telemetry-thinned": (  # with bucket_s the extremes of each so many seconds are kept, without it nothing
+        *("epoch", "first", "last", "chunks"),
+        *("bucket_s", "readings", "began", "ended"),
+    ),
     "telemetry-lost": ("values", "why"),
     "epoch-rolled-back": ("watermark", "held"),
     "central-restored": ("generation", "watermark", "lost_first", "lost_last"),

@@ -108,7 +108,7 @@ class Series:
 @dataclass(frozen=True, slots=True)
 class Thinned:
     """What a thinned chunk stands for: ``chunks`` of the same agent and stream in ``epoch``, as runs of (first
-    seq, step, count), and how many readings they held.
+    seq, step, count), and how many of their readings it has or leaves out; several may stand for the same.
 
     Of each tag it has, in each span of ``bucket_s`` (counted from 1970), the first and the last reading, the
     lowest and the highest good one, and both sides of each change of the status and of each hole; of values

@@ -63,7 +63,8 @@ EVENT_TEXTS: dict[str, CodeText] = {
     ),
     "polls-on-time": CodeText(N_("Reading keeps up again"), N_("The machine is read as often as asked for.")),
     "telemetry-thinned": CodeText(
-        N_("Trend data given up"), N_("The buffer of trend data was full: the oldest chunks gave way.")
+        N_("Trend data thinned"),
+        N_("Room for trend data ran low: of the oldest their extremes are kept, or they gave way whole."),
     ),
     "telemetry-lost": CodeText(
         N_("Trend data lost"), N_("Values of trend data could not be kept. Records are not concerned.")

@@ -2,6 +2,7 @@
 
 from edge_agent.outbox.glance import Glance, glance
 from edge_agent.outbox.store import MAX_BODY, Outbox
+from edge_agent.outbox.thinning import GivenUp
 from edge_agent.outbox.types import (
     Applied,
     Batch,
@@ -21,6 +22,7 @@ __all__ = [
     "Applied",
     "Batch",
     "Contents",
+    "GivenUp",
     "Glance",
     "IdentityIndex",
     "KeptDocument",

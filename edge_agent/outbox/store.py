@@ -28,6 +28,7 @@ from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.space import RESERVE
+from edge_agent.outbox.thinning import GivenUp, Thinning
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from records import telemetry
@@ -53,8 +54,7 @@ THIN_BYTES = 1024 * 1024
 """Of a small buffer so much gives way at once, or a quarter of it: each time makes a record."""
 THIN_ROWS = 5000
 """Most chunks that give way at once."""
-OnThin = Callable[[str, int, int], None]
-"""Epoch, first and last seq of the chunks that are about to give way."""
+OnThin = Callable[[GivenUp], None]
 NOTE_SYNC_S = 5.0
 """The note beside the file follows every commit; it is forced to disk this often."""
 
@@ -67,9 +67,10 @@ class Outbox:
     first, then ``commit`` is refused; SQLite's own cap stands a reserve behind it. ``on_full`` is called in the
     writer's thread when the volume is full, and tells whether it has freed something for a second try.
 
-    With ``on_thin`` the oldest telemetry chunks give way at the cap, each to a tombstone; it is called before
-    that, in the writer's thread, to say so in a record: what it raises keeps the chunks. ``on_failure`` is called
-    once, in the writer's thread, when the disk failed; the process must then stop.
+    With ``on_thin`` telemetry is thinned before the cap to the extremes of each ``bucket_s``, and at it the oldest
+    chunks give way whole; it is called before that, in the writer's thread, to say so in a record: what it raises
+    keeps the chunks. ``on_failure`` is called once, in the writer's thread, when the disk failed; the process must
+    then stop.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Outbox:
         max_bytes: int | None = None,
         on_full: Callable[[], bool] = lambda: False,
         on_thin: OnThin | None = None,
+        bucket_s: float | None = None,
         note_every_s: float = 0.0,
         on_failure: Callable[[StorageFailed], None] | None = None,
         failpoint: Callable[[str], None] = lambda _: None,
@@ -92,6 +94,9 @@ class Outbox:
         self.path = folder / f"{stream}.db"
         self._clock, self._context, self._failpoint = clock, context, failpoint
         self._keep_s, self._max_bytes, self._on_thin = keep_acknowledged_s, max_bytes, on_thin
+        self._thinning: Thinning | None = None
+        if max_bytes is not None and on_thin is not None and bucket_s is not None:
+            self._thinning = Thinning(agent, max_bytes, bucket_s, on_thin)
         self._no_room_at: int | None = None
         self._room_left = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
@@ -190,8 +195,12 @@ class Outbox:
         if cap is None or self._room_left > 0:
             return
         acknowledged = ledger.acknowledged(connection)
+        if self._thinning is not None:
+            self._thinning.before(connection, self._clock.now_us())
         while (used := rows.used_bytes(connection)) >= cap:
             if ledger.prune(connection, acknowledged, PRUNE_CHUNK):
+                continue
+            if self._thinning is not None and self._thinning.step(connection, self._clock.now_us()):
                 continue
             tell = self._on_thin
             stops = "the line must stop" if tell is None else "telemetry is lost"
@@ -202,6 +211,8 @@ class Outbox:
                     hint=f"{stops} until central can be reached, or give the buffer more space",
                 )
         self._room_left = (cap - used) // 2  # pages hold more than the bodies in them
+        if self._thinning is not None:
+            self._room_left = min(self._room_left, self._thinning.look_after(used))
 
     def _thin(self, connection: sqlite3.Connection, cap: int, tell: OnThin) -> bool:
         """Have the oldest chunks give way. False when that does not help, since their tombstones fill the buffer:
@@ -209,16 +220,17 @@ class Outbox:
         """
         epoch = ledger.current(connection)  # what waits for central is of the current epoch alone
         size = max(cap // THIN_SHARE, min(cap // 4, THIN_BYTES))
-        first = last = 0
+        first = last = chunks = 0
         while rows.used_bytes(connection) >= cap:
             oldest = ledger.oldest_bodies(connection, epoch, telemetry.KIND, size, THIN_ROWS)
             if not oldest:
                 return False
             first, last = first or oldest[0], oldest[-1]
+            chunks += len(oldest)
             for row in ledger.envelopes(connection, epoch, oldest[0], last):
                 if row.body is not None and row.kind == telemetry.KIND:
                     ledger.thin(connection, epoch, row, self.agent)
-        tell(epoch.epoch, first, last)
+        tell(GivenUp(epoch.epoch, first, last, chunks))
         return True
 
     def _after_commit(self, connection: sqlite3.Connection) -> None:

@@ -24,6 +24,7 @@ _COUNTS = {
     "telemetry_bytes": "Bytes of committed chunks.",
     "chunks_committed": "Telemetry chunks committed.",
     "chunks_acknowledged": "Telemetry chunks that central has committed.",
+    "chunks_thinned": "Telemetry chunks of which only the extremes were kept, since the buffer ran low.",
     "chunks_given_up": "Telemetry chunks that gave way to newer ones at the buffer's cap.",
 }
 _POLLS = {

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from central.store import agents
 from central.verify import verify as verify_central
 from drivers.supervise import Supervisor
 from edge_agent.counters import Counters
-from edge_agent.outbox import Outbox, verify
+from edge_agent.outbox import GivenUp, Outbox, export, verify
 from edge_agent.telemetry import Context, Telemetry
 from edge_agent.uplink import Uplink
 from records import chain
@@ -36,6 +37,7 @@ from tests.rigs.outboxes import AGENT, header, make_identity, open_outbox
 from tests.rigs.tiny_central import TinyCentral
 from tests.rigs.uplinks import quick, ring_of, until
 from tests.unit.central.core_rig import Rig
+from tests.unit.edge import test_telemetry_thinning as thinning
 
 CENTRAL = SigningKey.generate()
 CLOCK = SystemClock()
@@ -265,3 +267,46 @@ def test_central_keeps_chunks_proves_them_and_reads_a_span_of_one_tag(tmp_path: 
     anchors = rig.folder / "anchors.jsonl"
     proved = verify_central(rig.folder / "central.db", anchors, [PublicKey("central", rig.key.public.hex())])
     assert (proved.ok, proved.reason) == (True, None)
+
+
+def test_thinned_telemetry_still_shows_each_spike_and_what_central_had_whole_stays_so(
+    tmp_path: Path, rig: Rig
+) -> None:
+    """A chunk that was on its way when it was thinned comes as it was, and what is left of it comes too."""
+    key = SigningKey.generate()
+    rig.store.write(lambda c: agents.enrol(c, AGENT, "p0", key.public.hex(), rig.clock.now_us()))
+    said: list[GivenUp] = []
+
+    def send(outbox: Outbox, behind: int, count: int) -> int:
+        run = outbox.next_run(behind, count, 1 << 20)
+        assert run is not None
+        frame = encode_frame(run.envelopes, run.previous, key)
+        assert rig.ingest.take(up_topic("p0", AGENT, "telemetry"), frame).result == "committed"
+        return run.position
+
+    with thinning.buffer(tmp_path / "buffer", said) as outbox:
+        made = thinning.fill(outbox, range(20))
+        position = send(outbox, 0, 11)
+        made += thinning.fill(outbox, range(20, 400), lambda: len(said) > 2)
+        while position < outbox.head().last:
+            position = send(outbox, position, 100)
+    gone = sum(row.body is None for row in export(tmp_path / "buffer" / "telemetry.db"))
+    keys = [PublicKey("central", rig.key.public.hex())]
+    proved = verify_central(rig.folder / "central.db", rig.folder / "anchors.jsonl", keys)
+    assert (proved.ok, proved.tombstones) == (True, gone - 10)
+    was = [decode_chunk(body) for body in made]
+    begin, end = thinning.START_US, thinning.START_US + 400 * 1_000_000
+    for device in thinning.DEVICES:
+        each = [reading for chunk in was if chunk.series.device == device for reading in chunk.readings("t3")]
+        with rig.store.read() as connection:
+            points = reader.read(connection, AGENT, f"{device}.t3", begin, end, 10_000).points
+        whole = [point for point in points if point.left_out is None]
+        assert [p.value for p in points if p.edge_us < begin + 5_000_000] == [v for *_, v in each[:50]]
+        assert 50 < len(whole) < len(points) < len(each) / 1.5
+        assert range_of(p.value for p in points) == range_of(value for *_, value in each)
+        assert len(points) + sum(p.left_out or 0 for p in points) >= len(each)
+
+
+def range_of(values: Iterable[Any]) -> tuple[Any, Any]:
+    held = list(values)
+    return min(held), max(held)

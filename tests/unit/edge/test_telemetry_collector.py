@@ -16,7 +16,7 @@ from drivers.status import BAD_NO_DATA, BAD_STALE, BAD_TYPE_MISMATCH
 from edge_agent import telemetry
 from edge_agent.counters import Counters
 from edge_agent.feed import Feed
-from edge_agent.outbox import Outbox, verify
+from edge_agent.outbox import GivenUp, Outbox, verify
 from edge_agent.telemetry import Context, Telemetry
 from records.clock import SystemClock
 from records.errors import Refused
@@ -287,8 +287,8 @@ def test_what_a_slow_disk_cannot_take_is_lost_counted_and_told(
 
 
 def test_at_its_cap_the_oldest_chunks_give_way_and_that_is_said_before(tmp_path: Path) -> None:
-    said: list[tuple[str, int, int]] = []
-    with buffer(tmp_path, max_bytes=400_000, on_thin=lambda *gap: said.append(gap)) as outbox:
+    said: list[GivenUp] = []
+    with buffer(tmp_path, max_bytes=400_000, on_thin=said.append) as outbox:
         for n in range(100):
             outbox.keep([bytes([n]) * 10_000]).result()
         rows = held(outbox)
@@ -296,20 +296,20 @@ def test_at_its_cap_the_oldest_chunks_give_way_and_that_is_said_before(tmp_path:
         assert gone == list(range(2, gone[-1] + 1)), "oldest first; the record that opened the epoch stays"
         assert 60 < len(gone) < 95, "some of the cap is the empty file"
         assert {row.tombstone.reason for row in rows if row.tombstone} == {"thinned"}
-        covered = [seq for _, first, last in said for seq in range(first, last + 1)]
-        assert covered == gone, "each once"
-        assert {epoch for epoch, _, _ in said} == {outbox.head().epoch}
+        assert [seq for gap in said for seq in range(gap.first, gap.last + 1)] == gone, "each once"
+        assert {(gap.epoch, gap.bucket_s) for gap in said} == {(outbox.head().epoch, None)}
+        assert sum(gap.chunks for gap in said) == len(gone)
     assert verify(tmp_path / "telemetry.db").ok
 
 
 @pytest.mark.parametrize("size", [300, 3000, 6000])
 def test_what_is_said_to_have_given_way_has_and_records_are_not_flooded(tmp_path: Path, size: int) -> None:
-    said: list[tuple[str, int, int]] = []
-    with buffer(tmp_path, max_bytes=300_000, on_thin=lambda *gap: said.append(gap)) as outbox:
+    said: list[GivenUp] = []
+    with buffer(tmp_path, max_bytes=300_000, on_thin=said.append) as outbox:
         kept = [outbox.keep([bytes([n % 256]) * size]) for n in range(1500)]
         refused = sum(isinstance(one.exception(), Refused) for one in kept)
         gone = [row.seq for row in held(outbox) if row.body is None]
-    assert [seq for _, first, last in said for seq in range(first, last + 1)] == gone
+    assert [seq for gap in said for seq in range(gap.first, gap.last + 1)] == gone
     assert 0 < len(said) < 150
     assert refused == 0 or len(gone) > 500, "tombstones take space too"
     assert verify(tmp_path / "telemetry.db").ok
