@@ -386,7 +386,9 @@ class RequirementStatus:
         return [r.gate, r.kind, r.per, r.needs, quantity_text(self.have), quantity_text(self.need), self.met]
 
 
-LinkTo = Literal["finding", "findings", "operation", "materials", "units", "certificate", "erp", "sign", "order"]
+LinkTo = Literal[
+    "finding", "findings", "operation", "materials", "units", "certificate", "erp", "sign", "order", "hold"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +412,7 @@ BLOCKERS: dict[str, tuple[str, ...]] = {
     "signature-outdated": ("meaning", "user"),
     "order-unknown": ("lot", "product"),
     "already-decided": ("state",),
+    "held-by-quality": ("hold", "kind", "id", "reason"),
 }
 """Why something can't be done yet: code -> names of its parameters."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import JsonValue
@@ -19,7 +19,7 @@ from central.access import User
 from central.assessment import Assessment, Limits
 from central.confirmation import confirmation
 from central.dhr import DHR_TARGET, MEANINGS, assemble, changes, dhr_id
-from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
+from central.domain import DECIDED, Blocker, DeviceHistoryRecord, DhrSummary, Finding, Link, SignatureLine
 from central.dossier import Stated, stated, timeline
 from central.dossiers import Dossiers, OrderBook, has_agents_facts
 from central.facts import Facts
@@ -194,11 +194,11 @@ class Reviews:
         with self._keeping:
             held = self._made.get(id_)
         if held is not None and held.still(parts, hashes):
-            return held
+            return self._with_holds(held)
         made = _Made(parts, hashes, assemble(parts, decisions))
         with self._keeping:
             _keep(self._made, id_, made, RECORDS_KEPT)
-        return made
+        return self._with_holds(made)
 
     def _decisions(self, id_: str, part: Assessment) -> tuple[Stated[Decision], ...]:
         found = self._store.facts(lot=part.dossier.lot, agent=CENTRAL, kinds=["decision"], codes=[*MEANINGS])
@@ -239,7 +239,6 @@ class Reviews:
             try:
                 self._unchanged(record, content_hash)
                 signature.check(record, meaning, user, reason, self._rules)
-                self._free(record, meaning)
                 signed = self._sign(made, meaning, user, reason)
             except SignatureRefused as error:
                 self._note_refusal(record, user, error.code)
@@ -253,11 +252,13 @@ class Reviews:
         orders = [order.reference for order in record.orders]
         return self._holds(record.product, record.lot, orders, serials)
 
-    def _free(self, record: DeviceHistoryRecord, meaning: str) -> None:
-        standing = self.holds(record) if meaning == "released" else ()
-        if standing:
-            names = ", ".join(hold.id for hold in standing[:5])
-            raise SignatureRefused(f"lot {record.lot} is held by {names}", "held", hint="release the holds first")
+    def _with_holds(self, made: _Made) -> _Made:
+        """What quality holds now keeps the lot from being released; a decided one takes no signature anyway."""
+        record = made.record
+        standing = () if any(b.code == DECIDED for b in record.blockers) else self.holds(record)
+        if not standing:
+            return made
+        return replace(made, record=replace(record, blockers=(*map(_blocker, standing), *record.blockers)))
 
     def _unchanged(self, record: DeviceHistoryRecord, content_hash: str) -> None:
         if content_hash == record.content_hash:
@@ -313,6 +314,12 @@ class Reviews:
     def confirmation_for(self, reference: str) -> Confirmation | None:
         """What the ERP is to be told of an order; None while anything stands against it."""
         return confirmation(self._dossiers.assessment(reference))
+
+
+def _blocker(hold: Hold) -> Blocker:
+    held = hold.held
+    params: dict[str, JsonValue] = {"hold": hold.id, "kind": held.kind, "id": held.id, "reason": hold.reason}
+    return Blocker("held-by-quality", params, Link("hold", hold.id))
 
 
 T = TypeVar("T")

@@ -22,6 +22,7 @@ TEXTS: Mapping[str, str] = {
     "signature-outdated": N_("The content has changed since %(user)s signed: %(meaning)s"),
     "order-unknown": N_("No work order is known for lot %(lot)s of %(product)s"),
     "already-decided": N_("Decided already: %(state)s"),
+    "held-by-quality": N_("%(kind)s %(id)s is held by quality: %(reason)s (%(hold)s)"),
 }
 """One text for every code of ``central.domain.BLOCKERS``."""
 
@@ -45,6 +46,8 @@ def _param(words: Words, code: str, name: str, value: object) -> str:
     group = {"grade": "grade", "meaning": "meaning"}.get(name)
     if name == "state":
         group = "posting" if code == "erp-not-confirmed" else "dhr"
+    if code == "held-by-quality" and name == "kind":
+        group = "held"
     if group is None:
         return str(value)
     code_word = "none" if value is None else str(value)

@@ -22,7 +22,6 @@ TEXTS: Mapping[str, str] = {
     "content-changed": N_("Nothing was signed: it is not as it was shown. Look at it again."),
     "unsound": N_("Nothing was signed: the bytes of this line file do not have its hash."),
     "blocked": N_("Nothing was signed: something must be done first."),
-    "held": N_("Nothing was signed: something of this lot is held. Release the holds first."),
 }
 
 PARTS: Mapping[str, str] = {

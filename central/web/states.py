@@ -54,7 +54,7 @@ STATES: Mapping[str, Mapping[str, Status]] = {
         "withdrawn": _state("bad", N_("Withdrawn")),
     },
     "hold": {
-        "standing": _state("hold", N_("On hold")),
+        "standing": _state("hold", N_("Held by quality")),
         "released": _state("ok", N_("Released")),
     },
     "finding": {

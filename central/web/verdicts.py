@@ -113,7 +113,7 @@ def _status(words: Words, code: str, params: Mapping[str, JsonValue]) -> Status:
     if code == "spc-signal":
         return states.status(words, "spc", "signal")
     if code in _HOLDS:
-        return Status("hold", "square", words(N_("On hold")))
+        return Status("hold", "square", words(N_("Held after a signal")))
     if code == "reaction":
         return Status("warning", "triangle", words(N_("Reaction")))
     return Status("ok", "circle", words(N_("Released")))

@@ -47,6 +47,13 @@ def test_a_lot_is_held_on_its_page_and_not_released_before_its_hold_is(own: Site
     record = own.central.reviews.get(dhr.id)
     assert record is not None
     assert [hold.held.id for hold in own.central.reviews.holds(record)] == ["WO-1001"]
+    page = client.get(f"/dhrs/{dhr.id}").text
+    blocks = page.partition('id="blockers"')[2].partition("</section>")[0]
+    assert f'href="{path}"' in blocks
+    assert "WO-1001 is held by quality: complaint 4711" in blocks
+    told_ = own.program("read").get(f"/api/v1/dhrs/{dhr.id}").json()["blockers"]
+    assert told_[0]["code"] == "held-by-quality"
+    assert told_[0]["params"]["hold"] == path.rpartition("/")[2]
     unit = next(piece for piece in record.evidence.units if piece.serial)
     page = client.get(f"/units/{dhr.id}/{unit.name}").text
     assert "This is held already" in page
@@ -58,6 +65,7 @@ def test_a_lot_is_held_on_its_page_and_not_released_before_its_hold_is(own: Site
     assert sign(client, path, "release", reason="judged good").status_code == 303
     assert told(own)[-1] == []
     assert "judged good" in client.get(path).text
+    assert "held by quality" not in client.get(f"/dhrs/{dhr.id}").text
     assert sign(client, path, "release").status_code == 403, "nothing stands any more"
 
 

@@ -380,7 +380,7 @@ def test_what_a_chart_said_later_stands_on_every_piece_that_it_names(quality: ht
         "Means: one point beyond a control limit",
         "limits 2026-03",
         "Units held",
-        "On hold",
+        "Held after a signal",
     ):
         assert said in text, said
     link = re.search(r'<a class="rowlink" href="(/spc/[0-9a-f]{24}\?at=0-3#point)">energy', text)

@@ -172,6 +172,8 @@ def href(dhr: DeviceHistoryRecord, link: Link) -> str:
     """Where a link of the record leads."""
     if link.to == "finding" and link.id:
         return f"/findings/{link.id}"
+    if link.to == "hold":
+        return f"/holds/{link.id}"
     if link.to == "order" or link.to == "erp":
         reference = link.id or (dhr.orders[0].reference if dhr.orders else "")
         return f"/orders/{reference}"
