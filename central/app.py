@@ -67,6 +67,8 @@ PARTS = "parts"
 PARTS_INTERVAL_S = 86_400.0
 POLL = "erp-poll"
 POST = "erp-post"
+WITHDRAW = "withdraw-closed"
+WITHDRAW_INTERVAL_S = 3600.0
 VERIFY = "verify"
 BACKUP = "backup"
 VERIFY_HOUR = 3
@@ -135,6 +137,7 @@ class Central:
         if self.settings.erp is not None:
             self.schedule.every(self.settings.erp.poll_interval, self._guarded(POLL, self._poll))
             self.schedule.every(POST_INTERVAL_S, self._guarded(POST, self._post), at_once=False)
+            self.schedule.every(WITHDRAW_INTERVAL_S, self._guarded(WITHDRAW, self.orders.withdraw_closed))
         self._sweeper = Woken(self._guarded(SWEEP, self.reviews.sweep))
         self.ingest.on_committed = self._committed
         self._sweeper.start()

@@ -97,6 +97,8 @@ class Intake:
         return changed, ignored
 
     def _issue_order(self, connection: Connection, order: ErpOrder, issued: list[Document]) -> bool:
+        if order.state not in OPEN and documents.is_withdrawn(connection, ORDER_DOCUMENT, order.reference):
+            return False
         content = _order_content(self.work_order(HeldOrder(order, 0, 0, None)))
         return self._issue(connection, ORDER_DOCUMENT, order.reference, content, issued, order=order.reference)
 

@@ -17,12 +17,14 @@ from central.order_intake import Intake, Synced, read
 from central.postings import Posting, Postings
 from central.store import erp_outbox
 from central.store import orders as rows
-from central.store.engine import Store
-from records.clock import Clock
+from central.store.engine import Connection, Store
+from records.clock import MICROSECONDS, Clock
 from records.errors import Invalid
 from records.wire import Document
 
 EVERY_AGENT = "*"
+KEPT_CLOSED_S = 3 * 86_400.0
+"""How long lines still know an order that is closed: a run that comes late has its product and lot from there."""
 
 
 class Publisher(Protocol):
@@ -113,6 +115,21 @@ class Orders:
         for document in issued:
             self._publisher.publish_document(EVERY_AGENT, document)
         return synced
+
+    def withdraw_closed(self) -> Sequence[str]:
+        """Withdraw from the lines what has been closed or cancelled for ``KEPT_CLOSED_S``; those references."""
+        before_us = self._clock.now_us() - int(KEPT_CLOSED_S * MICROSECONDS)
+
+        def job(connection: Connection) -> list[Document]:
+            over = rows.told_closed(connection, before_us)
+            return [self._facts.issue(connection, rows.ORDER_DOCUMENT, o, None, order=o) for o in over]
+
+        with self._store.read() as connection:
+            due = rows.told_closed(connection, before_us)
+        withdrawn = self._store.write(job) if due else []
+        for document in withdrawn:
+            self._publisher.publish_document(EVERY_AGENT, document)
+        return [document.id for document in withdrawn]
 
     @property
     def polling_due(self) -> bool:

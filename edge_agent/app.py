@@ -102,7 +102,7 @@ class Agent:
         self._stale.set()
         self._papers = Papers()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.documents = Documents(self.outbox, identity.central, clock, self._document_changed)
+        self.documents = Documents(self.outbox, identity.central, clock, self._document_changed, self._needed)
         self.approvals = Approvals(self.documents, line.agent)
         try:
             self.approvals.enrolled(identity)
@@ -229,6 +229,10 @@ class Agent:
             self.uplink.request_head()  # an order that central closes wants this agent's last word on it
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._post_all, kind, document)
+
+    def _needed(self, kind: str, document: str) -> bool:
+        """Whether a station works on it: a run that is still recorded there has a product and a lot."""
+        return kind == WORK_ORDER and any(runner.order == document for runner in self.runners)
 
     def _keep_anchor(self) -> None:
         """Have central's word on its own chains in this agent's chain, too."""

@@ -41,7 +41,8 @@ class _Known:
 class Documents:
     """The documents of one agent. Safe to read from any thread.
 
-    ``on_change(kind, id)`` is called after a new version is on disk, in the thread that brought it.
+    ``on_change(kind, id)`` is called after a new version is on disk, in the thread that brought it. A document that
+    is ``in_use(kind, id)`` is not withdrawn yet: central says it again when notes are compared.
     ``refused`` counts stored payloads that were not believed when they were loaded, ``outdated`` those of older
     versions that came.
     """
@@ -52,8 +53,10 @@ class Documents:
         ring: KeyRing,
         clock: Clock,
         on_change: Callable[[str, str], None] = lambda _kind, _id: None,
+        in_use: Callable[[str, str], bool] = lambda _kind, _id: False,
     ) -> None:
         self._outbox, self._ring, self._clock, self._on_change = outbox, ring, clock, on_change
+        self._in_use = in_use
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], _Known] = {}
         self._heard_s: float | None = None
@@ -114,6 +117,8 @@ class Documents:
         if known is not None and document.version == known.document.version and not same(document, known.document):
             raise Invalid(f"{document.kind} {document.id} version {document.version} has another content here")
         news = known is None or document.version > known.document.version
+        if document.content is None and news and self.get(*key) is not None and self._in_use(*key):
+            return False
         kept = KeptDocument(document.kind, document.id, document.version, payload, now_us)
         signed_anew = known is not None and known.payload != payload  # by another of central's keys
         if news or signed_anew or self._clock.monotonic_s() - self._written_s >= CONFIRM_EVERY_S:

@@ -174,6 +174,11 @@ class StationRunner:
             del self._acts[number]
 
     @property
+    def order(self) -> str | None:
+        """What the station works on."""
+        return self._state.kept.order
+
+    @property
     def holds(self) -> tuple[Hold, ...]:
         """What stands at the station."""
         return self._state.kept.holds

@@ -49,6 +49,12 @@ def newest(connection: Connection, kind: str, name: str) -> Document | None:
     return None if row is None else _document(row)
 
 
+def is_withdrawn(connection: Connection, kind: str, name: str) -> bool:
+    """Whether the newest version says that there is no such document any more."""
+    told = newest(connection, kind, name)
+    return told is not None and told.content is None
+
+
 def is_for(agent: str, told: Document) -> bool:
     """Whether an agent is told of this document: all are, but of what binds another agent."""
     return told.kind not in OF_ONE_AGENT or told.id == agent

@@ -82,6 +82,21 @@ def open_orders(connection: Connection) -> list[ErpOrder]:
     return [_ORDER.validate_json(body) for body in bodies]
 
 
+def told_closed(connection: Connection, before_us: int) -> list[str]:
+    """References of orders that lines were told to be over before then, and that are not withdrawn yet."""
+    query = (
+        select(document.c.id)
+        .where(
+            document.c.kind == ORDER_DOCUMENT,
+            document.c.issued_us < before_us,
+            document.c.content != "null",
+            document.c.id.not_in(select(erp_order.c.reference).where(erp_order.c.state.in_(OPEN))),
+        )
+        .order_by(document.c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
 def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:
     same = (erp_order.c.reference == order.reference) | (erp_order.c.erp_id == order.erp_id)
     connection.execute(delete(erp_order).where(same))

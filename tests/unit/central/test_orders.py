@@ -25,7 +25,7 @@ from central.links.base import (
     differences,
 )
 from central.links.settings import ItemSettings
-from central.orders import Orders
+from central.orders import KEPT_CLOSED_S, Orders
 from records.errors import Invalid
 from records.wire import Document
 from tests.unit.central import core_rig
@@ -188,6 +188,33 @@ def test_an_order_that_vanishes_is_cancelled(central: Central) -> None:
     order = orders.get("WO-1000")
     assert order is not None
     assert (order.state, order.version, order.open) == ("cancelled", 2, False)
+
+
+def test_a_closed_order_is_withdrawn_from_the_lines_in_its_time(central: Central) -> None:
+    central.orders().sync()
+    central.erp.held = [replace(ORDER, state="closed"), replace(ORDER, erp_id="8", reference="WO-1001")]
+    orders = central.orders()
+    orders.sync()
+    central.rig.clock.advance(KEPT_CLOSED_S - 60)
+    assert orders.withdraw_closed() == [], "a run that comes late still has its product and lot from there"
+    central.rig.clock.advance(120)
+    assert orders.withdraw_closed() == ["WO-1000"], "an open order stays, however long ago it was told"
+    told = central.board.published[-1]
+    assert (told.kind, told.id, told.version, told.content) == ("work-order", "WO-1000", 3, None)
+    assert orders.withdraw_closed() == []
+    central.erp.held = [replace(ORDER, state="cancelled")]
+    assert "WO-1000" not in orders.sync().orders, "what is over and withdrawn is not told again"
+    central.erp.held = [ORDER]
+    assert "WO-1000" in orders.sync().orders, "the ERP has opened it again"
+
+
+def test_an_order_that_was_renamed_is_withdrawn_under_its_old_name(central: Central) -> None:
+    orders = central.orders()
+    orders.sync()
+    central.erp.held = [replace(ORDER, reference="WO-2000")]
+    orders.sync()
+    central.rig.clock.advance(KEPT_CLOSED_S + 60)
+    assert orders.withdraw_closed() == ["WO-1000"]
 
 
 def test_an_order_with_another_reference_is_cancelled_under_the_old_one(central: Central) -> None:

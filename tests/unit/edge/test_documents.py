@@ -54,6 +54,18 @@ def test_the_newest_version_stands(outbox: Outbox, clock: FakeClock) -> None:
     assert changes == [("work-order", "WO/1")] * 2
 
 
+def test_an_order_that_a_station_works_on_is_forgotten_when_it_has_left_it(outbox: Outbox, clock: FakeClock) -> None:
+    in_use = {("work-order", "WO/1")}
+    documents = Documents(outbox, RING, clock, in_use=lambda kind, name: (kind, name) in in_use)
+    send(documents, order(1))
+    assert not send(documents, order(2, None))
+    for known in (documents, Documents(outbox, RING, clock)):
+        assert known.get("work-order", "WO/1") == order(1)
+    in_use.clear()
+    assert send(documents, order(2, None)), "central says it again when notes are compared"
+    assert documents.get("work-order", "WO/1") is None
+
+
 def test_a_withdrawn_document_does_not_come_back(outbox: Outbox, clock: FakeClock) -> None:
     documents = Documents(outbox, RING, clock)
     send(documents, order(1))
