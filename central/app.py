@@ -39,6 +39,7 @@ from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keep_admin import Keeping
 from central.keys import CentralKeys
 from central.limit_sets import LimitSets
+from central.line_status import LineStatus
 from central.links.factory import open_link
 from central.mqtt import EVERYBODY, Mqtt, Part
 from central.orders import Orders
@@ -75,6 +76,9 @@ VERIFY_HOUR = 3
 POST_INTERVAL_S = 5.0
 SERVE = "serve"
 """The name of this process among those that take records in."""
+HORIZON = "horizon"
+HORIZON_INTERVAL_S = 5.0
+"""How often lines hear how far central knows the operations, where a station asks for that."""
 WAKE = "wake"
 WAKE_INTERVAL_S = 1.0
 SWEEP_ALL = "sweep-all"
@@ -100,6 +104,7 @@ class Central:
     erp: Erp | None
     orders: Orders
     reviews: Reviews
+    lines: LineStatus
     configurations: Configurations
     holds: Holds
     charts: Charts
@@ -138,6 +143,7 @@ class Central:
             self.schedule.every(self.settings.erp.poll_interval, self._guarded(POLL, self._poll))
             self.schedule.every(POST_INTERVAL_S, self._guarded(POST, self._post), at_once=False)
             self.schedule.every(WITHDRAW_INTERVAL_S, self._guarded(WITHDRAW, self.orders.withdraw_closed))
+        self.schedule.every(HORIZON_INTERVAL_S, self._guarded(HORIZON, self._keep_horizon), at_once=False)
         self._sweeper = Woken(self._guarded(SWEEP, self.reviews.sweep))
         self.ingest.on_committed = self._committed
         self._sweeper.start()
@@ -213,6 +219,10 @@ class Central:
 
     def _committed(self, _facts: list[StoredFact]) -> None:
         if self._sweeper is not None:
+            self._sweeper.wake()
+
+    def _keep_horizon(self) -> None:
+        if self.lines.asked and self._sweeper is not None:
             self._sweeper.wake()
 
     def _sweep_all(self) -> None:
@@ -299,7 +309,8 @@ def _assemble(
     if settings.erp is not None:
         erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
     orders = Orders(store, facts, clock, erp, settings.items, mqtt)
-    reviews = _reviews(settings, store, facts, clock, orders, holds)
+    lines = LineStatus(store, facts, clock, mqtt.publish_document)
+    reviews = _reviews(settings, store, facts, clock, orders, holds, lines)
     administration = Administration(
         access,
         enrolment,
@@ -325,6 +336,7 @@ def _assemble(
         erp,
         orders,
         reviews,
+        lines,
         configurations,
         holds,
         charts,
@@ -342,7 +354,13 @@ def _assemble(
 
 
 def _reviews(
-    settings: CentralSettings, store: Store, facts: Facts, clock: Clock, orders: Orders, holds: Holds
+    settings: CentralSettings,
+    store: Store,
+    facts: Facts,
+    clock: Clock,
+    orders: Orders,
+    holds: Holds,
+    lines: LineStatus,
 ) -> Reviews:
     return Reviews(
         store,
@@ -352,6 +370,7 @@ def _reviews(
         limits=ReviewLimits(settings.review.document_age, settings.head_grace_s),
         rules=Rules(settings.review.four_eyes),
         holds=holds.on_lot,
+        lines=lines,
     )
 
 

@@ -26,6 +26,7 @@ from records import chain
 from records.clock import Clock, new_id, utc_offset_min
 from records.errors import LotkeeperError
 from records.keys import KeyRing, SigningKey
+from records.kinds import DERIVED
 from records.model import SCHEMA, Data, EpochOpened, Fact, Header, OperationsEvent, encode, kind_of
 from records.wire import CENTRAL, Document, Head, Watermark, seal, sign
 
@@ -127,9 +128,14 @@ class Facts:
     ) -> Document:
         """State the next version of a document for the lines, inside a write job; content None withdraws it.
 
-        ``version``: a higher one than the next, where lines may hold versions that central has lost.
+        ``version``: a higher one than the next, where lines may hold versions that central has lost. What follows
+        from other facts (``DERIVED``) is kept and not stated.
         """
         version = version or documents.version_of(connection, kind, name) + 1
+        if kind in DERIVED:
+            now_us = self._clock.now_us()
+            documents.take(connection, kind, name, version, now_us, content)
+            return Document(kind, name, version, now_us, content)
         params: dict[str, JsonValue] = {"kind": kind, "id": name, "version": str(version), "content": content}
         stated = self.state(connection, OperationsEvent("document-issued", params, order=order), order=order)
         return Document(kind, name, version, stated.received_us, content)

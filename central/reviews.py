@@ -25,6 +25,7 @@ from central.dossiers import Dossiers, OrderBook, has_agents_facts
 from central.facts import Facts
 from central.findings import Findings
 from central.holds import Hold
+from central.line_status import LineStatus
 from central.links.base import Confirmation
 from central.signature import Rules, SignatureRefused
 from central.store import dossiers as evidence
@@ -69,12 +70,13 @@ class Reviews:
         limits: Limits | None = None,
         rules: Rules | None = None,
         holds: Callable[[str | None, str, Sequence[str], Sequence[str]], Sequence[Hold]] = lambda *_: (),
+        lines: LineStatus | None = None,
     ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
         self._rules = rules or Rules()
-        self._holds = holds
+        self._holds, self._lines = holds, lines
         self._dossiers = Dossiers(store, clock, orders, limits or Limits())
         self._findings = Findings(store, facts)
         self._sweeping = threading.Lock()
@@ -95,8 +97,12 @@ class Reviews:
         with self._sweeping:
             proven = self._prove_heads()
             if references is not None:
-                return self._judge(references)
+                changed = self._judge(references)
+                if self._lines is not None:
+                    self._lines.swept(None)
+                return changed
             with self._store.read() as connection:
+                reached = None if self._lines is None else self._lines.reached(connection)
                 done, last = intake.cursor_of(connection, CURSOR), envelopes.last_cursor(connection)
                 wanted = set(sql.touched(connection, done, last))
                 if proven or everything:
@@ -104,6 +110,8 @@ class Reviews:
             changed = self._judge(sorted(wanted))
             if last > done:
                 self._store.write(lambda connection: intake.move_cursor(connection, CURSOR, last))
+            if self._lines is not None:
+                self._lines.swept(reached)
             return changed
 
     def _prove_heads(self) -> bool:
@@ -127,6 +135,8 @@ class Reviews:
         for reference in dict.fromkeys(references):
             try:
                 part = self._dossiers.assessment(reference)
+                if self._lines is not None:
+                    self._lines.judged(part)
                 if has_agents_facts(part):
                     changed += self._findings.settle(part)
                     ids |= self._assign(reference, part)

@@ -20,6 +20,7 @@ from edge_agent.chart_facts import subject_ref
 from edge_agent.events import Answer, Scanned
 from edge_agent.holds import all_holding
 from edge_agent.outbox import Outbox
+from edge_agent.own_runs import OwnRuns
 from edge_agent.papers import Papers
 from edge_agent.recording import purpose_of
 from edge_agent.runner import StationRunner
@@ -133,7 +134,9 @@ class ScanDesk:
         papers: Callable[[], Papers],
         time_zone: str = "UTC",
         schemes: Mapping[str, re.Pattern[str]] = udi.NO_SCHEMES,
+        own: OwnRuns | None = None,
     ) -> None:
+        self._own = own or OwnRuns({})
         self._name = name
         self._scanner = scanner
         self._everyone = runners
@@ -215,6 +218,7 @@ class ScanDesk:
             scan = replace(scan, carrier=text, known_as=self._outbox.identity(product, subject.scheme, serial))
             pieces += [] if text is None else [Subject(SubjectKind.CARRIER, text)]
         refs = [subject_ref(piece) for piece in pieces]
+        scan = replace(scan, ran=self._own.of(order.reference if order else None, refs))
         held = next((hold for each in self._everyone for hold in all_holding(each.holds, refs)), None)
         return scan if held is None else replace(scan, held=held, purpose=await self._purpose(runner))
 

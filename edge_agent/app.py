@@ -13,12 +13,10 @@ import os
 import platform
 import signal
 import sys
-import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -36,13 +34,14 @@ from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
 from edge_agent.events import DocumentChanged
 from edge_agent.floor import Floor, Tools
+from edge_agent.held_papers import HeldPapers
 from edge_agent.known_devices import KnownDevices
 from edge_agent.leaving import departed
 from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.outbox.space import LOW_ROOM, Space
 from edge_agent.outbox.space import plan as plan_space
-from edge_agent.papers import KINDS, WORK_ORDER, Papers
+from edge_agent.papers import WORK_ORDER, Papers
 from edge_agent.reload import plan
 from edge_agent.renewal import Renewal
 from edge_agent.report import Parts
@@ -55,11 +54,12 @@ from edge_agent.sync import Sync
 from edge_agent.telemetry import Context
 from edge_agent.trend import Trend
 from edge_agent.uplink import Uplink, UplinkSettings
-from records.clock import MICROSECONDS, Clock, SystemClock, from_us, utc_offset_min
+from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
 from records.configuration import ConfigurationRecord
 from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
+from records.kinds import DERIVED
 from records.model import Data, Fact, Header, OperationsEvent
 from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC, Envelope
 from records.yaml import Loaded, refuse
@@ -98,11 +98,9 @@ class Agent:
         self.space = Space(line.buffer.path, caps.ballast)
         self.outbox = self._records(line.agent, line.buffer, caps.records, on_failure)
         self._known = KnownDevices(self.outbox)
-        self._stale = threading.Event()
-        self._stale.set()
-        self._papers = Papers()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.documents = Documents(self.outbox, identity.central, clock, self._document_changed, self._needed)
+        self._papers = HeldPapers(self.documents, clock, lambda: self._loaded.value.time_zone)
         self.approvals = Approvals(self.documents, line.agent)
         try:
             self.approvals.enrolled(identity)
@@ -200,20 +198,8 @@ class Agent:
         return Fact(self.header(station), data)
 
     def papers(self) -> Papers:
-        """What central told, newest; read anew only after a change."""
-        if self._stale.is_set():
-            self._stale.clear()
-            found = [document for kind in KINDS for document in self.documents.all(kind)]
-            self._papers = Papers.of(found, self.documents.age_s, self._today)
-            for problem in self._papers.problems:
-                log.error("document-not-understood", problem=problem)
-        return self._papers
-
-    def _today(self) -> date:
-        """The plant's day."""
-        now_us = self._clock.now_us()
-        offset_min = utc_offset_min(self._loaded.value.time_zone, now_us)
-        return (from_us(now_us) + timedelta(minutes=offset_min)).date()
+        """What central told, newest."""
+        return self._papers.now()
 
     def _document_changed(self, kind: str, document: str) -> None:
         if kind == SYNC:
@@ -222,7 +208,7 @@ class Agent:
         if kind == ANCHOR:
             self._keep_anchor()
             return
-        self._stale.set()
+        self._papers.changed(kind)
         if kind in (CERTIFICATE, SIGNING_KEY):
             self.renewal.told(kind)
         if kind == WORK_ORDER:
@@ -234,6 +220,14 @@ class Agent:
         """Whether a station works on it: a run that is still recorded there has a product and a lot."""
         return kind == WORK_ORDER and any(runner.order == document for runner in self.runners)
 
+    def _forget_over(self) -> None:
+        """What was run on the pieces of orders that are over is needed no more."""
+        orders = self.papers().orders
+        over = [name for name in self.floor.own.orders if name not in orders or not orders[name].open]
+        states = self.floor.own.forgotten(over)
+        if states:
+            self.outbox.commit(Batch(state=states))
+
     def _keep_anchor(self) -> None:
         """Have central's word on its own chains in this agent's chain, too."""
         keep = to_keep(self.documents.get(ANCHOR, CENTRAL), self.outbox.state(ANCHOR_KEY), self._clock.now_us())
@@ -241,7 +235,10 @@ class Agent:
             self.record(KEPT, keep[0], state=keep[1])
 
     def _post_all(self, kind: str, document: str) -> None:
-        log.info("document", kind=kind, id=document)
+        if kind not in DERIVED:
+            log.info("document", kind=kind, id=document)
+        if kind == WORK_ORDER:
+            self._forget_over()
         self.floor.post(DocumentChanged())
         if kind in OF_ONE_AGENT:
             self.floor.approve()

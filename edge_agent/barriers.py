@@ -14,29 +14,38 @@ from pydantic import JsonValue
 
 from edge_agent import scans
 from edge_agent.document_ages import DocumentAges, TooOld, in_words, too_old
-from edge_agent.papers import LIMIT_SETS, LOTS, RECIPE, WORK_ORDER, Papers, QualityHold
+from edge_agent.earlier import EarlierOperations
+from edge_agent.papers import LIMIT_SETS, LOTS, RECIPE, WORK_ORDER, Papers, QualityHold, WorkOrder
 from edge_agent.recording import MountedLot
-from edge_agent.station_settings import StationSettings
+from edge_agent.route_status import PieceHere
+from edge_agent.station_settings import Material, StationSettings
 from records.fields import Int64
+from records.kinds import LOT_QUANTITIES
 from records.model import Data, OperationRecord, OperationsEvent, Subject
 from records.wire import EQUIPMENT, HOLDS, PEOPLE, PLANT
 
 TOO_OLD, FRESH = "document-too-old", "document-fresh"
 HELD = "held-by-quality"
 NOT_QUALIFIED, BLOCKED, OVERDUE = "operator-not-qualified", "equipment-blocked", "calibration-overdue"
+SKIPPED, NOT_KNOWN = "operation-skipped", "operation-not-known"
+EXPIRED, USED_UP = "lot-expired", "lot-used-up"
 
-WHYS = (TOO_OLD, HELD, NOT_QUALIFIED, BLOCKED, OVERDUE)
+WHYS = (TOO_OLD, HELD, NOT_QUALIFIED, BLOCKED, OVERDUE, SKIPPED, NOT_KNOWN, EXPIRED, USED_UP)
 """Every reason that a barrier may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Barrier:
-    """``why`` is a code, ``about`` what it concerns. ``params`` are what its event tells beside them."""
+    """``why`` is a code, ``about`` what it concerns. ``params`` are what its event tells beside them.
+
+    One that only waits for word that is on its way is not ``told``.
+    """
 
     why: str
     about: str
     refuses: bool
     params: Mapping[str, JsonValue] = field(default_factory=dict)
+    told: bool = True
 
     @property
     def key(self) -> str:
@@ -86,14 +95,43 @@ class BarrierRules:
     ) -> None:
         self._settings, self._characteristics = settings, tuple(characteristics)
         self.ages = ages or DocumentAges()
+        self.earlier = EarlierOperations(settings, self.ages)
 
-    def standing(self, here: Here, papers: Papers) -> tuple[Barrier, ...]:
-        """What stands now for a station that has this."""
+    def standing(self, here: Here, papers: Papers, pieces: Sequence[PieceHere] = ()) -> tuple[Barrier, ...]:
+        """What stands now for a station that has this, and these pieces of its order."""
         old = too_old(self.ages, papers, self._relies_on(here.order, papers))
-        found = [_of_age(one) for one in old if one.beyond != "go_on"]
+        order = papers.order(here.order)
+        stale = self.earlier.too_old(order, papers)
+        found = [_of_age(one) for one in (*old, *((stale,) if stale else ())) if one.beyond != "go_on"]
         held = {hold.hold: hold for hold in self._holds(here, papers)}
         found += [_of_hold(hold, papers) for hold in held.values()]
+        found += self._of_lots(here.lots, papers)
+        if self.earlier.policy != "go_on":
+            found += self._of_pieces(order, pieces, papers, waits=stale is None)
         return (*found, *_of_machine(self._settings.equipment, papers), *self._of_person(here.operator, papers))
+
+    def _of_pieces(
+        self, order: WorkOrder | None, pieces: Iterable[PieceHere], papers: Papers, *, waits: bool
+    ) -> Iterator[Barrier]:
+        """Earlier operations that a piece has not behind it; ``waits``: for word that may be on its way."""
+        refuses = self.earlier.policy == "refuse"
+        for piece, lack in self.earlier.lacks(order, pieces, papers):
+            about = f"{piece.name}, {lack.operation} {lack.why}".replace("  ", " ")
+            if lack.sure:
+                kind, name, version = self.earlier.said_by(order, piece, papers)
+                params: dict[str, JsonValue] = {"detail": lack.why, "document": f"{kind}/{name}"}
+                yield Barrier(SKIPPED, about, refuses, {**params, "version": str(version)})
+            elif refuses and waits:
+                yield Barrier(NOT_KNOWN, about, True, told=False)
+
+    def _of_lots(self, lots: Iterable[MountedLot], papers: Papers) -> Iterator[Barrier]:
+        """Mounted lots that are past their date, or of which too little is left."""
+        mounted = {lot.item: lot.lot for lot in lots}
+        for material in self._settings.materials:
+            lot = mounted.get(material.item)
+            if lot is not None:
+                yield from _of_expiry(material, lot, papers)
+                yield from _of_quantity(material, lot, papers)
 
     def _of_person(self, badge: str | None, papers: Papers) -> tuple[Barrier, ...]:
         refusal = None if badge is None else self._unfit(badge, papers)
@@ -128,8 +166,10 @@ class BarrierRules:
             if hold is not None:
                 yield hold
 
-    def ran_held(self, record: OperationRecord, papers: Papers, told: Sequence[Barred]) -> tuple[Data, ...]:
-        """What says that a piece was worked on that quality holds; a run is never refused."""
+    def ran_held(
+        self, record: OperationRecord, papers: Papers, told: Sequence[Barred], pieces: Sequence[PieceHere] = ()
+    ) -> tuple[Data, ...]:
+        """What says that a piece was worked on that quality holds, or too early; a run is never refused."""
         holds = [
             papers.held("unit", member.subject.id, member.subject.product or record.product)
             for member in record.subjects
@@ -137,17 +177,25 @@ class BarrierRules:
         stands = {one.key for one in told}
         barriers = {hold.hold: _of_hold(hold, papers) for hold in holds if hold is not None}
         barriers |= {b.about: b for person in record.people for b in self._of_person(person.id, papers)}
+        if self.earlier.policy == "refuse":
+            skipped = self._of_pieces(papers.order(record.order), pieces, papers, waits=False)
+            barriers |= {barrier.key: barrier for barrier in skipped}
         news = [Barred(b.why, b.about, True, record.began_us) for b in barriers.values() if b.key not in stands]
         return ran_while_barred(record, [*told, *news])
 
-    def against(self, said: scans.Meaning, papers: Papers) -> scans.Refusal | None:
-        """Why what was scanned does not count although it is right, or None."""
+    def against(self, said: scans.Meaning, papers: Papers, piece: PieceHere | None = None) -> scans.Refusal | None:
+        """Why what was scanned does not count although it is right, or None. ``piece``: the unit that it names."""
         hold = _held(said, papers)
         if hold is not None:
             told = papers.version(HOLDS, PLANT) or 0
             return scans.Refusal(HELD, None, f"{hold.hold}: {hold.reason}", (HOLDS, PLANT, told))
         if isinstance(said, scans.Operator) and (unfit := self._unfit(said.badge, papers)) is not None:
             return unfit
+        if isinstance(said, scans.Unit) and piece is not None and self.earlier.policy == "refuse":
+            for _, lack in self.earlier.lacks(said.order, (piece,), papers):
+                if lack.sure:
+                    by = self.earlier.said_by(said.order, piece, papers)
+                    return scans.Refusal(SKIPPED, lack.operation or None, lack.why, by)
         for one in too_old(self.ages, papers, _of_scan(said)):
             if one.beyond == "refuse":
                 return scans.Refusal(
@@ -165,6 +213,7 @@ class BarrierRules:
             yield WORK_ORDER, order
         for material in self._settings.materials:
             yield LOTS, material.item
+            yield LOT_QUANTITIES, material.item
         if known is not None and self._characteristics:
             yield RECIPE, f"{known.product}/{known.revision}"
         for name in self._characteristics:
@@ -225,10 +274,25 @@ def _of_machine(equipment: str, papers: Papers) -> tuple[Barrier, ...]:
     return (Barrier(OVERDUE, equipment, refuses, _by(papers, EQUIPMENT, f"calibrated until {until}")),)
 
 
-def _by(papers: Papers, kind: str, detail: str | None) -> dict[str, JsonValue]:
+def _of_expiry(material: Material, lot: str, papers: Papers) -> Iterator[Barrier]:
+    status = papers.lot(material.item, lot)
+    over = status is not None and status.expiry is not None and status.expiry < papers.today()
+    if status is not None and over and material.expired != "go_on":
+        by = _by(papers, LOTS, f"expiry {status.expiry}", material.item)
+        yield Barrier(EXPIRED, f"{material.item} {lot}", material.expired == "refuse", by)
+
+
+def _of_quantity(material: Material, lot: str, papers: Papers) -> Iterator[Barrier]:
+    left = papers.left_of(material.item, lot)
+    if left is not None and left < material.per_unit and material.used_up != "go_on":
+        by = _by(papers, LOT_QUANTITIES, f"{left:f} left", material.item)
+        yield Barrier(USED_UP, f"{material.item} {lot}", material.used_up == "refuse", by)
+
+
+def _by(papers: Papers, kind: str, detail: str | None, name: str = PLANT) -> dict[str, JsonValue]:
     """What a barrier rests on."""
-    version = str(papers.version(kind, PLANT) or 0)
-    return {"detail": detail, "document": f"{kind}/{PLANT}", "version": version}
+    version = str(papers.version(kind, name) or 0)
+    return {"detail": detail, "document": f"{kind}/{name}", "version": version}
 
 
 def _of_age(one: TooOld) -> Barrier:
@@ -248,7 +312,7 @@ def changed(
 ) -> tuple[tuple[Barred, ...], tuple[Data, ...]]:
     """What is told from now on, and the events that tell the difference."""
     known = {one.key: one for one in told}
-    here = {one.key: one for one in now}
+    here = {one.key: one for one in now if one.told}
     over = [one for one in told if one.key not in here]
     facts: list[Data] = [OperationsEvent(_gone(one), _params(one), order=order) for one in over]
     kept = []

@@ -26,6 +26,8 @@ DEFAULTS: dict[str, tuple[float, Beyond]] = {
     "limit-sets": (30 * DAY_S, "go_on"),
     "people": (7 * DAY_S, "warn"),
     "equipment": (7 * DAY_S, "warn"),
+    "lot-quantities": (DAY_S, "go_on"),  # a count of central, which no line waits for
+    "route-status": (120.0, "warn"),  # since central may lack what others ran on a piece
     "holds": (8 * HOUR_S, "warn"),  # a shift: something may have been held meanwhile
 }
 """By kind: the longest age, and what happens beyond it."""
@@ -55,6 +57,10 @@ class DocumentAges(Settings):
     """Who may work where; 7d, warn."""
     equipment: AgePolicy = Field(default_factory=AgePolicy)
     """Which machines are blocked, and their calibration; 7d, warn."""
+    lot_quantities: AgePolicy = Field(default_factory=AgePolicy, alias="lot-quantities")
+    """What is left of components' lots; 1d, go_on."""
+    route_status: AgePolicy = Field(default_factory=AgePolicy, alias="route-status")
+    """Where pieces stand in their routing, counted from when central last knew all of it; 2min, warn."""
     holds: AgePolicy = Field(default_factory=AgePolicy)
     """What quality holds; 8h, warn."""
 

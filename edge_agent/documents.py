@@ -41,8 +41,8 @@ class _Known:
 class Documents:
     """The documents of one agent. Safe to read from any thread.
 
-    ``on_change(kind, id)`` is called after a new version is on disk, in the thread that brought it. A document that
-    is ``in_use(kind, id)`` is not withdrawn yet: central says it again when notes are compared.
+    ``on_change(kind, id)`` is called after a new version is on disk, in the thread that brought it. A document
+    that is ``in_use(kind, id)`` is not withdrawn yet: central says it again when notes are compared.
     ``refused`` counts stored payloads that were not believed when they were loaded, ``outdated`` those of older
     versions that came.
     """

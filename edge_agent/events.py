@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from drivers.udi import Barcode
+from edge_agent.route_status import Runs
 from records.model import Data, Purpose, Reading, Subject
 
 # -- events ------------------------------------------------------------------------------------------------
@@ -20,6 +21,7 @@ class Observed:
     values: Mapping[str, object]
     at_us: int
     new_id: str
+    ran: Runs = field(default_factory=dict)  # what this agent ran on the piece that the reader sees now
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Captured:
     new_id: str
     attempts: Mapping[tuple[str, str | None, str, str], int] = field(default_factory=dict)
     held: tuple[str, ...] = ()
+    ran: Mapping[str, Runs] = field(default_factory=dict)  # by the subject's reference: what this agent ran on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Scanned:
 
     ``number`` tells it from the scanner's other scans, ``utc_offset_min`` is how far local time was ahead of UTC.
     ``held`` names the hold of another station on the unit; then ``purpose`` is what the machine says it is to be
-    run for, if it says so.
+    run for, if it says so. ``ran`` is what this agent ran on the piece.
     """
 
     scanner: str
@@ -62,6 +65,7 @@ class Scanned:
     utc_offset_min: int = 0
     held: str | None = None
     purpose: Purpose | None = None
+    ran: Runs = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

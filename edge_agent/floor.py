@@ -22,14 +22,16 @@ from drivers.factory import Lines, build_device, build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
 from drivers.tags import AnyDevice, SerialScannerDevice
 from edge_agent.acquire import Machines, ScanDesk, Watching
+from edge_agent.changeover import Changeover
 from edge_agent.crew import Crew, Part
 from edge_agent.events import Answer, DeviceBack, Event
 from edge_agent.feed import Feed
 from edge_agent.holds import all_holding
 from edge_agent.outbox import Outbox
+from edge_agent.own_runs import PREFIX, OwnRuns
 from edge_agent.papers import Papers
 from edge_agent.reload import Plan, characteristics_of, devices_of, machines, plan
-from edge_agent.runner import Changeover, StationRunner
+from edge_agent.runner import StationRunner
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
 from records.clock import Clock
@@ -107,6 +109,8 @@ class Floor:
         self._background: set[asyncio.Task[None]] = set()
         self.runners: list[StationRunner] = []
         line = loaded.value
+        self.own = OwnRuns(tools.outbox.states(PREFIX))
+        self._keep_own(line)
         self._machines = {name: self._machine(name, device) for name, device in _machines(line).items()}
         self._desks = {name: self._desk(name, scanner, line) for name, scanner in line.scanners.items()}
         for name in line.stations:
@@ -132,7 +136,7 @@ class Floor:
             build_scanner(name, settings, self._tools.clock), self._tools.clock, self._scanner_event
         )
         tools, zone, schemes = self._tools, line.time_zone, line.barcode_schemes
-        desk = ScanDesk(name, scanner, self.runners, tools.outbox, tools.papers, zone, schemes)
+        desk = ScanDesk(name, scanner, self.runners, tools.outbox, tools.papers, zone, schemes, self.own)
         return _Desk(scanner, desk)
 
     def _runner(self, name: str, loaded: Loaded[LineSettings], by_name: dict[str, _Machine]) -> StationRunner:
@@ -150,7 +154,12 @@ class Floor:
             self._tools.captured,
             lambda units: self._held_elsewhere(name, units),
             self._tools.full,
+            self.own,
         )
+
+    def _keep_own(self, line: LineSettings) -> None:
+        """Whether it is kept what this agent runs: a station looks at earlier operations."""
+        self.own.wanted = any(station.earlier is not None for station in line.stations.values())
 
     def _held_elsewhere(self, station: str, units: Collection[str]) -> tuple[str, ...]:
         """What holds these units at the other stations."""
@@ -266,6 +275,7 @@ class Floor:
             machine.supervisor.watch((), lambda _: None, name=TELEMETRY)
         self._leaving += left
         self._loaded = prepared.loaded
+        self._keep_own(line)
         await self._swap_desks(prepared.desks)
         for runner in self.runners:
             self._offer(runner, prepared)

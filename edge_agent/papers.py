@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, ValidationError
 
+from edge_agent.route_status import NO_ROUTES, Routes
 from records.clock import from_us
 from records.fields import Int64
+from records.kinds import LOT_QUANTITIES
 from records.model import DocumentUse
 from records.wire import EQUIPMENT, HOLDS, PEOPLE, Document
 
@@ -22,8 +25,8 @@ WORK_ORDER = "work-order"
 LOTS = "lots"
 RECIPE = "recipe"
 LIMIT_SETS = "limit-sets"
-KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS, PEOPLE, EQUIPMENT)
-"""The kinds of documents that stations use."""
+KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS, PEOPLE, EQUIPMENT, LOT_QUANTITIES)
+"""The kinds of documents that stations use, beside those of routes."""
 
 
 class _Content(BaseModel):
@@ -40,6 +43,7 @@ class Step(_Content):
     """One step of an order's routing."""
 
     operation: str
+    sequence: int = 0
 
 
 class WorkOrder(_Content):
@@ -60,6 +64,11 @@ class WorkOrder(_Content):
     def open(self) -> bool:
         """Whether work on it may begin or go on."""
         return self.state in ("released", "running")
+
+    def before(self, operation: str) -> tuple[str, ...]:
+        """The operations of its routing before this one; none where it does not have this one."""
+        routing = [step.operation for step in sorted(self.operations, key=lambda step: step.sequence)]
+        return tuple(routing[: routing.index(operation)]) if operation in routing else ()
 
     def leads_to(self, operation: str) -> bool:
         """Whether its routing has this operation, and work on it may go on."""
@@ -192,6 +201,13 @@ class Equipment(_Content):
     equipment: tuple[Machine, ...]
 
 
+class LotQuantities(_Content):
+    """What is left of an item's lots as far as central knows (content of kind ``lot-quantities``)."""
+
+    item: str
+    left: dict[str, Decimal]
+
+
 @dataclass(frozen=True, slots=True)
 class Papers:
     """Everything that central told, known at one moment, newest versions.
@@ -210,6 +226,9 @@ class Papers:
     problems: tuple[str, ...] = ()
     age_s: Callable[[str, str], float | None] = lambda _kind, _id: None
     today: Callable[[], date] = lambda: date.min
+    left: Mapping[str, LotQuantities] = field(default_factory=dict)
+    routes: Routes = NO_ROUTES
+    now_us: Callable[[], int] = lambda: 0
 
     @classmethod
     def of(
@@ -217,10 +236,12 @@ class Papers:
         documents: Iterable[Document],
         age_s: Callable[[str, str], float | None] = lambda _kind, _id: None,
         today: Callable[[], date] = lambda: date.min,
+        routes: Routes = NO_ROUTES,
+        now_us: Callable[[], int] = lambda: 0,
     ) -> Papers:
         """Read every document of a kind that stations use.
 
-        ``age_s(kind, id)`` tells its age when asked, ``today()`` the plant's day.
+        ``age_s(kind, id)`` tells its age when asked, ``today()`` the plant's day, ``now_us()`` the time.
         """
         orders: dict[str, WorkOrder] = {}
         lots: dict[str, ItemLots] = {}
@@ -229,6 +250,7 @@ class Papers:
         holds: tuple[QualityHold, ...] = ()
         people: Mapping[str, Worker] | None = None
         equipment: Mapping[str, Machine] = {}
+        left: dict[str, LotQuantities] = {}
         kept: dict[tuple[str, str], Document] = {}
         problems: list[str] = []
         for document in documents:
@@ -251,6 +273,8 @@ class Papers:
                     problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
                 elif document.kind == PEOPLE:
                     people = {one.badge: one for one in Workers.model_validate(document.content).people}
+                elif document.kind == LOT_QUANTITIES:
+                    left[document.id] = LotQuantities.model_validate(document.content)
                 elif document.kind == EQUIPMENT:
                     found_ = Equipment.model_validate(document.content).equipment
                     equipment = {one.equipment: one for one in found_}
@@ -260,7 +284,12 @@ class Papers:
                 problems.append(f"{document.kind} {document.id} version {document.version}: {error.errors()[0]}")
                 continue
             kept[document.kind, document.id] = document
-        return cls(orders, lots, recipes, limits, holds, people, equipment, kept, tuple(problems), age_s, today)
+        return cls(
+            *(orders, lots, recipes, limits, holds, people, equipment, kept, tuple(problems), age_s, today),
+            left=left,
+            routes=routes,
+            now_us=now_us,
+        )
 
     def order(self, reference: str | None) -> WorkOrder | None:
         return None if reference is None else self.orders.get(reference)
@@ -288,6 +317,11 @@ class Papers:
         if known is None:
             return None
         return next((status for status in known.lots if status.lot == lot), None)
+
+    def left_of(self, item: str, lot: str) -> Decimal | None:
+        """How much central knows to be left of a component's lot; None: nothing is told of it."""
+        known = self.left.get(item)
+        return None if known is None else known.left.get(lot)
 
     def used(self, keys: Iterable[tuple[str, str]]) -> tuple[DocumentUse, ...]:
         """Which documents a run relies on now, with their age (seconds since last known to be the newest)."""

@@ -23,7 +23,7 @@ PROMPTS: Mapping[str, str] = {
     "order-unknown": "Scan refused: no released order of that name is known.",
     "item-not-in-bom": "Scan refused: the order does not use that item.",
     "lot-unknown": "Scan refused: the lot is not known.",
-    "lot-expired": "Scan refused: the lot has expired.",
+    "lot-expired": "The lot has expired.",
     "lot-blocked": "Scan refused: the lot is blocked.",
     "label-wrong-product": "Scan refused: the label is of another product.",
     "label-wrong-lot": "Scan refused: the label is of another lot.",
@@ -37,6 +37,9 @@ PROMPTS: Mapping[str, str] = {
     "calibration-overdue": "The machine's calibration is overdue.",
     "held-by-quality": "Quality holds this; it must not be worked on.",
     "document-stale": "Scan refused: what central told the line is too old to rely on.",
+    "operation-skipped": "An earlier operation of this piece is missing or has failed.",
+    "operation-not-known": "Waiting for word of this piece's earlier operations.",
+    "lot-used-up": "Too little is left of the mounted lot.",
     # what central told
     "document-too-old": "What central told the line is older than allowed.",
     # the machine and the agent itself
@@ -59,6 +62,10 @@ MISSING: Mapping[str, str] = {
     "equipment-blocked": "a machine that is not blocked",
     "calibration-overdue": "calibration of the machine",
     "held-by-quality": "release of what quality holds",
+    "operation-skipped": "an earlier operation of the piece",
+    "operation-not-known": "word of the piece's earlier operations",
+    "lot-expired": "a lot that has not expired",
+    "lot-used-up": "another lot, of which enough is left",
 }
 """What a start needs and is not there; a material stands for itself."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from edge_agent import recording
@@ -12,11 +12,14 @@ from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Judged, Occasion, StationCharts
 from edge_agent.choosing import recipe_id
 from edge_agent.document_ages import DocumentAges, too_old
+from edge_agent.earlier import EarlierOperations
 from edge_agent.events import Captured
 from edge_agent.papers import LOTS, RECIPE, WORK_ORDER, Papers, Specified
 from edge_agent.recording import UNKNOWN, MountedLot
+from edge_agent.route_status import PieceHere
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, State
+from records.kinds import LOT_QUANTITIES
 from records.model import (
     DocumentUse,
     MaterialActual,
@@ -56,6 +59,7 @@ class RunRecorder:
         self.settings = settings
         self.approved = approved
         self._ages = ages or DocumentAges()
+        self._earlier = EarlierOperations(settings, self._ages)
         captured = set(settings.captured())
         self._characteristics = {n: c for n, c in characteristics.items() if captured.issuperset(c.read())}
         self._sources = recording.sources_to_tell(self._characteristics)
@@ -82,9 +86,9 @@ class RunRecorder:
         return recording.text_value(readings, tag) if tag is not None else state.kept.order
 
     def record(
-        self, state: State, event: Captured, papers: Papers, cycle: int | None
+        self, state: State, event: Captured, papers: Papers, cycle: int | None, pieces: Sequence[PieceHere] = ()
     ) -> tuple[OperationRecord, Judged]:
-        """The record of a run, and what the charts said of it."""
+        """The record of a run, and what the charts said of it. ``pieces``: what is known of its subjects."""
         settings, kept, readings = self.settings, state.kept, event.readings
         told = recording.purpose_of(settings, readings)
         purpose = told if self.approved else Purpose.SETUP
@@ -131,8 +135,12 @@ class RunRecorder:
             materials=self._materials(run.lots, readings, results, purpose, aborted),
             spc=tuple(map(self._told, judged.states)),
             counters=recording.counters_of(settings, readings),
-            documents=self._used(
-                papers, (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers))
+            documents=(
+                *self._used(
+                    papers,
+                    (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers)),
+                ),
+                *self._earlier.uses(order, pieces, papers),
             ),
             product_revision=order.revision if order else None,
             tool=occasion.tool,
@@ -179,6 +187,7 @@ class RunRecorder:
         return (
             *orders,
             *((LOTS, material.item) for material in self.settings.materials),
+            *((LOT_QUANTITIES, material.item) for material in self.settings.materials),
             *plant_documents(self.settings),
         )
 

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import structlog
 from pydantic import JsonValue
 
 from edge_agent.barriers import Barrier
+from edge_agent.changeover import Changeover, Plant
 from edge_agent.chart_facts import subject_ref
 from edge_agent.chart_memory import changes, read_memory
 from edge_agent.charting import Resumed
@@ -42,6 +42,7 @@ from edge_agent.events import (
 from edge_agent.holds import Hold, station_is_held
 from edge_agent.leaving import last_words, told_unlocked
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
+from edge_agent.own_runs import OwnRuns
 from edge_agent.papers import Papers
 from edge_agent.recording import good_value, storable
 from edge_agent.run_record import NOT_APPROVED
@@ -62,19 +63,6 @@ BUFFER_FULL = "buffer-full"
 log = structlog.get_logger()
 
 
-class Plant(Protocol):
-    """The machine side, as a station sees it."""
-
-    async def read(self, tags: tuple[str, ...]) -> Mapping[str, Reading]:
-        """One reading per tag, read now; Unreachable when a device does not answer."""
-
-    async def write(self, tag: str, value: bool) -> None:
-        """Write and verify; raises LotkeeperError when the value does not stand afterwards."""
-
-    def may_free(self, tag: str) -> bool:
-        """Whether the tag is there to be written, and no station locks or answers by it now."""
-
-
 @dataclass(frozen=True, slots=True)
 class StationStatus:
     """What the status page tells about a station."""
@@ -89,25 +77,6 @@ class StationStatus:
     holds: tuple[Hold, ...] = ()
     charts: tuple[tuple[str, str], ...] = ()  # characteristic and stream
     barriers: tuple[Barrier, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Changeover:
-    """What a station is to work by from the end of its run on. ``station`` None: it leaves.
-
-    ``anew``: its rules or devices are others, so that what it saw and wrote counts for nothing; otherwise only the
-    ``configuration`` has another name. ``replaced``: devices that it leaves. ``lost()`` tells whether its machine
-    was replaced and does not answer: then no end of a run can come. ``done()`` is called when it has happened.
-    """
-
-    station: Station | None
-    plant: Plant
-    fact: Callable[[Data, str | None], Fact]
-    configuration: str
-    anew: bool
-    replaced: tuple[str, ...] = ()
-    lost: Callable[[], bool] = lambda: False
-    done: Callable[[], None] = lambda: None
 
 
 class StationRunner:
@@ -128,6 +97,7 @@ class StationRunner:
         captured: Callable[[int], None] = lambda _: None,
         held: Callable[[Collection[str]], tuple[str, ...]] = lambda _: (),
         full: Callable[[], bool] = lambda: False,
+        own: OwnRuns | None = None,
     ) -> None:
         self.station = station
         self.configuration = configuration
@@ -141,6 +111,7 @@ class StationRunner:
         self._order_ended = order_ended
         self._captured = captured
         self._held, self._full = held, full
+        self._own = own or OwnRuns({})
         self._stopped = False
         self._acts: dict[int, asyncio.Future[Reply]] = {}
         self._act_number = 0
@@ -232,7 +203,8 @@ class StationRunner:
                 await self._take(self._events.get_nowait())
             if self._seen:
                 seen, self._seen = self._seen, {}
-                await self._take(Observed(seen, self._clock.now_us(), new_id()))
+                ran = self._own.of_seen(self._state.kept.order, self.station.settings.subject, seen)
+                await self._take(Observed(seen, self._clock.now_us(), new_id(), ran))
             if self._clock.monotonic_s() >= next_tick_s:
                 next_tick_s = self._clock.monotonic_s() + TICK_S
                 await self._take(Tick(self._clock.now_us(), self._clock.monotonic_s(), self._full()))
@@ -410,7 +382,8 @@ class StationRunner:
             for m in effect.married
         )
         facts = tuple(self._fact(data, self.station.name) for data in effect.facts)
-        batch = Batch(facts, self._stored(effect.kept, effect.charts), runs, identities)
+        states = self._stored(effect.kept, effect.charts) | self._own.taken(effect.facts)
+        batch = Batch(facts, states, runs, identities)
         try:
             await self._store(batch)
         except Invalid as error:
@@ -469,7 +442,8 @@ class StationRunner:
             if order is not None
         }
         held = self._held([subject_ref(subject) for subject in subjects])
-        return Captured(readings, self._clock.now_us(), new_id(), attempts, held)
+        ran = self._own.of_each(order, subjects)
+        return Captured(readings, self._clock.now_us(), new_id(), attempts, held, ran)
 
     async def _look_again(self, readings: Mapping[str, Reading]) -> None:
         """The values came in several requests, perhaps from several devices: they are of one cycle only if the

@@ -11,6 +11,7 @@ from edge_agent.events import Scanned
 from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import GTIN_AI, LOT_AI, Match, Material, StationSettings, SubjectSource
+from records.kinds import LOT_QUANTITIES
 from records.model import Subject, SubjectKind
 
 FieldName = Literal["operator", "order", "container", "lot", "subject"]
@@ -178,8 +179,12 @@ def _lot(settings: StationSettings, scan: Scanned, papers: Papers, order: str | 
         return Refusal("lot-unknown", expected=material.item, found=number)
     if status.status != "available":
         return Refusal("lot-blocked", expected=material.item, found=number)
-    if status.expired(scan.at_us, scan.utc_offset_min):
+    if material.expired == "refuse" and status.expired(scan.at_us, scan.utc_offset_min):
         return Refusal("lot-expired", expected=str(status.expiry), found=number)
+    left = papers.left_of(material.item, number)
+    if material.used_up == "refuse" and left is not None and left < material.per_unit:
+        told = (LOT_QUANTITIES, material.item, papers.version(LOT_QUANTITIES, material.item) or 0)
+        return Refusal("lot-used-up", str(material.per_unit), f"{left:f} left of {number}", told)
     return Mounted(MountedLot(material.item, number, None if status.expiry is None else str(status.expiry)))
 
 

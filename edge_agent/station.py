@@ -33,6 +33,7 @@ from pydantic import JsonValue
 from edge_agent import recording
 from edge_agent.acts import ActRules
 from edge_agent.barriers import Barrier, BarrierRules, changed
+from edge_agent.chart_facts import subject_ref
 from edge_agent.chart_memory import ChartMemory, read_memory
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.charting import Resumed
@@ -61,11 +62,12 @@ from edge_agent.interlock import Interlock
 from edge_agent.papers import NO_PAPERS, Papers
 from edge_agent.reactions import ReactionRules
 from edge_agent.requirements import missing, start_requirements
+from edge_agent.route_status import PieceHere, Runs
 from edge_agent.run_record import RunRecorder
 from edge_agent.station_scans import ScanRules
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, grown, read_kept
-from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject
+from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject, SubjectKind
 
 
 class Station:
@@ -156,7 +158,24 @@ class Station:
 
     def barriers(self, state: State, papers: Papers) -> tuple[Barrier, ...]:
         """What central told, or how old that is, stands against a start or is to be warned of."""
-        return self._barriers.standing(state.kept, papers)
+        return self._barriers.standing(state.kept, papers, self._pieces(state))
+
+    def _pieces(self, state: State) -> tuple[PieceHere, ...]:
+        """The pieces that wait here, where a run of them would count."""
+        if self.settings.earlier is None or not state.counts:
+            return ()
+        loaded = [PieceHere(u.carrier, u.subject.id, u.since_us, u.ran) for u in state.kept.loaded]
+        return (*loaded, *((state.seen,) if state.seen is not None else ()))
+
+    def _of_run(self, state: State, event: Captured) -> tuple[PieceHere, ...]:
+        """What is known of the pieces of a run that was just captured."""
+        if self.settings.earlier is None:
+            return ()
+        if state.kept.loaded:
+            return tuple(PieceHere(u.carrier, u.subject.id, u.since_us, u.ran) for u in state.kept.loaded)
+        here = [subject for subject, _ in self.subjects(state, event.readings) if subject.id != recording.UNKNOWN]
+        since_us = state.seen.since_us if state.seen is not None else event.at_us
+        return tuple(_piece(subject, since_us, event.ran.get(subject_ref(subject), {})) for subject in here)
 
     def _held(self, state: State) -> bool:
         """Whether the machine is to be held: after a signal, or where nothing but the hold's tag can stop it."""
@@ -232,7 +251,23 @@ class Station:
             done=state.done if done is None else bool(done),
             running=state.running if running is None else bool(running),
         )
+        if self.settings.earlier is not None:
+            state = self._seen(state, event)
         return self._advance(state, event.at_us, event.new_id)
+
+    def _seen(self, state: State, event: Observed) -> State:
+        """With the piece that the reader sees, and whether a run of it would count."""
+        reader, purpose = self.settings.subject.tag, self.settings.purpose
+        if purpose is not None and purpose.tag in event.values:
+            mode = event.values[purpose.tag]
+            told = purpose.values.get(mode) if isinstance(mode, int) else None
+            state = replace(state, counts=told is None or told.counts)
+        if reader is None or reader not in event.values:
+            return state
+        name = str(event.values[reader] or "").strip()
+        if not name:
+            return replace(state, seen=None)
+        return replace(state, seen=_piece(Subject(self.settings.subject.kind, name), event.at_us, event.ran))
 
     def _advance(self, state: State, at_us: int, new_id: str) -> Step:
         """Go on with the handshake from what is known about done and running."""
@@ -313,7 +348,8 @@ class Station:
             return replace(state, phase=Phase.START), (Prompt("cycle-not-read", {"tag": trigger.cycle}),)
         if cycle is not None and cycle == state.kept.last_cycle:
             return self._answer(state)
-        record, judged = self._recorder.record(state, event, papers, cycle)
+        pieces = self._of_run(state, event)
+        record, judged = self._recorder.record(state, event, papers, cycle, pieces)
         facts: list[Data] = []
         if record.resumed:
             facts.append(OperationsEvent("run-resumed", {"run_id": record.run_id, "cycle": _text(cycle)}))
@@ -322,7 +358,7 @@ class Station:
             *judged.before,
             record,
             *judged.after,
-            *self._barriers.ran_held(record, papers, state.kept.barred),
+            *self._barriers.ran_held(record, papers, state.kept.barred, pieces),
         )
         kept = replace(
             state.kept,
@@ -343,6 +379,12 @@ class Station:
         if acknowledge is None:
             return replace(state, phase=Phase.WAITING), ()
         return replace(state, phase=Phase.ANSWERING), (Write(acknowledge, True),)
+
+
+def _piece(subject: Subject, since_us: int, ran: Runs) -> PieceHere:
+    if subject.kind is SubjectKind.CARRIER:
+        return PieceHere(subject.id, None, since_us, ran)
+    return PieceHere(None, subject.id, since_us, ran)
 
 
 def _text(cycle: int | None) -> str | None:

@@ -13,6 +13,7 @@ from edge_agent.events import Answer, Married, Prompt, Scanned
 from edge_agent.holds import holding
 from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
+from edge_agent.route_status import PieceHere
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, Loaded, State, Step, commit
 from records.model import Data, OperationsEvent, Purpose, Subject, SubjectKind
@@ -61,7 +62,12 @@ class ScanRules:
     ) -> scans.Meaning:
         """What the scan says, or why it is refused."""
         said = scans.meaning(self.settings, event, field_name, papers, order)
-        return said if isinstance(said, scans.Refusal) else self._barriers.against(said, papers) or said
+        if isinstance(said, scans.Refusal):
+            return said
+        piece = None
+        if isinstance(said, scans.Unit):
+            piece = PieceHere(event.carrier, said.subject.id, event.at_us, event.ran)
+        return self._barriers.against(said, papers, piece) or said
 
     def _refuse(self, state: State, event: Scanned, why: scans.Refusal) -> Step:
         params: dict[str, JsonValue] = {
@@ -131,10 +137,15 @@ class ScanRules:
         )
         return self._accept(state, event, "lot", kept, (fact,), (subject,))
 
+    def _loaded(self, event: Scanned, unit: scans.Unit, position: str | None = None) -> Loaded:
+        if self.settings.earlier is None:
+            return Loaded(unit.subject, position)
+        return Loaded(unit.subject, position, event.carrier, event.at_us, event.ran)
+
     def _load(self, state: State, event: Scanned, unit: scans.Unit) -> Step:
         kept, facts = self._start_order(state.kept, unit.order)
         if self.settings.subject.collect is None:
-            kept = replace(kept, loaded=(Loaded(unit.subject),))
+            kept = replace(kept, loaded=(self._loaded(event, unit),))
         else:
             if state.kept.container is None:
                 return self._refuse(state, event, scans.Refusal("not-now", expected="container"))
@@ -145,7 +156,7 @@ class ScanRules:
             kept = replace(
                 kept,
                 container=container,
-                loaded=(*kept.loaded, Loaded(unit.subject, f"{container}/{slot}")),
+                loaded=(*kept.loaded, self._loaded(event, unit, f"{container}/{slot}")),
             )
         married: tuple[Married, ...] = ()
         if event.carrier is not None:

@@ -221,6 +221,10 @@ class ResultSource(Settings):
     """The value of a cycle that did not end."""
 
 
+Policy = Literal["warn", "refuse", "go_on"]
+"""``warn``: the station goes on and says so; ``refuse``: neither scan nor start; ``go_on``: nothing is said."""
+
+
 class Material(Settings):
     """A component: each run consumes ``per_unit`` of the lot that was last scanned for it."""
 
@@ -228,6 +232,10 @@ class Material(Settings):
     """The component, as the ERP calls it."""
     per_unit: Annotated[int, Field(ge=1)] = 1
     """How many a piece takes."""
+    expired: Policy = "refuse"
+    """What happens with a lot after its expiry date."""
+    used_up: Policy = "warn"
+    """What happens with a lot of which central knows too little to be left for a piece."""
     mode: Literal["loaded_lot"] = "loaded_lot"
     """The lot that was scanned last is consumed from then on."""
     match: Match
@@ -249,6 +257,9 @@ class StationSettings(Settings):
     """How the station knows who works there."""
     permit: Permit | None = None
     """The interlock."""
+    earlier: Policy | None = None
+    """What happens with a piece that has an earlier operation of its routing not behind it; left out: nothing is
+    looked at."""
     hold: HoldTag | None = None
     """What is told that the station is held; without it the permit alone holds it."""
     purpose: PurposeSource | None = None
@@ -314,7 +325,9 @@ class StationSettings(Settings):
 
     def watched(self) -> tuple[str, ...]:
         """Tags whose every change moves the station."""
-        tags = (self.trigger.tag, self.trigger.running, self.subject.carrier)
+        tags = [self.trigger.tag, self.trigger.running, self.subject.carrier]
+        if self.earlier is not None:
+            tags += [self.subject.tag, self.purpose.tag if self.purpose else None]
         return tuple(tag for tag in tags if tag is not None)
 
     def written(self) -> tuple[str, ...]:

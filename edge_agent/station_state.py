@@ -14,6 +14,7 @@ from edge_agent.chart_memory import ChartMemory, changes
 from edge_agent.events import Commit, Effect, Married, Ran
 from edge_agent.holds import Hold
 from edge_agent.recording import MountedLot
+from edge_agent.route_status import OwnRun, PieceHere
 from records.errors import Damaged
 from records.fields import Int64
 from records.model import Data, Subject
@@ -43,6 +44,9 @@ class Loaded:
 
     subject: Subject
     position: str | None = None
+    carrier: str | None = None
+    since_us: Int64 = 0
+    ran: Mapping[str, OwnRun] = field(default_factory=dict)  # earlier, by this agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class State:
     told: Mapping[str, bool] = field(default_factory=dict)  # what each tag of the interlock was last told
     sure: frozenset[str] = frozenset()  # those of them whose write was verified
     recovered: bool = False  # the open run began before this start of the agent
+    seen: PieceHere | None = None  # the piece that the reader sees, where earlier operations are looked at
+    counts: bool = True  # the machine is set to runs that count
     full: bool = False  # the buffer has no room for another run
     lost_since_s: float | None = None  # an open run's machine neither runs nor says done since then
     after: After | None = None

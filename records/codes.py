@@ -165,6 +165,8 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "operator-not-qualified",  # the person may not do this operation, or not any more
     "held-by-quality",  # a unit, lot, order or machine that a person holds at central
     "document-stale",  # what says that the scan is right is older than the line allows
+    "operation-skipped",  # the piece has an earlier operation of its routing not behind it
+    "lot-used-up",  # too little is left of the component's lot, as far as central knows
 )
 """Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""
 

@@ -31,6 +31,7 @@ from records import chain
 from records.errors import Damaged, Invalid
 from records.fields import Int64
 from records.keys import KeyRing, SigningKey
+from records.kinds import PAPERS
 
 MAGIC = b"LKF1"
 FRAME_DOMAIN = "lotkeeper/1/frame"
@@ -453,9 +454,7 @@ FENCE = "fence"
 """Kind of a document, id is an agent: ``{"instances": [...], "kept": ..., "why": ...}``, starts that
 must not send, since another agent of this name runs."""
 SYNC = "sync"
-"""Kind of a request and of its answer, a document whose id is the agent: which versions an agent holds, and that
-they are the newest now.
-"""
+"""Kind of a request, and of the document that answers it: which versions an agent holds; they are the newest."""
 CERTIFICATE = "certificate"
 """Kind of a document, id is an agent: ``{"certificate": PEM, "ca": PEM, "not_after": ISO}``, what it asked for."""
 SIGNING_KEY = "signing-key"
@@ -471,8 +470,8 @@ PEOPLE, EQUIPMENT = "people", "equipment"
 """Kinds of the documents that tell who may work where, and which machines are fit to; their id is ``PLANT``."""
 PLANT = "plant"
 """Id of a document that is for the whole plant."""
-SYNCED = (AGENT_MODE, CONFIGURATION, "work-order", "lots", "recipe", "limit-sets", HOLDS, PEOPLE, EQUIPMENT)
-"""Kinds of documents that central states as facts, so that it knows which of them there are."""
+SYNCED = (AGENT_MODE, CONFIGURATION, HOLDS, PEOPLE, EQUIPMENT, *PAPERS)
+"""Kinds of documents of which central keeps the newest version, so that it knows which of them there are."""
 
 # -- topics ------------------------------------------------------------------------------------------------
 

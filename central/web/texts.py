@@ -221,6 +221,16 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("A person at central holds what was scanned. The station said no."),
         N_("Take it off the line until the hold is released. Nothing has to be decided here."),
     ),
+    "operation-skipped": CodeText(
+        N_("Scan of a piece that lacks an operation"),
+        N_("An earlier operation of the scanned piece is missing or has failed. The station said no."),
+        N_("Find out where the piece was. Run what is missing, or take the piece out."),
+    ),
+    "lot-used-up": CodeText(
+        N_("Scan of a used up lot"),
+        N_("Too little is left of the scanned lot by what central knows. The station said no."),
+        N_("Count what is left. Correct the stock in the ERP where it is wrong."),
+    ),
     "document-stale": CodeText(
         N_("Scan refused for old instructions"),
         N_("What says that the scan is right is older than the line allows, since central was not reached."),

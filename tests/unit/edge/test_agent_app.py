@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 from drivers.base import Notice
 from edge_agent import app
 from edge_agent.app import Agent
+from edge_agent.changeover import Changeover
 from edge_agent.configuration import record_of
 from edge_agent.events import DeviceBack
 from edge_agent.outbox import MAX_BODY, export
-from edge_agent.runner import Changeover, StationRunner
+from edge_agent.runner import StationRunner
 from edge_agent.settings import LineSettings, load_line
 from edge_agent.station_state import State
 from records.clock import FakeClock

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from edge_agent.changeover import Changeover
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.events import Lift
 from edge_agent.hold_view import hold_json
 from edge_agent.holds import Cause, Hold
-from edge_agent.runner import Changeover, StationRunner
+from edge_agent.runner import StationRunner
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, as_json

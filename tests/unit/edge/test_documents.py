@@ -54,7 +54,9 @@ def test_the_newest_version_stands(outbox: Outbox, clock: FakeClock) -> None:
     assert changes == [("work-order", "WO/1")] * 2
 
 
-def test_an_order_that_a_station_works_on_is_forgotten_when_it_has_left_it(outbox: Outbox, clock: FakeClock) -> None:
+def test_an_order_that_a_station_works_on_is_forgotten_when_it_has_left_it(
+    outbox: Outbox, clock: FakeClock
+) -> None:
     in_use = {("work-order", "WO/1")}
     documents = Documents(outbox, RING, clock, in_use=lambda kind, name: (kind, name) in in_use)
     send(documents, order(1))

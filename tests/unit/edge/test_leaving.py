@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from edge_agent.changeover import Changeover
 from edge_agent.chart_memory import ChartMemory, changes, read_memory
 from edge_agent.holds import Cause, Hold
 from edge_agent.leaving import last_words
 from edge_agent.outbox import Batch, export
-from edge_agent.runner import Changeover, StationRunner
+from edge_agent.runner import StationRunner
 from edge_agent.station_state import Kept, as_json, charts_key, read_kept, stored
 from records.keys import SigningKey
 from records.model import Data, OperationsEvent, decode

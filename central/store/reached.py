@@ -1,0 +1,49 @@
+"""SQL of how far central knows what an agent recorded: up to its last record here, or its newest proven head."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from central.store import agents
+from central.store.schema import envelope, fact_index, head, watermark
+
+RECORDS = "records"
+
+
+def through_us(connection: Connection) -> dict[str, int]:
+    """Agent -> the time (its own clock, UTC microseconds) up to which all that it recorded is here.
+
+    Every enrolled agent that is not revoked; 0 where nothing has come yet.
+    """
+    found = {each.id: 0 for each in agents.all_agents(connection) if each.revoked_us is None}
+    newest: dict[str, tuple[int, str, int]] = {}
+    rows = connection.execute(
+        select(watermark.c.agent, watermark.c.opened, watermark.c.epoch, watermark.c.committed_through).where(
+            watermark.c.stream == RECORDS
+        )
+    )
+    for agent, opened, epoch, through in rows:
+        if agent in found:
+            newest[agent] = max(newest.get(agent, (0, "", 0)), (opened, epoch, through))
+    heads = {
+        (row.agent, row.epoch): (row.last, row.at_us)
+        for row in connection.execute(select(head).where(head.c.stream == RECORDS))
+    }
+    for agent, (_, epoch, through) in newest.items():
+        last, stated_us = heads.get((agent, epoch), (through + 1, 0))
+        found[agent] = max(_at_us(connection, agent, epoch, through), stated_us if last <= through else 0)
+    return found
+
+
+def _at_us(connection: Connection, agent: str, epoch: str, seq: int) -> int:
+    query = (
+        select(fact_index.c.at_us)
+        .join(envelope, envelope.c.id == fact_index.c.envelope_id)
+        .where(
+            envelope.c.agent == agent,
+            envelope.c.epoch == epoch,
+            envelope.c.stream == RECORDS,
+            envelope.c.seq == seq,
+        )
+    )
+    return connection.execute(query).scalar() or 0
