@@ -1,4 +1,4 @@
-"""What the lines are told of pieces and lots: as the review judges them, kept and not stated, no more than is asked."""
+"""What the lines are told of pieces and lots: as the review judges them, kept and not stated."""
 
 from __future__ import annotations
 

@@ -126,7 +126,8 @@ def said(found: Bench, scan: Scanned) -> object:
     """Why a scan was refused, None where it counts."""
     if Answer("scanner", True) in found.feed(scan):
         return None
-    return [fact.params["reason"] for fact in found.facts if isinstance(fact, OperationsEvent)][-1]
+    refused = [f for f in found.facts if isinstance(f, OperationsEvent) and f.code == "scan-refused"]
+    return refused[-1].params["reason"]
 
 
 def tick(found: Bench, *documents: Document) -> list[object]:
@@ -223,7 +224,7 @@ def test_a_scan_of_a_piece_that_failed_before_is_refused_by_the_document_that_sa
     found = bench(LABEL | {"earlier": "refuse"}, pieces(["C-1", None, letters]), horizon(0))
     assert said(found, UNIT_SCAN) == why
     if why is not None:
-        params = [f.params for f in found.facts if isinstance(f, OperationsEvent)][-1]
+        params = next(f.params for f in found.facts if isinstance(f, OperationsEvent) and f.code == "scan-refused")
         assert (params["document"], params["version"]) == ("route-status/WO-1#1", "3")
 
 
