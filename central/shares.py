@@ -2,9 +2,12 @@
 
 Every process that takes records in announces itself by a lease of its own. Of the partitions each has at most
 its share; one that has more, because another process came, gives the rest back when what is under
-way is committed. One that dies keeps its leases until they end; then whoever has room takes them. A partition
-has a session of its own at the broker (client id ``CLIENT-PARTITION``) which moves with the lease: what the
-former holder had not acknowledged comes to the next one.
+way is committed. However long that takes, the leases that it keeps are renewed meanwhile. One that dies
+keeps its leases until they end; then whoever has room takes them. It counts as gone when its lease had ended
+already at this process' own last turn: a server or a machine that stood still for a while has made all of them
+late, and they do not take from each other what they still work on. A partition has a session of its own at the
+broker (client id ``CLIENT-PARTITION``) which moves with the lease: what the former holder had not acknowledged
+comes to the next one.
 
 A process that lost a lease without knowing it, because it was paused or the network was, cannot commit under
 it: the lease's token is compared in each transaction (``central.store.leases``).
@@ -31,8 +34,10 @@ from records.keys import SigningKey
 
 PARTITION = "partition/"
 WORKER = "worker/"
-TURNS = 3
+TURNS = 4
 """Turns in the time of a lease."""
+GRACE_S = 0.3
+"""So long a turn waits for those that end, so that what is given back is free at once."""
 
 
 class Consumer(Protocol):
@@ -53,13 +58,23 @@ Open = Callable[[str, int, SigningKey], Consumer]
 
 
 @dataclass(frozen=True, slots=True)
+class _Leaving:
+    """A partition that is not taken in any more; its lease is kept until ``ending`` is through."""
+
+    token: int
+    why: str
+    ending: threading.Thread
+
+
+@dataclass(frozen=True, slots=True)
 class _Turn:
     """Partitions whose lease is ``lost``, that are ``over`` the share, and that were ``taken``, with their tokens.
 
-    ``own``: the token of the process' own lease.
+    ``own``: the token of the process' own lease. ``at_us``: the database's clock then.
     """
 
     own: int | None
+    at_us: int
     lost: list[str]
     over: list[str]
     taken: dict[str, int]
@@ -88,7 +103,9 @@ class Shares:
         self._log = log
         self._on_failure = on_failure
         self._held: dict[str, tuple[int, Consumer]] = {}  # partition -> token, who takes it in
+        self._leaving: dict[str, _Leaving] = {}
         self._own: int | None = None
+        self._looked_us: int | None = None  # the database's clock at the last turn
         self._waiting = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="central shares", daemon=True)
@@ -107,7 +124,8 @@ class Shares:
         self._ending.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._end(list(self._held), "stopped")
+        self._leave(list(self._held), "stopped")
+        self._let_go(None)
         name, own = WORKER + self._name, self._own
         if own is not None:
             self._own = None
@@ -127,18 +145,20 @@ class Shares:
     def turn(self) -> None:
         """Renew what is held, give back what is too much, take what is free; the thread does so all the time."""
         self._follow_key()
-        self._end([name for name, (_, consumer) in self._held.items() if consumer.lost], "lost")
+        self._leave([name for name, (_, consumer) in self._held.items() if consumer.lost], "lost")
         turn = self._store.write(self._renew)
         if turn.own is None and not self._waiting:
             self._log.warning("worker-name-taken", name=self._name, hint="does another process have this --name?")
         self._own, self._waiting = turn.own, turn.own is None
-        self._end(turn.lost, "lost")
-        self._end(turn.over, "given back")
+        self._looked_us = turn.at_us
+        self._leave(turn.lost, "lost")
+        self._leave(turn.over, "given back")
         for partition, token in turn.taken.items():
             consumer = self._make(partition, token, self._key)
             self._held[partition] = (token, consumer)
             consumer.start()
             self._log.info("partition-taken", partition=partition, token=token)
+        self._let_go(GRACE_S)
 
     def _follow_key(self) -> None:
         due, self._next_key = self._next_key, self._signing()
@@ -151,34 +171,53 @@ class Shares:
 
     def _renew(self, connection: Connection) -> _Turn:
         name, own = WORKER + self._name, self._own
+        at_us = leases.now_us(connection)
         if own is None or not leases.renew(connection, name, own, self._lease_s):
             own = leases.take(connection, name, self._holder, self._lease_s)
         if own is None:
-            return _Turn(None, list(self._held), [], {})
+            return _Turn(None, at_us, list(self._held), [], {})
         lost = [
             partition
             for partition, (token, _) in self._held.items()
             if not leases.renew(connection, PARTITION + partition, token, self._lease_s)
         ]
+        for partition, leaving in self._leaving.items():
+            leases.renew(connection, PARTITION + partition, leaving.token, self._lease_s)
         kept = sorted(set(self._held) - set(lost))
         everywhere = agents.partitions(connection)
-        held = leases.held(connection)
-        alive = [each for each in held if each.startswith(WORKER)]  # by name: who gets one of the rest
+        looked_us = at_us if self._looked_us is None else self._looked_us
+        held = {each for each, lease in leases.known(connection).items() if lease.until_us > looked_us}
+        alive = sorted(each for each in held if each.startswith(WORKER))  # by name: who gets one of the rest
         share = len(everywhere) // len(alive) + (alive.index(name) < len(everywhere) % len(alive))
         taken: dict[str, int] = {}
         for partition in everywhere:
-            free = partition not in self._held and PARTITION + partition not in held
-            if free and len(kept) + len(taken) < share:
+            if PARTITION + partition not in held and len(kept) + len(taken) < share:
                 token = leases.take(connection, PARTITION + partition, self._holder, self._lease_s)
                 if token is not None:
                     taken[partition] = token
-        return _Turn(own, lost, kept[share:], taken)
+        return _Turn(own, at_us, lost, kept[share:], taken)
 
-    def _end(self, partitions: list[str], why: str) -> None:
-        """What is under way is committed, or fenced; then anybody may have them."""
+    def _leave(self, partitions: list[str], why: str) -> None:
+        """What is under way is committed, or fenced, in a thread of its own."""
         for partition in partitions:
             token, consumer = self._held.pop(partition)
-            consumer.stop()
-            name = PARTITION + partition
-            self._store.write(lambda c, name=name, token=token: leases.release(c, name, token))  # type: ignore[misc]
-            self._log.info("partition-left", partition=partition, why=why)
+            ending = threading.Thread(target=consumer.stop, name=f"leaving {partition}", daemon=True)
+            self._leaving[partition] = _Leaving(token, why, ending)
+            ending.start()
+
+    def _let_go(self, wait_s: float | None) -> None:
+        """Let anybody have those that have ended; ``wait_s`` None: all of them."""
+        for leaving in self._leaving.values():
+            leaving.ending.join(None if wait_s is None else wait_s / len(self._leaving))
+        ended = {name: leaving for name, leaving in self._leaving.items() if not leaving.ending.is_alive()}
+        if not ended:
+            return
+
+        def release(connection: Connection) -> None:
+            for partition, leaving in ended.items():
+                leases.release(connection, PARTITION + partition, leaving.token)
+
+        self._store.write(release)
+        for partition, leaving in ended.items():
+            del self._leaving[partition]
+            self._log.info("partition-left", partition=partition, why=leaving.why)

@@ -7,7 +7,7 @@ knowing cannot commit.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Column, Connection, Table, bindparam, select, text, update
 
@@ -32,17 +32,26 @@ _NOW = {
 _TOKEN = select(lease.c.token).where(lease.c.name == bindparam("of_name"))
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who had it last, and until when by the database's clock; 0: it was given back."""
+
+    holder: str
+    token: int
+    until_us: int
+
+
 class Fenced(LotkeeperError):
     """Another process holds the lease by now: nothing may be committed under it."""
 
 
 def take(connection: Connection, name: str, holder: str, seconds: float) -> int | None:
     """The token of the lease, when nobody else holds it; it ends ``seconds`` from now unless it is renewed."""
-    now_us = _now_us(connection)
+    at_us = now_us(connection)
     row = connection.execute(select(lease).where(lease.c.name == name)).one_or_none()
-    if row is not None and row.holder != holder and row.until_us > now_us:
+    if row is not None and row.holder != holder and row.until_us > at_us:
         return None
-    values = {"holder": holder, "until_us": now_us + round(seconds * MICROSECONDS)}
+    values = {"holder": holder, "until_us": at_us + round(seconds * MICROSECONDS)}
     if row is None:
         connection.execute(lease.insert().values(name=name, token=1, **values))
         return 1
@@ -53,7 +62,7 @@ def take(connection: Connection, name: str, holder: str, seconds: float) -> int 
 
 def renew(connection: Connection, name: str, token: int, seconds: float) -> bool:
     """Hold it for ``seconds`` from now, also when it has ended and nobody took it; False: somebody did."""
-    until_us = _now_us(connection) + round(seconds * MICROSECONDS)
+    until_us = now_us(connection) + round(seconds * MICROSECONDS)
     moved = connection.execute(
         update(lease).where(lease.c.name == name, lease.c.token == token).values(until_us=until_us)
     )
@@ -75,12 +84,18 @@ def assert_held(connection: Connection, name: str, token: int) -> None:
         raise Fenced(f"the lease of {name} has gone to another process")
 
 
-def held(connection: Connection, names: Collection[str] | None = None) -> dict[str, str]:
-    """Lease -> holder, of those that somebody holds now; all, or those among ``names``."""
-    now_us = _now_us(connection)
-    rows = connection.execute(select(lease).where(lease.c.until_us > now_us).order_by(lease.c.name))
-    return {row.name: row.holder for row in rows if names is None or row.name in names}
+def known(connection: Connection) -> dict[str, Lease]:
+    """Every lease that there ever was, by name."""
+    rows = connection.execute(select(lease).order_by(lease.c.name))
+    return {row.name: Lease(row.holder, row.token, row.until_us) for row in rows}
 
 
-def _now_us(connection: Connection) -> int:
+def held(connection: Connection) -> dict[str, str]:
+    """Lease -> holder, of those that somebody holds now."""
+    at_us = now_us(connection)
+    return {name: each.holder for name, each in known(connection).items() if each.until_us > at_us}
+
+
+def now_us(connection: Connection) -> int:
+    """The database's clock."""
     return int(connection.execute(_NOW[connection.dialect.name]).scalar_one())

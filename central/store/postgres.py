@@ -47,6 +47,8 @@ READERS = 8
 """Most connections that read at the same time; a further reader waits."""
 PATIENCE_S = 60.0
 """How long the server may be away before the process stops."""
+TAKING_OVER_S = 10.0
+"""How long a start waits for another central's session to end: a server notices late that one was killed."""
 ATTEMPTS = 5
 """How often a group may be broken off by the server (deadlock, cancelled) before the process stops."""
 
@@ -271,7 +273,7 @@ class PostgresStore:
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s",
                     (before.pid, before.began),
                 )
-            if self._alone and not _locked(raw):
+            if self._alone and not _locked(raw, TAKING_OVER_S):
                 raise Refused(
                     f"another central has {self.label}", hint="stop it, or name another database in central.yaml"
                 )
@@ -345,9 +347,13 @@ def carrier(raw: psycopg.Connection[Any]) -> Engine:
 # -- within ------------------------------------------------------------------------------------------------
 
 
-def _locked(raw: psycopg.Connection[Any]) -> bool:
-    row = raw.execute("SELECT pg_try_advisory_lock(%s)", (INSTANCE_LOCK,)).fetchone()
-    return row is not None and bool(row[0])
+def _locked(raw: psycopg.Connection[Any], patience_s: float) -> bool:
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        row = raw.execute("SELECT pg_try_advisory_lock(%s)", (INSTANCE_LOCK,)).fetchone()
+        if (row is not None and row[0]) or time.monotonic() > deadline_s:
+            return row is not None and bool(row[0])
+        time.sleep(0.1)
 
 
 def _own_fault(error: psycopg.Error) -> bool:

@@ -52,6 +52,7 @@ class FastLine:
     Args:
         agent: the stations are ``AGENT-1``, ``AGENT-2``, ... so that they are unique in the plant.
         rest_s: how long a machine rests between two cycles.
+        poll_ms: how often the agent reads each machine.
         trend: it has a tag of telemetry, too.
         first: the number of a machine's first cycle; the count begins anew at 2**32.
         spoils: now and then a measured value is none (NaN, infinity): the ledger then holds null.
@@ -66,6 +67,7 @@ class FastLine:
         machines: int,
         seed: int,
         rest_s: float = 0.0,
+        poll_ms: int = 10,
         trend: bool = False,
         first: int = 1,
         spoils: bool = False,
@@ -73,7 +75,7 @@ class FastLine:
         self.agent = agent
         self.path = folder / "ledger.jsonl"
         self._ledger = Ledger(self.path, clock)
-        self._seed, self._rest_s = seed, rest_s
+        self._seed, self._rest_s, self._poll_ms = seed, rest_s, poll_ms
         self._first, self._spoils = first, spoils
         self.ways: dict[str, int] = {}
         """Station -> port where the agent finds its machine; a scenario may put a proxy between."""
@@ -181,7 +183,7 @@ class FastLine:
         devices = "".join(
             f"  {plc.name}:\n    driver: modbus_tcp\n    host: {plc.host}\n"
             f"    port: {self.ways.get(plc.name, plc.port)}\n    byte_order: CDAB\n"
-            f"    poll_interval: 10ms\n    tags:\n{self._tags}"
+            f"    poll_interval: {self._poll_ms}ms\n    tags:\n{self._tags}"
             for plc in self._plcs
         )
         stations = "".join(
@@ -241,7 +243,7 @@ class FastLine:
                 return
             number += 1
             self._begun += not stepped
-            shown, line = self._cycle(plc.name, number)
+            shown, line = cycle_of(self._seed, plc.name, number, spoils=self._spoils)
             await self._ledger.write([line])
             await plc.show({**shown, DONE: True})
             await plc.wait_for(ACK, True)
@@ -262,45 +264,48 @@ class FastLine:
                 return False
             self._going.clear()
 
-    def _cycle(self, station: str, number: int) -> tuple[dict[str, Value], dict[str, JsonValue]]:
-        """What the registers show of a cycle, and what the ledger keeps of it."""
-        leak, pressure = (
-            float32(centre * (1 + 0.1 * (uniform(self._seed, station, number, name) - 0.5)))
-            for name, centre in (("leak", 0.12), ("pressure", 30.0))
-        )
-        if self._spoils and uniform(self._seed, station, number, "spoilt") < SPOILT:
-            leak = math.nan if number % 2 else math.inf
-        result, code = RESULTS[int(uniform(self._seed, station, number, "result") * 1.2) % 2]
-        carrier, order = f"{station[-1]}-{number}", f"WO-{1 + number // CYCLES_OF_AN_ORDER}"
-        count = number % COUNT_ENDS
-        shown: dict[str, Value] = {
-            "Process.LeakRate": leak,
-            "Process.Pressure": pressure,
-            CARRIER: carrier,
-            ORDER: order,
-            RESULT: code,
-            COUNT: count,
-            TOTAL: count,
-        }
-        line: dict[str, JsonValue] = {
-            "type": "cycle",
-            "station": station,
-            "equipment": f"{station}-01",
-            "operation": OPERATION,
-            "cycle": count,
-            "order": order,
-            "purpose": "production",
-            "result": result,
-            "carrier": carrier,
-            "operator": None,
-            "values": {
-                f"{station}.leak_rate": leak if math.isfinite(leak) else None,
-                f"{station}.pressure": pressure,
-            },
-            "subjects": [],
-            "materials": [],
-        }
-        return shown, line
+
+def cycle_of(
+    seed: int, station: str, number: int, *, spoils: bool = False
+) -> tuple[dict[str, Value], dict[str, JsonValue]]:
+    """What the registers show of a station's n-th cycle, and what the ledger keeps of it."""
+    leak, pressure = (
+        float32(centre * (1 + 0.1 * (uniform(seed, station, number, name) - 0.5)))
+        for name, centre in (("leak", 0.12), ("pressure", 30.0))
+    )
+    if spoils and uniform(seed, station, number, "spoilt") < SPOILT:
+        leak = math.nan if number % 2 else math.inf
+    result, code = RESULTS[int(uniform(seed, station, number, "result") * 1.2) % 2]
+    carrier, order = f"{station[-1]}-{number}", f"WO-{1 + number // CYCLES_OF_AN_ORDER}"
+    count = number % COUNT_ENDS
+    shown: dict[str, Value] = {
+        "Process.LeakRate": leak,
+        "Process.Pressure": pressure,
+        CARRIER: carrier,
+        ORDER: order,
+        RESULT: code,
+        COUNT: count,
+        TOTAL: count,
+    }
+    line: dict[str, JsonValue] = {
+        "type": "cycle",
+        "station": station,
+        "equipment": f"{station}-01",
+        "operation": OPERATION,
+        "cycle": count,
+        "order": order,
+        "purpose": "production",
+        "result": result,
+        "carrier": carrier,
+        "operator": None,
+        "values": {
+            f"{station}.leak_rate": leak if math.isfinite(leak) else None,
+            f"{station}.pressure": pressure,
+        },
+        "subjects": [],
+        "materials": [],
+    }
+    return shown, line
 
 
 def _machine(name: str) -> ModbusPlc:

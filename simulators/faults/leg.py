@@ -55,7 +55,8 @@ class Leg:
 class Scenario:
     """``run`` does one leg and judges it. ``faults`` are the numbers of the fault list that it covers.
 
-    ``leg`` is how many cycles one plant takes; ``wanted`` how many cycles make the published figure.
+    ``leg`` is how many cycles one plant takes; ``wanted`` how many cycles make the published figure. ``why_not``:
+    why else it cannot run on this machine.
     """
 
     name: str
@@ -65,3 +66,4 @@ class Scenario:
     wanted: int
     root: bool = False
     programs: tuple[str, ...] = ("mosquitto",)
+    why_not: Callable[[], str | None] = lambda: None

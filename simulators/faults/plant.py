@@ -28,7 +28,14 @@ AGENT = "tester-1"
 EDGE, CENTRAL = "lotkeeper-edge", "lotkeeper-central"
 LOADED = {
     EDGE: ("edge_agent.app", "edge_agent.settings", "drivers.modbus.device", "pymodbus.client"),
-    CENTRAL: ("central.serving", "central.app", "central.web.site", "scipy.special", "scipy.stats"),
+    CENTRAL: (
+        "central.serving",
+        "central.app",
+        "central.web.site",
+        "central.store.postgres",
+        "scipy.special",
+        "scipy.stats",
+    ),
 }
 """What the warm parents load beforehand."""
 PATIENCE_S = 120.0
@@ -131,6 +138,8 @@ class Plant:
         self.agent_broker = self.broker.url
         """Where the agent finds the broker; a scenario may put a proxy between."""
         self.central_broker = self.broker.url
+        self.central_settings = ""
+        """Further lines of central.yaml."""
         self.line = FastLine(
             folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s, **line
         )
@@ -147,7 +156,7 @@ class Plant:
         self.config.write_text(
             f"site: suzhou\ntime_zone: Asia/Shanghai\nfolder: {self.central_folder}\n"
             f"http: {{port: {self.port}}}\nbroker: {{url: '{self.central_broker}'}}\n"
-            "head_interval: 2s\nanchor_interval: 5s\n"
+            f"head_interval: 2s\nanchor_interval: 5s\n{self.central_settings}"
         )
         self.ask_central("init", "--password-stdin", stdin=f"{PASSWORD}\n")
         self.ask_central("enrol", AGENT, "--out", str(self.identity))

@@ -81,7 +81,7 @@ def why_not(scenario: Scenario) -> str | None:
     for program in scenario.programs:
         if shutil.which(program) is None and shutil.which(program, path="/usr/sbin:/sbin") is None:
             return f"the program {program} is not installed"
-    return None
+    return scenario.why_not()
 
 
 def _left(order: Order) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulators.faults import (
+    backlog,
     buffers,
     calls,
     clocks,
@@ -13,10 +14,12 @@ from simulators.faults import (
     kills,
     machines,
     network,
+    postgres,
     power,
     soak,
     tampering,
     transactions,
+    workers,
 )
 from simulators.faults.leg import Scenario
 
@@ -70,6 +73,23 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("clock-jump", "wall clocks are set", clocks.clock_jump, 7, 14),
         Scenario("image-restore", "the agent's disk is an old copy again", images.image_restore, 10, 20),
         Scenario("central-restore", "central is restored from a backup", images.central_restore, 5, 10),
+        Scenario(
+            "worker-kill",
+            "several workers and serve on one PostgreSQL are killed and stand still",
+            workers.worker_kill,
+            25,
+            100,
+            why_not=postgres.why_not,
+        ),
+        Scenario("backlog", "hours of outage of 20 agents come back at once", backlog.backlog, 72, 72),
+        Scenario(
+            "backlog-postgres",
+            "the same, central on PostgreSQL",
+            backlog.backlog_on_postgres,
+            72,
+            72,
+            why_not=postgres.why_not,
+        ),
         Scenario("bit-rot", "bits turn over in databases and logs", images.bit_rot, 250, 1000),
         Scenario(
             "tamper",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -72,12 +73,14 @@ def test_who_lost_the_lease_commits_nothing(rig: Rig) -> None:
 
 
 class Consumer:
-    """``lost``: as a connection sees it whose session another one took."""
+    """``lost``: as a connection sees it whose session another one took. It ends when ``end`` is set."""
 
     def __init__(self, partition: str, key: SigningKey) -> None:
         self.partition = partition
         self.running = self.lost = False
         self.key = key
+        self.end = threading.Event()
+        self.end.set()
 
     def sign_with(self, key: SigningKey) -> None:
         self.key = key
@@ -87,6 +90,7 @@ class Consumer:
 
     def stop(self) -> None:
         self.running = False
+        self.end.wait(60)
 
 
 class Process:
@@ -152,6 +156,7 @@ def test_what_another_took_is_left_and_a_lost_session_is_asked_again(plant: Rig)
     assert take(plant, "somebody", "partition/p1") == 2
     assert first.turn() == ["p0", "p2", "p3"]
     first.consumers[0].lost = True
+    assert first.turn() == ["p2", "p3"]
     assert first.turn() == ["p0", "p2", "p3"]
     assert [each.partition for each in first.consumers].count("p0") == 2
 
@@ -173,3 +178,36 @@ def test_a_new_key_is_signed_with_a_turn_later_by_all_that_is_taken_in(plant: Ri
     running = [each for each in (*first.consumers, *second.consumers) if each.running]
     assert len(running) == 4
     assert {each.key for each in running} == {first.key}
+
+
+def test_the_others_are_kept_while_one_takes_long_to_end(plant: Rig) -> None:
+    first, second = Process(plant, "first"), Process(plant, "second")
+    first.turn(), second.turn()
+    slow = first.consumers[-1]
+    slow.end = threading.Event()
+    assert first.turn() == ["p0", "p1"], "it goes on while p3 still ends"
+    assert second.turn() == ["p2"]
+    for name in ("worker/first", "partition/p0", "partition/p1", "partition/p3"):
+        end(plant, name)
+    assert first.turn() == ["p0", "p1"], "renewed, and not taken again"
+    assert second.turn() == ["p2"]
+    slow.end.set()
+    assert first.turn() == ["p0", "p1"]
+    assert second.turn() == ["p2", "p3"]
+
+
+def test_who_were_all_late_take_nothing_from_each_other(plant: Rig) -> None:
+    first, second = Process(plant, "first"), Process(plant, "second")
+    first.turn(), second.turn(), first.turn()
+    assert second.turn() == ["p2", "p3"]
+    end_now(plant)
+    assert (first.turn(), second.turn()) == (["p0", "p1"], ["p2", "p3"]), "the server stood still"
+    end_now(plant)
+    assert first.turn() == ["p0", "p1"], "second may only be late"
+    assert first.turn() == ["p0", "p1", "p2", "p3"], "it is gone"
+    assert second.turn() == []
+
+
+def end_now(rig: Rig) -> None:
+    """The time of every lease ends at this moment."""
+    rig.store.write(lambda c: c.execute(update(lease).values(until_us=leases.now_us(c))).rowcount)

@@ -18,6 +18,7 @@ from central.store import intake, partitions, session
 from central.store.bulk import Insert
 from central.store.database import Server
 from central.store.engine import Connection, Store, assert_guards, reading
+from central.store.postgres import INSTANCE_LOCK
 from central.store.schema import body
 from records.errors import ConfigurationError, Damaged, Refused, StorageFailed, Unreachable
 from records.yaml import Secret
@@ -265,7 +266,19 @@ def test_commits_wait_for_the_disk_whatever_the_role_says(server: PostgresServer
         store.close()
 
 
-def test_a_second_central_is_refused_and_a_named_writer_is_not(place: Server, store: Store) -> None:
+def test_a_start_waits_for_the_session_of_one_that_was_killed(server: PostgresServer, place: Server) -> None:
+    with server.admin(place.name) as before:
+        before.execute("SELECT pg_advisory_lock(%s)", (INSTANCE_LOCK,))
+        gone = threading.Timer(0.3, before.close)
+        gone.start()
+        Store(place).close()
+        gone.join()
+
+
+def test_a_second_central_is_refused_and_a_named_writer_is_not(
+    place: Server, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("central.store.postgres.TAKING_OVER_S", 0.0)
     with pytest.raises(Refused, match="another central"):
         Store(place)
     other = Store(place, writer="worker-2")
