@@ -19,10 +19,11 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -60,6 +61,7 @@ MESSAGE_COST = 4096
 """What taking a message costs beside its bytes, in bytes."""
 SESSION_EXPIRY_S = 7 * 86_400
 KEEPALIVE_S = 30
+AFTER_MISTAKE_S = 1.0
 WITHDRAWN_KEPT_S = 30 * 86_400.0
 """How long the broker keeps that a document is withdrawn; whoever was away for longer hears it by a sync."""
 SAME_WATERMARK_S = 1.0
@@ -153,6 +155,26 @@ class _Sign:
     key: SigningKey
 
 
+class _Client(paho.Client):
+    """Whose loop goes on after a mistake: a packet that paho cannot read, or a descriptor that ``select`` cannot
+    take, ends paho's own thread without a word, and central would hear nothing for ever.
+    """
+
+    on_mistake: Callable[[Exception], None] = staticmethod(lambda _: None)
+    closing: threading.Event
+
+    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
+        while True:
+            try:
+                return super().loop_forever(timeout, retry_first_connection)
+            except Exception as error:
+                self.on_mistake(error)
+            if self.closing.wait(AFTER_MISTAKE_S):
+                return MQTTErrorCode.MQTT_ERR_PROTOCOL
+            with suppress(OSError, ValueError):  # then its loop finds no connection, and tries again
+                self.reconnect()
+
+
 class Mqtt:
     """A connection to the broker. Starts while the broker is away and lives through its restarts.
 
@@ -188,6 +210,7 @@ class Mqtt:
         self._under_way: deque[tuple[_Due, Taking]] = deque()
         self._announcement = announcement
         self._worker = threading.Thread(target=self._run, name="central broker", daemon=True)
+        self._closing = threading.Event()
         self._client = self._make_client()
         self._connection = 0
         self._state = BrokerState(False, clock.now_us(), "not started")
@@ -216,6 +239,7 @@ class Mqtt:
 
     def stop(self) -> None:
         """Disconnect. What was not acknowledged comes again."""
+        self._closing.set()
         self._client.disconnect()
         self._client.loop_stop()
         if self._worker.ident is not None:
@@ -244,7 +268,7 @@ class Mqtt:
 
     def _make_client(self) -> paho.Client:
         five = self._settings.protocol == 5
-        client = paho.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._part.client_id,
             clean_session=None if five else False,
@@ -258,6 +282,7 @@ class Mqtt:
             files = (self._settings.ca, self._settings.certificate, self._settings.key)
             ca, certificate, key = (None if file is None else str(file) for file in files)
             client.tls_set(ca, certificate, key)
+        client.closing, client.on_mistake = self._closing, self._mistaken
         client.reconnect_delay_set(1, 30)
         client.max_inflight_messages_set(100)
         client.on_socket_open = _send_at_once
@@ -289,6 +314,10 @@ class Mqtt:
             self._change(False, f"the connection ended: {code}")
         if self._part.partition is not None and code.value == TAKEN_OVER:
             self._leave()
+
+    def _mistaken(self, error: Exception) -> None:
+        self._log.error("broker-connection-mistaken", error=repr(error), exc_info=error)
+        self._change(False, f"the connection ended by a mistake: {error!r}")
 
     def _leave(self) -> None:
         """Another process takes this part in: two with one session would end each other's connection for ever."""

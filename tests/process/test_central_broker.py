@@ -108,6 +108,29 @@ def test_records_in_watermarks_and_documents_out(
         central.close()
 
 
+def test_central_hears_again_after_a_mistake_in_paho_s_thread(
+    central: Central, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A soak found it: paho's thread had ended by an OSError, central served on and heard nothing any more."""
+    broker.start()
+    agent = enrolled(central)
+    central.start()
+    with Wire(broker.port, agent) as wire:
+        wire.deliver(central.keys.ring, 3, agent.frame(1, 3))
+        client, mistakes = central.mqtt._client, ["filedescriptor out of range in select()", "as before"]
+        loop = client._loop
+
+        def mistaken(timeout: float) -> object:
+            if mistakes:
+                raise ValueError(mistakes.pop())
+            return loop(timeout)
+
+        monkeypatch.setattr(client, "_loop", mistaken)
+        wait_until(lambda: not mistakes, "the mistakes")
+        wire.deliver(central.keys.ring, 10, agent.frame(4, 10))
+        assert held(central, agent) == hashes(agent)
+
+
 def test_an_agent_enrolled_later_is_told_what_there_is(central: Central, broker: Mosquitto) -> None:
     broker.start()
     issue(central, "lots", "VB-10", 3, "lots")
