@@ -54,7 +54,6 @@ from central.shares import Shares
 from central.signature import Rules
 from central.store import intake, partitions
 from central.store.engine import Store
-from central.stored import StoredFact
 from central.verify import Verification, verify
 from central.worker import shares
 from records.clock import MICROSECONDS, Clock
@@ -217,7 +216,7 @@ class Central:
             self._log.error("chain-damaged", reason=result.reason, place=str(result.first_bad))
         return result
 
-    def _committed(self, _facts: list[StoredFact]) -> None:
+    def _committed(self) -> None:
         if self._sweeper is not None:
             self._sweeper.wake()
 

@@ -19,28 +19,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from central.agent_requests import AgentRequests, Handler, NotTaken
 from central.believed import Believed, Keys
+from central.committing import Checked, Committing, Item, Outcome
 from central.facts import Facts
+from central.gathering import Batch, Gathering
 from central.quarantine import Quarantine, Reason
-from central.store import envelopes, intake, standing, telemetry
 from central.store.engine import Connection, Store
-from central.store.intake import Conflict
-from central.store.standing import Standing
-from central.store.telemetry import Span
-from central.stored import StoredFact
 from central.telemetry import span_of
 from records import chain
 from records.clock import Clock
 from records.errors import Damaged, Invalid
-from records.model import Fact, decode
+from records.model import decode
 from records.telemetry import KIND, decode_chunk
-from records.wire import REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, Watermark, decode_frame, unsign
+from records.wire import REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, decode_frame, unsign
 
 STREAMS = ("records", "telemetry")
 
@@ -48,24 +43,6 @@ OFFLINE = b"offline"
 """What the broker says on an agent's state topic when the agent is gone (its will)."""
 
 _EPOCH = re.compile(r"[A-Za-z0-9-]{1,64}")
-
-Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", "head", "request", "ignored"]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one payload. ``watermark``: what the agent is to be told now; None: nothing.
-
-    ``new`` and ``known``: records of a frame that were committed by it, and that were held before.
-    """
-
-    result: Result
-    agent: str | None = None
-    watermark: Watermark | None = None
-    facts: tuple[StoredFact, ...] = ()
-    detail: str = ""
-    new: int = 0
-    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +54,13 @@ class Presence:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
-    envelope: Envelope
-    fact: Fact | None
-    poison: str | None = None
-    span: Span | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _UnderWay:
-    """A frame's job; ``again`` when other keys are believed by now than those that it was checked by."""
+    """A frame's place among those that are committed with it; ``again`` when other keys are believed by now than
+    those that it was checked by.
+    """
 
-    job: Future[Outcome | None]
+    batch: Batch
+    place: int
     again: Callable[[], Outcome]
 
 
@@ -101,12 +73,12 @@ class Taking:
 
     @property
     def done(self) -> bool:
-        return isinstance(self._what, Outcome) or self._what.job.done()
+        return isinstance(self._what, Outcome) or self._what.batch.done
 
     def outcome(self) -> Outcome:
         if isinstance(self._what, Outcome):
             return self._what
-        return self._what.job.result() or self._what.again()
+        return self._what.batch.outcome(self._what.place) or self._what.again()
 
     def result(self) -> Outcome:
         """What became of it; raises as ``Ingest.take`` does. Ask once."""
@@ -120,7 +92,7 @@ class _Refusal:
 
 
 class Ingest:
-    """Takes payloads one after the other, from one thread. ``on_committed`` is called after each commit.
+    """Takes payloads one after the other, from one thread. ``on_committed`` is called after what was committed.
 
     ``fence`` is asked in each transaction that commits records, and raises where another process is to do so.
     ``requests``: who answers what agents ask for, by kind; who answers registers itself before the start.
@@ -131,11 +103,10 @@ class Ingest:
         store: Store,
         facts: Facts,
         clock: Clock,
-        on_committed: Callable[[list[StoredFact]], None] | None = None,
+        on_committed: Callable[[], None] = lambda: None,
         fence: Callable[[Connection], None] | None = None,
     ) -> None:
         self._store = store
-        self._fence = fence
         self._clock = clock
         self.on_committed = on_committed
         self._presence: dict[str, Presence] = {}
@@ -143,6 +114,8 @@ class Ingest:
         self.requests: dict[str, Handler] = {}
         self._asked = AgentRequests(store, clock, self.requests)
         self.quarantine = Quarantine(store, facts, clock)
+        self._committing = Committing(clock, self.quarantine, fence)
+        self._gathering = Gathering(store, self._committing)
 
     def presence(self) -> dict[str, Presence]:
         """Which agents the broker last called online or offline, since this process started."""
@@ -162,6 +135,8 @@ class Ingest:
         Their results must be asked for in the order in which they were begun.
         """
         levels = topic.removeprefix(f"{TOPIC_ROOT}/").split("/")
+        if levels[0] != "up" or levels[-1] not in STREAMS:
+            self._gathering.send()  # what was begun before comes first
         match levels:
             case ["up", _, agent, stream] if stream in STREAMS:
                 return Taking(self, self._take_frame(topic, agent, stream, payload))
@@ -183,7 +158,7 @@ class Ingest:
         Raises:
             StorageFailed: nothing was committed and the process must stop.
         """
-        what = self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key)
+        what = self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key, alone=True)
         return Taking(self, what).result()
 
     def bring_head(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
@@ -191,9 +166,9 @@ class Ingest:
         return self.done(self._take_head(f"import/{agent}", agent, payload, by_any_key=by_any_key))
 
     def done(self, outcome: Outcome) -> Outcome:
-        """Tell who wants to know what was committed."""
-        if outcome.facts and self.on_committed is not None:
-            self.on_committed(list(outcome.facts))
+        """Tell who wants to know that something was committed."""
+        if outcome.new or outcome.facts:
+            self.on_committed()
         return outcome
 
     # -- frames ----------------------------------------------------------------------------------------
@@ -203,27 +178,32 @@ class Ingest:
         return Outcome("quarantined", agent, None, facts, f"{reason}: {detail}")
 
     def _take_frame(
-        self, topic: str, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool = False
+        self,
+        topic: str,
+        agent: str,
+        stream: str | None,
+        payload: bytes,
+        *,
+        by_any_key: bool = False,
+        alone: bool = False,
     ) -> Outcome | _UnderWay:
         keys = self._believed.last()
         while True:
-            checked = self._checked(keys, agent, stream, payload, by_any_key=by_any_key)
-            if isinstance(checked, Frame):
-                items = [_read(envelope) for envelope in checked.envelopes]
-                job = partial(self._commit, topic=topic, frame=checked, items=items, keys=keys)
-                again = partial(self._take_again, topic, agent, stream, payload, by_any_key=by_any_key)
-                return _UnderWay(self._store.submit(job), again)
+            frame = self._checked(keys, agent, stream, payload, by_any_key=by_any_key)
+            if isinstance(frame, Frame):
+                checked = Checked(topic, frame, [_read(envelope) for envelope in frame.envelopes], keys.stamp)
+                place = self._gathering.alone(checked) if alone else self._gathering.add(checked)
+                return _UnderWay(*place, partial(self._take_again, topic, agent, stream, payload, by_any_key))
             now = self._believed.now()
             if now is keys:
-                return self._refused(topic, agent, checked.reason, checked.detail, payload)
+                return self._refused(topic, agent, frame.reason, frame.detail, payload)
             keys = now
 
-    def _take_again(
-        self, topic: str, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool
-    ) -> Outcome:
+    def _take_again(self, topic: str, agent: str, stream: str | None, payload: bytes, by_any_key: bool) -> Outcome:
         """By the keys that are believed by now."""
         self._believed.now()
-        return Taking(self, self._take_frame(topic, agent, stream, payload, by_any_key=by_any_key)).outcome()
+        what = self._take_frame(topic, agent, stream, payload, by_any_key=by_any_key, alone=True)
+        return Taking(self, what).outcome()
 
     def _checked(
         self, keys: Keys, agent: str, stream: str | None, payload: bytes, *, by_any_key: bool
@@ -243,87 +223,6 @@ class Ingest:
         if not _EPOCH.fullmatch(frame.epoch) or (frame.first == 1 and frame.previous != start):
             return _Refusal("not-a-frame", "the epoch does not begin as epochs do")
         return frame
-
-    def _commit(
-        self, connection: Connection, topic: str, frame: Frame, items: list[_Item], keys: Keys
-    ) -> Outcome | None:
-        """What became of a frame; None: other keys are believed by now than those that it was checked by."""
-        now_us = self._clock.now_us()
-        held = standing.read(connection, frame.agent, frame.epoch, frame.stream)
-        if held.keys != keys.stamp:
-            return None
-        if self._fence is not None:
-            self._fence(connection)
-        if frame.first > held.through + 1:
-            detail = f"{frame.first} came while {held.through + 1} is next"
-            return Outcome("hole", frame.agent, held.answer, detail=detail)
-        conflicting = self._conflict(connection, frame, held, now_us)
-        if conflicting is not None:
-            return conflicting
-        new = items[max(0, held.through + 1 - frame.first) :]
-        if not new:
-            return Outcome("nothing-new", frame.agent, held.answer, known=len(items))
-        facts = self._contradicts_head(connection, held, new, now_us)
-        facts += self._add(connection, topic, new, now_us)
-        envelopes.add_frame(connection, frame, now_us)
-        last = new[-1].envelope
-        answer = standing.move(connection, held, last.seq, last.hash, now_us)
-        return Outcome("committed", frame.agent, answer, tuple(facts), new=len(new), known=len(items) - len(new))
-
-    def _add(self, connection: Connection, topic: str, items: list[_Item], now_us: int) -> list[StoredFact]:
-        """Store records that are new; their facts, and what central states of those that nobody can read."""
-        cursors = envelopes.add(connection, [(item.envelope, item.fact) for item in items], now_us)
-        facts: list[StoredFact] = []
-        spans: list[tuple[int, str, Span]] = []
-        stated: list[StoredFact] = []
-        for cursor, item in zip(cursors, items, strict=True):
-            e = item.envelope
-            if item.fact is not None:
-                facts.append(
-                    StoredFact(e.agent, e.epoch, e.stream, e.seq, e.hash.hex(), e.kind, item.fact, now_us, cursor)
-                )
-            elif item.span is not None:
-                spans.append((cursor, e.agent, item.span))
-            elif item.poison is not None and e.body is not None:
-                stated += self.quarantine.poison(connection, topic, e, e.body, item.poison, cursor)
-        telemetry.add(connection, spans)
-        return facts + stated
-
-    def _contradicts_head(
-        self, connection: Connection, held: Standing, new: list[_Item], now_us: int
-    ) -> list[StoredFact]:
-        """A head that the agent stated, and that these records are not: there were two histories of one epoch, as
-        after an older image of a disk. The records hold; the other head is kept as a conflict.
-        """
-        if held.head is None:
-            return []
-        last, stated_hash = held.head
-        named = next((item.envelope for item in new if item.envelope.seq == last), None)
-        if named is None or named.hash == stated_hash:
-            return []
-        stated = intake.head_of(connection, held.agent, held.epoch, held.stream)
-        if stated is None:
-            return []
-        intake.drop_head(connection, stated)
-        return list(self._head_conflict(connection, stated, named.hash.hex(), now_us).facts)
-
-    def _conflict(self, connection: Connection, frame: Frame, held: Standing, now_us: int) -> Outcome | None:
-        """The first record of the frame that is held with another hash, if there is one."""
-        first, through = max(1, frame.first - 1), min(held.through, frame.last)
-        known: dict[int, bytes] = {}
-        if held.mark is not None and first == held.through:
-            known = {first: bytes.fromhex(held.mark.hash)}  # nothing but the record before is held
-        elif first <= through:
-            known = envelopes.hashes(connection, frame.agent, frame.epoch, frame.stream, first, through)
-        offered: dict[int, tuple[bytes, bytes | None]] = {frame.first - 1: (frame.previous, None)}
-        offered |= {e.seq: (e.hash, e.body) for e in frame.envelopes if e.seq <= through}
-        for seq, link in sorted(known.items()):
-            given, body = offered[seq]
-            if given != link:
-                found = Conflict(0, frame.agent, frame.epoch, frame.stream, seq, link.hex(), given.hex(), now_us)
-                facts = self.quarantine.conflict(connection, found, body)
-                return Outcome("conflict", frame.agent, held.answer, facts, f"seq {seq} is held otherwise")
-        return None
 
     # -- requests --------------------------------------------------------------------------------------
 
@@ -358,28 +257,7 @@ class Ingest:
             return self._refused(topic, agent, "head", error.message, payload)
         if head.agent != agent or head.stream not in STREAMS or not _plausible(head):
             return self._refused(topic, agent, "head", f"a head of {head.agent}, {head.stream}", payload)
-        return self._store.write(lambda connection: self._keep_head(connection, head, payload, now_us))
-
-    def _keep_head(self, connection: Connection, head: Head, payload: bytes, now_us: int) -> Outcome:
-        known = intake.head_of(connection, head.agent, head.epoch, head.stream)
-        if known is not None and (head.last, head.at_us) <= (known.last, known.at_us):
-            if head.last == known.last and head.hash != known.hash:
-                return self._head_conflict(connection, head, known.hash, now_us)
-            return Outcome("ignored", head.agent, detail="an older head")
-        held = envelopes.hashes(connection, head.agent, head.epoch, head.stream, head.last, head.last)
-        if held.get(head.last, bytes.fromhex(head.hash)).hex() != head.hash:
-            return self._head_conflict(connection, head, held[head.last].hex(), now_us)
-        if known is not None and head.last == known.last and head.hash != known.hash:
-            return self._head_conflict(connection, head, known.hash, now_us)
-        intake.keep_head(connection, head, payload, now_us)
-        stands = standing.read(connection, head.agent, head.epoch, head.stream)
-        # a chain that central has nothing of, after a restore perhaps: its agent may believe that all is here
-        return Outcome("head", head.agent, stands.answer if stands.mark is None else None)
-
-    def _head_conflict(self, connection: Connection, head: Head, held: str, now_us: int) -> Outcome:
-        found = Conflict(0, head.agent, head.epoch, head.stream, head.last, held, head.hash, now_us)
-        facts = self.quarantine.conflict(connection, found, None)
-        return Outcome("conflict", head.agent, None, facts, f"the head {head.last} is held otherwise")
+        return self._store.write(lambda c: self._committing.keep_head(c, head, payload, now_us))
 
 
 def _plausible(head: Head) -> bool:
@@ -391,13 +269,13 @@ def _plausible(head: Head) -> bool:
     )
 
 
-def _read(envelope: Envelope) -> _Item:
+def _read(envelope: Envelope) -> Item:
     """Telemetry is columns, not facts: of a chunk only where it belongs is noted, it is read by who asks."""
     if envelope.body is None or (envelope.stream != "records" and envelope.kind != KIND):
-        return _Item(envelope, None)
+        return Item(envelope, None)
     try:
         if envelope.stream == "records":
-            return _Item(envelope, decode(envelope.kind, envelope.body))
-        return _Item(envelope, None, span=span_of(decode_chunk(envelope.body)))
+            return Item(envelope, decode(envelope.kind, envelope.body))
+        return Item(envelope, None, span=span_of(decode_chunk(envelope.body)))
     except Invalid as error:
-        return _Item(envelope, None, error.message)
+        return Item(envelope, None, error.message)

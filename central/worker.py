@@ -21,7 +21,6 @@ from central.settings import CentralSettings
 from central.shares import PARTITION, Shares
 from central.store import documents, intake, leases
 from central.store.engine import Store
-from central.stored import StoredFact
 from records.clock import Clock, SystemClock, iso_z
 from records.errors import ConfigurationError, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
@@ -42,7 +41,7 @@ def shares(
     log: FilteringBoundLogger,
     on_failure: OnFailure,
     failpoint: Callable[[str], None],
-    on_committed: Callable[[list[StoredFact]], None] | None = None,
+    on_committed: Callable[[], None] = lambda: None,
 ) -> Shares:
     """The part that a process has in taking records in; not started yet."""
 

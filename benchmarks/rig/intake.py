@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,8 +14,11 @@ from sqlalchemy import Connection, Table, select
 
 from benchmarks.rig.frames import Line
 from benchmarks.rig.meter import cpu_s
+from central.believed import Believed, Keys
+from central.committing import Checked, Committing
 from central.facts import Facts, Origin
-from central.ingest import Ingest, _read
+from central.ingest import _read
+from central.quarantine import Quarantine
 from central.store import agents
 from central.store.database import Database
 from central.store.engine import Store
@@ -75,7 +77,7 @@ class Intake:
         ring = KeyRing([PublicKey(CENTRAL, key.public.hex())])
         facts = Facts(key, ring, clock, Origin("suzhou", "Asia/Shanghai", "bench", None), folder / "anchors.jsonl")
         self.store.write(facts.open)
-        self._ingest = Ingest(self.store, facts, clock)
+        self._committing = Committing(clock, Quarantine(self.store, facts, clock))
         self._lines = [Line(f"line-{number}") for number in range(LINES)]
         for line in self._lines:
             self.store.write(
@@ -86,25 +88,22 @@ class Intake:
 
     def run(self, transactions: int, session: int | None) -> Took:
         """Commit so many times ``TOGETHER`` frames of ``PER_FRAME`` records."""
-        keys = self._ingest._believed.now()
-        work = []
-        for number in range(transactions * TOGETHER):
-            line = self._lines[number % LINES]
-            frame = decode_frame(line.frame(PER_FRAME), keys.ring)
-            items = [_read(envelope) for envelope in frame.envelopes]
-            work.append(partial(self._ingest._commit, topic=line.topic, frame=frame, items=items, keys=keys))
+        keys = Believed(self.store).now()
+        work = [[self._checked(keys, number) for number in range(TOGETHER)] for _ in range(transactions)]
         gc.collect()
         gc.freeze()  # central never has so many records in memory at once: these are not walked again
         watch = Stopwatch(session)
-        for start in range(0, len(work), TOGETHER):
-            full = threading.Event()
-            self.store.submit(partial(_wait, full))  # so that all of them wait, and are committed together
-            jobs = [self.store.submit(job) for job in work[start : start + TOGETHER]]
-            full.set()
-            assert {outcome and outcome.result for outcome in (job.result() for job in jobs)} == {"committed"}
+        for frames in work:
+            found = self.store.write(partial(self._committing.commit, frames=frames))
+            assert {outcome and outcome.result for outcome in found} == {"committed"}
         took = watch.stop()
         gc.unfreeze()
         return took
+
+    def _checked(self, keys: Keys, number: int) -> Checked:
+        line = self._lines[number % LINES]
+        frame = decode_frame(line.frame(PER_FRAME), keys.ring)
+        return Checked(line.topic, frame, [_read(envelope) for envelope in frame.envelopes], keys.stamp)
 
     def left(self, transactions: int) -> list[Filled]:
         """The rows that were not there before, as the bare inserts are to make them. The store is closed."""
@@ -121,10 +120,6 @@ class Intake:
         with self.store.read() as connection:
             for table in metadata.sorted_tables:
                 yield table, _keyed(connection, table)
-
-
-def _wait(full: threading.Event, _connection: Connection) -> None:
-    full.wait()
 
 
 def _keyed(connection: Connection, table: Table) -> list[tuple[Row, Row]]:

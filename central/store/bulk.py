@@ -16,6 +16,11 @@ COPY_FROM = 10
 """So many rows are worth a COPY."""
 
 
+def placeholders(count: int, dialect: str) -> str:
+    """As the driver's own statements have them."""
+    return ", ".join(["?" if dialect == "sqlite" else "%s"] * count)
+
+
 class Insert:
     """Inserts rows, each a tuple in the order of ``names``; the drivers take every value of ours as it is."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Row, func, select
@@ -38,7 +38,7 @@ _BODIES = Insert(body, "envelope_id", "received_us", "body")
 _TELEMETRY = Insert(telemetry_body, "envelope_id", "received_us", "body")
 _TOMBSTONES = Insert(tombstone, "envelope_id", "reason", "by", "act")
 _LAST = select(func.max(envelope.c.id))
-_ADD_FRAME = frame.insert().inline()
+_FRAMES = Insert(frame, *(name for name in frame.c.keys() if name != "id"))  # noqa: SIM118  no dict
 
 
 def add(
@@ -78,21 +78,15 @@ def inserted_id(result: CursorResult[Any]) -> int:
     return int(key[0])
 
 
-def add_frame(connection: Connection, item: Frame, received_us: int) -> None:
-    """Keep who vouched for these records."""
-    row = {
-        "agent": item.agent,
-        "epoch": item.epoch,
-        "stream": item.stream,
-        "first": item.first,
-        "last": item.last,
-        "previous": item.previous,
-        "head": item.head,
-        "key": item.key,
-        "signature": item.signature,
-        "received_us": received_us,
-    }
-    connection.execute(_ADD_FRAME, row)
+def add_frames(connection: Connection, items: Iterable[Frame], received_us: int) -> None:
+    """Keep who vouched for records."""
+    _FRAMES(
+        connection,
+        [
+            (f.agent, f.epoch, f.stream, f.first, f.last, f.previous, f.head, f.key, f.signature, received_us)
+            for f in items
+        ],
+    )
 
 
 def hashes(connection: Connection, agent: str, epoch: str, stream: str, first: int, last: int) -> dict[int, bytes]:

@@ -1,53 +1,38 @@
-"""SQL of where a chain stands, read once a frame: its watermark, its agent's newest one, and what else holds."""
+"""SQL of where chains stand, read once for all frames that are committed together: their watermarks, the newest
+ones of their agents, and what else holds.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, insert, select
 
 from central.store import agents
-from central.store.schema import head, meta, watermark
+from central.store.bulk import placeholders
+from central.store.schema import meta, watermark
 from records import chain
 from records.wire import Watermark
 
-_w = watermark.c
-_newest = (
-    select(func.max(_w.opened))
-    .where(_w.agent == bindparam("of_agent"), _w.stream == bindparam("of_stream"))
-    .scalar_subquery()
-)
-_theirs = and_(
-    _w.agent == bindparam("of_agent"),
-    _w.stream == bindparam("of_stream"),
-    or_(_w.epoch == bindparam("of_epoch"), _w.opened == _newest),
-)
-_generation = select(meta.c.value).where(meta.c.name == "generation").scalar_subquery()
-_once = select(literal(1).label("one")).subquery()
-_h = head.c
-_theirs_head = and_(
-    _h.agent == bindparam("of_agent"), _h.stream == bindparam("of_stream"), _h.epoch == bindparam("of_epoch")
-)
+Chain = tuple[str, str, str]
+"""Agent, epoch, stream."""
+
+_GENERATION = select(meta.c.value).where(meta.c.name == "generation").scalar_subquery()
+_HOLDS = select(_GENERATION.label("generation"), agents.KEYS_STAMP.label("keys"))
 _READ = (
-    select(
-        _generation.label("generation"),
-        agents.KEYS_STAMP.label("keys"),
-        _w.epoch,
-        _w.opened,
-        _w.committed_through,
-        _w.hash,
-        _h.last.label("head_last"),
-        _h.hash.label("head_hash"),
-    )
-    .select_from(_once.outerjoin(watermark, _theirs).outerjoin(head, _theirs_head))
-    .order_by(_w.opened)
+    "SELECT a.column1, w.epoch, w.opened, w.committed_through, w.hash, h.last, h.hash "
+    "FROM (VALUES {chains}) AS a "
+    "LEFT JOIN watermark w ON w.agent = a.column2 AND w.stream = a.column4 AND (w.epoch = a.column3 OR w.opened = "
+    "(SELECT max(n.opened) FROM watermark n WHERE n.agent = a.column2 AND n.stream = a.column4)) "
+    "LEFT JOIN head h ON h.agent = a.column2 AND h.stream = a.column4 AND h.epoch = a.column3 "
+    "ORDER BY a.column1, w.opened"
 )
 _MOVE = (
-    update(watermark)
-    .where(
-        _w.agent == bindparam("of_agent"), _w.stream == bindparam("of_stream"), _w.epoch == bindparam("of_epoch")
-    )
-    .values(committed_through=bindparam("through"), hash=bindparam("link"), moved_us=bindparam("now_us"))
+    "UPDATE watermark SET committed_through = {0}, hash = {0}, moved_us = {0} "
+    "WHERE agent = {0} AND epoch = {0} AND stream = {0}"
 )
 _OPEN = insert(watermark).inline()
 
@@ -56,8 +41,7 @@ _OPEN = insert(watermark).inline()
 class Standing:
     """``mark``: of the chain itself, None when it is new. ``newest``: of its agent's newest epoch.
 
-    ``keys``: the stamp of the believed keys (``central.store.agents``). ``head``: seq and hash of the highest head
-    that the agent stated of the chain.
+    ``head``: seq and hash of the highest head that the agent stated of the chain.
     """
 
     agent: str
@@ -67,8 +51,11 @@ class Standing:
     newest: Watermark | None
     opened: int
     generation: int
-    keys: str
     head: tuple[int, bytes] | None = None
+
+    @property
+    def chain(self) -> Chain:
+        return self.agent, self.epoch, self.stream
 
     @property
     def through(self) -> int:
@@ -82,32 +69,73 @@ class Standing:
         start = chain.first_hash(self.agent, self.epoch, self.stream).hex()
         return Watermark(self.agent, self.epoch, self.stream, 0, start, self.generation)
 
+    def moved(self, seq: int, link: bytes) -> Standing:
+        """Committed through ``seq``. A chain that is new becomes its agent's newest epoch."""
+        mark = Watermark(self.agent, self.epoch, self.stream, seq, link.hex(), self.generation)
+        if self.mark is None:
+            return replace(self, mark=mark, newest=mark, opened=self.opened + 1)
+        newest = mark if self.newest is None or self.newest.epoch == self.epoch else self.newest
+        return replace(self, mark=mark, newest=newest)
 
-def read(connection: Connection, agent: str, epoch: str, stream: str) -> Standing:
-    """Where a chain stands now."""
-    rows = connection.execute(_READ, {"of_agent": agent, "of_epoch": epoch, "of_stream": stream}).all()
-    generation = 1 if rows[0].generation is None else int(rows[0].generation)
-    mark = newest = None
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """``keys``: the stamp of the believed keys (``central.store.agents``)."""
+
+    keys: str
+    chains: dict[Chain, Standing]
+
+
+def read(connection: Connection, chains: Collection[Chain]) -> Standings:
+    """Where chains stand now."""
+    holds = connection.execute(_HOLDS).one()
+    generation = 1 if holds.generation is None else int(holds.generation)
+    asked = list(dict.fromkeys(chains))
+    rows = connection.exec_driver_sql(
+        _read_of(len(asked), connection.dialect.name), tuple(part for each in asked for part in each)
+    )
+    found: list[list[Any]] = [[] for _ in asked]
     for row in rows:
-        if row.epoch is not None:
-            newest = Watermark(agent, row.epoch, stream, row.committed_through, row.hash.hex(), generation)
-            mark = newest if row.epoch == epoch else mark
-    stated = None if rows[0].head_last is None else (rows[0].head_last, rows[0].head_hash)
-    return Standing(agent, epoch, stream, mark, newest, rows[-1].opened or 0, generation, rows[0].keys, stated)
+        found[row[0]].append(row)
+    return Standings(
+        holds.keys,
+        {each: _standing(each, theirs, generation) for each, theirs in zip(asked, found, strict=True)},
+    )
 
 
-def move(connection: Connection, held: Standing, seq: int, link: bytes, now_us: int) -> Watermark | None:
-    """State that the chain is committed through ``seq``; a new one becomes its agent's newest epoch.
+@lru_cache
+def _read_of(chains: int, dialect: str) -> str:
+    marks = placeholders(3, dialect)
+    return _READ.format(chains=", ".join(f"({number}, {marks})" for number in range(chains)))
 
-    Gives the watermark that the agent is to be told.
-    """
-    agent, epoch, stream = held.agent, held.epoch, held.stream
-    moved = Watermark(agent, epoch, stream, seq, link.hex(), held.generation)
-    if held.mark is None:
-        row = {"agent": agent, "stream": stream, "epoch": epoch, "opened": held.opened + 1}
-        row |= {"committed_through": seq, "hash": link, "moved_us": now_us}
+
+def _standing(asked: Chain, rows: Sequence[Any], generation: int) -> Standing:
+    agent, epoch, stream = asked
+    mark = newest = None
+    for _, of, _, through, link, _, _ in rows:
+        if of is not None:
+            newest = Watermark(agent, of, stream, through, bytes(link).hex(), generation)
+            mark = newest if of == epoch else mark
+    last, head_hash = rows[0][5:]
+    stated = None if last is None else (last, bytes(head_hash))
+    return Standing(agent, epoch, stream, mark, newest, rows[-1][2] or 0, generation, stated)
+
+
+def begin(connection: Connection, begun: Standing, now_us: int) -> None:
+    """A chain that is new begins, as its agent's newest epoch."""
+    if begun.mark is not None:
+        row = {"agent": begun.agent, "stream": begun.stream, "epoch": begun.epoch, "opened": begun.opened}
+        row |= {"committed_through": begun.through, "hash": bytes.fromhex(begun.mark.hash), "moved_us": now_us}
         connection.execute(_OPEN, row)
-        return moved
-    place = {"of_agent": agent, "of_stream": stream, "of_epoch": epoch}
-    connection.execute(_MOVE, {**place, "through": seq, "link": link, "now_us": now_us})
-    return moved if held.mark == held.newest else held.newest
+
+
+def move(connection: Connection, moved: Iterable[Standing], now_us: int) -> None:
+    """State how far chains are committed by now."""
+    rows = [
+        (each.mark.committed_through, bytes.fromhex(each.mark.hash), now_us, *each.chain)
+        for each in moved
+        if each.mark is not None
+    ]
+    if rows:
+        sql = _MOVE.format(placeholders(1, connection.dialect.name))
+        connection.exec_driver_sql(sql, rows)

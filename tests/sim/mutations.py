@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from sqlalchemy import Connection, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 
-from central import ingest
-from central.store import chart_intake, standing
+from central import committing, ingest
+from central.store import chart_intake
 from central.store.schema import envelope
 from edge_agent.outbox import watermark
 from edge_agent.outbox.ledger import acknowledged, epoch_named
@@ -47,22 +47,23 @@ def key_is_not_unique() -> Iterator[None]:
     """Central inserts whatever comes, and no key of the database keeps a record from being there twice."""
     unique = [each for each in envelope.constraints if isinstance(each, UniqueConstraint)]
 
-    def commit(
-        self: ingest.Ingest, connection: Connection, topic: str, frame: Frame, items: list[Any], keys: object
-    ) -> object:
-        now_us = self._clock.now_us()
-        held = standing.read(connection, frame.agent, frame.epoch, frame.stream)
+    def take(self: committing._Run, checked: committing.Checked) -> committing.Outcome:
+        frame, held = checked.frame, self.held[checked.chain]
         if frame.first > held.through + 1:
-            return ingest.Outcome("hole", frame.agent, held.answer)
-        facts = self._add(connection, topic, items, now_us)
+            return committing.Outcome("hole", frame.agent, held.answer)
+        self.added += checked.items
         last = frame.envelopes[-1]
-        answer = standing.move(connection, held, last.seq, last.hash, now_us)
-        return ingest.Outcome("committed", frame.agent, answer, tuple(facts))
+        moved = held.moved(last.seq, last.hash)
+        if held.mark is None:
+            self._begin(moved)
+        else:
+            self.moved[checked.chain] = self.held[checked.chain] = moved
+        return committing.Outcome("committed", frame.agent, self.held[checked.chain].answer)
 
     for each in unique:
         envelope.constraints.remove(each)
     try:
-        with patch.object(ingest.Ingest, "_commit", commit), patch.object(chart_intake, "take", lambda *_: None):
+        with patch.object(committing._Run, "take", take), patch.object(chart_intake, "take", lambda *_: None):
             yield
     finally:
         envelope.constraints.update(unique)

@@ -11,7 +11,6 @@ from central.facts import Facts, Origin
 from central.ingest import Ingest
 from central.store import agents
 from central.store.engine import Store
-from central.stored import StoredFact
 from records import chain
 from records.clock import FakeClock, new_id
 from records.keys import KeyRing, PublicKey, SigningKey
@@ -78,12 +77,15 @@ class Rig:
         self.key = key or SigningKey.generate()
         self.clock = clock or FakeClock()
         self.ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
-        self.committed: list[StoredFact] = []
+        self.committed = 0
         self.store = Store(stores.place(folder))
         origin = Origin("suzhou", "Asia/Shanghai", "lotkeeper 0", "sha256:1")
         self.facts = Facts(self.key, self.ring, self.clock, origin, folder / "anchors.jsonl")
         self.store.write(self.facts.open)
-        self.ingest = Ingest(self.store, self.facts, self.clock, self.committed.extend)
+        self.ingest = Ingest(self.store, self.facts, self.clock, self._count)
+
+    def _count(self) -> None:
+        self.committed += 1
 
     def enrol(self, agent: Agent) -> Agent:
         now_us = self.clock.now_us()
