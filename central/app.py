@@ -143,7 +143,7 @@ class Central:
             self.schedule.every(POST_INTERVAL_S, self._guarded(POST, self._post), at_once=False)
             self.schedule.every(WITHDRAW_INTERVAL_S, self._guarded(WITHDRAW, self.orders.withdraw_closed))
         self.schedule.every(HORIZON_INTERVAL_S, self._guarded(HORIZON, self._keep_horizon), at_once=False)
-        self._sweeper = Woken(self._guarded(SWEEP, self.reviews.sweep))
+        self._sweeper = Woken(self._guarded(SWEEP, self.reviews.sweep), self.clock)
         self.ingest.on_committed = self._committed
         self._sweeper.start()
         if (told := self.enrolment.spread()) is not None:

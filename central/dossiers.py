@@ -26,7 +26,9 @@ from records.model import MaterialKind, SubjectKind
 from records.wire import CENTRAL
 
 ORDERS_KEPT = 32
-"""Orders whose decoded facts are kept in memory; an order of 200 units takes some 10 MB."""
+FACTS_KEPT = 1000
+"""Orders whose decoded facts are kept in memory, and how many facts together, the newest order apart; an order of
+200 units takes some 10 MB."""
 
 
 class Report(Protocol):
@@ -74,13 +76,19 @@ class Dossiers:
         with self._lock:
             held = self._held.setdefault(reference, _Held())
             self._held.move_to_end(reference)
-            while len(self._held) > ORDERS_KEPT:
-                self._held.popitem(last=False)
             dossier = self._dossier(reference, held)
+            self._forget()
             stamp = _stamp(dossier)
             if held.assessment is None or held.stamp != stamp or _waits(held.assessment):
                 held.assessment, held.stamp = assess(dossier, self._limits), stamp
             return held.assessment
+
+    def _forget(self) -> None:
+        """What has not been asked for longest, beyond what is kept."""
+        facts = sum(len(held.facts) for held in self._held.values())
+        while len(self._held) > ORDERS_KEPT or (facts > FACTS_KEPT and len(self._held) > 1):
+            _, gone = self._held.popitem(last=False)
+            facts -= len(gone.facts)
 
     def _dossier(self, reference: str, held: _Held) -> Dossier:
         for fact in self._store.facts(order=reference, after=held.cursor):

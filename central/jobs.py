@@ -21,6 +21,8 @@ from records.errors import LotkeeperError, StorageFailed
 OnFailure = Callable[[StorageFailed], None]
 
 
+REST_MOST_S = 30.0
+
 SKIPPED = object()
 """What a job returns that was not due: neither a success nor a failure."""
 
@@ -68,11 +70,12 @@ class Guarded:
 class Woken:
     """A thread that runs a job when it is woken, and again after ``again_s`` when the job failed.
 
-    Between two runs it rests for ``rest_s``: what arrives meanwhile is done together.
+    Between two runs it rests for ``rest_s``, after a long one as long as that took, up to ``REST_MOST_S``: what
+    arrives meanwhile is done together.
     """
 
-    def __init__(self, job: Guarded, again_s: float = 5.0, rest_s: float = 0.5) -> None:
-        self._job = job
+    def __init__(self, job: Guarded, clock: Clock, again_s: float = 5.0, rest_s: float = 0.5) -> None:
+        self._job, self._clock = job, clock
         self._again_s = again_s
         self._rest_s = rest_s
         self._bell = threading.Event()
@@ -99,8 +102,10 @@ class Woken:
             if self._ending.is_set():
                 return
             self._bell.clear()
+            began_s = self._clock.monotonic_s()
             done = self._job()
-            self._ending.wait(self._rest_s if done else self._again_s)
+            took_s = self._clock.monotonic_s() - began_s
+            self._ending.wait(max(self._rest_s, min(took_s, REST_MOST_S)) if done else self._again_s)
             if not done:
                 self._bell.set()
 

@@ -101,8 +101,10 @@ class _End:
 
 @dataclass(frozen=True, slots=True)
 class _Say:
+    """A watermark is signed only when it is published: under load a later one takes its place before."""
+
     topic: str
-    payload: bytes
+    what: bytes | Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class Mqtt:
         self._client = self._make_client()
         self._connection = 0
         self._state = BrokerState(False, clock.now_us(), "not started")
-        self._wanted: dict[str, bytes] = {}  # topic -> what is to be retained there, until the broker has it
+        self._wanted: dict[str, _Say] = {}  # topic -> what is to be retained there, until the broker has it
         self._on_the_way: dict[int, _Say] = {}  # at most one per topic, so that the later one wins
         self._busy: set[str] = set()  # the topics of those
         self._said: dict[str, tuple[Watermark, float]] = {}
@@ -430,13 +432,14 @@ class Mqtt:
         if said is not None and said[0] == watermark and now_s - said[1] < SAME_WATERMARK_S:
             return
         self._said[topic] = (watermark, now_s)
-        self._say(_Say(topic, sign(watermark, self._key)))
+        self._say(_Say(topic, watermark))
 
     def _say(self, say: _Say) -> None:
-        self._wanted[say.topic] = say.payload
+        self._wanted[say.topic] = say
         if say.topic in self._busy:
             return
-        info = self._client.publish(say.topic, say.payload, qos=1, retain=True)
+        payload = sign(say.what, self._key) if isinstance(say.what, Watermark) else say.what
+        info = self._client.publish(say.topic, payload, qos=1, retain=True)
         if info.rc != paho.MQTT_ERR_QUEUE_SIZE:
             self._on_the_way[info.mid] = say
             self._busy.add(say.topic)
@@ -449,10 +452,10 @@ class Mqtt:
         if acknowledged.refused is not None:
             self._log.error("publish-refused", topic=say.topic, error=acknowledged.refused)
         wanted = self._wanted.get(say.topic)
-        if wanted is None or wanted == say.payload:
+        if wanted is None or wanted == say:
             self._wanted.pop(say.topic, None)
         else:
-            self._say(_Say(say.topic, wanted))
+            self._say(wanted)
 
     def _say_everything(self, agent: str) -> None:
         names = [name for name in self._agents() if agent in (EVERYBODY, name)]

@@ -7,6 +7,7 @@ and be killed at any moment: it works from a cursor that moves only when everyth
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from central.confirmation import confirmation
 from central.dhr import DHR_TARGET, MEANINGS, assemble, changes, dhr_id
 from central.domain import DECIDED, Blocker, DeviceHistoryRecord, DhrSummary, Finding, Link, SignatureLine
 from central.dossier import Stated, stated, timeline
-from central.dossiers import Dossiers, OrderBook, has_agents_facts
+from central.dossiers import FACTS_KEPT, Dossiers, OrderBook, has_agents_facts
 from central.facts import Facts
 from central.findings import Findings
 from central.holds import Hold
@@ -39,7 +40,10 @@ from records.wire import CENTRAL
 
 CURSOR = "reviews"
 RECORDS_KEPT = 16
-"""Assembled records that are kept in memory while nothing about them changes."""
+"""Assembled records that are kept in memory while nothing about them changes, as many as ``FACTS_KEPT`` allows."""
+REST_FROM_S = 0.02
+"""A sweep that has worked for so long without a rest lets others work as long, at most ``REST_MOST_S`` at once."""
+REST_MOST_S = 1.0
 SHOWN_KEPT = 64
 """Contents that were shown lately, so that a signer can be told what has changed since."""
 
@@ -51,6 +55,10 @@ class _Made:
     parts: tuple[Assessment, ...]
     decisions: tuple[str, ...]
     record: DeviceHistoryRecord
+
+    @property
+    def facts(self) -> int:
+        return sum(len(part.dossier.facts) for part in self.parts)
 
     def still(self, parts: Sequence[Assessment], decisions: Sequence[str]) -> bool:
         same = len(parts) == len(self.parts) and all(a is b for a, b in zip(parts, self.parts, strict=True))
@@ -71,12 +79,14 @@ class Reviews:
         rules: Rules | None = None,
         holds: Callable[[str | None, str, Sequence[str], Sequence[str]], Sequence[Hold]] = lambda *_: (),
         lines: LineStatus | None = None,
+        rest: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
         self._rules = rules or Rules()
         self._holds, self._lines = holds, lines
+        self._rest, self._rested_s = rest, 0.0
         self._dossiers = Dossiers(store, clock, orders, limits or Limits())
         self._findings = Findings(store, facts)
         self._sweeping = threading.Lock()
@@ -95,6 +105,7 @@ class Reviews:
         all orders whose record is not decided yet.
         """
         with self._sweeping:
+            self._rested_s = self._clock.monotonic_s()
             proven = self._prove_heads()
             if references is not None:
                 changed = self._judge(references)
@@ -113,6 +124,13 @@ class Reviews:
             if self._lines is not None:
                 self._lines.swept(reached)
             return changed
+
+    def _give_way(self) -> None:
+        """Judging many orders takes a processor for long, and records that come meanwhile need it too."""
+        worked_s = self._clock.monotonic_s() - self._rested_s
+        if worked_s > REST_FROM_S:
+            self._rest(min(worked_s, REST_MOST_S))
+            self._rested_s = self._clock.monotonic_s()
 
     def _prove_heads(self) -> bool:
         with self._store.read() as connection:
@@ -133,6 +151,7 @@ class Reviews:
         ids: set[str] = set()
         broken: Exception | None = None
         for reference in dict.fromkeys(references):
+            self._give_way()
             try:
                 part = self._dossiers.assessment(reference)
                 if self._lines is not None:
@@ -145,6 +164,7 @@ class Reviews:
             except Exception as error:
                 broken = broken or error
         for id_ in sorted(ids):
+            self._give_way()
             self._refresh(id_)
         if broken is not None:
             raise broken
@@ -208,6 +228,8 @@ class Reviews:
         made = _Made(parts, hashes, assemble(parts, decisions))
         with self._keeping:
             _keep(self._made, id_, made, RECORDS_KEPT)
+            while len(self._made) > 1 and sum(each.facts for each in self._made.values()) > FACTS_KEPT:
+                self._made.popitem(last=False)
         return self._with_holds(made)
 
     def _decisions(self, id_: str, part: Assessment) -> tuple[Stated[Decision], ...]:

@@ -18,6 +18,9 @@ from records.errors import Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.yaml import Loaded
 
+TURN_S = 0.0005
+"""How long a thread that computes may keep the interpreter from others: each answer of disk or network waits so
+long for its turn, and taking a record in is made of many such."""
 WAITING = 128
 """Most connections that wait until they are taken."""
 
@@ -28,6 +31,7 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
     Raises:
         Refused: the port is taken, or another process has the folder. Else what ``central.app.build`` raises.
     """
+    sys.setswitchinterval(TURN_S)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = loaded.value
     listening = _listen(settings.http.host, settings.http.port)

@@ -116,9 +116,9 @@ class Backlogs:
     def send(self, port: int) -> None:
         self._pipe.send(port)
 
-    @property
-    def done(self) -> bool:
-        return bool(self._pipe.poll())
+    def wait(self) -> None:
+        """Until they are drained."""
+        self._pipe.poll(None)
 
     def took_s(self) -> float:
         """Seconds from the first frame until central has confirmed the last one; waits for it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Integer, LargeBinary, Table
 
-from central.store.types import escaped
+from central.store.types import escaped, plain
 
 COPY_FROM = 10
 """So many rows are worth a COPY."""
@@ -39,7 +39,7 @@ class Insert:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql(self._lite, list(rows))
             return
-        safe = [tuple(escaped(value) if isinstance(value, str) else value for value in row) for row in rows]
+        safe = _escaped(rows)
         if len(safe) < COPY_FROM:
             connection.exec_driver_sql(self._few, safe)
             return
@@ -48,6 +48,14 @@ class Insert:
             copy.set_types(self._types)
             for row in safe:
                 copy.write_row(row)
+
+
+def _escaped(rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """As PostgreSQL keeps text; nearly always it is kept as it is, and looking at all of it at once is cheap."""
+    text = "".join([value for row in rows for value in row if value.__class__ is str])
+    if plain(text):
+        return rows
+    return [tuple(escaped(value) if isinstance(value, str) else value for value in row) for row in rows]
 
 
 def column_types(table: Table, names: Sequence[str] = ()) -> list[str]:

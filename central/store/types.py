@@ -50,9 +50,14 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 """A row number that the database gives."""
 
 
+def plain(text: str) -> bool:
+    """Whether PostgreSQL keeps it as it is."""
+    return "\0" not in text and _ESCAPE not in text
+
+
 def escaped(text: str | None) -> str | None:
     """As PostgreSQL keeps it."""
-    if text is None or ("\0" not in text and _ESCAPE not in text):
+    if text is None or plain(text):
         return text
     return text.replace(_ESCAPE, _ITSELF).replace("\0", _NUL)
 
