@@ -1,22 +1,37 @@
-"""Readings out of telemetry chunks: a tag's values over a span of time, as the agents kept them."""
+"""Readings out of telemetry chunks: a tag's values over a span of time, as the agents kept them, or as a trend.
+
+Only chunks that overlap the span are opened, and so many that one question stays bounded: the answer then says
+from where to ask again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from central.store import telemetry
 from central.store.engine import Connection
-from records.telemetry import Chunk, decode_chunk
+from central.trend import Stretch, Trend, patience_us, trend
+from records.clock import MICROSECONDS
+from records.errors import Invalid
+from records.telemetry import BAD, DTYPES, Chunk, SeriesTag, Track, decode_chunk, series_of
 
 LONGEST_US = 3600 * 1_000_000
 """No chunk lasts longer, since an agent closes one at least once a minute; one during which the agent's clock was
 set by more is found by its first row.
 """
 MOST_CHUNKS = 2000
-"""Most chunks that one question opens."""
+"""Most chunks that one question for readings opens."""
+MOST_TREND_CHUNKS = 90_000
+"""Most chunks that one trend opens: a day of one a second, some 70 us of CPU each."""
+MOST_READINGS = 2_000_000
+"""Most readings that one trend holds in memory."""
+NEWEST_US, NEWEST = 120 * MICROSECONDS, 200
+"""The tags of a device are those of its newest chunks: of its last two minutes, at most so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,45 @@ class Points:
     next_us: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class TagTrend:
+    """One tag as a trend. ``tag``, ``type``: as its newest chunk of the span says; None where there is none.
+
+    ``units``: all that its chunks name. ``left_out``: how many readings the agent had to thin out of the span.
+    ``chunks``: how many its device has in the span; ``given_up``: how many of them have a tombstone, so that
+    nobody can say what was in them. ``unreadable``: damaged ones.
+    """
+
+    trend: Trend
+    tag: SeriesTag | None
+    type: str | None
+    interval_s: float | None
+    units: tuple[str, ...]
+    left_out: int
+    chunks: int
+    given_up: int
+    unreadable: int
+    next_us: int | None
+
+    @property
+    def stepped(self) -> bool:
+        """Whether a value holds until the next one comes."""
+        tag = self.tag
+        return tag is not None and (
+            tag.on_change or tag.deadband is not None or self.interval_s is None or self.type == "bool"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTags:
+    """The telemetry tags that a device had at last, and when its newest chunk began by the agent's clock."""
+
+    agent: str
+    device: str
+    last_us: int
+    tags: tuple[tuple[SeriesTag, str], ...]
+
+
 def span_of(chunk: Chunk) -> telemetry.Span:
     """What the index says of a chunk."""
     return telemetry.Span(chunk.series.device, int(chunk.edge_us.min()), int(chunk.edge_us.max()))
@@ -62,7 +116,7 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
         if opened >= MOST_CHUNKS or (len(found) > limit and sum(at < first_us for at in found) > limit):
             next_us = max(first_us, from_us)
             break
-        for point in _points(body, name):
+        for point in () if body is None else _points(body, name):
             if from_us <= point.edge_us < to_us and (point.left_out is None or point.edge_us not in found):
                 found[point.edge_us] = point
     told = [found[at] for at in sorted(found) if next_us is None or at < next_us]
@@ -71,9 +125,108 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
     return Points(tuple(told), next_us)
 
 
+def read_trend(
+    connection: Connection, agent: str, tag: str, from_us: int, to_us: int, buckets: int, now_us: int
+) -> TagTrend:
+    """``DEVICE.TAG`` from ``from_us`` to before ``to_us`` in ``buckets``, up to ``next_us`` where it ends early.
+
+    Raises:
+        Invalid: its values are no numbers.
+    """
+    device, _, name = tag.partition(".")
+    stretches: list[Stretch] = []
+    last: tuple[Track, float | None] | None = None
+    units: dict[str, None] = {}
+    opened = given_up = unreadable = held = 0
+    next_us: int | None = None
+    for first_us, body in telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US):
+        if (opened >= MOST_TREND_CHUNKS or held >= MOST_READINGS) and first_us > from_us:
+            next_us = first_us
+            break
+        opened += 1
+        if body is None:
+            given_up += 1
+            continue
+        try:
+            chunk = decode_chunk(body)
+        except Invalid:
+            unreadable += 1
+            continue
+        track = chunk.track(name)
+        if track is None:
+            continue
+        last = track, chunk.series.interval_s
+        units[track.tag.unit or ""] = None
+        patience = patience_us(chunk.series, track.tag)
+        stretches.append(Stretch(track.edge_us, track.status, _numbers(tag, track), patience, track.left_out))
+        held += len(track.edge_us)
+    made = trend(stretches, from_us, to_us if next_us is None else next_us, buckets, now_us)
+    return TagTrend(
+        made,
+        None if last is None else last[0].tag,
+        None if last is None else last[0].type,
+        None if last is None else last[1],
+        tuple(units),
+        _left_out(stretches, from_us, to_us),
+        opened,
+        given_up,
+        unreadable,
+        next_us,
+    )
+
+
+def agents(connection: Connection) -> set[str]:
+    """Of whom there are chunks."""
+    return {agent for agent, _, _ in telemetry.sources(connection)}
+
+
+def _left_out(stretches: list[Stretch], from_us: int, to_us: int) -> int:
+    found = [
+        int(s.left_out[(s.edge_us >= from_us) & (s.edge_us < to_us)].sum())
+        for s in stretches
+        if s.left_out is not None
+    ]
+    return sum(found)
+
+
+def devices(connection: Connection) -> list[DeviceTags]:
+    """All devices that ever sent telemetry, by agent and name."""
+    found: list[DeviceTags] = []
+    for agent, device, last_us in telemetry.sources(connection):
+        tags: dict[str, tuple[SeriesTag, str]] = {}
+        for body in telemetry.newest(connection, agent, device, last_us - NEWEST_US, NEWEST):
+            try:
+                series = series_of(body)
+            except Invalid:
+                continue
+            for column in series.columns:
+                for tag in column.tags:
+                    tags.setdefault(tag.name, (tag, column.type))
+        found.append(DeviceTags(agent, device, last_us, tuple(tags[name] for name in sorted(tags))))
+    return found
+
+
 def _points(body: bytes, name: str) -> list[Point]:
     chunk = decode_chunk(body)
     unit = next((tag.unit for tag in chunk.series.tags if tag.name == name), None)
     readings = chunk.readings(name)
     left_out: Sequence[int | None] = chunk.skipped(name) or [None] * len(readings)
     return [Point(*reading, unit, left) for reading, left in zip(readings, left_out, strict=True)]
+
+
+def _numbers(tag: str, track: Track) -> NDArray[np.float64]:
+    """The values as numbers, NaN where a value is none."""
+    if isinstance(track.values, np.ndarray):
+        return track.values.astype(np.float64)
+    numbers = [_number(value) for value in track.values]
+    good = track.status < BAD
+    if track.type not in DTYPES and good.any() and not any(number == number for number in numbers):
+        raise Invalid(
+            f"the values of {tag} are no numbers: they cannot be drawn",
+            hint="ask for its readings instead: /api/v1/telemetry",
+        )
+    return np.array(numbers, np.float64)
+
+
+def _number(value: JsonValue) -> float:
+    return float(value) if isinstance(value, bool | int | float) else float("nan")

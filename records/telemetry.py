@@ -48,7 +48,8 @@ MAGIC = b"LKT1"
 MOST_HEADER = 16 * 1024 * 1024
 MOST_ENTRIES = 4 * 1024 * 1024
 _NO_SOURCE = -(2**31)
-_BAD = 0x80000000
+BAD, UNCERTAIN = 0x80000000, 0x40000000
+"""Least status (as in OPC UA) that is bad, that is not good."""
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "bool": np.dtype("u1"),
@@ -104,6 +105,11 @@ class Series:
         """All tags by number."""
         return tuple(tag for column in self.columns for tag in column.tags)
 
+    @property
+    def width(self) -> int:
+        """How many tags."""
+        return sum(len(column.tags) for column in self.columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Thinned:
@@ -124,6 +130,23 @@ class Thinned:
 _SERIES = TypeAdapter(Series)
 _FORMER = TypeAdapter(StoredAs)
 _THINNED = TypeAdapter(Thinned)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """n readings of one tag. ``edge_us``, ``source_us`` (0 none), ``status``: (n,). ``values``: (n,), or a list.
+
+    ``type``: the data type of the values. Where a status is bad, the value means nothing. ``left_out``: (n,), of a
+    thinned chunk, how many readings there were since the one before.
+    """
+
+    tag: SeriesTag
+    type: str
+    edge_us: NDArray[np.int64]
+    source_us: NDArray[np.int64]
+    status: NDArray[np.uint32]
+    values: NDArray[Any] | list[JsonValue]
+    left_out: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,41 +174,78 @@ class Chunk:
         """The tag's number of every entry, shape (n,)."""
         if self.tags is not None:
             return self.tags
-        return np.tile(np.arange(len(self.series.tags)), len(self.edge_us))
+        return np.tile(np.arange(self.series.width), len(self.edge_us))
 
     @cached_property
     def times_us(self) -> NDArray[np.int64]:
         """Our own time of every entry, shape (n,)."""
-        each = self.counts if self.counts is not None else len(self.series.tags)
+        each = self.counts if self.counts is not None else self.series.width
         return np.repeat(self.edge_us, each)
+
+    def track(self, tag: str) -> Track | None:
+        """All readings of a tag, in the order in which they came; None when it has none.
+
+        One tag has one column, but for one whose data type changed within the chunk.
+        """
+        found: list[tuple[str, SeriesTag, NDArray[np.intp], NDArray[Any] | list[JsonValue]]] = []
+        first = 0
+        for column, values in zip(self.series.columns, self.values, strict=True):
+            for n, described in enumerate(column.tags):
+                if described.name != tag:
+                    continue
+                at, places = self._places(first, n, len(column.tags))
+                own = values[places] if isinstance(values, np.ndarray) else [values[int(p)] for p in places]
+                found.append((column.type, described, at, own))
+            first += len(column.tags)
+        if not found:
+            return None
+        data_type, described, at, own = found[0]
+        for other_type, _, more, values in found[1:]:
+            data_type = data_type if other_type == data_type else "json"
+            at, own = np.concatenate((at, more)), [*_plain(own, data_type), *_plain(values, other_type)]
+        left_out = None if self.left_out is None else self.left_out[at]
+        return Track(described, data_type, self.times_us[at], self.source_us[at], self.status[at], own, left_out)
+
+    def entries_of(self, first: int, last: int) -> int:
+        """How many entries tags ``first`` to before ``last`` have."""
+        if self.tags is None:
+            return len(self.edge_us) * (last - first)
+        return int(((self.tags >= first) & (self.tags < last)).sum())
+
+    def _places(self, first: int, n: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Of tag ``n`` of a column of ``width`` tags that begins at tag ``first``: which entries are its own, and
+        where their values stand in the column.
+        """
+        if self.tags is None:
+            rows = np.arange(len(self.edge_us))
+            return rows * self.series.width + first + n, rows * width + n
+        at = np.flatnonzero(self.tags == first + n)
+        inside = (self.tags >= first) & (self.tags < first + width)
+        return at, np.cumsum(inside)[at] - 1
 
     def readings(self, tag: str) -> list[tuple[int, int | None, int, JsonValue]]:
         """(edge time, source time, status, value) of every reading of a tag; the value is None when it is bad."""
-        found: list[tuple[int, int | None, int, JsonValue]] = []
-        first = 0
-        for column, values in zip(self.series.columns, self.values, strict=True):
-            inside = (self.numbers >= first) & (self.numbers < first + len(column.tags))
-            at_value = np.cumsum(inside) - 1
-            for n, described in enumerate(column.tags):
-                if described.name == tag:
-                    at = np.flatnonzero(self.numbers == first + n)
-                    found += [self._reading(int(e), values[int(at_value[e])], column.type) for e in at]
-            first += len(column.tags)
-        return found
+        track = self.track(tag)
+        if track is None:
+            return []
+        columns = track.edge_us.tolist(), track.source_us.tolist(), track.status.tolist()
+        rows = zip(*columns, _plain(track.values, track.type), strict=True)
+        return [
+            (at, source or None, status, None if status >= BAD else value) for at, source, status, value in rows
+        ]
 
     def skipped(self, tag: str) -> list[int] | None:
         """Of a thinned chunk: before each of ``readings``, how many were left out; None: it is as it was read."""
-        if self.left_out is None:
-            return None
-        numbers = [n for n, described in enumerate(self.series.tags) if described.name == tag]
-        return [int(left) for n in numbers for left in self.left_out[self.numbers == n]]
+        track = self.track(tag)
+        return None if track is None or track.left_out is None else track.left_out.tolist()
 
-    def _reading(self, entry: int, value: Any, data_type: str) -> tuple[int, int | None, int, JsonValue]:
-        status = int(self.status[entry])
-        plain = value.item() if isinstance(value, np.generic) else value
-        plain = bool(plain) if data_type == "bool" else plain
-        source_us = int(self.source_us[entry]) or None
-        return int(self.times_us[entry]), source_us, status, None if status >= _BAD else plain
+
+def _plain(values: NDArray[Any] | list[JsonValue], data_type: str) -> list[JsonValue]:
+    """As JSON has them."""
+    if isinstance(values, list):
+        return values
+    told: list[JsonValue] = (values != 0).tolist() if data_type == "bool" else values.tolist()
+    return told
 
 
 # -- writing -----------------------------------------------------------------------------------------------
@@ -301,6 +361,18 @@ def decode_chunk(body: bytes) -> Chunk:
         raise Invalid(f"the body is no telemetry chunk: {error}") from None
 
 
+def series_of(body: bytes) -> Series:
+    """What a body is a chunk of; its readings are not looked at.
+
+    Raises:
+        Invalid: it is no chunk.
+    """
+    try:
+        return _series(_sections(body)[0])
+    except (ValueError, ValidationError, RecursionError, zlib.error) as error:
+        raise Invalid(f"the body is no telemetry chunk: {error}") from None
+
+
 @lru_cache(maxsize=64)
 def _series(header: bytes) -> Series:
     """Most chunks of an agent have the header of the one before."""
@@ -329,12 +401,12 @@ def _chunk(series: Series, sections: dict[bytes, bytes]) -> Chunk:
     if not len(edge_us):
         raise Invalid("the chunk has no row")
     counts = tags = None
-    total = len(edge_us) * len(series.tags)
+    total = len(edge_us) * series.width
     if b"NUMB" in sections:
         counts = np.frombuffer(sections[b"NUMB"], "<u4").astype(np.int64)
         tags = np.frombuffer(sections[b"TAGS"], "<u4").astype(np.int64)
         total = int(counts.sum())
-        if len(counts) != len(edge_us) or len(tags) != total or (tags >= len(series.tags)).any():
+        if len(counts) != len(edge_us) or len(tags) != total or (tags >= series.width).any():
             raise Invalid("the rows of the chunk do not have the entries that it tells")
     if total > MOST_ENTRIES:
         raise Invalid(f"the chunk holds {total} readings, more than {MOST_ENTRIES}")
@@ -366,7 +438,7 @@ def _statuses(sections: dict[bytes, bytes], total: int) -> NDArray[np.uint32]:
 
 def _source_times(sections: dict[bytes, bytes], chunk: Chunk) -> NDArray[np.int64]:
     if b"SRCR" in sections:
-        each = chunk.counts if chunk.counts is not None else len(chunk.series.tags)
+        each = chunk.counts if chunk.counts is not None else chunk.series.width
         times = np.repeat(np.frombuffer(sections[b"SRCR"], "<i8"), each)
     elif b"SRCD" in sections:
         delta = np.frombuffer(sections[b"SRCD"], "<i4").astype(np.int64)
@@ -388,7 +460,7 @@ def _values(sections: dict[bytes, bytes], chunk: Chunk) -> tuple[NDArray[Any] | 
         dtype = DTYPES.get(column.type)
         values = json.loads(data) if dtype is None else np.frombuffer(data, dtype)
         last = first + len(column.tags)
-        if len(values) != int(((chunk.numbers >= first) & (chunk.numbers < last)).sum()):
+        if len(values) != chunk.entries_of(first, last):
             raise Invalid(f"the values of column {n} of the chunk are not as many as its readings")
         found.append(values)
         first = last

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, CursorResult, Row, func, select
 from central.store import chart_intake, index
 from central.store.bulk import Insert
 from central.store.index import NOTHING, About
+from central.store.packed import pack, unpack
 from central.store.rows import whole
 from central.store.schema import body, envelope, frame, telemetry_body, tombstone
 from records.errors import StorageFailed
@@ -58,7 +59,10 @@ def add(
         chained = (e.schema, e.kind, e.digest, e.hash)
         rows.append((cursor, e.agent, e.epoch, e.stream, e.seq, *chained, received_us))
         if e.body is not None:
-            (telemetry if e.stream == TELEMETRY else bodies).append((cursor, received_us, e.body))
+            if e.stream == TELEMETRY:
+                telemetry.append((cursor, received_us, pack(e.body)))
+            else:
+                bodies.append((cursor, received_us, e.body))
         elif e.tombstone is not None:
             gone.append((cursor, e.tombstone.reason, e.tombstone.by, None))
     _ENVELOPES(connection, rows)
@@ -156,6 +160,9 @@ def of_row(row: Row[tuple[object, ...]]) -> Envelope:
     tombstone = None
     if row.tombstone_reason is not None:
         tombstone = Tombstone(row.digest.hex(), row.tombstone_reason, row.tombstone_by or "")
+    body_ = row.body
+    if body_ is not None and row.stream == TELEMETRY:
+        body_ = unpack(body_)
     return Envelope(
         row.agent,
         row.epoch,
@@ -165,6 +172,6 @@ def of_row(row: Row[tuple[object, ...]]) -> Envelope:
         row.kind,
         row.digest,
         row.hash,
-        row.body,
+        body_,
         tombstone,
     )

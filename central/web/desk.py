@@ -22,7 +22,7 @@ from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
 from central.recompute import Recomputed
 from central.stored import StoredFact
-from central.telemetry import Points
+from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
 from central.web.visitors import Signing, Visitor
 
@@ -186,6 +186,15 @@ class Desk(Protocol):
 
     def telemetry(self, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
         """Readings of a telemetry tag (``DEVICE.TAG``) over a span of the agent's clock."""
+
+    def trend(self, agent: str, tag: str, from_us: int, to_us: int, buckets: int) -> TagTrend:
+        """The same as a trend of so many buckets. Raises Invalid: its values are no numbers."""
+
+    def telemetry_agents(self) -> set[str]:
+        """The agents of which there is telemetry."""
+
+    def telemetry_devices(self) -> list[DeviceTags]:
+        """Every device that ever sent telemetry, with its tags."""
 
     def recompute(self, lot: str, product: str | None) -> Recomputed:
         """Readings and verdicts of a lot computed again. Raises Invalid: no such lot, or of several products."""

@@ -30,7 +30,7 @@ from central.settings import CentralSettings
 from central.store import agents, intake
 from central.store.engine import Store
 from central.stored import StoredFact
-from central.telemetry import Points
+from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
@@ -288,6 +288,18 @@ class LiveDesk:
     def telemetry(self, agent: str, tag: str, from_us: int, to_us: int, limit: int) -> Points:
         with self._central.store.read() as connection:
             return telemetry.read(connection, agent, tag, from_us, to_us, limit)
+
+    def trend(self, agent: str, tag: str, from_us: int, to_us: int, buckets: int) -> TagTrend:
+        with self._central.store.read() as connection:
+            return telemetry.read_trend(connection, agent, tag, from_us, to_us, buckets, self.now_us())
+
+    def telemetry_agents(self) -> set[str]:
+        with self._central.store.read() as connection:
+            return telemetry.agents(connection)
+
+    def telemetry_devices(self) -> list[DeviceTags]:
+        with self._central.store.read() as connection:
+            return telemetry.devices(connection)
 
     def recompute(self, lot: str, product: str | None) -> Recomputed:
         with self._central.store.read() as connection:

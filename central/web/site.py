@@ -34,6 +34,7 @@ from central.web.pages import (
     spc,
     spc_chart,
     spc_limits,
+    telemetry,
     trace,
 )
 from central.web.params import label, limit_set_id, span_text, spoken, stream_text, value_text, version_text
@@ -94,6 +95,7 @@ def create_site(desk: Desk) -> FastAPI:
         spc,
         spc_chart,
         spc_limits,
+        telemetry,
         recipes,
     ):
         app.include_router(area.router)

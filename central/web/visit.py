@@ -134,6 +134,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("/orders", N_("Work orders")),
             ("/holds", N_("Holds")),
             ("/lines", N_("Lines and agents")),
+            ("/telemetry", N_("Telemetry")),
             ("/configurations", N_("Line files")),
             ("/recipes", N_("Recipes")),
         ),

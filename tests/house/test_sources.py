@@ -106,10 +106,17 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+@cache
+def names_in(folder: Path) -> Counter[str]:
+    """How many functions of each name the modules of a folder have."""
+    return Counter(function.name for each in folder.glob("*.py") for function in functions(each))
+
+
+@cache
 def without_body(path: Path) -> set[int]:
     """Lines of functions that may lack a body: of a Protocol, abstract, an overload, or given by subclasses."""
     found: set[int] = set()
-    named = Counter(function.name for each in path.parent.glob("*.py") for function in functions(each))
+    named = names_in(path.parent)
     found.update(function.lineno for function in functions(path) if named[function.name] > 1)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases):

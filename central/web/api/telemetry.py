@@ -7,14 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, JsonValue
 
-from central.telemetry import Point
-from central.web.api.calls import Caller, Items
+from central.telemetry import Point, TagTrend
+from central.trend import Floats
+from central.web.api.calls import Caller, Items, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
 from drivers import status as statuses
 from records.clock import from_us, iso_z, to_us
+from records.errors import Invalid
 
-MOST = 10_000
+MOST, MOST_BUCKETS = 10_000, 2_000
+TAG = r"^[^.]{1,63}\.[^.]{1,63}$"
 QUALITIES = ("good", "uncertain", "bad", "bad")
 
 router = APIRouter(responses=RESPONSES)
@@ -47,11 +50,82 @@ class TelemetryItem(Item):
         )
 
 
+class TrendBucket(Item):
+    """Readings from ``time`` on, of so many microseconds: how many of which quality, and of those that are not bad
+    the lowest, highest, first and last. ``silent_us``: how much of it lies between readings too far apart.
+    """
+
+    time: str | None
+    low: float | None
+    high: float | None
+    first: float | None
+    last: float | None
+    good: int
+    uncertain: int
+    bad: int
+    silent_us: int
+
+
+class TelemetryTrend(Item):
+    """``units``: all that the readings have. ``left_out``: how many more there were, which the agent thinned out.
+    ``chunks``: how many were looked into; ``given_up`` of them are past their retention, ``unreadable`` damaged.
+    ``next``: ask from there on for the rest; null: it is all.
+    """
+
+    bucket_us: int
+    buckets: list[TrendBucket]
+    units: list[str]
+    readings: int
+    left_out: int
+    chunks: int
+    given_up: int
+    unreadable: int
+    next: str | None
+
+    @classmethod
+    def of(cls, found: TagTrend) -> TelemetryTrend:
+        made = found.trend
+        numbers = [_numbers(values) for values in (made.low, made.high, made.first, made.last)]
+        counts = [values.tolist() for values in (made.good, made.uncertain, made.bad, made.silent_us)]
+        times = [iso_z(made.from_us + n * made.width_us) for n in range(len(made.low))]
+        names = tuple(TrendBucket.model_fields)
+        rows = zip(times, *numbers, *counts, strict=True)
+        return cls(
+            bucket_us=made.width_us,
+            buckets=[TrendBucket(**dict(zip(names, row, strict=True))) for row in rows],
+            units=[unit for unit in found.units if unit],
+            readings=made.readings,
+            left_out=found.left_out,
+            chunks=found.chunks,
+            given_up=found.given_up,
+            unreadable=found.unreadable,
+            next=_z(found.next_us),
+        )
+
+
+class TelemetryTag(Item):
+    """A tag that a device had at last. ``last_chunk``: when its newest chunk began, by the agent's clock."""
+
+    agent: str
+    tag: str
+    unit: str | None
+    data_type: str
+    last_chunk: str | None
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _z(at_us: int | None) -> str | None:
+    return None if at_us is None else from_us(at_us).isoformat().replace("+00:00", "Z")
+
+
 @router.get("/telemetry", tags=["telemetry"])
 def telemetry(
     call: Caller,
     agent: Annotated[str, Query(max_length=63)],
-    tag: Annotated[str, Query(pattern=r"^[^.]{1,63}\.[^.]{1,63}$", description="DEVICE.TAG")],
+    tag: Annotated[str, Query(pattern=TAG, description="DEVICE.TAG")],
     begin: Annotated[AwareDatetime, Query(alias="from", description="from this time on, with Z or an offset")],
     end: Annotated[AwareDatetime, Query(alias="to", description="to before this time")],
     cursor: Annotated[AwareDatetime | None, Query(description="`next` of the page before")] = None,
@@ -61,5 +135,40 @@ def telemetry(
     if end <= begin:
         raise Problem(422, "`to` is not after `from`")
     found = call.desk.telemetry(agent, tag, to_us(cursor or begin), to_us(end), limit)
-    after = None if found.next_us is None else from_us(found.next_us).isoformat().replace("+00:00", "Z")
-    return Items(items=[TelemetryItem.of(point) for point in found.points], next=after)
+    return Items(items=[TelemetryItem.of(point) for point in found.points], next=_z(found.next_us))
+
+
+@router.get("/telemetry/tags", tags=["telemetry"])
+def telemetry_tags(call: Caller, page: Paged) -> Items[TelemetryTag]:
+    """The telemetry tags of all devices, as they were at last."""
+    tags = [
+        TelemetryTag(
+            agent=found.agent,
+            tag=f"{found.device}.{tag.name}",
+            unit=tag.unit,
+            data_type=data_type,
+            last_chunk=iso_z(found.last_us),
+        )
+        for found in call.desk.telemetry_devices()
+        for tag, data_type in found.tags
+    ]
+    shown, after = cut(tags, lambda tag: f"{tag.agent}/{tag.tag}", page)
+    return Items(items=shown, next=after)
+
+
+@router.get("/telemetry/trend", tags=["telemetry"])
+def telemetry_trend(
+    call: Caller,
+    agent: Annotated[str, Query(max_length=63)],
+    tag: Annotated[str, Query(pattern=TAG, description="DEVICE.TAG")],
+    begin: Annotated[AwareDatetime, Query(alias="from", description="from this time on, with Z or an offset")],
+    end: Annotated[AwareDatetime, Query(alias="to", description="to before this time")],
+    buckets: Annotated[int, Query(ge=1, le=MOST_BUCKETS, description="at most so many")] = 500,
+) -> TelemetryTrend:
+    """A numeric telemetry tag for a chart: the lowest and the highest reading of each bucket, none hidden."""
+    if end <= begin:
+        raise Problem(422, "`to` is not after `from`")
+    try:
+        return TelemetryTrend.of(call.desk.trend(agent, tag, to_us(begin), to_us(end), buckets))
+    except Invalid as error:
+        raise Problem(422, str(error)) from error

@@ -12,5 +12,9 @@ router = APIRouter(include_in_schema=False)
 @router.get("/lines")
 def lines(visit: Enter) -> Response:
     return visit.page(
-        "lines.html", agents=visit.desk.agents(), erp=visit.desk.erp(), quarantine=visit.desk.quarantine()
+        "lines.html",
+        agents=visit.desk.agents(),
+        erp=visit.desk.erp(),
+        quarantine=visit.desk.quarantine(),
+        trended=visit.desk.telemetry_agents(),
     )

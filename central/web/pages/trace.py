@@ -163,6 +163,7 @@ def record(visit: Enter, chain_hash: str) -> Response:
         dhr=summary,
         chart_of=lambda state: verdicts.of_state(fact.agent, data.station, state),
         verdicts=_later(visit, fact, data),
+        trended=fact.agent in visit.desk.telemetry_agents(),
     )
 
 
