@@ -16,13 +16,18 @@ from pydantic import JsonValue
 from central.facts import Facts
 from central.links.base import ErpLink, ErpLot, ErpOrder, WorkOrder
 from central.links.settings import ItemSettings
-from central.store import documents
+from central.store import documents, intake
 from central.store import orders as rows
 from central.store.engine import Connection
 from central.store.orders import LOTS_DOCUMENT, OPEN, ORDER_DOCUMENT, HeldOrder
 from records.clock import Clock
 from records.quantity import quantity_text
 from records.wire import Document
+
+NAMED = "erp-orders-named"
+"""How far records were searched for orders that central does not know (the name of that cursor)."""
+MOST_RECORDS, MOST_NAMED = 20_000, 50
+"""How many records one look searches, and how many references it asks for at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class Reading:
     orders: tuple[ErpOrder, ...]
     items: frozenset[str]
     lots: tuple[ErpLot, ...]
+    named_through: int = 0
+    """The record through which orders that records name were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +53,33 @@ class Synced:
     ignored: tuple[str, ...] = ()
 
 
-def read(link: ErpLink, known: Mapping[str, ErpOrder]) -> Reading:
-    """Orders and lots as they are now; ``known`` are the orders that were open before, by ERP id."""
-    found = {order.erp_id: order for order in link.orders(sorted(known))}
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: orders that were open before, by ERP id, and references that records name although
+    central never heard of such an order, as after a restore. ``through``: the record through which that is all.
+    """
+
+    known: Mapping[str, ErpOrder]
+    named: tuple[str, ...]
+    through: int
+
+
+def wanted(connection: Connection) -> Wanted:
+    """What the next look at the ERP is to ask for; each reference is asked for once."""
+    after = intake.cursor_of(connection, NAMED)
+    named, through = rows.named_by_records(connection, after, MOST_RECORDS, MOST_NAMED)
+    return Wanted({order.erp_id: order for order in rows.open_orders(connection)}, tuple(named), through)
+
+
+def read(link: ErpLink, asked: Wanted) -> Reading:
+    """Orders and lots as they are now."""
+    known = asked.known
+    told = link.orders(sorted(known), asked.named) if asked.named else link.orders(sorted(known))
+    found = {order.erp_id: order for order in told}
     gone = [replace(order, state="cancelled") for erp_id, order in known.items() if erp_id not in found]
     orders = (*found.values(), *gone)
     items = frozenset(need.item for order in orders for need in order.bom)
-    return Reading(orders, items, tuple(link.lots(items)) if items else ())
+    return Reading(orders, items, tuple(link.lots(items)) if items else (), asked.through)
 
 
 class Intake:
@@ -67,6 +94,7 @@ class Intake:
         """Remember what was read; gives what to publish after the commit."""
         issued: list[Document] = []
         changed, ignored = self._take_orders(connection, reading.orders, issued)
+        intake.move_cursor(connection, NAMED, reading.named_through)
         rows.put_lots(connection, reading.items, reading.lots)
         items = []
         for item in sorted(reading.items):

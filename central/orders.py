@@ -13,9 +13,8 @@ from central.erp import Erp, ErpStatus
 from central.facts import Facts
 from central.links.base import Confirmation, ErpLot, ErpResult, WorkOrder
 from central.links.settings import ItemSettings
-from central.order_intake import Intake, Synced, read
+from central.order_intake import Intake, Synced, read, wanted
 from central.postings import Posting, Postings
-from central.store import erp_outbox
 from central.store import orders as rows
 from central.store.engine import Connection, Store
 from records.clock import MICROSECONDS, Clock
@@ -109,8 +108,8 @@ class Orders:
         if erp is None or not erp.polling_due:
             return Synced()
         with self._store.read() as connection:
-            known = {order.erp_id: order for order in rows.open_orders(connection)}
-        reading = erp.poll(lambda link: read(link, known))
+            asked = wanted(connection)
+        reading = erp.poll(lambda link: read(link, asked))
         synced, issued = self._store.write(lambda connection: self._intake.take(connection, reading))
         for document in issued:
             self._publisher.publish_document(EVERY_AGENT, document)
@@ -147,8 +146,7 @@ class Orders:
         if self._erp is None or self._erp.status().state != "ok":
             return ()
         with self._store.read() as connection:
-            reported = erp_outbox.orders_with_message(connection)
-            ready = [o.reference for o in rows.open_orders(connection) if o.reference not in reported]
+            ready = rows.unreported_orders(connection)
         for reference in ready:
             confirmation = confirmation_for(reference)
             if confirmation is not None:

@@ -114,8 +114,12 @@ def _reading(book: Book) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/erp/v1/orders")
-    def orders(request: Request, id: Annotated[list[str] | None, Query()] = None) -> Orders:  # noqa: A002
-        found = book.orders(id or ())
+    def orders(
+        request: Request,
+        id: Annotated[list[str] | None, Query()] = None,  # noqa: A002
+        reference: Annotated[list[str] | None, Query()] = None,
+    ) -> Orders:
+        found = book.orders(id or (), reference or ())
         return Orders([*found, *found] if request.state.mode == "duplicate" else found)
 
     @router.get("/erp/v1/lots")

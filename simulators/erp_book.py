@@ -166,10 +166,14 @@ class Book:
         else:
             self._keep(plant(orders, units))
 
-    def orders(self, ids: Iterable[str] = ()) -> list[Order]:
-        """Open orders, and those with one of these ids."""
-        wanted = set(ids)
-        return [o for o in self._content.orders if o.state in ("released", "running", "held") or o.id in wanted]
+    def orders(self, ids: Iterable[str] = (), references: Iterable[str] = ()) -> list[Order]:
+        """Open orders, and those with one of these ids or references."""
+        wanted, named = set(ids), set(references)
+        return [
+            o
+            for o in self._content.orders
+            if o.state in ("released", "running", "held") or o.id in wanted or o.reference in named
+        ]
 
     def order(self, order_id: str) -> Order | None:
         return next((o for o in self._content.orders if o.id == order_id), None)

@@ -231,8 +231,10 @@ class ErpLink(Protocol):
     def address(self) -> str:
         """For messages: kind and place, without any secret."""
 
-    def orders(self, held: Collection[str]) -> list[ErpOrder]:
-        """All open orders, and whatever their state those whose ``erp_id`` is in ``held``."""
+    def orders(self, held: Collection[str], named: Collection[str] = ()) -> list[ErpOrder]:
+        """All open orders, and whatever their state those whose ``erp_id`` is in ``held`` or whose reference is in
+        ``named``; an ERP that cannot find by reference leaves the latter out.
+        """
 
     def lots(self, items: Collection[str]) -> list[ErpLot]:
         """Lots of these items that are in stock, expired ones too."""

@@ -134,8 +134,9 @@ class RestLink:
     def close(self) -> None:
         self._http.close()
 
-    def orders(self, held: Collection[str]) -> list[ErpOrder]:
-        answer = self._get(_ORDERS, "/orders", params=httpx.QueryParams({"id": sorted(held)}))
+    def orders(self, held: Collection[str], named: Collection[str] = ()) -> list[ErpOrder]:
+        asked = {"id": sorted(held), "reference": sorted(named)}
+        answer = self._get(_ORDERS, "/orders", params=httpx.QueryParams(asked))
         return [_order(row) for row in answer.orders]
 
     def lots(self, items: Collection[str]) -> list[ErpLot]:

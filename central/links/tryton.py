@@ -197,9 +197,11 @@ class TrytonLink:
     def close(self) -> None:
         self._rpc.close()
 
-    def orders(self, held: Collection[str]) -> list[ErpOrder]:
+    def orders(self, held: Collection[str], named: Collection[str] = ()) -> list[ErpOrder]:
         known = [int(erp_id) for erp_id in held]
         domain: list[object] = ["OR", [["state", "in", OPEN_STATES]], [["id", "in", known]]]
+        if named:
+            domain += [[[field, "in", sorted(named)]] for field in ("reference", "number")]
         found: list[ErpOrder] = []
         while True:
             page = self._rpc.read(_ORDERS, "production", domain, _ORDER_FIELDS, offset=len(found), limit=PAGE)

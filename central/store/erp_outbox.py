@@ -111,10 +111,6 @@ def messages(connection: Connection) -> list[Message]:
     return [_message(row) for row in connection.execute(select(erp_message).order_by(erp_message.c.created_us))]
 
 
-def orders_with_message(connection: Connection) -> set[str]:
-    return set(connection.execute(select(erp_message.c.work_order)).scalars())
-
-
 def begin(connection: Connection, key: str, now_us: int) -> None:
     """Committed before the first request: whoever finds it later knows that the ERP may have changed."""
     _change(connection, key, state="posting", attempts=erp_message.c.attempts + 1, changed_us=now_us)

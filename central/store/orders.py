@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, Connection, Table, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Table, delete, func, insert, select, update
 
 from central.links.base import ErpLot, ErpOrder, PostingState
 from central.store.erp_outbox import erp_message
-from central.store.schema import document, metadata
+from central.store.schema import document, fact_index, metadata
 from central.store.types import Text
 from records.quantity import quantity_text
+from records.wire import CENTRAL
 
 ORDER_DOCUMENT = "work-order"
 LOTS_DOCUMENT = "lots"
@@ -95,6 +96,41 @@ def told_closed(connection: Connection, before_us: int) -> list[str]:
         .order_by(document.c.id)
     )
     return list(connection.execute(query).scalars())
+
+
+def unreported_orders(connection: Connection) -> list[str]:
+    """References of orders of which there is no report: open ones, and those with records that the ERP has closed,
+    as after a restore to a time before the report.
+    """
+    recorded = select(fact_index.c.envelope_id).where(fact_index.c.work_order == erp_order.c.reference).limit(1)
+    closed = (erp_order.c.state == "closed") & recorded.exists()
+    query = (
+        select(erp_order.c.reference)
+        .outerjoin(erp_message, erp_message.c.work_order == erp_order.c.reference)
+        .where(erp_message.c.key.is_(None), erp_order.c.state.in_(OPEN) | closed)
+        .order_by(erp_order.c.reference)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def named_by_records(connection: Connection, after: int, rows: int, most: int) -> tuple[list[str], int]:
+    """References that the next ``rows`` records behind a cursor name and that the ERP never told of, at most
+    ``most``; and the cursor through which that is all.
+    """
+    through = min(after + rows, connection.execute(select(func.max(fact_index.c.envelope_id))).scalar() or 0)
+    first = func.min(fact_index.c.envelope_id)
+    known = select(erp_order.c.reference).where(erp_order.c.reference == fact_index.c.work_order)
+    found = connection.execute(
+        select(fact_index.c.work_order, first)
+        .where(fact_index.c.envelope_id > after, fact_index.c.envelope_id <= through)
+        .where(fact_index.c.work_order.is_not(None), fact_index.c.agent != CENTRAL, ~known.exists())
+        .group_by(fact_index.c.work_order)
+        .order_by(first)
+        .limit(most + 1)
+    ).all()
+    if len(found) > most:
+        through = found[most][1] - 1
+    return [reference for reference, _ in found[:most]], max(after, through)
 
 
 def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from central.app import Central
+from central.erp import Erp
 from central.links.base import (
     Confirmation,
     ErpOrder,
@@ -16,9 +19,14 @@ from central.links.base import (
     StepOutcome,
     differences,
 )
+from central.orders import Orders
+from central.postings import Posting
 from records.errors import LotkeeperError, Refused, Unreachable
+from records.model import OperationsEvent
+from records.wire import Document
 from tests.rigs.erps import ORDERS, UNITS, ErpRig, confirmation_of, make_rig
 from tests.rigs.http_proxy import LosingProxy
+from tests.unit.central.test_backup import Plant
 
 ATTEMPTS_LIMIT = 60
 
@@ -59,6 +67,13 @@ class Steps:
             self.crashed.add(step)
             raise Crash(step)
         self.outcomes[step] = outcome
+
+
+class Silent:
+    """Takes the place of the broker."""
+
+    def publish_document(self, agent: str, document: Document) -> None:
+        """Nobody listens."""
 
 
 class Crash(Exception):
@@ -178,6 +193,43 @@ def test_an_erp_killed_during_a_posting_comes_back_to_one_effect(erp: ErpRig, or
         else:  # one of its eleven steps
             link.post(confirmation, _only_at("run", Kill()))
     assert_booked_once(erp, confirmation)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["order in the backup", "order begun after it"])
+def test_a_restore_to_before_the_report_posts_nothing_twice(
+    erp: ErpRig, order: ErpOrder, tmp_path: Path, known: bool
+) -> None:
+    """A report had its effect, then central was set back to a backup that knows nothing of it."""
+    plant = Plant(tmp_path)
+    wanted = {order.reference: confirmation_of(order)}
+
+    def orders(central: Central) -> Orders:
+        door = Erp(erp.link(), central.store, central.facts, plant.clock, poll_interval_s=30)
+        return Orders(central.store, central.facts, plant.clock, door, {}, Silent())
+
+    def work(central: Central) -> Posting:
+        assert central.ingest.take(plant.agent.topic, plant.agent.frame()).result == "committed"
+        with closing(orders(central)) as made:
+            made.sync()
+            (posting,) = made.post_ready(wanted.get)
+        return posting
+
+    with closing(plant.open()) as central:
+        if known:
+            with closing(orders(central)) as made:
+                made.sync()
+        backup = plant.back_up(central)
+        plant.agent.write(OperationsEvent("order-started", {"order": order.reference}, order=order.reference))
+        first = work(central)
+    assert {step.outcome for step in first.steps} == {"written"}
+    plant.restore(backup, replace=True)
+    with closing(plant.open()) as central:
+        with closing(orders(central)) as made:
+            assert made.posting(order.reference) is None, "the backup knows nothing of it"
+        again = work(central)
+    assert (again.state, again.differences, again.confirmation.key) == ("posted", (), first.confirmation.key)
+    assert {step.outcome for step in again.steps} == {"found"}
+    assert_booked_once(erp, confirmation_of(order))
 
 
 def _only_at(step: str, inner: Steps) -> Steps:
