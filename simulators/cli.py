@@ -183,7 +183,7 @@ def faults(
     """Break a small plant of real processes and judge it against its ledger; or (--to) be a bad network.
 
     Without SCENARIO and --to, the scenarios are listed. The proxy takes a mode from each line of stdin: pass,
-    drop, rst, black-hole, trickle, delay 0.5.
+    drop, rst, black-hole, trickle, corrupt, delay 0.5.
 
     Example: lotkeeper-sim faults edge-kill --cycles 100 --seed 7 --json
 

@@ -21,7 +21,7 @@ LONG_S = 25.0
 """Now and then so long: more than the keep-alive of a connection."""
 SELDOM = 20
 DELAY_S = 0.3
-BAD = (Mode.BLACK_HOLE, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY)
+BAD = (Mode.BLACK_HOLE, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY, Mode.CORRUPT)
 PAUSE_S = (0.2, 5.0)
 REPLAY_S = 1.0
 THREE = ("agent", "central", "broker")
@@ -72,7 +72,7 @@ def behind_proxies(
 
 
 def partition(leg: Leg) -> None:
-    """Pulled cable, closed, reset, byte by byte, late: on the agent's side, on central's, or on both."""
+    """Pulled cable, closed, reset, byte by byte, late, altered: on the agent's side, on central's, or on both."""
     with behind_proxies(leg, leg.plant()) as (plant, agents, centrals):
         for _ in range(leg.cycles):
             be_bad(leg, plant, agents, centrals)
@@ -88,6 +88,8 @@ def be_bad(leg: Leg, plant: Plant, agents: RunningProxy, centrals: RunningProxy)
         proxy.set_mode(mode, delay_s=DELAY_S)
     plant.supervisor.pause(LONG_S if long else leg.dice.between(SHORTEST_S, LONGEST_S))
     for proxy in chosen:
+        if mode is Mode.CORRUPT:
+            proxy.set_mode(Mode.RST)  # as TLS ends what was altered: a subscription that was is altered for good
         proxy.set_mode(Mode.PASS)
     plant.supervisor.pause(SETTLING_S)
     leg.outcome.recovery_s.append(SETTLING_S + plant.committed_beyond(plant.committed()))

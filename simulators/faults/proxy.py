@@ -6,6 +6,7 @@ trickle     bytes arrive one by one, each as a packet of its own
 black-hole  as a pulled cable: connections stay open and silent, bytes wait; they arrive when the mode changes
 drop        connections are closed (FIN), new ones too
 rst         connections are reset, new ones too
+corrupt     towards the target one bit of each chunk is turned over
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from enum import StrEnum
 from records.errors import Unreachable
 
 CHUNK = 65_536
+SCATTER = 7_919
+"""Which byte of a chunk is changed next: a prime, so that none is spared."""
 
 Meddle = Callable[[bytes], bytes]
 """Takes what came and gives what goes on; it may keep bytes back for later."""
@@ -32,6 +35,7 @@ class Mode(StrEnum):
     BLACK_HOLE = "black-hole"
     DROP = "drop"
     RST = "rst"
+    CORRUPT = "corrupt"
 
 
 class FaultProxy:
@@ -61,6 +65,7 @@ class FaultProxy:
         self.delay_s = 0.0
         self._meddler = meddler
         self.connections = 0
+        self._turned = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.StreamWriter] = set()
@@ -121,8 +126,8 @@ class FaultProxy:
             return
         self._open.add(far_writer)
         pumps = [
-            asyncio.create_task(self._pump(reader, far_writer, self._meddler() if self._meddler else None)),
-            asyncio.create_task(self._pump(far_reader, writer, None)),
+            asyncio.create_task(self._pump(reader, far_writer, self._towards())),
+            asyncio.create_task(self._pump(far_reader, writer, bytes)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -135,9 +140,7 @@ class FaultProxy:
     def _resets(self) -> bool:
         return self.mode is Mode.RST
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, meddle: Meddle | None
-    ) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, meddle: Meddle) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
                 await self._flowing.wait()
@@ -147,10 +150,22 @@ class FaultProxy:
                 await self._flowing.wait()
                 if not data:
                     return
-                for piece in self._pieces(data if meddle is None else meddle(data)):
+                for piece in self._pieces(meddle(data)):
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0)  # what goes out in one turn of the loop may be one packet
+
+    def _towards(self) -> Meddle:
+        """What happens to the bytes of one connection on their way to the target."""
+        meddle = self._meddler() if self._meddler else bytes
+        return lambda data: self._corrupted(meddle(data)) if self.mode is Mode.CORRUPT else meddle(data)
+
+    def _corrupted(self, data: bytes) -> bytes:
+        if not data:
+            return data
+        self._turned += 1
+        at = self._turned * SCATTER % len(data)
+        return data[:at] + bytes((data[at] ^ 1 << self._turned % 8,)) + data[at + 1 :]
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         size = 1 if self.mode is Mode.TRICKLE else CHUNK

@@ -153,10 +153,10 @@ def _person(plant: Plant) -> None:
 
 
 def _document(plant: Plant) -> Over:
-    count = "SELECT count(*) FROM documents WHERE kind = 'hold'"
-    before = _count(plant, count)
+    version = "SELECT coalesce(max(version), 0) FROM documents WHERE kind = 'holds'"
+    before = _count(plant, version)
     _hold(plant)
-    return lambda: _count(plant, count) > before
+    return lambda: _count(plant, version) > before
 
 
 def _decide(plant: Plant) -> Over:

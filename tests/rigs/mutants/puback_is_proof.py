@@ -10,11 +10,12 @@ from records.wire import Watermark
 honest = Uplink._publish
 
 
-def believe(self: Uplink, link: Link, run: Run, frame: bytes) -> None:
-    honest(self, link, run, frame)
+def believe(self: Uplink, link: Link, run: Run, frame: bytes) -> bool:
+    published = honest(self, link, run, frame)
     last = run.envelopes[-1]
     lane = next(lane for lane in self._lanes if lane.outbox.stream == last.stream)
     lane.outbox.apply(Watermark(last.agent, last.epoch, last.stream, last.seq, last.hash.hex(), 1))
+    return published
 
 
 Uplink._publish = believe  # type: ignore[method-assign]
