@@ -16,6 +16,7 @@ from central.web.site import create_app
 from records.clock import SystemClock
 from records.errors import Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
+from records.threads import end_with_any_thread
 from records.yaml import Loaded
 
 TURN_S = 0.0005
@@ -33,6 +34,7 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
     """
     sys.setswitchinterval(TURN_S)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    end_with_any_thread()
     settings = loaded.value
     listening = _listen(settings.http.host, settings.http.port)
     try:

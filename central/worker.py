@@ -25,6 +25,7 @@ from records.clock import Clock, SystemClock, iso_z
 from records.errors import ConfigurationError, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import SigningKey
+from records.threads import end_with_any_thread
 from records.wire import CENTRAL, CENTRAL_KEYS
 from records.yaml import Loaded
 
@@ -91,6 +92,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         database. Else what opening keys and database raises.
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    end_with_any_thread()
     settings = loaded.value
     if settings.postgres is None:
         raise ConfigurationError(

@@ -61,6 +61,7 @@ from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.kinds import DERIVED
 from records.model import Data, Fact, Header, OperationsEvent
+from records.threads import end_with_any_thread
 from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC, Envelope
 from records.yaml import Loaded, refuse
 
@@ -456,6 +457,7 @@ def _kept(code: str, stored: Future[list[Envelope]]) -> None:
 def run_agent(loaded: Loaded[LineSettings]) -> None:
     """Run one agent as a process until SIGTERM or Ctrl-C; SIGHUP reads the line file again at once."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    end_with_any_thread()
 
     def failed(error: StorageFailed) -> None:
         sys.stderr.write(f"error: {error}\n")

@@ -36,7 +36,8 @@ def under(workshop: Workshop, file: Path) -> Workshop:
             "FAKETIME_TIMESTAMP_FILE": str(file),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
-        }
+        },
+        ["simulators.faults.sleeping"],
     )
 
 

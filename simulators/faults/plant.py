@@ -51,7 +51,8 @@ class Workshop:
     """What several plants share, one after another: the parents of their processes.
 
     ``full_starts``: agent and central are started as a person would, each a new interpreter. Short commands are
-    forked all the same. ``mutants``: command -> modules that break a rule when they are loaded, to see red.
+    forked all the same. ``modules`` are loaded into each parent, with ``environment`` set. ``mutants``: command ->
+    modules that break a rule when they are loaded, to see red.
     """
 
     def __init__(
@@ -62,27 +63,29 @@ class Workshop:
         mutants: Mapping[str, Sequence[str]] = NO_MUTANTS,
         patience_s: float = PATIENCE_S,
         environment: Mapping[str, str] = NOTHING,
+        modules: Sequence[str] = (),
     ) -> None:
         self.clock, self.patience_s = clock, patience_s
         self.full_starts = full_starts
         self._mutants = mutants
         self.supervisor = Supervisor(clock)
         self.commands = {
-            name: WarmStarter(name, (*modules, *mutants.get(name, ())), environment=environment)
-            for name, modules in LOADED.items()
+            name: WarmStarter(name, (*modules, *loaded, *mutants.get(name, ())), environment=environment)
+            for name, loaded in LOADED.items()
         }
         self.starters: dict[str, Starter] = dict(self.commands)
         if full_starts:
             self.starters = {name: WholeStarter(name) for name in LOADED}
 
-    def under(self, environment: Mapping[str, str]) -> Workshop:
-        """Another one like it, whose processes have this environment."""
+    def under(self, environment: Mapping[str, str], modules: Sequence[str]) -> Workshop:
+        """Another one like it, whose processes have this environment and these modules."""
         return Workshop(
             self.clock,
             full_starts=self.full_starts,
             mutants=self._mutants,
             patience_s=self.patience_s,
             environment=environment,
+            modules=modules,
         )
 
     def close(self) -> None:

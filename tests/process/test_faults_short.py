@@ -94,8 +94,12 @@ BROKEN = (
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("name", "command", "mutant", "red"), BROKEN)
-def test_a_broken_rule_turns_it_red(name: str, command: str, mutant: str, red: str, tmp_path: Path) -> None:
+def test_a_broken_rule_turns_it_red(
+    name: str, command: str, mutant: str, red: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "EVERY", 5)
     broken = Workshop(SystemClock(), mutants={command: [f"tests.rigs.mutants.{mutant}"]}, patience_s=12.0)
     try:
         found = list(leg(name, tmp_path, broken, cycles=min(SCENARIOS[name].leg, 30)).details())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from drivers import convert
-from drivers.status import GOOD_STATUS
+from typing import Any
 
-honest = convert._finite
+import numpy as np
+
+from drivers.modbus import columns
+from drivers.status import BAD_NOT_FINITE, GOOD_STATUS
+
+honest = columns._Class.values
 
 
-def invented(value: float) -> tuple[float | None, int]:
-    found, status = honest(value)
-    return (found, status) if found is not None else (0.0, GOOD_STATUS)
+def invented(self: Any, image: Any) -> Any:
+    values, status = honest(self, image)
+    none = status == BAD_NOT_FINITE
+    return np.where(none, 0, values).astype(values.dtype), np.where(none, GOOD_STATUS, status).astype(status.dtype)
 
 
-convert._finite = invented
+columns._Class.values = invented  # type: ignore[method-assign]

@@ -1,0 +1,27 @@
+"""A process without one of its threads must not look well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import threading
+from records.threads import end_with_any_thread
+
+def fail():
+    raise OSError(22, "no more")
+
+end_with_any_thread()
+threading.Thread(target=fail, name="listener").start()
+threading.Event().wait(60)
+"""
+
+
+def test_a_thread_that_ends_by_an_error_takes_its_process_along() -> None:
+    """Bug: central's connection to the broker ended by an error of its thread, and central went on without it."""
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=50, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "error: the thread listener ended: OSError: [Errno 22] no more (a fault of Lotkeeper; start again)\n"
+    )
