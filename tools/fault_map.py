@@ -152,7 +152,7 @@ FAULTS: dict[str, Shown] = {
     ),
     "F27": Shown(
         "the backlog of days",
-        ("backlog",),
+        ("backlog", "backlog-postgres"),
         ("tests/process/test_bad_input.py::test_without_a_broker_records_wait_and_drain_when_it_comes",),
     ),
     "F28": Shown("an hour of all of it", ("soak",), (SHORT,)),

@@ -97,7 +97,6 @@ class Total:
     altered: int = 0
     not_ok: int = 0
     full: int = 0
-    duration_s: float = 0.0
     commits: list[str] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
@@ -111,7 +110,6 @@ class Total:
         self.doubled += leg.doubled
         self.altered += leg.altered
         self.not_ok += not leg.ok
-        self.duration_s += leg.duration_s
         if leg.full_starts:
             self.full += leg.cycles
         elif leg.recovery_s.p50 is not None and leg.recovery_s.p99 is not None:

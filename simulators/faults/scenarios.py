@@ -98,6 +98,6 @@ SCENARIOS: dict[str, Scenario] = {
             len(tampering.ATTACKS),
             len(tampering.ATTACKS),
         ),
-        Scenario("soak", "any fault after any other, for an hour", soak.soak, 400, 400),
+        Scenario("soak", "any fault after any other, for an hour", soak.soak, 60, 60),
     )
 }

@@ -19,8 +19,9 @@ from simulators.faults.outcome import Outcome
 from simulators.faults.plant import Plant
 from simulators.faults.proxy import Meddle, Mode
 
-LOOK_EVERY = 50
-"""After so many faults the line rests and is judged."""
+MINUTE_S = 60.0
+LOOK_EVERY = 5
+"""After so many minutes the line rests and is judged."""
 REST_S = 1.0
 """A machine rests longer than in other loops: an hour's cycles are read more than once."""
 JUMPS = ("-2h", "+2h", "-1d", "+1d", "-30s", "+30s", clocks.TRUE)
@@ -43,16 +44,18 @@ class Meddling:
 
 
 def soak(leg: Leg) -> None:
-    """``cycles`` are faults, one after another over one plant; the result names the seed that made them."""
+    """``cycles`` are minutes, full of faults over one plant; the result names the seed that draws them."""
     with _site(leg) as (plant, faults):
         names = sorted(faults)
-        for number in range(1, leg.cycles + 1):
-            name = leg.dice.choose(names)
-            faults[name]()
-            leg.count(f"soak: {name}")
-            plant.committed_beyond(plant.committed())
+        began_s = plant.supervisor.clock.monotonic_s()
+        for minute in range(1, leg.cycles + 1):
+            while plant.supervisor.clock.monotonic_s() - began_s < minute * MINUTE_S:
+                name = leg.dice.choose(names)
+                faults[name]()
+                leg.count(f"soak: {name}")
+                plant.committed_beyond(plant.committed())
             leg.cycle_done()
-            if number % LOOK_EVERY == 0:
+            if minute % LOOK_EVERY == 0:
                 look(leg, plant)
 
 
@@ -71,7 +74,7 @@ def look(leg: Leg, plant: Plant) -> None:
     if not so_far.ok:
         leg.outcome.comparison, leg.outcome.chains = so_far.comparison, so_far.chains
         raise LotkeeperError(
-            f"not as it should be after {leg.outcome.cycles} faults: {list(so_far.details())[:5]}"
+            f"not as it should be after {leg.outcome.cycles} minutes: {list(so_far.details())[:5]}"
         )
     plant.line.go_on()
 

@@ -10,7 +10,7 @@ import pytest
 
 from records.clock import SystemClock
 from records.errors import LotkeeperError
-from simulators.faults import calls
+from simulators.faults import calls, soak
 from simulators.faults.dice import Dice
 from simulators.faults.leg import Leg
 from simulators.faults.outcome import Outcome
@@ -49,7 +49,7 @@ SHORT = {
     "pause": 1,
     "exhaustion": 2,
     "syscall-kill": 1,
-    "soak": 4,
+    "soak": 2,
 }
 
 
@@ -58,6 +58,7 @@ def test_nothing_is_lost_doubled_or_altered(
     name: str, tmp_path: Path, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "EVERY", 8)
+    monkeypatch.setattr(soak, "MINUTE_S", 4.0)
     outcome = leg(name, tmp_path, workshop, cycles=SHORT[name])
     assert outcome.ok, list(outcome.details())
     assert outcome.records > 0
@@ -100,6 +101,7 @@ def test_a_broken_rule_turns_it_red(
     name: str, command: str, mutant: str, red: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "EVERY", 5)
+    monkeypatch.setattr(soak, "MINUTE_S", 10.0)
     broken = Workshop(SystemClock(), mutants={command: [f"tests.rigs.mutants.{mutant}"]}, patience_s=12.0)
     try:
         found = list(leg(name, tmp_path, broken, cycles=min(SCENARIOS[name].leg, 30)).details())
