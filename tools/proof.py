@@ -40,8 +40,8 @@ NOTES = {
         "soak",
         1,
     ): "cycles were faults then, of ten minutes: central's connection to the broker ended by an error of its "
-    "thread (libfaketime lets no thread sleep), and central went on without it; a process ends with any of its threads "
-    "since, and under libfaketime threads of the loops can sleep",
+    "thread (libfaketime lets no thread sleep), and central went on without it; a process now ends with any "
+    "of its threads, and under libfaketime threads of the loops can sleep",
     ("bit-rot", 201): "the harness: central was asked before it listened",
 }
 """Why a leg was not fine."""
