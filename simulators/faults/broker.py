@@ -13,7 +13,7 @@ from records.errors import LotkeeperError, Unreachable
 from simulators.faults.supervisor import Supervisor
 from simulators.sockets import free_port
 
-START_LIMIT_S = 20.0
+START_LIMIT_S = 120.0
 
 
 class ForgetfulBroker:

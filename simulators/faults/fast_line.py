@@ -24,7 +24,7 @@ from simulators.plant import Value, float32
 from simulators.plc import ACK, CARRIER, COUNT, DONE, ORDER, RESULT, TOTAL
 from simulators.plc_modbus import LEAK_TESTER, Kind, ModbusPlc
 
-START_LIMIT_S = 30.0
+START_LIMIT_S = 120.0
 OPERATION = "OP30"
 LAYOUT: dict[str, tuple[int, Kind]] = {**LEAK_TESTER, ORDER: (20, "string")}
 CYCLES_OF_AN_ORDER = 500

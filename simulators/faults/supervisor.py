@@ -18,7 +18,7 @@ from records.errors import LotkeeperError, Unreachable
 from simulators.processes import command
 
 POLL_S = 0.004
-STOP_LIMIT_S = 30.0
+STOP_LIMIT_S = 120.0
 
 
 class Starter(Protocol):
@@ -105,7 +105,11 @@ class WarmStarter:
         """End the parent; it takes every child along."""
         if self._parent.stdin is not None and self._parent.stdout is not None:
             self._parent.stdin.close()
-            self._parent.wait(STOP_LIMIT_S)
+            try:
+                self._parent.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self._parent.kill()
+                self._parent.wait()
             self._parent.stdout.close()
 
     def _ask(self, order: object) -> object:

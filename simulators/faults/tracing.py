@@ -13,7 +13,7 @@ from records.errors import Unreachable
 
 SYNCS = ("fdatasync", "fsync")
 WRITES = ("pwrite64", "write", "ftruncate", "rename", "unlink")
-LIMIT_S = 30.0
+LIMIT_S = 120.0
 
 
 class Tracer:
