@@ -146,7 +146,8 @@ def _countings(connection: Connection, agent: str, links: list[Link]) -> list[_C
         counting = open_.get(station)
         began_anew = counting is not None and _anew(counting, moment.cycle)
         if counting is None or began_anew or station in replaced:
-            counting = _next(station, counting, moment.cycle, unwatched=station in away)
+            told = declared.get(station, [])
+            counting = _next(station, counting, moment.cycle, told, unwatched=station in away)
             open_[station] = counting
             found.append(counting)
         _count(counting, moment.cycle, declared.get(station, []))
@@ -159,7 +160,9 @@ def _anew(counting: _Counting, cycle: int | None) -> bool:
     return cycle is not None and counting.last is not None and cycle < counting.last
 
 
-def _next(station: str, before: _Counting | None, cycle: int | None, *, unwatched: bool) -> _Counting:
+def _next(
+    station: str, before: _Counting | None, cycle: int | None, declared: list[range], *, unwatched: bool
+) -> _Counting:
     if before is None:
         return _Counting(station, 1, provable=cycle is not None and cycle <= 1)
     counting = _Counting(station, before.number + 1, provable=cycle is not None and cycle <= 1 and not unwatched)
@@ -168,7 +171,10 @@ def _next(station: str, before: _Counting | None, cycle: int | None, *, unwatche
     if size is not None and last is not None and cycle is not None and cycle <= NEAR and not unwatched:
         counting.provable = True
         lost = [*range(last + 1, size), *(range(cycle) if cycle > 1 else ())]
-        counting.unaccounted, counting.unaccounted_count = lost, len(lost)
+        stated = [one for one in lost if any(one in each for each in declared)]
+        counting.missed = len(stated)
+        counting.unaccounted = [one for one in lost if one not in stated]
+        counting.unaccounted_count = len(counting.unaccounted)
     return counting
 
 

@@ -175,6 +175,7 @@ def _period(
         return CyclePart(agent, station, number, None, None, len(ours), (), (), (), Grade.CYCLES_NOT_PROVABLE)
     first = counts[0] + 1 if follows else counts[0]
     lost = () if follows else _wrap(period)
+    stated = tuple(cycle for cycle in lost if any(cycle in declared for declared in told))
     # a count that begins here, or anew, at 41: nobody knows about 1 to 40; nor about what an unwatched machine did
     anew = first <= 1 and not period.unwatched and not period.replaced
     begun = follows or anew or period.wrapped is not None
@@ -183,8 +184,8 @@ def _period(
     # a jump beyond all reason is told by its first cycles
     wanted = range(first, min(last, first + len(counts) + _MOST_NAMED) + 1)
     absent = [cycle for cycle in wanted if cycle not in recorded]
-    missed = tuple(cycle for cycle in absent if any(cycle in declared for declared in told))
-    unaccounted = (*lost, *(cycle for cycle in absent if cycle not in missed))
+    missed = (*stated, *(cycle for cycle in absent if any(cycle in declared for declared in told)))
+    unaccounted = tuple(cycle for cycle in (*lost, *absent) if cycle not in missed)
     doubled = (
         tuple(sorted({cycle for cycle in counts if counts.count(cycle) > 1}))
         if len(recorded) < len(counts)
@@ -196,7 +197,10 @@ def _period(
 
 
 def _wrap(period: Period) -> tuple[int, ...]:
-    """Cycles at the end of a counter, and at its new beginning, that are not recorded. 0 may be left out."""
+    """Cycles at the end of a counter, and at its new beginning, that are not recorded. 0 may be left out.
+
+    An agent that knows the counter's width states them as missed.
+    """
     size, before, first = period.wrapped, period.before, period.rows[0].cycle
     if size is None or before is None or before.cycle is None or first is None:
         return ()

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from drivers.base import OnNotice
 from drivers.factory import Lines, build_device, build_scanner
 from drivers.supervise import DeviceEvent, ScannerSupervisor, Supervisor
-from drivers.tags import AnyDevice, SerialScannerDevice
+from drivers.tags import AnyDevice, SerialScannerDevice, TagSettings
 from edge_agent.acquire import Machines, ScanDesk, Watching
 from edge_agent.changeover import Changeover
 from edge_agent.crew import Crew, Part
@@ -42,6 +42,8 @@ SIDE_BY_SIDE_AFTER_S = 2.0
 """How long a new session waits for those that end: many machines and every serial port take only one."""
 
 TELEMETRY = "telemetry"
+COUNTS = {"uint16": 2**16, "uint32": 2**32}
+"""Data type of a tag -> how many counts it has before it begins at 0 again."""
 
 log = structlog.get_logger()
 
@@ -171,7 +173,9 @@ class Floor:
         approved = self._tools.approved(loaded.hash)
         line = loaded.value
         characteristics = characteristics_of(line, settings)
-        return Station(name, settings, characteristics, approved, line.line, line.documents)
+        cycle = settings.trigger.cycle
+        counts = None if cycle is None else counts_of(line.tag(cycle))
+        return Station(name, settings, characteristics, approved, line.line, line.documents, counts)
 
     def _fact(self, loaded: Loaded[LineSettings]) -> Callable[[Data, str | None], Fact]:
         return lambda data, station: Fact(self._tools.header(loaded, station), data)
@@ -390,3 +394,10 @@ def _machines(line: LineSettings) -> dict[str, AnyDevice]:
 
 def _plant(line: LineSettings, by_name: dict[str, _Machine]) -> Machines:
     return Machines({name: machine.supervisor for name, machine in by_name.items()}, line)
+
+
+def counts_of(tag: TagSettings | None) -> int | None:
+    """How many counts a counter has; None where its tag does not tell them as they are."""
+    if (getattr(tag, "scale", 1.0), getattr(tag, "offset", 0.0)) != (1.0, 0.0):
+        return None
+    return COUNTS.get(getattr(tag, "data_type", None) or "")

@@ -69,6 +69,9 @@ from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, OpenRun, Phase, State, Step, commit, grown, read_kept
 from records.model import Data, OperationsEvent, Outcome, Reading, Requirement, Subject, SubjectKind
 
+NEAR = 64
+"""So near to its end before and to its beginning after, a counter of known width has wrapped and was not reset."""
+
 
 class Station:
     """The rules of one station; holds no state. By a configuration that is not ``approved`` all runs are setup."""
@@ -81,8 +84,11 @@ class Station:
         approved: bool = True,
         line: str | None = None,
         ages: DocumentAges | None = None,
+        counts: int | None = None,
     ) -> None:
+        """``counts``: how many counts the machine's cycle counter has before it begins at 0; None: unknown."""
         self.name = name
+        self._counts = counts
         self.settings = settings
         self.approved = approved
         self._barriers = BarrierRules(settings, characteristics, ages)
@@ -353,7 +359,7 @@ class Station:
         facts: list[Data] = []
         if record.resumed:
             facts.append(OperationsEvent("run-resumed", {"run_id": record.run_id, "cycle": _text(cycle)}))
-        facts += _cycle_events(state.kept.last_cycle, cycle)
+        facts += _cycle_events(state.kept.last_cycle, cycle, self._counts)
         facts += (
             *judged.before,
             record,
@@ -391,10 +397,19 @@ def _text(cycle: int | None) -> str | None:
     return None if cycle is None else str(cycle)
 
 
-def _cycle_events(last: int | None, cycle: int | None) -> tuple[Data, ...]:
-    """A step of more than one is a hole; a step back opens a new period of the counter."""
+def _cycle_events(last: int | None, cycle: int | None, counts: int | None) -> tuple[Data, ...]:
+    """A step of more than one is a hole; a step back opens a new period of the counter, without one at its end."""
     if last is None or cycle is None or cycle == last + 1:
         return ()
-    if cycle < last:
+    if cycle > last:
+        return (_missed(last + 1, cycle - 1),)
+    if counts is None or not (counts - NEAR <= last < counts and 0 <= cycle <= NEAR):
         return (OperationsEvent("counter-period", {"was": str(last), "now": str(cycle), "why": "step-back"}),)
-    return (OperationsEvent("cycles-missed", {"first": str(last + 1), "last": str(cycle - 1)}),)
+    told = OperationsEvent("counter-wrapped", {"was": str(last), "now": str(cycle), "size": str(counts)})
+    before = (_missed(last + 1, counts - 1),) if last < counts - 1 else ()
+    after = (_missed(0, cycle - 1),) if cycle > 1 else ()  # some counters have no 0
+    return (*before, told, *after)
+
+
+def _missed(first: int, last: int) -> OperationsEvent:
+    return OperationsEvent("cycles-missed", {"first": str(first), "last": str(last)})

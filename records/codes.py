@@ -77,6 +77,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "run-resumed": ("run_id", "cycle"),
     "cycles-missed": ("first", "last"),
     "counter-period": ("was", "now", "why"),
+    "counter-wrapped": ("was", "now", "size"),  # it came to its end, at so many counts; what it left out is missed
     "cycle-acknowledged-only": ("cycle",),
     "spc-signal": (
         *("characteristic", "chart", "rule", "part", "subgroup", "limit_version"),

@@ -43,6 +43,7 @@ LOOSE = (
     "clock-jump",
     "cycles-missed",
     "counter-period",
+    "counter-wrapped",
     "reading-bad",
     "scan-refused",
     "run-aborted",

@@ -111,6 +111,10 @@ EVENT_TEXTS: dict[str, CodeText] = {
     "run-resumed": CodeText(N_("Run resumed after a restart"), N_("A cycle was taken up again.")),
     "cycles-missed": CodeText(N_("Machine cycles without a record"), N_("The machine worked unrecorded.")),
     "counter-period": CodeText(N_("Counter began anew"), N_("The machine's counter was reset or changed.")),
+    "counter-wrapped": CodeText(
+        N_("Counter came to its end"),
+        N_("The machine's counter went on at its beginning; none was left out unsaid."),
+    ),
     "cycle-acknowledged-only": CodeText(
         N_("Cycle acknowledged again"), N_("A cycle that was already recorded was acknowledged to the machine.")
     ),

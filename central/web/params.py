@@ -196,6 +196,7 @@ LABELS: Mapping[str, str] = {
     "watermark": N_("Watermark"),
     "what": N_("What"),
     "why": N_("Why"),
+    "size": N_("Counts of the counter"),
     "left_out": N_("Pieces not named"),
     "centre": N_("Centre line"),
     "closed_by": N_("Closed by"),

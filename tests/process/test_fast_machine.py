@@ -87,9 +87,10 @@ def test_no_cycle_of_a_fast_machine_is_missed_and_those_of_a_careless_one_are_co
     finally:
         press.server.stop()
     assert agent.cycles("near") == [*burst, 12]
-    assert [event.params for event in agent.events("counter-period")] == [
-        {"was": str(WRAP - 1), "now": "0", "why": "step-back"}
+    assert [event.params for event in agent.events("counter-wrapped")] == [
+        {"was": str(WRAP - 1), "now": "0", "size": str(WRAP)}
     ]
+    assert agent.events("counter-period") == []
     assert [event.params for event in agent.events("cycles-missed")] == [{"first": "8", "last": "11"}]
     for fact in agent.facts():
         if isinstance(fact, OperationRecord) and fact.cycle is not None:

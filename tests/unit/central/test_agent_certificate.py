@@ -96,6 +96,21 @@ def test_the_end_of_a_counter_is_no_gap(rig: Rig) -> None:
     assert [p["grade"] for p in found["cycles"]] == ["cycles-not-provable", "complete"], "the first began anywhere"
 
 
+def test_what_a_counter_left_out_at_its_end_is_accounted_for_where_the_agent_said_so(rig: Rig) -> None:
+    wrapped = OperationsEvent("counter-wrapped", {"was": "65533", "now": "2", "size": "65536"})
+    header = replace(core_rig.HEADER, station="weld")
+
+    def second_period(name: str, *said: OperationsEvent) -> tuple[Any, ...]:
+        agent = rig.enrol(Agent(name))
+        for each in (run(65533), *said, run(2), run(3)):
+            agent.write_body(core_rig.kind_of(each), core_rig.encode(core_rig.Fact(header, each)))
+        _, part = told(rig, agent)["cycles"]
+        return part["missed"], part["unaccounted"], part["grade"]
+
+    assert second_period("said", missed(65534, 65535), wrapped, missed(0, 1)) == (4, [], "complete")
+    assert second_period("silent") == (0, [65534, 65535, 0, 1], "incomplete")
+
+
 def test_epochs_are_joined_by_what_they_name(rig: Rig) -> None:
     first = written(rig, run(1), run(2))
     told(rig, first)

@@ -658,3 +658,19 @@ def test_a_counting_that_ends_and_the_next_one(
     parts = [c for c in _anew(before, after, *codes).cycles if c.station == "weld"]
     assert (parts[-1].grade, parts[-1].unaccounted) == (grade, unaccounted)
     assert len(parts) == (1 if (before, after, codes) == (2, 3, ("agent-started",)) else 2)
+
+
+def test_cycles_that_an_agent_said_were_left_out_at_a_counters_end_are_accounted_for() -> None:
+    line = Line()
+    line.cycles["OP20"] = 2**16 - 5
+    for index in (1, 2):
+        line.piece(index)
+    line.event("cycles-missed", "weld", ordered=False, first=str(2**16 - 2), last=str(2**16 - 1))
+    line.event("counter-wrapped", "weld", ordered=False, was=str(2**16 - 3), now="2", size=str(2**16))
+    line.event("cycles-missed", "weld", ordered=False, first="0", last="1")
+    line.cycles["OP20"], line.totals["OP20"] = 1, 0
+    for index in (3, 4):
+        line.piece(index)
+    line.wash((1, 2, 3, 4))
+    part = [c for c in certify(line.dossier(order()), over=True).cycles if c.station == "weld"][-1]
+    assert (part.grade, part.missed, part.unaccounted) == (Grade.COMPLETE, (2**16 - 2, 2**16 - 1, 0, 1), ())

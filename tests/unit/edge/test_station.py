@@ -29,6 +29,7 @@ from edge_agent.events import (
 from edge_agent.papers import LotStatus, Papers
 from edge_agent.papers import Step as RouteStep
 from edge_agent.station import Station
+from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, Phase, State
 from records.model import MaterialKind, OperationRecord, OperationsEvent, Outcome, Purpose, Quality, Result
 from tests.unit.edge.stations import (
@@ -156,6 +157,32 @@ def test_missed_cycles_and_a_counter_that_went_back_are_events() -> None:
         "now": "2",
         "why": "step-back",
     }
+
+
+@pytest.mark.parametrize(
+    ("counts", "last", "now", "told"),
+    [
+        (2**16, 65535, 0, ["counter-wrapped"]),
+        (2**16, 65535, 1, ["counter-wrapped"]),  # some counters have no 0
+        (2**32, 2**32 - 1, 0, ["counter-wrapped"]),
+        (2**16, 65533, 2, ["65534-65535", "counter-wrapped", "0-1"]),
+        (2**16, 65000, 2, ["counter-period"]),
+        (2**16, 65535, 900, ["counter-period"]),
+        (2**16, 2**32 - 1, 0, ["counter-period"]),
+        (None, 65535, 0, ["counter-period"]),
+    ],
+)
+def test_a_counter_of_known_width_wraps_and_says_what_it_left_out(
+    counts: int | None, last: int, now: int, told: list[str]
+) -> None:
+    bench = Bench(Station("s", StationSettings.model_validate(ASSEMBLE), {}, counts=counts)).ready()
+    bench.cycle(last)
+    bench.cycle(now)
+    events = [f for f in bench.facts if isinstance(f, OperationsEvent)]
+    found = [e for e in events if e.code in ("cycles-missed", "counter-period", "counter-wrapped")]
+    assert [
+        e.code if "first" not in e.params else f"{e.params['first']}-{e.params['last']}" for e in found
+    ] == told
 
 
 def test_a_cycle_count_that_cannot_be_read_is_tried_again_and_never_guessed() -> None:
