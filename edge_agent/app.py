@@ -38,7 +38,7 @@ from edge_agent.held_papers import HeldPapers
 from edge_agent.known_devices import KnownDevices
 from edge_agent.leaving import departed
 from edge_agent.line_watch import LineWatch, Refusal
-from edge_agent.outbox import Batch, Outbox
+from edge_agent.outbox import Batch, Outbox, Place
 from edge_agent.outbox.space import LOW_ROOM, Space
 from edge_agent.outbox.space import plan as plan_space
 from edge_agent.papers import WORK_ORDER, Papers
@@ -62,7 +62,7 @@ from records.keys import Identity
 from records.kinds import DERIVED
 from records.model import Data, Fact, Header, OperationsEvent
 from records.threads import end_with_any_thread
-from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC, Envelope
+from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC
 from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
@@ -447,7 +447,7 @@ def _uplink_settings(uplink: UplinkOfLine) -> UplinkSettings:
     )
 
 
-def _kept(code: str, stored: Future[list[Envelope]]) -> None:
+def _kept(code: str, stored: Future[Place]) -> None:
     """Say when an event of the agent was not kept: a buffer at its cap takes none."""
     error = stored.exception()
     if error is not None:

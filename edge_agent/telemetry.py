@@ -23,11 +23,10 @@ from drivers.tags import AnyDevice
 from edge_agent.counters import Counters
 from edge_agent.feed import Feed
 from edge_agent.lanes import Describe, Grid, Listed
-from edge_agent.outbox import MAX_BODY, Outbox
+from edge_agent.outbox import MAX_BODY, Outbox, Place
 from records.clock import Clock
 from records.errors import LotkeeperError, StorageFailed
 from records.telemetry import Column, Series, encode_series
-from records.wire import Envelope
 
 INTERVAL_S = 1.0
 WORTH = 500
@@ -85,7 +84,7 @@ class Telemetry:
         self._stored_s = -GAP_S
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_s = 0.0
-        self._storing: Future[list[Envelope]] | None = None
+        self._storing: Future[Place] | None = None
         self._lost, self._lost_why = 0, ""
         self._lost_told_s = -LOST_EVERY_S
 
@@ -218,7 +217,7 @@ class Telemetry:
         loop = asyncio.get_running_loop()
         size = sum(map(len, chunks))
 
-        def stored(done: Future[list[Envelope]]) -> None:
+        def stored(done: Future[Place]) -> None:
             """In the writer's thread; the loop is woken only when it has something to do."""
             error = done.exception()
             if error is None:

@@ -55,33 +55,27 @@ def next_hash(
     message = b"".join(
         (
             _fields_of_chain(agent, epoch, stream),
-            _EIGHT,
             seq.to_bytes(8, "big"),
-            _EIGHT,
-            schema.to_bytes(8, "big"),
-            _field(kind),
-            _length(previous),
+            _fields_of_kind(schema, kind),
+            len(previous).to_bytes(4, "big"),
             previous,
-            _length(body_digest),
+            len(body_digest).to_bytes(4, "big"),
             body_digest,
         )
     )
     return hashlib.sha256(message).digest()
 
 
+# What is the same for many records: hashes are computed for each record, on each of its ways.
 _EIGHT = (8).to_bytes(4, "big")
-
-
-def _length(raw: bytes) -> bytes:
-    return len(raw).to_bytes(4, "big")
 
 
 @lru_cache(maxsize=256)
 def _fields_of_chain(agent: str, epoch: str, stream: str) -> bytes:
-    """What is the same for every record of a chain: this is computed for each record, on each of its ways."""
-    return fields(RECORD_DOMAIN, agent, epoch, stream)
+    """All before the number of a record."""
+    return fields(RECORD_DOMAIN, agent, epoch, stream) + _EIGHT
 
 
 @lru_cache(maxsize=256)
-def _field(text: str) -> bytes:
-    return fields(text)
+def _fields_of_kind(schema: int, kind: str) -> bytes:
+    return fields(schema, kind)

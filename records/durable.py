@@ -7,7 +7,7 @@ cut (WAL, synchronous=FULL, fsync honoured by the disk). Rules that make it true
   drop pages when two connections checkpoint and write at once);
 - every other connection is ``query_only`` and never checkpoints;
 - jobs that wait together are committed together, each inside its own savepoint: a job that raises takes only
-  itself back;
+  itself back. Jobs of one kind are first tried as one, and each by itself only when that raised;
 - the pragmas are read back after they are set, a disk that refuses is found at open;
 - a job whose SQL is wrong or breaks a constraint is the job's own fault and takes only itself back; any other
   SQLite error (I/O, full, damaged, read-only, locked by a stranger) is the disk's;
@@ -31,19 +31,25 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from records.errors import Damaged, LotkeeperError, Refused, StorageFailed
 from records.files import make_folder, sync_folder
 
 T = TypeVar("T")
 
+A = TypeVar("A")
+
 Job = Callable[[sqlite3.Connection], T]
+Kind = Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]]
+"""What many jobs do at once: from what each was given, in order, what each gives."""
 
 GROUP_LIMIT = 256
 """Most jobs that one commit takes along."""
@@ -218,12 +224,18 @@ class Again:
     """What a job of ``submit_steps`` returns to be called once more, in a transaction of its own."""
 
 
+class _Promise(Future[T]):
+    """What was submitted is committed or fails."""
+
+    def cancel(self) -> bool:
+        return False
+
+
 class Promised(Generic[T]):
     """A job whose future is settled once, after the commit that holds its work. It can't be cancelled."""
 
     def __init__(self) -> None:
-        self.future: Future[T] = Future()
-        self.future.set_running_or_notify_cancel()  # from here on cancel() is refused
+        self.future: Future[T] = _Promise()
         self.value: T | Again | None = None
         self.error: Exception | None = None
 
@@ -237,27 +249,77 @@ class Promised(Generic[T]):
 
 
 class _Pending(Promised[T]):
-    def __init__(self, job: Job[T | Again], weight: int, *, steps: bool) -> None:
-        super().__init__()
-        self.job, self.weight, self.steps = job, weight, steps
+    kind: Kind[Any, T] | None = None
 
-    def run(self, connection: sqlite3.Connection) -> None:
-        self.error = None
-        connection.execute("SAVEPOINT job")
-        try:
-            self.value = self.job(connection)
-        except Exception as error:
-            if isinstance(error, sqlite3.Error) and primary_code(error) not in (*_JOBS_OWN_FAULT, None):
-                raise
-            connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-            self.error = error
-        else:
-            connection.execute("RELEASE job")
+    def __init__(self, work: Job[T | Again], weight: int, *, steps: bool = False) -> None:
+        super().__init__()
+        self.work, self.weight, self.steps = work, weight, steps
 
     @property
     def again(self) -> bool:
         return self.error is None and isinstance(self.value, Again)
+
+
+class _Alike(_Pending[T]):
+    """What a job of a kind was given."""
+
+    def __init__(self, kind: Kind[A, T], given: A, weight: int) -> None:
+        super().__init__(self._alone, weight)
+        self.kind, self.given = kind, given
+
+    def _alone(self, connection: sqlite3.Connection) -> T:
+        return self.kind(connection, (self.given,))[0]  # type: ignore[misc]
+
+
+def _run(connection: sqlite3.Connection, pending: _Pending[Any]) -> None:
+    """Do one job; what it raises takes only itself back, unless it is the disk's."""
+    try:
+        pending.value, pending.error = _held(connection, pending.work), None
+    except Exception as error:
+        if _is_of_disk(error):
+            raise
+        pending.error = error
+
+
+def _run_alike(connection: sqlite3.Connection, kind: Kind[Any, Any], alike: Sequence[_Pending[Any]]) -> None:
+    """Do jobs of one kind as one, or each by itself where that raises."""
+    given = [pending.given for pending in alike if isinstance(pending, _Alike)]
+    try:
+        values = _held(connection, lambda c: kind(c, given))
+    except Exception as error:
+        if _is_of_disk(error):
+            raise
+        for pending in alike:
+            _run(connection, pending)
+    else:
+        for pending, value in zip(alike, values, strict=True):
+            pending.value, pending.error = value, None
+
+
+def _run_all(connection: sqlite3.Connection, kind: Kind[Any, Any] | None, alike: Sequence[_Pending[Any]]) -> None:
+    if kind is not None and len(alike) > 1:
+        _run_alike(connection, kind, alike)
+        return
+    for pending in alike:
+        _run(connection, pending)
+
+
+def _held(connection: sqlite3.Connection, job: Job[T]) -> T:
+    """Do a job within a savepoint."""
+    connection.execute("SAVEPOINT job")
+    try:
+        value = job(connection)
+    except Exception as error:
+        if not _is_of_disk(error):
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        raise
+    connection.execute("RELEASE job")
+    return value
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and primary_code(error) not in (*_JOBS_OWN_FAULT, None)
 
 
 class Writer:
@@ -290,7 +352,7 @@ class Writer:
         self._max_pages = _MOST_PAGES if max_bytes is None else max(max_bytes // _PAGE, 1)
         self._on_full = on_full
         self._log_pages = 0
-        self._jobs: queue.Queue[_Pending[object] | None] = queue.Queue()
+        self._jobs: queue.SimpleQueue[_Pending[object] | None] = queue.SimpleQueue()
         self._failed: StorageFailed | None = None
         self._closed = False
         self._gate = threading.Lock()  # nothing is queued behind the closing mark
@@ -307,14 +369,20 @@ class Writer:
             StorageFailed: the disk failed earlier, the writer is closed, or too many jobs wait.
             The future raises Refused when the disk is full or the file at its cap: nothing was stored then.
         """
-        return self._queue(_Pending[T](job, weight, steps=False))
+        return self._queue(_Pending(job, weight))
+
+    def submit_alike(self, kind: Kind[A, T], given: A, weight: int = 0) -> Future[T]:
+        """As ``submit``, for jobs of a kind that cost less together: ``kind`` is called with what all of them that
+        wait one behind the other were given, and when that raises, with that of each by itself.
+        """
+        return self._queue(_Alike(kind, given, weight))
 
     def submit_steps(self, job: Job[T | Again]) -> Future[T]:
         """As ``submit``, for what is too long for one transaction: called until it returns something else than
         ``Again``, each time in a transaction of its own and with no other job between. A crash ends it between two
         steps, so what it does must be able to go on from there at the next start.
         """
-        return self._queue(_Pending[T](job, 0, steps=True))
+        return self._queue(_Pending(job, 0, steps=True))
 
     def _queue(self, pending: _Pending[T]) -> Future[T]:
         with self._gate:
@@ -396,8 +464,8 @@ class Writer:
         for last in (False, True):
             try:
                 with transaction(connection):
-                    for pending in batch:
-                        pending.run(connection)
+                    for kind, alike in groupby(batch, key=attrgetter("kind")):
+                        _run_all(connection, kind, list(alike))
                     if self._before_commit is not None:
                         self._before_commit()
                 self._log_pages += _GROUP_PAGES + sum(pending.weight for pending in batch) // _PAGE

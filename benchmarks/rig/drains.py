@@ -143,9 +143,12 @@ def drain(folder: Path, url: str, done: Connection) -> None:
 
     uplink = Uplink(outbox, Identity.open(folder.parent / "identity"), settings(url), CLOCK, failpoint=failpoint)
     last = outbox.head().last
+    moved = threading.Event()
+    outbox.listen(moved.set)
     uplink.start()
     while outbox.acknowledged()[1].seq < last:
-        time.sleep(0.005)
+        moved.wait()
+        moved.clear()
     took_s, cpu_s = time.perf_counter() - began[0][0], time.process_time() - began[0][1]
     uplink.stop()
     outbox.close()

@@ -15,7 +15,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from edge_agent.outbox.schema import control, set_control
 from edge_agent.outbox.types import Place
-from records import chain, telemetry, wire
+from records import chain, telemetry
 from records.clock import new_id
 from records.errors import Damaged
 from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, StoredAs, encode, kind_of
@@ -30,6 +30,9 @@ _TAIL = (
     " (SELECT value FROM control WHERE name = 'stream') FROM epochs ORDER BY number DESC LIMIT 1"
 )
 """The current epoch and whose file it is, in one look."""
+
+_WELL_TYPED = ((int, int, str, bytes, bytes, bytes), (int, int, str, bytes, bytes, type(None)))
+"""Of seq to body: with a body, and without."""
 
 Body = tuple[int, str, bytes]
 """Schema, kind and bytes of one record that is to be appended."""
@@ -59,6 +62,20 @@ class Epoch:
     @property
     def place(self) -> Place:
         return Place(self.epoch, self.last, self.head)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What was appended behind ``before``, by the hashes of its rows."""
+
+    before: Place
+    links: list[bytes]
+
+    def through(self, count: int) -> Place:
+        """The place of the last of the first ``count`` rows."""
+        if count == 0:
+            return self.before
+        return Place(self.before.epoch, self.before.seq + count, self.links[count - 1])
 
 
 _TYPES = (int, str, int, int, bytes)
@@ -102,15 +119,18 @@ def envelopes(connection: sqlite3.Connection, epoch: Epoch, first: int, last: in
         f"SELECT {_RECORD} FROM records WHERE position BETWEEN ? AND ? ORDER BY position",  # noqa: S608
         (epoch.position(first), epoch.position(last)),
     )
-    for _, seq, schema, kind, digest, link, body, tombstone in rows:
-        try:
-            grave = None if tombstone is None else _TOMBSTONE.validate_json(tombstone)
-        except ValueError:
-            raise Damaged(f"row {epoch.epoch}/{seq} has a tombstone that cannot be read") from None
-        found = (type(seq), type(schema), type(kind), type(digest), type(link), type(body))
-        if found != (int, int, str, bytes, bytes, bytes if body is not None else type(None)):
-            raise Damaged(f"row {epoch.epoch}/{seq} holds values of the wrong type")
-        yield Envelope(agent, epoch.epoch, stream, seq, schema, kind, digest, link, body, grave)
+    name = epoch.epoch
+    for row in rows:
+        _, seq, schema, kind, digest, link, body, tombstone = row
+        grave = None
+        if tombstone is not None:
+            try:
+                grave = _TOMBSTONE.validate_json(tombstone)
+            except ValueError:
+                raise Damaged(f"row {name}/{seq} has a tombstone that cannot be read") from None
+        if tuple(map(type, row[1:7])) not in _WELL_TYPED:
+            raise Damaged(f"row {name}/{seq} holds values of the wrong type")
+        yield Envelope(agent, name, stream, seq, schema, kind, digest, link, body, grave)
 
 
 def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | None:
@@ -121,26 +141,38 @@ def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | N
     return None if row is None or not epoch.pruned < seq <= epoch.last else bytes(row[0])
 
 
-def append(connection: sqlite3.Connection, bodies: Iterable[Body], at_us: int) -> list[Envelope]:
+def goes_on(connection: sqlite3.Connection, epoch: Epoch) -> bool:
+    """Whether rows of an epoch stand behind the one that is noted as its last: in a damaged file only."""
+    behind = (epoch.position(epoch.last + 1), epoch.number)
+    return (
+        connection.execute("SELECT 1 FROM records WHERE position = ? AND epoch = ?", behind).fetchone() is not None
+    )
+
+
+def append(connection: sqlite3.Connection, bodies: Iterable[Body], at_us: int) -> Appended:
     """Chain bodies behind the last row of the current epoch."""
     found = connection.execute(_TAIL).fetchone()
     if found is None:
         raise Damaged("the outbox has no epoch")
     epoch, agent, stream = _epoch(found[:-2]), str(found[-2]), str(found[-1])
-    last, head = epoch.last, epoch.head
-    sealed: list[Envelope] = []
-    execute = connection.cursor().execute
+    number, name, last, link = epoch.number, epoch.epoch, epoch.last, epoch.head
+    before = epoch.first_position - 1
+    rows: list[tuple[object, ...]] = []
+    links: list[bytes] = []
     for schema, kind, body in bodies:
-        envelope = wire.seal(agent, epoch.epoch, stream, last + 1, schema, kind, body, head)
-        last, head = envelope.seq, envelope.hash
-        execute(
+        last += 1
+        digest = chain.digest(body)
+        link = chain.next_hash(agent, name, stream, last, schema, kind, link, digest)
+        rows.append((before + last, number, last, schema, kind, digest, link, body, at_us))
+        links.append(link)
+    if rows:
+        connection.executemany(
             "INSERT INTO records (position, epoch, seq, schema, kind, digest, hash, body, stored_us)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (epoch.position(last), epoch.number, last, schema, kind, envelope.digest, head, body, at_us),
+            rows,
         )
-        execute("UPDATE epochs SET last = ?, head = ? WHERE number = ?", (last, head, epoch.number))
-        sealed.append(envelope)
-    return sealed
+        connection.execute("UPDATE epochs SET last = ?, head = ? WHERE number = ?", (last, link, number))
+    return Appended(epoch.place, links)
 
 
 def fact_body(fact: Fact) -> Body:
@@ -205,7 +237,7 @@ def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: 
     A row that was stored again before keeps the identity it named then. What said only that an epoch was opened
     and what has no body any more stays behind.
     """
-    return len(append(connection, _again(old), at_us))
+    return len(append(connection, _again(old), at_us).links)
 
 
 def _again(old: Iterable[Envelope]) -> Iterator[Body]:

@@ -6,14 +6,18 @@ It is written after each commit, so it is never ahead of a database that kept it
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pydantic import TypeAdapter
 
 from edge_agent.outbox.types import Place
 from records.fields import Int64
 from records.files import replace_file
+
+SECTOR = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,37 @@ def read(path: Path, agent: str, stream: str) -> Place | None:
     return Place(note.epoch, note.last, head) if (note.agent, note.stream) == (agent, stream) else None
 
 
-def write(path: Path, agent: str, stream: str, place: Place, *, sync: bool) -> None:
-    note = _Note(agent, stream, place.epoch, place.seq, place.hash.hex())
-    replace_file(path, _NOTE.dump_json(note), sync=sync)
+class Note:
+    """The note while its buffer is open: forced to disk as a new file, else written over in place.
+
+    It is shorter than a sector of a disk, which is written whole or not at all, and in place it costs a tenth of a
+    new file.
+    """
+
+    def __init__(self, database: Path, agent: str, stream: str) -> None:
+        self._path, self._agent, self._stream = path_of(database), agent, stream
+        self._file: IO[bytes] | None = None
+
+    def write(self, place: Place, *, sync: bool) -> None:
+        """Note a row that is on disk.
+
+        Raises:
+            OSError: the volume does not take it; what was noted before stands.
+        """
+        note = _Note(self._agent, self._stream, place.epoch, place.seq, place.hash.hex())
+        content = _NOTE.dump_json(note).ljust(SECTOR)
+        if self._file is not None and not sync:
+            self._file.seek(0)
+            self._file.write(content)
+            return
+        self.close()  # Windows replaces no file that is open
+        try:
+            replace_file(self._path, content)
+        finally:
+            with suppress(OSError):
+                self._file = self._path.open("r+b", buffering=0)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -144,9 +144,12 @@ def prepare(
     A crash on the way costs nothing: what is still to be done is noted in the file, and done at the next start.
     """
     with transaction(connection):
+        empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if not empty:
+            schema.migrate(connection)
         for seq in finding.damaged:
             ledger.bury_damaged(connection, ledger.current(connection), seq, context())
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        if empty:
             schema.create(connection, agent, stream)
             ledger.open_epoch(connection, context(), finding.why or "created", finding.predecessor)
             if finding.aside is not None and finding.why == "damaged":
@@ -233,7 +236,11 @@ def _provable(old: sqlite3.Connection, epoch: ledger.Epoch, behind: int) -> Iter
     first = max(through - epoch.first_position + 2, epoch.pruned + 1)
     link: bytes | None = None
     doubtful: list[Envelope] = []
-    for seq in range(first, epoch.standing + 1):
+    last = epoch.standing
+    if epoch.settled is None and ledger.goes_on(old, epoch):
+        count = "SELECT count(*) FROM records WHERE position > ?"
+        last += int(old.execute(count, (epoch.position(last),)).fetchone()[0])
+    for seq in range(first, last + 1):
         row, stored = _row(old, epoch, seq)
         if row is None or len(doubtful) >= DOUBTFUL:
             link, doubtful = None, []

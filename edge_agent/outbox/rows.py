@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 
 from edge_agent.outbox import ledger
 from edge_agent.outbox.types import Batch, Run
@@ -29,31 +30,36 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def set_state(connection: sqlite3.Connection, key: str, value: str | None) -> None:
-    """Replace one state; None takes it away."""
-    if value is None:
-        connection.execute("DELETE FROM state WHERE key = ?", (key,))
-    else:
-        connection.execute(
-            "INSERT INTO state (key, value, digest) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
-            " value = excluded.value, digest = excluded.digest",
-            (key, value, state_digest(key, value)),
-        )
-
-
-def index(connection: sqlite3.Connection, batch: Batch) -> None:
-    """Add a batch's runs and identities to the indexes."""
-    if not batch.runs and not batch.identities:
+def set_states(connection: sqlite3.Connection, states: Mapping[str, str | None]) -> None:
+    """Replace states; None takes one away."""
+    if not states:
         return
+    gone = [(key,) for key, value in states.items() if value is None]
+    kept = [(key, value, state_digest(key, value)) for key, value in states.items() if value is not None]
+    connection.executemany("DELETE FROM state WHERE key = ?", gone)
     connection.executemany(
-        "INSERT INTO runs (order_reference, station, subject) VALUES (?, ?, ?)",
-        [(run.order or "", run.station, run.subject) for run in batch.runs],
+        "INSERT INTO state (key, value, digest) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+        " value = excluded.value, digest = excluded.digest",
+        kept,
     )
-    connection.executemany(
-        "INSERT INTO identities (product, scheme, id, carrier) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (product, scheme, id) DO UPDATE SET carrier = excluded.carrier",
-        [(known.product or "", known.scheme, known.id, known.carrier) for known in batch.identities],
-    )
+
+
+def index(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+    """Add the runs and identities of batches to the indexes."""
+    runs = [(run.order or "", run.station, run.subject) for batch in batches for run in batch.runs]
+    units = [
+        (known.product or "", known.scheme, known.id, known.carrier)
+        for batch in batches
+        for known in batch.identities
+    ]
+    if runs:
+        connection.executemany("INSERT INTO runs (order_reference, station, subject) VALUES (?, ?, ?)", runs)
+    if units:
+        connection.executemany(
+            "INSERT INTO identities (product, scheme, id, carrier) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (product, scheme, id) DO UPDATE SET carrier = excluded.carrier",
+            units,
+        )
 
 
 def trim_indexes(connection: sqlite3.Connection, limit: int) -> None:
@@ -83,16 +89,15 @@ def run(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, max_rec
     taken: list[Envelope] = []
     size, link = 0, previous
     for envelope in ledger.envelopes(connection, epoch, first, min(epoch.standing, first + max_records - 1)):
-        size += ROW_ROOM + len(envelope.body or b"")
-        if taken and size > max_bytes:
+        room = size + ROW_ROOM + len(envelope.body or b"")
+        if taken and room > max_bytes:
             break
-        reason = fault(envelope, link)
-        if reason is not None:
+        if (reason := fault(envelope, link)) is not None:
             if taken:
                 break  # what holds goes first
             if reason == BODY_DAMAGED:
                 raise BodyDamaged(epoch, envelope.seq)
             raise Damaged(f"row {epoch.epoch}/{envelope.seq}: {reason}")
         taken.append(envelope)
-        link = envelope.hash
-    return Run(previous, tuple(taken), epoch.position(first + len(taken) - 1))
+        size, link = room, envelope.hash
+    return Run(previous, tuple(taken), epoch.position(first + len(taken) - 1), size)

@@ -15,7 +15,8 @@ from sqlite_utils import Database
 from records.errors import Damaged
 
 APPLICATION_ID = 0x4C4B4F42  # "LKOB"
-FORMAT = 1
+FORMAT = 2
+"""1 had the same tables, and a guard for which the end of the epoch had to be written after every row."""
 NO_GENERATION = -1
 """Central's generation before it was first heard."""
 
@@ -72,14 +73,37 @@ _KEYS: dict[str, str | tuple[str, ...]] = {
 }
 _MAY_BE_NULL = {("epochs", "settled"), ("records", "body"), ("records", "tombstone")}
 
-TRIGGERS: dict[str, str] = {
-    "records_in_order": """
-CREATE TRIGGER records_in_order BEFORE INSERT ON records
-WHEN NOT EXISTS (
+_FOLLOWS = """(
+    SELECT number = NEW.epoch AND NEW.position = first_position + NEW.seq - 1 AND NEW.seq > last
+    AND (NEW.seq = last + 1 OR EXISTS (SELECT 1 FROM records WHERE position = NEW.position - 1))
+    FROM epochs ORDER BY number DESC LIMIT 1
+) IS 1"""
+"""A row is of the current epoch, behind the last that is noted there, and behind another row or that one. So all
+rows of a commit go in first and the end of the epoch is noted once.
+"""
+_FOLLOWED = """EXISTS (
     SELECT 1 FROM epochs WHERE number = NEW.epoch AND number = (SELECT max(number) FROM epochs)
     AND NEW.seq = last + 1 AND NEW.position = first_position + last
-)
-BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END""".strip(),
+)"""
+"""The same in a file of format 1."""
+_THINS = """(
+    NEW.body IS NULL AND NEW.tombstone IS NOT NULL
+    AND EXISTS (SELECT 1 FROM permits WHERE act = 'thin' AND position = NEW.position)
+)"""
+"""What is otherwise in a buffer of telemetry: a row that gives way is written anew. SQLite gives back the space of
+a row that is deleted, never that of one which became shorter.
+"""
+
+
+def _in_order(*allowed: str) -> str:
+    return f"""
+CREATE TRIGGER records_in_order BEFORE INSERT ON records
+WHEN {" AND ".join(f"NOT {condition}" for condition in allowed)}
+BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END""".strip()
+
+
+TRIGGERS: dict[str, str] = {
+    "records_in_order": _in_order(_FOLLOWS),
     "records_unchanged": """
 CREATE TRIGGER records_unchanged BEFORE UPDATE ON records
 WHEN NOT (
@@ -97,26 +121,19 @@ BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""".strip(),
 }
 
 
-_MAY_THIN: dict[str, str] = {
-    "records_in_order": """
-CREATE TRIGGER records_in_order BEFORE INSERT ON records
-WHEN NOT EXISTS (
-    SELECT 1 FROM epochs WHERE number = NEW.epoch AND number = (SELECT max(number) FROM epochs)
-    AND NEW.seq = last + 1 AND NEW.position = first_position + last
-) AND NOT (
-    NEW.body IS NULL AND NEW.tombstone IS NOT NULL
-    AND EXISTS (SELECT 1 FROM permits WHERE act = 'thin' AND position = NEW.position)
-)
-BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END""".strip()
-}
-"""What is otherwise in a buffer of telemetry: a row that gives way is written anew. SQLite gives back the space of
-a row that is deleted, never that of one which became shorter.
-"""
+def triggers(stream: str, version: int = FORMAT) -> dict[str, str]:
+    """The guards of a buffer of this stream in a file of that format, by name."""
+    follows = _FOLLOWED if version == 1 else _FOLLOWS
+    return TRIGGERS | {"records_in_order": _in_order(follows, *((_THINS,) if stream == THINNED else ()))}
 
 
-def triggers(stream: str) -> dict[str, str]:
-    """The guards of a buffer of this stream, by name."""
-    return TRIGGERS | _MAY_THIN if stream == THINNED else TRIGGERS
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file of an older format, whose guards stand, to this one, inside the caller's transaction."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+        return
+    connection.execute("DROP TRIGGER records_in_order")
+    connection.execute(triggers(control(connection, "stream"))["records_in_order"])
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def create(connection: sqlite3.Connection, agent: str, stream: str) -> None:
@@ -153,7 +170,8 @@ def assert_whole(connection: sqlite3.Connection) -> None:
     guards: dict[str, str] = dict(
         connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     )
-    for name, statement in triggers(control(connection, "stream")).items():
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for name, statement in triggers(control(connection, "stream"), version).items():
         if guards.get(name) != statement:
             raise Damaged(f"the guard {name} of the records is missing or altered")
 

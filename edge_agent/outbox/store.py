@@ -15,17 +15,20 @@ import json
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from edge_agent.outbox import again, ledger, note, recovery, rows, watermark
+from edge_agent.outbox import again, ledger, recovery, rows, watermark
 from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.kept import KeptDocuments
+from edge_agent.outbox.note import Note
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.space import RESERVE
 from edge_agent.outbox.thinning import GivenUp, Thinning
@@ -37,7 +40,7 @@ from records.durable import Again, Writer, open_reader
 from records.errors import Damaged, Invalid, Refused, StorageFailed
 from records.files import InstanceLock
 from records.model import Header
-from records.wire import Envelope, Head, Watermark
+from records.wire import Head, Watermark
 
 KEEP_ACKNOWLEDGED_S = 14 * 86_400.0
 MAX_BODY = 4 * 1024 * 1024
@@ -57,6 +60,31 @@ THIN_ROWS = 5000
 OnThin = Callable[[GivenUp], None]
 NOTE_SYNC_S = 5.0
 """The note beside the file follows every commit; it is forced to disk this often."""
+
+
+class _Given(NamedTuple):
+    """One commit, ready to be written."""
+
+    bodies: Sequence[ledger.Body]
+    states: Mapping[str, str | None]
+    batch: Batch
+    weight: int
+    urgent: bool
+
+
+def _weight(bodies: Sequence[ledger.Body], states: Mapping[str, str | None]) -> int:
+    """About what they take in the file.
+
+    Raises:
+        Invalid: a body is too large.
+    """
+    weight = 0
+    for _, kind, body in bodies:
+        size = len(body)
+        if size > MAX_BODY:
+            raise Invalid(f"a {kind} of {size} bytes is over the limit of {MAX_BODY}", hint="capture less")
+        weight += size + ROW_WEIGHT
+    return weight + sum(len(value or "") for value in states.values())
 
 
 class Outbox:
@@ -102,6 +130,7 @@ class Outbox:
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._latest: Place | None = None
         self._noted: Place | None = None
+        self._note = Note(self.path, agent, stream)
         self._synced_s = self._noted_s = -math.inf
         self._note_every_s = note_every_s
         self._lock = InstanceLock(folder / f"{stream}.lock")
@@ -142,12 +171,14 @@ class Outbox:
             self._reader.close()  # first: the last connection that closes clears the log away
         self._writer.close()
         self._write_note(sync=True)
+        self._note.close()
         self._lock.release()
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def commit(self, batch: Batch, *, urgent: bool = False) -> Future[list[Envelope]]:
-        """Store a batch in one transaction; the future is done once it is on disk.
+    def commit(self, batch: Batch, *, urgent: bool = False) -> Future[Place]:
+        """Store a batch in one transaction; the future is done once it is on disk, and tells where its last record
+        stands.
 
         ``urgent``: the reserve behind the cap is for it. For the few events that tell of a full buffer.
 
@@ -158,35 +189,32 @@ class Outbox:
         """
         try:
             bodies = [ledger.fact_body(fact) for fact in batch.facts]
+            states = {key: None if value is None else json.dumps(value) for key, value in batch.state.items()}
         except ValueError as error:
             raise Invalid(f"a record cannot be written as JSON: {error}") from error
-        return self._append(bodies, batch, urgent=urgent)
+        given = _Given(bodies, states, batch, _weight(bodies, states), urgent)
+        return self._writer.submit_alike(self._store, given, given.weight)
 
-    def keep(self, chunks: Sequence[bytes]) -> Future[list[Envelope]]:
+    def keep(self, chunks: Sequence[bytes]) -> Future[Place]:
         """Store telemetry chunks in one transaction; as ``commit``."""
-        return self._append([(telemetry.SCHEMA, telemetry.KIND, chunk) for chunk in chunks], Batch())
+        bodies = [(telemetry.SCHEMA, telemetry.KIND, chunk) for chunk in chunks]
+        given = _Given(bodies, {}, Batch(), _weight(bodies, {}), urgent=False)
+        return self._writer.submit(lambda connection: self._store(connection, (given,))[0], given.weight)
 
-    def _append(
-        self, bodies: Sequence[ledger.Body], batch: Batch, *, urgent: bool = False
-    ) -> Future[list[Envelope]]:
-        for _, kind, body in bodies:
-            if len(body) > MAX_BODY:
-                raise Invalid(
-                    f"a {kind} of {len(body)} bytes is over the limit of {MAX_BODY}", hint="capture less"
-                )
-        states = {key: None if value is None else json.dumps(value) for key, value in batch.state.items()}
-        weight = sum(len(body) + ROW_WEIGHT for _, _, body in bodies) + sum(len(v or "") for v in states.values())
-
-        def job(connection: sqlite3.Connection) -> list[Envelope]:
-            if not urgent:
-                self._make_room(connection, weight)
-            sealed = ledger.append(connection, bodies, self._clock.now_us())
-            for key, value in states.items():
-                rows.set_state(connection, key, value)
-            rows.index(connection, batch)
-            return sealed
-
-        return self._writer.submit(job, weight)
+    def _store(self, connection: sqlite3.Connection, many: Sequence[_Given]) -> list[Place]:
+        """What some commits that wait together were given, as one."""
+        weight = sum(given.weight for given in many if not given.urgent)
+        if not all(given.urgent for given in many):
+            self._make_room(connection, weight)
+        bodies = [body for given in many for body in given.bodies]
+        appended = ledger.append(connection, bodies, self._clock.now_us())
+        states: dict[str, str | None] = {}
+        for given in many:
+            states.update(given.states)
+        rows.set_states(connection, states)
+        rows.index(connection, [given.batch for given in many])
+        counts = accumulate(len(given.bodies) for given in many)
+        return [appended.through(count) for count in counts]
 
     def _make_room(self, connection: sqlite3.Connection, weight: int) -> None:
         """What is used is counted anew only when what was left the last time may be used up."""
@@ -248,7 +276,7 @@ class Outbox:
         if self._latest is None:
             return
         try:
-            note.write(note.path_of(self.path), self.agent, self.stream, self._latest, sync=sync)
+            self._note.write(self._latest, sync=sync)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

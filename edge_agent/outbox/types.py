@@ -88,12 +88,14 @@ class Applied:
 class Run:
     """A contiguous run of one epoch, ready to be framed; ``previous`` is the hash before its first.
 
-    ``position`` is the place of its last row in the file's own order, to go on from.
+    ``position`` is the place of its last row in the file's own order, to go on from; ``size``: about what its rows
+    take unpacked, in bytes.
     """
 
     previous: bytes
     envelopes: tuple[Envelope, ...]
     position: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,32 +180,27 @@ def check(
         yield seq + 1, "the row is missing"
     elif last == epoch.last and previous != epoch.head:
         yield last, "the row does not have the hash that was noted for the last one"
+    elif last == epoch.last and ledger.goes_on(connection, epoch):
+        yield last + 1, "the row stands behind the one that was noted as the last"
 
 
 def fault(envelope: Envelope, previous: bytes) -> str | None:
     """Why one row does not follow ``previous``, or None."""
+    follows = link_of(envelope, previous) == envelope.hash
     if envelope.body is not None:
         if chain.digest(envelope.body) != envelope.digest:
-            return BODY_DAMAGED if link_of(envelope, previous) == envelope.hash else "the row was altered"
+            return BODY_DAMAGED if follows else "the row was altered"
     elif envelope.tombstone is None:
         return "the body is missing without a tombstone"
     elif envelope.tombstone.digest != envelope.digest.hex():
         return "the tombstone names another digest"
-    return None if link_of(envelope, previous) == envelope.hash else "the row does not follow the row before it"
+    return None if follows else "the row does not follow the row before it"
 
 
 def link_of(envelope: Envelope, previous: bytes) -> bytes:
     """The hash that a row has behind ``previous``."""
-    return chain.next_hash(
-        envelope.agent,
-        envelope.epoch,
-        envelope.stream,
-        envelope.seq,
-        envelope.schema,
-        envelope.kind,
-        previous,
-        envelope.digest,
-    )
+    e = envelope
+    return chain.next_hash(e.agent, e.epoch, e.stream, e.seq, e.schema, e.kind, previous, e.digest)
 
 
 def state_digest(key: str, value: str) -> bytes:

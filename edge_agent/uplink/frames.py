@@ -15,6 +15,10 @@ HEADER_ROOM = 700
 """What a frame's header takes beside its records."""
 PACKET_ROOM = 256
 """What the packet takes beside the frame: topic and fixed header."""
+UNPACKED_MOST = 512 * 1024
+"""Of a frame's rows, however well they pack: bounds memory here and the work of one commit at central."""
+CAUTION = 0.8
+"""How much of what the last frame teaches is believed of the next."""
 
 
 class Frames:
@@ -24,6 +28,7 @@ class Frames:
         self._outbox, self._identity, self._limit = outbox, identity, max_frame_bytes
         self._on_event = on_event
         self._compressor = frame_compressor()
+        self._packing = 1.0  # bytes of rows that a byte of frame is thought to hold
         self._reported: tuple[str, int] | None = None
 
     def next(self, cursor: int, packet_maximum: int | None, learnt: int | None = None) -> tuple[Run, bytes] | None:
@@ -41,10 +46,12 @@ class Frames:
         if learnt is not None:
             limit = min(limit, learnt)
         while True:
-            run = self._outbox.next_run(cursor, records, limit - HEADER_ROOM)
+            room = limit - HEADER_ROOM
+            run = self._outbox.next_run(cursor, records, max(room, min(int(room * self._packing), UNPACKED_MOST)))
             if run is None:
                 return None
             frame = encode_frame(run.envelopes, run.previous, self._identity.signing, compressor=self._compressor)
+            self._packing = max(CAUTION * run.size / len(frame), 1.0)
             if len(frame) <= limit or len(run.envelopes) == 1:
                 break
             records = len(run.envelopes) // 2

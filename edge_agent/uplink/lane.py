@@ -57,7 +57,8 @@ class Lane:
     one before, so that what is more urgent never stands behind more than one.
 
     ``apply_every_s``: central's watermarks are acted on at most so often, the newest of them, unless the window is
-    full: each costs a commit. ``on_acknowledged`` hears how many rows central has confirmed.
+    full: each costs a commit. With ``eager`` also at once when nothing else is to be sent, so that only a backlog
+    waits. ``on_acknowledged`` hears how many rows central has confirmed.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Lane:
         share: float = 1.0,
         one_at_a_time: bool = False,
         apply_every_s: float = 0.0,
+        eager: bool = False,
         on_acknowledged: Callable[[int], None] = lambda _: None,
     ) -> None:
         self.outbox = outbox
@@ -83,7 +85,7 @@ class Lane:
         self._publish = publish
         self._settings, self._clock, self._sizes = settings, clock, sizes
         self._one_at_a_time = one_at_a_time
-        self._apply_every_s, self._on_acknowledged = apply_every_s, on_acknowledged
+        self._apply_every_s, self._eager, self._on_acknowledged = apply_every_s, eager, on_acknowledged
         self._frames = Frames(outbox, identity, settings.max_frame_bytes, on_event)
         self._log = structlog.get_logger().bind(agent=identity.file.agent, stream=outbox.stream)
         now_s = clock.monotonic_s()
@@ -126,7 +128,10 @@ class Lane:
     def due_mark(self, now_s: float) -> tuple[bytes, bool] | None:
         """The watermark that is to be acted on now, and whether it was retained."""
         mark = self._mark
-        if mark is None or (now_s < self._apply_from_s and self._window.room()):
+        if mark is None:
+            return None
+        at_once = (self._eager and not self._more) or not self._window.room()
+        if now_s < self._apply_from_s and not at_once:
             return None
         self._mark = None
         self._apply_from_s = now_s + self._apply_every_s

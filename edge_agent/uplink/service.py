@@ -64,6 +64,8 @@ CONNECT_S = 10.0
 FAREWELL_S = 2.0
 """How long a stop waits until the broker has the last head."""
 NOT_SUBSCRIBED = "central is not subscribed at the broker"
+RECORDS_APPLY_S = 0.1
+"""While a backlog drains, watermarks of records are acted on at most so often: each costs a commit."""
 TELEMETRY_APPLY_S = 3.0
 """Watermarks of telemetry are acted on at most so often: each costs a commit, and nobody waits for it."""
 TELEMETRY_SHARE = 0.5
@@ -117,6 +119,8 @@ class Uplink:
             self._publish,
             together,
             sizes,
+            apply_every_s=RECORDS_APPLY_S,
+            eager=True,
         )
         self._telemetry: Lane | None = None
         if telemetry is not None:

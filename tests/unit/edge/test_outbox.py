@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import Batch, Outbox, store, verify
+from edge_agent.outbox import Batch, Outbox, Place, store, verify
 from records import chain
 from records.clock import FakeClock
 from records.errors import Invalid, Refused, StorageFailed
@@ -60,10 +60,11 @@ def test_records_state_and_indexes_are_committed_together(outbox: Outbox, tmp_pa
     assert verify(outbox.path).records == 26
 
 
-def test_envelopes_say_what_was_stored(outbox: Outbox) -> None:
-    [row] = outbox.commit(batch(1)).result()
-    assert row == held(outbox)[-1]
-    assert outbox.commit(Batch(state={"k": [1]})).result() == []
+def test_a_commit_tells_where_its_last_record_stands(outbox: Outbox) -> None:
+    many = [outbox.commit(Batch((fact(2 * n), fact(2 * n + 1)))) for n in range(20)]
+    places = [one.result() for one in many]
+    assert places == [Place(row.epoch, row.seq, row.hash) for row in held(outbox)[2::2]]
+    assert outbox.commit(Batch(state={"k": [1]})).result() == many[-1].result()
 
 
 def test_a_state_of_none_takes_its_key_away(outbox: Outbox) -> None:

@@ -46,6 +46,7 @@ from tests.rigs.outboxes import (
         ("DELETE FROM records WHERE position = 11", 11, "missing"),
         ("UPDATE epochs SET last = 10, head = (SELECT hash FROM records WHERE position = 10)", 11, "noted beside"),
         ("UPDATE epochs SET head = zeroblob(32)", 11, "noted for the last"),
+        ("UPDATE epochs SET last = 9, head = (SELECT hash FROM records WHERE position = 9)", 10, "stands behind"),
         ("UPDATE state SET value = '7'", None, "state last"),
     ],
 )
@@ -218,6 +219,19 @@ def test_a_missing_guard_is_found_at_the_start(tmp_path: Path) -> None:
     outbox = open_outbox(tmp_path)
     assert outbox.finding.why == "damaged"
     assert numbers(outbox) == [4, 5, 6, 7, 8, 9, 10]
+    outbox.close()
+
+
+def test_rows_behind_the_one_noted_as_the_last_are_not_lost(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "records.db")) as connection:
+        unguarded(connection, "UPDATE epochs SET last = 9, head = (SELECT hash FROM records WHERE position = 9)")
+        connection.commit()
+    outbox = open_outbox(tmp_path)
+    assert outbox.finding.why == "damaged"
+    assert numbers(outbox) == [4, 5, 6, 7, 8, 9, 10]
+    fill(outbox, 11, 12)
+    assert verify(outbox.path).ok
     outbox.close()
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -224,6 +225,34 @@ def test_jobs_that_share_a_commit_with_a_failing_disk_all_fail(tmp_path: Path) -
         with pytest.raises(StorageFailed):
             job.result(timeout=10)
     assert numbers(tmp_path / "a.db") == []
+
+
+def test_jobs_of_one_kind_are_done_at_once_and_the_one_that_fails_takes_only_itself_back(tmp_path: Path) -> None:
+    began, gate, calls = threading.Event(), threading.Event(), []
+
+    def hold(_: sqlite3.Connection) -> None:
+        began.set()
+        gate.wait(10)
+
+    def insert_all(connection: sqlite3.Connection, given: Sequence[int]) -> list[str]:
+        calls.append(tuple(given))
+        connection.executemany("INSERT INTO t VALUES (?)", [(number,) for number in given])
+        return [f"stored {number}" for number in given]
+
+    writer = Writer(tmp_path / "a.db", table)
+    writer.submit(hold)
+    began.wait(10)
+    jobs = [writer.submit_alike(insert_all, number) for number in (1, 2, 3)]
+    jobs.append(writer.submit(insert(4)))  # type: ignore[arg-type]
+    jobs += [writer.submit_alike(insert_all, number) for number in (5, 5000, 6)]
+    gate.set()
+    assert [job.result(timeout=10) for job in jobs[:5]] == ["stored 1", "stored 2", "stored 3", 4, "stored 5"]
+    with pytest.raises(sqlite3.IntegrityError):
+        jobs[5].result(timeout=10)
+    assert jobs[6].result(timeout=10) == "stored 6"
+    assert calls == [(1, 2, 3), (5, 5000, 6), (5,), (5000,), (6,)]
+    assert numbers(tmp_path / "a.db") == [1, 2, 3, 4, 5, 6]
+    writer.close()
 
 
 def test_a_hook_that_fails_stops_the_writer_instead_of_promising(tmp_path: Path) -> None:
