@@ -31,25 +31,19 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 from records.errors import Damaged, LotkeeperError, Refused, StorageFailed
 from records.files import make_folder, sync_folder
+from records.jobs import A, Again, Alike, Job, Kind, Pending, primary_code, run_all
 
 T = TypeVar("T")
-
-A = TypeVar("A")
-
-Job = Callable[[sqlite3.Connection], T]
-Kind = Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]]
-"""What many jobs do at once: from what each was given, in order, what each gives."""
 
 GROUP_LIMIT = 256
 """Most jobs that one commit takes along."""
@@ -83,22 +77,7 @@ _PRAGMAS = {
     "journal_size_limit": 4 * 1024 * 1024,
 }
 
-_JOBS_OWN_FAULT = frozenset(
-    (
-        sqlite3.SQLITE_ERROR,
-        sqlite3.SQLITE_CONSTRAINT,
-        sqlite3.SQLITE_MISMATCH,
-        sqlite3.SQLITE_RANGE,
-        sqlite3.SQLITE_TOOBIG,
-    )
-)
 _NO_DATABASE = frozenset((sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT))
-
-
-def primary_code(error: BaseException) -> int | None:
-    """SQLite's primary result code; None when the error was raised by Python's own checks."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
 
 
 def is_damage(error: BaseException) -> bool:
@@ -219,109 +198,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """What a job of ``submit_steps`` returns to be called once more, in a transaction of its own."""
-
-
-class _Promise(Future[T]):
-    """What was submitted is committed or fails."""
-
-    def cancel(self) -> bool:
-        return False
-
-
-class Promised(Generic[T]):
-    """A job whose future is settled once, after the commit that holds its work. It can't be cancelled."""
-
-    def __init__(self) -> None:
-        self.future: Future[T] = _Promise()
-        self.value: T | Again | None = None
-        self.error: Exception | None = None
-
-    def settle(self, failed: LotkeeperError | None) -> None:
-        """With what the job gave or raised; ``failed`` comes first: then nothing was committed."""
-        error = failed or self.error
-        if error is not None:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(self.value)  # type: ignore[arg-type]
-
-
-class _Pending(Promised[T]):
-    kind: Kind[Any, T] | None = None
-
-    def __init__(self, work: Job[T | Again], weight: int, *, steps: bool = False) -> None:
-        super().__init__()
-        self.work, self.weight, self.steps = work, weight, steps
-
-    @property
-    def again(self) -> bool:
-        return self.error is None and isinstance(self.value, Again)
-
-
-class _Alike(_Pending[T]):
-    """What a job of a kind was given."""
-
-    def __init__(self, kind: Kind[A, T], given: A, weight: int) -> None:
-        super().__init__(self._alone, weight)
-        self.kind, self.given = kind, given
-
-    def _alone(self, connection: sqlite3.Connection) -> T:
-        return self.kind(connection, (self.given,))[0]  # type: ignore[misc]
-
-
-def _run(connection: sqlite3.Connection, pending: _Pending[Any]) -> None:
-    """Do one job; what it raises takes only itself back, unless it is the disk's."""
-    try:
-        pending.value, pending.error = _held(connection, pending.work), None
-    except Exception as error:
-        if _is_of_disk(error):
-            raise
-        pending.error = error
-
-
-def _run_alike(connection: sqlite3.Connection, kind: Kind[Any, Any], alike: Sequence[_Pending[Any]]) -> None:
-    """Do jobs of one kind as one, or each by itself where that raises."""
-    given = [pending.given for pending in alike if isinstance(pending, _Alike)]
-    try:
-        values = _held(connection, lambda c: kind(c, given))
-    except Exception as error:
-        if _is_of_disk(error):
-            raise
-        for pending in alike:
-            _run(connection, pending)
-    else:
-        for pending, value in zip(alike, values, strict=True):
-            pending.value, pending.error = value, None
-
-
-def _run_all(connection: sqlite3.Connection, kind: Kind[Any, Any] | None, alike: Sequence[_Pending[Any]]) -> None:
-    if kind is not None and len(alike) > 1:
-        _run_alike(connection, kind, alike)
-        return
-    for pending in alike:
-        _run(connection, pending)
-
-
-def _held(connection: sqlite3.Connection, job: Job[T]) -> T:
-    """Do a job within a savepoint."""
-    connection.execute("SAVEPOINT job")
-    try:
-        value = job(connection)
-    except Exception as error:
-        if not _is_of_disk(error):
-            connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-        raise
-    connection.execute("RELEASE job")
-    return value
-
-
-def _is_of_disk(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and primary_code(error) not in (*_JOBS_OWN_FAULT, None)
-
-
 class Writer:
     """The thread that owns the writing connection of one file.
 
@@ -352,7 +228,7 @@ class Writer:
         self._max_pages = _MOST_PAGES if max_bytes is None else max(max_bytes // _PAGE, 1)
         self._on_full = on_full
         self._log_pages = 0
-        self._jobs: queue.SimpleQueue[_Pending[object] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
         self._failed: StorageFailed | None = None
         self._closed = False
         self._gate = threading.Lock()  # nothing is queued behind the closing mark
@@ -369,22 +245,22 @@ class Writer:
             StorageFailed: the disk failed earlier, the writer is closed, or too many jobs wait.
             The future raises Refused when the disk is full or the file at its cap: nothing was stored then.
         """
-        return self._queue(_Pending(job, weight))
+        return self._queue(Pending(job, weight))
 
     def submit_alike(self, kind: Kind[A, T], given: A, weight: int = 0) -> Future[T]:
         """As ``submit``, for jobs of a kind that cost less together: ``kind`` is called with what all of them that
         wait one behind the other were given, and when that raises, with that of each by itself.
         """
-        return self._queue(_Alike(kind, given, weight))
+        return self._queue(Alike(kind, given, weight))
 
     def submit_steps(self, job: Job[T | Again]) -> Future[T]:
         """As ``submit``, for what is too long for one transaction: called until it returns something else than
         ``Again``, each time in a transaction of its own and with no other job between. A crash ends it between two
         steps, so what it does must be able to go on from there at the next start.
         """
-        return self._queue(_Pending(job, 0, steps=True))
+        return self._queue(Pending(job, 0, steps=True))
 
-    def _queue(self, pending: _Pending[T]) -> Future[T]:
+    def _queue(self, pending: Pending[T]) -> Future[T]:
         with self._gate:
             if self._failed is not None:
                 raise self._failed
@@ -420,7 +296,7 @@ class Writer:
             return
         self._connection = connection  # held for the writer's life: after a failure it must not be closed
         ready.set_result(None)
-        waiting: deque[_Pending[object] | None] = deque()
+        waiting: deque[Pending[object] | None] = deque()
         while True:
             waiting.append(self._jobs.get())
             while not self._jobs.empty():
@@ -433,7 +309,7 @@ class Writer:
                     return
                 self._work(connection, group)
 
-    def _work(self, connection: sqlite3.Connection, group: list[_Pending[object]]) -> None:
+    def _work(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> None:
         refused: LotkeeperError | None = self._failed
         if refused is None and group[0].steps:
             refused = self._take_steps(connection, group)
@@ -444,7 +320,7 @@ class Writer:
         if self._failed is None:
             self._tidy(connection)
 
-    def _take_steps(self, connection: sqlite3.Connection, group: list[_Pending[object]]) -> LotkeeperError | None:
+    def _take_steps(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> LotkeeperError | None:
         self._cap(connection, _MOST_PAGES)
         refused = self._commit(connection, group)
         while refused is None and group[0].again:
@@ -459,13 +335,13 @@ class Writer:
     def _cap(connection: sqlite3.Connection, pages: int) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Pending[object]]) -> LotkeeperError | None:
+    def _commit(self, connection: sqlite3.Connection, batch: list[Pending[object]]) -> LotkeeperError | None:
         """Why all of it was refused, None when it is on disk; a disk that failed is in ``_failed``."""
         for last in (False, True):
             try:
                 with transaction(connection):
                     for kind, alike in groupby(batch, key=attrgetter("kind")):
-                        _run_all(connection, kind, list(alike))
+                        run_all(connection, kind, list(alike))
                     if self._before_commit is not None:
                         self._before_commit()
                 self._log_pages += _GROUP_PAGES + sum(pending.weight for pending in batch) // _PAGE
@@ -519,7 +395,7 @@ class Writer:
                 self._on_failure(failed)
 
 
-def _group(waiting: deque[_Pending[object] | None]) -> list[_Pending[object]] | None:
+def _group(waiting: deque[Pending[object] | None]) -> list[Pending[object]] | None:
     """The jobs that are committed together next; None: the writer closes."""
     first = waiting.popleft()
     if first is None:

@@ -34,8 +34,8 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from central.store.database import Server
 from central.store.session import Identity, connect, identity_of, refuse_unsafe
 from records.clock import new_id
-from records.durable import Promised
 from records.errors import LotkeeperError, Refused, StorageFailed, Unreachable
+from records.jobs import Promised
 
 T = TypeVar("T")
 

@@ -20,9 +20,10 @@ from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_
 from edge_agent.outbox.watermark import roll_over
 from records import chain
 from records.clock import from_us
-from records.durable import is_damage, open_reader, open_writer, primary_code, transaction
+from records.durable import is_damage, open_reader, open_writer, transaction
 from records.errors import ConfigurationError, Damaged, StorageFailed
 from records.files import sync_folder
+from records.jobs import primary_code
 from records.model import Header
 from records.wire import Envelope
 

@@ -36,9 +36,10 @@ from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from records import telemetry
 from records.clock import Clock
-from records.durable import Again, Writer, open_reader
+from records.durable import Writer, open_reader
 from records.errors import Damaged, Invalid, Refused, StorageFailed
 from records.files import InstanceLock
+from records.jobs import Again
 from records.model import Header
 from records.wire import Head, Watermark
 

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from edge_agent.documents import Documents
 from edge_agent.outbox import Applied, Outbox, Outcome
 from records.clock import Clock
-from records.errors import Damaged, Invalid
+from records.errors import Damaged, Invalid, LotkeeperError
 from records.keys import Identity
 from records.wire import CENTRAL, CENTRAL_KEYS, Watermark, ack_topic, down_topic, unsign
 
@@ -58,18 +58,21 @@ class Incoming:
         except (Invalid, Damaged) as error:
             self._refuse("payload-refused", {"topic": topic, "reason": error.message})
 
-    def watermark(self, outbox: Outbox, payload: bytes, *, retained: bool) -> Applied | None:
-        """Act on a watermark of this outbox's stream; what became of it, None when it was refused."""
+    def watermark(self, stream: str, payload: bytes) -> Watermark | None:
+        """What central says of a stream; None when it did not say it."""
         try:
-            return self._watermark(outbox, payload, retained)
+            return unsign(Watermark, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
         except (Invalid, Damaged) as error:
-            topic = ack_topic(self._agent, outbox.stream)
-            self._refuse("payload-refused", {"topic": topic, "reason": error.message})
+            self._refuse_payload(stream, error)
             return None
 
-    def _watermark(self, outbox: Outbox, payload: bytes, retained: bool) -> Applied | None:
-        mark = unsign(Watermark, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
-        applied = outbox.apply(mark)
+    def apply(self, outbox: Outbox, mark: Watermark, *, retained: bool) -> Applied | None:
+        """Act on a watermark of this outbox's stream; what became of it, None when it was refused."""
+        try:
+            applied = outbox.apply(mark)
+        except (Invalid, Damaged) as error:
+            self._refuse_payload(outbox.stream, error)
+            return None
         if applied.outcome is Outcome.REFUSED:
             watermark: dict[str, JsonValue] = {
                 "epoch": mark.epoch,
@@ -82,6 +85,10 @@ class Incoming:
         if self._documents is not None and not retained:
             self._documents.heard()
         return applied
+
+    def _refuse_payload(self, stream: str, error: LotkeeperError) -> None:
+        topic = ack_topic(self._agent, stream)
+        self._refuse("payload-refused", {"topic": topic, "reason": error.message})
 
     def _refuse(self, code: str, params: dict[str, JsonValue]) -> None:
         self.refused += 1

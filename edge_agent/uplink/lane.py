@@ -21,7 +21,7 @@ from edge_agent.uplink.window import OnTheirWay, Window
 from records.clock import MICROSECONDS, Clock
 from records.errors import Damaged
 from records.keys import Identity
-from records.wire import ack_topic
+from records.wire import Watermark, ack_topic
 
 BLOCKED_S = 10.0
 """How long sending rests after a row that cannot be sent."""
@@ -48,7 +48,7 @@ def refusal(reason: str, code: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    payload: bytes
+    said: Watermark
     retained: bool
 
 
@@ -121,11 +121,11 @@ class Lane:
 
     # -- central's word ------------------------------------------------------------------------------------
 
-    def heard(self, payload: bytes, *, retained: bool) -> None:
-        """A watermark has come; a later one takes its place."""
-        self._mark = _Mark(payload, retained)
+    def heard(self, mark: Watermark, *, retained: bool) -> None:
+        """Central has said a watermark; a later one takes its place."""
+        self._mark = _Mark(mark, retained)
 
-    def due_mark(self, now_s: float) -> tuple[bytes, bool] | None:
+    def due_mark(self, now_s: float) -> tuple[Watermark, bool] | None:
         """The watermark that is to be acted on now, and whether it was retained."""
         mark = self._mark
         if mark is None:
@@ -134,11 +134,11 @@ class Lane:
         if now_s < self._apply_from_s and not at_once:
             return None
         self._mark = None
-        self._apply_from_s = now_s + self._apply_every_s
-        return mark.payload, mark.retained
+        return mark.said, mark.retained
 
     def applied(self, applied: Applied, now_s: float) -> None:
         """What the outbox made of a watermark, for what is sent next."""
+        self._apply_from_s = now_s + self._apply_every_s
         self._send_from_s = min(self._send_from_s, max(now_s, self._rest_until_s))
         if applied.outcome is not Outcome.UNCHANGED:
             position = self.outbox.acknowledged()[0]

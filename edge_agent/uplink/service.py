@@ -329,8 +329,8 @@ class Uplink:
                 concerned = next((lane for lane in self._lanes if lane.ack_topic == topic), None)
                 if concerned is None:
                     self._incoming.take(topic, payload)
-                else:
-                    concerned.heard(payload, retained=retained)
+                elif (said := self._incoming.watermark(concerned.outbox.stream, payload)) is not None:
+                    concerned.heard(said, retained=retained)
 
     def _delivered(self, answer: Delivered) -> None:
         """The broker has it, which is no proof of anything; only a refusal tells something."""
@@ -354,7 +354,7 @@ class Uplink:
             mark = lane.due_mark(now_s)
             if mark is None:
                 continue
-            applied = self._incoming.watermark(lane.outbox, mark[0], retained=mark[1])
+            applied = self._incoming.apply(lane.outbox, mark[0], retained=mark[1])
             if applied is not None:
                 if lane is self._records and applied.outcome is not Outcome.UNCHANGED:
                     self._error = None

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from records import durable
+from records import durable, jobs
 from records.durable import Writer, open_reader, open_writer, snapshot, transaction
 from records.errors import Damaged, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file
@@ -24,7 +24,7 @@ def table(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY CHECK (n < 1000))")
 
 
-def insert(number: int) -> durable.Job[int]:
+def insert(number: int) -> jobs.Job[int]:
     def job(connection: sqlite3.Connection) -> int:
         connection.execute("INSERT INTO t VALUES (?)", (number,))
         return number
@@ -98,7 +98,7 @@ def large(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO big VALUES (zeroblob(100000))")
 
 
-def full_once(number: int) -> durable.Job[int]:
+def full_once(number: int) -> jobs.Job[int]:
     """The volume has no room at the first try."""
     tries: list[int] = []
 
@@ -157,11 +157,11 @@ def test_steps_have_a_transaction_each_and_nothing_comes_between(tmp_path: Path)
     gate = threading.Event()
     steps = iter(range(1, 4))
 
-    def step(connection: sqlite3.Connection) -> int | durable.Again:
+    def step(connection: sqlite3.Connection) -> int | jobs.Again:
         number = next(steps)
         large(connection)  # more than the cap allows
         insert(number)(connection)
-        return number if number == 3 else durable.Again()
+        return number if number == 3 else jobs.Again()
 
     writer.submit(lambda _: gate.wait(10))
     done, after = writer.submit_steps(step), writer.submit(insert(9))

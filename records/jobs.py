@@ -1,0 +1,142 @@
+"""What one connection is given to do by many threads, and how the jobs that wait together are done.
+
+Each job is held in a savepoint: what it raises takes only itself back, unless it is the disk's. Jobs of one kind
+cost less together: they are tried as one, and each by itself when that raised.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from records.errors import LotkeeperError
+
+T = TypeVar("T")
+
+A = TypeVar("A")
+
+Job = Callable[[sqlite3.Connection], T]
+Kind = Callable[[sqlite3.Connection, Sequence[A]], Sequence[T]]
+"""What many jobs do at once: from what each was given, in order, what each gives."""
+
+_JOBS_OWN_FAULT = frozenset(
+    (
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    )
+)
+
+
+def primary_code(error: BaseException) -> int | None:
+    """SQLite's primary result code; None when the error was raised by Python's own checks."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What a job of ``submit_steps`` returns to be called once more, in a transaction of its own."""
+
+
+class _Promise(Future[T]):
+    """What was submitted is committed or fails."""
+
+    def cancel(self) -> bool:
+        return False
+
+
+class Promised(Generic[T]):
+    """A job whose future is settled once, after the commit that holds its work. It can't be cancelled."""
+
+    def __init__(self) -> None:
+        self.future: Future[T] = _Promise()
+        self.value: T | Again | None = None
+        self.error: Exception | None = None
+
+    def settle(self, failed: LotkeeperError | None) -> None:
+        """With what the job gave or raised; ``failed`` comes first: then nothing was committed."""
+        error = failed or self.error
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(self.value)  # type: ignore[arg-type]
+
+
+class Pending(Promised[T]):
+    kind: Kind[Any, T] | None = None
+
+    def __init__(self, work: Job[T | Again], weight: int, *, steps: bool = False) -> None:
+        super().__init__()
+        self.work, self.weight, self.steps = work, weight, steps
+
+    @property
+    def again(self) -> bool:
+        return self.error is None and isinstance(self.value, Again)
+
+
+class Alike(Pending[T]):
+    """What a job of a kind was given."""
+
+    def __init__(self, kind: Kind[A, T], given: A, weight: int) -> None:
+        super().__init__(self._alone, weight)
+        self.kind, self.given = kind, given
+
+    def _alone(self, connection: sqlite3.Connection) -> T:
+        return self.kind(connection, (self.given,))[0]  # type: ignore[misc]
+
+
+def _run(connection: sqlite3.Connection, pending: Pending[Any]) -> None:
+    """Do one job; what it raises takes only itself back, unless it is the disk's."""
+    try:
+        pending.value, pending.error = _held(connection, pending.work), None
+    except Exception as error:
+        if _is_of_disk(error):
+            raise
+        pending.error = error
+
+
+def _run_alike(connection: sqlite3.Connection, kind: Kind[Any, Any], alike: Sequence[Pending[Any]]) -> None:
+    """Do jobs of one kind as one, or each by itself where that raises."""
+    given = [pending.given for pending in alike if isinstance(pending, Alike)]
+    try:
+        values = _held(connection, lambda c: kind(c, given))
+    except Exception as error:
+        if _is_of_disk(error):
+            raise
+        for pending in alike:
+            _run(connection, pending)
+    else:
+        for pending, value in zip(alike, values, strict=True):
+            pending.value, pending.error = value, None
+
+
+def run_all(connection: sqlite3.Connection, kind: Kind[Any, Any] | None, alike: Sequence[Pending[Any]]) -> None:
+    if kind is not None and len(alike) > 1:
+        _run_alike(connection, kind, alike)
+        return
+    for pending in alike:
+        _run(connection, pending)
+
+
+def _held(connection: sqlite3.Connection, job: Job[T]) -> T:
+    """Do a job within a savepoint."""
+    connection.execute("SAVEPOINT job")
+    try:
+        value = job(connection)
+    except Exception as error:
+        if not _is_of_disk(error):
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        raise
+    connection.execute("RELEASE job")
+    return value
+
+
+def _is_of_disk(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and primary_code(error) not in (*_JOBS_OWN_FAULT, None)
