@@ -298,7 +298,7 @@ def _assemble(
     lists = BrokerFiles(settings.broker_files, keys.folder, store, clock)
     enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
     ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
-    ingest.requests[SYNC] = DocumentSync(store, facts, mqtt.publish_document).answer
+    ingest.requests[SYNC] = DocumentSync(store, facts, clock, mqtt.publish_document).answer
     ingest.requests |= Renewals(store, facts, clock, enrolment, keys.folder, mqtt.publish_document).handlers
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     holds = Holds(store, facts, clock, mqtt.publish_document)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from central.facts import Facts
 from central.store import documents
 from central.store.engine import Store
+from records.clock import Clock
 from records.errors import Invalid
 from records.fields import Int64
 from records.wire import OF_ONE_AGENT, SYNC, SYNCED, Document, Request, content_digest
@@ -45,11 +46,12 @@ class _Known(BaseModel):
 class DocumentSync:
     """Answers requests of kind ``sync``. ``publish(agent, document)`` sends a document, ``*`` to every agent."""
 
-    def __init__(self, store: Store, facts: Facts, publish: Callable[[str, Document], None]) -> None:
-        self._store, self._facts, self._publish = store, facts, publish
+    def __init__(self, store: Store, facts: Facts, clock: Clock, publish: Callable[[str, Document], None]) -> None:
+        self._store, self._facts, self._clock, self._publish = store, facts, clock, publish
 
     def answer(self, request: Request) -> None:
-        """Send what the agent lacks of what its piece covers; after the last piece, that it lacks nothing.
+        """Send what the agent lacks of what its piece covers; after the last piece, that it lacks nothing,
+        said at central's time, by which the agent knows how far its own clock is off.
 
         Raises:
             Invalid: the request's content is none.
@@ -69,7 +71,8 @@ class DocumentSync:
             self._publish(request.agent, document)
         if told.through is None:
             content: JsonValue = {"round": told.round}
-            self._publish(request.agent, Document(SYNC, request.agent, request.at_us, request.at_us, content))
+            now_us = self._clock.now_us()
+            self._publish(request.agent, Document(SYNC, request.agent, request.at_us, now_us, content))
 
     def _lacking(self, agent: str, told: _Known, held: dict[Place, tuple[int, str]]) -> list[Document]:
         with self._store.read() as connection:

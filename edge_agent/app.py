@@ -30,6 +30,7 @@ from edge_agent.anchors import ANCHOR, KEPT, to_keep
 from edge_agent.anchors import KEY as ANCHOR_KEY
 from edge_agent.approval import Approvals
 from edge_agent.buffer_watch import BufferWatch
+from edge_agent.clock_offset import ClockOffset
 from edge_agent.configuration import Committed, record_of
 from edge_agent.documents import Documents
 from edge_agent.events import DocumentChanged
@@ -42,6 +43,7 @@ from edge_agent.outbox import Batch, Outbox, Place
 from edge_agent.outbox.space import LOW_ROOM, Space
 from edge_agent.outbox.space import plan as plan_space
 from edge_agent.papers import WORK_ORDER, Papers
+from edge_agent.proving import Proving
 from edge_agent.reload import plan
 from edge_agent.renewal import Renewal
 from edge_agent.report import Parts
@@ -92,6 +94,7 @@ class Agent:
             )
         self._loaded, self._clock, self._failpoint = loaded, clock, failpoint
         self._in_force: str | None = None
+        self.offset = ClockOffset(clock, self._tell)
         identity = _identity(line.agent, line.uplink.identity)
         caps = plan_space(
             line.buffer.path, line.buffer.records_max, line.buffer.telemetry_max, line.buffer.ballast
@@ -134,11 +137,12 @@ class Agent:
             on_central_keys=lambda payload: self.renewal.central_keys(payload),
             failpoint=failpoint,
         )
-        self.sync = Sync(line.agent, self.documents, self.uplink.request)
+        self.sync = Sync(line.agent, self.documents, self.uplink.request, self.offset)
         self.room = BufferWatch(
             self.outbox, self.space, clock, line.buffer.warn_below / 3600.0, partial(self.record, urgent=True)
         )
         self.room.look()
+        self.proving = Proving((self.outbox, self.trend.outbox), clock, self._tell_urgent)
         ask, anew = self.uplink.request, self.uplink.reconnect
         self.renewal = Renewal(identity, self.documents, clock, self._tell, ask, anew)
         self.floor = Floor(loaded, self._tools())
@@ -188,7 +192,10 @@ class Agent:
     def _header(self, loaded: Loaded[LineSettings], station: str | None) -> Header:
         now_us, line = self._clock.now_us(), loaded.value
         offset_min = utc_offset_min(line.time_zone, now_us)
-        return Header(now_us, offset_min, line.site, line.line, station, software(), loaded.hash)
+        off_ms = self.offset.milliseconds()
+        return Header(
+            now_us, offset_min, line.site, line.line, station, software(), loaded.hash, clock_offset_ms=off_ms
+        )
 
     def _chunk_context(self) -> Context:
         """What a telemetry chunk made now names."""
@@ -269,6 +276,10 @@ class Agent:
         log.warning(code, **params)
         self.record(code, params)
 
+    def _tell_urgent(self, code: str, params: dict[str, JsonValue]) -> None:
+        log.error(code, **params)
+        self.record(code, params, urgent=True)
+
     def _notice(self, notice: Notice) -> None:
         """A driver noticed something beside values."""
         device = notice.params.get("device") or str(notice.params.get("tag", "")).partition(".")[0]
@@ -297,6 +308,7 @@ class Agent:
                 self._compare(),
                 self.watch.run(),
                 self.room.run(),
+                self.proving.run(),
                 self.renewal.run(),
                 *self._page(),
             )
@@ -405,6 +417,7 @@ class Agent:
             lambda: self.watch.refusal,
             lambda: self.room.standing,
             lambda: self.renewal.problems,
+            self.offset.now,
         )
         return (serve_page(parts, page.port),)
 
@@ -427,6 +440,7 @@ class Agent:
             now = self._clock.now_us() / MICROSECONDS - self._clock.monotonic_s()
             if abs(now - before) > CLOCK_JUMP_S:
                 self.record("clock-jump", {"seconds": round(now - before, 3)})
+                self.offset.look()
             before = now
 
 

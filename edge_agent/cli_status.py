@@ -131,6 +131,9 @@ def _exit_code(report: Mapping[str, Any]) -> int:
         return 3
     away = [each for each in (*report.get("devices", ()), *report.get("scanners", ())) if not each["connected"]]
     wrong = (report.get("identity") or {}).get("problems")
+    proof = ((report["buffer"] or {}).get("proof") or {}).values()
+    clock = (report.get("central") or {}).get("clock")
+    wrong = wrong or any(found and found["wrong"] for found in proof) or (clock and clock["wrong"])
     return 1 if away or wrong or "devices" not in report or not report["central"]["connected"] else 0
 
 
@@ -164,6 +167,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         way = report["central"]
         reach = "connected" if way["connected"] else f"not connected: {way['error'] or 'not yet'}"
         lines.append(f"central  {way['broker']:<20} {reach}")
+        lines += _clock_lines(way.get("clock"))
     lines += _identity_lines(report.get("identity"))
     buffer = report["buffer"]
     if buffer is not None:
@@ -173,6 +177,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             f"{buffer['pending']} pending{oldest}"
         )
         lines += _space_lines(buffer["space"])
+        lines += _proof_lines(buffer.get("proof") or {})
     counts = report.get("counts")
     if counts:
         lines.append(
@@ -202,6 +207,33 @@ def _space_lines(space: Mapping[str, Any]) -> list[str]:
     hours = "" if space["hours_left"] is None else f", about {hours_text(space['hours_left'])} at the rate of late"
     low = "LOW: " if space["low"] else ""
     lines.append(f"  {low}room for {size(space['left'])} of {size(space['cap'])} more without central{hours}")
+    return lines
+
+
+def _clock_lines(clock: Mapping[str, Any] | None) -> list[str]:
+    if clock is None:
+        return []
+    wrong = "WRONG: " if clock["wrong"] else ""
+    side = "ahead of" if clock["offset_s"] > 0 else "behind"
+    return [
+        f"  {wrong}this clock is {abs(clock['offset_s']):.3f} s {side} central's, "
+        f"within {clock['within_s']:.3f} s, as of {clock['age_s']:.0f} s ago"
+    ]
+
+
+def _proof_lines(proof: Mapping[str, Any]) -> list[str]:
+    """How far the background check is."""
+    lines = []
+    for stream, found in proof.items():
+        if found is None:
+            continue
+        ended = f"all was proven at {found['last_ended']}" if found["last_ended"] else "never proven whole yet"
+        now = f"; a pass has proven {found['rows']} rows, through {found['through']} of {found['until']}"
+        if found["wrong"]:
+            lines.append(f"  NOT FINE: {stream}: {found['wrong']}: run lotkeeper-edge buffer verify")
+        lines.append(f"  chain of {stream}: {ended}{now if found['running'] else ''}")
+        if found["buried"]:
+            lines.append(f"  {found['buried']} damaged bodies of {stream} are tombstones now: look at the disk")
     return lines
 
 

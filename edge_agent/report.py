@@ -18,11 +18,13 @@ from pydantic import JsonValue
 from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
 from edge_agent.buffer_watch import Standing
+from edge_agent.clock_offset import LIMIT_S, Offset
 from edge_agent.hold_view import hold_json
 from edge_agent.holds import station_is_held
 from edge_agent.identity_view import identity_report
 from edge_agent.line_watch import Refusal
 from edge_agent.outbox import Outbox, glance
+from edge_agent.outbox.proof import standing
 from edge_agent.papers import Papers
 from edge_agent.read_once import NOT_REACHED, reading_json
 from edge_agent.runner import StationRunner
@@ -60,6 +62,7 @@ class Parts:
     refusal: Callable[[], Refusal | None] = lambda: None
     room: Callable[[], Standing] = Standing
     identity_problems: Callable[[], Mapping[str, str]] = dict
+    clock_offset: Callable[[], Offset | None] = lambda: None
 
 
 def identity_of(loaded: Loaded[LineSettings]) -> Json:
@@ -146,6 +149,7 @@ def stored_report(parts: Parts) -> Json:
         "frames_sent_again": way.frames_sent_again,
         "payloads_refused": way.payloads_refused,
         "dropped": way.dropped,
+        "clock": _clock(parts.clock_offset()),
     }
     standing = parts.room()
     cap = None if standing.fill is None else standing.fill.cap
@@ -192,8 +196,39 @@ def buffer_report(path: Path, cap: int | None, now_us: int, standing: Standing |
         "kept": seen.records,
         "bytes": seen.bytes,
         "space": space,
+        "proof": {name: _proof(path.with_name(f"{name}.db")) for name in ("records", "telemetry")},
     }
     return {"buffer": buffer, "records": [_record(envelope) for envelope in reversed(seen.last)]}
+
+
+def _clock(offset: Offset | None) -> JsonValue:
+    """How far the agent's clock is from central's; null before central was asked."""
+    if offset is None:
+        return None
+    wrong = abs(offset.seconds) - offset.within_s > LIMIT_S
+    return {
+        "offset_s": round(offset.seconds, 3),
+        "within_s": round(offset.within_s, 3),
+        "age_s": round(offset.age_s, 3),
+        "wrong": wrong,
+    }
+
+
+def _proof(database: Path) -> JsonValue:
+    """What the background check has come to; null before its first minute."""
+    found = standing(database)
+    if found is None:
+        return None
+    return {
+        "running": found.running,
+        "began": iso_z(found.began_us),
+        "through": str(found.position),
+        "until": str(found.until),
+        "rows": found.rows,
+        "last_ended": iso_z(found.ended_us),
+        "buried": found.buried,
+        "wrong": found.wrong,
+    }
 
 
 def _device(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import JsonValue
 
+from edge_agent.clock_offset import ClockOffset
 from edge_agent.documents import Documents
 from records.clock import new_id
 from records.wire import SYNC, SYNCED, Document, content_digest
@@ -27,13 +28,21 @@ _ENTRY_BYTES = 48
 class Sync:
     """The rounds of one agent. Safe from any thread."""
 
-    def __init__(self, agent: str, documents: Documents, ask: Callable[[str, JsonValue], None]) -> None:
-        self._agent, self._documents, self._ask = agent, documents, ask
+    def __init__(
+        self,
+        agent: str,
+        documents: Documents,
+        ask: Callable[[str, JsonValue], None],
+        offset: ClockOffset | None = None,
+    ) -> None:
+        self._agent, self._documents, self._ask, self._offset = agent, documents, ask, offset
         self._round: str | None = None
 
     def begin(self) -> None:
         """Ask anew; an answer to a round before is none any more."""
         self._round = new_id()
+        if self._offset is not None:
+            self._offset.asked()
         for piece in pieces(self._documents.held(SYNCED)):
             self._ask(SYNC, {"round": self._round, **piece})
 
@@ -44,6 +53,8 @@ class Sync:
         if not isinstance(content, dict) or self._round is None or content.get("round") != self._round:
             return False
         self._round = None
+        if self._offset is not None and answer is not None:
+            self._offset.answered(answer.issued_us)
         self._documents.heard()
         return True
 

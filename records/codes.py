@@ -50,6 +50,9 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "buffer-full": ("pending", "bytes", "cap"),  # the line is stopped from here on
     "disk-full": ("free", "path"),  # the line is stopped from here on
     "buffer-room": ("why", "free", "pending", "bytes", "cap"),  # it may go on
+    "buffer-damaged": ("stream", "epoch", "seq", "reason"),  # the background check met what does not hold
+    "clock-offset": ("seconds", "within_s", "limit_s"),  # the agent's clock less central's, and how sure that is
+    "clock-agrees": ("seconds", "within_s", "limit_s"),
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
     "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found", "document", "version"),

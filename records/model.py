@@ -355,6 +355,7 @@ class Header:
     """What every record carries whatever its kind.
 
     ``at_us``: edge (or central) wall clock when the fact was made; order is by seq, never by this.
+    ``clock_offset_ms``: that clock less central's, where it was measured within the last half hour.
     """
 
     at_us: Int64
@@ -365,6 +366,7 @@ class Header:
     software: str
     configuration: str | None
     stored_as: StoredAs | None = None
+    clock_offset_ms: Later[int] = None
 
 
 Data = OperationRecord | OperationsEvent | Decision | EpochOpened | ConfigurationRecord

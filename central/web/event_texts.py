@@ -79,6 +79,16 @@ EVENT_TEXTS: dict[str, CodeText] = {
         N_("Disk full"), N_("The line was stopped: the disk of the line PC has no room for records.")
     ),
     "buffer-room": CodeText(N_("Room in the buffer again"), N_("The line may go on.")),
+    "buffer-damaged": CodeText(
+        N_("Buffer damaged"),
+        N_("The agent's background check met something in its buffer that does not prove itself."),
+    ),
+    "clock-offset": CodeText(
+        N_("Clock of the agent is wrong"), N_("The line PC's clock is far from that of central.")
+    ),
+    "clock-agrees": CodeText(
+        N_("Clock of the agent is right again"), N_("The line PC's clock agrees with that of central.")
+    ),
     "epoch-rolled-back": CodeText(N_("Disk rolled back"), N_("The agent's disk holds an older state.")),
     "scan-accepted": CodeText(N_("Scan accepted"), N_("The station took the scan.")),
     "scan-refused": CodeText(N_("Scan refused"), N_("The station said no to the scan.")),

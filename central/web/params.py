@@ -30,6 +30,8 @@ LABELS: Mapping[str, str] = {
     "began": N_("Began"),
     "ended": N_("Ended"),
     "chunks": N_("Chunks"),
+    "limit_s": N_("Limit in seconds"),
+    "within_s": N_("Sure within seconds"),
     "readings": N_("Readings"),
     "bucket_s": N_("Extremes kept of each so many seconds"),
     "carrier": N_("Carrier"),

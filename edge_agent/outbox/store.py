@@ -34,7 +34,7 @@ from edge_agent.outbox.space import RESERVE
 from edge_agent.outbox.thinning import GivenUp, Thinning
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
-from records import telemetry
+from records import chain, telemetry
 from records.clock import Clock
 from records.durable import Writer, open_reader
 from records.errors import Damaged, Invalid, Refused, StorageFailed
@@ -363,13 +363,22 @@ class Outbox:
                 found = rows.first_standing(connection, position)
                 return None if found is None else rows.run(connection, *found, max_records, max_bytes)
         except rows.BodyDamaged as damaged:
-            where = damaged.epoch, damaged.seq
+            where = damaged.epoch.epoch, damaged.seq
+        self.bury_damaged(*where)
+        return self.next_run(position, max_records, max_bytes)
+
+    def bury_damaged(self, name: str, seq: int) -> None:
+        """Put a tombstone in the place of a body of this epoch that lost its digest, and say so in a record."""
 
         def job(connection: sqlite3.Connection) -> None:
-            ledger.bury_damaged(connection, *where, self._context())
+            epoch = ledger.epoch_named(connection, name)
+            row = None if epoch is None else next(ledger.envelopes(connection, epoch, seq, seq), None)
+            if epoch is None or row is None or row.body is None:
+                return  # it was pruned or buried meanwhile
+            if chain.digest(row.body) != row.digest:
+                ledger.bury_damaged(connection, epoch, seq, self._context())
 
         self._writer.submit(job).result()
-        return self.next_run(position, max_records, max_bytes)
 
     def apply(self, mark: Watermark) -> Applied:
         """Act on a watermark whose signature was verified. Nothing is pruned here.

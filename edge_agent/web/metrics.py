@@ -54,6 +54,17 @@ class _Numbers(Collector):
         yield from self._stations()
         yield from self._uplink()
         yield from self._room()
+        yield from self._clock()
+
+    def _clock(self) -> Iterator[Metric]:
+        """Where it was not measured there is no number."""
+        offset = self._parts.clock_offset()
+        if offset is None:
+            return
+        text = "The agent's clock less central's, seconds."
+        yield GaugeMetricFamily(f"{PREFIX}_clock_offset_seconds", text, value=offset.seconds)
+        text = "Seconds since that was measured."
+        yield GaugeMetricFamily(f"{PREFIX}_clock_offset_age_seconds", text, value=offset.age_s)
 
     def _devices(self) -> Iterator[Metric]:
         supervisors = self._parts.supervisors()

@@ -168,6 +168,7 @@ def later_facts() -> list[Fact]:
         Fact(HEADER, replace(_operation(), spc=(LATER_VERDICT,))),
         Fact(HEADER, replace(_operation(), spc=(replace(LATER_VERDICT, size_tag="leak_tester.tested"),))),
         Fact(HEADER, replace(_operation(), documents=(DocumentUse("lots", "SR-20", 7, 300_000.5, "warn"),))),
+        Fact(replace(HEADER, clock_offset_ms=-1250), OperationsEvent("agent-stopped", {"reason": "asked"})),
     ]
 
 

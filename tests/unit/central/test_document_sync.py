@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from central.document_sync import DocumentSync
 from edge_agent import sync as sync_module
+from edge_agent.clock_offset import ClockOffset
 from edge_agent.documents import Documents
 from edge_agent.sync import Sync, pieces
 from records.clock import FakeClock
@@ -36,9 +37,13 @@ class Both:
 
     def __post_init__(self) -> None:
         self.central = DocumentSync(
-            self.rig.store, self.rig.facts, lambda agent, document: self.said.append((agent, document))
+            self.rig.store,
+            self.rig.facts,
+            self.rig.clock,
+            lambda agent, document: self.said.append((agent, document)),
         )
-        self.sync = Sync(AGENT, self.documents, self.ask)
+        self.offset = ClockOffset(self.clock, lambda *_: None)
+        self.sync = Sync(AGENT, self.documents, self.ask, self.offset)
 
     def issue(self, name: str, content: JsonValue, kind: str = "work-order") -> Document:
         return self.rig.store.write(lambda c: self.rig.facts.issue(c, kind, name, content))
@@ -171,3 +176,11 @@ def test_a_piece_has_at_most_so_many_bytes() -> None:
     assert max(len(canonical_json(piece)) for piece in found) < 2 * sync_module.PIECE_BYTES
     assert [piece["after"] for piece in found[1:]] == [piece["through"] for piece in found[:-1]]
     assert (found[0]["after"], found[-1]["through"]) == (None, None)
+
+
+def test_the_answer_tells_the_agent_how_far_its_clock_is_off(both: Both) -> None:
+    both.clock.jump((both.rig.clock.now_us() - both.clock.now_us()) / 1e6 + 42.0)
+    both.round()
+    assert both.sync.answered()
+    assert both.offset.milliseconds() == pytest.approx(42_000, abs=10)
+    assert not both.sync.answered(), "an answer counts once"

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from drivers.supervise import Supervisor
 from edge_agent.buffer_watch import Standing
+from edge_agent.clock_offset import Offset
 from edge_agent.counters import Counters, Counts
 from edge_agent.holds import Cause, Hold
 from edge_agent.outbox import Place
@@ -56,9 +57,11 @@ def test_overload_loss_and_what_waits_are_told() -> None:
         supervisors=lambda: {"plc": supervisor},
         runners=lambda: runners,
         room=lambda: Standing(full=True, fill=Fill(1000, 900, 900, 7, 100, 25.0, 4.0)),
+        clock_offset=lambda: Offset(-1.5, 0.01, 30.0),
     )
     way = UplinkStatus(True, "b", 4, 2.5, PLACE, None, 1, 0, 0, StreamStatus(70, None, PLACE, None, 1, 0))
     said = numbers(metrics(cast(Parts, parts), way).decode())
+    assert said["lotkeeper_edge_clock_offset_seconds", ""] == -1.5
     assert said["lotkeeper_edge_device_late_total", "plc"] == 7
     assert (said["lotkeeper_edge_line_stopped", "records"], said["lotkeeper_edge_line_stopped", "disk"]) == (1, 0)
     assert (said["lotkeeper_edge_buffer_hours_left", ""], said["lotkeeper_edge_buffer_room_bytes", ""]) == (4, 100)

@@ -10,7 +10,7 @@ import pytest
 from drivers.status import BAD_SEVERITY
 from edge_agent import read_once
 from edge_agent.bad_words import explained
-from edge_agent.cli_status import _lines
+from edge_agent.cli_status import _clock_lines, _exit_code, _lines, _proof_lines
 from edge_agent.outbox import glance, inspect
 from records.clock import SystemClock
 from tests.rigs.fake_device import FakeDevice
@@ -212,3 +212,25 @@ def test_a_glance_says_what_a_long_look_says(tmp_path: Path) -> None:
     assert (seen.records, seen.committed) == (looked.records, 10)
     assert [envelope.seq for envelope in seen.last] == [8, 9, 10]
     assert len(glance(tmp_path / "records.db", 100).last) == 10
+
+
+def test_a_wrong_clock_and_a_chain_that_does_not_hold_are_said(tmp_path: Path) -> None:
+    clock = {"offset_s": -7.25, "within_s": 0.05, "age_s": 12.0, "wrong": True}
+    assert _clock_lines(clock) == [
+        "  WRONG: this clock is 7.250 s behind central's, within 0.050 s, as of 12 s ago"
+    ]
+    assert _clock_lines(None) == []
+    stands: dict[str, Any] = {"running": True, "rows": 50, "through": "60", "until": "200", "buried": 2}
+    stands |= {"last_ended": None, "wrong": "row e/7: the row was altered"}
+    assert _proof_lines({"records": stands, "telemetry": None}) == [
+        "  NOT FINE: records: row e/7: the row was altered: run lotkeeper-edge buffer verify",
+        "  chain of records: never proven whole yet; a pass has proven 50 rows, through 60 of 200",
+        "  2 damaged bodies of records are tombstones now: look at the disk",
+    ]
+    report: dict[str, Any] = {"running": True, "devices": [], "buffer": {"proof": {"records": stands}}}
+    report["central"] = {"connected": True, "clock": None}
+    assert _exit_code(report) == 1
+    report["buffer"] = {"proof": {"records": stands | {"wrong": None}}}
+    assert _exit_code(report) == 0
+    report["central"]["clock"] = clock
+    assert _exit_code(report) == 1
