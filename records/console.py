@@ -7,6 +7,7 @@ progress go to stderr. ``--debug`` (or LOTKEEPER_DEBUG=1) shows the traceback of
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -49,9 +50,17 @@ def run_app(app: typer.Typer) -> None:
             traceback.print_exc()
         sys.stderr.write(describe(error) + "\n")
         sys.exit(error.exit_code)
+    except MemoryError:
+        if debug:
+            raise
+        sys.stderr.write("error: this process may take no more memory (give it more: MemoryMax=, ulimit -v)\n")
+        sys.exit(3)
     except OSError as error:
         if debug:
             raise
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            sys.stderr.write("error: this process may open no more files (raise LimitNOFILE=, ulimit -n)\n")
+            sys.exit(3)
         sys.stderr.write(f"error: {error} (check the path, its rights and free space)\n")
         sys.exit(3)
     except KeyboardInterrupt:

@@ -383,6 +383,11 @@ class Writer:
                 self._on_full()
 
     def _not_kept(self, error: Exception) -> StorageFailed:
+        if is_damage(error):
+            return StorageFailed(
+                f"{self.path} is damaged, a commit was not kept: {error}",
+                hint="look at the disk, then start again: the start sets the file aside and saves what is sound",
+            )
         return StorageFailed(
             f"{self.path}: the disk did not keep a commit: {error}",
             hint="free space or replace the disk, then start again",

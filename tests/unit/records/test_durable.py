@@ -126,6 +126,23 @@ def test_an_error_of_the_disk_stops_the_writer_for_good(tmp_path: Path) -> None:
     writer.close()
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB])
+def test_a_damaged_file_stops_the_writer_and_the_message_says_what_a_start_does(tmp_path: Path, code: int) -> None:
+    def damaged(_: sqlite3.Connection) -> None:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = code
+        raise error
+
+    writer = Writer(tmp_path / "a.db", table)
+    with pytest.raises(StorageFailed, match="is damaged, a commit was not kept") as found:
+        writer.submit(damaged).result()
+    assert found.value.exit_code == 74
+    assert "the start sets the file aside" in (found.value.hint or "")
+    with pytest.raises(StorageFailed):
+        writer.submit(insert(1)).result()
+    writer.close()
+
+
 def test_a_file_at_its_cap_takes_nothing_of_that_commit_and_goes_on(tmp_path: Path) -> None:
     failures: list[StorageFailed] = []
     writer = Writer(tmp_path / "a.db", table, failures.append, max_bytes=40_000)

@@ -1,0 +1,65 @@
+"""A process that may have too little says so in words and with its code, never with a traceback."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from records.console import run_app
+
+RUN = """\
+import resource, sys
+resource.setrlimit(resource.RLIMIT_{what}, ({limit}, {limit}))
+import typer
+from records.console import run_app
+app = typer.Typer(pretty_exceptions_enable=False)
+@app.command()
+def take() -> None:
+    {act}
+run_app(app)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "may open no more files (raise LimitNOFILE="),
+        (OSError(errno.ENFILE, "Too many open files in system"), "may open no more files"),
+        (MemoryError(), "may take no more memory"),
+    ],
+)
+def test_want_of_a_resource_is_said(
+    error: BaseException, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def take() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["lotkeeper-edge"])
+    with pytest.raises(SystemExit) as ended:
+        run_app(app)
+    assert ended.value.code == 3
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="setrlimit")
+@pytest.mark.parametrize(
+    ("what", "limit", "act", "words"),
+    [
+        ("NOFILE", 32, "held = [open('/dev/null') for _ in range(99)]", "may open no more files"),
+        ("AS", 1 << 30, "held = bytes(1 << 31)", "may take no more memory"),
+    ],
+)
+def test_a_process_under_a_limit_ends_cleanly(what: str, limit: int, act: str, words: str) -> None:
+    code = RUN.format(what=what, limit=limit, act=act)
+    root = Path(__file__).parents[3]
+    ended = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (3, False)
+    assert words in ended.stderr
