@@ -1,0 +1,99 @@
+"""What else central does while many records come in: it lets them through, and keeps little in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import structlog
+
+from central import dossiers, mqtt
+from central.assessment import Assessment, Limits
+from central.dossiers import Dossiers
+from central.mqtt import Mqtt
+from central.reviews import Reviews
+from central.settings import BrokerSettings
+from records.clock import Clock
+from records.keys import SigningKey
+from records.wire import Document, Head, Request, Watermark, sign
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig, event
+from tests.unit.central.test_domain_reviews import Book
+
+ORDERS = [f"WO-{number}" for number in range(6)]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as made:
+        agent = made.enrol(Agent())
+        agent.write(*(event(order=order) for order in ORDERS for _ in range(3)))
+        made.ingest.take(agent.topic, agent.frame())
+        yield made
+
+
+def test_judging_many_orders_lets_others_work_as_long_as_it_has_worked(rig: Rig) -> None:
+    rests: list[float] = []
+    reviews = Reviews(rig.store, rig.facts, rig.clock, Book(), rest=rests.append)
+    judged = Dossiers.assessment
+
+    def slowly(self: Dossiers, reference: str) -> Assessment:
+        rig.clock.advance(3.0 if reference == ORDERS[2] else 0.25)
+        return judged(self, reference)
+
+    with patch.object(Dossiers, "assessment", slowly):
+        reviews.sweep()
+    assert rests[:5] == [0.25, 0.25, 1.0, 0.25, 0.25]  # none before the first, none longer than a second
+
+
+def test_the_facts_of_many_orders_do_not_stay_in_memory(rig: Rig) -> None:
+    made = Dossiers(rig.store, rig.clock, Book(), Limits())
+    with patch.object(dossiers, "FACTS_KEPT", 7):
+        kept = []
+        for reference in ORDERS:
+            assert len(made.assessment(reference).dossier.facts) == 3
+            kept.append([len(held.facts) for held in made._held.values()])
+    assert kept[-1] == [3, 3]
+    with patch.object(dossiers, "FACTS_KEPT", 2):
+        made.assessment(ORDERS[0])
+    assert list(made._held) == [ORDERS[0]], "the one that is worked on stays, however large"
+
+
+class Client:
+    """Takes what is published; the broker has not answered yet."""
+
+    def __init__(self) -> None:
+        self.published: list[bytes] = []
+
+    def publish(self, _topic: str, payload: bytes, **_: Any) -> object:
+        self.published.append(payload)
+        return SimpleNamespace(rc=0, mid=len(self.published))
+
+
+def test_of_watermarks_that_overtake_each_other_only_what_is_said_is_signed(rig: Rig) -> None:
+    key, signed = SigningKey.generate(), list[int]()
+
+    def counted(value: Watermark | Head | Document | Request, by: SigningKey) -> bytes:
+        if isinstance(value, Watermark):
+            signed.append(value.committed_through)
+        return sign(value, by)
+
+    clock: Clock = rig.clock
+    settings = BrokerSettings.model_validate({"url": "mqtt://127.0.0.1:1"})
+    link = Mqtt(
+        settings, rig.ingest, rig.store, key, clock, structlog.get_logger(), lambda error: pytest.fail(str(error))
+    )
+    client: Any = Client()
+    link._client = client
+    with patch.object(mqtt, "sign", counted):
+        for through in range(1, 6):
+            link._say_watermark(Watermark("press-1", "e", "records", through, "00", 1))
+        assert signed == [1]
+        link._settle(mqtt._Acknowledged(1, None))
+        link._settle(mqtt._Acknowledged(2, None))
+    assert signed == [1, 5]
+    assert len(client.published) == 2
