@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from central.chart_words import ChartRef
 from central.store.bulk import Insert
@@ -21,7 +22,6 @@ _chart_row = itemgetter(*_CHART_NAMES)
 _point_row = itemgetter(*_POINT_NAMES)
 _ADD_CHARTS = Insert(chart, *_CHART_NAMES)
 _ADD_POINTS = Insert(chart_point, *_POINT_NAMES)
-_CHARTS = select(chart).where(chart.c.id.in_(bindparam("ids", expanding=True)))
 _POINT = (
     select(chart_point)
     .where(chart_point.c.chart_id == bindparam("of_chart"), chart_point.c.epoch == bindparam("of_epoch"))
@@ -71,7 +71,8 @@ class ChartRows:
         """Charts that are about to be asked for."""
         by_id = {ref.id: ref for ref in refs if ref not in self._charts}
         if by_id:
-            for row in self._connection.execute(_CHARTS, {"ids": list(by_id)}).mappings():
+            wanted = {f"id_{number}": id_ for number, id_ in enumerate(by_id)}
+            for row in self._connection.execute(_charts(len(wanted)), wanted).mappings():
                 self._charts[by_id[row["id"]]] = {**row}
         self._read.update(refs)
 
@@ -141,6 +142,12 @@ class ChartRows:
             points = [_bound(row, _POINT_NAMES) for row in self._changed_points.values()]
             self._connection.execute(_CHANGE_POINT, points)
         self._forget()
+
+
+@lru_cache
+def _charts(count: int) -> Select[Any]:
+    """So many charts by their ids: a list of any length would be put into the statement anew each time."""
+    return select(chart).where(chart.c.id.in_([bindparam(f"id_{number}") for number in range(count)]))
 
 
 def _bound(row: Values, names: tuple[str, ...]) -> Values:
