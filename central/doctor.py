@@ -13,12 +13,9 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
-from pydantic import JsonValue
-
+from central import doctor_keeping
 from central.anchors import read_anchors
 from central.authority import listed_serials
 from central.broker import ACCESS_LIST, REVOKED, access_list
@@ -27,44 +24,31 @@ from central.keys import CentralKeys
 from central.settings import CentralSettings
 from central.store import agents, intake
 from central.store.engine import Connection, assert_guards, reading
+from central.told import State, Told
 from records.certificates import certificate_of, check_pair
 from records.clock import MICROSECONDS, Clock, iso_z, new_id
 from records.errors import LotkeeperError
 from records.wire import CENTRAL
 
-State = Literal["fine", "warning", "bad", "unreachable"]
 LEAST_FREE = 1 << 30
 LEAST_SHARE = 0.05
 LARGEST_WAL = 256 << 20
 CLOCK_AHEAD_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``check``: what was looked at; ``says``: what was found; ``do``: what to do about it, None when fine."""
-
-    check: str
-    state: State
-    says: str
-    do: str | None = None
-
-    def to_json(self) -> dict[str, JsonValue]:
-        return asdict(self)
-
-
-def examine(settings: CentralSettings, clock: Clock) -> list[Finding]:
+def examine(settings: CentralSettings, clock: Clock) -> list[Told]:
     """Every check, in the order in which one should act on them."""
-    found: list[Finding] = []
-    for check in (_folder, _keys, _own_certificate, _database, _anchors, _broker):
+    found: list[Told] = []
+    for check in (_folder, _keys, _own_certificate, _database, _anchors, _broker, doctor_keeping.erp_clock):
         try:
             found += check(settings, clock)
         except LotkeeperError as error:
             state: State = "unreachable" if error.exit_code == 3 else "bad"
-            found.append(Finding(check.__name__.strip("_").replace("_", " "), state, error.message, error.hint))
+            found.append(Told(check.__name__.strip("_").replace("_", " "), state, error.message, error.hint))
     return found
 
 
-def exit_code(found: list[Finding]) -> int:
+def exit_code(found: list[Told]) -> int:
     """1 when something is bad, else 3 when something could not be reached, else 0."""
     states = {each.state for each in found}
     return 1 if "bad" in states else 3 if "unreachable" in states else 0
@@ -73,22 +57,22 @@ def exit_code(found: list[Finding]) -> int:
 # -- disks ---------------------------------------------------------------------------------------------------
 
 
-def _folder(settings: CentralSettings, _clock: Clock) -> Iterator[Finding]:
+def _folder(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
     folder = settings.folder
     if not folder.is_dir():
-        yield Finding("folder", "bad", f"there is no folder {folder}", "lotkeeper-central init makes it")
+        yield Told("folder", "bad", f"there is no folder {folder}", "lotkeeper-central init makes it")
         return
     try:
         _write_through(folder)
     except OSError as error:
         say = f"{folder} cannot be written by this account: {error.strerror}"
-        yield Finding("folder", "bad", say, "run this as the account of central; look at the disk and its mount")
+        yield Told("folder", "bad", say, "run this as the account of central; look at the disk and its mount")
     else:
-        yield Finding("folder", "fine", f"{folder} takes writes, and they reach the disk")
+        yield Told("folder", "fine", f"{folder} takes writes, and they reach the disk")
     usage = shutil.disk_usage(folder)
     say = f"{usage.free >> 20} MiB of {usage.total >> 20} MiB are free where {folder} is"
     short = usage.free < LEAST_FREE or usage.free < usage.total * LEAST_SHARE
-    yield Finding(
+    yield Told(
         "disk space",
         "warning" if short else "fine",
         say,
@@ -99,7 +83,7 @@ def _folder(settings: CentralSettings, _clock: Clock) -> Iterator[Finding]:
         size = wal.stat().st_size if wal.exists() else 0
         large = size > LARGEST_WAL
         do = "end what reads the database for long; a restart of central empties it" if large else None
-        yield Finding("database log", "warning" if large else "fine", f"{wal.name} has {size >> 20} MiB", do)
+        yield Told("database log", "warning" if large else "fine", f"{wal.name} has {size >> 20} MiB", do)
 
 
 def _write_through(folder: Path) -> None:
@@ -116,49 +100,47 @@ def _write_through(folder: Path) -> None:
 # -- keys ----------------------------------------------------------------------------------------------------
 
 
-def _keys(settings: CentralSettings, clock: Clock) -> Iterator[Finding]:
+def _keys(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     now_us, folder = clock.now_us(), settings.keys
     keys = CentralKeys.open(folder)
     present = next(key for key in keys.public if key.id == keys.signing.id)
     if now_us < present.since_us:
         say = f"central's key is from {iso_z(present.since_us)}, the clock says {iso_z(now_us)}"
-        yield Finding("clock", "bad", say, "set this machine's clock right (NTP)")
+        yield Told("clock", "bad", say, "set this machine's clock right (NTP)")
     if present.ended(now_us):
         say = f"central signs with {present.id}, which ended on {iso_z(present.until_us)}"
-        yield Finding("signing key", "bad", say, "restore the folder of keys from the newest copy")
+        yield Told("signing key", "bad", say, "restore the folder of keys from the newest copy")
     else:
-        yield Finding("signing key", "fine", f"central signs with {present.id}, since {iso_z(present.since_us)}")
+        yield Told("signing key", "fine", f"central signs with {present.id}, since {iso_z(present.since_us)}")
     loose = [path for path in sorted(folder.glob("*.key")) if _others_read(path)]
     if loose:
         names = " ".join(str(path) for path in loose)
         say = f"others than the owner can read {', '.join(path.name for path in loose)}"
-        yield Finding("key files", "bad", say, f"chmod 600 {names}; who may have copied them?")
+        yield Told("key files", "bad", say, f"chmod 600 {names}; who may have copied them?")
     else:
-        yield Finding("key files", "fine", f"the private keys in {folder} are the owner's alone")
+        yield Told("key files", "fine", f"the private keys in {folder} are the owner's alone")
     authority = certificate_of((folder / "ca.crt").read_bytes()) if (folder / "ca.crt").exists() else None
     if authority is None:
-        yield Finding("authority", "bad", f"{folder} has no ca.crt", "restore the folder of keys from its copy")
+        yield Told("authority", "bad", f"{folder} has no ca.crt", "restore the folder of keys from its copy")
     else:
         late = now_us >= authority.renew_us
         do = "plan a new central authority: every certificate ends with it" if late else None
         say = f"central's own authority is good until {iso_z(authority.until_us)}"
-        yield Finding("authority", "warning" if late else "fine", say, do)
+        yield Told("authority", "warning" if late else "fine", say, do)
 
 
 def _others_read(path: Path) -> bool:
     return sys.platform != "win32" and bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
-def _own_certificate(settings: CentralSettings, clock: Clock) -> Iterator[Finding]:
+def _own_certificate(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     broker = settings.broker
     if not broker.tls or broker.certificate is None or broker.key is None or broker.ca is None:
         return
     try:
         key, own, ca = (path.read_bytes() for path in (broker.key, broker.certificate, broker.ca))
     except OSError as error:
-        yield Finding(
-            "certificate", "bad", f"{error.filename}: {error.strerror}", "correct broker: in central.yaml"
-        )
+        yield Told("certificate", "bad", f"{error.filename}: {error.strerror}", "correct broker: in central.yaml")
         return
     found = check_pair(key, own, ca, clock.now_us(), CENTRAL)
     say = f"central's certificate at the broker is good until {iso_z(found.until_us)}"
@@ -168,21 +150,24 @@ def _own_certificate(settings: CentralSettings, clock: Clock) -> Iterator[Findin
         if late
         else None
     )
-    yield Finding("certificate", "warning" if late else "fine", say, do)
+    yield Told("certificate", "warning" if late else "fine", say, do)
 
 
 # -- what is stored ------------------------------------------------------------------------------------------
 
 
-def _database(settings: CentralSettings, clock: Clock) -> Iterator[Finding]:
+def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     with reading(settings.database) as connection:
         assert_guards(connection)
-        yield Finding("database", "fine", "it opens, and its evidence is guarded as it must be")
+        yield Told("database", "fine", "it opens, and its evidence is guarded as it must be")
         yield from _agents(connection, clock)
         yield from _lists(connection, settings)
+        yield from doctor_keeping.server(connection, clock)
+        yield from doctor_keeping.workers(connection)
+        yield from doctor_keeping.backups(connection, settings, clock)
 
 
-def _agents(connection: Connection, clock: Clock) -> Iterator[Finding]:
+def _agents(connection: Connection, clock: Clock) -> Iterator[Told]:
     now_us = clock.now_us()
     newest = {each.owner: each for each in agents.certificates(connection)}
     known = agents.all_agents(connection)
@@ -190,9 +175,9 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Finding]:
         certificate = newest.get(agent.id)
         if agent.revoked_us is None and certificate is not None and now_us >= certificate.until_us:
             say = f"the last certificate of {agent.id} ended on {iso_z(certificate.until_us)}"
-            yield Finding("agents", "warning", say, f"it cannot connect: enrol {agent.id} again")
+            yield Told("agents", "warning", say, f"it cannot connect: enrol {agent.id} again")
     revoked = sum(agent.revoked_us is not None for agent in known)
-    yield Finding("agents", "fine", f"{len(known)} enrolled, {revoked} of them revoked")
+    yield Told("agents", "fine", f"{len(known)} enrolled, {revoked} of them revoked")
     ahead = {
         head.agent: (head.at_us - received_us) / MICROSECONDS
         for head, received_us, _ in intake.heads(connection)
@@ -200,12 +185,12 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Finding]:
     }
     for agent_id, seconds in ahead.items():
         say = f"the clock of {agent_id} was {seconds:.0f} s ahead of central's when it last spoke"
-        yield Finding("clocks", "warning", say, "let both keep time by the same NTP server")
+        yield Told("clocks", "warning", say, "let both keep time by the same NTP server")
     if not ahead:
-        yield Finding("clocks", "fine", f"no agent's clock is more than {CLOCK_AHEAD_S:.0f} s ahead of central's")
+        yield Told("clocks", "fine", f"no agent's clock is more than {CLOCK_AHEAD_S:.0f} s ahead of central's")
 
 
-def _lists(connection: Connection, settings: CentralSettings) -> Iterator[Finding]:
+def _lists(connection: Connection, settings: CentralSettings) -> Iterator[Told]:
     place = settings.broker_files
     wanted = access_list(agents.all_agents(connection)).encode()
     serials = {each.serial for each, _ in agents.revoked_certificates(connection)}
@@ -215,29 +200,29 @@ def _lists(connection: Connection, settings: CentralSettings) -> Iterator[Findin
         held = (place / ACCESS_LIST).read_bytes()
         listed = listed_serials(settings.keys, (place / REVOKED).read_bytes())
     if held == wanted and listed == serials:
-        yield Finding("broker's lists", "fine", f"{place} says who is enrolled and who is revoked")
+        yield Told("broker's lists", "fine", f"{place} says who is enrolled and who is revoked")
     else:
         say = f"{ACCESS_LIST} or {REVOKED} in {place} is missing or not what it must be"
-        yield Finding(
-            "broker's lists", "bad", say, "start central: it writes both; then systemctl reload mosquitto"
-        )
+        yield Told("broker's lists", "bad", say, "start central: it writes both; then systemctl reload mosquitto")
 
 
-def _anchors(settings: CentralSettings, clock: Clock) -> Iterator[Finding]:
+def _anchors(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     heads = read_anchors(settings.anchors_file, CentralKeys.open(settings.keys).ring, tail_only=True)
     if not heads:
-        yield Finding("anchors", "warning", f"{settings.anchors_file} holds none", "run central: it writes them")
+        yield Told("anchors", "warning", f"{settings.anchors_file} holds none", "run central: it writes them")
         return
     last = heads[-1]
     if last.at_us > clock.now_us() + MICROSECONDS:
         say = f"the newest anchor is from {iso_z(last.at_us)}, which is still to come"
-        yield Finding("clock", "bad", say, "set this machine's clock right (NTP)")
-    yield Finding("anchors", "fine", f"the newest is from {iso_z(last.at_us)}")
+        yield Told("clock", "bad", say, "set this machine's clock right (NTP)")
+    yield Told("anchors", "fine", f"the newest is from {iso_z(last.at_us)}")
     if settings.anchors.also is None:
         do = "name a copy on another host: anchors: {also: ...}"
-        yield Finding("copy of the anchors", "warning", "there is none", do)
+        yield Told("copy of the anchors", "warning", "there is none", do)
+    else:
+        yield doctor_keeping.second_place(settings.anchors_file, settings.anchors.also)
 
 
-def _broker(settings: CentralSettings, _clock: Clock) -> Iterator[Finding]:
+def _broker(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
     for told in probe(settings.broker):
-        yield Finding("broker", told.state, told.says, told.do)
+        yield Told("broker", told.state, told.says, told.do)

@@ -58,7 +58,7 @@ def test_a_plant_that_is_fine(central: CentralProcess, broker: Mosquitto) -> Non
         fine
     )
     assert "nobody is let in without a certificate" in fine["broker"]
-    assert set(found(central, 0, "warning")) == {"copy of the anchors"}
+    assert set(found(central, 0, "warning")) == {"copy of the anchors", "backup"}
 
 
 def test_a_broker_that_is_away_or_another_one(tmp_path: Path, central: CentralProcess, broker: Mosquitto) -> None:

@@ -1,0 +1,157 @@
+"""Whether what central keeps would survive: backups, the second place of the anchors, the database server,
+workers, what the lines keep for a restore, and the ERP's clock. Part of ``central.doctor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+from pydantic import JsonValue
+from sqlalchemy import text
+
+from central.settings import CentralSettings
+from central.store import agents, leases, search, snapshots
+from central.store.engine import Connection
+from central.told import Told
+from records.clock import MICROSECONDS, Clock, iso_z, to_us
+from records.configuration import ConfigurationRecord
+from records.wire import CENTRAL
+
+LATE = 2.0
+"""A backup that is older than so many of its intervals was left out."""
+CLOCK_OFF_S = 60.0
+ERP_TIMEOUT_S = 5.0
+OLDEST_SERVER = 130_000
+DURABLE = {"fsync": "bad", "full_page_writes": "bad", "synchronous_commit": "warning"}
+"""Settings that must be on; central sets the last one itself, for its own sessions."""
+
+
+def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> Iterator[Told]:
+    """How old the newest backup is, and whether the lines keep long enough what it may lack."""
+    last_us = snapshots.last_at_us(connection, CENTRAL, "backup-made")
+    age_s = None if last_us is None else (clock.now_us() - last_us) / MICROSECONDS
+    plan = settings.backup
+    if age_s is None or last_us is None:
+        do = "lotkeeper-central backup --out FOLDER now, and set backup: {folder: ...} on another disk"
+        yield Told("backup", "bad" if plan else "warning", "none was ever made", do)
+    elif plan is not None and age_s > LATE * plan.every:
+        say = f"the newest is from {iso_z(last_us)}, one is due every {plan.every / 3600:.0f} h"
+        yield Told("backup", "bad", say, f"is central running, and is there room in {plan.folder}? See its log")
+    else:
+        wanted = None if plan else "set backup: {folder: ...} on another disk, so that none is forgotten"
+        yield Told("backup", "fine" if plan else "warning", f"the newest is from {iso_z(last_us)}", wanted)
+    if plan is None:
+        return
+    short = {name: kept for name, kept in _kept(connection).items() if kept < plan.every}
+    for name, kept_s in short.items():
+        hours = f"{kept_s / 3600:.1f} h only, and a backup comes every {plan.every / 3600:.1f} h"
+        say = f"{name} keeps what central has for {hours}: after a restore it could not send all again"
+        do = f"set buffer: {{keep_acknowledged: ...}} of {name} above that"
+        yield Told("lines' own copies", "warning", say, do)
+    if not short:
+        yield Told("lines' own copies", "fine", "every line keeps its records until the next backup and longer")
+
+
+def _kept(connection: Connection) -> dict[str, float]:
+    """Agent -> seconds for which it keeps acknowledged records, by the line file that it told of last."""
+    found: dict[str, float] = {}
+    for agent in agents.all_agents(connection):
+        if agent.revoked_us is not None:
+            continue
+        told = search.facts(connection, search.Wanted(agent=agent.id, kinds=["configuration"]))
+        data = told[-1].fact.data if told else None
+        resolved: JsonValue = data.resolved if isinstance(data, ConfigurationRecord) else None
+        buffer = resolved.get("buffer") if isinstance(resolved, dict) else None
+        kept = buffer.get("keep_acknowledged") if isinstance(buffer, dict) else None
+        if isinstance(kept, int | float):
+            found[agent.id] = float(kept)
+    return found
+
+
+def second_place(path: Path, also: Path) -> Told:
+    """Whether the copy of the anchors is there and is the beginning of the file."""
+    try:
+        with also.open("rb") as copy, path.open("rb") as own:
+            while part := copy.read(1 << 20):
+                if own.read(len(part)) != part:
+                    say = f"{also} is not the beginning of {path}"
+                    return Told(
+                        "copy of the anchors", "bad", say, "one of them was changed: lotkeeper-central verify"
+                    )
+            behind = path.stat().st_size - also.stat().st_size
+    except OSError as error:
+        do = "mount it again, or correct anchors: {also: ...}"
+        return Told("copy of the anchors", "unreachable", f"{also} cannot be read: {error.strerror}", do)
+    return Told("copy of the anchors", "fine", f"{also} is the same as {path}, but for its last {behind} bytes")
+
+
+def server(connection: Connection, clock: Clock) -> Iterator[Told]:
+    """A PostgreSQL: what it promises, what the role may do, whose clock is right; nothing of a file."""
+    if connection.dialect.name == "sqlite":
+        return
+    version = int(connection.execute(text("SELECT current_setting('server_version_num')")).scalar_one())
+    old = version < OLDEST_SERVER
+    newer = f"use PostgreSQL {OLDEST_SERVER // 10_000} or later" if old else None
+    yield Told("database server", "bad" if old else "fine", f"it is PostgreSQL {version // 10_000}", newer)
+    rows = connection.execute(text("SELECT name, reset_val FROM pg_settings"))
+    held: dict[str, str] = {row.name: row.reset_val or "" for row in rows}
+    for name, state in DURABLE.items():
+        if held.get(name) in ("off", "local"):
+            do = f"set {name} = on in postgresql.conf and reload: what is committed could be lost"
+            yield Told("durable settings", "bad" if state == "bad" else "warning", f"{name} is {held[name]}", do)
+    if all(held.get(name) not in ("off", "local") for name in DURABLE):
+        yield Told("durable settings", "fine", "what it calls committed is on its disk")
+    rights = connection.execute(
+        text(
+            "SELECT has_schema_privilege(current_schema(), 'CREATE') AS makes, "
+            "has_function_privilege('pg_control_system()', 'EXECUTE') AS knows, "
+            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS rules, current_user AS name"
+        )
+    ).one()
+    if not (rights.makes and rights.knows):
+        do = f"GRANT CREATE ON SCHEMA, and EXECUTE ON FUNCTION pg_control_system() TO {rights.name}"
+        yield Told("database role", "bad", f"{rights.name} may not do all that central needs", do)
+    elif rights.rules:
+        do = "give central a role of its own that owns the database: docs/how-to/use-postgresql.md"
+        yield Told("database role", "warning", f"{rights.name} is a superuser, who can change evidence", do)
+    else:
+        yield Told("database role", "fine", f"{rights.name} may do what central needs, and is no superuser")
+    yield _clock("database server", leases.now_us(connection), clock)
+
+
+def workers(connection: Connection) -> Iterator[Told]:
+    """Partitions whose worker is gone and that nobody has taken over."""
+    known, now_us = leases.known(connection), leases.now_us(connection)
+    dead = {name: one for name, one in known.items() if 0 < one.until_us < now_us}
+    for name, one in dead.items():
+        say = f"{one.holder} had {name} until {iso_z(one.until_us)}, and nobody took it over"
+        yield Told("workers", "bad", say, "start a worker or serve: records of its lines wait at the broker")
+    if known and not dead:
+        yield Told("workers", "fine", f"{sum(one.until_us > now_us for one in known.values())} leases are held")
+
+
+def erp_clock(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
+    """The ERP's clock, by the Date of any answer of its."""
+    if settings.erp is None:
+        return
+    try:
+        answer = httpx.head(settings.erp.url, timeout=ERP_TIMEOUT_S)
+        told_us = to_us(parsedate_to_datetime(answer.headers["date"]))
+    except httpx.HTTPError as error:
+        say = f"{settings.erp.url} does not answer: {error}"
+        yield Told("ERP", "unreachable", say, "is it running, and is the way to it open?")
+    except (KeyError, ValueError):
+        yield Told("ERP's clock", "fine", "it does not tell its time")
+    else:
+        yield _clock("ERP", told_us, clock)
+
+
+def _clock(whose: str, theirs_us: int, clock: Clock) -> Told:
+    off_s = (theirs_us - clock.now_us()) / MICROSECONDS
+    if abs(off_s) > CLOCK_OFF_S:
+        say = f"its clock is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} central's"
+        return Told(f"{whose}'s clock", "warning", say, "let both keep time by the same NTP server")
+    return Told(f"{whose}'s clock", "fine", "it is within a minute of central's")

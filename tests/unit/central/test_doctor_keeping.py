@@ -1,0 +1,99 @@
+"""What the doctor says of backups, the anchors' second place, the server, workers and what lines keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from central import doctor_keeping as doctor
+from central.settings import BackupSettings, CentralSettings
+from central.store import leases
+from central.told import Told
+from records.clock import SystemClock
+from records.configuration import ConfigurationRecord
+from records.model import OperationsEvent
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig
+
+pytestmark = pytest.mark.both_stores
+HOUR_S = 3600
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+def settings(rig: Rig, *, planned: bool = True) -> CentralSettings:
+    plan = BackupSettings(folder=rig.folder / "backups") if planned else None
+    return CentralSettings(site="suzhou", time_zone="Asia/Shanghai", folder=rig.folder, backup=plan)
+
+
+def said(rig: Rig, *, planned: bool = True) -> dict[str, str]:
+    with rig.store.read() as connection:
+        found = list(doctor.backups(connection, settings(rig, planned=planned), rig.clock))
+    return states(found)
+
+
+def states(found: Iterable[Told]) -> dict[str, str]:
+    told = list(found)
+    assert all((one.do is None) == (one.state == "fine") for one in told)
+    return {one.check: one.state for one in told}
+
+
+def test_a_backup_that_is_missing_or_late_is_told(rig: Rig) -> None:
+    assert said(rig) == {"backup": "bad", "lines' own copies": "fine"}
+    assert said(rig, planned=False) == {"backup": "warning"}
+    rig.clock.advance(1)
+    made = OperationsEvent("backup-made", {"backup": "b", "records": 1})
+    rig.store.write(lambda connection: rig.facts.state(connection, made, stream="audit"))
+    rig.clock.advance(25 * HOUR_S)
+    assert said(rig)["backup"] == "fine"
+    assert said(rig, planned=False)["backup"] == "warning"
+    rig.clock.advance(25 * HOUR_S)
+    assert said(rig)["backup"] == "bad"
+
+
+def test_a_line_that_keeps_less_than_a_backup_takes_to_come_is_told(rig: Rig) -> None:
+    for name, kept_s in (("long-1", 14 * 24 * HOUR_S), ("short-1", 6 * HOUR_S)):
+        agent = rig.enrol(Agent(name))
+        agent.write(
+            ConfigurationRecord(
+                f"sha256:{name}", (), {"buffer": {"keep_acknowledged": float(kept_s)}}, "lotkeeper 0"
+            )
+        )
+        assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
+    with rig.store.read() as connection:
+        found = [one for one in doctor.backups(connection, settings(rig), rig.clock) if one.check != "backup"]
+    assert [(one.state, one.says.split()[0]) for one in found] == [("warning", "short-1")]
+
+
+def test_the_second_place_of_the_anchors_must_be_there_and_agree(rig: Rig) -> None:
+    own, also = rig.folder / "own.jsonl", rig.folder / "also.jsonl"
+    own.write_text("one\ntwo\n")
+    assert doctor.second_place(own, also).state == "unreachable"
+    also.write_text("one\n")
+    assert doctor.second_place(own, also).state == "fine"
+    for wrong in ("other\n", "one\ntwo\nthree\n"):
+        also.write_text(wrong)
+        assert doctor.second_place(own, also).state == "bad"
+
+
+def test_a_server_and_its_workers(rig: Rig) -> None:
+    with rig.store.read() as connection:
+        server = {one.check: one.state for one in doctor.server(connection, SystemClock())}
+        assert states(doctor.workers(connection)) == {}
+        if server:
+            assert (server["database server"], server["database server's clock"]) == ("fine", "fine")
+            assert {"durable settings", "database role"} <= set(server)
+            assert states(doctor.server(connection, rig.clock))["database server's clock"] == "warning"
+    rig.store.write(lambda connection: leases.take(connection, "p0", "worker-1", 60.0))
+    with rig.store.read() as connection:
+        assert states(doctor.workers(connection)) == {"workers": "fine"}
+    rig.store.write(lambda connection: leases.take(connection, "p0", "worker-1", -60.0))
+    with rig.store.read() as connection:
+        (dead,) = doctor.workers(connection)
+    assert (dead.state, dead.says.split()[0]) == ("bad", "worker-1")
