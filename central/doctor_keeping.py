@@ -10,12 +10,11 @@ from pathlib import Path
 
 import httpx
 from pydantic import JsonValue
-from sqlalchemy import text
 
 from central.settings import CentralSettings
-from central.store import agents, leases, search, snapshots
+from central.store import agents, leases, search, server_state, snapshots
 from central.store.engine import Connection
-from central.told import Told
+from central.told import State, Told
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
 from records.wire import CENTRAL
@@ -25,7 +24,7 @@ LATE = 2.0
 CLOCK_OFF_S = 60.0
 ERP_TIMEOUT_S = 5.0
 OLDEST_SERVER = 130_000
-DURABLE = {"fsync": "bad", "full_page_writes": "bad", "synchronous_commit": "warning"}
+DURABLE: dict[str, State] = {"fsync": "bad", "full_page_writes": "bad", "synchronous_commit": "warning"}
 """Settings that must be on; central sets the last one itself, for its own sessions."""
 
 
@@ -90,35 +89,26 @@ def second_place(path: Path, also: Path) -> Told:
 
 def server(connection: Connection, clock: Clock) -> Iterator[Told]:
     """A PostgreSQL: what it promises, what the role may do, whose clock is right; nothing of a file."""
-    if connection.dialect.name == "sqlite":
+    found = server_state.state_of(connection)
+    if found is None:
         return
-    version = int(connection.execute(text("SELECT current_setting('server_version_num')")).scalar_one())
-    old = version < OLDEST_SERVER
+    old = found.version < OLDEST_SERVER
     newer = f"use PostgreSQL {OLDEST_SERVER // 10_000} or later" if old else None
-    yield Told("database server", "bad" if old else "fine", f"it is PostgreSQL {version // 10_000}", newer)
-    rows = connection.execute(text("SELECT name, reset_val FROM pg_settings"))
-    held: dict[str, str] = {row.name: row.reset_val or "" for row in rows}
-    for name, state in DURABLE.items():
-        if held.get(name) in ("off", "local"):
-            do = f"set {name} = on in postgresql.conf and reload: what is committed could be lost"
-            yield Told("durable settings", "bad" if state == "bad" else "warning", f"{name} is {held[name]}", do)
-    if all(held.get(name) not in ("off", "local") for name in DURABLE):
+    yield Told("database server", "bad" if old else "fine", f"it is PostgreSQL {found.version // 10_000}", newer)
+    wrong = {name: state for name, state in DURABLE.items() if found.settings.get(name) in ("off", "local")}
+    for name, state in wrong.items():
+        do = f"set {name} = on in postgresql.conf and reload: what is committed could be lost"
+        yield Told("durable settings", state, f"{name} is {found.settings[name]}", do)
+    if not wrong:
         yield Told("durable settings", "fine", "what it calls committed is on its disk")
-    rights = connection.execute(
-        text(
-            "SELECT has_schema_privilege(current_schema(), 'CREATE') AS makes, "
-            "has_function_privilege('pg_control_system()', 'EXECUTE') AS knows, "
-            "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS rules, current_user AS name"
-        )
-    ).one()
-    if not (rights.makes and rights.knows):
-        do = f"GRANT CREATE ON SCHEMA, and EXECUTE ON FUNCTION pg_control_system() TO {rights.name}"
-        yield Told("database role", "bad", f"{rights.name} may not do all that central needs", do)
-    elif rights.rules:
+    if not found.may:
+        do = f"GRANT CREATE ON SCHEMA, and EXECUTE ON FUNCTION pg_control_system(), TO {found.role}"
+        yield Told("database role", "bad", f"{found.role} may not do all that central needs", do)
+    elif found.superuser:
         do = "give central a role of its own that owns the database: docs/how-to/use-postgresql.md"
-        yield Told("database role", "warning", f"{rights.name} is a superuser, who can change evidence", do)
+        yield Told("database role", "warning", f"{found.role} is a superuser, who can change evidence", do)
     else:
-        yield Told("database role", "fine", f"{rights.name} may do what central needs, and is no superuser")
+        yield Told("database role", "fine", f"{found.role} may do what central needs, and is no superuser")
     yield _clock("database server", leases.now_us(connection), clock)
 
 

@@ -39,7 +39,17 @@ __all__ = ["Connection", "Store", "assert_guards", "reading"]
 T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_WITHOUT_TABLES = ("engine", "guards", "lite", "database", "postgres", "session", "types", "packed")
+_WITHOUT_TABLES = (
+    "engine",
+    "guards",
+    "lite",
+    "database",
+    "postgres",
+    "session",
+    "types",
+    "packed",
+    "server_state",
+)
 
 
 class _Back(Protocol):

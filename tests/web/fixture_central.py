@@ -41,6 +41,7 @@ from central.store.engine import Store
 from records.clock import FakeClock
 from records.keys import KeyRing, PublicKey, SigningKey
 from records.wire import CENTRAL, Document
+from tests.rigs import stores
 
 PASSWORD = "correct horse battery"
 OPERATIONS = (("OP10", "Assemble"), ("OP20", "Weld"), ("OP30", "Leak test"), ("OP40", "Wash"))
@@ -161,7 +162,7 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
     erp_orders = tell(plant)
     clock = FakeClock(story.START_US)
     key = SigningKey.generate()
-    store = Store(folder / "central.db")
+    store = Store(stores.place(folder))
     origin = Origin("suzhou", "Asia/Shanghai", "lotkeeper-central/0.1.0", None)
     facts = Facts(key, KeyRing([PublicKey(CENTRAL, key.public.hex())]), clock, origin, folder / "anchors.jsonl")
     store.write(facts.open)

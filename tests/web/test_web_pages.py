@@ -38,6 +38,7 @@ def _paths(made: FixtureCentral) -> list[tuple[str, str]]:
     places = ("/spc/x/limits", "/spc/x/limits/y", "/recipes/x")
     found += [("GET", "/recipes"), *((method, path) for path in places for method in ("GET", "POST"))]
     found += [("GET", "/holds"), *((method, f"/holds/{x}") for x in ("new", "x") for method in ("GET", "POST"))]
+    found += [("GET", "/telemetry"), ("GET", "/telemetry/a/b.c")]
     found += [("GET", "/configurations"), ("GET", "/configurations/a/b"), ("POST", "/configurations/a/b")]
     found += [("GET", path) for path in ("/orders/x", "/findings/x", "/dhrs/x", "/units/x/y", "/records/ab")]
     return [*found, ("POST", "/findings/x"), ("POST", "/dhrs/x")]
@@ -67,6 +68,7 @@ def test_the_pages_known_above_are_all_pages_there_are(shared: Site) -> None:
     known |= {"/spc", "/spc/{chart_id}", "/spc/{chart_id}/points.{kind}", "/spc/{chart_id}/points/{number}"}
     known |= {"/recipes", "/recipes/{recipe_id}", "/spc/{chart_id}/limits", "/spc/{chart_id}/limits/{set_id}"}
     known |= {"/configurations", "/configurations/{agent}/{hash_}", "/holds", "/holds/new", "/holds/{hold_id}"}
+    known |= {"/telemetry", "/telemetry/{agent}/{tag}"}
     known |= {"/findings/{finding_id}", "/dhrs/{dhr_id}", "/units/{dhr_id}/{name:path}", "/records/{chain_hash}"}
     assert routed - known <= {"/api/{path:path}"}
 

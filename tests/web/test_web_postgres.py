@@ -1,0 +1,62 @@
+"""The same pages over a PostgreSQL: lists, a record, search, and a lot reviewed and released."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Site, dhr_of, site
+from fixture_central import PASSWORD, whole_story
+from test_web_pages import _sign
+
+from central.store.database import Server
+from tests.rigs.stores import on_postgres
+from tests.rigs.trends import TrendAgent, polled
+
+PAGES = (
+    "/",
+    "/orders",
+    "/findings?state=all",
+    "/dhrs",
+    "/audit",
+    "/lines",
+    "/holds",
+    "/spc",
+    "/recipes",
+    "/trace",
+)
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Site]:
+    with on_postgres(), site(tmp_path, whole_story(8)) as made:
+        assert isinstance(made.central.store.database, Server)
+        yield made
+
+
+def test_a_lot_is_found_looked_at_reviewed_and_released_on_a_server(served: Site) -> None:
+    client = served.signed_in("mueller")
+    lot = dhr_of(client, "WO-1001")
+    tabs = ("units", "records", "charts", "events", "materials", "people", "equipment", "certificate", "audit")
+    pages = (*PAGES, *(f"/dhrs/{lot}?show={tab}" for tab in tabs))
+    assert [path for path in pages if client.get(path).status_code != 200] == []
+    found = client.get("/trace", params={"q": "SR-2026-007"}).text
+    assert "WO-1001" in found
+    assert _sign(client, lot, "chen.li", "reviewed", password="wrong")[0] == 403
+    assert _sign(client, lot, "chen.li", "reviewed", password=PASSWORD)[0] == 303
+    assert _sign(client, lot, "mueller", "released", password=PASSWORD)[0] == 303
+    assert "Released" in client.get(f"/dhrs/{lot}").text
+    codes = [entry["code"] for entry in client.get("/api/v1/audit").json()["items"]]
+    assert {"review", "release", "signature-refused"} <= set(codes)
+
+
+def test_telemetry_is_drawn_from_a_server(served: Site) -> None:
+    now_us = served.central.clock.now_us()
+    agent = TrendAgent().enrol(served.central.store, now_us)
+    agent.send(served.central.ingest, agent.body(polled(now_us - 600_000_000, 300, float)))
+    client = served.signed_in("mueller")
+    assert "/telemetry/trend-1/welder.force" in client.get("/telemetry").text
+    assert 'class="lk-line"' in client.get("/telemetry/trend-1/welder.force").text
