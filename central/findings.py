@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from central import reasons
 from central.access import Capability, User
 from central.assessment import SYSTEM, Assessment
 from central.domain import VANISHED, Closing, Finding
@@ -19,6 +20,7 @@ from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.errors import Invalid, Refused
 from records.model import Act, Decision, OperationsEvent, Person, SubjectKind, Target
+from records.reasons import Told
 from records.wire import CENTRAL
 
 CLOSING_ACTS = (Act.CLOSE, Act.CONCESSION, Act.SCRAP)
@@ -79,7 +81,7 @@ class Findings:
         ids = {finding.id for finding in present}
         for known in held.values():
             if known.finding.open and known.finding.id not in ids:
-                self._close(connection, known, Act.CLOSE, Person(CENTRAL, SYSTEM), VANISHED)
+                self._close(connection, known, Act.CLOSE, Person(CENTRAL, SYSTEM), Told(VANISHED))
                 changed += 1
         return changed
 
@@ -121,31 +123,35 @@ class Findings:
         words = reason.strip()
         if not words or len(words) > REASON_MAX:
             raise Invalid(f"a decision needs a reason of 1 to {REASON_MAX} characters")
+        why = reasons.told(self._store, "scrap", words) if act == Act.SCRAP else Told(words)
         by = Person(user.id, user.role.value)
 
         def job(connection: Connection) -> list[Finding]:
             for finding_id in dict.fromkeys(finding_ids):
-                self._close(connection, _open(connection, finding_id, Act(act)), Act(act), by, words)
+                self._close(connection, _open(connection, finding_id, Act(act)), Act(act), by, why)
             rows = [sql.by_id(connection, finding_id) for finding_id in finding_ids]
             return [row.finding for row in rows if row is not None]
 
         return self._store.write(job)
 
-    def _close(self, connection: Connection, held: sql.HeldFinding, act: Act, by: Person, reason: str) -> None:
+    def _close(self, connection: Connection, held: sql.HeldFinding, act: Act, by: Person, why: Told) -> None:
         finding = held.finding
         decision = Decision(
             act,
             Target(finding.kind, finding.id, held.opened_hash),
             by,
-            reason,
+            why.reason,
             old="open",
             new="closed" if finding.substance is None else {"state": "closed", "substance": finding.substance},
+            reasons=why.version,
         )
         stated = self._facts.state(
             connection, decision, order=finding.order, product=finding.product, lot=finding.lot
         )
         at_us = stated.fact.header.at_us
-        sql.close(connection, finding.id, Closing(act.value, by.id, reason, at_us, stated.hash, by.role == SYSTEM))
+        sql.close(
+            connection, finding.id, Closing(act.value, by.id, why.reason, at_us, stated.hash, by.role == SYSTEM)
+        )
 
 
 def _open(connection: Connection, finding_id: str, act: Act) -> sql.HeldFinding:

@@ -1,4 +1,4 @@
-"""Who may work where, and which machines are fit to: people with their qualifications, equipment with calibration.
+"""Who may work where, which machines are fit to, and why people decide: people, equipment, reasons.
 
 The lists come as YAML or JSON, whole, and a quality role signs them::
 
@@ -7,8 +7,10 @@ The lists come as YAML or JSON, whole, and a quality role signs them::
     equipment:
       - {equipment: ASM-01, calibrated_until: 2027-01-31, overdue: refuse}
       - {equipment: WELD-02, blocked: electrode holder cracked}
+    reasons:
+      hold: {complaint: {en: Customer complaint, zh-CN: 客户投诉}}
 
-A list that a file has replaces the one before. Each goes to every line as a document (``people``, ``equipment``).
+A list that a file has replaces the one before. Each goes to every line as a document of its name.
 What is not in the people's list may not sign on; a plant that has no list checks none.
 """
 
@@ -29,7 +31,9 @@ from central.store import documents
 from central.store.engine import Connection, Store
 from records.clock import Clock
 from records.errors import ConfigurationError, Invalid
+from records.kinds import REASONS
 from records.model import Act, Decision, Person, Signature, Target
+from records.reasons import Group
 from records.wire import EQUIPMENT, PEOPLE, PLANT, Document, canonical_json
 from records.yaml import Settings, load
 
@@ -37,9 +41,16 @@ TARGET = "ground"
 """Kind of a decision's target; its id is the list's."""
 EVERY_AGENT = "*"
 MOST_BYTES = 512 * 1024
-LISTS = (PEOPLE, EQUIPMENT)
+LISTS = (PEOPLE, EQUIPMENT, REASONS)
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Codes = Annotated[dict[Code, Annotated[dict[Language, Text], Field(min_length=1)]], Field(max_length=200)]
+"""Code -> its text in each language."""
 
 
 class PersonSettings(Settings):
@@ -69,15 +80,16 @@ class EquipmentSettings(Settings):
 
 
 class GroundSettings(Settings):
-    """Both lists, or one of them."""
+    """All lists, or some of them."""
 
     people: Annotated[list[PersonSettings], Field(max_length=5000)] | None = None
     equipment: Annotated[list[EquipmentSettings], Field(max_length=5000)] | None = None
+    reasons: dict[Group, Codes] | None = None
 
     @model_validator(mode="after")
     def _said_once(self) -> GroundSettings:
-        if self.people is None and self.equipment is None:
-            raise ValueError("give people, equipment or both")
+        if self.people is None and self.equipment is None and self.reasons is None:
+            raise ValueError("give people, equipment, reasons, or several of them")
         _once("badge", (one.badge for one in self.people or ()))
         _once("equipment", (one.equipment for one in self.equipment or ()))
         return self

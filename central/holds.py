@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 from pydantic import JsonValue
 
+from central import reasons
 from central.access import Capability, User
 from central.domain import opaque_id
 from central.facts import Facts
@@ -25,6 +26,7 @@ from central.stored import StoredFact
 from records.clock import Clock, iso_z
 from records.errors import Invalid, Refused
 from records.model import Act, Decision, Person, Signature, Target
+from records.reasons import Told
 from records.wire import CENTRAL, HOLDS, PLANT, Document, canonical_json
 
 TARGET = "hold"
@@ -183,13 +185,14 @@ class Holds:
         """
         held = checked(held)
         _check_reason(reason)
+        why = reasons.told(self._store, "hold", reason)
         with self._deciding:
             if not user.may(Capability.HOLD):
                 raise self._refused(user, "hold", f"{user.id} ({user.role.value}) may not hold anything")
             if content_hash != held.content_hash:
                 raise self._refused(user, "hold", "what is to be held is not as it was shown", "content-changed")
             standing = self.standing()
-            same = (held, user.id, reason.strip())
+            same = (held, user.id, why.reason)
             again = next((one for one in standing if (one.held, one.by, one.reason) == same), None)
             if again is not None:
                 return again
@@ -198,7 +201,7 @@ class Holds:
             now_us = self._clock.now_us()
             id_ = f"H-{opaque_id(held.kind, held.id, held.product, str(now_us))[:8]}"
             new: JsonValue = {"hold": id_, "held": held.to_json()}
-            self._decide(Act.HOLD, Target(TARGET, id_), user, reason, None, new, held.content_hash, held)
+            self._decide(Act.HOLD, Target(TARGET, id_), user, why, None, new, held.content_hash, held)
         made = self.get(id_)
         if made is None:
             raise Invalid(f"the hold {id_} is not in central's chain")
@@ -211,6 +214,7 @@ class Holds:
             Invalid: no such hold, no reason. SignatureRefused: no right, released already, not as it was shown.
         """
         _check_reason(reason)
+        why = reasons.told(self._store, "release", reason)
         with self._deciding:
             one = self.get(id_)
             if one is None:
@@ -220,7 +224,7 @@ class Holds:
             if not one.stands or content_hash != one.content_hash:
                 raise self._refused(user, id_, f"the hold {id_} is not as it was shown", "content-changed")
             target = Target(TARGET, id_, one.hash)
-            self._decide(Act.RELEASE, target, user, reason, "standing", "released", one.content_hash, one.held)
+            self._decide(Act.RELEASE, target, user, why, "standing", "released", one.content_hash, one.held)
         return self.get(id_) or one
 
     def _decide(
@@ -228,7 +232,7 @@ class Holds:
         act: Act,
         target: Target,
         user: User,
-        reason: str,
+        why: Told,
         old: JsonValue,
         new: JsonValue,
         covers: str,
@@ -238,14 +242,14 @@ class Holds:
         signature = Signature(user.id, user.name, act.value, now_us, covers, role=user.role.value)
         person = Person(user.id, user.role.value)
         order = held.id if held.kind == "order" else None
-        decision = Decision(act, target, person, reason.strip(), old, new, signature, order=order)
+        decision = Decision(act, target, person, why.reason, old, new, signature, order=order, reasons=why.version)
         lot, product = (held.id if held.kind == "lot" else None), held.product
 
         def job(connection: Connection) -> Document:
             stated = self._facts.state(connection, decision, order=order, lot=lot, product=product)
             kept = [one for one in self.standing() if one.id != target.id]
             if act is Act.HOLD:
-                kept.append(Hold(target.id, held, reason.strip(), user.id, now_us, stated.hash))
+                kept.append(Hold(target.id, held, why.reason, user.id, now_us, stated.hash))
             return self._facts.issue(connection, HOLDS, PLANT, {"holds": [_told(one) for one in kept]})
 
         self._tell(EVERY_AGENT, self._store.write(job))

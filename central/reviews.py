@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pydantic import JsonValue
 
-from central import signature
+from central import reasons, signature
 from central.access import User
 from central.assessment import Assessment, Limits
 from central.confirmation import confirmation
@@ -36,6 +36,7 @@ from central.store.engine import Connection, Store
 from records.clock import Clock
 from records.errors import Invalid, StorageFailed
 from records.model import Decision
+from records.reasons import Told
 from records.wire import CENTRAL
 
 CURSOR = "reviews"
@@ -271,7 +272,10 @@ class Reviews:
             try:
                 self._unchanged(record, content_hash)
                 signature.check(record, meaning, user, reason, self._rules)
-                signed = self._sign(made, meaning, user, reason)
+                why = Told(reason.strip())
+                if meaning == "rejected":
+                    why = reasons.told(self._store, "rejection", reason)
+                signed = self._sign(made, meaning, user, why)
             except SignatureRefused as error:
                 self._note_refusal(record, user, error.code)
                 raise
@@ -307,11 +311,11 @@ class Reviews:
             changed=changed,
         )
 
-    def _sign(self, made: _Made, meaning: str, user: User, reason: str) -> SignatureLine:
+    def _sign(self, made: _Made, meaning: str, user: User, why: Told) -> SignatureLine:
         record = made.record
         references = [order.reference for order in record.orders]
         seen = max(part.dossier.cursor for part in made.parts)
-        decision = signature.decision(record, meaning, user, reason, self._clock.now_us())
+        decision = signature.decision(record, meaning, user, why, self._clock.now_us())
 
         def job(connection: Connection) -> str:
             if sql.last_of_orders(connection, references) != seen:

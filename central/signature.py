@@ -17,6 +17,7 @@ from central.dhr import ACTS, DHR_TARGET
 from central.domain import DECIDED, Blocker, DeviceHistoryRecord
 from records.errors import Invalid, Refused
 from records.model import Decision, Person, Signature, Target
+from records.reasons import Told
 
 REASON_MAX = 2000
 NEEDED: dict[str, Capability] = {
@@ -95,7 +96,7 @@ def _blockers(record: DeviceHistoryRecord, meaning: str) -> tuple[Blocker, ...]:
     return tuple(blocker for blocker in record.blockers if blocker.code == DECIDED)
 
 
-def decision(record: DeviceHistoryRecord, meaning: str, user: User, reason: str, now_us: int) -> Decision:
+def decision(record: DeviceHistoryRecord, meaning: str, user: User, why: Told, now_us: int) -> Decision:
     """The signed decision: what was signed is inside it."""
     signature = Signature(
         user=user.id,
@@ -110,8 +111,9 @@ def decision(record: DeviceHistoryRecord, meaning: str, user: User, reason: str,
         ACTS[meaning],
         Target(DHR_TARGET, record.id),
         Person(user.id, user.role.value),
-        reason.strip(),
+        why.reason,
         old=old,
         new=record.content,
         signature=signature,
+        reasons=why.version,
     )

@@ -18,7 +18,9 @@ from edge_agent.chart_memory import ChartMemory, Stream
 from edge_agent.events import Lift, Prompt, Reply, RestartChart
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import State, Step, commit
+from records.errors import Invalid
 from records.model import Act, Data, Decision, OperationsEvent, Person, Target
+from records.reasons import NO_REASONS, Catalogue, Told
 from spc.stream import restart
 
 REASON_MIN = 5
@@ -28,6 +30,7 @@ NAME_MAX, TEXT_MAX = 64, 500
 REFUSALS: Mapping[str, str] = {
     "person-missing": "Say who you are: a badge or a name.",
     "person-unknown": "%(by)s is no badge of this station: it must fit %(pattern)s.",
+    "reason-unknown": "%(reason)s is no reason of the plant's list; it has: %(reasons)s.",
     "reason-missing": "Give a reason of at least %(least)s characters.",
     "cause-missing": "Name the cause that was found and mended.",
     "text-too-long": "A reason or a cause has at most %(most)s characters on one line, a name %(name)s.",
@@ -62,14 +65,13 @@ class ActRules:
         self._station = station
         self._pattern = settings.operator.pattern if settings.operator else None
 
-    def take(self, state: State, event: Lift | RestartChart) -> Step:
+    def take(self, state: State, event: Lift | RestartChart, catalogue: Catalogue = NO_REASONS) -> Step:
         """Do it, or say why not; the answer comes after the commit."""
         try:
             person = self._person(event.by)
-            reason = _said(event.reason, REASON_MIN, "reason-missing")
             if isinstance(event, Lift):
-                return self._lift(state, event, person, reason)
-            return self._restart_chart(state, event, person, reason)
+                return self._lift(state, event, person, _override(event.reason, catalogue))
+            return self._restart_chart(state, event, person, _said(event.reason, REASON_MIN, "reason-missing"))
         except Refusal as refused:
             return state, (Reply(event.number, refused.code, refused.params),)
 
@@ -83,21 +85,27 @@ class ActRules:
             raise Refusal("person-unknown", by=name, pattern=self._pattern)
         return name
 
-    def _lift(self, state: State, event: Lift, by: str, reason: str) -> Step:
+    def _lift(self, state: State, event: Lift, by: str, why: Told) -> Step:
         hold = holds.find(state.kept.holds, event.hold)
         if hold is None:
             raise Refusal("hold-unknown", hold=event.hold)
         ended = hold.units if event.unit is None else (_held_unit(hold, event.unit),)
         left, standing = holds.without(state.kept.holds, hold, ended)
         code = LIFTED[hold.kind]
-        params: dict[str, JsonValue] = {"hold": hold.id, "by": by, "reason": reason}
+        params: dict[str, JsonValue] = {"hold": hold.id, "by": by, "reason": why.reason}
+        if why.version is not None:
+            params["reasons"] = str(why.version)
         units = tuple(ref_subject(ref) for ref in ended)
         facts: list[Data] = [OperationsEvent(code, params, units, hold.order)]
         if hold.kind != "alarm":  # what the plan stopped goes on by a person's word
             target = Target("hold", f"{self._station}/{hold.id}")
             new: JsonValue = {"units": [*ended], "left": left} if hold.kind == "hold_unit" else None
             facts.append(
-                Decision(Act.OVERRIDE, target, Person(by), reason, {**holds.told(hold)}, new, order=hold.order)
+                Decision(
+                    *(Act.OVERRIDE, target, Person(by), why.reason, {**holds.told(hold)}, new),
+                    order=hold.order,
+                    reasons=why.version,
+                )
             )
         then = replace(state, kept=replace(state.kept, holds=standing))
         prompt = Prompt(code, {"hold": hold.id, "by": by})
@@ -149,6 +157,18 @@ def _stream(charts: ChartMemory, characteristic: str, key: str | None) -> Stream
         code = "stream-missing" if key is None else "stream-unknown"
         raise Refusal(code, characteristic=characteristic, stream=key or "", streams=told)
     return known[key]
+
+
+def _override(text: str, catalogue: Catalogue) -> Told:
+    """Why a hold or an alarm is ended: of the plant's list where it has one, else in own words."""
+    known = catalogue.groups.get("override")
+    said = _said(text, 1 if known else REASON_MIN, "reason-missing")
+    try:
+        return catalogue.told("override", said)
+    except Invalid:
+        raise Refusal(
+            "reason-unknown", reason=said.partition(":")[0], reasons=", ".join(list(known or ())[:STREAMS_TOLD])
+        ) from None
 
 
 def _said(text: str, least: int, missing: str) -> str:

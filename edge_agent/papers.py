@@ -16,16 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, Valid
 
 from edge_agent.route_status import NO_ROUTES, Routes
 from records.clock import from_us
+from records.errors import Invalid
 from records.fields import Int64
-from records.kinds import LOT_QUANTITIES
+from records.kinds import LOT_QUANTITIES, REASONS
 from records.model import DocumentUse
+from records.reasons import NO_REASONS, Catalogue
 from records.wire import EQUIPMENT, HOLDS, PEOPLE, Document
 
 WORK_ORDER = "work-order"
 LOTS = "lots"
 RECIPE = "recipe"
 LIMIT_SETS = "limit-sets"
-KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS, PEOPLE, EQUIPMENT, LOT_QUANTITIES)
+KINDS = (WORK_ORDER, LOTS, RECIPE, LIMIT_SETS, HOLDS, PEOPLE, EQUIPMENT, LOT_QUANTITIES, REASONS)
 """The kinds of documents that stations use, beside those of routes."""
 
 
@@ -229,6 +231,7 @@ class Papers:
     left: Mapping[str, LotQuantities] = field(default_factory=dict)
     routes: Routes = NO_ROUTES
     now_us: Callable[[], int] = lambda: 0
+    reasons: Catalogue = NO_REASONS
 
     @classmethod
     def of(
@@ -243,52 +246,17 @@ class Papers:
 
         ``age_s(kind, id)`` tells its age when asked, ``today()`` the plant's day, ``now_us()`` the time.
         """
-        orders: dict[str, WorkOrder] = {}
-        lots: dict[str, ItemLots] = {}
-        recipes: dict[tuple[str, str], Mapping[str, JsonValue]] = {}
-        limits: dict[str, tuple[Mapping[str, JsonValue], ...]] = {}
-        holds: tuple[QualityHold, ...] = ()
-        people: Mapping[str, Worker] | None = None
-        equipment: Mapping[str, Machine] = {}
-        left: dict[str, LotQuantities] = {}
-        kept: dict[tuple[str, str], Document] = {}
-        problems: list[str] = []
+        read = _Reading()
         for document in documents:
-            if document.content is None:
-                continue
-            try:
-                if document.kind == WORK_ORDER:
-                    orders[document.id] = WorkOrder.model_validate(document.content)
-                elif document.kind == LOTS:
-                    lots[document.id] = ItemLots.model_validate(document.content)
-                elif document.kind == RECIPE:
-                    recipe = Recipe.model_validate(document.content)
-                    recipes[recipe.product, recipe.revision] = recipe.model_dump(mode="json")
-                elif document.kind == LIMIT_SETS:
-                    name, found, wrong = _limit_sets(document.content)
-                    limits[name] = found
-                    problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
-                elif document.kind == HOLDS:
-                    holds, wrong = _holds(document.content)
-                    problems += [f"{document.kind} {document.id} version {document.version}: {w}" for w in wrong]
-                elif document.kind == PEOPLE:
-                    people = {one.badge: one for one in Workers.model_validate(document.content).people}
-                elif document.kind == LOT_QUANTITIES:
-                    left[document.id] = LotQuantities.model_validate(document.content)
-                elif document.kind == EQUIPMENT:
-                    found_ = Equipment.model_validate(document.content).equipment
-                    equipment = {one.equipment: one for one in found_}
-                else:
-                    continue
-            except ValidationError as error:
-                problems.append(f"{document.kind} {document.id} version {document.version}: {error.errors()[0]}")
-                continue
-            kept[document.kind, document.id] = document
+            if document.content is not None:
+                read.take(document)
         return cls(
-            *(orders, lots, recipes, limits, holds, people, equipment, kept, tuple(problems), age_s, today),
-            left=left,
+            *(read.orders, read.lots, read.recipes, read.limits, read.holds, read.people, read.equipment),
+            *(read.kept, tuple(read.problems), age_s, today),
+            left=read.left,
             routes=routes,
             now_us=now_us,
+            reasons=read.reasons,
         )
 
     def order(self, reference: str | None) -> WorkOrder | None:
@@ -331,6 +299,64 @@ class Papers:
             for d in found
             if d is not None
         )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Papers while they are put together."""
+
+    orders: dict[str, WorkOrder] = field(default_factory=dict)
+    lots: dict[str, ItemLots] = field(default_factory=dict)
+    recipes: dict[tuple[str, str], Mapping[str, JsonValue]] = field(default_factory=dict)
+    limits: dict[str, tuple[Mapping[str, JsonValue], ...]] = field(default_factory=dict)
+    holds: tuple[QualityHold, ...] = ()
+    people: Mapping[str, Worker] | None = None
+    equipment: Mapping[str, Machine] = field(default_factory=dict)
+    left: dict[str, LotQuantities] = field(default_factory=dict)
+    reasons: Catalogue = NO_REASONS
+    kept: dict[tuple[str, str], Document] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, document: Document) -> None:
+        """Read a document of a kind that stations use; what does not fit is a problem, and not there."""
+        name = f"{document.kind} {document.id} version {document.version}"
+        try:
+            if self._read(document, name):
+                self.kept[document.kind, document.id] = document
+        except ValidationError as error:
+            self.problems.append(f"{name}: {error.errors()[0]}")
+        except Invalid as error:
+            self.problems.append(str(error))
+
+    def _read(self, document: Document, name: str) -> bool:
+        """Whether it is of a kind that stations use. Raises ValidationError, Invalid: it does not fit."""
+        content = document.content
+        wrong: list[str] = []
+        match document.kind:
+            case "work-order":
+                self.orders[document.id] = WorkOrder.model_validate(content)
+            case "lots":
+                self.lots[document.id] = ItemLots.model_validate(content)
+            case "recipe":
+                recipe = Recipe.model_validate(content)
+                self.recipes[recipe.product, recipe.revision] = recipe.model_dump(mode="json")
+            case "limit-sets":
+                characteristic, found, wrong = _limit_sets(content)
+                self.limits[characteristic] = found
+            case "holds":
+                self.holds, wrong = _holds(content)
+            case "people":
+                self.people = {one.badge: one for one in Workers.model_validate(content).people}
+            case "equipment":
+                self.equipment = {one.equipment: one for one in Equipment.model_validate(content).equipment}
+            case "lot-quantities":
+                self.left[document.id] = LotQuantities.model_validate(content)
+            case "reasons":
+                self.reasons = Catalogue.of(document)
+            case _:
+                return False
+        self.problems += [f"{name}: {what}" for what in wrong]
+        return True
 
 
 NO_PAPERS = Papers()

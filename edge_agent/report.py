@@ -34,6 +34,7 @@ from records.clock import MICROSECONDS, Clock, iso_z
 from records.codes import EVENTS
 from records.errors import Invalid, LotkeeperError
 from records.model import OperationRecord, OperationsEvent, Quality, Reading, decode
+from records.reasons import as_json
 from records.wire import Envelope
 from records.yaml import Loaded
 
@@ -134,6 +135,7 @@ def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Js
         ],
         "refused": _refused(parts.refusal()),
         "stations": [_station(runner) for runner in parts.runners()],
+        "reasons": as_json(parts.papers().reasons),
         "counts": {**parts.counts()},
     }
 

@@ -207,7 +207,7 @@ class Station:
                     or self._tick(state, event)
                 )
             case Lift() | RestartChart():
-                return self._acts.take(state, event)
+                return self._acts.take(state, event, papers.reasons)
             case WriteDone() | WriteFailed():
                 return self._written(state, event)
             case DeviceBack():

@@ -110,9 +110,9 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "hold-dropped": ("hold", "action", "units"),  # the station's list is full; what it said stands in the records
     "hold-tag-left": ("tag", "now", "left_set", "error"),  # another line file tells holds by another tag
     "hold-locks-nothing": ("holds",),  # while held: a line file without hold and permit, or without the station
-    "station-hold-lifted": ("hold", "by", "reason"),
-    "unit-released-at-station": ("hold", "by", "reason"),
-    "alarm-acknowledged": ("hold", "by", "reason"),
+    "station-hold-lifted": ("hold", "by", "reason", "reasons"),
+    "unit-released-at-station": ("hold", "by", "reason", "reasons"),
+    "alarm-acknowledged": ("hold", "by", "reason", "reasons"),
     "chart-restarted": ("characteristic", "stream", "segment", "by", "cause", "reason"),
     # what central states
     "agent-enrolled": ("agent", "key", "partition"),

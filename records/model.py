@@ -299,7 +299,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's act on an earlier fact or subject; it never alters its target. ``order``: of its record."""
+    """A person's act on an earlier fact or subject; it never alters its target. ``order``: of its record.
+
+    ``reasons``: the version of the catalogue that has the code with which ``reason`` begins.
+    """
 
     act: Act
     target: Target
@@ -309,6 +312,7 @@ class Decision:
     new: JsonValue = None
     signature: Signature | None = None
     order: Later[str] = None
+    reasons: Later[Int64] = None
 
 
 @dataclass(frozen=True, slots=True)

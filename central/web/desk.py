@@ -25,6 +25,7 @@ from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
 from central.web.visitors import Signing, Visitor
+from records.reasons import Catalogue
 
 __all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor"]
 
@@ -143,6 +144,9 @@ class Desk(Protocol):
     @property
     def holds(self) -> Holds:
         """What quality holds."""
+
+    def reasons(self) -> Catalogue:
+        """The plant's reasons to choose from; an empty catalogue where it has none."""
 
     def holds_on(self, dhr: DeviceHistoryRecord) -> Sequence[Hold]:
         """What stands against a lot, its orders or its pieces."""

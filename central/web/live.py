@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
-from central import telemetry
+from central import reasons, telemetry
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
 from central.backup import last_backup_us
@@ -36,6 +36,7 @@ from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
 from records.clock import Clock
 from records.model import Decision, OperationsEvent
+from records.reasons import Catalogue
 from records.wire import CENTRAL, Head, Watermark
 
 RECORDS = "records"
@@ -222,6 +223,9 @@ class LiveDesk:
     @property
     def holds(self) -> Holds:
         return self._central.holds
+
+    def reasons(self) -> Catalogue:
+        return reasons.catalogue(self._central.store)
 
     def holds_on(self, dhr: DeviceHistoryRecord) -> Sequence[Hold]:
         return self._central.reviews.holds(dhr)

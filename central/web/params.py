@@ -155,6 +155,7 @@ LABELS: Mapping[str, str] = {
     "quantity": N_("Quantity"),
     "raw": N_("Raw data"),
     "reason": N_("Reason"),
+    "reasons": N_("Version of the reasons"),
     "recorded": N_("Recorded"),
     "records": N_("Records"),
     "table_part": N_("Part of a table"),

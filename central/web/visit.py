@@ -172,6 +172,10 @@ class Visit:
         url = self.request.url
         return url.path + (f"?{url.query}" if url.query else "")
 
+    def reasons(self, group: str) -> list[tuple[str, str]]:
+        """The plant's reasons of a group to choose from: code and text."""
+        return self.desk.reasons().choices(group, self.words.language)
+
     def page(self, template: str, *, status: int = 200, **context: object) -> HTMLResponse:
         """The page in the visitor's language; sets the form cookie where the visitor has none."""
         base: dict[str, object] = {
@@ -184,6 +188,8 @@ class Visit:
             "site": self.desk.site,
             "version": self.desk.version,
             "navigation": self._navigation(),
+            "reasons": [],
+            "reason_text": self._reason_text,
         }
         text = self.templates.get_template(template).render(base | context)
         answer = HTMLResponse(text, status_code=status)
@@ -199,6 +205,10 @@ class Visit:
     def go(self, path: str) -> Response:
         """See other: after a form was taken."""
         return RedirectResponse(path, status_code=303)
+
+    def _reason_text(self, reason: str | None, group: str) -> str:
+        """A recorded reason in the visitor's language."""
+        return self.desk.reasons().says(group, reason or "", self.words.language)
 
     def _navigation(self) -> tuple[Group, ...]:
         path = self.request.url.path

@@ -93,10 +93,12 @@ def _forms(app: FastAPI, site: Site) -> None:
         hold: Typed = "",
         unit: Typed = "",
         by: Typed = "",
+        code: Typed = "",
         reason: Typed = "",
     ) -> Response:
-        typed = {"by": by, "reason": reason, "unit": unit}
-        made = _lifting(hold, by, reason, unit or None)
+        typed = {"by": by, "reason": reason, "unit": unit, "code": code}
+        told = f"{code}: {reason}" if code and reason else code or reason
+        made = _lifting(hold, by, told, unit or None)
         refused, done = await _from_a_form(site, request, station, made)
         if refused is None:
             return _done(request, "unit" if done.get("left") else str(done.get("action")))

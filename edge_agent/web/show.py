@@ -167,3 +167,9 @@ def holds(stations: Iterable[Json]) -> list[tuple[str, Json]]:
 def find_hold(stations: Iterable[Json], station: str, name: str) -> Json | None:
     """What is meant, None where it does not stand any more."""
     return next((hold for each, hold in holds(stations) if (each, hold["hold"]) == (station, name)), None)
+
+
+def reasons(report: Json, group: str, language: str) -> list[tuple[str, str]]:
+    """The plant's reasons of a group to choose from: code and text."""
+    known = report.get("reasons", {}).get(group, {})
+    return [(code, texts.get(language) or texts.get("en") or code) for code, texts in known.items()]

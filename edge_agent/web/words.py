@@ -106,6 +106,11 @@ CHINESE: Mapping[str, str] = {
     "Scan refused: the order does not use that item.": "扫码被拒绝：工单不使用该物料。",
     "Scan refused: the lot is not known.": "扫码被拒绝：批次未知。",
     "The lot has expired.": "批次已过期。",
+    "Choose a reason": "请选择原因",
+    "Remark": "备注",
+    "%(reason)s is no reason of the plant's list; it has: %(reasons)s.": (
+        "%(reason)s 不在工厂的原因列表中；可选：%(reasons)s。"
+    ),
     "An earlier operation of this piece is missing or has failed.": "该工件的前序工序缺失或不合格。",
     "Waiting for word of this piece's earlier operations.": "正在等待该工件前序工序的信息。",
     "Too little is left of the mounted lot.": "当前批次剩余数量不足。",

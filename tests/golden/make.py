@@ -169,6 +169,12 @@ def later_facts() -> list[Fact]:
         Fact(HEADER, replace(_operation(), spc=(replace(LATER_VERDICT, size_tag="leak_tester.tested"),))),
         Fact(HEADER, replace(_operation(), documents=(DocumentUse("lots", "SR-20", 7, 300_000.5, "warn"),))),
         Fact(replace(HEADER, clock_offset_ms=-1250), OperationsEvent("agent-stopped", {"reason": "asked"})),
+        Fact(
+            HEADER,
+            Decision(
+                Act.HOLD, Target("hold", "H-1a2b3c4d"), Person("li.na", "qa"), "complaint: 4711 / 投诉", reasons=3
+            ),
+        ),
     ]
 
 

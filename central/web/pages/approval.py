@@ -31,10 +31,17 @@ class ApprovalForm:
     password: str = ""
     content_hash: str = ""
     effective: str = ""
+    code: str = ""
+
+    @property
+    def told(self) -> str:
+        """The reason: a code of the plant's list where one was chosen, own words after it."""
+        return joined(self.code, self.reason)
 
     def again(self, visit: Visit) -> dict[str, str]:
         """What the form shows: what was written in it, never the password."""
-        return {"reason": self.reason, "user": self.user or visit.user.id, "effective": self.effective}
+        user = self.user or visit.user.id
+        return {"reason": self.reason, "user": user, "effective": self.effective, "code": self.code}
 
 
 FRESH = ApprovalForm()
@@ -67,8 +74,15 @@ def _sent(
     password: Text = "",
     content_hash: Text = "",
     effective: Text = "",
+    code: Text = "",
 ) -> ApprovalForm:
-    return ApprovalForm(act, reason, user, password, content_hash, effective)
+    return ApprovalForm(act, reason, user, password, content_hash, effective, code)
+
+
+def joined(code: str, words: str) -> str:
+    """A reason as it is recorded, from what was chosen and what was written."""
+    code, words = code.strip(), words.strip()
+    return f"{code}: {words}" if code and words else code or words
 
 
 Sent = Annotated[ApprovalForm, Depends(_sent)]
@@ -83,7 +97,7 @@ async def sign(
     visit: Visit, acts: Acts, form: ApprovalForm, decide: Callable[[Signing], object]
 ) -> Refusal | None:
     """Have what was shown approved or withdrawn: a signature, so the password is asked for each time."""
-    user, reason = form.user.strip(), form.reason.strip()
+    user, reason = form.user.strip(), form.told
     if form.act not in acts or not reason or not user or not form.password:
         return Refusal(422, visit.words(N_("Write the reason, and give user and password.")))
     signing = Signing(user, form.password, form.act, reason, form.content_hash, visit.origin)

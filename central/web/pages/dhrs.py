@@ -14,6 +14,7 @@ from central.domain import DECIDED, Blocker, DeviceHistoryRecord, Link
 from central.web import blockers, charts, params, refusals
 from central.web.desk import Signing
 from central.web.i18n import N_
+from central.web.pages import approval
 from central.web.pages.audit import AuditRow, audit_row
 from central.web.pages.evidence import TABS, Matrix, matrix
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
@@ -75,6 +76,7 @@ async def sign(
     dhr_id: str,
     visit: Visit = Depends(enter),  # noqa: B008
     meaning: Text = "",
+    code: Text = "",
     reason: Text = "",
     user: Text = "",
     password: Text = "",
@@ -82,11 +84,12 @@ async def sign(
 ) -> Response:
     """Sign what was shown: refused when it is no longer what the record says."""
     dhr = await run_in_threadpool(_found, visit, dhr_id)
-    form = {"meaning": meaning, "reason": reason, "user": user}
+    form = {"meaning": meaning, "reason": reason, "user": user, "code": code}
+    told = approval.joined(code if meaning == "rejected" else "", reason)
     if meaning not in MEANINGS or not user.strip() or not password:
         text = visit.words(N_("Choose the meaning, and give user and password."))
         return await run_in_threadpool(_page, visit, dhr, status=422, error=text, form=form)
-    signing = Signing(user.strip(), password, meaning, reason.strip(), content_hash, visit.origin)
+    signing = Signing(user.strip(), password, meaning, told, content_hash, visit.origin)
     try:
         await run_in_threadpool(visit.desk.sign, dhr_id, signing)
     except LotkeeperError as error:
@@ -138,7 +141,8 @@ def _page(
         check_href=lambda check: href(dhr, check.link),
         late={line.ref.hash for line in dhr.evidence.records if line.late},
         choices=choices,
-        form={"meaning": preset, "reason": "", "user": visit.user.id} | dict(form or {}),
+        form={"meaning": preset, "reason": "", "user": visit.user.id, "code": ""} | dict(form or {}),
+        reasons=visit.reasons("rejection"),
         next_step=next_step(dhr),
         error=error,
         stale=stale,

@@ -12,6 +12,7 @@ from central.domain import Finding
 from central.stored import StoredFact
 from central.web import params, refusals, texts, verdicts
 from central.web.i18n import N_
+from central.web.pages import approval
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, needs
 from records.errors import LotkeeperError
 
@@ -89,15 +90,17 @@ def decide(
     finding_id: str,
     visit: Visit = Depends(needs(Capability.CLOSE_FINDING)),  # noqa: B008
     act: Text = "",
+    code: Text = "",
     reason: Text = "",
 ) -> Response:
     """Close the finding with an act and a reason, both written into central's chain."""
     found = _found(visit, finding_id)
-    if act not in ACTS or not reason.strip():
+    told = approval.joined(code if act == "scrap" else "", reason)
+    if act not in ACTS or not told:
         problem = N_("Choose what you decide, and write the reason.")
         return _page(visit, found, status=422, error=visit.words(problem), act=act, reason=reason)
     try:
-        visit.desk.decide(finding_id, visit.user, act, reason.strip())
+        visit.desk.decide(finding_id, visit.user, act, told)
     except LotkeeperError as error:
         return _page(visit, found, status=409, error=refusals.text(visit.words, error), act=act, reason=reason)
     return visit.go(f"/findings/{finding_id}")
@@ -133,6 +136,7 @@ def _page(
         error=error,
         act=act,
         reason=reason,
+        reasons=visit.reasons("scrap"),
     )
 
 

@@ -122,6 +122,7 @@ def _new(visit: Visit, wanted: Wanted, form: ApprovalForm = FRESH, refusal: Refu
         kinds=KINDS,
         standing=standing,
         sign=_panel(visit, "hold"),
+        reasons=visit.reasons("hold"),
         form=form.again(visit),
         error=refusal.text if refusal else "",
     )
@@ -133,6 +134,7 @@ def _one(visit: Visit, one: Hold, form: ApprovalForm = FRESH, refusal: Refusal |
         status=_status(refusal),
         one=one,
         sign=_panel(visit, "release"),
+        reasons=visit.reasons("release"),
         form=form.again(visit),
         error=refusal.text if refusal else "",
     )

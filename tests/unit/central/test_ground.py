@@ -10,6 +10,7 @@ import pytest
 
 from central.access import Role, User
 from central.ground import Ground, read_ground
+from central.holds import Held, Holds
 from central.signature import SignatureRefused
 from edge_agent.papers import Papers
 from records.errors import ConfigurationError, Invalid
@@ -39,6 +40,51 @@ def written(folder: Path, text: str = FILE) -> Path:
 def rig(tmp_path: Path) -> Iterator[Rig]:
     with core_rig.rig(tmp_path) as opened:
         yield opened
+
+
+REASONS = """\
+reasons:
+  hold: {complaint: {en: Customer complaint, zh-CN: 客户投诉}, recall: {en: Recall}}
+  scrap: {contamination: {en: Contaminated}}
+"""
+
+
+def test_reasons_are_codes_whose_texts_no_record_holds(rig: Rig, tmp_path: Path) -> None:
+    told: list[Document] = []
+    ground = Ground(rig.store, rig.facts, rig.clock, lambda _, document: told.append(document))
+    holds = Holds(rig.store, rig.facts, rig.clock, lambda _, document: told.append(document))
+    lot = Held("lot", "WO-1", "VS-100")
+    assert holds.hold(lot, QA, "seen on the line", lot.content_hash).reason == "seen on the line"
+    ground.load(read_ground(written(tmp_path, REASONS)).content, QA, "list of November")
+    assert Papers.of(told).reasons.choices("hold", "zh-CN") == [("complaint", "客户投诉"), ("recall", "Recall")]
+    with pytest.raises(Invalid, match="no reason of the group hold") as refused:
+        holds.hold(lot, QA, "Customer complaint", lot.content_hash)
+    assert "complaint, recall" in str(refused.value.hint)
+    made = holds.hold(lot, QA, "complaint : 4711", lot.content_hash)
+    assert made.reason == "complaint: 4711"
+    assert holds.release(made.id, QA, "judged good", made.content_hash).released_reason == "judged good"
+    decisions = [f.fact.data for f in rig.store.facts(codes=["hold", "release"])]
+    assert [(d.reason, d.reasons) for d in decisions if isinstance(d, Decision)] == [
+        ("seen on the line", None),
+        ("complaint: 4711", 1),
+        ("judged good", None),
+    ]
+    assert all("Customer complaint" not in str(d) for d in decisions)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("reasons: {hold: {Complaint: {en: x}}}", "Complaint"),
+        ("reasons: {hold: {complaint: {}}}", "at least 1"),
+        ("reasons: {strike: {x: {en: x}}}", "strike"),
+        ("reasons: {hold: {complaint: {english: x}}}", "english"),
+    ],
+)
+def test_what_is_no_list_of_reasons_is_refused_with_its_place(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        read_ground(written(tmp_path, text))
+    assert says in str(refused.value) or says in "".join(map(str, getattr(refused.value, "problems", ())))
 
 
 def test_a_file_becomes_what_stations_check(rig: Rig, tmp_path: Path) -> None:
@@ -78,7 +124,7 @@ def test_a_list_replaces_only_itself_and_the_same_one_is_no_new_version(rig: Rig
     ("text", "says"),
     [
         ("people: []\nmachines: []\n", ":2:1: machines"),
-        ("{}\n", "give people, equipment or both"),
+        ("{}\n", "give people, equipment, reasons"),
         ("people:\n  - {badge: B1, operations: {OP10: soon}}\n", ":2:36: people.0.operations.OP10"),
         ("people:\n  - {badge: B1, operations: {}}\n  - {badge: B1, operations: {}}\n", "B1 stands here twice"),
         ("equipment:\n  - {equipment: A, overdue: stop}\n", ":2:29: equipment.0.overdue"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.events import (
@@ -26,11 +27,13 @@ from edge_agent.events import (
     WriteFailed,
 )
 from edge_agent.holds import STANDING_MAX, STATION_HOLDS_MAX, UNITS_MAX, Cause, Hold
+from edge_agent.papers import Papers
 from edge_agent.reactions import ReactionRules, signals
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Phase, State, as_json, commit, read_kept
 from records.model import Act, Decision, OperationRecord, OperationsEvent, Purpose, Subject, SubjectKind
+from records.wire import Document
 from tests.unit.edge.stations import ASSEMBLE, LABEL, NOW_US, VS, captured, gs1, papers, plain
 from tests.unit.edge.test_station import Bench
 
@@ -453,6 +456,26 @@ def test_lifting_names_person_and_reason_and_frees_the_machine_after_the_commit(
     assert found.state.kept.holds == ()
     assert found.cycle(2) is not None
     assert not events(found, "ran-while-held")
+
+
+def test_a_reason_of_the_plant_s_list_is_recorded_as_its_code_and_another_is_refused_with_the_list() -> None:
+    found = bench(nelson1=["hold_station"])
+    signal(found)
+    texts = {"tool-changed": {"en": "Tool changed", "zh-CN": "已更换刀具"}, "false-alarm": {"en": "False alarm"}}
+    content: JsonValue = {"reasons": {"override": {code: {**told} for code, told in texts.items()}}}
+    known = Papers.of([Document("reasons", "plant", 4, 0, content)])
+    assert known.problems == ()
+    found.papers = replace(found.papers, reasons=known.reasons)
+    (hold,) = found.state.kept.holds
+    told = {"reason": "tool changed", "reasons": "tool-changed, false-alarm"}
+    assert found.feed(lift(hold.id)) == [Reply(7, "reason-unknown", told)]
+    found.feed(lift(hold.id, reason="tool-changed: insert 7"))
+    (event,) = events(found, "station-hold-lifted")
+    assert (event.params["reason"], event.params["reasons"]) == ("tool-changed: insert 7", "4")
+    decision = next(fact for fact in found.facts if isinstance(fact, Decision))
+    assert (decision.reason, decision.reasons) == ("tool-changed: insert 7", 4)
+    assert known.reasons.says("override", "tool-changed: insert 7", "zh-CN") == "已更换刀具: insert 7"
+    assert known.reasons.choices("override", "zh-CN")[1] == ("false-alarm", "False alarm")
 
 
 def test_one_of_two_holds_lifted_leaves_the_station_held() -> None:
