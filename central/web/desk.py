@@ -17,6 +17,7 @@ from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
+from central.ground_view import Ground
 from central.holds import Held, Hold, Holds
 from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
@@ -147,6 +148,9 @@ class Desk(Protocol):
 
     def reasons(self) -> Catalogue:
         """The plant's reasons to choose from; an empty catalogue where it has none."""
+
+    def ground(self) -> Ground:
+        """Who may work where and which machines are fit to, today."""
 
     def holds_on(self, dhr: DeviceHistoryRecord) -> Sequence[Hold]:
         """What stands against a lot, its orders or its pieces."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from pydantic import JsonValue
 
-from central import reasons, telemetry
+from central import ground_view, reasons, telemetry
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
 from central.backup import last_backup_us
@@ -17,6 +18,7 @@ from central.configurations import Configuration, Configurations
 from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
 from central.facts import Origin
+from central.ground_view import Ground, StationLine
 from central.holds import Held, Hold, Holds
 from central.ingest import Ingest, Presence
 from central.limit_sets import LimitSets
@@ -27,17 +29,17 @@ from central.proposals import Proposals
 from central.recompute import Recomputed, recompute
 from central.reviews import Reviews
 from central.settings import CentralSettings
-from central.store import agents, intake
+from central.store import agents, documents, intake
 from central.store.engine import Store
 from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
-from records.clock import Clock
+from records.clock import Clock, from_us, utc_offset_min
 from records.model import Decision, OperationsEvent
 from records.reasons import Catalogue
-from records.wire import CENTRAL, Head, Watermark
+from records.wire import CENTRAL, EQUIPMENT, PEOPLE, PLANT, Head, Watermark
 
 RECORDS = "records"
 SAME_COMMIT = 50
@@ -226,6 +228,24 @@ class LiveDesk:
 
     def reasons(self) -> Catalogue:
         return reasons.catalogue(self._central.store)
+
+    def ground(self) -> Ground:
+        with self._central.store.read() as connection:
+            newest = [documents.newest(connection, kind, PLANT) for kind in (PEOPLE, EQUIPMENT)]
+        told = {one.kind: one for one in newest if one is not None and one.content is not None}
+        now_us = self.now_us()
+        offset_min = utc_offset_min(self.time_zone, now_us)
+        today = (from_us(now_us) + timedelta(minutes=offset_min)).date()
+        return ground_view.look(told, list(self._station_lines()), today)
+
+    def _station_lines(self) -> Iterator[StationLine]:
+        for one in self.configurations():
+            resolved = one.record.resolved if one.in_use else None
+            stations = resolved.get("stations") if isinstance(resolved, dict) else None
+            for name, told in stations.items() if isinstance(stations, dict) else ():
+                if isinstance(told, dict):
+                    place = (str(told.get("equipment")), str(told.get("operation")))
+                    yield StationLine(one.agent, name, *place)
 
     def holds_on(self, dhr: DeviceHistoryRecord) -> Sequence[Hold]:
         return self._central.reviews.holds(dhr)

@@ -57,6 +57,13 @@ STATES: Mapping[str, Mapping[str, Status]] = {
         "standing": _state("hold", N_("Held by quality")),
         "released": _state("ok", N_("Released")),
     },
+    "fitness": {
+        "fit": _state("ok", N_("Fit")),
+        "soon": _state("warning", N_("Ends soon")),
+        "ended": _state("bad", N_("Ended")),
+        "blocked": _state("hold", N_("Blocked")),
+        "unlisted": _state("idle", N_("Not in the list")),
+    },
     "finding": {
         "open": _state("bad", N_("Open")),
         "closed": _state("ok", N_("Closed")),
@@ -221,6 +228,17 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "reviewed": N_("Reviewed"),
         "released": N_("Released"),
         "rejected": N_("Rejected"),
+    },
+    "overdue": {
+        "warn": N_("Warns"),
+        "refuse": N_("Does not start"),
+    },
+    "reasons": {
+        "hold": N_("Hold"),
+        "release": N_("Release of a hold"),
+        "scrap": N_("Scrap"),
+        "rejection": N_("Rejection of a lot"),
+        "override": N_("Lifting a hold at a station"),
     },
     "role": {
         "operator": N_("Operator"),

@@ -133,6 +133,7 @@ NAVIGATION: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("/spc", N_("SPC")),
             ("/orders", N_("Work orders")),
             ("/holds", N_("Holds")),
+            ("/people", N_("People and machines")),
             ("/lines", N_("Lines and agents")),
             ("/telemetry", N_("Telemetry")),
             ("/configurations", N_("Line files")),

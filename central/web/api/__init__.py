@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from central.web.api import acts, charts, configurations, health, holds, proposals, recompute, resources, telemetry
+from central.web.api import (
+    acts,
+    charts,
+    configurations,
+    ground,
+    health,
+    holds,
+    proposals,
+    recompute,
+    resources,
+    telemetry,
+)
 from central.web.api.calls import Idempotency, call
 
 
@@ -17,6 +28,7 @@ def install(app: FastAPI) -> None:
     app.include_router(acts.router, prefix="/api/v1")
     app.include_router(configurations.router, prefix="/api/v1")
     app.include_router(holds.router, prefix="/api/v1")
+    app.include_router(ground.router, prefix="/api/v1")
     app.include_router(charts.router, prefix="/api/v1")
     app.include_router(proposals.router, prefix="/api/v1")
     app.include_router(recompute.router, prefix="/api/v1")
