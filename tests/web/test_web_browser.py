@@ -56,6 +56,7 @@ def every_page(site: Site) -> list[str]:
         "/audit",
         "/lines",
         "/holds",
+        "/people",
         "/holds/new?kind=lot&product=VS-100&held=WO-1002",
         "/configurations",
         f"/configurations/{file['agent']}/{file['hash']}",

@@ -37,6 +37,7 @@ def _paths(made: FixtureCentral) -> list[tuple[str, str]]:
     found += [("GET", "/spc"), ("GET", "/spc/x"), ("GET", "/spc/x/points.csv"), ("POST", "/spc/x/points/1")]
     places = ("/spc/x/limits", "/spc/x/limits/y", "/recipes/x")
     found += [("GET", "/recipes"), *((method, path) for path in places for method in ("GET", "POST"))]
+    found.append(("GET", "/people"))
     found += [("GET", "/holds"), *((method, f"/holds/{x}") for x in ("new", "x") for method in ("GET", "POST"))]
     found += [("GET", "/telemetry"), ("GET", "/telemetry/a/b.c")]
     found += [("GET", "/configurations"), ("GET", "/configurations/a/b"), ("POST", "/configurations/a/b")]
@@ -67,6 +68,7 @@ def test_the_pages_known_above_are_all_pages_there_are(shared: Site) -> None:
     known = {"/", "/orders", "/findings", "/dhrs", "/trace", "/audit", "/lines", "/orders/{reference:path}"}
     known |= {"/spc", "/spc/{chart_id}", "/spc/{chart_id}/points.{kind}", "/spc/{chart_id}/points/{number}"}
     known |= {"/recipes", "/recipes/{recipe_id}", "/spc/{chart_id}/limits", "/spc/{chart_id}/limits/{set_id}"}
+    known.add("/people")
     known |= {"/configurations", "/configurations/{agent}/{hash_}", "/holds", "/holds/new", "/holds/{hold_id}"}
     known |= {"/telemetry", "/telemetry/{agent}/{tag}"}
     known |= {"/findings/{finding_id}", "/dhrs/{dhr_id}", "/units/{dhr_id}/{name:path}", "/records/{chain_hash}"}
