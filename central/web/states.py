@@ -60,7 +60,8 @@ STATES: Mapping[str, Mapping[str, Status]] = {
     "fitness": {
         "fit": _state("ok", N_("Fit")),
         "soon": _state("warning", N_("Ends soon")),
-        "ended": _state("bad", N_("Ended")),
+        "ended": _state("bad", N_("Expired")),
+        "nobody": _state("bad", N_("Nobody")),
         "blocked": _state("hold", N_("Blocked")),
         "unlisted": _state("idle", N_("Not in the list")),
     },

@@ -54,7 +54,8 @@ def test_who_may_what_and_who_lacks_it_stands_on_the_page_and_in_the_interface(o
         "王伟",
         "electrode holder cracked",
         "Not in the list",
-        "Ended",
+        "Expired",
+        "Nobody",
         "Customer complaint",
         "complaint",
     ):
