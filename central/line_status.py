@@ -44,19 +44,20 @@ class Stations:
         self._store = store
         self._known: dict[tuple[str, str], tuple[frozenset[str], bool]] = {}
         self._in_force: dict[str, str] = {}
-        self._through = 0
+        self._files_through = self._loaded_through = 0
 
     def read_on(self) -> None:
         """Take in what has come since the last time."""
-        found = self._store.facts(kinds=["configuration"], after=self._through)
-        found += self._store.facts(codes=["configuration-loaded"], after=self._through)
-        for fact in found:
+        for fact in self._store.facts(kinds=["configuration"], after=self._files_through):
             data = fact.fact.data
             if isinstance(data, ConfigurationRecord):
                 self._known[fact.agent, data.hash] = _stations(data.resolved)
-            elif isinstance(data, OperationsEvent):
-                self._in_force[fact.agent] = str(data.params.get("hash"))
-            self._through = max(self._through, fact.cursor)
+            self._files_through = max(self._files_through, fact.cursor)
+        for fact in self._store.facts(codes=["configuration-loaded"], after=self._loaded_through):
+            event = fact.fact.data
+            if isinstance(event, OperationsEvent):
+                self._in_force[fact.agent] = str(event.params.get("hash"))
+            self._loaded_through = max(self._loaded_through, fact.cursor)
 
     @property
     def asked(self) -> bool:
