@@ -1,4 +1,4 @@
-"""``lotkeeper-central ground``: who may work where, and which machines are fit to."""
+"""``lotkeeper-central ground``: who may work where, which machines are fit to, and why people decide."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from central.cli_common import (
 from central.requests import GroundLoad, GroundShow
 from records.console import print_json
 
-app = typer.Typer(no_args_is_help=True, help="People with their qualifications, equipment with its calibration.")
+app = typer.Typer(no_args_is_help=True, help="People with their qualifications, equipment with its calibration, reasons.")
 
 
 @app.command(
