@@ -23,7 +23,9 @@ from central.cli_common import (
 from central.requests import GroundLoad, GroundShow
 from records.console import print_json
 
-app = typer.Typer(no_args_is_help=True, help="People with their qualifications, equipment with its calibration, reasons.")
+app = typer.Typer(
+    no_args_is_help=True, help="People and their qualifications, equipment and its calibration, reasons."
+)
 
 
 @app.command(
