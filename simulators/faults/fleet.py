@@ -42,6 +42,8 @@ class LinePc:
             self.folder, clock, agent=name, machines=machines, seed=seed, rest_s=REST_S, poll_ms=POLL_MS
         )
         self.log = self.folder / "agent.log"
+        self.asked = ""
+        """Further lines of the line file: where a running agent is asked for its status."""
         self.process: Process | None = None
         self._on = False
 
@@ -56,7 +58,7 @@ class LinePc:
             f"agent: {self.agent}\nsite: suzhou\ntime_zone: Asia/Shanghai\nline: {self.name}\n"
             f"{self.line.devices()}"
             f"uplink: {{broker: '{self._fleet.plant.broker.url}', identity: {self.identity}, head_interval: 1s}}\n"
-            f"buffer: {{path: {self.buffer}, keep_acknowledged: 14d}}\n"
+            f"buffer: {{path: {self.buffer}, keep_acknowledged: 14d}}\n{self.asked}"
         )
         starter = self._fleet.plant.workshop.starters[EDGE]
         self.process = starter.start(["run", str(self.line_file)], self.log, environment)
@@ -185,13 +187,14 @@ class Fleet:
             while waiting := pc.pending:  # however long it takes, as long as it gets less
                 self.until("a buffer that gets empty", lambda pc=pc, w=waiting: pc.pending < w, alive)  # type: ignore[misc]
 
-    def judge(self, outcome: Outcome) -> None:
-        """All ledgers against central's records, and every chain."""
+    def judge(self, outcome: Outcome, items: Sequence[Mapping[str, Any]] | None = None) -> None:
+        """All ledgers against central's records, and every chain. ``items``: what counts of the records."""
         truths = [pc.line.truth for pc in self.pcs]
         truth = Truth(
             tuple(cycle for one in truths for cycle in one.cycles), (), (), (), all(one.finished for one in truths)
         )
-        records = [HeldRecord.model_validate(item) for item in self.plant.client.all("operation-records")]
+        found = self.plant.client.all("operation-records") if items is None else items
+        records = [HeldRecord.model_validate(item) for item in found]
         outcome.records = len(truth.cycles)
         outcome.comparison = compare(truth, records)
         if not truth.finished:

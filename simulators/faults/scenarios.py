@@ -19,6 +19,7 @@ from simulators.faults import (
     soak,
     tampering,
     transactions,
+    twins,
     workers,
 )
 from simulators.faults.leg import Scenario
@@ -81,6 +82,7 @@ SCENARIOS: dict[str, Scenario] = {
             100,
             why_not=postgres.why_not,
         ),
+        Scenario("same-id", "two line PCs have one identity", twins.same_id, 10, 20),
         Scenario("backlog", "hours of outage of 20 agents come back at once", backlog.backlog, 72, 72),
         Scenario(
             "backlog-postgres",

@@ -19,8 +19,8 @@ from simulators.faults.supervisor import Process
 AGENTS = 3
 WORKERS = ("one", "two")
 SERVE = "serve"
-LEASE_S = 3
-AWAY_S = (0.0, 6.0)
+LEASE_S = 5
+AWAY_S = (0.0, 9.0)
 """How long one is away that nobody waits for: shorter and longer than a lease."""
 
 
