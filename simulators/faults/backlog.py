@@ -12,6 +12,9 @@ import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import httpx
 
 from records.clock import MICROSECONDS
 from records.errors import LotkeeperError, Unreachable
@@ -25,6 +28,7 @@ AGENTS, STATIONS = 20, 3
 HOUR_S, MINUTES = 3600, 60
 LOOK_S = 0.5
 """Between two questions of how far it is: central has other work."""
+TRIES = 5
 PEAK = "VmHWM:"
 
 
@@ -120,7 +124,7 @@ def _judge(leg: Leg, fleet: Fleet) -> None:
         for cycle in truth.cycles:
             by_station[cycle.station].append(cycle)
         for station, cycles in by_station.items():
-            items = fleet.plant.client.all("operation-records", station=station)
+            items = _records(fleet, station)
             one = compare(
                 Truth(tuple(cycles), (), (), (), finished=True),
                 [HeldRecord.model_validate(item) for item in items],
@@ -136,6 +140,16 @@ def _judge(leg: Leg, fleet: Fleet) -> None:
             leg.outcome.problems.append(f"the ledger of {pc.name} does not end")
     leg.outcome.comparison = found
     fleet.end(leg.outcome)
+
+
+def _records(fleet: Fleet, station: str) -> list[dict[str, Any]]:
+    """What central has of a station; asked again where it was too busy to answer in time."""
+    for _ in range(TRIES):
+        try:
+            return fleet.plant.client.all("operation-records", station=station)
+        except httpx.TimeoutException as error:
+            last = error
+    raise last
 
 
 def _peak_mb(process: Process | None) -> int:
