@@ -191,7 +191,9 @@ def test_it_is_kept_over_a_restart_never_stated_and_a_comparison_of_notes_heals(
     plant.reviews.sweep(everything=True)
     assert [each for each in plant.told if each.kind != "route-status" or each.id != "plant"] == []
     sent: list[Document] = []
-    sync = DocumentSync(plant.rig.store, plant.rig.facts, lambda _, document: sent.append(document))
+    sync = DocumentSync(
+        plant.rig.store, plant.rig.facts, plant.rig.clock, lambda _, document: sent.append(document)
+    )
     known: JsonValue = {"round": "1", "known": {"route-status": {"WO-1000#1": ["7", "0" * 16]}}}
     sync.answer(Request("testing-1", "sync", 0, known))
     healed = {(each.kind, each.id): each for each in sent}
