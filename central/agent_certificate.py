@@ -8,14 +8,14 @@ as not accounted for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
 from central.certificate import worst
 from central.counters import AWAY, NEAR, REPLACED, SIZES
-from central.domain import Grade
+from central.domain import EpochEvidence, Grade
 from central.store import countings, dossiers, intake, snapshots
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
@@ -86,7 +86,8 @@ def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: flo
     links = countings.links(connection, agent)
     if not links:
         raise ConfigurationError(f"nothing is here of an agent {agent!r}")
-    chains = [_chain(connection, agent, link, links, now_us, grace_s) for link in links]
+    epochs = {each.epoch: each for each in dossiers.epochs(connection, [agent])}
+    chains = [_chain(connection, agent, link, links, epochs, now_us, grace_s) for link in links]
     stations = _countings(connection, agent, [link for link in links if link.stream == dossiers.RECORDS])
     grades = [Grade(str(chain["grade"])) for chain in chains] + [station.grade for station in stations]
     return {
@@ -98,16 +99,27 @@ def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: flo
 
 
 def _chain(
-    connection: Connection, agent: str, link: Link, links: list[Link], now_us: int, grace_s: float
+    connection: Connection,
+    agent: str,
+    link: Link,
+    links: list[Link],
+    epochs: Mapping[str, EpochEvidence],
+    now_us: int,
+    grace_s: float,
 ) -> dict[str, JsonValue]:
+    """One chain; ``epochs``: those of its agent's records. ``lost``: what of the epoch before it is not here."""
     same = [each for each in links if each.stream == link.stream]
     newest = link is same[-1]
+    of_records = link.stream == dossiers.RECORDS
+    own = epochs.get(link.epoch) if of_records else None
     head = intake.head_of(connection, agent, link.epoch, link.stream)
     missing = link.last - link.records
-    joined = link is same[0] or link.stream != dossiers.RECORDS or _joined(connection, agent, link.epoch)
+    joined = link is same[0] or not of_records or (own is not None and own.joined)
+    gap = None if own is None else own.gap
+    cut_off = of_records and any(each.gap is not None and each.gap.epoch == link.epoch for each in epochs.values())
     grade = Grade.COMPLETE
-    thinned = link.tombstones > 0 and link.stream == dossiers.RECORDS
-    if missing or thinned or not joined:
+    thinned = link.tombstones > 0 and of_records
+    if missing or thinned or cut_off or gap is not None or not joined:
         grade = Grade.INCOMPLETE
     elif newest and (head is None or head.last > link.last or now_us - head.at_us > grace_s * MICROSECONDS):
         grade = Grade.TAIL_UNKNOWN
@@ -120,14 +132,11 @@ def _chain(
         "missing": missing,
         "tombstones": link.tombstones,
         "joined": joined,
+        "lost": None if gap is None else {"epoch": gap.epoch, "first": gap.first, "last": gap.last},
         "head_last": None if head is None else head.last,
         "head_at": None if head is None else iso_z(head.at_us),
         "grade": grade.value,
     }
-
-
-def _joined(connection: Connection, agent: str, epoch: str) -> bool:
-    return any(e.joined for e in dossiers.epochs(connection, [agent]) if e.epoch == epoch)
 
 
 def _countings(connection: Connection, agent: str, links: list[Link]) -> list[_Counting]:

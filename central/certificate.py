@@ -79,7 +79,7 @@ def joined(parts: Sequence[Certificate]) -> Certificate:
 
 
 def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: set[tuple[str, str]]) -> ChainPart:
-    missing = (chain.last - chain.first + 1) - chain.stored
+    missing = (chain.last - chain.first + 1) - chain.stored + chain.lost_after
     if missing > 0 or chain.tombstones > 0 or (chain.agent, chain.epoch) in torn:
         grade = Grade.INCOMPLETE
     else:

@@ -160,6 +160,7 @@ def verify(
                 "reason": result.reason,
                 "restores": result.restores,
                 "lost": result.lost,
+                "gaps": [{"agent": agent, **asdict(gap)} for agent, gap in result.gaps],
             }
         )
     elif result.ok:
@@ -167,7 +168,12 @@ def verify(
         if result.restores:
             typer.echo(
                 f"central was restored {result.restores} times; {result.lost} records that were anchored are lost "
-                "or have not come again yet"
+                "or have not come again yet under their numbers"
+            )
+        for agent, gap in result.gaps:
+            typer.echo(
+                f"{agent} made records {gap.first} to {gap.last} of epoch {gap.epoch} and no longer had them: "
+                f"a gap, see lotkeeper-central certificate --agent {agent}"
             )
     else:
         where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"

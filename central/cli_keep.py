@@ -57,7 +57,7 @@ def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
         head = "no signed head" if part["head_last"] is None else f"signed through {part['head_last']}"
         lines.append(
             f"  {name}: records {part['first']} to {part['last']}, {part['missing']} missing, "
-            f"{part['tombstones']} tombstones, {head}: {part['grade']}"
+            f"{part['tombstones']} tombstones, {head}{_lost(part)}: {part['grade']}"
         )
     for part in _parts(told, "cycles"):
         absent = part["unaccounted"]
@@ -70,6 +70,14 @@ def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
             f"not accounted for: {shown or 'none'}: {part['grade']}"
         )
     return lines
+
+
+def _lost(part: Mapping[str, JsonValue]) -> str:
+    """What of the epoch before a chain is not here and will not come."""
+    gap = part.get("lost")
+    if not isinstance(gap, dict):
+        return ""
+    return f", records {gap['first']} to {gap['last']} of {gap['epoch']} before it are lost"
 
 
 def _parts(told: Mapping[str, JsonValue], name: str) -> list[Mapping[str, JsonValue]]:

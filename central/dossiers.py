@@ -105,8 +105,8 @@ class Dossiers:
             machines = sql.machine_spans(connection, reference)
             around += sql.shared_events(connection, reference, machines)
             neighbours = sql.neighbours(connection, reference, machines)
-            chains = sql.chains(connection, where)
             epochs = sql.epochs(connection, {span.agent for span in where})
+            chains = sql.chains(connection, reference, where, epochs)
             product = bare.product or UNKNOWN
             elsewhere = sql.elsewhere(connection, reference, _serials(bare), product)
             unapproved = configurations.unapproved(connection, _worked_by(bare))

@@ -289,12 +289,22 @@ class Grade(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Records ``first``..``last`` of an epoch: its agent says that it made them, and they are not here."""
+
+    epoch: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChainEvidence:
     """What the store knows about one chain (agent and epoch, stream ``records``) around an order's facts.
 
     ``first``..``last`` are the order's first and last fact there. ``stored`` counts rows in that range,
     ``tombstones`` those without a body, ``through`` is the last seq stored without a gap. A head is the agent's
-    own signed word for its last record; None where none has come.
+    own signed word for its last record; None where none has come. ``lost_after`` counts the records of a gap that
+    follows the chain's last row, where any of them may be the order's.
     """
 
     agent: str
@@ -307,6 +317,7 @@ class ChainEvidence:
     through_us: int
     head_last: int | None = None
     head_us: int | None = None
+    lost_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +326,7 @@ class EpochEvidence:
 
     ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: it names
     the epoch before it, and a last record there that is here with the very hash; everything of the epoch before
-    is here then. A head is as in ``ChainEvidence``.
+    is here then; ``gap``: what is not, as far as it says. A head is as in ``ChainEvidence``.
     """
 
     agent: str
@@ -324,6 +335,7 @@ class EpochEvidence:
     joined: bool
     head_last: int | None = None
     head_us: int | None = None
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from central.anchors import read_anchors
-from central.store import agents, envelopes, index, intake, snapshots
+from central.domain import Gap
+from central.store import agents, dossiers, envelopes, index, intake, snapshots
 from central.store.database import Database
 from central.store.engine import Connection, assert_guards, reading
 from central.witness import Key, Named, Witnesses, disagreement, witnesses
@@ -52,6 +53,7 @@ class Verification:
     """``records`` counts all that were looked at, with tombstones. ``reason`` is for people; None when ok.
 
     ``restores``: how often central was restored; ``lost``: records that were anchored and are not here since.
+    ``gaps``: by agent, what it says that it made, and no longer had when central needed it.
     """
 
     ok: bool
@@ -61,6 +63,7 @@ class Verification:
     reason: str | None
     restores: int = 0
     lost: int = 0
+    gaps: tuple[tuple[str, Gap], ...] = ()
 
 
 class _Bad(Exception):
@@ -76,10 +79,11 @@ class _Count:
     tombstones: int = 0
     restores: int = 0
     lost: int = 0
+    gaps: tuple[tuple[str, Gap], ...] = ()
 
     def result(self, place: Place | None = None, reason: str | None = None) -> Verification:
         ok = reason is None
-        return Verification(ok, self.records, self.tombstones, place, reason, self.restores, self.lost)
+        return Verification(ok, self.records, self.tombstones, place, reason, self.restores, self.lost, self.gaps)
 
 
 def verify(
@@ -111,6 +115,9 @@ def verify(
             damaged = snapshots.damage(connection)
             if damaged is not None:  # chains are walked by an index: a row that it hides is seen only here
                 return count.result(None, f"the database file is damaged: {damaged}")
+            agents_here = {agent for agent, _, _ in envelopes.chains(connection) if agent != CENTRAL}
+            told = dossiers.epochs(connection, agents_here)
+            count.gaps = tuple((each.agent, each.gap) for each in told if each.gap is not None)
     except _Bad as bad:
         return count.result(bad.place, bad.reason)
     except Damaged as error:

@@ -6,7 +6,7 @@ proven once stays proven while the agent goes on with other work.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from central.domain import ChainEvidence, EpochEvidence
+from central.domain import ChainEvidence, EpochEvidence, Gap
 from central.store import envelopes, intake
 from central.store.rows import stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject, metadata, tombstone, watermark
@@ -315,8 +315,14 @@ def elsewhere(connection: Connection, reference: str, serials: Collection[str], 
 # -- chains ------------------------------------------------------------------------------------------------
 
 
-def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence, ...]:
-    """What is known about the chains of some spans, in the order in which their epochs were opened."""
+def chains(
+    connection: Connection, reference: str, where: Iterable[Span], told: Sequence[EpochEvidence]
+) -> tuple[ChainEvidence, ...]:
+    """What is known about the chains of an order's spans, in the order in which their epochs were opened.
+
+    ``told``: the epochs of the agents concerned.
+    """
+    gaps = {(each.agent, each.gap.epoch): each.gap for each in told if each.gap is not None}
     rows = connection.execute(select(watermark).where(watermark.c.stream == RECORDS)).all()
     opened = {(row.agent, row.epoch): row.opened for row in rows}
     through = {(row.agent, row.epoch): row.committed_through for row in rows}
@@ -325,6 +331,8 @@ def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence
         key = (span.agent, span.epoch)
         last = through.get(key, 0)
         head = proven(connection, *key)
+        gap = gaps.get(key)
+        cut_off = gap is not None and not _left_behind(connection, reference, span)
         count, tombstones = connection.execute(
             select(func.count(), func.count(tombstone.c.envelope_id))
             .select_from(envelope.outerjoin(tombstone, tombstone.c.envelope_id == envelope.c.id))
@@ -342,9 +350,34 @@ def chains(connection: Connection, where: Iterable[Span]) -> tuple[ChainEvidence
                 through_us=_time_of(connection, span, last),
                 head_last=None if head is None else head.last,
                 head_us=None if head is None else head.at_us,
+                lost_after=gap.last - gap.first + 1 if gap is not None and cut_off else 0,
             )
         )
     return tuple(found)
+
+
+def _left_behind(connection: Connection, reference: str, span: Span) -> bool:
+    """Whether every station that worked on the order in this chain went on to another order there."""
+    at_stations = select(fact_index.c.station, envelope.c.seq).join(
+        envelope, fact_index.c.envelope_id == envelope.c.id
+    )
+    worked = at_stations.where(
+        *_within(span), fact_index.c.work_order == reference, fact_index.c.station.is_not(None)
+    )
+    stations = {
+        station for (station,) in connection.execute(worked.with_only_columns(fact_index.c.station).distinct())
+    }
+    later = at_stations.where(
+        *_chain(span),
+        envelope.c.seq > span.last,
+        fact_index.c.work_order.is_not(None),
+        fact_index.c.work_order != reference,
+    )
+    went_on = (
+        connection.execute(later.where(fact_index.c.station == station).order_by(envelope.c.seq).limit(1)).first()
+        for station in stations
+    )
+    return bool(stations) and all(row is not None for row in went_on)
 
 
 def _time_of(connection: Connection, span: Span, seq: int) -> int:
@@ -372,6 +405,7 @@ def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEviden
                     joined=before is not None and first is not None and _joined(connection, first, before),
                     head_last=None if head is None else head.last,
                     head_us=None if head is None else head.at_us,
+                    gap=None if first is None else _gap(connection, first),
                 )
             )
             before = epoch
@@ -388,6 +422,16 @@ def _first(connection: Connection, agent: str, epoch: str) -> StoredFact | None:
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else stored(row)
+
+
+def _gap(connection: Connection, first: StoredFact) -> Gap | None:
+    """What an epoch's first record names of the epoch before it, beyond what is here of that."""
+    data = first.fact.data
+    if not isinstance(data, EpochOpened) or data.predecessor is None or data.predecessor_last is None:
+        return None
+    mark = intake.watermark_of(connection, first.agent, data.predecessor, RECORDS)
+    through = 0 if mark is None else mark.committed_through
+    return Gap(data.predecessor, through + 1, data.predecessor_last) if data.predecessor_last > through else None
 
 
 def _joined(connection: Connection, first: StoredFact, before: str) -> bool:

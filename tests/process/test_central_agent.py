@@ -49,8 +49,10 @@ def identity(tmp_path: Path, central: Central) -> Identity:
 
 
 @contextmanager
-def agent(folder: Path, identity: Identity, broker: Mosquitto) -> Iterator[tuple[Outbox, Uplink]]:
-    outbox = open_outbox(folder, SystemClock())
+def agent(
+    folder: Path, identity: Identity, broker: Mosquitto, *, keep_acknowledged_s: float = 1000.0
+) -> Iterator[tuple[Outbox, Uplink]]:
+    outbox = open_outbox(folder, SystemClock(), keep_acknowledged_s=keep_acknowledged_s)
     uplink = Uplink(outbox, identity, replace(QUICK, broker=broker.url), SystemClock())
     uplink.start()
     try:

@@ -127,6 +127,18 @@ def test_epochs_are_joined_by_what_they_name(rig: Rig) -> None:
             first, last = second, second.envelopes[-1]
 
 
+def test_what_an_epoch_names_of_the_one_before_and_nobody_has_is_a_gap_with_a_name(rig: Rig) -> None:
+    first = written(rig, run(1), run(2))
+    told(rig, first)
+    second = Agent(first.name, first.key, envelopes=[])
+    second.envelopes.clear()
+    second.write(EpochOpened("restored", first.epoch, 7, "1" * 64), run(7))
+    found = told(rig, second)
+    before, behind = found["chains"]
+    assert behind["lost"] == {"epoch": first.epoch, "first": 4, "last": 7}
+    assert (before["grade"], behind["grade"], before["lost"]) == ("incomplete", "incomplete", None)
+
+
 def test_nobody_of_that_name(rig: Rig) -> None:
     with rig.store.read() as connection, pytest.raises(ConfigurationError, match="nothing is here"):
         certificate_of(connection, "nobody-1", 0, 60.0)
