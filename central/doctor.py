@@ -216,6 +216,7 @@ def _anchors(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
         say = f"the newest anchor is from {iso_z(last.at_us)}, which is still to come"
         yield Told("clock", "bad", say, "set this machine's clock right (NTP)")
     yield Told("anchors", "fine", f"the newest is from {iso_z(last.at_us)}")
+    yield doctor_keeping.anchors_size(settings.anchors_file)
     if settings.anchors.also is None:
         do = "name a copy on another host: anchors: {also: ...}"
         yield Told("copy of the anchors", "warning", "there is none", do)

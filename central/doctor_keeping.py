@@ -21,6 +21,7 @@ from records.wire import CENTRAL
 
 LATE = 2.0
 """A backup that is older than so many of its intervals was left out."""
+ANCHORS_LARGE = 512 * 1024**2
 CLOCK_OFF_S = 60.0
 ERP_TIMEOUT_S = 5.0
 OLDEST_SERVER = 130_000
@@ -68,6 +69,16 @@ def _kept(connection: Connection) -> dict[str, float]:
         if isinstance(kept, int | float):
             found[agent.id] = float(kept)
     return found
+
+
+def anchors_size(path: Path, large: int = ANCHORS_LARGE) -> Told:
+    """How large the file of anchors is: evidence, so it only grows; backups and ``verify`` read all of it."""
+    size = path.stat().st_size
+    say = f"{path} has {size / 1024**2:.1f} MiB"
+    if size < large:
+        return Told("size of the anchors", "fine", say)
+    do = "set a longer anchor_interval: the file then grows more slowly; it is never cut"
+    return Told("size of the anchors", "warning", f"{say}: verify and backups take long", do)
 
 
 def second_place(path: Path, also: Path) -> Told:

@@ -1,7 +1,8 @@
 """Where that goes which cannot be taken as a record: kept with its bytes, bounded, and stated as a fact.
 
 The same payload sent again is kept and stated once. When quarantine is full, for one agent or as a whole, later
-payloads are counted, and one fact says so: a broken agent hides nothing of the others.
+payloads are counted, and one fact says so: a broken agent hides nothing of the others. For conflicts, which are
+kept beside what is held, the same limits hold on their own: what came first stays.
 """
 
 from __future__ import annotations
@@ -28,20 +29,26 @@ Reason = Literal[
     "head",  # a state message that is no signed head
     "request",  # a request that nobody here answers, or one that was played again
     "quarantine-full",  # from here on only counted
+    "conflicts-full",  # from here on conflicts are only counted
 ]
 
 LIMIT = 10_000
-"""Most payloads that are kept."""
+"""Most payloads that are kept, and most conflicts."""
 
 LIMIT_EACH = 1_000
-"""Most of them from one agent, and from all that nobody enrolled together."""
+"""Most of either from one agent, and payloads from all that nobody enrolled together."""
+
+LIMIT_OF_RECORD = 10
+"""Most conflicts about one record: one that comes with ever other contents leaves room for all others."""
 
 KEPT_BYTES = 64 * 1024
 """How much of one payload is kept."""
 
 
 class Quarantine:
-    """Keeps what was refused. ``dropped`` counts the payloads that came after it was full."""
+    """Keeps what was refused. ``dropped`` counts the payloads that came after it was full, ``conflicts_dropped``
+    the conflicts that came after so many were kept.
+    """
 
     def __init__(
         self, store: Store, facts: Facts, clock: Clock, *, limit: int = LIMIT, limit_each: int = LIMIT_EACH
@@ -52,7 +59,9 @@ class Quarantine:
         self._limit = limit
         self._limit_each = limit_each
         self._full: set[str | None] = set()  # whose share, since this start
+        self._conflicts_full: set[str] = set()  # agents, since this start
         self.dropped = 0
+        self.conflicts_dropped = 0
 
     def refuse(
         self, topic: str, agent: str | None, reason: Reason, detail: str, payload: bytes
@@ -94,8 +103,20 @@ class Quarantine:
 
     def conflict(self, connection: Connection, found: Conflict, body: bytes | None) -> tuple[StoredFact, ...]:
         """Keep what was offered beside what is held, within a job; the fact, unless it was said before."""
-        if not intake.add_conflict(connection, found, body):
+        if intake.conflict_known(connection, found):
             return ()
+        full = found.agent in self._conflicts_full
+        if full or intake.conflicts_of_record(connection, found) >= LIMIT_OF_RECORD:
+            self.conflicts_dropped += 1
+            return ()
+        share, rows = intake.conflict_rows(connection, found.agent)
+        if share >= self._limit_each or rows >= self._limit:
+            self.conflicts_dropped += 1
+            self._conflicts_full.add(found.agent)
+            offered = b"" if body is None else body
+            row = self._row("", found.agent, "conflicts-full", "", offered, None)
+            return (self._state(connection, row, found.epoch, found.seq),)
+        intake.add_conflict(connection, found, body)
         event = OperationsEvent(
             "conflict",
             {

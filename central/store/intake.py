@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
 
 from central.store.schema import conflict, cursor, head, meta, quarantine, watermark
 from records.wire import Head, Watermark
@@ -167,20 +167,35 @@ def drop_head(connection: Connection, stated: Head) -> None:
 # -- conflicts ---------------------------------------------------------------------------------------------
 
 
-def add_conflict(connection: Connection, found: Conflict, body: bytes | None) -> bool:
-    """Keep a conflict (its ``id`` is given here) and the offered body; False when this very one is known."""
-    offered = bytes.fromhex(found.offered)
-    known = connection.execute(
-        select(conflict.c.id).where(
-            conflict.c.agent == found.agent,
-            conflict.c.epoch == found.epoch,
-            conflict.c.stream == found.stream,
-            conflict.c.seq == found.seq,
-            conflict.c.offered == offered,
-        )
-    ).one_or_none()
-    if known is not None:
-        return False
+def conflict_known(connection: Connection, found: Conflict) -> bool:
+    """Whether this very one is kept."""
+    query = select(conflict.c.id).where(*_same_record(found), conflict.c.offered == bytes.fromhex(found.offered))
+    return connection.execute(query).one_or_none() is not None
+
+
+def conflicts_of_record(connection: Connection, found: Conflict) -> int:
+    """How many are kept about the same record."""
+    return connection.execute(select(func.count()).select_from(conflict).where(*_same_record(found))).scalar_one()
+
+
+def _same_record(found: Conflict) -> tuple[ColumnElement[bool], ...]:
+    return (
+        conflict.c.agent == found.agent,
+        conflict.c.epoch == found.epoch,
+        conflict.c.stream == found.stream,
+        conflict.c.seq == found.seq,
+    )
+
+
+def conflict_rows(connection: Connection, agent: str) -> tuple[int, int]:
+    """How many conflicts are kept of one agent, and of all."""
+    of_all = select(func.count()).select_from(conflict)
+    theirs = connection.execute(of_all.where(conflict.c.agent == agent)).scalar_one()
+    return theirs, connection.execute(of_all).scalar_one()
+
+
+def add_conflict(connection: Connection, found: Conflict, body: bytes | None) -> None:
+    """Keep a conflict (its ``id`` is given here) and the offered body."""
     connection.execute(
         conflict.insert().values(
             agent=found.agent,
@@ -188,12 +203,11 @@ def add_conflict(connection: Connection, found: Conflict, body: bytes | None) ->
             stream=found.stream,
             seq=found.seq,
             held=bytes.fromhex(found.held),
-            offered=offered,
+            offered=bytes.fromhex(found.offered),
             body=body,
             received_us=found.received_us,
         )
     )
-    return True
 
 
 def conflicts(connection: Connection) -> list[Conflict]:

@@ -214,6 +214,10 @@ class Desk(Protocol):
 
     def quarantine(self) -> list[QuarantineLine]: ...
 
+    def dropped(self) -> dict[str, int]:
+        """What was only counted since the start, because as much as is kept was there: by what it was."""
+        ...
+
     def last_backup_us(self) -> int | None:
         """When the newest backup was made; None: never."""
 

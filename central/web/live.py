@@ -377,6 +377,10 @@ class LiveDesk:
             rows = intake.quarantined(connection)
         return [QuarantineLine(q.agent, q.reason, q.detail, q.size, q.received_us, q.digest) for q in rows[::-1]]
 
+    def dropped(self) -> dict[str, int]:
+        kept = self._central.ingest.quarantine
+        return {"quarantine": kept.dropped, "conflict": kept.conflicts_dropped}
+
     def last_backup_us(self) -> int | None:
         return last_backup_us(self._central.store)
 

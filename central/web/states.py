@@ -327,6 +327,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "head": N_("no signed head"),
         "request": N_("request that is not answered"),
         "quarantine-full": N_("quarantine is full"),
+        "conflicts-full": N_("more conflicts than are kept"),
     },
     "written": {
         "written": N_("written"),

@@ -35,6 +35,8 @@ class DeskFigures(Collector):
                     {a.agent: int(a.healthy) for a in agents})  # fmt: skip
         yield _each("agent_quarantined_messages", "Messages of the agent in quarantine", "agent",
                     {a.agent: a.quarantined for a in agents})  # fmt: skip
+        yield _each("dropped_evidence", "Counted only since the start, for want of room", "kind",
+                    self._desk.dropped())  # fmt: skip
         made_us = self._desk.last_backup_us()
         if made_us is not None:
             age_s = (self._desk.now_us() - made_us) / MICROSECONDS

@@ -14,7 +14,7 @@ from central.store import agents, envelopes, intake
 from central.verify import verify
 from records import chain
 from records.keys import SigningKey
-from records.model import EpochOpened
+from records.model import EpochOpened, OperationsEvent
 from records.wire import MAGIC, Watermark, up_topic
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
@@ -314,6 +314,40 @@ def test_a_full_quarantine_counts_and_says_so_once(rig: Rig, agent: Agent) -> No
     assert rig.ingest.quarantine.dropped == 5
     said = [f.fact.data.params["reason"] for f in rig.store.facts(codes=["quarantined"])]  # type: ignore[union-attr]
     assert said == ["not-a-frame"] * 3 + ["quarantine-full"]
+
+
+def offered_again(rig: Rig, agent: Agent, seq: int, contents: int) -> None:
+    """Offer a held record with other contents, correctly chained and signed."""
+    for n in range(contents):
+        other = Agent(agent.name, agent.key, agent.epoch)
+        other.envelopes[:] = agent.envelopes[: seq - 1]
+        other.write_body("from_the_future", b'{"n":%d}' % n)
+        assert rig.ingest.take(agent.topic, other.frame(seq, seq)).result == "conflict"
+
+
+def test_conflicts_beyond_what_is_kept_are_counted_and_the_first_stay(rig: Rig, agent: Agent) -> None:
+    rig.ingest.quarantine = rig.ingest._committing._quarantine = Quarantine(
+        rig.store, rig.facts, rig.clock, limit_each=12
+    )
+    rig.ingest.take(agent.topic, agent.frame())
+    offered_again(rig, agent, 3, 14)
+    assert rig.ingest.quarantine.conflicts_dropped == 4, "one record takes no more than its part"
+    for seq in (4, 5, 6, 7):
+        offered_again(rig, agent, seq, 1)
+    with rig.store.read() as connection:
+        kept = [found.seq for found in intake.conflicts(connection)]
+    assert kept == [3] * 10 + [4, 5]
+    assert rig.ingest.quarantine.conflicts_dropped == 6
+    assert central_codes(rig) == ["conflict"] * 12 + ["quarantined"]
+    (said,) = (f.fact.data for f in rig.store.facts(codes=["quarantined"]))
+    assert isinstance(said, OperationsEvent)
+    assert (said.params["reason"], said.params["seq"]) == ("conflicts-full", "6")
+    other = rig.enrol(Agent("testing-1"))
+    other.write(event(order="WO-1"))
+    rig.ingest.take(other.topic, other.frame())
+    offered_again(rig, other, 2, 1)
+    with rig.store.read() as connection:
+        assert intake.conflicts(connection)[-1].agent == other.name, "each agent has a part of its own"
 
 
 def test_a_restart_goes_on_where_it_stood(rig: Rig, agent: Agent) -> None:

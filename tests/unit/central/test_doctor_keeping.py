@@ -97,3 +97,14 @@ def test_a_server_and_its_workers(rig: Rig) -> None:
     with rig.store.read() as connection:
         (dead,) = doctor.workers(connection)
     assert (dead.state, dead.says.split()[0]) == ("bad", "worker-1")
+
+
+def test_a_large_file_of_anchors_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "anchors.jsonl"
+    path.write_bytes(b"x" * 4096)
+    told = [doctor.anchors_size(path), doctor.anchors_size(path, 4096)]
+    assert [one.state for one in told] == ["fine", "warning"]
+    assert "anchor_interval" in str(told[1].do)
+    with path.open("r+b") as file:
+        file.truncate(doctor.ANCHORS_LARGE)  # a hole: nothing is written
+    assert doctor.anchors_size(path).state == "warning"
