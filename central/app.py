@@ -125,6 +125,7 @@ class Central:
     def start(self) -> None:
         """Connect to the broker, begin the jobs, listen for the command line; returns at once."""
         self._started = True
+        self.reviews.begin()
         self.store.write(
             lambda c: self.facts.state(
                 c, OperationsEvent("central-started", {"software": self.origin.software}), stream="audit"
@@ -161,6 +162,7 @@ class Central:
         """End what ``start`` began, the newest first, and anchor what was committed. Safe to call twice."""
         if self._started:
             self._started = False
+            self.reviews.leave()
             self.admin_server.stop()
             if self._shares is not None:
                 self._shares.stop()

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -66,6 +67,10 @@ class _Made:
         return same and tuple(decisions) == self.decisions
 
 
+class _Left(Exception):
+    """Central ends: what was not judged is judged after the next start."""
+
+
 class Reviews:
     """The review of all lots."""
 
@@ -95,6 +100,7 @@ class Reviews:
         self._made: OrderedDict[str, _Made] = OrderedDict()
         self._shown: OrderedDict[str, Mapping[str, JsonValue]] = OrderedDict()
         self._keeping = threading.Lock()
+        self._leaving = threading.Event()
 
     # -- keeping up ----------------------------------------------------------------------------------------
 
@@ -103,9 +109,9 @@ class Reviews:
 
         Without ``references``: those that facts since the last sweep are about. When agents' heads have proven
         more since, or ``everything`` is asked for (time alone, and the ERP's lots and orders, change things too),
-        all orders whose record is not decided yet.
+        all orders whose record is not decided yet. A sweep that ``leave`` ended is as if it had not begun.
         """
-        with self._sweeping:
+        with self._sweeping, suppress(_Left):
             self._rested_s = self._clock.monotonic_s()
             proven = self._prove_heads()
             if references is not None:
@@ -125,9 +131,20 @@ class Reviews:
             if self._lines is not None:
                 self._lines.swept(reached)
             return changed
+        return 0
+
+    def begin(self) -> None:
+        """Sweep again after ``leave``."""
+        self._leaving.clear()
+
+    def leave(self) -> None:
+        """Let a sweep end before its next order, since a stop waits for it."""
+        self._leaving.set()
 
     def _give_way(self) -> None:
         """Judging many orders takes a processor for long, and records that come meanwhile need it too."""
+        if self._leaving.is_set():
+            raise _Left
         worked_s = self._clock.monotonic_s() - self._rested_s
         if worked_s > REST_FROM_S:
             self._rest(min(worked_s, REST_MOST_S))

@@ -50,6 +50,24 @@ def test_judging_many_orders_lets_others_work_as_long_as_it_has_worked(rig: Rig)
     assert rests[:5] == [0.25, 0.25, 1.0, 0.25, 0.25]  # none before the first, none longer than a second
 
 
+def test_a_stop_waits_for_the_order_at_hand_and_the_others_are_judged_after_the_next_start(rig: Rig) -> None:
+    reviews, judged = Reviews(rig.store, rig.facts, rig.clock, Book()), list[str]()
+    assessment = Dossiers.assessment
+
+    def leaving(self: Dossiers, reference: str) -> Assessment:
+        judged.append(reference)
+        if len(judged) == 2:
+            reviews.leave()
+        return assessment(self, reference)
+
+    with patch.object(Dossiers, "assessment", leaving):
+        reviews.sweep()
+        assert judged == ORDERS[:2]
+        reviews.begin()
+        reviews.sweep()
+    assert judged[2:8] == ORDERS, "nothing counts as judged that was left"
+
+
 def test_the_facts_of_many_orders_do_not_stay_in_memory(rig: Rig) -> None:
     made = Dossiers(rig.store, rig.clock, Book(), Limits())
     with patch.object(dossiers, "FACTS_KEPT", 7):
