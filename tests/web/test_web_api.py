@@ -135,6 +135,7 @@ def test_health_and_metrics(reader: httpx.Client) -> None:
     text = reader.get("/metrics").text
     assert 'lotkeeper_open_findings{kind="exception"}' in text
     assert 'lotkeeper_agent_healthy{agent="assembly-1"} 1.0' in text
+    assert 'lotkeeper_dropped_evidence{kind="conflict"} 0.0' in text
 
 
 # -- writes ------------------------------------------------------------------------------------------------
