@@ -235,8 +235,13 @@ def test_telemetry_of_a_tag_is_read_over_a_span(own: Site) -> None:
     span = {"agent": "trend-1", "from": "2026-11-18T11:06:40Z", "to": "2026-11-18T11:06:40.2Z"}
     assert iso_z(start_us) == "2026-11-18T11:06:40.000000Z"
     answer = program.get("/api/v1/telemetry", params={**span, "tag": "welder.force"}).json()
-    reading = {"time": "2026-11-18T11:06:40.000000Z", "source_time": "2026-11-18T11:06:39.999995Z", "unit": "N"}
-    stale = {"time": "2026-11-18T11:06:40.100000Z", "source_time": None, "unit": "N"}
+    reading = {
+        "time": "2026-11-18T11:06:40.000000Z",
+        "source_time": "2026-11-18T11:06:39.999995Z",
+        "unit": "N",
+        "left_out": None,
+    }
+    stale = {"time": "2026-11-18T11:06:40.100000Z", "source_time": None, "unit": "N", "left_out": None}
     assert answer == {
         "items": [
             {**reading, "value": -1, "quality": "good", "status": "Good"},
