@@ -184,6 +184,21 @@ def test_the_proxy_passes_delays_and_holds_back() -> None:
     asyncio.run(with_echo(test))
 
 
+def test_a_corrupting_proxy_turns_one_bit_over_and_never_the_same() -> None:
+    async def test(proxy: FaultProxy) -> None:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        proxy.set_mode(Mode.CORRUPT)
+        sent = bytes(64)
+        answers = [await say(writer, reader, sent) for _ in range(8)]
+        assert [sum(byte.bit_count() for byte in answer) for answer in answers] == [1] * 8
+        assert len(set(answers)) == 8
+        proxy.set_mode(Mode.PASS)
+        assert await say(writer, reader, sent) == sent
+        writer.close()
+
+    asyncio.run(with_echo(test))
+
+
 @pytest.mark.parametrize("mode", [Mode.DROP, Mode.RST])
 def test_the_proxy_ends_what_is_open_and_what_is_new(mode: Mode) -> None:
     async def ended(reader: asyncio.StreamReader) -> str:
