@@ -11,7 +11,7 @@ from pathlib import Path
 
 from records.errors import LotkeeperError, Unreachable
 from simulators.faults.supervisor import Supervisor
-from simulators.sockets import free_port
+from simulators.sockets import reserved_port
 
 START_LIMIT_S = 120.0
 
@@ -24,7 +24,7 @@ class ForgetfulBroker:
         if program is None:
             raise Unreachable("mosquitto is not installed", hint="install the package mosquitto; make setup does")
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = reserved_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._supervisor = supervisor
         self._log = folder / "broker.log"

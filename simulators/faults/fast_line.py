@@ -23,6 +23,7 @@ from simulators.noise import uniform
 from simulators.plant import Value, float32
 from simulators.plc import ACK, CARRIER, COUNT, DONE, ORDER, RESULT, TOTAL
 from simulators.plc_modbus import LEAK_TESTER, Kind, ModbusPlc
+from simulators.sockets import reserved_port
 
 START_LIMIT_S = 120.0
 OPERATION = "OP30"
@@ -309,6 +310,6 @@ def cycle_of(
 
 
 def _machine(name: str) -> ModbusPlc:
-    plc = ModbusPlc(name, LAYOUT)
+    plc = ModbusPlc(name, LAYOUT, port=reserved_port())
     plc.memory[ORDER] = ""
     return plc

@@ -22,7 +22,7 @@ from simulators.faults.broker import ForgetfulBroker
 from simulators.faults.fast_line import FastLine
 from simulators.faults.outcome import Outcome
 from simulators.faults.supervisor import Process, Starter, Supervisor, WarmStarter, WholeStarter
-from simulators.sockets import free_port
+from simulators.sockets import reserved_port
 
 AGENT = "tester-1"
 EDGE, CENTRAL = "lotkeeper-edge", "lotkeeper-central"
@@ -147,7 +147,7 @@ class Plant:
             folder, workshop.clock, agent=AGENT, machines=machines, seed=seed, rest_s=rest_s, **line
         )
         self._buffers = 1
-        self.port = free_port()
+        self.port = reserved_port()
         self.agent: Process | None = None
         self.central: Process | None = None
         self._client: CentralClient | None = None

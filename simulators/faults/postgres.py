@@ -13,7 +13,7 @@ from pathlib import Path
 
 from records.clock import Clock, SystemClock
 from records.errors import LotkeeperError, Unreachable
-from simulators.sockets import free_port
+from simulators.sockets import reserved_port
 
 USER = "lotkeeper"
 START_LIMIT_S = 60.0
@@ -58,7 +58,7 @@ class LocalPostgres:
         self._clock = clock or SystemClock()
         self.folder = Path(tempfile.mkdtemp(prefix="lotkeeper-pg-", dir=within))
         self.data = self.folder / "data"
-        self.port = free_port("127.0.0.1")
+        self.port = reserved_port("127.0.0.1")
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")

@@ -76,7 +76,7 @@ BROKEN = (
     ("syscall-kill", EDGE, "answers_first", "missing"),
     ("io-error", EDGE, "goes_on", "a process that stops at an I/O error|missing"),
     ("partition", EDGE, "sends_once", "a commit of central|a buffer that gets empty"),
-    ("duplicate", CENTRAL, "key_is_not_unique", "doubled|altered|chain of"),
+    ("duplicate", CENTRAL, "key_is_not_unique", "doubled|altered|chain of|a commit of central"),
     ("clock-jump", EDGE, "clock_unwatched", "event clock-jump"),
     ("image-restore", EDGE, "watermark_by_number", "missing|a commit of central|a plant at rest"),
     ("central-restore", EDGE, "watermark_by_number", "a commit of central|missing"),
