@@ -42,6 +42,14 @@ NOTES = {
     ): "cycles were faults then, of ten minutes: central's connection to the broker ended by an error of its "
     "thread (libfaketime lets no thread sleep), and central went on without it; a process now ends with any "
     "of its threads, and under libfaketime threads of the loops can sleep",
+    ("soak", 2): "`buffer verify` of the running agent took a row that was committed meanwhile for a missing one; "
+    "every cycle was there (1716 of 1716); mended, and a test since",
+    (
+        "soak",
+        3,
+    ): "the harness: an agent of another test found this plant's machine at a port where its own was down, "
+    "and answered its cycles, as `cycles-missed` said; ports are reserved since",
+    ("upgrade", 1): "the harness: another plant took central's port while it was down; ports are reserved since",
     ("bit-rot", 201): "the harness: central was asked before it listened",
 }
 """Why a leg was not fine."""

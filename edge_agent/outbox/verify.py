@@ -115,6 +115,13 @@ def verify(path: Path) -> Verification:
         return Verification(False, 0, 0, None, error.message)
 
 
+def _reaches(path: Path, noted: Place) -> bool:
+    """Whether the file holds that row by now: the agent may have committed it behind the view that was had."""
+    with reading(path) as connection:
+        epoch = ledger.epoch_named(connection, noted.epoch)
+        return epoch is not None and ledger.hash_at(connection, epoch, noted.seq) == noted.hash
+
+
 def _verify(connection: sqlite3.Connection, path: Path) -> Verification:
     problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if problem != "ok":
@@ -139,7 +146,8 @@ def _verify(connection: sqlite3.Connection, path: Path) -> Verification:
         position = epoch.position(epoch.last + 1)
     noted = note.read(note.path_of(path), agent, stream)
     last = ledger.current(connection)
-    if noted is not None and noted.epoch == last.epoch and noted.seq > last.last:
+    ahead = noted is not None and noted.epoch == last.epoch and noted.seq > last.last
+    if noted is not None and ahead and not _reaches(path, noted):
         bad = FirstBad(agent, last.epoch, stream, last.last + 1)
         return Verification(
             False, records, tombstones, bad, "the file ends before the row that is noted beside it"

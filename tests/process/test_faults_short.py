@@ -102,7 +102,7 @@ def test_a_broken_rule_turns_it_red(
 ) -> None:
     monkeypatch.setattr(calls, "EVERY", 5)
     monkeypatch.setattr(soak, "MINUTE_S", 10.0)
-    broken = Workshop(SystemClock(), mutants={command: [f"tests.rigs.mutants.{mutant}"]}, patience_s=12.0)
+    broken = Workshop(SystemClock(), mutants={command: [f"tests.rigs.mutants.{mutant}"]}, patience_s=30.0)
     try:
         found = list(leg(name, tmp_path, broken, cycles=min(SCENARIOS[name].leg, 30)).details())
     except LotkeeperError as error:

@@ -91,6 +91,23 @@ def test_a_file_can_be_looked_into_while_it_is_written_to(tmp_path: Path) -> Non
     outbox.close()
 
 
+def test_what_is_committed_while_a_file_is_verified_is_no_fault_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: of a running agent the note was read after the file, so a new row seemed to be missing."""
+    outbox = open_outbox(tmp_path)
+    fill(outbox, 1, 5)
+    honest = note.read
+
+    def late(path: Path, agent: str, stream: str) -> object:
+        fill(outbox, 6, 6)
+        return honest(path, agent, stream)
+
+    monkeypatch.setattr(note, "read", late)
+    assert verify(tmp_path / "records.db").ok
+    outbox.close()
+
+
 def test_no_flipped_bit_goes_unseen_and_none_keeps_the_agent_from_starting(tmp_path: Path) -> None:
     """Bit rot at sixty places: what verify calls good is as it was, a start always ends in a whole file."""
     prepared(tmp_path, 30)
