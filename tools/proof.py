@@ -49,6 +49,10 @@ NOTES = {
         3,
     ): "the harness: an agent of another test found this plant's machine at a port where its own was down, "
     "and answered its cycles, as `cycles-missed` said; ports are reserved since",
+    (
+        "upgrade",
+        2,
+    ): "the harness: it gave up at 400 calls, all of which had held; each made the next upgrade longer; mended",
     ("upgrade", 1): "the harness: another plant took central's port while it was down; ports are reserved since",
     ("bit-rot", 201): "the harness: central was asked before it listened",
 }

@@ -12,12 +12,13 @@ from simulators.faults.transactions import KINDS, UPGRADES, Transaction, the_age
 
 KILLED = -9
 STORAGE_FAILED = 74
-MOST_POINTS = 400
+MOST_POINTS = 4000
 """A transaction with more calls than this is none of ours: the scenario would not end."""
 NO_ROOM = "error=ENOSPC"
 REFUSING_S = 0.5
 """How long writes find no room."""
 STOPS_WITHIN_S = 30.0
+UPGRADE_EVERY = 16
 EVERY = 1
 """Cut at each call; a short test leaves some out."""
 ERRORS = (
@@ -37,24 +38,26 @@ def syscall_kill(leg: Leg) -> None:
 
 
 def upgrade(leg: Leg) -> None:
-    """The same of each step from an older layout of a database to the present one; ``cycles`` are steps."""
-    _cut_kinds(leg, list(UPGRADES[: leg.cycles]))
+    """The same of the step from an older layout of central's database, which has hundreds of calls: a leg cuts at
+    every sixteenth, from the one on that its seed names. Sixteen seeds cut at each.
+    """
+    _cut_kinds(leg, list(UPGRADES[: leg.cycles]), 1 + (leg.outcome.seed - 1) % UPGRADE_EVERY, UPGRADE_EVERY)
 
 
-def _cut_kinds(leg: Leg, kinds: list[Transaction]) -> None:
+def _cut_kinds(leg: Leg, kinds: list[Transaction], first: int = 1, every: int = 1) -> None:
     with at_work(leg, leg.plant(line={"trend": any(kind.trend for kind in kinds)})) as plant:
         plant.line.hold()
         plant.settle()
         for transaction in kinds:
-            points = _cut_all(leg, plant, transaction)
+            points = _cut_all(leg, plant, transaction, first, every * EVERY)
             leg.count(f"cut points of {transaction.name}", points)
             leg.cycle_done()
         plant.line.go_on()
 
 
-def _cut_all(leg: Leg, plant: Plant, transaction: Transaction) -> int:
-    """Cut at call 1, 2, 3, ...; at how many."""
-    for count, point in enumerate(range(1, MOST_POINTS, EVERY)):
+def _cut_all(leg: Leg, plant: Plant, transaction: Transaction, first: int, every: int) -> int:
+    """Cut at one call after the other; at how many."""
+    for count, point in enumerate(range(first, MOST_POINTS, every)):
         code = _cut(plant, transaction, point)
         if code is None:
             plant.settle()

@@ -26,8 +26,13 @@ KEYS = (
 
 
 def make_0001(database: Path) -> None:
-    """The tables as migration 0001 alone made them: bodies and tombstones in ``envelope``. Nobody has it open."""
+    """The tables as migration 0001 alone made them: bodies and tombstones in ``envelope``. Nobody has it open.
+
+    A database that is that old already stays as it is.
+    """
     with closing(open_writer(database)) as db, transaction(db):
+        if db.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",):
+            return
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             if name.startswith(("guard_envelope", "guard_body", "guard_telemetry_body", "guard_tombstone")):
                 db.execute(f"DROP TRIGGER {name}")
