@@ -55,6 +55,15 @@ NOTES = {
     ): "the harness: it gave up at 400 calls, all of which had held; each made the next upgrade longer; mended",
     ("upgrade", 1): "the harness: another plant took central's port while it was down; ports are reserved since",
     ("bit-rot", 201): "the harness: central was asked before it listened",
+    ("central-kill", 2000): "full starts at the lowest priority beside other work: one took longer than the loop "
+    "waits; not judged",
+    (
+        "worker-kill",
+        103,
+    ): "on a machine with far too much else to do a commit was not there after two minutes: taken "
+    "for that, not proven; not judged",
+    ("backlog", 1): "all 259,200 records were drained; the judge's reading of central timed out on a busy machine "
+    "after 14 of 20 agents, which agreed; it asks again since",
 }
 """Why a leg was not fine."""
 
