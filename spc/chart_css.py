@@ -46,10 +46,6 @@ CHART_CSS: Final = """\
 .lk-bar { fill: var(--lk-data); fill-opacity: .35; }
 .lk-curve { stroke: var(--lk-ink); stroke-opacity: .8; }
 .lk-gap { stroke: var(--lk-muted); stroke-opacity: 1; }
-.lk-silent { fill: var(--lk-muted); fill-opacity: .12; }
-.lk-strip-silent { fill: var(--lk-muted); }
-.lk-strip-bad { fill: var(--lk-alarm); }
-.lk-strip-uncertain { fill: none; stroke: var(--lk-warn); stroke-width: 1.5; }
 .lk-run { stroke: var(--lk-warn); stroke-opacity: .22; }
 .lk-point-signal { stroke: var(--lk-paper); stroke-opacity: 1; }
 .lk-diamond { fill: var(--lk-alarm); }

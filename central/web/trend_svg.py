@@ -22,6 +22,13 @@ HEAD, FOOT, STRIP, APART = 24.0, 30.0, 18.0, 6.0
 HOLLOW = 150
 """Most uncertain buckets that have a hollow point each; more are told by their strip alone."""
 BUCKET_PX = 2
+TREND_CSS = """\
+.lk-silent { fill: var(--lk-muted); fill-opacity: .12; }
+.lk-strip-silent { fill: var(--lk-muted); }
+.lk-strip-bad { fill: var(--lk-alarm); }
+.lk-strip-uncertain { fill: none; stroke: var(--lk-warn); stroke-width: 1.5; }
+"""
+"""Beside the rules of ``spc.svg``, whose colours it uses."""
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 
 Strip = tuple[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]

@@ -19,6 +19,7 @@ from central.access import Capability
 from central.web import security, show, states, texts
 from central.web.desk import Desk, Visitor
 from central.web.i18n import LANGUAGES, N_, Words, preferred, words
+from central.web.trend_svg import TREND_CSS
 from spc.svg import CHART_CSS
 
 STATIC = Path(__file__).parent / "static"
@@ -73,7 +74,7 @@ def static_files() -> dict[str, tuple[bytes, str]]:
     """Name -> content and media type of everything under ``/static``."""
     types = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
     files = {path.name: (path.read_bytes(), types[path.suffix]) for path in sorted(STATIC.iterdir())}
-    return files | {"chart.css": (CHART_CSS.encode(), "text/css")}
+    return files | {"chart.css": ((CHART_CSS + TREND_CSS).encode(), "text/css")}
 
 
 def environment(files: dict[str, tuple[bytes, str]]) -> Environment:
