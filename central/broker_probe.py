@@ -6,14 +6,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from central.doctor_told import State, Told
 from central.settings import BrokerSettings
 from records.clock import new_id
 from records.wire import MAX_FRAME, TOPIC_ROOT, ack_topic, down_topic, state_topic, up_topic
@@ -21,15 +20,6 @@ from records.wire import MAX_FRAME, TOPIC_ROOT, ack_topic, down_topic, state_top
 ANSWER_S = 10.0
 PACKET_ROOM = 4096
 NOT_AUTHORIZED = 0x87
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One thing that was tried: ``says`` what came of it, ``do`` what to do about it."""
-
-    state: Literal["fine", "warning", "bad", "unreachable"]
-    says: str
-    do: str | None = None
 
 
 class _Probe:
@@ -124,18 +114,18 @@ def probe(settings: BrokerSettings) -> Iterator[Told]:
         one = _Probe(settings)
     except ssl.SSLCertVerificationError as error:
         do = "look at the broker's certificate: its names, its end, and broker: ca in central.yaml"
-        yield Told("bad", f"the broker at {where} is not the one it should be: {error.verify_message}", do)
+        yield _told("bad", f"the broker at {where} is not the one it should be: {error.verify_message}", do)
         return
     except OSError as error:
         do = "is it running, and is its port open? see broker: url in central.yaml"
-        yield Told("unreachable", f"the broker at {where} does not answer: {error}", do)
+        yield _told("unreachable", f"the broker at {where} does not answer: {error}", do)
         return
     try:
         if one.refused is not None:
             do = "is central's certificate of the broker's authority, not revoked, and is its clock right?"
-            yield Told("bad", f"the broker at {where} does not let central in: {one.refused}", do)
+            yield _told("bad", f"the broker at {where} does not let central in: {one.refused}", do)
             return
-        yield Told("fine", f"central is let in at {where}{' by its certificate' if settings.tls else ''}")
+        yield _told("fine", f"central is let in at {where}{' by its certificate' if settings.tls else ''}")
         yield from _rights(one)
         yield from _size(one)
     finally:
@@ -157,9 +147,9 @@ def _rights(one: _Probe) -> Iterator[Told]:
         do = (
             "the broker must use the access.acl that central writes, and read it again: systemctl reload mosquitto"
         )
-        yield Told("bad", f"central may not use {', '.join((*refused, *unheard))}", do)
+        yield _told("bad", f"central may not use {', '.join((*refused, *unheard))}", do)
     else:
-        yield Told("fine", "central may publish and hear what it must")
+        yield _told("fine", "central may publish and hear what it must")
     open_topics = [
         topic
         for topic in (up_topic("p0", one.name, "records"), state_topic(one.name))
@@ -167,24 +157,24 @@ def _rights(one: _Probe) -> Iterator[Told]:
     ]
     if open_topics:
         do = "set acl_file as in config/mosquitto.conf: as it is, one agent could speak for another"
-        yield Told("bad", f"the broker let central publish in an agent's place: {', '.join(open_topics)}", do)
+        yield _told("bad", f"the broker let central publish in an agent's place: {', '.join(open_topics)}", do)
     else:
-        yield Told("fine", "the access list is in force: nobody may publish in an agent's place")
+        yield _told("fine", "the access list is in force: nobody may publish in an agent's place")
 
 
 def _size(one: _Probe) -> Iterator[Told]:
     """The largest message that central or an agent may send."""
     do = "message_size_limit and max_packet_size in mosquitto.conf as in config/mosquitto.conf"
     if one.packet_maximum is not None and one.packet_maximum < MAX_FRAME:
-        yield Told(
+        yield _told(
             "bad", f"the broker takes packets of {one.packet_maximum} bytes at most, {MAX_FRAME} are needed", do
         )
         return
     code = one.publish(ack_topic(one.name, "records"), bytes(MAX_FRAME - PACKET_ROOM))
     if code is None or code >= 0x80:
-        yield Told("bad", f"the broker did not take a message of {MAX_FRAME - PACKET_ROOM} bytes", do)
+        yield _told("bad", f"the broker did not take a message of {MAX_FRAME - PACKET_ROOM} bytes", do)
     else:
-        yield Told("fine", f"the broker takes messages of {MAX_FRAME - PACKET_ROOM} bytes")
+        yield _told("fine", f"the broker takes messages of {MAX_FRAME - PACKET_ROOM} bytes")
 
 
 def _stranger(settings: BrokerSettings) -> Told:
@@ -192,11 +182,15 @@ def _stranger(settings: BrokerSettings) -> Told:
     try:
         one = _Probe(settings, certificate=False)
     except (TimeoutError, OSError, ssl.SSLError):
-        return Told("fine", "nobody is let in without a certificate")
+        return _told("fine", "nobody is let in without a certificate")
     let_in = one.refused is None
     one.close()
     if let_in:
-        return Told(
+        return _told(
             "bad", "the broker lets in who has no certificate", "set require_certificate true in mosquitto.conf"
         )
-    return Told("fine", "nobody is let in without a certificate")
+    return _told("fine", "nobody is let in without a certificate")
+
+
+def _told(state: State, says: str, do: str | None = None) -> Told:
+    return Told("broker", state, says, do)

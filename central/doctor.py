@@ -20,11 +20,11 @@ from central.anchors import read_anchors
 from central.authority import listed_serials
 from central.broker import ACCESS_LIST, REVOKED, access_list
 from central.broker_probe import probe
+from central.doctor_told import State, Told
 from central.keys import CentralKeys
 from central.settings import CentralSettings
 from central.store import agents, intake
 from central.store.engine import Connection, assert_guards, reading
-from central.told import State, Told
 from records.certificates import certificate_of, check_pair
 from records.clock import MICROSECONDS, Clock, iso_z, new_id
 from records.errors import LotkeeperError
@@ -225,5 +225,4 @@ def _anchors(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
 
 
 def _broker(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
-    for told in probe(settings.broker):
-        yield Told("broker", told.state, told.says, told.do)
+    return probe(settings.broker)

@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 from pydantic import JsonValue
 
+from central.doctor_told import State, Told
 from central.settings import CentralSettings
+from central.shares import PARTITION
 from central.store import agents, leases, search, server_state, snapshots
 from central.store.engine import Connection
-from central.told import State, Told
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
 from records.wire import CENTRAL
@@ -124,14 +125,21 @@ def server(connection: Connection, clock: Clock) -> Iterator[Told]:
 
 
 def workers(connection: Connection) -> Iterator[Told]:
-    """Partitions whose worker is gone and that nobody has taken over."""
+    """Partitions whose worker is gone and that nobody has taken over; nothing where none was ever leased.
+
+    A worker that ended for good keeps the lease of its own name: that says nothing while others take its
+    partitions in.
+    """
     known, now_us = leases.known(connection), leases.now_us(connection)
-    dead = {name: one for name, one in known.items() if 0 < one.until_us < now_us}
+    partitions = agents.partitions(connection)
+    leased = {each: known[PARTITION + each] for each in partitions if PARTITION + each in known}
+    dead = {name: one for name, one in leased.items() if 0 < one.until_us < now_us}
     for name, one in dead.items():
-        say = f"{one.holder} had {name} until {iso_z(one.until_us)}, and nobody took it over"
+        say = f"{one.holder} had partition {name} until {iso_z(one.until_us)}, and nobody took it over"
         yield Told("workers", "bad", say, "start a worker or serve: records of its lines wait at the broker")
-    if known and not dead:
-        yield Told("workers", "fine", f"{sum(one.until_us > now_us for one in known.values())} leases are held")
+    if leased and not dead:
+        taken = sum(one.until_us > now_us for one in leased.values())
+        yield Told("workers", "fine", f"{taken} of {len(partitions)} partitions are taken in")
 
 
 def erp_clock(settings: CentralSettings, clock: Clock) -> Iterator[Told]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from central import doctor_keeping as doctor
+from central.doctor_told import Told
 from central.settings import BackupSettings, CentralSettings
 from central.store import leases
-from central.told import Told
 from records.clock import SystemClock
 from records.configuration import ConfigurationRecord
 from records.model import OperationsEvent
@@ -90,13 +90,28 @@ def test_a_server_and_its_workers(rig: Rig) -> None:
             assert (server["database server"], server["database server's clock"]) == ("fine", "fine")
             assert {"durable settings", "database role"} <= set(server)
             assert states(doctor.server(connection, rig.clock))["database server's clock"] == "warning"
-    rig.store.write(lambda connection: leases.take(connection, "p0", "worker-1", 60.0))
+    rig.enrol(Agent("line-1"))
+    take(rig, "partition/p0", "first", 60.0)
     with rig.store.read() as connection:
         assert states(doctor.workers(connection)) == {"workers": "fine"}
-    rig.store.write(lambda connection: leases.take(connection, "p0", "worker-1", -60.0))
+    take(rig, "partition/p0", "first", -60.0)
     with rig.store.read() as connection:
         (dead,) = doctor.workers(connection)
-    assert (dead.state, dead.says.split()[0]) == ("bad", "worker-1")
+    assert (dead.state, dead.says.split()[:4]) == ("bad", ["first", "had", "partition", "p0"])
+
+
+def test_a_worker_that_was_killed_for_good_is_not_told_of_once_its_partition_is_taken_over(rig: Rig) -> None:
+    rig.enrol(Agent("line-1"))
+    take(rig, "worker/first", "first", -60.0)
+    take(rig, "partition/p0", "first", -60.0)
+    take(rig, "partition/p0", "second", 60.0)
+    with rig.store.read() as connection:
+        (told,) = doctor.workers(connection)
+    assert (told.state, told.says) == ("fine", "1 of 1 partitions are taken in")
+
+
+def take(rig: Rig, name: str, holder: str, seconds: float) -> None:
+    assert rig.store.write(lambda connection: leases.take(connection, name, holder, seconds)) is not None
 
 
 def test_a_large_file_of_anchors_is_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing."""
+"""What the doctor says of one thing that it looked at: shared by ``central.doctor`` and its parts."""
 
 from __future__ import annotations
 
