@@ -77,7 +77,8 @@ SERVE = "serve"
 """The name of this process among those that take records in."""
 HORIZON = "horizon"
 HORIZON_INTERVAL_S = 5.0
-"""How often lines hear how far central knows the operations, where a station asks for that."""
+"""How often lines hear how far central knows the operations, where a station asks for that, and of lots what had
+to wait."""
 WAKE = "wake"
 WAKE_INTERVAL_S = 1.0
 SWEEP_ALL = "sweep-all"
@@ -223,7 +224,7 @@ class Central:
             self._sweeper.wake()
 
     def _keep_horizon(self) -> None:
-        if self.lines.asked and self._sweeper is not None:
+        if (self.lines.asked or self.lines.waits) and self._sweeper is not None:
             self._sweeper.wake()
 
     def _sweep_all(self) -> None:

@@ -27,7 +27,7 @@ from records.wire import PLANT, Document
 
 EVERY_AGENT = "*"
 LEAST_S = 5.0
-"""The least time between two versions of the horizon, and of what is left of an item's lots."""
+"""The least time between two versions of the horizon, and between two looks at what is left of lots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,16 @@ class Reached:
 
 
 class Stations:
-    """What agents' line files in force say of their stations, read on from where it was read to."""
+    """What agents' line files in force say of their stations, read on from where it was read to.
+
+    ``asked``: whether any station looks at the earlier operations of its pieces.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: dict[tuple[str, str], tuple[frozenset[str], bool]] = {}
         self._in_force: dict[str, str] = {}
+        self.asked = False
         self._files_through = self._loaded_through = 0
 
     def read_on(self) -> None:
@@ -58,11 +62,7 @@ class Stations:
             if isinstance(event, OperationsEvent):
                 self._in_force[fact.agent] = str(event.params.get("hash"))
             self._loaded_through = max(self._loaded_through, fact.cursor)
-
-    @property
-    def asked(self) -> bool:
-        """Whether any station looks at the earlier operations of its pieces."""
-        return any(self._known.get(key, (None, False))[1] for key in self._in_force.items())
+        self.asked = any(self._known.get(key, (None, False))[1] for key in self._in_force.items())
 
     def agents_of(self) -> dict[str, list[str]]:
         """Operation -> the agents that have a station for it."""
@@ -82,14 +82,19 @@ def _stations(resolved: JsonValue) -> tuple[frozenset[str], bool]:
 
 
 class LineStatus:
-    """Told by the review in one thread at a time. ``tell(agent, document)`` brings the lines what is new."""
+    """Told by the review in one thread at a time. ``tell(agent, document)`` brings the lines what is new.
+
+    ``waits``: what is left of lots was not looked at by the last sweep, since the look before is too near.
+    """
 
     def __init__(self, store: Store, facts: Facts, clock: Clock, tell: Callable[[str, Document], None]) -> None:
         self._store, self._facts, self._clock, self._tell = store, facts, clock, tell
         self._stations = Stations(store)
         self._routes: dict[str, dict[str, JsonValue]] = {}  # judged since the last time: order -> its documents
         self._told: dict[tuple[str, str], Document] | None = None
-        self._said_s: dict[tuple[str, str], float] = {}
+        self._horizon_s: float | None = None  # when it was issued last
+        self._lots_s: float | None = None  # when lots were looked at last
+        self.waits = False
 
     @property
     def asked(self) -> bool:
@@ -119,14 +124,19 @@ class LineStatus:
     def swept(self, now: Reached | None) -> None:
         """All that had to be judged is: issue what the lines do not know. ``now``: how far that reaches."""
         told = self._newest()
-        news = self._of_routes(told) + self._of_lots(told)
+        news = self._of_routes(told)
+        self.waits = not self._due(self._lots_s)
+        if not self.waits:
+            news += self._of_lots(told)
+            self._lots_s = self._clock.monotonic_s()
         if news:
             self._issue(told, news)
-        if now is not None and now.operations and self._due((ROUTE, PLANT)):
+        if now is not None and now.operations and self._due(self._horizon_s):
             horizon = _horizon(now, told)
             known = told.get((ROUTE, PLANT))
             if known is None or known.content != horizon:
                 self._issue(told, [(ROUTE, PLANT, horizon)])
+                self._horizon_s = self._clock.monotonic_s()
 
     def _newest(self) -> dict[tuple[str, str], Document]:
         if self._told is None:
@@ -162,19 +172,17 @@ class LineStatus:
         for item, lots in sorted(left.items()):
             content: JsonValue = {"item": item, "left": {lot: quantity_text(q) for lot, q in sorted(lots.items())}}
             known = told.get((LOT_QUANTITIES, item))
-            if (known is None or known.content != content) and self._due((LOT_QUANTITIES, item)):
+            if known is None or known.content != content:
                 news.append((LOT_QUANTITIES, item, content))
         return news
 
-    def _due(self, place: tuple[str, str]) -> bool:
-        last_s = self._said_s.get(place)
+    def _due(self, last_s: float | None) -> bool:
         return last_s is None or self._clock.monotonic_s() - last_s >= LEAST_S
 
     def _issue(self, told: dict[tuple[str, str], Document], news: list[tuple[str, str, JsonValue]]) -> None:
         issued = self._store.write(lambda c: [self._facts.issue(c, *place) for place in news])
         for document in issued:
             told[document.kind, document.id] = document
-            self._said_s[document.kind, document.id] = self._clock.monotonic_s()
             self._tell(EVERY_AGENT, document)
 
 

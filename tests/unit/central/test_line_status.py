@@ -180,6 +180,20 @@ def test_what_is_left_of_a_lot_is_the_erps_stock_less_what_it_was_not_told_of(pl
     assert Papers.of(plant.held().values()).left_of("VB-10", "VB-1") == Decimal(16)
 
 
+def test_what_changes_right_after_a_look_at_lots_waits_and_is_told_by_the_next(plant: Plant, line: Line) -> None:
+    line.assemble(1)
+    plant.all_here(line)
+    assert Papers.of(plant.held().values()).left_of("VB-10", "VB-1") == Decimal(19)
+    line.assemble(2)
+    plant.all_here(line)
+    assert plant.lines.waits
+    assert Papers.of(plant.held().values()).left_of("VB-10", "VB-1") == Decimal(19)
+    plant.rig.clock.advance(10)
+    plant.reviews.sweep()
+    assert not plant.lines.waits
+    assert Papers.of(plant.held().values()).left_of("VB-10", "VB-1") == Decimal(18)
+
+
 def test_it_is_kept_over_a_restart_never_stated_and_a_comparison_of_notes_heals(plant: Plant, line: Line) -> None:
     line.piece(1)
     plant.all_here(line)
