@@ -73,10 +73,8 @@ def wanted(connection: Connection) -> Wanted:
 
 def read(link: ErpLink, asked: Wanted) -> Reading:
     """Orders and lots as they are now."""
-    known = asked.known
-    told = link.orders(sorted(known), asked.named) if asked.named else link.orders(sorted(known))
-    found = {order.erp_id: order for order in told}
-    gone = [replace(order, state="cancelled") for erp_id, order in known.items() if erp_id not in found]
+    found = {order.erp_id: order for order in link.orders(sorted(asked.known), asked.named)}
+    gone = [replace(order, state="cancelled") for erp_id, order in asked.known.items() if erp_id not in found]
     orders = (*found.values(), *gone)
     items = frozenset(need.item for order in orders for need in order.bom)
     return Reading(orders, items, tuple(link.lots(items)) if items else (), asked.through)

@@ -61,7 +61,7 @@ class StoryErp:
         self.held = {order.erp_id: order for order in orders}
         self.results: dict[str, ErpResult] = {}
 
-    def orders(self, held: Collection[str]) -> list[ErpOrder]:
+    def orders(self, held: Collection[str], named: Collection[str] = ()) -> list[ErpOrder]:
         return list(self.held.values())
 
     def lots(self, items: Collection[str]) -> list[ErpLot]:

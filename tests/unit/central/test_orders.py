@@ -80,7 +80,7 @@ class FakeErp:
     kill: str | None = None
     address = "fake"
 
-    def orders(self, held: Collection[str]) -> list[ErpOrder]:
+    def orders(self, held: Collection[str], named: Collection[str] = ()) -> list[ErpOrder]:
         return [o for o in self.held if o.state in ("released", "running", "held") or o.erp_id in held]
 
     def lots(self, items: Collection[str]) -> list[ErpLot]:
