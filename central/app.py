@@ -52,14 +52,14 @@ from central.rollover import Rollover
 from central.settings import CentralSettings
 from central.shares import Shares
 from central.signature import Rules
-from central.store import intake, partitions
+from central.store import documents, intake, partitions
 from central.store.engine import Store
 from central.verify import Verification, verify
 from central.worker import shares
 from records.clock import MICROSECONDS, Clock
 from records.files import InstanceLock
 from records.model import OperationsEvent
-from records.wire import CENTRAL, HELLO, SYNC, Document, Head, Watermark
+from records.wire import CENTRAL, CENTRAL_KEYS, HELLO, SYNC, Document, Head, Watermark
 
 SWEEP = "sweep"
 ANCHOR = "anchor"
@@ -271,10 +271,12 @@ def build(
         lock = InstanceLock(settings.folder / "instance.lock")
         undo.callback(lock.release)
         assert_whole(settings.folder)
-        keys = CentralKeys.open(settings.keys, recover=True)
+        keys = CentralKeys.open(settings.keys)
         origin = Origin(settings.site, settings.time_zone, software(), configuration)
         store = Store(settings.database, failed)
         undo.callback(store.close)
+        with store.read() as connection:
+            keys.settle(documents.newest(connection, CENTRAL_KEYS, CENTRAL))
         facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
         store.write(facts.open)
         prepare(store)

@@ -8,9 +8,9 @@ A folder, made once by ``init``::
     ca.key ca.crt     central's own certificate authority (``central.authority``)
     tls.key tls.crt   central's certificate at the broker
 
-A new key is prepared beside the old one, told of in the database, announced, and only then in force:
-``central.json`` naming it is the moment. A process that is killed before goes on with the old key, after with the
-new one.
+A new key is prepared beside the old one, told of in the database, announced, and only then in force. The database
+telling of it is the moment: of a process that was killed before, the next start takes the change back; after, it
+ends it, since agents may have heard of the new key, and until when the old one is good.
 """
 
 from __future__ import annotations
@@ -57,20 +57,13 @@ class CentralKeys:
         return cls(folder, signing, keys)
 
     @classmethod
-    def open(cls, folder: Path, *, recover: bool = False) -> CentralKeys:
-        """Read the folder. ``recover``: end or take back a change that a crash left; for who may write there.
+    def open(cls, folder: Path) -> CentralKeys:
+        """Read the folder.
 
         Raises:
             ConfigurationError: a file is missing or damaged; names it.
         """
         public = public_keys(folder)
-        fresh = folder / NEXT
-        if recover and fresh.exists():
-            if SigningKey.load(fresh).id in {key.id for key in public}:
-                fresh.replace(folder / PRESENT)
-            else:
-                fresh.unlink()
-            sync_folder(folder)
         signing = SigningKey.load(folder / PRESENT)
         if signing.id not in {key.id for key in public}:
             raise ConfigurationError(
@@ -78,6 +71,25 @@ class CentralKeys:
                 hint="restore both files from the same backup",
             )
         return cls(folder, signing, public)
+
+    def settle(self, told: Document | None) -> None:
+        """End or take back a change that a crash left; for who alone may write there, before anything is signed.
+
+        ``told``: the newest document of central's keys in the database.
+        """
+        left = self.folder / NEXT
+        if not left.exists():
+            return
+        fresh = SigningKey.load(left)
+        public = () if told is None else announced(told)
+        if fresh.id in {key.id for key in self.public}:
+            left.replace(self.folder / PRESENT)
+            self.signing = fresh
+        elif told is not None and fresh.id in {key.id for key in public}:
+            self.change(fresh, public, told)
+        else:
+            left.unlink()
+        sync_folder(self.folder)
 
     def follow(self) -> None:
         """Take over what another process has changed in the folder; nothing, while it is at it.
