@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from central.domain import Blocker, Link, RequirementStatus
 from central.web import states
 from central.web.i18n import N_, Words
+from records.reasons import NO_REASONS, Catalogue
 
 TEXTS: Mapping[str, str] = {
     "operation-incomplete": N_("%(operation)s: %(have)s of %(need)s pieces have passed"),
@@ -33,12 +34,17 @@ class BlockerText:
     link: Link
 
 
-def text(words: Words, blocker: Blocker) -> BlockerText:
-    """The blocker as a sentence in the reader's language; a code of a later build stands for itself."""
+def text(words: Words, blocker: Blocker, reasons: Catalogue = NO_REASONS) -> BlockerText:
+    """The blocker as a sentence in the reader's language; a code of a later build stands for itself.
+
+    ``reasons``: the plant's, whose codes the reason of a hold may begin with.
+    """
     message = TEXTS.get(blocker.code)
     if message is None:
         return BlockerText(blocker.code, blocker.link)
     params = {name: _param(words, blocker.code, name, value) for name, value in blocker.params.items()}
+    if blocker.code == "held-by-quality":
+        params["reason"] = reasons.says("hold", params.get("reason", ""), words.language)
     return BlockerText(words(message, **params), blocker.link)
 
 

@@ -9,6 +9,7 @@ from central.signature import SignatureRefused
 from central.web import blockers
 from central.web.i18n import N_, Words
 from records.errors import LotkeeperError
+from records.reasons import NO_REASONS, Catalogue
 
 TEXTS: Mapping[str, str] = {
     "wrong": N_("Nothing was done: user or password is wrong. Type both again."),
@@ -44,12 +45,12 @@ PARTS: Mapping[str, str] = {
 """Parts of a record's signed content."""
 
 
-def text(words: Words, error: LotkeeperError) -> str:
-    """The refusal; one without a code is shown as it was raised."""
+def text(words: Words, error: LotkeeperError, reasons: Catalogue = NO_REASONS) -> str:
+    """The refusal; one without a code is shown as it was raised. ``reasons``: the plant's, of holds that stand."""
     if isinstance(error, SignInRefused):
         return words(TEXTS[error.reason])
     if isinstance(error, SignatureRefused) and error.code in TEXTS:
-        against = [blockers.text(words, blocker).text for blocker in error.blockers]
+        against = [blockers.text(words, blocker, reasons).text for blocker in error.blockers]
         return " ".join([words(TEXTS[error.code]), *(f"{one}." for one in against)])
     return str(error)
 

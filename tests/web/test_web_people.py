@@ -103,6 +103,7 @@ def test_reasons_are_chosen_from_the_list_recorded_as_codes_and_read_in_the_read
     assert "客户投诉: 4711" in client.get("/holds").text
     client.cookies.set("lk_language", "en")
     path = f"/dhrs/{dhr_of(client, 'WO-1001')}"
+    assert "WO-1001 is held by quality: Customer complaint: 4711" in client.get(path).text
     assert "Reason of a rejection" in client.get(path).text
     assert sign(client, path, meaning="rejected", reason="no code").status_code == 403
     answer = sign(client, path, meaning="rejected", code="contamination", user="mueller")
@@ -111,4 +112,6 @@ def test_reasons_are_chosen_from_the_list_recorded_as_codes_and_read_in_the_read
     finding = next(f for f in own.central.reviews.findings() if f.open and f.subjects and f.kind == "exception")
     address = f"/findings/{finding.id}"
     assert "Reason of scrapping" in client.get(address).text
+    again = sign(client, address, act="", code="broken")
+    assert (again.status_code, '<option value="broken" selected>' in again.text) == (422, True)
     assert sign(client, address, act="close", reason="looked at").status_code == 303

@@ -94,7 +94,7 @@ async def sign(
         await run_in_threadpool(visit.desk.sign, dhr_id, signing)
     except LotkeeperError as error:
         stale = refusals.changed_parts(visit.words, error)
-        text = "" if stale is not None else refusals.text(visit.words, error)
+        text = "" if stale is not None else refusals.text(visit.words, error, visit.desk.reasons())
         now = await run_in_threadpool(_found, visit, dhr_id)
         status = 409 if stale is not None else 403
         return await run_in_threadpool(_page, visit, now, status=status, error=text, form=form, stale=stale)
@@ -135,7 +135,7 @@ def _page(
         matrices=_matrices(visit, dhr, operation, tab),
         audit=audit_of(visit, dhr) if tab in ("audit", "all") else [],
         operation=operation or (dhr.operations[0].operation if dhr.operations else ""),
-        blockers=[blockers.text(words, b) for b in dhr.blockers if b.code != DECIDED],
+        blockers=[blockers.text(words, b, visit.desk.reasons()) for b in dhr.blockers if b.code != DECIDED],
         blocker_href=lambda link: href(dhr, link),
         check_name=lambda check: blockers.requirement(words, check),
         check_href=lambda check: href(dhr, check.link),

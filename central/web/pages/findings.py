@@ -97,12 +97,13 @@ def decide(
     found = _found(visit, finding_id)
     told = approval.joined(code if act == "scrap" else "", reason)
     if act not in ACTS or not told:
-        problem = N_("Choose what you decide, and write the reason.")
-        return _page(visit, found, status=422, error=visit.words(problem), act=act, reason=reason)
+        problem = visit.words(N_("Choose what you decide, and write the reason."))
+        return _page(visit, found, status=422, error=problem, act=act, code=code, reason=reason)
     try:
         visit.desk.decide(finding_id, visit.user, act, told)
     except LotkeeperError as error:
-        return _page(visit, found, status=409, error=refusals.text(visit.words, error), act=act, reason=reason)
+        problem = refusals.text(visit.words, error)
+        return _page(visit, found, status=409, error=problem, act=act, code=code, reason=reason)
     return visit.go(f"/findings/{finding_id}")
 
 
@@ -114,7 +115,14 @@ def _found(visit: Visit, finding_id: str) -> Finding:
 
 
 def _page(
-    visit: Visit, found: Finding, *, status: int = 200, error: str = "", act: str = "", reason: str = ""
+    visit: Visit,
+    found: Finding,
+    *,
+    status: int = 200,
+    error: str = "",
+    act: str = "",
+    code: str = "",
+    reason: str = "",
 ) -> Response:
     summary = next((d for d in visit.desk.queue() if found.order in d.orders), None)
     following = [f for f in visit.desk.findings() if f.open and f.order == found.order and f.id != found.id]
@@ -135,8 +143,9 @@ def _page(
         acts={act: texts_ for act, texts_ in ACTS.items() if act != "scrap" or found.subjects},
         error=error,
         act=act,
+        code=code,
         reason=reason,
-        reasons=visit.reasons("scrap"),
+        reasons=visit.reasons("scrap") if found.subjects else [],
     )
 
 
