@@ -20,6 +20,8 @@ from records.clock import iso_z
 SIZES = (50, 100, 200, 500)
 """How many points a page may show."""
 USUAL = 100
+EARLIEST, LATEST = 1900, 9000
+"""Years that a time may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,15 @@ class Span:
 
 
 def local_us(text: str, zone: str) -> int | None:
-    """A time of a form or an address: ISO, without an offset in the plant's zone; None: none, or nonsense."""
+    """A time of a form or an address: ISO, without an offset in the plant's zone; None: none, or nonsense.
+
+    Years at the ends of the calendar are nonsense, too: what is reckoned from them has no date any more.
+    """
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
+        return None
+    if not EARLIEST <= at.year <= LATEST:
         return None
     return round((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1e6)
 

@@ -99,12 +99,13 @@ class Show:
         )
 
     def clock(self, at_us: int | None) -> Markup:
-        """Date only when it is not today; for dense tables whose head names the zone."""
+        """Date only when it is not today, year only of another one; for dense tables whose head names the zone."""
         if at_us is None:
             return Markup('<span class="none">{}</span>').format(DASH)
         local = self._local(at_us)
-        same_day = local.date() == self._local(self.now_us).date()
-        text = local.strftime("%H:%M:%S" if same_day else "%m-%d %H:%M:%S")
+        today = self._local(self.now_us).date()
+        day = "" if local.date() == today else "%m-%d " if local.year == today.year else "%Y-%m-%d "
+        text = local.strftime(f"{day}%H:%M:%S")
         return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
             iso_z(at_us), local.strftime("%Y-%m-%d %H:%M:%S.%f"), self.offset(at_us), text
         )

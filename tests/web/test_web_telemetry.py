@@ -118,6 +118,8 @@ def test_every_page_around_it_answers(trended: Site) -> None:
     assert "w299" in text.text
     for path in ("?span=600", f"?at={at_us}&span=600", "?from=nonsense&to=2020-01-01T00:00", "?span=99999999"):
         assert client.get(f"/telemetry/trend-1/welder.force{path}").status_code == 200
+    for time in ("from=0001-01-01T00:00", "to=0001-01-01T00:00", "from=9999-12-31T23:59", f"at={'9' * 17}"):
+        assert client.get(f"/telemetry/trend-1/welder.force?{time}").status_code == 200, time
     for path in ("/telemetry/trend-1/other.force", "/telemetry/other/welder.force", "/telemetry/trend-1/welder"):
         assert client.get(path).status_code == 404
     older = client.get(f"/telemetry/trend-1/welder.force?{urlencode({'to': '2020-01-01T00:00'})}").text
