@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from edge_agent.papers import Papers
+from edge_agent.station_settings import Policy
 from records.yaml import Duration, Settings
-
-Beyond = Literal["warn", "refuse", "go_on"]
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 
-DEFAULTS: dict[str, tuple[float, Beyond]] = {
+DEFAULTS: dict[str, tuple[float, Policy]] = {
     "work-order": (7 * DAY_S, "warn"),
     "lots": (3 * DAY_S, "warn"),  # a lot may have been blocked meanwhile
     "recipe": (30 * DAY_S, "go_on"),  # versions change by an approval, seldom
@@ -38,7 +37,7 @@ class AgePolicy(Settings):
 
     max_age: Annotated[Duration, Field(gt=0)] | None = None
     """The longest age that is plain."""
-    beyond: Beyond | None = None
+    beyond: Policy | None = None
     """``warn``: the station goes on and says so; ``refuse``: neither scan nor start; ``go_on``: it is noted."""
 
 
@@ -64,7 +63,7 @@ class DocumentAges(Settings):
     holds: AgePolicy = Field(default_factory=AgePolicy)
     """What quality holds; 8h, warn."""
 
-    def of(self, kind: str) -> tuple[float, Beyond]:
+    def of(self, kind: str) -> tuple[float, Policy]:
         """The longest age in seconds, and what happens beyond it."""
         max_age_s, beyond = DEFAULTS[kind]
         policy: AgePolicy = getattr(self, kind.replace("-", "_"))
@@ -85,7 +84,7 @@ class TooOld:
     version: int
     age_s: float
     max_age_s: float
-    beyond: Beyond
+    beyond: Policy
 
     @property
     def key(self) -> str:

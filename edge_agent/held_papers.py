@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from edge_agent.documents import Documents
 from edge_agent.papers import KINDS, Papers
 from edge_agent.route_status import RouteReader
-from records.clock import Clock, from_us, utc_offset_min
+from records.clock import Clock, from_us
 from records.kinds import ROUTE
 
 log = structlog.get_logger()
@@ -52,6 +53,4 @@ class HeldPapers:
 
     def _today(self) -> date:
         """The plant's day."""
-        now_us = self._clock.now_us()
-        offset_min = utc_offset_min(self._time_zone(), now_us)
-        return (from_us(now_us) + timedelta(minutes=offset_min)).date()
+        return from_us(self._clock.now_us()).astimezone(ZoneInfo(self._time_zone())).date()

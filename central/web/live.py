@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
@@ -36,7 +36,7 @@ from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
-from records.clock import Clock, from_us, utc_offset_min
+from records.clock import Clock, from_us
 from records.model import Decision, OperationsEvent
 from records.reasons import Catalogue
 from records.wire import CENTRAL, EQUIPMENT, PEOPLE, PLANT, Head, Watermark
@@ -233,9 +233,7 @@ class LiveDesk:
         with self._central.store.read() as connection:
             newest = [documents.newest(connection, kind, PLANT) for kind in (PEOPLE, EQUIPMENT)]
         told = {one.kind: one for one in newest if one is not None and one.content is not None}
-        now_us = self.now_us()
-        offset_min = utc_offset_min(self.time_zone, now_us)
-        today = (from_us(now_us) + timedelta(minutes=offset_min)).date()
+        today = from_us(self.now_us()).astimezone(ZoneInfo(self.time_zone)).date()
         return ground_view.look(told, list(self._station_lines()), today)
 
     def _station_lines(self) -> Iterator[StationLine]:

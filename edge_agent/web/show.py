@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from edge_agent.hold_view import rule_template, stream_text
 from edge_agent.reaction_settings import RANGE
 from edge_agent.web.words import Words
+from records.reasons import Catalogue
 
 Json = Mapping[str, Any]
 _SEPARATOR = re.compile(r"<GS>|\\x1d", re.IGNORECASE)
@@ -171,5 +172,4 @@ def find_hold(stations: Iterable[Json], station: str, name: str) -> Json | None:
 
 def reasons(report: Json, group: str, language: str) -> list[tuple[str, str]]:
     """The plant's reasons of a group to choose from: code and text."""
-    known = report.get("reasons", {}).get(group, {})
-    return [(code, texts.get(language) or texts.get("en") or code) for code, texts in known.items()]
+    return Catalogue(0, report.get("reasons", {})).choices(group, language)

@@ -7,20 +7,18 @@ from typing import Literal
 
 from fastapi import APIRouter
 
-from central.ground_view import MachineLine, PersonLine
+from central.ground_view import Fitness, MachineLine, PersonLine
 from central.web.api.calls import Caller, Items, Paged, cut
 from central.web.api.problems import RESPONSES
 from central.web.api.records import Item
 
 router = APIRouter(responses=RESPONSES, tags=["people and machines"])
 
-State = Literal["fit", "soon", "ended", "blocked", "unlisted"]
-
 
 class QualificationItem(Item):
     operation: str
     until: str | None
-    state: State
+    state: Fitness
 
 
 class PersonItem(Item):
@@ -29,7 +27,7 @@ class PersonItem(Item):
     badge: str
     name: str
     until: str | None
-    state: State
+    state: Fitness
     qualifications: list[QualificationItem]
     lacks: list[str]
     version: int | None
@@ -55,7 +53,7 @@ class MachineItem(Item):
     """A machine, today. ``unlisted``: a line has it, the list does not. ``stations``: AGENT/STATION."""
 
     equipment: str
-    state: State
+    state: Fitness
     calibrated_until: str | None
     overdue: Literal["warn", "refuse"] | None
     blocked: str | None
@@ -89,7 +87,7 @@ def _day(day: date | None) -> str | None:
 
 
 @router.get("/people")
-def people(call: Caller, page: Paged, state: State | None = None) -> Items[PersonItem]:
+def people(call: Caller, page: Paged, state: Fitness | None = None) -> Items[PersonItem]:
     """Who may sign on, by badge; ``version`` is that of the list that lines hold."""
     ground = call.desk.ground()
     wanted = sorted((p for p in ground.people if state in (None, p.state)), key=lambda one: one.badge)
@@ -98,7 +96,7 @@ def people(call: Caller, page: Paged, state: State | None = None) -> Items[Perso
 
 
 @router.get("/equipment")
-def equipment(call: Caller, page: Paged, state: State | None = None) -> Items[MachineItem]:
+def equipment(call: Caller, page: Paged, state: Fitness | None = None) -> Items[MachineItem]:
     """Machines of the list and of the lines, by name."""
     ground = call.desk.ground()
     shown, after = cut([m for m in ground.equipment if state in (None, m.state)], lambda one: one.equipment, page)

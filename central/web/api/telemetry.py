@@ -17,8 +17,12 @@ from records.clock import from_us, iso_z, to_us
 from records.errors import Invalid
 
 MOST, MOST_BUCKETS = 10_000, 2_000
-TAG = r"^[^.]{1,63}\.[^.]{1,63}$"
 QUALITIES = ("good", "uncertain", "bad", "bad")
+
+Agent = Annotated[str, Query(max_length=63)]
+Tag = Annotated[str, Query(pattern=r"^[^.]{1,63}\.[^.]{1,63}$", description="DEVICE.TAG")]
+From = Annotated[AwareDatetime, Query(alias="from", description="from this time on, with Z or an offset")]
+To = Annotated[AwareDatetime, Query(alias="to", description="to before this time")]
 
 router = APIRouter(responses=RESPONSES)
 
@@ -124,10 +128,10 @@ def _z(at_us: int | None) -> str | None:
 @router.get("/telemetry", tags=["telemetry"])
 def telemetry(
     call: Caller,
-    agent: Annotated[str, Query(max_length=63)],
-    tag: Annotated[str, Query(pattern=TAG, description="DEVICE.TAG")],
-    begin: Annotated[AwareDatetime, Query(alias="from", description="from this time on, with Z or an offset")],
-    end: Annotated[AwareDatetime, Query(alias="to", description="to before this time")],
+    agent: Agent,
+    tag: Tag,
+    begin: From,
+    end: To,
     cursor: Annotated[AwareDatetime | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 1000,
 ) -> Items[TelemetryItem]:
@@ -159,10 +163,10 @@ def telemetry_tags(call: Caller, page: Paged) -> Items[TelemetryTag]:
 @router.get("/telemetry/trend", tags=["telemetry"])
 def telemetry_trend(
     call: Caller,
-    agent: Annotated[str, Query(max_length=63)],
-    tag: Annotated[str, Query(pattern=TAG, description="DEVICE.TAG")],
-    begin: Annotated[AwareDatetime, Query(alias="from", description="from this time on, with Z or an offset")],
-    end: Annotated[AwareDatetime, Query(alias="to", description="to before this time")],
+    agent: Agent,
+    tag: Tag,
+    begin: From,
+    end: To,
     buckets: Annotated[int, Query(ge=1, le=MOST_BUCKETS, description="at most so many")] = 500,
 ) -> TelemetryTrend:
     """A numeric telemetry tag for a chart: the lowest and the highest reading of each bucket, none hidden."""
