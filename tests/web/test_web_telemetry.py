@@ -76,7 +76,14 @@ def test_the_interface_names_tags_and_refuses_what_is_no_trend(trended: Site, pr
     assert [(item["agent"], item["tag"], item["unit"], item["data_type"]) for item in tags["items"]] == [
         ("trend-1", "welder.force", "N", "float64"), ("trend-1", "welder.word", None, "string")
     ]  # fmt: skip
-    for wrong in ({"tag": "welder.word"}, {"to": span(trended)["from"]}, {"buckets": 0}, {"buckets": 2001}):
+    years = ({"from": "0001-01-01T00:00:00+14:00"}, {"to": "9999-12-31T23:59:59-14:00"})
+    for wrong in (
+        {"tag": "welder.word"},
+        {"to": span(trended)["from"]},
+        {"buckets": 0},
+        {"buckets": 2001},
+        *years,
+    ):
         refused = program.get("/api/v1/telemetry/trend", params={**span(trended), **wrong})
         assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
 

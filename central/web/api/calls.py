@@ -9,15 +9,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import AfterValidator, AwareDatetime, BaseModel
 
 from central.access import Capability
 from central.web import security
 from central.web.api.problems import Problem
+from central.web.chart_view import EARLIEST, LATEST
 from central.web.desk import Desk, Visitor
 from central.web.visit import origin
 
@@ -60,6 +62,16 @@ def call(request: Request, authorization: Annotated[str | None, Header(include_i
 
 
 Caller = Annotated[Call, Depends(call)]
+
+
+def _sensible(moment: datetime) -> datetime:
+    if not EARLIEST <= moment.year <= LATEST:
+        raise ValueError(f"the year {moment.year} is none that a time may have here")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_sensible)]
+"""A time with Z or an offset."""
 
 
 class Items(BaseModel, Generic[T]):

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
 from central.access import Capability
 from central.chart_capability import ChartCapability
 from central.charts import ChartHead, ChartPoint, LimitVersion, Note, point_hash
 from central.web.api.acts import Reason, once
-from central.web.api.calls import Call, Caller, Items, Key, Page, Paged, cut
+from central.web.api.calls import Call, Caller, Items, Key, Moment, Page, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
 from central.web.api.writes import Person, carried_out, needs_sign, visitor_of
@@ -272,8 +272,8 @@ def chart(call: Caller, chart_id: str) -> ChartItem:
 def points(
     call: Caller,
     chart_id: str,
-    begin: Annotated[AwareDatetime | None, Query(alias="from", description="from this time on")] = None,
-    end: Annotated[AwareDatetime | None, Query(alias="to", description="to before this time")] = None,
+    begin: Annotated[Moment | None, Query(alias="from", description="from this time on")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="to before this time")] = None,
     cursor: Annotated[str | None, Query(max_length=20, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 1000,
 ) -> Items[PointItem]:
@@ -303,8 +303,8 @@ def limits(call: Caller, chart_id: str) -> Items[LimitVersionItem]:
 def capability(
     call: Caller,
     chart_id: str,
-    begin: Annotated[AwareDatetime | None, Query(alias="from", description="from this time on")] = None,
-    end: Annotated[AwareDatetime | None, Query(alias="to", description="to before this time")] = None,
+    begin: Annotated[Moment | None, Query(alias="from", description="from this time on")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="to before this time")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 200,
 ) -> CapabilityItem:
     """What the newest points under one version of limits can hold of the specification, or why that is unknown."""

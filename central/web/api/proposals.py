@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr
 
 from central.limit_files import GivenSettings, MethodSettings
 from central.limit_sets import Window
 from central.proposals import Proposals, Proposed
 from central.web.api.acts import Reason, once
-from central.web.api.calls import Call, Caller, Items, Key, Page, Paged, cut
+from central.web.api.calls import Call, Caller, Items, Key, Moment, Page, Paged, cut
 from central.web.api.charts import found_chart
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
@@ -57,8 +57,8 @@ class StudyBody(BaseModel):
 
     first: Annotated[int | None, Field(ge=1)] = None
     last: Annotated[int | None, Field(ge=1)] = None
-    from_time: AwareDatetime | None = None
-    to_time: AwareDatetime | None = None
+    from_time: Moment | None = None
+    to_time: Moment | None = None
     method: MethodSettings = MethodSettings()
     reason: Reason
     user: User = None
@@ -97,7 +97,7 @@ class SignatureBody(BaseModel):
     user: Annotated[str, Field(min_length=1, max_length=200)]
     password: SecretStr
     content_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    effective_from: AwareDatetime | None = None
+    effective_from: Moment | None = None
 
 
 def _secret(password: SecretStr | None) -> str | None:

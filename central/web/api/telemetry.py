@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, JsonValue
+from pydantic import JsonValue
 
 from central.telemetry import Point, TagTrend
 from central.trend import Floats
-from central.web.api.calls import Caller, Items, Paged, cut
+from central.web.api.calls import Caller, Items, Moment, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
 from drivers import status as statuses
@@ -21,8 +21,8 @@ QUALITIES = ("good", "uncertain", "bad", "bad")
 
 Agent = Annotated[str, Query(max_length=63)]
 Tag = Annotated[str, Query(pattern=r"^[^.]{1,63}\.[^.]{1,63}$", description="DEVICE.TAG")]
-From = Annotated[AwareDatetime, Query(alias="from", description="from this time on, with Z or an offset")]
-To = Annotated[AwareDatetime, Query(alias="to", description="to before this time")]
+From = Annotated[Moment, Query(alias="from", description="from this time on, with Z or an offset")]
+To = Annotated[Moment, Query(alias="to", description="to before this time")]
 
 router = APIRouter(responses=RESPONSES)
 
@@ -132,7 +132,7 @@ def telemetry(
     tag: Tag,
     begin: From,
     end: To,
-    cursor: Annotated[AwareDatetime | None, Query(description="`next` of the page before")] = None,
+    cursor: Annotated[Moment | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 1000,
 ) -> Items[TelemetryItem]:
     """Readings of one telemetry tag over a span of its agent's clock, oldest first."""
