@@ -31,7 +31,7 @@ import structlog
 
 from benchmarks.rig.bare import Backend, backends
 from benchmarks.rig.house import drained
-from benchmarks.rig.intake import PER_FRAME, TOGETHER, WEIGHT, Intake, Took
+from benchmarks.rig.intake import PER_FRAME, TOGETHER, Intake, Took
 from benchmarks.rig.live import DRAINING, live
 
 PARTS = ("commit", "agents", "live", "memory")
@@ -87,7 +87,7 @@ def _commit(backend: Backend, transactions: int, rounds: int) -> Commit:
             tables = intake.left(transactions)
         rows = sum(len(part) for each in tables for part in each.parts)
         with backend.place() as database:
-            bare.append(backend.insert(database, tables, TOGETHER * WEIGHT))
+            bare.append(backend.insert(database, tables))
     records = transactions * PER_FRAME * TOGETHER
     wall_s, cpu_s = _medians(ours)
     bare_wall_s, bare_cpu_s = _medians(bare)

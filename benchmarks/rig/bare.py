@@ -6,6 +6,7 @@ The values stand ready in memory; nothing is computed, looked up, changed or com
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -33,7 +34,7 @@ class Backend:
     name: str
     place: Callable[[], AbstractContextManager[Database]]
     session: Callable[[Store], int | None]
-    insert: Callable[[Any, list[Filled], int], Took]
+    insert: Callable[[Any, list[Filled]], Took]
 
 
 def _statement(table: Table, values: str) -> str:
@@ -50,7 +51,7 @@ def _file() -> Iterator[Database]:
         yield Path(folder) / "central.db"
 
 
-def _insert_lite(database: Path, tables: list[Filled], weight: int) -> Took:
+def _insert_lite(database: Path, tables: list[Filled]) -> Took:
     """executemany in the writer's thread that central uses too, so that the log is brought into the file alike."""
     Store(database).close()
     insert = "INSERT INTO {table} ({names}) VALUES ({marks})"
@@ -63,7 +64,7 @@ def _insert_lite(database: Path, tables: list[Filled], weight: int) -> Took:
                 for sql, parts in work:
                     connection.executemany(sql, parts[part])
 
-            writer.submit(job, weight).result()
+            writer.submit(job).result()
         return watch.stop()
 
 
@@ -91,7 +92,7 @@ def _session(store: Store) -> int | None:
         return int(connection.exec_driver_sql(query).scalar_one())
 
 
-def _insert_server(database: Server, tables: list[Filled], _weight: int) -> Took:
+def _insert_server(database: Server, tables: list[Filled]) -> Took:
     """COPY in the binary format."""
     copy = "COPY {table} ({names}) FROM STDIN (FORMAT BINARY)"
     with closing(connect(database, "bench")) as raw:
@@ -117,7 +118,7 @@ def backends() -> Iterator[list[Backend]]:
     """Those that can be run here."""
     found = [Backend("sqlite", _file, lambda _: None, _insert_lite)]
     if why_not() is not None:
-        print("PostgreSQL is left out:", why_not())
+        print("PostgreSQL is left out:", why_not(), file=sys.stderr)
         yield found
         return
     server = PostgresServer(on_disk=True)

@@ -202,7 +202,8 @@ def publish(folder: Path, url: str, how: str, done: Connection) -> None:
 
     made.on_publish = answered
     made.loop_start()
-    connected.wait(20)
+    if not connected.wait(20):
+        raise TimeoutError("the broker did not take the connection")
     topic = up_topic("p0", AGENT, "records" if how == SAME_FRAMES else "bare")
     began = time.perf_counter()
     for message in messages:
@@ -246,8 +247,9 @@ def place() -> Iterator[tuple[Path, str]]:
             ready, theirs = context.Pipe()
             sink = context.Process(target=listen, args=(broker.port, folder, theirs), daemon=True)
             sink.start()
-            ready.poll(30)
             try:
+                if not ready.poll(30):
+                    raise TimeoutError("nobody listens behind the broker")
                 yield folder, broker.url
             finally:
                 sink.kill()

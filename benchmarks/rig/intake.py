@@ -35,8 +35,6 @@ PER_FRAME = 25
 TOGETHER = 16
 """Frames that are committed together, as many as central's broker connection has under way."""
 
-WEIGHT = 0
-
 
 @dataclass(frozen=True, slots=True)
 class Filled:
