@@ -17,7 +17,9 @@ class Proving:
     """``tell`` records an event of what does not hold."""
 
     def __init__(self, outboxes: Sequence[Outbox], clock: Clock, tell: Tell) -> None:
-        self._provers = [Prover(one.path, clock, one.bury_damaged, tell) for one in outboxes]
+        self._provers = [
+            Prover(one.path, clock, one.bury_damaged, tell, anew=one.finding.why is not None) for one in outboxes
+        ]
 
     async def run(self) -> None:
         """Prove a little, for ever."""

@@ -2,7 +2,8 @@
 
 A start proves the end of the chain only. Here every row is proven against its digest and the row before it, as
 ``verify`` does, through a connection that can only read, some rows every half second, about once a day. How far it
-is stands in a file beside the database, which proves nothing and may be lost.
+is stands in a file beside the database, which proves nothing and may be lost. A database that a start made anew or
+found to be an older copy is proven from its first row.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ class Standing:
     """How far a pass is, and what came of the last whole one.
 
     The pass that ``began_us`` has proven ``rows``, through ``position`` of ``until`` (the file's own order); it is
-    over when it is not ``running``. ``ended_us``: when the last whole pass ended; ``buried``: damaged bodies that
-    tombstones were put in place of, of all passes; ``wrong``: what else does not hold, by this pass or the last.
+    over when it is not ``running``. ``ended_us``: when the last pass ended that found everything to hold;
+    ``buried``: damaged bodies that tombstones were put in place of, of all passes; ``wrong``: what else does not
+    hold, by this pass or the last.
     """
 
     began_us: Int64
@@ -74,12 +76,17 @@ def standing(database: Path) -> Standing | None:
 
 
 class Prover:
-    """Of one file. ``step`` is called again and again, in one thread at a time."""
+    """Of one file. ``step`` is called again and again, in one thread at a time. ``anew``: what was noted is of
+    another file than the one that is there.
+    """
 
-    def __init__(self, path: Path, clock: Clock, bury: Bury, tell: Tell) -> None:
+    def __init__(self, path: Path, clock: Clock, bury: Bury, tell: Tell, *, anew: bool = False) -> None:
         self._path, self._clock, self._bury, self._tell = path, clock, bury, tell
         self._steps = 0
-        self.standing = standing(path) or Standing(clock.now_us())
+        noted = None if anew else standing(path)
+        self.standing = noted or Standing(clock.now_us())
+        if anew:
+            self.keep()
 
     def step(self) -> float:
         """Prove the next rows; seconds until there is something to do."""
@@ -147,7 +154,8 @@ class Prover:
         return now if now.found is not None else replace(now, found=where + reason, wrong=where + reason)
 
     def _ended(self, now: Standing) -> Standing:
-        return replace(now, running=False, ended_us=self._clock.now_us(), wrong=now.found)
+        ended_us = self._clock.now_us() if now.found is None else now.ended_us
+        return replace(now, running=False, ended_us=ended_us, wrong=now.found)
 
 
 def _whole(connection: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ from edge_agent.app import Agent
 from edge_agent.outbox import Outbox, export, proof, recovery, verify
 from edge_agent.outbox.proof import EVERY_S, ROWS, Prover, path_of, standing
 from edge_agent.outbox.schema import TRIGGERS
+from edge_agent.proving import Proving
 from edge_agent.report import buffer_report
 from edge_agent.settings import load_line
 from records.clock import FakeClock
@@ -145,6 +146,7 @@ def test_a_chain_that_is_broken_is_told_and_the_rest_is_proven(
     where = {"stream": "records", "epoch": outbox.head().epoch, "seq": "7"}
     assert told == [("buffer-damaged", {**where, "reason": reason})]
     assert proving.standing.wrong == f"row {outbox.head().epoch}/7: {reason}"
+    assert proving.standing.ended_us is None, "no pass has proven all of it"
     clock.advance(86_401)
     proving.step()
     assert len(told) == 2, "said again each day"
@@ -169,6 +171,29 @@ def test_a_row_that_is_gone_a_guard_that_is_gone_and_a_state_that_was_altered_ar
     whole_pass(proving)
     assert [params.get("seq") for _, params in told] == [None, "9", None]
     assert "guard records_kept" in told[2][1]["reason"]
+
+
+def test_what_was_noted_of_a_file_that_is_set_aside_says_nothing_of_the_new_one(
+    tmp_path: Path, clock: FakeClock, outbox: Outbox
+) -> None:
+    alter(outbox.path, 7, "kind", "decision")
+    whole_pass(prover(outbox, clock, []))
+    noted = standing(outbox.path)
+    assert noted is not None
+    assert (noted.running, noted.wrong is not None) == (False, True)
+    outbox.close()
+    outbox.path.write_bytes(b"not a database at all" * 100)
+    opened = open_outbox(tmp_path, clock)
+    try:
+        (made,) = Proving([opened], clock, lambda *_: None)._provers
+        told = standing(opened.path)
+        assert told is not None
+        assert (told.running, told.wrong, told.rows) == (True, None, 0), "status says so at once"
+        assert made.step() == EVERY_S
+        whole_pass(made)
+        assert (made.standing.rows, made.standing.ended_us) == (opened.head().last, clock.now_us())
+    finally:
+        opened.close()
 
 
 def test_a_running_agent_finds_a_byte_that_flipped_long_ago(
