@@ -1,7 +1,8 @@
 """How far this agent's clock is from central's: measured at every comparison of notes, told when it is too far.
 
 The agent asks, central signs its own time into the answer; the truth is within half of the time that this took.
-What was measured moves along when the agent's clock is set, so that it is right until it is measured again.
+What was measured moves along when the agent's clock is set, so that it is right until it is measured again. It
+does so too when the computer slept, which stops the monotonic clock alone, and is wrong then until it is measured.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ class Offset:
     seconds: float
     within_s: float
     age_s: float
+
+    @property
+    def too_far(self) -> bool:
+        """Whether it is, even where the answer took all of its time one way."""
+        return abs(self.seconds) - self.within_s > LIMIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class ClockOffset:
         if offset is None:
             return
         with self._lock:
-            over = abs(offset.seconds) - offset.within_s > LIMIT_S
+            over = offset.too_far
             if over == self._told or (self._told and abs(offset.seconds) > LIMIT_S / 2):
                 return
             self._told = over

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
 from edge_agent.buffer_watch import Standing
-from edge_agent.clock_offset import LIMIT_S, Offset
+from edge_agent.clock_offset import Offset
 from edge_agent.hold_view import hold_json
 from edge_agent.holds import station_is_held
 from edge_agent.identity_view import identity_report
@@ -207,12 +207,11 @@ def _clock(offset: Offset | None) -> JsonValue:
     """How far the agent's clock is from central's; null before central was asked."""
     if offset is None:
         return None
-    wrong = abs(offset.seconds) - offset.within_s > LIMIT_S
     return {
         "offset_s": round(offset.seconds, 3),
         "within_s": round(offset.within_s, 3),
         "age_s": round(offset.age_s, 3),
-        "wrong": wrong,
+        "wrong": offset.too_far,
     }
 
 

@@ -248,6 +248,29 @@ def test_a_clock_that_was_set_is_a_record(
     assert jump.params == {"seconds": seconds}
 
 
+def test_after_a_jump_the_clock_is_measured_anew(
+    tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A computer that slept looks as if its clock had been set; only central knows better."""
+    monkeypatch.setattr(app, "CLOCK_CHECK_S", 0.005)
+    asked: list[bool] = []
+    turns = 0
+
+    def scene(agent: Agent, clock: FakeClock) -> bool:
+        nonlocal turns
+        turns += 1
+        if turns == 20:
+            assert not asked
+            status = replace(agent.uplink.status(), connected=True)
+            agent.uplink.status = lambda: status  # type: ignore[method-assign]
+            agent.sync.begin = lambda: asked.append(True)  # type: ignore[method-assign]
+            clock.jump(3600.0)
+        return bool(asked)
+
+    run(tmp_path, scene)
+    assert asked == [True]
+
+
 def test_time_that_passes_is_no_jump(tmp_path: Path, central: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "CLOCK_CHECK_S", 0.005)
     turns = 0
