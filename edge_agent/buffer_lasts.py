@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from drivers.tags import AnyDevice, SerialScannerDevice, TagSettings
 from edge_agent.outbox.extremes import ENTRY_BYTES
 from edge_agent.outbox.fill import Fill
-from edge_agent.outbox.thinning import FROM_SHARE, GRAVE_BYTES, ROW_BYTES
+from edge_agent.outbox.thinning import FROM_SHARE, GRAVE_BYTES, ROW_BYTES, WORTH
 from edge_agent.settings import Buffer
 from edge_agent.sizes import hours_text, size
 from records.telemetry import DTYPES
@@ -79,7 +79,7 @@ def telemetry_lasts(devices: Mapping[str, AnyDevice], buffer: Buffer, cap: int) 
     whole = cap * FROM_SHARE / of.whole
     but = f" ({of.told} tags that their servers tell by themselves not counted)" if of.told else ""
     words = f"{size(cap)} of telemetry are about {hours_text(whole)} without central as they are read{but}"
-    if of.thinned >= 0.75 * of.whole:
+    if of.thinned >= WORTH * of.whole:
         return f"{words}, then the oldest goes: reading is so slow that extremes save no room"
     return (
         f"{words}; then the extremes of each {buffer.telemetry_bucket:g} s are kept of what is older, "

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from records.clock import MICROSECONDS
-from records.telemetry import Chunk
+from records.telemetry import BAD, Chunk
 
 HOLE = 3.0
 """Nothing for longer than so many poll intervals is a hole; it stays visible."""
 ENTRY_BYTES = 16
 """What a reading takes beside its value: whose it is, its times or status, and how many were left out."""
-_BAD = 0x80000000
 
 Values = NDArray[Any] | list[JsonValue]
 Mask = NDArray[np.bool_]
@@ -31,7 +30,7 @@ def merged(chunks: Sequence[Chunk]) -> Chunk:
     """Chunks of one series as one, in the order given."""
     if len(chunks) == 1:
         return chunks[0]
-    width = len(chunks[0].series.tags)
+    width = chunks[0].series.width
     counts = [c.counts if c.counts is not None else np.full(len(c.edge_us), width, np.int64) for c in chunks]
     return replace(
         chunks[0],
@@ -62,10 +61,7 @@ def extremes(chunk: Chunk, bucket_us: int) -> Chunk:
     before = _left_out(chunk)
     kept, left_out = np.zeros(len(before), np.bool_), np.zeros(len(before), np.int64)
     columns: list[Values] = []
-    first = 0
-    for column, values in zip(chunk.series.columns, chunk.values, strict=True):
-        last = first + len(column.tags)
-        at = np.flatnonzero((chunk.numbers >= first) & (chunk.numbers < last))
+    for at, values in _of_column(chunk):
         order = np.argsort(chunk.numbers[at], kind="stable")  # tag by tag, each as it came
         entries = at[order]
         track = _Track(
@@ -74,13 +70,21 @@ def extremes(chunk: Chunk, bucket_us: int) -> Chunk:
         keep = track.keeps(hole_us) | track.values(_ordered(values, order))
         kept[entries], left_out[entries] = keep, track.left_out(keep)
         columns.append(_taken(values, kept[at]))
-        first = last
     return _of(chunk, kept, left_out, columns)
+
+
+def _of_column(chunk: Chunk) -> Iterator[tuple[NDArray[np.intp], Values]]:
+    """Entries and values of each column."""
+    first = 0
+    for column, values in zip(chunk.series.columns, chunk.values, strict=True):
+        last = first + len(column.tags)
+        yield np.flatnonzero((chunk.numbers >= first) & (chunk.numbers < last)), values
+        first = last
 
 
 def _of(chunk: Chunk, kept: Mask, left_out: NDArray[np.int64], columns: Sequence[Values]) -> Chunk:
     """The rows of which anything is kept."""
-    each = chunk.counts if chunk.counts is not None else len(chunk.series.tags)
+    each = chunk.counts if chunk.counts is not None else chunk.series.width
     rows = np.repeat(np.arange(len(chunk.edge_us)), each)[kept]
     counts = np.bincount(rows, minlength=len(chunk.edge_us))
     return Chunk(
@@ -144,7 +148,7 @@ class _Track:
             changed = [one != other for one, other in zip(told[1:], told[:-1], strict=True)]
             kept[1:] = np.array(changed, np.bool_)
             return kept
-        good = self._status < _BAD
+        good = self._status < BAD
         if values.dtype.kind == "f":
             good &= ~np.isnan(values)
         order = np.lexsort((values, ~good, np.cumsum(self._starts)))
@@ -182,27 +186,9 @@ def pieces(chunk: Chunk, most_bytes: int) -> Iterator[Chunk]:
             tags=chunk.numbers[begin:end],
             source_us=chunk.source_us[begin:end],
             status=chunk.status[begin:end],
-            values=tuple(_inside(chunk, inside)),
+            values=tuple(_taken(values, inside[at]) for at, values in _of_column(chunk)),
             left_out=None if chunk.left_out is None else chunk.left_out[begin:end],
         )
-
-
-def _of_column(chunk: Chunk) -> Iterator[tuple[NDArray[np.intp], Values]]:
-    """Entries and values of each column."""
-    first = 0
-    for column, values in zip(chunk.series.columns, chunk.values, strict=True):
-        last = first + len(column.tags)
-        yield np.flatnonzero((chunk.numbers >= first) & (chunk.numbers < last)), values
-        first = last
-
-
-def _inside(chunk: Chunk, inside: Mask) -> Iterator[Values]:
-    for at, values in _of_column(chunk):
-        kept = inside[at]
-        if isinstance(values, np.ndarray):
-            yield values[kept]
-        else:
-            yield [value for value, keep in zip(values, kept.tolist(), strict=True) if keep]
 
 
 def _entry_bytes(chunk: Chunk) -> NDArray[np.int64]:

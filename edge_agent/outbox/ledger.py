@@ -316,18 +316,20 @@ def bury_damaged(connection: sqlite3.Connection, epoch: Epoch, seq: int, header:
     append(connection, [fact_body(Fact(header, OperationsEvent("record-damaged", params)))], header.at_us)
 
 
-def oldest_bodies(connection: sqlite3.Connection, epoch: Epoch, kind: str, size: int, limit: int) -> list[int]:
-    """Which rows (seq) of a kind are the oldest that wait for central and have a body: at most ``limit``, and no
-    more than hold ``size`` bytes together.
+def oldest_bodies(
+    connection: sqlite3.Connection, epoch: Epoch, kind: str, size: int, limit: int, *, behind: int = 0
+) -> list[tuple[int, int]]:
+    """Which rows (seq, bytes of the body) of a kind are the oldest behind a position that wait for central and
+    have a body: at most ``limit``, and no more than it takes to hold ``size`` bytes together.
     """
-    found: list[int] = []
+    found: list[tuple[int, int]] = []
     rows = connection.execute(
         "SELECT seq, length(body) FROM records WHERE position > ? AND epoch = ? AND kind = ? AND body IS NOT NULL"
         " ORDER BY position LIMIT ?",
-        (max(acknowledged(connection), epoch.first_position - 1), epoch.number, kind, limit),
+        (max(acknowledged(connection), epoch.first_position - 1, behind), epoch.number, kind, limit),
     )
     for seq, length in rows:
-        found.append(int(seq))
+        found.append((int(seq), int(length)))
         size -= length
         if size <= 0:
             break

@@ -251,7 +251,8 @@ class Outbox:
         size = max(cap // THIN_SHARE, min(cap // 4, THIN_BYTES))
         first = last = chunks = 0
         while rows.used_bytes(connection) >= cap:
-            oldest = ledger.oldest_bodies(connection, epoch, telemetry.KIND, size, THIN_ROWS)
+            bodies = ledger.oldest_bodies(connection, epoch, telemetry.KIND, size, THIN_ROWS)
+            oldest = [seq for seq, _ in bodies]
             if not oldest:
                 return False
             first, last = first or oldest[0], oldest[-1]

@@ -121,19 +121,9 @@ class Thinning:
         """The chunks (seq) of the next window; none while they would not fill it."""
         number, _, seq = (noted_control(connection, _LOOKED) or "0/0").partition("/")
         looked = epoch.position(int(seq)) if int(number) == epoch.number else 0
-        found = connection.execute(
-            "SELECT seq, length(body) FROM records WHERE position > ? AND epoch = ? AND kind = ?"
-            " AND body IS NOT NULL ORDER BY position LIMIT ?",
-            (max(ledger.acknowledged(connection), looked), epoch.number, KIND, ROWS),
-        )
-        seqs: list[int] = []
-        left = self._window
-        for seq, length in found:
-            seqs.append(int(seq))
-            left -= length
-            if left <= 0:
-                return seqs
-        return seqs if len(seqs) == ROWS else []
+        found = ledger.oldest_bodies(connection, epoch, KIND, self._window, ROWS, behind=looked)
+        full = len(found) == ROWS or sum(size for _, size in found) >= self._window
+        return [seq for seq, _ in found] if full else []
 
     def _stands(self, epoch: ledger.Epoch, rows: Iterable[Envelope]) -> Iterator[_Stand]:
         for pile in _piles(rows, self._bucket_us):
