@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from edge_agent.outbox import ledger
 from edge_agent.outbox.schema import note_control, noted_control
+from edge_agent.outbox.verify import holding
 from records.wire import Envelope
 
 ROWS, BYTES = 500, 1024 * 1024
@@ -46,7 +47,7 @@ def go_on(connection: sqlite3.Connection, at_us: int) -> int:
     (number, first, last), *later = spans
     epoch = next(one for one in ledger.epochs(connection) if one.number == number)
     taken = _Taken(first)
-    stored = ledger.store_again(connection, taken.piece(ledger.envelopes(connection, epoch, first, last)), at_us)
+    stored = ledger.store_again(connection, taken.piece(holding(connection, epoch, first, last)), at_us)
     left: list[Span] = [(number, taken.next, last)] if taken.cut else []
     note_control(connection, _TO_DO, _SPANS.dump_json([*left, *later]).decode() if left or later else None)
     return stored

@@ -1,9 +1,9 @@
 """The whole chain of a buffer, proven over again in the background: a little at a time, from where it stood.
 
-A start proves the end of the chain only. Here every row is proven against its digest and the row before it, as
-``verify`` does, through a connection that can only read, some rows every half second, about once a day. How far it
-is stands in a file beside the database, which proves nothing and may be lost. A database that a start made anew or
-found to be an older copy is proven from its first row.
+A start proves what central does not have and the end of the chain only. Here every row is proven against its
+digest and the row before it, as ``verify`` does, through a connection that can only read, some rows every half
+second, about once a day. How far it is stands in a file beside the database, which proves nothing and may be lost.
+A database that a start made anew or found to be an older copy is proven from its first row.
 """
 
 from __future__ import annotations

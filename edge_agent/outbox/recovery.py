@@ -28,7 +28,9 @@ from records.model import Header
 from records.wire import Envelope
 
 TAIL = 1000
-"""Rows at the end of the chain that every start proves."""
+"""Rows at the end of the chain that every start proves, beside all that central does not have yet: nothing that
+waits can stand behind a row that can't be sent.
+"""
 
 DOUBTFUL = 200
 """Of rows in a row that only a later one could prove, no more are kept in mind."""
@@ -102,7 +104,8 @@ def _examine(connection: sqlite3.Connection, path: Path, agent: str, stream: str
         raise _Foreign
     schema.assert_whole(connection)
     last = ledger.current(connection)
-    first = max(last.pruned, last.last - TAIL)
+    confirmed = ledger.acknowledged(connection) - last.first_position + 1
+    first = max(last.pruned, min(confirmed, last.last - TAIL))
     damaged = []
     for seq, reason in check(connection, last, first, last.last):
         if reason == BODY_DAMAGED:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from edge_agent.outbox import ledger, rows
 from edge_agent.outbox.extremes import extremes, merged, pieces
 from edge_agent.outbox.schema import note_control, noted_control
-from edge_agent.outbox.verify import pending
+from edge_agent.outbox.verify import holding, pending
 from records.clock import MICROSECONDS
 from records.errors import Invalid, Refused
 from records.telemetry import KIND, SCHEMA, Chunk, Thinned, decode_chunk, encode_chunk
@@ -104,7 +104,7 @@ class Thinning:
         seqs = self._next(connection, epoch)
         if not seqs:
             return False
-        stands = list(self._stands(epoch, ledger.envelopes(connection, epoch, seqs[0], seqs[-1])))
+        stands = list(self._stands(epoch, holding(connection, epoch, seqs[0], seqs[-1])))
         if stands:
             try:
                 self._tell(self._given_up(epoch, stands))

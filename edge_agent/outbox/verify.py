@@ -192,6 +192,18 @@ def check(
         yield last + 1, "the row stands behind the one that was noted as the last"
 
 
+def holding(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, last: int) -> Iterator[Envelope]:
+    """Rows ``first`` to ``last`` (seq) that prove themselves, for who makes records from them: a new one must not
+    give a right digest to what the disk altered. Others stay where they are, for the background check to tell.
+    """
+    before = ledger.hash_at(connection, epoch, first - 1)
+    links: tuple[bytes, ...] = () if before is None else (before,)
+    for row in ledger.envelopes(connection, epoch, first, last):
+        if any(fault(row, link) is None for link in links):
+            yield row
+        links = (row.hash, *(link_of(row, link) for link in links[:1]))  # the one noted, or the one it should have
+
+
 def fault(envelope: Envelope, previous: bytes) -> str | None:
     """Why one row does not follow ``previous``, or None."""
     follows = link_of(envelope, previous) == envelope.hash

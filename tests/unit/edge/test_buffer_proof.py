@@ -19,7 +19,7 @@ from edge_agent.report import buffer_report
 from edge_agent.settings import load_line
 from records.clock import FakeClock
 from records.keys import SigningKey
-from tests.rigs.outboxes import batch, held, make_identity, mark, open_outbox
+from tests.rigs.outboxes import batch, held, make_identity, mark, numbers, open_outbox
 from tests.unit.edge.test_agent_app import write_line
 
 COUNT = 4 * ROWS
@@ -128,6 +128,27 @@ def test_a_body_that_lost_its_digest_gives_way_to_a_tombstone_and_a_record_says_
     assert verify(outbox.path).ok
 
 
+def test_what_the_disk_altered_is_not_stored_again_as_if_it_were_right(outbox: Outbox, clock: FakeClock) -> None:
+    rows = held(outbox)
+    outbox.apply(mark(rows[60]))
+    body = bytearray(rows[79].body or b"")
+    body[body.index(b"WO-") + 3] ^= 1
+    alter(outbox.path, 80, "body", bytes(body))
+    alter(outbox.path, 90, "hash", b"x" * 32)
+    unknown = mark(rows[70])
+    outbox.apply(type(unknown)(unknown.agent, unknown.epoch, unknown.stream, 71, "00" * 32, 1))
+    assert outbox.head().epoch != rows[0].epoch, "stored again under a new epoch"
+    assert numbers(outbox, outbox.acknowledged()[0]) == [
+        number for number in range(60, COUNT) if number not in (78, 88)
+    ]
+    found: Told = []
+    whole_pass(prover(outbox, clock, found))
+    assert [params["seq"] for _, params in found] == ["90"]
+    (told,) = [row.body for row in held(outbox) if row.body is not None and b"record-damaged" in row.body]
+    assert rows[79].epoch.encode() in told
+    assert b'"seq":"80"' in told
+
+
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
@@ -199,7 +220,8 @@ def test_what_was_noted_of_a_file_that_is_set_aside_says_nothing_of_the_new_one(
 def test_a_running_agent_finds_a_byte_that_flipped_long_ago(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock, outbox: Outbox
 ) -> None:
-    """A start proves the end of the chain only."""
+    """Of what central has, a start proves the end of the chain only."""
+    outbox.apply(mark(held(outbox)[-1]))
     outbox.close()
     make_identity(tmp_path / "identity", SigningKey.generate())
     line = write_line(tmp_path)

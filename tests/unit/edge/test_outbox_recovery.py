@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import KeptDocument, export, inspect, note, schema, verify
+from edge_agent.outbox import KeptDocument, export, inspect, note, recovery, schema, verify
 from records.durable import open_reader, open_writer
 from records.errors import StorageFailed
 from records.model import EpochOpened, decode
@@ -211,6 +211,31 @@ def test_what_a_damaged_file_still_proves_is_stored_again(tmp_path: Path, damage
     assert outbox.documents.all() == [KeptDocument("lots", "SR-20", 1, b"signed", 5)]
     assert verify(outbox.path).ok
     outbox.close()
+
+
+@pytest.mark.parametrize("acknowledged", [10, 60])
+def test_a_start_proves_all_that_waits_for_central_however_much_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, acknowledged: int
+) -> None:
+    """Else nothing behind a row that cannot be sent would ever be."""
+    monkeypatch.setattr(recovery, "TAIL", 20)
+    outbox = open_outbox(tmp_path)
+    fill(outbox, 1, 99)
+    outbox.apply(mark(held(outbox)[acknowledged - 1]))
+    outbox.close()
+    with closing(sqlite3.connect(outbox.path)) as connection:
+        unguarded(connection, "UPDATE records SET kind = 'decision' WHERE position = 40")
+        connection.commit()
+    outbox = open_outbox(tmp_path)
+    waiting = numbers(outbox, outbox.acknowledged()[0])
+    outbox.close()
+    if acknowledged > 40:
+        assert (outbox.finding.why, waiting) == (None, list(range(60, 100))), (
+            "central has the row that was altered"
+        )
+    else:
+        assert outbox.finding.why == "damaged"
+        assert waiting == [number for number in range(10, 100) if number != 39]
 
 
 @pytest.mark.parametrize("keep", [0, 100, 4096])

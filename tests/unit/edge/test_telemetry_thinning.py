@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from edge_agent.outbox import GivenUp, Outbox, export, verify
+from edge_agent.outbox.schema import triggers
 from records.clock import FakeClock
 from records.errors import Refused
 from records.telemetry import KIND, Chunk, Column, Series, SeriesTag, decode_chunk, encode_chunk, encode_series
@@ -180,6 +182,25 @@ def test_thinning_that_cannot_be_said_is_not_done_and_the_newest_is_kept_while_t
     assert not named
     size = (tmp_path / "telemetry.db").stat().st_size
     assert size > 0.95 * CAP
+
+
+def test_what_the_disk_altered_is_in_no_thinned_chunk(tmp_path: Path) -> None:
+    said: list[GivenUp] = []
+    with buffer(tmp_path, said) as outbox:
+        fill(outbox, range(5))
+        body = bytearray(next(row.body or b"" for row in export(outbox.path) if row.seq == 6))
+        body[-4] ^= 64  # of a value
+        assert decode_chunk(bytes(body)), "it can be read all the same"
+        with closing(sqlite3.connect(outbox.path)) as disk:
+            disk.execute("DROP TRIGGER records_unchanged")
+            disk.execute("UPDATE records SET body = ? WHERE seq = 6", (bytes(body),))
+            disk.execute(triggers("telemetry")["records_unchanged"])
+            disk.commit()
+        fill(outbox, range(5, 400), lambda: said)
+    whole, gone, named, _ = told(tmp_path)
+    assert 6 in whole, "it is for the uplink and the background check to say so"
+    assert {2, 3, 4, 5, 7, 8} <= set(gone)
+    assert sorted(named) == gone
 
 
 def test_what_central_has_goes_before_anything_is_thinned(tmp_path: Path) -> None:
