@@ -144,7 +144,6 @@ class Shares:
 
     def turn(self) -> None:
         """Renew what is held, give back what is too much, take what is free; the thread does so all the time."""
-        self._follow_key()
         self._leave([name for name, (_, consumer) in self._held.items() if consumer.lost], "lost")
         turn = self._store.write(self._renew)
         if turn.own is None and not self._waiting:
@@ -159,6 +158,7 @@ class Shares:
             consumer.start()
             self._log.info("partition-taken", partition=partition, token=token)
         self._let_go(GRACE_S)
+        self._follow_key()  # last: a folder of keys that cannot be read costs no lease
 
     def _follow_key(self) -> None:
         due, self._next_key = self._next_key, self._signing()

@@ -15,6 +15,7 @@ from central.ingest import Ingest
 from central.shares import Shares
 from central.store import agents, leases
 from central.store.leases import Fenced, lease
+from records.errors import ConfigurationError
 from records.keys import SigningKey
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
@@ -98,9 +99,14 @@ class Process:
 
     def __init__(self, rig: Rig, name: str) -> None:
         self.consumers: list[Consumer] = []
-        self.key = rig.key
+        self.key, self.unreadable = rig.key, False
         log = structlog.get_logger()
-        self.shares = Shares(rig.store, name, self._make, lambda: self.key, 600, log, lambda _: None)
+        self.shares = Shares(rig.store, name, self._make, self._signing, 600, log, lambda _: None)
+
+    def _signing(self) -> SigningKey:
+        if self.unreadable:
+            raise ConfigurationError("cannot read central's keys")
+        return self.key
 
     def _make(self, partition: str, _token: int, key: SigningKey) -> Consumer:
         self.consumers.append(Consumer(partition, key))
@@ -206,6 +212,17 @@ def test_who_were_all_late_take_nothing_from_each_other(plant: Rig) -> None:
     assert first.turn() == ["p0", "p1"], "second may only be late"
     assert first.turn() == ["p0", "p1", "p2", "p3"], "it is gone"
     assert second.turn() == []
+
+
+def test_who_cannot_read_its_keys_keeps_what_it_has(plant: Rig) -> None:
+    first = Process(plant, "first")
+    first.turn()
+    end_now(plant)
+    first.unreadable = True
+    with pytest.raises(ConfigurationError):
+        first.turn()
+    assert len(first.shares.partitions) == 4
+    assert set(plant.store.write(leases.held)) == {"worker/first", *(f"partition/p{n}" for n in range(4))}
 
 
 def end_now(rig: Rig) -> None:
