@@ -16,7 +16,7 @@ from central.store.leases import Fenced
 from records.errors import StorageFailed
 
 MOST_FRAMES = 64
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 512 * 1024
 """Most that one transaction takes along."""
 ROWS_TO_BODIES = 3
 """What a frame adds to the database's log, to its bodies: pages of indexes are written whole."""

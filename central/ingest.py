@@ -61,6 +61,7 @@ class _UnderWay:
 
     batch: Batch
     place: int
+    records: int
     again: Callable[[], Outcome]
 
 
@@ -74,6 +75,11 @@ class Taking:
     @property
     def done(self) -> bool:
         return isinstance(self._what, Outcome) or self._what.batch.done
+
+    @property
+    def records(self) -> int:
+        """How many of it are to be taken; 1 for what is no frame."""
+        return 1 if isinstance(self._what, Outcome) else self._what.records
 
     def outcome(self) -> Outcome:
         if isinstance(self._what, Outcome):
@@ -193,7 +199,8 @@ class Ingest:
             if isinstance(frame, Frame):
                 checked = Checked(topic, frame, [_read(envelope) for envelope in frame.envelopes], keys.stamp)
                 place = self._gathering.alone(checked) if alone else self._gathering.add(checked)
-                return _UnderWay(*place, partial(self._take_again, topic, agent, stream, payload, by_any_key))
+                again = partial(self._take_again, topic, agent, stream, payload, by_any_key)
+                return _UnderWay(*place, len(frame.envelopes), again)
             now = self._believed.now()
             if now is keys:
                 return self._refused(topic, agent, frame.reason, frame.detail, payload)

@@ -16,7 +16,7 @@ from central.web.site import create_app
 from records.clock import SystemClock
 from records.errors import Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
-from records.threads import end_with_any_thread
+from records.process import end_with_any_thread, keep_pauses_short
 from records.yaml import Loaded
 
 TURN_S = 0.0005
@@ -62,6 +62,7 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
             for name in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(name, end)
             central.start()
+            keep_pauses_short()
             host, port = listening.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             sys.stderr.write(f"central serves {settings.site} at http://{shown}:{port}\n")

@@ -1,9 +1,10 @@
 """What waits to be taken in, and whose turn it is: an agent that has little to say does not wait for one that has
 much.
 
-Start-time fair queueing: each message has a start, the later of now and the end of its agent's last one, and an
-end, its cost later; the smallest start is next. So of agents that always have more each gets the same share, and
-who was quiet is heard at once. One agent's messages keep their order.
+Fair queueing by virtual finish: a message's turn begins at the later of now and the end of its agent's last turn,
+and ends its cost later; the turn that ends first is next. So of agents that always have more each gets the same
+share of the work, and who was quiet is heard at once, also when all others begin their turns at one moment. One
+agent's messages keep their order.
 """
 
 from __future__ import annotations
@@ -20,22 +21,36 @@ WAITING_BYTES = 64 * 1024 * 1024
 """Beyond it no more is taken from the network until less waits."""
 
 
+MOST_KNOWN = 10_000
+"""Of how many it is remembered at most what a byte of theirs has cost."""
+
+
 class FairQueue(Generic[T]):
-    """Items by whom they come from and what they cost. Pure, for one thread."""
+    """Items by whom they come from and how large they are. Pure, for one thread.
+
+    What an item costs is known once it was served, and is charged then. Before that it is thought to cost as much
+    a byte as the last one of the same agent; one that is unknown as much as the dearest, so that a short message
+    does not wait for a large one of which nobody knows yet how much is packed in it.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, T]] = []
+        self._lines: dict[str, deque[tuple[int, T]]] = {}
+        self._heap: list[tuple[float, int, float, str]] = []  # one turn of each who has a line: end, number, begin
         self._ends: dict[str, float] = {}
+        self._rates: dict[str, float] = {}
+        self._dearest = 1.0
+        self._served = ("", 0, 0.0)
         self._now = 0.0
         self._numbers = count()
 
-    def __len__(self) -> int:
-        return len(self._heap)
+    def __bool__(self) -> bool:
+        return bool(self._lines)
 
-    def put(self, who: str, cost: float, item: T) -> None:
-        start = max(self._now, self._ends.get(who, 0.0))
-        self._ends[who] = start + cost
-        heapq.heappush(self._heap, (start, next(self._numbers), item))
+    def put(self, who: str, size: int, item: T) -> None:
+        line = self._lines.setdefault(who, deque())
+        line.append((size, item))
+        if len(line) == 1:
+            self._take_turn(who)
 
     def get(self) -> T:
         """The next item.
@@ -43,11 +58,36 @@ class FairQueue(Generic[T]):
         Raises:
             IndexError: there is none.
         """
-        self._now, _, item = heapq.heappop(self._heap)
-        if not self._heap:
+        _, _, begin, who = heapq.heappop(self._heap)
+        while self._ends.get(who, 0.0) > begin:  # it was charged since it took its turn
+            self._take_turn(who)
+            _, _, begin, who = heapq.heappop(self._heap)
+        self._now = max(self._now, begin)
+        size, item = self._lines[who].popleft()
+        self._served = who, size, begin
+        if self._lines[who]:
+            self._take_turn(who)
+            return item
+        del self._lines[who]
+        if not self._lines:  # nobody waits: all begin anew
             self._ends.clear()
             self._now = 0.0
         return item
+
+    def charge(self, cost: float) -> None:
+        """What the item that was got last has cost; before the next is got."""
+        who, size, begin = self._served
+        if len(self._rates) >= MOST_KNOWN:
+            self._rates.clear()
+        self._rates[who] = cost / max(size, 1)
+        self._dearest = max(self._dearest, self._rates[who])
+        if self._lines:
+            self._ends[who] = begin + cost
+
+    def _take_turn(self, who: str) -> None:
+        begin = max(self._now, self._ends.get(who, 0.0))
+        thought = self._lines[who][0][0] * self._rates.get(who, self._dearest)
+        heapq.heappush(self._heap, (begin + thought, next(self._numbers), begin, who))
 
 
 class Waiting(Generic[T]):
@@ -65,14 +105,19 @@ class Waiting(Generic[T]):
             self._urgent.append(item)
             self._changed.notify_all()
 
-    def put(self, who: str, size: int, overhead: int, item: T) -> None:
+    def put(self, who: str, size: int, item: T) -> None:
         """Waits while too many bytes do; an item larger than all of that is let in alone."""
         with self._changed:
             while self._bytes and self._bytes + size > self._most_bytes:
                 self._changed.wait()
             self._bytes += size
-            self._fair.put(who, size + overhead, (size, item))
+            self._fair.put(who, size, (size, item))
             self._changed.notify_all()
+
+    def charge(self, cost: float) -> None:
+        """What the last item that was got, and not urgent, has cost; before the next is got."""
+        with self._changed:
+            self._fair.charge(cost)
 
     def get(self, *, wait: bool = True) -> T | None:
         """The next one; None when there is none and ``wait`` is False."""

@@ -25,7 +25,7 @@ from records.clock import Clock, SystemClock, iso_z
 from records.errors import ConfigurationError, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import SigningKey
-from records.threads import end_with_any_thread
+from records.process import end_with_any_thread, keep_pauses_short
 from records.wire import CENTRAL, CENTRAL_KEYS
 from records.yaml import Loaded
 
@@ -115,6 +115,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: ended.set())
         taking.start()
+        keep_pauses_short()
         sys.stderr.write(f"worker {name} takes records in for {settings.site}\n")
         sys.stderr.flush()
         while not ended.wait(0.5) and not followed.over:

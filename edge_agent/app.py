@@ -63,7 +63,7 @@ from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.kinds import DERIVED
 from records.model import Data, Fact, Header, OperationsEvent
-from records.threads import end_with_any_thread
+from records.process import end_with_any_thread, keep_pauses_short
 from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC
 from records.yaml import Loaded, refuse
 
@@ -303,6 +303,7 @@ class Agent:
         try:
             await self._begin()
             self.floor.start()
+            keep_pauses_short()
             jobs = (
                 self._watch_clock(),
                 self._compare(),

@@ -20,7 +20,6 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from benchmarks.rig.frames import Line
-from benchmarks.rig.intake import PER_FRAME
 from benchmarks.rig.meter import cpu_s, peak_mb
 from central.store import agents
 from central.store.engine import Store
@@ -29,6 +28,8 @@ from records.wire import TOPIC_ROOT, frame_compressor
 from tests.process.central_rig import CentralProcess
 from tests.rigs.mosquitto import Mosquitto
 
+PER_FRAME = 200
+"""As many records of a backlog as the uplink packs into a frame."""
 WINDOW_FRAMES, WINDOW_BYTES = 100, 1024 * 1024
 """What an agent has on its way at most."""
 PATIENCE_S = 900.0

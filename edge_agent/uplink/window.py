@@ -2,8 +2,10 @@
 
 What counts as on its way is what was sent and is not yet covered by central's watermark; the broker's answer does
 not count. At most ``messages`` frames and ``bytes`` of both streams together are on their way, so a central that
-is away fills neither the broker nor memory. When nothing has moved for a while, or the broker refuses a frame,
-only the first frame is sent again, ever more seldom, until central answers; then the window opens again.
+is away fills neither the broker nor memory. While central is slow to answer, short frames wait for each other:
+what is committed meanwhile goes in one frame after its next answer, so that it has fewer to take. When nothing has
+moved for a while, or the broker refuses a frame, only the first frame is sent again, ever more seldom, until
+central answers; then the window opens again.
 """
 
 from __future__ import annotations
@@ -14,10 +16,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The window and the times after which frames are sent again."""
+    """The window and the times after which frames are sent again.
+
+    ``short_messages``: behind so many frames another one waits while the last was smaller than ``short_bytes``.
+    """
 
     messages: int = 100
     bytes: int = 1024 * 1024
+    short_messages: int = 2
+    short_bytes: int = 16 * 1024
     resend_after_s: float = 5.0
     resend_max_s: float = 60.0
     refused_after_s: float = 1.0
@@ -71,6 +78,8 @@ class Window:
         if not self._frames:
             return True
         limits, all_ = self._limits, self._together
+        if len(self._frames) >= limits.short_messages and self._frames[-1][1] < limits.short_bytes:
+            return False
         return (
             not self._probing
             and len(self._frames) < self._most

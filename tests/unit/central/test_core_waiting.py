@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from itertools import pairwise
 
 from hypothesis import given
@@ -11,13 +12,23 @@ from hypothesis import strategies as st
 from central.waiting import FairQueue, Waiting
 
 
+def served(queue: FairQueue[str], costs: Mapping[str, float], times: int) -> list[str]:
+    """What is got so many times; each item costs what ``costs`` says of its first word."""
+    told = []
+    for _ in range(times):
+        told.append(queue.get())
+        queue.charge(costs[told[-1].partition(" ")[0]])
+    return told
+
+
 def test_who_was_quiet_is_heard_at_once() -> None:
     queue: FairQueue[str] = FairQueue()
+    costs = {"backlog": 1000, "live": 10}
     for number in range(100):
         queue.put("backlog", 1000, f"backlog {number}")
-    assert [queue.get() for _ in range(3)] == ["backlog 0", "backlog 1", "backlog 2"]
+    assert served(queue, costs, 3) == ["backlog 0", "backlog 1", "backlog 2"]
     queue.put("live", 10, "live")
-    assert [queue.get() for _ in range(2)] == ["live", "backlog 3"]
+    assert served(queue, costs, 2) == ["live", "backlog 3"]
 
 
 def test_who_has_more_than_a_share_waits_for_the_others() -> None:
@@ -26,18 +37,46 @@ def test_who_has_more_than_a_share_waits_for_the_others() -> None:
         for agent in ("a", "b", "c"):
             queue.put(agent, 1000, agent)
     queue.put("d", 1, "d")
-    told = [queue.get() for _ in range(31)]
+    told = served(queue, {"a": 1000, "b": 1000, "c": 1000, "d": 1}, 31)
     assert told.index("d") < 4
     assert {agent: told.count(agent) for agent in "abc"} == {"a": 10, "b": 10, "c": 10}
 
 
-def test_bytes_count_and_not_messages() -> None:
+def test_what_it_cost_counts_and_not_messages() -> None:
     queue: FairQueue[str] = FairQueue()
     for _ in range(40):
         queue.put("large", 4000, "large")
         queue.put("small", 1000, "small")
-    told = [queue.get() for _ in range(25)]
+    told = served(queue, {"large": 4000, "small": 1000}, 25)
     assert (told.count("small"), told.count("large")) == (20, 5)
+
+
+def test_frames_that_packed_well_count_by_what_they_cost() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for _ in range(40):
+        queue.put("packed", 1000, "packed")
+        queue.put("plain", 1000, "plain")
+    told = served(queue, {"packed": 40_000, "plain": 10_000}, 25)
+    assert (told.count("plain"), told.count("packed")) == (20, 5)
+
+
+def test_of_many_who_drain_at_once_none_goes_before_a_short_message() -> None:
+    """All of them begin their turns at one moment, so a short message would else wait for one of each."""
+    queue: FairQueue[str] = FairQueue()
+    for agent in range(20):
+        for _ in range(10):
+            queue.put(f"drain-{agent}", 6000, "drain")
+    costs = {"drain": 400_000, "live": 15_000}
+    behind = []
+    served(queue, costs, 20)  # until it is known how much is packed in theirs
+    for _ in range(100):
+        queue.put("live", 3000, "live")
+        told = [*served(queue, costs, 1)]
+        while told[-1] != "live":
+            told += served(queue, costs, 1)
+        behind.append(len(told) - 1)
+        served(queue, costs, 1)
+    assert max(behind) == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 10_000), st.booleans())))
@@ -48,7 +87,8 @@ def test_one_agents_order_stays(told: list[tuple[str, int, bool]]) -> None:
         queue.put(agent, cost, (agent, number))
         if take:
             found.append(queue.get())
-    while len(queue):
+            queue.charge(cost)
+    while queue:
         found.append(queue.get())
     assert sorted(found, key=lambda item: item[1]) == [(agent, n) for n, (agent, _, _) in enumerate(told)]
     for agent in "abc":
@@ -58,11 +98,11 @@ def test_one_agents_order_stays(told: list[tuple[str, int, bool]]) -> None:
 
 def test_what_is_urgent_goes_first_and_bytes_are_bounded() -> None:
     waiting: Waiting[str] = Waiting(most_bytes=100)
-    waiting.put("a", 90, 0, "first")
+    waiting.put("a", 90, "first")
     let_in = threading.Event()
 
     def more() -> None:
-        waiting.put("a", 500, 0, "second")
+        waiting.put("a", 500, "second")
         let_in.set()
 
     thread = threading.Thread(target=more, daemon=True)

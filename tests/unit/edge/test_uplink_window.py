@@ -13,7 +13,7 @@ from records.errors import ConfigurationError
 from records.keys import SigningKey
 from tests.rigs.outboxes import make_identity
 
-LIMITS = Limits(messages=3, bytes=1000, resend_after_s=5, resend_max_s=60)
+LIMITS = Limits(messages=3, bytes=1000, short_messages=3, resend_after_s=5, resend_max_s=60)
 
 
 def filled(*sizes: int) -> Window:
@@ -29,6 +29,21 @@ def test_the_window_is_bounded_by_messages_and_bytes() -> None:
     assert not filled(600, 600).room()
     assert filled(5000).room() is False
     assert filled().room(), "one frame always goes, however large"
+
+
+def test_short_frames_wait_for_each_other_and_large_ones_do_not() -> None:
+    limits = Limits(short_messages=2, short_bytes=500)
+    window = Window(limits, 0, 0.0)
+    for position, size in enumerate((1, 1), 1):
+        assert window.room()
+        window.sent(position, size, 0.0)
+    assert not window.room(), "what is committed now goes with what comes until central has answered"
+    window.moved(1, 1.0)
+    assert window.room()
+    window.sent(30, 600, 1.0)
+    assert window.room(), "there is much behind it: a backlog fills the window"
+    window.sent(31, 1, 1.0)
+    assert not window.room()
 
 
 def test_only_a_watermark_makes_room() -> None:

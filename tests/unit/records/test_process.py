@@ -7,7 +7,7 @@ import sys
 
 PROGRAM = """
 import threading
-from records.threads import end_with_any_thread
+from records.process import end_with_any_thread
 
 def fail():
     raise OSError(22, "no more")

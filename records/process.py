@@ -1,7 +1,8 @@
-"""What becomes of a process one of whose threads has ended by an error."""
+"""What a process that serves for weeks settles at its start: its end with any thread, and short pauses."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -18,6 +19,16 @@ def end_with_any_thread() -> None:
     look well. The next start recovers.
     """
     threading.excepthook = _end
+
+
+def keep_pauses_short() -> None:
+    """From now on the garbage collector passes over what there is now: modules, classes, settings.
+
+    For the end of a start. Else a full collection, at any moment, stops all threads for as long as it takes to
+    walk them: 75 to 155 ms in central, seen as the time from a commit at the line to central's.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _end(failed: threading.ExceptHookArgs) -> None:
