@@ -65,8 +65,9 @@ processor, to which bytes add little."""
 SESSION_EXPIRY_S = 7 * 86_400
 KEEPALIVE_S = 30
 AFTER_MISTAKE_S = 1.0
-WITHDRAWN_KEPT_S = 30 * 86_400.0
-"""How long the broker keeps that a document is withdrawn; whoever was away for longer hears it by a sync."""
+WITHDRAWN_KEPT_S, FORGOTTEN_S = 30 * 86_400.0, 60 * 86_400.0
+"""How long the broker keeps that a document is withdrawn, and until when it is asked to forget it. Who was away
+for longer hears it by a sync. Without the second each order that ever closed would be said at each connect."""
 SAME_WATERMARK_S = 1.0
 """A watermark that has not moved is said again to an agent no more often than this."""
 
@@ -481,10 +482,12 @@ class Mqtt:
             # one agent alone is told also of what did not come by this connection: what was imported from a file
             if watermark.agent in names and (self._part.watermarks or agent != EVERYBODY):
                 self._say_watermark(watermark)
-        over_us = self._clock.now_us() - int(WITHDRAWN_KEPT_S * MICROSECONDS)
+        now_us = self._clock.now_us()
         for document in current:
-            gone = document.content is None and document.issued_us < over_us
-            payload = b"" if gone else self._signed(document)  # none: the broker may forget it
+            withdrawn_s = (now_us - document.issued_us) / MICROSECONDS if document.content is None else 0.0
+            if withdrawn_s > FORGOTTEN_S:
+                continue
+            payload = b"" if withdrawn_s > WITHDRAWN_KEPT_S else self._signed(document)
             for name in names:
                 if documents.is_for(name, document):
                     self._say(_Say(down_topic(name, document.kind, document.id), payload))

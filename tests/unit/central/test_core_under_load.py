@@ -17,7 +17,6 @@ from central.dossiers import Dossiers
 from central.mqtt import Mqtt
 from central.reviews import Reviews
 from central.settings import BrokerSettings
-from records.clock import Clock
 from records.keys import SigningKey
 from records.wire import Document, Head, Request, Watermark, sign
 from tests.unit.central import core_rig
@@ -85,28 +84,36 @@ class Client:
     """Takes what is published; the broker has not answered yet."""
 
     def __init__(self) -> None:
-        self.published: list[bytes] = []
+        self.published: list[tuple[str, bytes]] = []
 
-    def publish(self, _topic: str, payload: bytes, **_: Any) -> object:
-        self.published.append(payload)
+    def publish(self, topic: str, payload: bytes, **_: Any) -> object:
+        self.published.append((topic, payload))
         return SimpleNamespace(rc=0, mid=len(self.published))
 
 
-def test_of_watermarks_that_overtake_each_other_only_what_is_said_is_signed(rig: Rig) -> None:
-    key, signed = SigningKey.generate(), list[int]()
+@pytest.fixture
+def link(rig: Rig) -> Mqtt:
+    settings = BrokerSettings.model_validate({"url": "mqtt://127.0.0.1:1"})
+    key, log = SigningKey.generate(), structlog.get_logger()
+    made = Mqtt(settings, rig.ingest, rig.store, key, rig.clock, log, lambda error: pytest.fail(str(error)))
+    client: Any = Client()
+    made._client = client
+    return made
+
+
+def published(link: Mqtt) -> list[tuple[str, bytes]]:
+    client: Any = link._client
+    return list(client.published)
+
+
+def test_of_watermarks_that_overtake_each_other_only_what_is_said_is_signed(link: Mqtt) -> None:
+    signed = list[int]()
 
     def counted(value: Watermark | Head | Document | Request, by: SigningKey) -> bytes:
         if isinstance(value, Watermark):
             signed.append(value.committed_through)
         return sign(value, by)
 
-    clock: Clock = rig.clock
-    settings = BrokerSettings.model_validate({"url": "mqtt://127.0.0.1:1"})
-    link = Mqtt(
-        settings, rig.ingest, rig.store, key, clock, structlog.get_logger(), lambda error: pytest.fail(str(error))
-    )
-    client: Any = Client()
-    link._client = client
     with patch.object(mqtt, "sign", counted):
         for through in range(1, 6):
             link._say_watermark(Watermark("press-1", "e", "records", through, "00", 1))
@@ -114,4 +121,18 @@ def test_of_watermarks_that_overtake_each_other_only_what_is_said_is_signed(rig:
         link._settle(mqtt._Acknowledged(1, None))
         link._settle(mqtt._Acknowledged(2, None))
     assert signed == [1, 5]
-    assert len(client.published) == 2
+    assert len(published(link)) == 2
+
+
+def test_a_withdrawal_is_kept_by_the_broker_then_forgotten_and_then_never_said_again(rig: Rig, link: Mqtt) -> None:
+    for content in ({"n": 1}, None):
+        rig.store.write(lambda c, told=content: rig.facts.issue(c, "work-orders", "WO-1", told))  # type: ignore[misc]
+    said = list[list[bool]]()
+    for days in (0, 31, 31):
+        rig.clock.advance(days * 86_400.0)
+        before = len(published(link))
+        link._wanted.clear()
+        link._busy.clear()
+        link._say_everything(mqtt.EVERYBODY)
+        said.append([bool(payload) for topic, payload in published(link)[before:] if topic.endswith("WO-1")])
+    assert said == [[True], [False], []], "in words, then empty so that the broker forgets, then nothing"
