@@ -1,7 +1,7 @@
 """Runs of a station as it records them: each with a carrier, a serial, three readings, a chart and a consumed lot.
 
-Values differ from run to run as a plant's do, to the last bit of what the protocol carried: bodies pack to about a
-fifth, not to a tenth as those that only count would.
+Values differ from run to run as a plant's do, to the last bit of what the protocol carried: frames pack less
+well than those of runs that only count, and ``benchmarks.edge`` tells to how much.
 """
 
 from __future__ import annotations
