@@ -65,7 +65,7 @@ NOTES = {
     ("backlog", 1): "all 259,200 records were drained; the judge's reading of central timed out on a busy machine "
     "after 14 of 20 agents, which agreed; it asks again since",
 }
-"""Why a leg was not fine."""
+"""Why a leg was not fine, where it was looked into."""
 
 HEAD = """\
 # The proof, in figures
@@ -151,13 +151,18 @@ def _short(found: dict[str, Total]) -> Iterator[str]:
 
 
 def _bad(legs: list[Line]) -> Iterator[str]:
-    """Every leg that was not fine, and why as far as it was looked into."""
+    """Every leg that was not fine, and why: what was found, else what it said itself."""
     bad = [leg for leg in legs if not leg.ok]
     if bad:
         yield "## Legs that were not fine"
         yield ""
         for leg in bad:
-            why = NOTES.get((leg.scenario, leg.seed), "not looked into")
+            said = (
+                f"not looked into; it said: {leg.problems[0].splitlines()[0]}"
+                if leg.problems
+                else "not looked into"
+            )
+            why = NOTES.get((leg.scenario, leg.seed), said)
             yield f"- `{leg.scenario}`, seed {leg.seed}, {leg.cycles} cycles: {why}"
         yield ""
 

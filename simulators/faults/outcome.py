@@ -6,10 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pydantic import JsonValue
 
 from simulators.check import Comparison
+
+MOST_PROBLEMS = 20
+"""So many are told of a leg; the first ones say why."""
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class Outcome:
             "scenario": self.scenario,
             "seed": self.seed,
             "counts": dict(sorted(self.counts.items())),
+            "problems": list(islice(self.details(), MOST_PROBLEMS)),
         }
 
     def details(self) -> Iterator[str]:

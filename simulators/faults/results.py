@@ -22,7 +22,7 @@ class Recovery(BaseModel):
 
 
 class Line(BaseModel):
-    """One leg as it stands in the file."""
+    """One leg as it stands in the file. ``problems``: why it was not fine; early lines have none."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -41,6 +41,7 @@ class Line(BaseModel):
     commit: str
     at: str
     duration_s: float
+    problems: tuple[str, ...] = ()
 
 
 def append(path: Path, outcome: Outcome, *, full_starts: bool, at_us: int) -> None:

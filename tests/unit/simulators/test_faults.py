@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from simulators.faults.dice import Dice
 from simulators.faults.mqtt_bytes import Replayer
 from simulators.faults.outcome import Outcome, percentile, together
 from simulators.faults.scenarios import SCENARIOS
+from tools.proof import page
 
 
 def publish(number: int) -> bytes:
@@ -51,6 +53,22 @@ def test_results_are_resumed_by_scenario_and_a_cut_line_is_left_out(tmp_path: Pa
     assert results.done(file, "edge-kill", full_starts=True) == (0, 0)
     total = results.totals(list(results.read(file)))["edge-kill"]
     assert (total.cycles, total.not_ok, total.p50) == (20, 0, [0.5, 0.5])
+
+
+def test_a_leg_that_was_not_fine_says_why_and_a_line_from_before_it_did_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+    told = "the ledger does not end\nand more of it"
+    bad = Outcome("edge-kill", 7, problems=[told], chains={"central": "seq 3"})
+    results.append(file, bad, full_starts=False, at_us=1)
+    (line,) = results.read(file)
+    assert line.problems == ("chain of central: seq 3", told)
+    former = json.loads(file.read_text())
+    del former["problems"]
+    file.write_text(f"{json.dumps(former)}\n")
+    (old,) = results.read(file)
+    assert old.problems == ()
+    assert "- `edge-kill`, seed 7, 0 cycles: not looked into; it said: chain of central: seq 3" in page([line])
+    assert "- `edge-kill`, seed 7, 0 cycles: not looked into\n" in page([old])
 
 
 def test_legs_together_are_fine_only_when_each_is() -> None:
