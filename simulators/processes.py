@@ -24,14 +24,18 @@ def command(name: str) -> str:
 
 
 def end_in_order() -> None:
-    """SIGTERM, and SIGHUP of a closed terminal, end a run as Ctrl-C does: with all its processes."""
+    """SIGTERM, and SIGHUP of a closed terminal, end a run as Ctrl-C does: with all its processes.
+
+    One that is ignored (``nohup``) stays ignored.
+    """
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from simulators.processes import end_in_order
 from tests.rigs.stores import on_postgres
 
 HERE = Path(__file__).parent
@@ -148,6 +149,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    end_in_order()  # SIGTERM, too, ends fixtures: servers and mounted disks would stay behind
     if not hasattr(config, "workerinput"):  # in a worker process the main one watches
         config.pluginmanager.register(Watch(config.getoption("--strict-skips")), "suite-watch")
 

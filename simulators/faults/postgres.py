@@ -29,8 +29,8 @@ def why_not() -> str | None:
     """Why no server can run here, or None."""
     if program("initdb") is None:
         return "PostgreSQL's server is not installed (Debian: postgresql)"
-    if os.geteuid() == 0 and shutil.which("runuser") is None:
-        return "PostgreSQL does not run as root and there is no runuser"
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        return "PostgreSQL does not run as root and there is no setpriv"
     return None
 
 
@@ -87,14 +87,18 @@ class LocalPostgres:
         return f"postgresql://{USER}@{str(self.folder).replace('/', '%2F')}:{self.port}/{database}"
 
     def start(self) -> None:
-        """Returns when it lets somebody in.
+        """Returns when it lets somebody in. With the thread that calls this it ends as in a crash: no server stays
+        behind with a process that was killed (where the system has setpriv).
 
         Raises:
             LotkeeperError: it ended. Unreachable: it did not answer in time.
         """
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_as_user(), str(_needed("postgres")), "-D", str(self.data)], stdout=log, stderr=log, cwd="/"
+                [*_as_user(), str(_needed("postgres")), "-D", str(self.data)],
+                stdout=log,
+                stderr=log,
+                cwd="/",
             )
         deadline_s = self._clock.monotonic_s() + START_LIMIT_S
         ask = [str(_needed("pg_isready")), *self._socket, "--quiet"]
@@ -109,8 +113,7 @@ class LocalPostgres:
         """SIGINT: rolls back and stops; SIGQUIT: stops as a crash does, the next start recovers."""
         if self._process is None or self._process.poll() is not None:
             return
-        pid = int((self.data / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, how)
+        self._process.send_signal(how)
         self._process.wait(START_LIMIT_S)
         self._process = None
 
@@ -146,5 +149,8 @@ def _needed(name: str) -> Path:
 
 
 def _as_user() -> tuple[str, ...]:
-    """PostgreSQL refuses to run as root."""
-    return ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
+    """PostgreSQL refuses to run as root; and it must not outlive us."""
+    if shutil.which("setpriv") is None:
+        return ()
+    user = ("--reuid", "postgres", "--regid", "postgres", "--init-groups") if os.geteuid() == 0 else ()
+    return ("setpriv", *user, "--pdeathsig", "QUIT", "--")

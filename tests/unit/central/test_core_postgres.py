@@ -226,14 +226,20 @@ def test_a_server_that_crashed_and_came_back_is_used_again(
     store = Store(place, failures.append)
     store.write(lambda c: add(c, "before"))
     runs: list[int] = []
+    crashed, back = threading.Event(), threading.Event()
 
     def job(connection: Connection) -> None:
         runs.append(add(connection, "after"))
         if len(runs) == 1:
             own.stop(signal.SIGQUIT)
-            own.start()
+            crashed.set()
+            assert back.wait(60)
 
-    store.write(job)
+    done = store.submit(job)
+    assert crashed.wait(60)
+    own.start()  # from here: it ends with the thread that starts it
+    back.set()
+    done.result()
     with store.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM cursor")).scalar_one() == 2
     assert (runs, failures) == ([2, 2], [])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from simulators.processes import end_in_order
+
 DEADLINE_S = 60
 PLANT = """\
 folder: run
@@ -155,3 +157,16 @@ def test_the_fault_proxy_takes_modes_from_stdin() -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(DEADLINE_S) == 0
     assert run("faults", "--to", "nowhere").returncode == 2
+
+
+def test_a_loop_that_was_told_to_outlive_its_terminal_does() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        end_in_order()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -66,3 +66,26 @@ def test_the_reason_must_fit_too(project: pytest.Pytester) -> None:
     expect(project, '[[skip]]\ntest = "*"\nreason = "another reason"\nbecause = "that is so"\n')
     result = project.runpytest_subprocess("-p", "no:cacheprovider", "--strict-skips", "tests")
     assert result.ret == 1
+
+
+def test_a_run_that_is_terminated_ends_its_fixtures(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        **{
+            "tests/unit/test_one": """
+            import signal
+            from pathlib import Path
+
+            import pytest
+
+            @pytest.fixture
+            def server():
+                yield
+                Path("ended").touch()
+
+            def test_is_terminated(server):
+                signal.raise_signal(signal.SIGTERM)
+            """
+        }
+    )
+    assert project.runpytest_inprocess("tests/unit", no_reraise_ctrlc=True).ret == pytest.ExitCode.INTERRUPTED
+    assert (project.path / "ended").exists()
