@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,14 +21,13 @@ from simulators.check import Comparison, HeldRecord, Truth, compare
 from simulators.faults.fleet import Fleet, LinePc
 from simulators.faults.leg import Leg
 from simulators.faults.postgres import LocalPostgres
-from simulators.faults.supervisor import Process
+from simulators.faults.supervisor import memory
 
 AGENTS, STATIONS = 20, 3
 HOUR_S, MINUTES = 3600, 60
 LOOK_S = 0.5
 """Between two questions of how far it is: central has other work."""
 TRIES = 5
-PEAK = "VmHWM:"
 
 
 def backlog(leg: Leg) -> None:
@@ -61,7 +59,8 @@ def _drain(leg: Leg, server: LocalPostgres | None) -> None:
         took_s = clock.monotonic_s() - began_s
         records = leg.cycles * MINUTES * AGENTS * STATIONS
         leg.outcome.recovery_s.append(took_s)
-        peaks = [_peak_mb(process) for process in (fleet.plant.central, *(pc.process for pc in pcs))]
+        processes = (fleet.plant.central, *(pc.process for pc in pcs))
+        peaks = [memory(process, "VmHWM") >> 20 for process in processes if process is not None]
         leg.count(
             f"{records} records of {AGENTS} agents drained in {took_s:.0f} s, {records / took_s:.0f} a second, "
             f"peak memory of central {peaks[0]} MB, of an agent {max(peaks[1:])} MB"
@@ -150,12 +149,3 @@ def _records(fleet: Fleet, station: str) -> list[dict[str, Any]]:
         except httpx.TimeoutException as error:
             last = error
     raise last
-
-
-def _peak_mb(process: Process | None) -> int:
-    """The most memory that a process ever had, where the system tells."""
-    status = Path(f"/proc/{0 if process is None else process.pid}/status")
-    if not status.exists():
-        return 0
-    (line,) = (line for line in status.read_text().splitlines() if line.startswith(PEAK))
-    return int(line.split()[1]) // 1024

@@ -27,6 +27,15 @@ def library() -> str:
     return found
 
 
+def why_not() -> str | None:
+    """Why no clock can be set here, or None."""
+    try:
+        library()
+    except Unreachable as error:
+        return str(error)
+    return None
+
+
 def under(workshop: Workshop, file: Path) -> Workshop:
     """A workshop whose processes read their wall clock's offset from a file, for example ``-2h``."""
     file.write_text(TRUE)

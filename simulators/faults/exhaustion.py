@@ -14,7 +14,7 @@ from pathlib import Path
 from simulators.faults.kills import SETTLING_S, at_work
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
-from simulators.faults.supervisor import Process
+from simulators.faults.supervisor import Process, memory
 
 SHORT_S = (1.0, 3.0)
 """How long something is short."""
@@ -28,10 +28,15 @@ BURNERS = 4
 BURN = "while True: pass"
 
 
+def why_not() -> str | None:
+    """Why nothing can be made short here, or None."""
+    return None if sys.platform == "linux" else "only Linux limits a process from outside"
+
+
 def exhaustion(leg: Leg) -> None:
     """Files, memory, processors; then the same process goes on, or the next one."""
     with at_work(leg) as plant:
-        before = {name: _resident(process) for name, process in _both(plant).items()}
+        before = {name: memory(process, "VmRSS") for name, process in _both(plant).items()}
         started = {name: process.pid for name, process in _both(plant).items()}
         for _ in range(leg.cycles):
             name = leg.dice.choose(("agent", "central"))
@@ -43,7 +48,7 @@ def exhaustion(leg: Leg) -> None:
             leg.count(f"{what}: {name}")
             leg.cycle_done()
         for name, process in _both(plant).items():
-            grown = _resident(process) - before[name]
+            grown = memory(process, "VmRSS") - before[name]
             if process.pid == started[name] and grown > MAY_GROW:
                 leg.outcome.problems.append(f"{name} grew by {grown >> 20} MiB")
 
@@ -72,7 +77,7 @@ def _no_memory(leg: Leg, plant: Plant, process: Process) -> None:
 
     old = resource.prlimit(process.pid, resource.RLIMIT_AS)
     plant.broker.kill()
-    taken = _status(process, "VmSize")
+    taken = memory(process, "VmSize")
     resource.prlimit(process.pid, resource.RLIMIT_AS, (taken + MEMORY_LEFT, old[1]))
     plant.supervisor.pause(leg.dice.between(*SHORT_S))
     plant.broker.start()
@@ -110,15 +115,3 @@ def _keep_up(leg: Leg, plant: Plant) -> None:
         if code not in OWN_CODES:
             leg.outcome.problems.append(f"{name} ended with {code}")
         plant.start_agent() if name == "agent" else plant.start_central()
-
-
-def _resident(process: Process) -> int:
-    return _status(process, "VmRSS")
-
-
-def _status(process: Process, field: str) -> int:
-    """Bytes, as the kernel has them."""
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -61,7 +61,14 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario("config", "line files wrong, half written and right again", configurations.config, 8, 16),
         Scenario("files", "a buffer's files deleted, cut and exchanged", buffers.files, 8, 16),
         Scenario("slow-disk", "syncs that take their time", buffers.slow_disk, 5, 10, programs=STRACE),
-        Scenario("exhaustion", "no files, no memory, no processor", exhaustion.exhaustion, 10, 20),
+        Scenario(
+            "exhaustion",
+            "no files, no memory, no processor",
+            exhaustion.exhaustion,
+            10,
+            20,
+            why_not=exhaustion.why_not,
+        ),
         Scenario(
             "upgrade",
             "killed at every write and sync of a layout's upgrade",
@@ -71,7 +78,7 @@ SCENARIOS: dict[str, Scenario] = {
             programs=STRACE,
         ),
         Scenario("pause", "a process stands still and goes on", network.pause, 25, 50),
-        Scenario("clock-jump", "wall clocks are set", clocks.clock_jump, 7, 14),
+        Scenario("clock-jump", "wall clocks are set", clocks.clock_jump, 7, 14, why_not=clocks.why_not),
         Scenario("image-restore", "the agent's disk is an old copy again", images.image_restore, 10, 20),
         Scenario("central-restore", "central is restored from a backup", images.central_restore, 5, 10),
         Scenario(

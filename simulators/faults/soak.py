@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from records.errors import LotkeeperError, Unreachable
+from records.errors import LotkeeperError
 from simulators.faults import calls, clocks, disk, kills, network, power
 from simulators.faults.leg import Leg
 from simulators.faults.outcome import Outcome
@@ -83,7 +83,7 @@ def look(leg: Leg, plant: Plant) -> None:
 def _site(leg: Leg) -> Iterator[tuple[Plant, dict[str, Fault]]]:
     """A plant at work in which everything that this machine can do may happen; drained and judged after it."""
     clock = leg.folder / "faketime"
-    workshop = clocks.under(leg.workshop, clock) if _has_clocks() else None
+    workshop = clocks.under(leg.workshop, clock) if clocks.why_not() is None else None
     volume = disk.LoopDisk(leg.folder / "disk.img", leg.folder / "disk", power.DISK_MB) if _has_disks() else None
     plant = leg.plant(workshop=workshop, buffer=None if volume is None else volume.folder / "agent", rest_s=REST_S)
     meddling = Meddling(leg)
@@ -131,14 +131,6 @@ def _set_clock(leg: Leg, plant: Plant, file: Path) -> None:
     file.write_text(jump)
     leg.outcome.recovery_s.append(plant.committed_beyond(plant.committed()))
     leg.count(f"jump {jump}")
-
-
-def _has_clocks() -> bool:
-    try:
-        clocks.library()
-    except Unreachable:
-        return False
-    return True
 
 
 def _has_disks() -> bool:

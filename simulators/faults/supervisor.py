@@ -222,3 +222,10 @@ class Supervisor:
 def tail(log: Path, lines: int = 15) -> str:
     """The last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def memory(process: Process, what: str) -> int:
+    """Bytes, as the kernel has them: ``VmRSS`` is now, ``VmHWM`` the most ever. 0 where it does not tell."""
+    status = Path(f"/proc/{process.pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{what}:")), 0)
