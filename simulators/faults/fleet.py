@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from records.errors import LotkeeperError, Unreachable
+from records.errors import LotkeeperError
 from simulators.check import HeldRecord, Truth, compare
 from simulators.faults.fast_line import FastLine
 from simulators.faults.leg import Leg
@@ -199,9 +198,7 @@ class Fleet:
         outcome.comparison = compare(truth, records)
         if not truth.finished:
             outcome.problems.append("a ledger does not end")
-        for kind in ("exceptions", "discrepancies"):
-            for code, count in Counter(item["code"] for item in self.plant.client.all(kind)).items():
-                outcome.exceptions[code] = outcome.exceptions.get(code, 0) + count
+        self.plant.count_exceptions(outcome)
         self.end(outcome)
 
     def end(self, outcome: Outcome) -> None:
@@ -228,14 +225,3 @@ class Fleet:
     def _processes(self) -> list[Process]:
         central = self.plant.central
         return [*self.workers.values(), *([] if central is None else [central])]
-
-
-def ready(what: Process | None) -> Process:
-    """A process that was started.
-
-    Raises:
-        Unreachable: it was not.
-    """
-    if what is None:
-        raise Unreachable("the process was never started")
-    return what

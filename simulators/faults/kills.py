@@ -6,7 +6,7 @@ commit, an answer, a PUBACK), where the process ends itself as a power cut would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from simulators.faults.leg import Leg
@@ -61,13 +61,9 @@ def kill_agent(leg: Leg, plant: Plant) -> None:
     """Once: at work, while it starts, or at a named place."""
     how = leg.dice.below(10)
     if how == 0:
-        point = leg.dice.choose(EDGE_POINTS)
-        plant.supervisor.kill(plant.running(plant.agent))
-        _dies_at(leg, plant, plant.start_agent(_failpoint(leg, point)))
+        _dies_at_place(leg, plant, plant.running(plant.agent), plant.start_agent, EDGE_POINTS)
     elif how <= 2:
-        plant.supervisor.kill(plant.running(plant.agent))
-        plant.start_agent()
-        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+        start_over(leg, plant, plant.running(plant.agent), plant.start_agent)
         plant.supervisor.kill(plant.running(plant.agent))
         leg.count("killed while starting")
     else:
@@ -92,13 +88,9 @@ def kill_central(leg: Leg, plant: Plant) -> None:
     how = leg.dice.below(10)
     before = plant.committed()
     if how == 0:
-        point = leg.dice.choose(CENTRAL_POINTS)
-        plant.supervisor.kill(plant.running(plant.central))
-        _dies_at(leg, plant, plant.start_central(_failpoint(leg, point)))
+        _dies_at_place(leg, plant, plant.running(plant.central), plant.start_central, CENTRAL_POINTS)
     elif how <= 2:
-        plant.supervisor.kill(plant.running(plant.central))
-        plant.start_central()
-        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+        start_over(leg, plant, plant.running(plant.central), plant.start_central)
         plant.supervisor.kill(plant.running(plant.central))
         leg.count("killed while starting")
     else:
@@ -159,12 +151,24 @@ def kill_some(leg: Leg, plant: Plant) -> None:
     leg.outcome.recovery_s.append(plant.committed_beyond(before))
 
 
-def _failpoint(leg: Leg, point: str) -> dict[str, str]:
-    return {"LOTKEEPER_FAILPOINT": f"{point}:{leg.dice.below(4) + 1}"}
+def start_over(leg: Leg, plant: Plant, process: Process, start: Callable[[], Process]) -> None:
+    """Kill it and start it again; the new one may still be starting when this returns."""
+    plant.supervisor.kill(process)
+    start()
+    plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
 
 
-def _dies_at(leg: Leg, plant: Plant, process: Process) -> None:
-    """Wait until it ended itself at its place."""
+def _dies_at_place(
+    leg: Leg,
+    plant: Plant,
+    process: Process,
+    start: Callable[[Mapping[str, str]], Process],
+    points: Sequence[str],
+) -> None:
+    """Kill it, and wait until the next one has ended itself at one of its places."""
+    point = leg.dice.choose(points)
+    plant.supervisor.kill(process)
+    process = start({"LOTKEEPER_FAILPOINT": f"{point}:{leg.dice.below(4) + 1}"})
     plant.supervisor.until("a process at its place", lambda: process.code() is not None, plant.patience_s)
     if process.wait() != ENDED_AT_POINT:
         leg.outcome.problems.append(f"a process ended with {process.wait()} instead of at its place")

@@ -53,7 +53,7 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``run`` does one leg and judges it. ``faults`` are the numbers of the fault list that it covers.
+    """``run`` does one leg and judges it.
 
     ``leg`` is how many cycles one plant takes; ``wanted`` how many cycles make the published figure. ``why_not``:
     why else it cannot run on this machine.

@@ -328,13 +328,17 @@ class Plant:
         truth = self.look(outcome)
         if not truth.finished:
             outcome.problems.append("the ledger does not end")
-        for kind in ("exceptions", "discrepancies"):
-            for code, count in Counter(item["code"] for item in self.client.all(kind)).items():
-                outcome.exceptions[code] = outcome.exceptions.get(code, 0) + count
+        self.count_exceptions(outcome)
         for process in (self.agent, self.central):
             if process is not None:
                 self.supervisor.end(process)
         self.verify(outcome)
+
+    def count_exceptions(self, outcome: Outcome) -> None:
+        """What central raised, by its code."""
+        for kind in ("exceptions", "discrepancies"):
+            for code, count in Counter(item["code"] for item in self.client.all(kind)).items():
+                outcome.exceptions[code] = outcome.exceptions.get(code, 0) + count
 
     def verify(self, outcome: Outcome) -> None:
         """Both chains, whether agent and central run or not."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from simulators.faults.disk import LoopDisk
-from simulators.faults.kills import EARLIEST_S, LATEST_S, SETTLING_S, YOUNG_S
+from simulators.faults.kills import EARLIEST_S, LATEST_S, SETTLING_S, start_over
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
 from simulators.faults.supervisor import Process
@@ -53,9 +53,7 @@ def lose_power(leg: Leg, plant: Plant, disk: LoopDisk) -> None:
     if away:
         plant.broker.kill()
     if leg.dice.below(4) == 0:
-        plant.supervisor.kill(plant.running(plant.agent))
-        plant.start_agent()
-        plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+        start_over(leg, plant, plant.running(plant.agent), plant.start_agent)
     else:
         plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
     _cut(leg, plant, disk, plant.running(plant.agent))
@@ -72,9 +70,7 @@ def central_power_cut(leg: Leg) -> None:
         for _ in range(leg.cycles):
             before = plant.committed()
             if leg.dice.below(4) == 0:
-                plant.supervisor.kill(plant.running(plant.central))
-                plant.start_central()
-                plant.supervisor.pause(leg.dice.between(0.0, YOUNG_S))
+                start_over(leg, plant, plant.running(plant.central), plant.start_central)
             else:
                 plant.supervisor.pause(leg.dice.between(EARLIEST_S, LATEST_S))
                 before = max(before, plant.committed())

@@ -55,11 +55,8 @@ def run(order: Order, clock: Clock, say: Say) -> Outcome:
     outcomes: list[Outcome] = []
     workshop = Workshop(clock, full_starts=order.full_starts)
     try:
-        while left > 0 or not outcomes:
-            cycles = min(left, order.scenario.leg) if left > 0 else 0
-            if cycles == 0:
-                break
-            outcome = _leg(order, workshop, cycles, seed, say)
+        while left > 0:
+            outcome = _leg(order, workshop, min(left, order.scenario.leg), seed, say)
             outcomes.append(outcome)
             if order.results is not None:
                 results.append(order.results, outcome, full_starts=order.full_starts, at_us=clock.now_us())

@@ -14,7 +14,7 @@ from typing import Any
 
 from simulators.faults.fleet import Fleet, LinePc
 from simulators.faults.leg import Leg
-from simulators.sockets import free_port
+from simulators.sockets import reserved_port
 
 AGENT = "line-1"
 FENCED = "keeps to that one"
@@ -120,7 +120,7 @@ def _send_away(leg: Leg, fleet: Fleet, first: LinePc, second: LinePc, copied: bo
 
 
 def _asked(pc: LinePc) -> LinePc:
-    pc.asked = f"status: {{port: {free_port()}}}\n"
+    pc.asked = f"status: {{port: {reserved_port()}}}\n"
     return pc
 
 
