@@ -113,14 +113,20 @@ def test_a_slow_disk_delays_the_promise_and_nothing_is_promised_before(tmp_path:
 # -- full ----------------------------------------------------------------------------------------------------
 
 
-def test_a_neighbour_fills_the_disk_and_the_agent_goes_on_when_it_is_gone(tmp_path: Path, volume: Volume) -> None:
-    """No cycle is answered that was not kept, the same process goes on, and the machine lost nothing."""
-    disk = volume("80m")
-    agent = OneAgent(tmp_path / "agent")
-    caps = f"{{path: {disk / 'buffer'}, records_max: 8MiB, telemetry_max: 8MiB, ballast: 2MiB}}"
+def agent_on(disk: Path, folder: Path, ballast: str) -> OneAgent:
+    """One with its buffer on this disk, with the least caps."""
+    agent = OneAgent(folder / "agent")
+    caps = f"{{path: {disk / 'buffer'}, records_max: 8MiB, telemetry_max: 8MiB, ballast: {ballast}}}"
     agent.line.write_text(agent.line.read_text().replace("{path: buffer}", caps))
     shutil.move(agent.folder / "buffer", disk / "buffer")
     agent.folder.joinpath("buffer").symlink_to(disk / "buffer")
+    return agent
+
+
+def test_a_neighbour_fills_the_disk_and_the_agent_goes_on_when_it_is_gone(tmp_path: Path, volume: Volume) -> None:
+    """No cycle is answered that was not kept, the same process goes on, and the machine lost nothing."""
+    disk = volume("80m")
+    agent = agent_on(disk, tmp_path, "2MiB")
     agent.start_machine("near")
     with agent:
         until(lambda: len(agent.cycles("near")) > 3)
@@ -150,11 +156,7 @@ def test_a_neighbour_fills_the_disk_and_the_agent_goes_on_when_it_is_gone(tmp_pa
 
 def test_an_agent_starts_on_a_full_disk_by_its_ballast(tmp_path: Path, volume: Volume) -> None:
     disk = volume("80m")
-    agent = OneAgent(tmp_path / "agent")
-    caps = f"{{path: {disk / 'buffer'}, records_max: 8MiB, telemetry_max: 8MiB, ballast: 6MiB}}"
-    agent.line.write_text(agent.line.read_text().replace("{path: buffer}", caps))
-    shutil.move(agent.folder / "buffer", disk / "buffer")
-    agent.folder.joinpath("buffer").symlink_to(disk / "buffer")
+    agent = agent_on(disk, tmp_path, "6MiB")
     with agent:
         until(lambda: agent.events("agent-started"))
         agent.kill()
@@ -170,11 +172,7 @@ def test_an_agent_that_finds_no_room_at_its_start_ends_with_its_code_and_names_t
 ) -> None:
     """Whatever supervises it starts it again, and it goes on once there is room."""
     disk = volume("80m")
-    agent = OneAgent(tmp_path / "agent")
-    caps = f"{{path: {disk / 'buffer'}, records_max: 8MiB, telemetry_max: 8MiB, ballast: 2MiB}}"
-    agent.line.write_text(agent.line.read_text().replace("{path: buffer}", caps))
-    shutil.move(agent.folder / "buffer", disk / "buffer")
-    agent.folder.joinpath("buffer").symlink_to(disk / "buffer")
+    agent = agent_on(disk, tmp_path, "2MiB")
     fill(disk / "neighbour")
     agent.start()
     assert agent.process is not None

@@ -58,7 +58,7 @@ def test_nothing_is_lost_doubled_or_altered(
     name: str, tmp_path: Path, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls, "EVERY", 8)
-    monkeypatch.setattr(soak, "MINUTE_S", 4.0)
+    monkeypatch.setattr(soak, "MINUTE_S", 2.0)
     outcome = leg(name, tmp_path, workshop, cycles=SHORT[name])
     assert outcome.ok, list(outcome.details())
     assert outcome.records > 0

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from simulators.faults.scenarios import SCENARIOS
+from tests.process.test_faults_short import SHORT
+from tools import fault_map
 from tools.fault_map import FAULTS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,6 +25,12 @@ def test_the_test_exists(test: str) -> None:
     file, _, name = test.partition("::")
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_a_fault_that_is_shown_by_the_short_loops_has_one() -> None:
+    told = [shown for shown in FAULTS.values() if fault_map.SHORT in shown.tests]
+    assert all(set(shown.loops) & set(SHORT) for shown in told)
+    assert set(SHORT) == {name for shown in told for name in shown.loops if name in SHORT}
 
 
 def test_every_loop_shows_a_fault() -> None:
