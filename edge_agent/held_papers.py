@@ -45,8 +45,9 @@ class HeldPapers:
             problems = self._papers.problems
         if self._rerouted.is_set():  # every few seconds: the others are not read anew for it
             self._rerouted.clear()
-            self._papers = replace(self._papers, routes=self._routes.read(self._documents.all(ROUTE)))
-            problems += self._papers.routes.problems
+            routes, before = self._routes.read(self._documents.all(ROUTE)), self._papers.routes
+            self._papers = replace(self._papers, routes=routes)
+            problems += tuple(problem for problem in routes.problems if problem not in before.problems)
         for problem in problems:
             log.error("document-not-understood", problem=problem)
         return self._papers

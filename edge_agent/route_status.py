@@ -4,7 +4,8 @@ Central tells where the pieces of open orders stand, and the horizon: up to when
 recorded of an operation. From that follows what may be said of a piece that is here now:
 
 - What is told to have happened stands, however old the word is: passed, failed, scrapped.
-- An own run that is younger than the horizon counts by itself; an older one is in what central told.
+- An own run that is younger than the horizon counts by itself; an older one is in what central told, and stands
+  where that has nothing of the operation (of very large orders not every piece is told).
 - That something did *not* happen is known only when the horizon has passed the moment at which the piece came
   here. Before that it may be on its way: the piece is waited for, not refused.
 """
