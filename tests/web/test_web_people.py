@@ -20,6 +20,7 @@ LISTS = {
     ],
     "reasons": {
         "hold": {"complaint": {"en": "Customer complaint", "zh-CN": "客户投诉"}},
+        "release": {"judged-good": {"en": "Judged good"}},
         "rejection": {"contamination": {"en": "Contaminated", "zh-CN": "污染"}},
         "scrap": {"broken": {"en": "Broken"}},
     },
@@ -104,6 +105,8 @@ def test_reasons_are_chosen_from_the_list_recorded_as_codes_and_read_in_the_read
     client.cookies.set("lk_language", "en")
     path = f"/dhrs/{dhr_of(client, 'WO-1001')}"
     assert "WO-1001 is held by quality: Customer complaint: 4711" in client.get(path).text
+    assert sign(client, f"/holds/{hold.id}", act="release", code="judged-good").status_code == 303
+    assert "<dd>Judged good</dd>" in client.get(f"/holds/{hold.id}").text
     assert "Reason of a rejection" in client.get(path).text
     assert sign(client, path, meaning="rejected", reason="no code").status_code == 403
     answer = sign(client, path, meaning="rejected", code="contamination", user="mueller")
@@ -115,3 +118,6 @@ def test_reasons_are_chosen_from_the_list_recorded_as_codes_and_read_in_the_read
     again = sign(client, address, act="", code="broken")
     assert (again.status_code, '<option value="broken" selected>' in again.text) == (422, True)
     assert sign(client, address, act="close", reason="looked at").status_code == 303
+    other = next(f for f in own.central.reviews.findings() if f.open and f.subjects and f.kind == "exception")
+    assert sign(client, f"/findings/{other.id}", act="scrap", code="broken").status_code == 303
+    assert "Scrap · chen.li: Broken" in client.get(f"/dhrs/{dhr_of(client, other.order)}").text
