@@ -23,6 +23,7 @@ from benchmarks.rig.frames import Line
 from benchmarks.rig.meter import cpu_s, peak_mb
 from central.store import agents
 from central.store.engine import Store
+from edge_agent.uplink.window import Limits, Window
 from records.keys import SigningKey
 from records.wire import TOPIC_ROOT, frame_compressor
 from tests.process.central_rig import CentralProcess
@@ -30,8 +31,6 @@ from tests.rigs.mosquitto import Mosquitto
 
 PER_FRAME = 200
 """As many records of a backlog as the uplink packs into a frame."""
-WINDOW_FRAMES, WINDOW_BYTES = 100, 1024 * 1024
-"""What an agent has on its way at most."""
 PATIENCE_S = 900.0
 
 
@@ -90,9 +89,8 @@ def client(port: int, name: str) -> paho.Client:
 @dataclass(slots=True)
 class _Backlog:
     topic: str
-    frames: deque[tuple[int, bytes]]
-    under_way: deque[tuple[int, int]] = field(default_factory=deque)
-    bytes_under_way: int = 0
+    frames: deque[tuple[int, bytes]] = field(default_factory=deque)
+    window: Window = field(default_factory=lambda: Window(Limits(), 0, 0.0))
 
 
 class Backlogs:
@@ -130,7 +128,7 @@ class Backlogs:
 
 def _drain(pipe: Connection, lines: Sequence[Line], records: int) -> None:
     compressor = frame_compressor()
-    backlogs = {line.name: _Backlog(line.topic, deque()) for line in lines}
+    backlogs = {line.name: _Backlog(line.topic) for line in lines}
     for line in lines:
         while line.last < records:
             payload = line.frame(min(PER_FRAME, records - line.last), compressor)
@@ -165,22 +163,21 @@ class _Drain:
             self._send(backlog)
 
     def _send(self, backlog: _Backlog) -> None:
-        way = backlog.under_way
-        while backlog.frames and len(way) < WINDOW_FRAMES and backlog.bytes_under_way < WINDOW_BYTES:
+        while backlog.frames and backlog.window.room():
             last, payload = backlog.frames.popleft()
-            way.append((last, len(payload)))
-            backlog.bytes_under_way += len(payload)
+            backlog.window.sent(last, len(payload), time.perf_counter())
             self._client.publish(backlog.topic, payload, qos=1)
 
     def _heard(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         backlog = self._backlogs.get(message.topic.split("/")[3])
-        if backlog is None or not backlog.under_way:
+        if backlog is None or not backlog.window.on_their_way:
             return
         through = through_of(message.payload)
-        while backlog.under_way and backlog.under_way[0][0] <= through:
-            backlog.bytes_under_way -= backlog.under_way.popleft()[1]
+        if through <= backlog.window.acknowledged:
+            return
+        backlog.window.moved(through, time.perf_counter())
         self._send(backlog)
-        if not backlog.under_way:
+        if not backlog.window.on_their_way:
             self._left -= 1
             if not self._left:
                 self._done.set()

@@ -47,9 +47,12 @@ def refusal(reason: str, code: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
+class Mark:
+    """A watermark of central's that is still to be acted on."""
+
     said: Watermark
     retained: bool
+    heard_s: float
 
 
 class Lane:
@@ -94,7 +97,7 @@ class Lane:
         self._cut: tuple[int, int] | None = None
         self._refused: str | None = None
         self._send_from_s = self._rest_until_s = now_s
-        self._mark: _Mark | None = None
+        self._mark: Mark | None = None
         self._apply_from_s = now_s
         self._more = True
         self._sent = self._sent_again = 0
@@ -123,10 +126,10 @@ class Lane:
 
     def heard(self, mark: Watermark, *, retained: bool) -> None:
         """Central has said a watermark; a later one takes its place."""
-        self._mark = _Mark(mark, retained)
+        self._mark = Mark(mark, retained, self._clock.monotonic_s())
 
-    def due_mark(self, now_s: float) -> tuple[Watermark, bool] | None:
-        """The watermark that is to be acted on now, and whether it was retained."""
+    def due_mark(self, now_s: float) -> Mark | None:
+        """What is to be acted on now."""
         mark = self._mark
         if mark is None:
             return None
@@ -134,9 +137,9 @@ class Lane:
         if now_s < self._apply_from_s and not at_once:
             return None
         self._mark = None
-        return mark.said, mark.retained
+        return mark
 
-    def applied(self, applied: Applied, now_s: float) -> None:
+    def applied(self, mark: Mark, applied: Applied, now_s: float) -> None:
         """What the outbox made of a watermark, for what is sent next."""
         self._apply_from_s = now_s + self._apply_every_s
         self._send_from_s = min(self._send_from_s, max(now_s, self._rest_until_s))
@@ -145,7 +148,7 @@ class Lane:
             self._on_acknowledged(max(position - self._position, 0))
             self._position = position
             self._cut = self._refused = None
-            self._window.moved(position, now_s)
+            self._window.moved(position, now_s, mark.heard_s)
             self._more = True
         if applied.outcome in (Outcome.ROLLED_BACK, Outcome.REWOUND):
             self._log.error(f"watermark-{applied.outcome}", stored_again=applied.stored_again, lost=applied.lost)

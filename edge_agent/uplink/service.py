@@ -354,11 +354,11 @@ class Uplink:
             mark = lane.due_mark(now_s)
             if mark is None:
                 continue
-            applied = self._incoming.apply(lane.outbox, mark[0], retained=mark[1])
+            applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
             if applied is not None:
                 if lane is self._records and applied.outcome is not Outcome.UNCHANGED:
                     self._error = None
-                lane.applied(applied, now_s)
+                lane.applied(mark, applied, now_s)
 
     # -- what goes out -------------------------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 What counts as on its way is what was sent and is not yet covered by central's watermark; the broker's answer does
 not count. At most ``messages`` frames and ``bytes`` of both streams together are on their way, so a central that
-is away fills neither the broker nor memory. While central is slow to answer, short frames wait for each other:
-what is committed meanwhile goes in one frame after its next answer, so that it has fewer to take. When nothing has
-moved for a while, or the broker refuses a frame, only the first frame is sent again, ever more seldom, until
-central answers; then the window opens again.
+is away fills neither the broker nor memory. Within that a window opens by a frame for each that is answered soon,
+and halves when an answer is late: of many agents that drain at once each has little on its way, and no record of
+another stands behind all of theirs in the broker. While central is slow to answer, short frames wait for each
+other: what is committed meanwhile goes in one frame after its next answer, so that it has fewer to take. When
+nothing has moved for a while, or the broker refuses a frame, only the first frame is sent again, ever more seldom,
+until central answers; then the window opens again.
 """
 
 from __future__ import annotations
@@ -18,11 +20,14 @@ from dataclasses import dataclass
 class Limits:
     """The window and the times after which frames are sent again.
 
+    ``first``: frames that go before anything was answered. ``soon_s``: an answer within it opens the window.
     ``short_messages``: behind so many frames another one waits while the last was smaller than ``short_bytes``.
     """
 
     messages: int = 100
     bytes: int = 1024 * 1024
+    first: int = 4
+    soon_s: float = 1.0
     short_messages: int = 2
     short_bytes: int = 16 * 1024
     resend_after_s: float = 5.0
@@ -36,6 +41,13 @@ class OnTheirWay:
 
     frames: int = 0
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    position: int
+    size: int
+    sent_s: float
 
 
 class Window:
@@ -55,8 +67,11 @@ class Window:
         self._limits = limits
         self._together = together or OnTheirWay()
         self._most, self._most_bytes = max(int(limits.messages * share), 1), int(limits.bytes * share)
-        self._frames: deque[tuple[int, int]] = deque()
+        self._frames: deque[_Frame] = deque()
         self._bytes = 0
+        self._open = min(limits.first, self._most)
+        self._full = False
+        self._halved = -1
         self._probing = False
         self._wait_s = limits.resend_after_s
         self._refused_s = limits.refused_after_s
@@ -78,11 +93,11 @@ class Window:
         if not self._frames:
             return True
         limits, all_ = self._limits, self._together
-        if len(self._frames) >= limits.short_messages and self._frames[-1][1] < limits.short_bytes:
+        if len(self._frames) >= limits.short_messages and self._frames[-1].size < limits.short_bytes:
             return False
         return (
             not self._probing
-            and len(self._frames) < self._most
+            and len(self._frames) < self._open
             and self._bytes < self._most_bytes
             and all_.frames < limits.messages
             and all_.bytes < limits.bytes
@@ -92,24 +107,40 @@ class Window:
         """A frame of ``size`` bytes that ends at ``position`` was handed to the broker's connection."""
         if not self._frames:
             self._moved_s = now_s
-        self._frames.append((position, size))
+        self._frames.append(_Frame(position, size, now_s))
+        self._full = len(self._frames) >= self._open
         self._bytes += size
         self._together.frames += 1
         self._together.bytes += size
         self.cursor = position
 
-    def moved(self, acknowledged: int, now_s: float) -> None:
-        """Central's watermark now stands at ``acknowledged``; it may also have gone back."""
+    def moved(self, acknowledged: int, now_s: float, heard_s: float | None = None) -> None:
+        """Central's watermark now stands at ``acknowledged``; it may also have gone back.
+
+        ``heard_s``: when it was heard, where that is not now.
+        """
         forward = acknowledged > self.acknowledged
         self.acknowledged = acknowledged
-        while self._frames and self._frames[0][0] <= acknowledged:
-            self._forget()
+        answered = [self._forget() for frame in tuple(self._frames) if frame.position <= acknowledged]
         if forward:
+            limits = self._limits
             self._probing, self._moved_s = False, now_s
-            self._wait_s, self._refused_s = self._limits.resend_after_s, self._limits.refused_after_s
+            self._wait_s, self._refused_s = limits.resend_after_s, limits.refused_after_s
+            if answered:
+                waited_s = (now_s if heard_s is None else heard_s) - answered[-1].sent_s
+                self._wait_s = min(max(self._wait_s, 2 * waited_s), limits.resend_max_s)
+                self._pace(waited_s, len(answered))
             self.cursor = max(self.cursor, acknowledged)
         else:
             self._again(now_s)
+
+    def _pace(self, waited_s: float, answered: int) -> None:
+        if waited_s <= self._limits.soon_s:
+            if self._full:  # else it is not the window that holds frames back
+                self._open = min(self._open + answered, self._most)
+        elif self.acknowledged > self._halved:
+            self._open = max(self._open // 2, 1)
+            self._halved = self.cursor  # what is on its way was sent before
 
     def taken(self, now_s: float) -> None:
         """The broker has frames only from now on: central could not answer before."""
@@ -121,6 +152,7 @@ class Window:
             return False
         self._again(now_s)
         self._probing = True
+        self._open = min(self._limits.first, self._most)
         self._wait_s = min(self._wait_s * 2, self._limits.resend_max_s)
         return True
 
@@ -148,8 +180,9 @@ class Window:
         self._moved_s = now_s
         self.cursor = self.acknowledged
 
-    def _forget(self) -> None:
-        _, size = self._frames.popleft()
-        self._bytes -= size
+    def _forget(self) -> _Frame:
+        frame = self._frames.popleft()
+        self._bytes -= frame.size
         self._together.frames -= 1
-        self._together.bytes -= size
+        self._together.bytes -= frame.size
+        return frame

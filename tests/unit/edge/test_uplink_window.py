@@ -13,7 +13,7 @@ from records.errors import ConfigurationError
 from records.keys import SigningKey
 from tests.rigs.outboxes import make_identity
 
-LIMITS = Limits(messages=3, bytes=1000, short_messages=3, resend_after_s=5, resend_max_s=60)
+LIMITS = Limits(messages=3, bytes=1000, first=3, short_messages=3, resend_after_s=5, resend_max_s=60)
 
 
 def filled(*sizes: int) -> Window:
@@ -44,6 +44,70 @@ def test_short_frames_wait_for_each_other_and_large_ones_do_not() -> None:
     assert window.room(), "there is much behind it: a backlog fills the window"
     window.sent(31, 1, 1.0)
     assert not window.room()
+
+
+def drained(limits: Limits, answer_s: float, frames: int) -> list[int]:
+    """How many frames of a backlog are on their way before each answer, which takes so long for each."""
+    window, position, now_s = Window(limits, 0, 0.0), 0, 0.0
+    open_: list[int] = []
+    sent: list[tuple[int, float]] = []
+    while len(open_) < frames:
+        while window.room():
+            position += 1
+            window.sent(position, 20_000, now_s)
+            sent.append((position, now_s))
+        open_.append(window.on_their_way)
+        first, at_s = sent.pop(0)
+        now_s = max(now_s, at_s + answer_s)
+        window.moved(first, now_s)
+    return open_
+
+
+def test_the_window_opens_while_answers_come_soon_and_closes_while_they_are_late() -> None:
+    limits = Limits(messages=20, first=4, soon_s=1.0)
+    soon = drained(limits, 0.5, 60)
+    assert (soon[0], max(soon), soon[-1]) == (4, 20, 20)
+    assert soon == sorted(soon)
+    late = drained(limits, 3.0, 60)
+    assert (late[0], late[-1]) == (4, 1), "one frame always goes"
+    window = Window(limits, 0, 0.0)
+    for position in range(1, 5):
+        window.sent(position, 20_000, 0.0)
+    window.moved(1, 2.0)
+    window.moved(2, 2.5)
+    assert not window.room()
+    window.moved(3, 2.6)
+    assert window.room(), "halved once for all that was on its way, not once for each"
+
+
+def test_an_answer_that_was_heard_in_time_and_acted_on_later_was_in_time() -> None:
+    window = Window(Limits(first=1, soon_s=1.0), 0, 0.0)
+    window.sent(1, 20_000, 0.0)
+    window.moved(1, 3.0, heard_s=0.5)
+    window.sent(2, 20_000, 3.0)
+    assert window.room()
+
+
+def test_who_has_few_records_keeps_the_window_it_began_with() -> None:
+    window = Window(Limits(first=4), 0, 0.0)
+    for position in range(1, 50):
+        window.sent(position, 20_000, 0.0)
+        window.moved(position, 0.1)
+    for position in range(50, 54):
+        window.sent(position, 20_000, 1.0)
+    assert not window.room()
+
+
+def test_where_answers_take_long_a_resend_waits_for_longer_than_they_take() -> None:
+    window = filled(1, 1)
+    window.moved(1, 4.0)
+    assert window.until_stalled_s(4.0) == 8.0
+    assert not window.stalled(11.9)
+    window.moved(2, 11.9)
+    window.sent(3, 1, 12.0)
+    window.moved(3, 13.0)
+    window.sent(4, 1, 13.0)
+    assert window.until_stalled_s(13.0) == 5.0
 
 
 def test_only_a_watermark_makes_room() -> None:
@@ -119,9 +183,9 @@ def test_when_nothing_moves_one_frame_is_sent_again_ever_more_seldom() -> None:
 
 def test_a_watermark_that_moves_puts_the_next_resend_off() -> None:
     window = filled(1, 1, 1)
-    window.moved(1, 4.0)
-    assert not window.stalled(8.0)
-    assert window.stalled(9.0)
+    window.moved(1, 2.0)
+    assert not window.stalled(6.9)
+    assert window.stalled(7.0)
     assert window.cursor == 1
 
 
