@@ -6,8 +6,10 @@ proven once stays proven while the agent goes on with other work.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -139,67 +141,54 @@ def shared_events(connection: Connection, reference: str, where: Iterable[Span])
     """
     found: dict[int, StoredFact] = {}
     for span in where:
-        for row in connection.execute(_naming(reference, span)):
-            if reference in _last_orders(connection, span, row.id, row.seq):
-                found[row.id] = stored(row)
+        ids = _naming(connection, reference, span)
+        if ids:
+            query = with_body().where(envelope.c.id.in_(ids))
+            found |= {row.id: stored(row) for row in connection.execute(query)}
     return list(found.values())
 
 
-def _naming(reference: str, span: Span) -> Select[tuple[object, ...]]:
-    """Events of other orders soon after an order's records at a station, which name a subject of theirs."""
-    named, own, mine = fact_subject.alias(), fact_subject.alias(), fact_index.alias()
-    ours = (
-        select(own.c.envelope_id)
-        .join(mine, mine.c.envelope_id == own.c.envelope_id)
-        .where(
-            *(own.c[key] == named.c[key] for key in ("kind", "scheme", "id")),
-            mine.c.work_order == reference,
-            mine.c.kind == "operation_record",
-            mine.c.station == span.station,
-        )
+def _naming(connection: Connection, reference: str, span: Span) -> list[int]:
+    """Ids of other orders' events at a station of which a subject was last worked on there for this order.
+
+    Both sides are read by their place in the chain: a lot or carrier is named by any number of other records, too.
+    """
+    others = and_(
+        fact_index.c.code.in_(SHARED),
+        fact_index.c.work_order.is_not(None),
+        fact_index.c.work_order != reference,
+        fact_index.c.readable.is_(True),
     )
-    theirs = select(named.c.envelope_id).where(named.c.envelope_id == envelope.c.id, ours.exists())
+    events = connection.execute(_subjects(span, others)).all()
+    if not events:
+        return []
+    runs = deque(connection.execute(_subjects(span, fact_index.c.kind == "operation_record")))
+    last: dict[tuple[str, str, str], str | None] = {}
+    found: list[int] = []
+    for event in events:
+        while runs and runs[0].seq < event.seq:
+            run = runs.popleft()
+            last[run.kind, run.scheme, run.id] = run.work_order
+        if last.get((event.kind, event.scheme, event.id)) == reference and event.envelope_id not in found[-1:]:
+            found.append(event.envelope_id)
+    return found
+
+
+def _subjects(span: Span, which: ColumnElement[bool]) -> Select[Any]:
+    """What records of a station name, from an order's first one on until no chart names its pieces any more."""
+    columns = (fact_subject.c.envelope_id, fact_subject.c.kind, fact_subject.c.scheme, fact_subject.c.id)
     return (
-        with_body()
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        select(*columns, envelope.c.seq, fact_index.c.work_order)
+        .join(envelope, envelope.c.id == fact_subject.c.envelope_id)
+        .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
         .where(
             *_chain(span),
             envelope.c.seq.between(span.first, span.last + SHARED_WITHIN),
             fact_index.c.station == span.station,
-            fact_index.c.code.in_(SHARED),
-            fact_index.c.work_order.is_not(None),
-            fact_index.c.work_order != reference,
-            fact_index.c.readable.is_(True),
-            theirs.exists(),
+            which,
         )
+        .order_by(envelope.c.seq)
     )
-
-
-def _last_orders(connection: Connection, span: Span, event: int, seq: int) -> set[str]:
-    """The orders of the last records, before an event, of each subject that it names."""
-    named, own = fact_subject.alias(), fact_subject.alias()
-    query = (
-        select(named.c.position, func.max(envelope.c.seq))
-        .select_from(named)
-        .join(own, and_(*(own.c[key] == named.c[key] for key in ("kind", "scheme", "id"))))
-        .join(envelope, envelope.c.id == own.c.envelope_id)
-        .join(fact_index, fact_index.c.envelope_id == own.c.envelope_id)
-        .where(
-            named.c.envelope_id == event,
-            *_chain(span),
-            envelope.c.seq < seq,
-            fact_index.c.kind == "operation_record",
-            fact_index.c.station == span.station,
-        )
-        .group_by(named.c.position)
-    )
-    last = {row[1] for row in connection.execute(query)}
-    orders = (
-        select(fact_index.c.work_order)
-        .join(envelope, envelope.c.id == fact_index.c.envelope_id)
-        .where(*_chain(span), envelope.c.seq.in_(sorted(last)))
-    )
-    return {order for (order,) in connection.execute(orders)}
 
 
 def central_events(connection: Connection, began_us: int, ended_us: int) -> list[StoredFact]:

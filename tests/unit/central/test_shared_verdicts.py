@@ -62,3 +62,28 @@ def test_what_a_later_order_closes(tmp_path: Path, event: OperationsEvent, *, sh
             spans = sql.machine_spans(connection, "WO-1")
             found = sql.shared_events(connection, "WO-1", spans)
     assert [fact.seq for fact in found] == ([5] if shared else [])
+
+
+def steps(folder: Path, runs: int) -> int:
+    """What the database does, in thousands of its instructions, for an order whose carrier many runs name."""
+    with rig(folder) as central:
+        agent = central.enrol(Agent())
+        for number in range(runs):
+            agent.write(run("WO-1", unit(f"S{number}"), C1), run("WO-2", unit(f"T{number}"), C2))
+        agent.write(closed("WO-2", C2), run("WO-1", unit("last")))
+        central.ingest.take(agent.topic, agent.frame())
+        done: list[None] = []
+        with central.store.read() as connection:
+            spans = sql.machine_spans(connection, "WO-1")
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.set_progress_handler(lambda: done.append(None), 1000)
+            assert sql.shared_events(connection, "WO-1", spans) == []
+        return len(done)
+
+
+def test_what_many_records_name_makes_judging_no_dearer_than_their_number(tmp_path: Path) -> None:
+    """It took 25 s for an order of 500 runs whose lot 4,000 records named, and the intake waited behind it."""
+    few, many = steps(tmp_path / "few", 50), steps(tmp_path / "many", 500)
+    assert few > 0
+    assert many < 20 * few, "ten times as many records"
