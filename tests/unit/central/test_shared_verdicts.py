@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from core_rig import Agent, rig
 
 from central.store import dossiers as sql
 from records.model import (
@@ -18,6 +17,7 @@ from records.model import (
     SubjectKind,
     SubjectResult,
 )
+from tests.unit.central.core_rig import Agent, rig
 
 
 def unit(serial: str) -> Subject:
