@@ -25,10 +25,10 @@ Found = list[Outcome | None]
 
 
 class Batch:
-    """Frames of one transaction."""
+    """Frames of one transaction. ``on_done`` is called when it has ended, from any thread."""
 
-    def __init__(self, store: Store, committing: Committing) -> None:
-        self._store, self._committing = store, committing
+    def __init__(self, store: Store, committing: Committing, on_done: Callable[[], None]) -> None:
+        self._store, self._committing, self._on_done = store, committing, on_done
         self._frames: list[Checked] = []
         self._bytes = 0
         self._job: Future[Found] | None = None
@@ -61,6 +61,7 @@ class Batch:
         if self._job is None:
             job = partial(self._committing.commit, frames=self._frames)
             self._job = self._store.submit(job, self._bytes * ROWS_TO_BODIES)
+            self._job.add_done_callback(lambda _: self._on_done())
         return self._job
 
     def outcome(self, place: int) -> Outcome | None:
@@ -91,8 +92,8 @@ class Batch:
 class Gathering:
     """For one thread."""
 
-    def __init__(self, store: Store, committing: Committing) -> None:
-        self._new: Callable[[], Batch] = partial(Batch, store, committing)
+    def __init__(self, store: Store, committing: Committing, on_done: Callable[[], None]) -> None:
+        self._new: Callable[[], Batch] = partial(Batch, store, committing, on_done)
         self._under_way = self._next = self._new()
 
     def add(self, checked: Checked) -> tuple[Batch, int]:

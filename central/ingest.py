@@ -98,7 +98,8 @@ class _Refusal:
 
 
 class Ingest:
-    """Takes payloads one after the other, from one thread. ``on_committed`` is called after what was committed.
+    """Takes payloads one after the other, from one thread. ``on_committed`` is called after what was committed,
+    ``on_done`` from any thread when a transaction of what was begun has ended.
 
     ``fence`` is asked in each transaction that commits records, and raises where another process is to do so.
     ``requests``: who answers what agents ask for, by kind; who answers registers itself before the start.
@@ -121,7 +122,8 @@ class Ingest:
         self._asked = AgentRequests(store, clock, self.requests)
         self.quarantine = Quarantine(store, facts, clock)
         self._committing = Committing(clock, self.quarantine, fence)
-        self._gathering = Gathering(store, self._committing)
+        self.on_done: Callable[[], None] = lambda: None
+        self._gathering = Gathering(store, self._committing, lambda: self.on_done())
 
     def presence(self) -> dict[str, Presence]:
         """Which agents the broker last called online or offline, since this process started."""
@@ -155,6 +157,10 @@ class Ingest:
             case _:
                 outcome = self._refused(topic, None, "topic", "no such topic", payload)
         return Taking(self, outcome)
+
+    def send(self) -> None:
+        """What was begun and waits for more goes to the disk now."""
+        self._gathering.send()
 
     def bring(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
         """Commit what is new in a frame that came as a file; the same in every respect as one over the network.

@@ -10,6 +10,7 @@ agent's messages keep their order.
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 from collections import deque
 from itertools import count
@@ -52,16 +53,24 @@ class FairQueue(Generic[T]):
         if len(line) == 1:
             self._take_turn(who)
 
-    def get(self) -> T:
-        """The next item.
-
-        Raises:
-            IndexError: there is none.
-        """
-        _, _, begin, who = heapq.heappop(self._heap)
-        while self._ends.get(who, 0.0) > begin:  # it was charged since it took its turn
-            self._take_turn(who)
-            _, _, begin, who = heapq.heappop(self._heap)
+    def get(self, most: float = math.inf) -> T | None:
+        """The next item, among those of at most that size; None when there is none."""
+        passed = []
+        while self._heap:
+            turn = heapq.heappop(self._heap)
+            _, _, begin, who = turn
+            if self._ends.get(who, 0.0) > begin:  # it was charged since it took its turn
+                self._take_turn(who)
+            elif self._lines[who][0][0] > most:
+                passed.append(turn)
+            else:
+                break
+        else:
+            self._heap = passed
+            heapq.heapify(passed)
+            return None
+        for turn in passed:
+            heapq.heappush(self._heap, turn)
         self._now = max(self._now, begin)
         size, item = self._lines[who].popleft()
         self._served = who, size, begin
@@ -119,17 +128,16 @@ class Waiting(Generic[T]):
         with self._changed:
             self._fair.charge(cost)
 
-    def get(self, *, wait: bool = True) -> T | None:
-        """The next one; None when there is none and ``wait`` is False."""
+    def get(self, most: float = math.inf) -> T:
+        """The next one, of at most that size where it is not urgent; waits for it."""
         with self._changed:
             while True:
                 if self._urgent:
                     return self._urgent.popleft()
-                if self._fair:
-                    size, item = self._fair.get()
+                found = self._fair.get(most)
+                if found is not None:
+                    size, item = found
                     self._bytes -= size
                     self._changed.notify_all()
                     return item
-                if not wait:
-                    return None
                 self._changed.wait()

@@ -29,7 +29,7 @@ from records.wire import TOPIC_ROOT, frame_compressor
 from tests.process.central_rig import CentralProcess
 from tests.rigs.mosquitto import Mosquitto
 
-PER_FRAME = 200
+PER_FRAME = 100
 """As many records of a backlog as the uplink packs into a frame."""
 PATIENCE_S = 900.0
 

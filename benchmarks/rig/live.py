@@ -27,6 +27,7 @@ from edge_agent.uplink import Uplink, UplinkSettings
 from records.clock import SystemClock
 from records.keys import Identity, IdentityFile, PublicKey, SigningKey
 from records.model import Fact, Header
+from records.process import keep_pauses_short
 from records.wire import TOPIC_ROOT
 
 AGENTS, PER_S = 10, 500
@@ -86,6 +87,7 @@ def _agent(pipe: Connection, seat: _Seat) -> None:
     outbox = Outbox(seat.folder / "buffer", seat.name, clock, context=header, note_every_s=1.0)
     uplink = Uplink(outbox, identity, UplinkSettings(seat.url), clock)
     uplink.start()
+    keep_pauses_short()
     pipe.send(outbox.head().last)
     number = 0
     while pipe.recv() == GO:

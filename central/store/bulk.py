@@ -1,11 +1,14 @@
 """Many rows of one table at once: the statement is made once, values go to the driver as they are.
 
-PostgreSQL takes many rows by COPY, few by an INSERT that the driver sends in one go.
+PostgreSQL takes many rows by COPY, few by an INSERT that the driver sends in one go. SQLite takes them by statements
+of many rows: Python's driver gives the interpreter's lock away with every statement, and another thread that
+computes may keep it for a turn each time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Integer, LargeBinary, Table
@@ -14,6 +17,8 @@ from central.store.types import escaped, plain
 
 COPY_FROM = 10
 """So many rows are worth a COPY."""
+AT_ONCE = (64, 16, 4, 1)
+"""So many rows go in one statement of SQLite's: few different ones, so that each stays prepared."""
 
 
 def placeholders(count: int, dialect: str) -> str:
@@ -27,7 +32,8 @@ class Insert:
     def __init__(self, table: Table, *names: str) -> None:
         columns = ", ".join(f'"{name}"' for name in names)
         into = f'INSERT INTO "{table.name}" ({columns})'
-        self._lite = f"{into} VALUES ({', '.join('?' * len(names))})"
+        row = f"({', '.join('?' * len(names))})"
+        self._lite = {rows: f"{into} VALUES {', '.join([row] * rows)}" for rows in AT_ONCE}
         self._few = f"{into} VALUES ({', '.join(['%s'] * len(names))})"
         self._copy = f'COPY "{table.name}" ({columns}) FROM STDIN (FORMAT BINARY)'
         self._types = column_types(table, names)
@@ -37,7 +43,11 @@ class Insert:
         if not rows:
             return
         if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql(self._lite, list(rows))
+            begin = 0
+            for size in AT_ONCE:
+                while len(rows) - begin >= size:
+                    connection.exec_driver_sql(self._lite[size], tuple(chain(*rows[begin : begin + size])))
+                    begin += size
             return
         safe = _escaped(rows)
         if len(safe) < COPY_FROM:

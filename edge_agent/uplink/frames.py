@@ -15,8 +15,8 @@ HEADER_ROOM = 700
 """What a frame's header takes beside its records."""
 PACKET_ROOM = 256
 """What the packet takes beside the frame: topic and fixed header."""
-UNPACKED_MOST = 512 * 1024
-"""Of a frame's rows, however well they pack: bounds memory here and the work of one commit at central."""
+UNPACKED_MOST = 256 * 1024
+"""Of a frame's rows, however well they pack: bounds memory here, and at central the work that others wait for."""
 CAUTION = 0.8
 """How much of what the last frame teaches is believed of the next."""
 

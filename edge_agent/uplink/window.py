@@ -29,7 +29,7 @@ class Limits:
     first: int = 4
     soon_s: float = 1.0
     short_messages: int = 2
-    short_bytes: int = 16 * 1024
+    short_bytes: int = 8 * 1024
     resend_after_s: float = 5.0
     resend_max_s: float = 60.0
     refused_after_s: float = 1.0

@@ -16,7 +16,9 @@ def served(queue: FairQueue[str], costs: Mapping[str, float], times: int) -> lis
     """What is got so many times; each item costs what ``costs`` says of its first word."""
     told = []
     for _ in range(times):
-        told.append(queue.get())
+        item = queue.get()
+        assert item is not None
+        told.append(item)
         queue.charge(costs[told[-1].partition(" ")[0]])
     return told
 
@@ -79,21 +81,38 @@ def test_of_many_who_drain_at_once_none_goes_before_a_short_message() -> None:
     assert max(behind) == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 10_000), st.booleans())))
-def test_one_agents_order_stays(told: list[tuple[str, int, bool]]) -> None:
+MOST = st.sampled_from([None, 100, 5000, 20_000])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 10_000), MOST)))
+def test_one_agents_order_stays(told: list[tuple[str, int, int | None]]) -> None:
     queue: FairQueue[tuple[str, int]] = FairQueue()
     found: list[tuple[str, int]] = []
-    for number, (agent, cost, take) in enumerate(told):
+    for number, (agent, cost, most) in enumerate(told):
         queue.put(agent, cost, (agent, number))
-        if take:
-            found.append(queue.get())
+        item = None if most is None else queue.get(most)
+        if item is not None and most is not None:
+            found.append(item)
+            assert told[item[1]][1] <= most
             queue.charge(cost)
-    while queue:
-        found.append(queue.get())
+    while (item := queue.get()) is not None:
+        found.append(item)
+    assert not queue
     assert sorted(found, key=lambda item: item[1]) == [(agent, n) for n, (agent, _, _) in enumerate(told)]
     for agent in "abc":
         numbers = [number for who, number in found if who == agent]
         assert all(one < other for one, other in pairwise(numbers))
+
+
+def test_what_is_too_large_now_keeps_its_turn_while_others_go() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.put("large", 5000, "large 0")
+    queue.put("large", 10, "large 1")
+    queue.put("small", 10, "small 0")
+    queue.put("small", 20, "small 1")
+    assert [queue.get(100), queue.get(100), queue.get(100)] == ["small 0", "small 1", None]
+    queue.put("small", 10, "small 2")
+    assert [queue.get(), queue.get(), queue.get(), queue.get()] == ["small 2", "large 0", "large 1", None]
 
 
 def test_what_is_urgent_goes_first_and_bytes_are_bounded() -> None:
@@ -110,4 +129,12 @@ def test_what_is_urgent_goes_first_and_bytes_are_bounded() -> None:
     waiting.urgent("now")
     assert [waiting.get(), let_in.is_set(), waiting.get(), waiting.get()] == ["now", False, "first", "second"]
     thread.join()
-    assert waiting.get(wait=False) is None
+
+
+def test_a_large_one_is_waited_with_and_neither_a_short_nor_an_urgent_one() -> None:
+    waiting: Waiting[str] = Waiting()
+    waiting.put("a", 500, "large")
+    waiting.put("b", 10, "small")
+    assert waiting.get(100) == "small"
+    waiting.urgent("done")
+    assert [waiting.get(100), waiting.get()] == ["done", "large"]
