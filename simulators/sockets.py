@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import socket
 import tempfile
 from pathlib import Path
@@ -17,6 +18,12 @@ TRIES = 100
 OWN_LOWEST, OWN_PORTS = 10_000, 10_000
 """Where ports are reserved for as long as their process lives: nobody else takes one of these by chance."""
 _reserved: list[InstanceLock] = []
+
+
+@atexit.register
+def _give_back() -> None:
+    while _reserved:
+        _reserved.pop().release()
 
 
 def reserved_port(host: str = "127.0.0.1") -> int:

@@ -1,8 +1,8 @@
 """Many rows of one table at once: the statement is made once, values go to the driver as they are.
 
-PostgreSQL takes many rows by COPY, few by an INSERT that the driver sends in one go. SQLite takes them by statements
-of many rows: Python's driver gives the interpreter's lock away with every statement, and another thread that
-computes may keep it for a turn each time.
+PostgreSQL takes many rows by COPY, few by an INSERT that the driver sends in one go. SQLite takes them by
+statements of many rows: Python's driver gives the interpreter's lock away with every statement, and each time
+another thread that computes may keep it for a turn.
 """
 
 from __future__ import annotations
