@@ -16,20 +16,16 @@ quarantine; a failed disk ends the process.
 from __future__ import annotations
 
 import math
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
+from central.broker_connection import Connection
 from central.ingest import STREAMS, Ingest, Taking
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
@@ -54,8 +50,6 @@ from records.wire import (
 EVERYBODY = "*"
 TAKEN_OVER = 0x8E
 """Why a broker ends a connection: another one came with the same client id."""
-RECEIVE_MAXIMUM = 20_000
-"""More than the windows of two hundred agents."""
 UNDER_WAY, UNDER_WAY_RECORDS = 16, 100
 """Most frames and records that are on their way to the disk at once: who comes next waits for all of them."""
 SHORT_BYTES, SHORT_UNDER_WAY, SHORT_UNDER_WAY_RECORDS = 8 * 1024, 64, 300
@@ -64,9 +58,6 @@ not wait until there is room for a frame of those that have one."""
 MESSAGE_COST, RECORD_COST = 4096, 2048
 """What taking a message and each of its records costs beside its bytes, in bytes: about 0.5 ms and 0.2 ms of a
 processor, to which bytes add little."""
-SESSION_EXPIRY_S = 7 * 86_400
-KEEPALIVE_S = 30
-AFTER_MISTAKE_S = 1.0
 WITHDRAWN_KEPT_S, FORGOTTEN_S = 30 * 86_400.0, 60 * 86_400.0
 """How long the broker keeps that a document is withdrawn, and until when it is asked to forget it. Who was away
 for longer hears it by a sync. Without the second each order that ever closed would be said at each connect."""
@@ -168,26 +159,6 @@ class _Sign:
     key: SigningKey
 
 
-class _Client(paho.Client):
-    """Whose loop goes on after a mistake: a packet that paho cannot read, or a descriptor that ``select`` cannot
-    take, ends paho's own thread without a word, and central would hear nothing for ever.
-    """
-
-    on_mistake: Callable[[Exception], None] = staticmethod(lambda _: None)
-    closing: threading.Event
-
-    def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        while True:
-            try:
-                return super().loop_forever(timeout, retry_first_connection)
-            except Exception as error:
-                self.on_mistake(error)
-            if self.closing.wait(AFTER_MISTAKE_S):
-                return MQTTErrorCode.MQTT_ERR_PROTOCOL
-            with suppress(OSError, ValueError):  # then its loop finds no connection, and tries again
-                self.reconnect()
-
-
 class Mqtt:
     """A connection to the broker. Starts while the broker is away and lives through its restarts.
 
@@ -238,18 +209,9 @@ class Mqtt:
 
     def start(self) -> None:
         """Begin to connect, and keep at it; returns at once."""
-        host, port = self._settings.address
         self._ingest.on_done = lambda: self._work.urgent(_Done())
         self._worker.start()
-        properties = None
-        if self._settings.protocol == 5:
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
-            properties.ReceiveMaximum = RECEIVE_MAXIMUM
-            self._client.connect_async(host, port, KEEPALIVE_S, clean_start=False, properties=properties)
-        else:
-            self._client.connect_async(host, port, KEEPALIVE_S)
-        self._client.loop_start()
+        self._client.begin()
 
     def stop(self) -> None:
         """Disconnect. What was not acknowledged comes again."""
@@ -280,26 +242,8 @@ class Mqtt:
 
     # -- paho's thread ---------------------------------------------------------------------------------
 
-    def _make_client(self) -> paho.Client:
-        five = self._settings.protocol == 5
-        client = _Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=self._part.client_id,
-            clean_session=None if five else False,
-            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-            manual_ack=True,
-        )
-        if self._settings.user is not None:
-            password = None if self._settings.password is None else self._settings.password.reveal()
-            client.username_pw_set(self._settings.user, password)
-        if self._settings.tls:
-            files = (self._settings.ca, self._settings.certificate, self._settings.key)
-            ca, certificate, key = (None if file is None else str(file) for file in files)
-            client.tls_set(ca, certificate, key)
-        client.closing, client.on_mistake = self._closing, self._mistaken
-        client.reconnect_delay_set(1, 30)
-        client.max_inflight_messages_set(100)
-        client.on_socket_open = _send_at_once
+    def _make_client(self) -> Connection:
+        client = Connection(self._settings, self._part.client_id, self._closing, self._mistaken)
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
@@ -521,9 +465,3 @@ def _sender(topic: str) -> str:
     """The agent in a topic that it writes; of others, the topic."""
     levels = topic.removeprefix(f"{TOPIC_ROOT}/").split("/")
     return levels[2] if levels[0] == "up" and len(levels) > 2 else levels[-1]
-
-
-def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:
-    """A watermark does not wait until the broker's machine has acknowledged the packet before, up to 40 ms."""
-    if isinstance(sock, socket.socket):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
