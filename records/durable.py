@@ -12,7 +12,7 @@ cut (WAL, synchronous=FULL, fsync honoured by the disk). Rules that make it true
 - a job whose SQL is wrong or breaks a constraint is the job's own fault and takes only itself back; any other
   SQLite error (I/O, full, damaged, read-only, locked by a stranger) is the disk's;
 - a full disk is the one failure that is survived: the commit is taken back whole, ``on_full`` may free space for a
-  second try, and then its jobs raise Refused. Nothing was promised, and the next commit may succeed;
+  second try, and then its jobs raise NoRoom. Nothing was promised, and the next commit may succeed;
 - the log is brought into the file by a checkpoint of our own after every so many pages, not by SQLite's automatic
   one, which keeps to itself that a write or fsync failed; one that readers never leave is begun anew with force;
 - any other failure of the disk stops the writer: the failed commit is never tried again on the same handle (the
@@ -39,7 +39,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from records.errors import Damaged, LotkeeperError, Refused, StorageFailed
+from records.errors import Damaged, LotkeeperError, NoRoom, StorageFailed
 from records.files import make_folder, sync_folder
 from records.jobs import A, Again, Alike, Job, Kind, Pending, primary_code, run_all
 
@@ -253,7 +253,7 @@ class Writer:
 
         Raises:
             StorageFailed: the disk failed earlier, the writer is closed, or too many jobs wait.
-            The future raises Refused when the disk is full or the file at its cap: nothing was stored then.
+            The future raises NoRoom when the disk is full or the file at its cap: nothing was stored then.
         """
         return self._queue(Pending(job, weight))
 
@@ -363,9 +363,9 @@ class Writer:
                     self._fail(self._not_kept(error))
                     return None
                 if self._at_cap():
-                    return Refused(f"{self.path} is at its cap: nothing was stored", hint="give it more space")
+                    return NoRoom(f"{self.path} is at its cap: nothing was stored", hint="give it more space")
                 if last or not self._on_full():
-                    return Refused(
+                    return NoRoom(
                         f"{self.path}: the disk is full: nothing was stored",
                         hint="free space on the volume; the agent goes on by itself",
                     )

@@ -74,6 +74,15 @@ class Refused(LotkeeperError):
     exit_code = 3
 
 
+class NoRoom(Refused):
+    """A full disk or a file at its cap: nothing of it was stored, and the next try may find room.
+
+    Whoever waits for room catches ``Refused``; a process or command that ends by it ends as by any failing disk.
+    """
+
+    exit_code = 74
+
+
 class Invalid(LotkeeperError):
     exit_code = 1
 

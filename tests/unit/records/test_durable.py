@@ -16,7 +16,7 @@ import pytest
 
 from records import durable, jobs
 from records.durable import Writer, open_reader, open_writer, snapshot, transaction
-from records.errors import Damaged, Refused, StorageFailed
+from records.errors import Damaged, NoRoom, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file
 
 
@@ -146,7 +146,7 @@ def test_a_damaged_file_stops_the_writer_and_the_message_says_what_a_start_does(
 def test_a_file_at_its_cap_takes_nothing_of_that_commit_and_goes_on(tmp_path: Path) -> None:
     failures: list[StorageFailed] = []
     writer = Writer(tmp_path / "a.db", table, failures.append, max_bytes=40_000)
-    with pytest.raises(Refused, match="at its cap: nothing was stored"):
+    with pytest.raises(NoRoom, match="at its cap: nothing was stored"):
         writer.submit(large).result(timeout=10)
     assert writer.submit(insert(1)).result(timeout=10) == 1
     writer.close()
@@ -160,8 +160,9 @@ def test_a_full_volume_is_tried_once_more_when_something_was_freed(
     freed = iter([True, False])
     writer = Writer(tmp_path / "a.db", table, on_full=lambda: next(freed))
     assert writer.submit(full_once(5)).result(timeout=10) == 2
-    with pytest.raises(Refused, match="the disk is full"):
+    with pytest.raises(NoRoom, match="the disk is full") as found:
         writer.submit(full_once(7)).result(timeout=10)
+    assert found.value.exit_code == 74, "a start that ends by it is started again like one whose disk failed"
     assert writer.submit(insert(6)).result(timeout=10) == 6, "and it goes on when there is space"
     writer.close()
     assert numbers(tmp_path / "a.db") == [5, 6], "the first try left nothing"
