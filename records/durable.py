@@ -305,6 +305,7 @@ class Writer:
             ready.set_exception(error)
             return
         self._connection = connection  # held for the writer's life: after a failure it must not be closed
+        self._log_pages = _log_bytes(self.path) // _PAGE  # of who was killed before; else it grows with each kill
         ready.set_result(None)
         waiting: deque[Pending[object] | None] = deque()
         while True:
@@ -412,6 +413,11 @@ class Writer:
         if self._on_failure is not None:
             with suppress(Exception):  # the futures must still learn of the failure
                 self._on_failure(failed)
+
+
+def _log_bytes(path: Path) -> int:
+    log = path.with_name(f"{path.name}-wal")
+    return log.stat().st_size if log.exists() else 0
 
 
 def _group(waiting: deque[Pending[object] | None]) -> list[Pending[object]] | None:

@@ -37,6 +37,10 @@ NOTES = {
         1,
     ): "an agent started on a full disk ended with code 3, not 74; nothing was lost; mended, and tests since",
     (
+        "disk-full",
+        4602,
+    ): "central that started on a full disk ended with code 3, not 74; nothing was lost; mended, and a test since",
+    (
         "soak",
         1,
     ): "cycles were faults then, of ten minutes: central's connection to the broker ended by an error of its "
