@@ -81,9 +81,9 @@ def _cut(plant: Plant, transaction: Transaction, point: int) -> int | None:
         plant.supervisor.until(
             f"call {point} of {transaction.name}", lambda: victim.code() is not None or over(), plant.patience_s
         )
-        return victim.code()
     finally:
         tracer.detach()
+    return victim.code()  # only now: its other work may reach the call until it is let go
 
 
 def io_error(leg: Leg) -> None:
