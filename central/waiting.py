@@ -24,6 +24,8 @@ WAITING_BYTES = 64 * 1024 * 1024
 
 MOST_KNOWN = 10_000
 """Of how many it is remembered at most what a byte of theirs has cost."""
+TINY = 256
+"""Of an item of fewer bytes nearly all of the cost is no byte's: it tells nothing of a large one's."""
 
 
 class FairQueue(Generic[T]):
@@ -78,9 +80,10 @@ class FairQueue(Generic[T]):
             self._take_turn(who)
             return item
         del self._lines[who]
-        if not self._lines:  # nobody waits: all begin anew
+        if not self._lines:  # nobody waits: all begin anew, who is charged for this item too
             self._ends.clear()
             self._now = 0.0
+            self._served = who, size, self._now
         return item
 
     def charge(self, cost: float) -> None:
@@ -88,7 +91,7 @@ class FairQueue(Generic[T]):
         who, size, begin = self._served
         if len(self._rates) >= MOST_KNOWN:
             self._rates.clear()
-        self._rates[who] = cost / max(size, 1)
+        self._rates[who] = cost / max(size, TINY)
         self._dearest = max(self._dearest, self._rates[who])
         if self._lines:
             self._ends[who] = begin + cost

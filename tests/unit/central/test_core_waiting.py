@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,40 @@ def test_of_many_who_drain_at_once_none_goes_before_a_short_message() -> None:
         behind.append(len(told) - 1)
         served(queue, costs, 1)
     assert max(behind) == 0
+
+
+def test_whose_item_was_the_last_that_waited_begins_anew_with_the_others() -> None:
+    """What came while it was worked on let it be charged on top of all that had been served before."""
+    queue: FairQueue[str] = FairQueue()
+    costs = {"a": 1000, "b": 1000}
+    for _ in range(500):
+        queue.put("a", 100, "a")
+        queue.put("b", 100, "b")
+    served(queue, costs, 999)
+    last = queue.get()
+    assert last is not None
+    assert not queue
+    for _ in range(20):
+        queue.put("a", 100, "a")
+        queue.put("b", 100, "b")
+    queue.charge(1000)
+    assert last in served(queue, costs, 3)
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_a_tiny_message_makes_nobody_wait_whose_messages_are_unknown(size: int) -> None:
+    """An agent that is offline is stated in 7 bytes; each of them seemed to cost as much as many of a frame's."""
+    queue: FairQueue[str] = FairQueue()
+    costs = {"drain": 900_000.0, "offline": 6200.0}
+    for _ in range(50):
+        for agent in range(20):
+            queue.put(f"drain-{agent}", 60_000, "drain")
+    served(queue, costs, 40)
+    queue.put("gone", size, "offline")
+    assert "offline" in served(queue, costs, 30)
+    queue.put("new", 60_000, "new")
+    costs["new"] = 900_000.0
+    assert "new" in served(queue, costs, 60)
 
 
 MOST = st.sampled_from([None, 100, 5000, 20_000])
