@@ -51,10 +51,11 @@ EVERYBODY = "*"
 TAKEN_OVER = 0x8E
 """Why a broker ends a connection: another one came with the same client id."""
 UNDER_WAY, UNDER_WAY_RECORDS = 16, 100
-"""Most frames and records that are on their way to the disk at once: who comes next waits for all of them."""
+"""Most frames and records that are on their way to the disk at once, beside short ones: who comes next waits for
+all of them."""
 SHORT_BYTES, SHORT_UNDER_WAY, SHORT_UNDER_WAY_RECORDS = 8 * 1024, 64, 300
-"""The same for frames of so few bytes: an agent without a backlog joins the next commit when it comes, and does
-not wait until there is room for a frame of those that have one."""
+"""The same where frames of so few bytes are counted too: an agent without a backlog joins the next commit when it
+comes, and does not wait until there is room for a frame of those that have one."""
 MESSAGE_COST, RECORD_COST = 4096, 2048
 """What taking a message and each of its records costs beside its bytes, in bytes: about 0.5 ms and 0.2 ms of a
 processor, to which bytes add little."""
@@ -352,11 +353,15 @@ class Mqtt:
 
     @property
     def _most(self) -> float:
-        """How large a message may be that is taken next, by what is under way already."""
-        frames, records = len(self._under_way), sum(taking.records for _, taking in self._under_way)
-        if frames < UNDER_WAY and records < UNDER_WAY_RECORDS:
-            return math.inf
-        return SHORT_BYTES if frames < SHORT_UNDER_WAY and records < SHORT_UNDER_WAY_RECORDS else -1
+        """How large a message may be that is taken next, by what is under way already.
+
+        Short ones take no room from those that are not: else these would wait for as long as many come.
+        """
+        records = [(len(due.message.payload) > SHORT_BYTES, taking.records) for due, taking in self._under_way]
+        if len(records) >= SHORT_UNDER_WAY or sum(count for _, count in records) >= SHORT_UNDER_WAY_RECORDS:
+            return -1
+        large = [count for is_large, count in records if is_large]
+        return math.inf if len(large) < UNDER_WAY and sum(large) < UNDER_WAY_RECORDS else SHORT_BYTES
 
     def _finish_done(self) -> None:
         while self._under_way and self._under_way[0][1].done:

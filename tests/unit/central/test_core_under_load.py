@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,12 +14,13 @@ import structlog
 
 from central import dossiers, mqtt
 from central.assessment import Assessment, Limits
+from central.committing import Outcome
 from central.dossiers import Dossiers
 from central.mqtt import Mqtt
 from central.reviews import Reviews
 from central.settings import BrokerSettings
 from records.keys import SigningKey
-from records.wire import Document, Head, Request, Watermark, sign
+from records.wire import Document, Head, Request, Watermark, sign, up_topic
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 from tests.unit.central.test_domain_reviews import Book
@@ -90,6 +92,9 @@ class Client:
         self.published.append((topic, payload))
         return SimpleNamespace(rc=0, mid=len(self.published))
 
+    def ack(self, _mid: int, _qos: int) -> None:
+        pass
+
 
 @pytest.fixture
 def link(rig: Rig) -> Mqtt:
@@ -136,3 +141,58 @@ def test_a_withdrawal_is_kept_by_the_broker_then_forgotten_and_then_never_said_a
         link._say_everything(mqtt.EVERYBODY)
         said.append([bool(payload) for topic, payload in published(link)[before:] if topic.endswith("WO-1")])
     assert said == [[True], [False], []], "in words, then empty so that the broker forgets, then nothing"
+
+
+class Disk:
+    """An ingest whose commits end when they are told to; what comes meanwhile gathers for the next one."""
+
+    def __init__(self, link: Mqtt) -> None:
+        self._link = link
+        self._sent: list[SimpleNamespace] = []
+        self._gathered: list[SimpleNamespace] = []
+        self.began = list[str]()
+
+    def begin(self, topic: str, _payload: bytes) -> object:
+        outcome = Outcome("committed")
+        taking = SimpleNamespace(done=False, records=1, result=lambda: outcome)
+        self.began.append(topic.split("/")[-2])
+        (self._gathered if self._sent else self._sent).append(taking)
+        return taking
+
+    def send(self) -> None:
+        self._sent, self._gathered = self._gathered, []
+
+    def commit(self) -> None:
+        for taking in self._sent:
+            taking.done = True
+        self._link._work.urgent(mqtt._Done())
+
+
+class Waits(Exception):
+    """There is nothing that may be taken now."""
+
+
+def work(link: Mqtt) -> None:
+    """What the worker does until it waits."""
+    with patch.object(link._work._changed, "wait", side_effect=Waits), suppress(Waits):
+        while True:
+            link._do(link._work.get(link._most))
+
+
+def comes(link: Mqtt, agent: str, size: int) -> None:
+    message: Any = SimpleNamespace(topic=up_topic("p0", agent, "records"), payload=bytes(size), mid=1, qos=1)
+    link._received(link._client, None, message)
+
+
+def test_a_large_frame_has_its_turn_however_many_short_ones_come_during_each_commit(link: Mqtt) -> None:
+    disk: Any = Disk(link)
+    link._ingest = disk
+    for turn in range(20):
+        if turn == 3:
+            comes(link, "large", 50_000)
+        for agent in range(20):
+            comes(link, f"short-{agent}", 500)
+        work(link)
+        disk.commit()
+    assert "large" in disk.began
+    assert disk.began.index("large") < 7 * 20, "not only when the short ones cease"
