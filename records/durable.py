@@ -387,15 +387,22 @@ class Writer:
         try:
             _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if pages >= RESTART_PAGES:
-                connection.execute(f"PRAGMA busy_timeout={pages // PAGES_PER_MS}").fetchall()
-                _, pages, done = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-                connection.execute(f"PRAGMA busy_timeout={_PRAGMAS['busy_timeout']}").fetchall()
+                _, pages, done = self._restart_log(connection, pages // PAGES_PER_MS)
             self._log_pages = min(max(pages - done, 0), LOG_PAGES // 2)
         except (sqlite3.Error, OSError) as error:
             if primary_code(error) != sqlite3.SQLITE_FULL:
                 self._fail(self._not_kept(error))
             else:
                 self._on_full()
+
+    @staticmethod
+    def _restart_log(connection: sqlite3.Connection, wait_ms: int) -> tuple[int, int, int]:
+        try:
+            connection.execute(f"PRAGMA busy_timeout={wait_ms}").fetchall()
+            found: tuple[int, int, int] = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        finally:  # also on a full disk, which the writer survives: commits wait for strangers as before
+            connection.execute(f"PRAGMA busy_timeout={_PRAGMAS['busy_timeout']}").fetchall()
+        return found
 
     def _not_kept(self, error: Exception) -> StorageFailed:
         if is_damage(error):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,12 @@ def large(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO big VALUES (zeroblob(100000))")
 
 
+def full() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
 def full_once(number: int) -> jobs.Job[int]:
     """The volume has no room at the first try."""
     tries: list[int] = []
@@ -107,9 +114,7 @@ def full_once(number: int) -> jobs.Job[int]:
         insert(number)(connection)
         tries.append(1)
         if len(tries) == 1:
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
+            raise full()
         return len(tries)
 
     return job
@@ -282,6 +287,40 @@ def test_a_checkpoint_that_fails_stops_the_writer(tmp_path: Path, monkeypatch: p
     with pytest.raises(StorageFailed):
         until_it_fails(writer)
     assert len(failures) == 1
+    writer.close()
+
+
+class FullAtRestart:
+    """A connection whose disk has no room when the log is begun anew."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        if "RESTART" in statement:
+            raise full()
+        return self._connection.execute(statement)
+
+
+def test_commits_wait_for_strangers_as_before_when_the_disk_was_full_as_the_log_was_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "RESTART_PAGES", 1)
+    asked: list[bool] = []
+
+    def free() -> bool:
+        asked.append(True)
+        return True
+
+    writer = Writer(tmp_path / "a.db", table, on_full=free)
+    writer.submit(insert(1)).result(timeout=10)
+    connection = writer._connection
+    assert connection is not None
+    writer._log_pages = durable.LOG_PAGES
+    without_room: Any = FullAtRestart(connection)
+    writer._tidy(without_room)
+    assert asked == [True]
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (5000,)
     writer.close()
 
 
