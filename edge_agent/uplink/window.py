@@ -179,6 +179,7 @@ class Window:
             self._forget()
         self._moved_s = now_s
         self.cursor = self.acknowledged
+        self._halved = min(self._halved, self.acknowledged)  # nothing is on its way from before
 
     def _forget(self) -> _Frame:
         frame = self._frames.popleft()

@@ -80,6 +80,18 @@ def test_the_window_opens_while_answers_come_soon_and_closes_while_they_are_late
     assert window.room(), "halved once for all that was on its way, not once for each"
 
 
+def test_who_sends_a_backlog_again_after_a_restore_of_central_lets_others_in_when_answers_are_late() -> None:
+    window = Window(Limits(first=4, soon_s=1.0), 0, 0.0)
+    for position in range(1000, 5000, 1000):
+        window.sent(position, 20_000, 0.0)
+    window.moved(1000, 2.0)
+    window.moved(0, 3.0)
+    for position in range(1, 3):
+        window.sent(position, 20_000, 3.0)
+    window.moved(1, 6.0)
+    assert not window.room(), "it has halved, though the positions lie behind where it had halved before"
+
+
 def test_an_answer_that_was_heard_in_time_and_acted_on_later_was_in_time() -> None:
     window = Window(Limits(first=1, soon_s=1.0), 0, 0.0)
     window.sent(1, 20_000, 0.0)
