@@ -62,7 +62,8 @@ Where always one reader or another is in the log, SQLite by itself never begins 
 """
 
 PAGES_PER_MS = 256
-"""It is waited for readers the longer the larger the log is: a millisecond for so many pages."""
+"""It is waited for readers the longer the larger the log is: a millisecond for so many pages. Where one stays (a
+backup, an export), it is tried again when the log has grown by a quarter."""
 
 LOG_BYTES = 16 * 1024 * 1024
 """What the log may take beside the file at the worst: a group, its largest job, and readers that hold it."""
@@ -238,6 +239,7 @@ class Writer:
         self._max_pages = _MOST_PAGES if max_bytes is None else max(max_bytes // _PAGE, 1)
         self._on_full = on_full
         self._log_pages = 0
+        self._restart_from = RESTART_PAGES
         self._jobs: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
         self._failed: StorageFailed | None = None
         self._closed = False
@@ -386,8 +388,9 @@ class Writer:
         self._log_pages = LOG_PAGES // 2  # where it cannot be done now: after as many pages again
         try:
             _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages >= RESTART_PAGES:
-                _, pages, done = self._restart_log(connection, pages // PAGES_PER_MS)
+            if pages >= self._restart_from:
+                busy, pages, done = self._restart_log(connection, pages // PAGES_PER_MS)
+                self._restart_from = RESTART_PAGES if not busy else pages + pages // 4  # a reader stays for long
             self._log_pages = min(max(pages - done, 0), LOG_PAGES // 2)
         except (sqlite3.Error, OSError) as error:
             if primary_code(error) != sqlite3.SQLITE_FULL:

@@ -152,7 +152,7 @@ class Window:
             return False
         self._again(now_s)
         self._probing = True
-        self._open = min(self._limits.first, self._most)
+        self._open = min(self._limits.first, self._open)
         self._wait_s = min(self._wait_s * 2, self._limits.resend_max_s)
         return True
 

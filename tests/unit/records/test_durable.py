@@ -243,6 +243,35 @@ def test_a_log_that_always_has_a_reader_does_not_grow_without_end(tmp_path: Path
     writer.close()
 
 
+def test_a_reader_that_stays_is_waited_for_ever_more_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup may read for minutes: no commit after that waits for it."""
+    waited: list[int] = []
+    restart = Writer._restart_log
+
+    def counted(connection: sqlite3.Connection, wait_ms: int) -> tuple[int, int, int]:
+        waited.append(wait_ms)
+        return restart(connection, wait_ms)
+
+    monkeypatch.setattr(Writer, "_restart_log", staticmethod(counted))
+    path = tmp_path / "a.db"
+    writer = Writer(path, table)
+    with closing(open_reader(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM t").fetchone()
+        for _ in range(600):  # 15,000 pages
+            writer.submit(large).result(timeout=10)
+        reader.execute("COMMIT")
+    assert 0 < len(waited) <= 14
+    assert waited == sorted(waited)
+    for _ in range(200):
+        writer.submit(large).result(timeout=10)
+    writer.submit(insert(1)).result(timeout=10)
+    assert path.with_name("a.db-wal").stat().st_size < 16 * 1024 * 1024, "when it has left, the log is begun anew"
+    writer.close()
+
+
 def test_the_log_of_a_writer_that_was_killed_is_brought_into_the_file_by_the_next_ones_first_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
