@@ -10,7 +10,7 @@ from simulators.faults.disk import LoopDisk
 from simulators.faults.kills import EARLIEST_S, LATEST_S, SETTLING_S, start_over
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
-from simulators.faults.supervisor import Process
+from simulators.faults.supervisor import Process, tail
 
 Part = Literal["agent", "central"]
 
@@ -171,4 +171,5 @@ def _ended_well(leg: Leg, process: Process) -> None:
     code = process.wait()
     leg.count(f"ended with {code}")
     if code != STORAGE_FAILED:
-        leg.outcome.problems.append(f"on a full disk a process ended with {code}, not {STORAGE_FAILED}")
+        said = tail(process.log, lines=3)
+        leg.outcome.problems.append(f"on a full disk a process ended with {code}, not {STORAGE_FAILED}: {said}")

@@ -81,7 +81,7 @@ def cut(server: PostgresServer, place: Server) -> None:
 def test_one_that_stands_still_within_a_transaction_holds_nobody_up(
     place: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(session._WRITER, "idle_in_transaction_session_timeout", "200ms")
+    monkeypatch.setitem(session._WRITER, "idle_in_transaction_session_timeout", "2s")
     paused, other = Store(place, writer="paused"), Store(place, writer="other")
     began, go_on = threading.Event(), threading.Event()
 
