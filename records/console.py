@@ -17,12 +17,16 @@ import typer
 from pydantic import JsonValue
 
 from records.clock import SystemClock
-from records.errors import ConfigurationError, LotkeeperError
+from records.errors import ConfigurationError, LotkeeperError, StorageFailed
 
 
 def print_json(value: JsonValue) -> None:
     """The one JSON document of this command."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a full or failing disk says, wherever it was met: not what is wrong with a path or its rights."""
 
 
 class Progress:
@@ -62,7 +66,7 @@ def run_app(app: typer.Typer) -> None:
             sys.stderr.write("error: this process may open no more files (raise LimitNOFILE=, ulimit -n)\n")
             sys.exit(3)
         sys.stderr.write(f"error: {error} (check the path, its rights and free space)\n")
-        sys.exit(3)
+        sys.exit(StorageFailed.exit_code if error.errno in OF_THE_DISK else 3)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

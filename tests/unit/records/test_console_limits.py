@@ -26,15 +26,22 @@ run_app(app)
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "words", "code"),
     [
-        (OSError(errno.EMFILE, "Too many open files"), "may open no more files (raise LimitNOFILE="),
-        (OSError(errno.ENFILE, "Too many open files in system"), "may open no more files"),
-        (MemoryError(), "may take no more memory"),
+        (OSError(errno.EMFILE, "Too many open files"), "may open no more files (raise LimitNOFILE=", 3),
+        (OSError(errno.ENFILE, "Too many open files in system"), "may open no more files", 3),
+        (MemoryError(), "may take no more memory", 3),
+        (PermissionError(errno.EACCES, "Permission denied"), "check the path, its rights", 3),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device", 74),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error", 74),
     ],
 )
 def test_want_of_a_resource_is_said(
-    error: BaseException, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    error: BaseException,
+    words: str,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -45,7 +52,7 @@ def test_want_of_a_resource_is_said(
     monkeypatch.setattr(sys, "argv", ["lotkeeper-edge"])
     with pytest.raises(SystemExit) as ended:
         run_app(app)
-    assert ended.value.code == 3
+    assert ended.value.code == code
     assert words in capsys.readouterr().err
 
 
