@@ -68,6 +68,12 @@ NOTES = {
     "for that, not proven; not judged",
     ("backlog", 1): "all 259,200 records were drained; the judge's reading of central timed out on a busy machine "
     "after 14 of 20 agents, which agreed; it asks again since",
+    ("syscall-kill", 12): "the harness: central's other work reached the call after the enrolment was over and "
+    "before it was let go, and nobody started it again; all 29 cuts had held; mended",
+    (
+        "disk-full",
+        4612,
+    ): "the same, met outside of a database (`No space left on device`); mended, and a test since",
 }
 """Why a leg was not fine, where it was looked into."""
 

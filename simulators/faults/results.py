@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -45,11 +46,12 @@ class Line(BaseModel):
 
 
 def append(path: Path, outcome: Outcome, *, full_starts: bool, at_us: int) -> None:
-    """Add one leg; on disk when this returns."""
+    """Add one leg; on disk when this returns. Where its files lay is nothing that anybody else could look up."""
     path.parent.mkdir(parents=True, exist_ok=True)
     told = outcome.to_json() | {"full_starts": full_starts, "commit": commit(), "at": iso_z(at_us)}
+    line = json.dumps(told, separators=(",", ":")).replace(f"{tempfile.gettempdir()}/", "")
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(told, separators=(",", ":")) + "\n")
+        file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
 
