@@ -106,6 +106,9 @@ def _space(loaded: Loaded[LineSettings]) -> list[str]:
     tight = space.tight(there, wanted)
     if tight is not None:
         typer.echo(f"warning: the buffer does not fit now, others have filled its volume: {tight}", err=True)
+    blocks = space.small_blocks(buffer.path)
+    if blocks is not None:
+        typer.echo(f"warning: {blocks}", err=True)
     try:
         fill = glance(buffer.path / "records.db", 0, wanted.records, SystemClock().now_us()).fill
     except LotkeeperError:

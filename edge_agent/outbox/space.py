@@ -30,6 +30,8 @@ LEAST = 8 * MIB
 """A smaller cap is of no use to anybody."""
 LOW_ROOM = 4 * MIB
 """With less room than this on the volume nothing new is begun."""
+PAGE = 4096
+"""Bytes that SQLite claims of a file at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,21 @@ def misfit(there: Room, wanted: Budget, *, begun: bool) -> str | None:
 def tight(there: Room, wanted: Budget) -> str | None:
     """As ``misfit``, for what is there right now."""
     return None if wanted.total <= there.available else f"{needs(wanted)}; {has(there)}"
+
+
+def small_blocks(folder: Path) -> str | None:
+    """What is to be known of a volume whose blocks are smaller than SQLite's pages; None of any other.
+
+    SQLite claims what it shares between processes page by page, by a byte in each. With smaller blocks the rest of
+    such a page has no room yet, and where a full disk gives none, the system ends the process (SIGBUS).
+    """
+    blocks = os.statvfs(_existing(folder)).f_frsize if hasattr(os, "statvfs") else PAGE
+    if blocks >= PAGE:
+        return None
+    return (
+        f"the volume of {folder} has blocks of {blocks} bytes: full, it may end the agent by signal 7, which "
+        f"loses nothing but gives no reason; make its file system with blocks of {PAGE} (mkfs.ext4 -b {PAGE})"
+    )
 
 
 def needs(wanted: Budget) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from edge_agent.buffer_watch import BufferWatch
 from edge_agent.events import Tick, Write, WriteDone
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.outbox import space as space_
-from edge_agent.outbox.space import Budget, Room, Space, budget, misfit, plan, room
+from edge_agent.outbox.space import Budget, Room, Space, budget, misfit, plan, room, small_blocks
 from edge_agent.papers import NO_PAPERS
 from edge_agent.sizes import GIB, MIB
 from edge_agent.station_state import Kept, State
@@ -52,6 +53,15 @@ def test_caps_that_do_not_fit_are_refused_with_the_numbers() -> None:
     assert "has 50.0 GiB, of which 10.0 GiB are free and 12.0 GiB are the buffer's already" in said
     assert misfit(there, wanted, begun=True) is None, "what others filled may go again"
     assert misfit(Room(20 * GIB, 20 * GIB, 0), wanted, begun=True) is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "statvfs"), reason="only POSIX tells the size of blocks")
+def test_a_volume_with_small_blocks_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they were 1 KiB, a full disk ended the agent by SIGBUS: a byte in a page does not claim all of it."""
+    for blocks, told in ((1024, True), (4096, False), (65536, False)):
+        monkeypatch.setattr(os, "statvfs", lambda _, size=blocks: SimpleNamespace(f_frsize=size))
+        words = small_blocks(tmp_path / "not-yet")
+        assert (words is not None and f"blocks of {blocks} bytes" in words) is told
 
 
 def test_what_was_set_aside_is_the_buffers_too(tmp_path: Path) -> None:
