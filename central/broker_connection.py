@@ -15,15 +15,15 @@ from paho.mqtt.properties import Properties
 from central.settings import BrokerSettings
 
 RECEIVE_MAXIMUM = 20_000
-"""More than all agents have on their way: the broker's own order would hide who waits."""
+"""The windows of two hundred agents: what waits in the broker waits in the broker's order, and not in ours."""
 SESSION_EXPIRY_S = 7 * 86_400
 KEEPALIVE_S = 30
 AFTER_MISTAKE_S = 1.0
 
 
-class Connection(paho.Client):
-    """Whose loop goes on after a mistake: a packet that paho cannot read, or a descriptor that ``select`` cannot
-    take, ends paho's own thread without a word, and central would hear nothing for ever.
+class BrokerConnection(paho.Client):
+    """A client whose loop goes on after a mistake: a packet that paho cannot read, or a descriptor that ``select``
+    cannot take, ends paho's own thread without a word, and central would hear nothing for ever.
 
     Messages are acknowledged by hand. ``closing``: it is to end; ``on_mistake`` hears of each one.
     """

@@ -5,12 +5,12 @@ everything central says is retained and published again whenever the connection 
 every stream and the newest version of every document. Of two payloads for one topic the later one wins, also when
 the connection breaks between them.
 
-paho's thread only puts messages into a queue; one worker thread takes, commits, acknowledges and publishes.
-Whose message is next is decided there and not by the broker (``central.waiting``). So all that agents have on
-their way is let in: they bound it themselves, the receive maximum (MQTT 5) or the broker's own in-flight limit
-(3.1.1) bounds its number, and the queue its bytes. A few frames are under way to the disk at once, and committed
-together. Messages are acknowledged in the order in which they came, each after its commit. Garbage ends in
-quarantine; a failed disk ends the process.
+paho's thread only puts messages into a queue; one worker thread takes, commits, acknowledges and publishes. It
+waits for messages and for ends of commits alike, never for one of them alone. Whose message is next is decided
+there and not by the broker (``central.waiting``). So all that agents have on their way is let in: they bound it
+themselves, the receive maximum (MQTT 5) or the broker's own in-flight limit (3.1.1) bounds its number, and the
+queue its bytes. A few frames are under way to the disk at once, and committed together. Messages are acknowledged
+in the order in which they came, each after its commit. Garbage ends in quarantine; a failed disk ends the process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from central.broker_connection import Connection
+from central.broker_connection import BrokerConnection
 from central.ingest import STREAMS, Ingest, Taking
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
@@ -243,8 +243,8 @@ class Mqtt:
 
     # -- paho's thread ---------------------------------------------------------------------------------
 
-    def _make_client(self) -> Connection:
-        client = Connection(self._settings, self._part.client_id, self._closing, self._mistaken)
+    def _make_client(self) -> BrokerConnection:
+        client = BrokerConnection(self._settings, self._part.client_id, self._closing, self._mistaken)
         client.on_connect = self._connected
         client.on_connect_fail = self._not_connected
         client.on_disconnect = self._disconnected
@@ -312,7 +312,7 @@ class Mqtt:
         item: _Due | _Say | _Acknowledged | _Resync | _Sign | _Done | _End | None = None
         while not isinstance(item, _End):
             try:
-                item = self._work.get(self._most)
+                item = self._work.get(self._largest_next)
                 self._do(item)
             except StorageFailed as error:
                 self._on_failure(error)
@@ -352,8 +352,8 @@ class Mqtt:
                 self._say_everything(item.agent)
 
     @property
-    def _most(self) -> float:
-        """How large a message may be that is taken next, by what is under way already.
+    def _largest_next(self) -> float:
+        """How large a message may be that is taken next, by what is under way already; below 0: none may.
 
         Short ones take no room from those that are not: else these would wait for as long as many come.
         """

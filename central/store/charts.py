@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from central.chart_words import ChartHead, ChartPoint, ChartRef, LimitVersion, Note, Specification
 from central.judgement import FactRef
+from central.store.rows import parts
 from central.store.schema import metadata
 from central.store.types import Serial, Text
 
@@ -245,13 +246,8 @@ def _points(connection: Connection, agents: dict[str, str], rows: Sequence[Row[A
 
 def _notes(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[Note, ...]]:
     found: dict[int, tuple[Note, ...]] = {}
-    wanted = list(ids)
-    for start in range(0, len(wanted), 500):
-        query = (
-            select(chart_note)
-            .where(chart_note.c.point_id.in_(wanted[start : start + 500]))
-            .order_by(chart_note.c.id)
-        )
+    for part in parts(ids):
+        query = select(chart_note).where(chart_note.c.point_id.in_(part)).order_by(chart_note.c.id)
         for row in connection.execute(query):
             note = Note(row.act, row.cause, row.text, row.user, row.at_us, row.hash)
             found[row.point_id] = (*found.get(row.point_id, ()), note)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from central.domain import ChainEvidence, EpochEvidence, Gap
 from central.store import envelopes, intake
-from central.store.rows import stored, with_body
+from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject, metadata, tombstone, watermark
 from central.store.types import Text
 from central.stored import StoredFact
@@ -141,8 +141,7 @@ def shared_events(connection: Connection, reference: str, where: Iterable[Span])
     """
     found: dict[int, StoredFact] = {}
     for span in where:
-        ids = _naming(connection, reference, span)
-        if ids:
+        for ids in parts(_naming(connection, reference, span)):
             query = with_body().where(envelope.c.id.in_(ids))
             found |= {row.id: stored(row) for row in connection.execute(query)}
     return list(found.values())
@@ -164,14 +163,14 @@ def _naming(connection: Connection, reference: str, span: Span) -> list[int]:
         return []
     runs = deque(connection.execute(_subjects(span, fact_index.c.kind == "operation_record")))
     last: dict[tuple[str, str, str], str | None] = {}
-    found: list[int] = []
+    found: dict[int, None] = {}  # in their order, each once
     for event in events:
         while runs and runs[0].seq < event.seq:
             run = runs.popleft()
             last[run.kind, run.scheme, run.id] = run.work_order
-        if last.get((event.kind, event.scheme, event.id)) == reference and event.envelope_id not in found[-1:]:
-            found.append(event.envelope_id)
-    return found
+        if last.get((event.kind, event.scheme, event.id)) == reference:
+            found[event.envelope_id] = None
+    return list(found)
 
 
 def _subjects(span: Span, which: ColumnElement[bool]) -> Select[Any]:
@@ -284,21 +283,22 @@ def _within(span: Span) -> tuple[ColumnElement[bool], ...]:
 
 def elsewhere(connection: Connection, reference: str, serials: Collection[str], product: str) -> dict[str, str]:
     """Serials of this product that another order's operation records name too -> that order."""
-    if not serials:
-        return {}
-    query = (
-        select(fact_subject.c.id, func.min(fact_index.c.work_order))
-        .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
-        .where(
-            fact_subject.c.id.in_(sorted(serials)),
-            fact_subject.c.kind == "unit",
-            fact_subject.c.product == product,
-            fact_index.c.kind == "operation_record",
-            fact_index.c.work_order != reference,
+    found: dict[str, str] = {}
+    for part in parts(sorted(serials)):
+        query = (
+            select(fact_subject.c.id, func.min(fact_index.c.work_order))
+            .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
+            .where(
+                fact_subject.c.id.in_(part),
+                fact_subject.c.kind == "unit",
+                fact_subject.c.product == product,
+                fact_index.c.kind == "operation_record",
+                fact_index.c.work_order != reference,
+            )
+            .group_by(fact_subject.c.id)
         )
-        .group_by(fact_subject.c.id)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
+        found |= {row[0]: row[1] for row in connection.execute(query)}
+    return found
 
 
 # -- chains ------------------------------------------------------------------------------------------------

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import Row, Select, and_, func, select
 
 from central.store.schema import body, envelope, telemetry_body, tombstone
 from central.stored import StoredFact
 from records.model import decode
+
+T = TypeVar("T")
+PART = 1000
+"""Of a list that a statement names, one part; SQLite takes 32,766 values and PostgreSQL 65,535."""
 
 # with the time of its part, so that PostgreSQL looks into one part only
 _OF_RECORD = and_(body.c.envelope_id == envelope.c.id, body.c.received_us == envelope.c.received_us)
@@ -26,6 +32,13 @@ _WHOLE = (
 def with_body(*columns: Any) -> Select[Any]:
     """Records that have a body and are no telemetry; all of an envelope, or these columns of it and its body."""
     return select(*(columns or (envelope, body.c.body))).select_from(_READ)
+
+
+def parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """A list of any length as the statements that name its values take it: one part each."""
+    left = iter(values)
+    while part := list(islice(left, PART)):
+        yield part
 
 
 def whole() -> Select[Any]:

@@ -6,22 +6,19 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
 from central.charts import MOST_POINTS, ChartHead, ChartPoint
 from central.web.points import Fired, RuleBook, fired
+from central.web.times import local_us
 from central.web.visit import Visit
 from records.clock import iso_z
 
 SIZES = (50, 100, 200, 500)
 """How many points a page may show."""
 USUAL = 100
-EARLIEST, LATEST = 1900, 9000
-"""Years that a time may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +46,6 @@ class Span:
         values: dict[str, object] = {"show": self.show if self.show != USUAL else None, "last": self.last}
         values |= {"from": self.from_text, "to": self.to_text, **changed}
         return urlencode([(k, v) for k, v in values.items() if v not in (None, "")])
-
-
-def local_us(text: str, zone: str) -> int | None:
-    """A time of a form or an address: ISO, without an offset in the plant's zone; None: none, or nonsense.
-
-    Years at the ends of the calendar are nonsense, too: what is reckoned from them has no date any more.
-    """
-    try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    if not EARLIEST <= at.year <= LATEST:
-        return None
-    return round((at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp() * 1e6)
 
 
 def span_of(zone: str, show: int, last: int | None, from_: str, to: str) -> Span:

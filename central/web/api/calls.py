@@ -19,8 +19,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel
 from central.access import Capability
 from central.web import security
 from central.web.api.problems import Problem
-from central.web.chart_view import EARLIEST, LATEST
 from central.web.desk import Desk, Visitor
+from central.web.times import sensible
 from central.web.visit import origin
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ Caller = Annotated[Call, Depends(call)]
 
 
 def _sensible(moment: datetime) -> datetime:
-    if not EARLIEST <= moment.year <= LATEST:
+    if not sensible(moment):
         raise ValueError(f"the year {moment.year} is none that a time may have here")
     return moment
 

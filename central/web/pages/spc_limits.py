@@ -15,7 +15,6 @@ from central.limit_sets import Window
 from central.phase_one import Method
 from central.proposals import Proposed
 from central.web import limit_view, plots, refusals
-from central.web.chart_view import local_us
 from central.web.i18n import N_
 from central.web.limit_view import METHODS, Basis, Met
 from central.web.pages import approval
@@ -23,6 +22,7 @@ from central.web.pages.approval import FRESH, ApprovalForm, Refusal
 from central.web.pages.spc_chart import found
 from central.web.params import stream_text
 from central.web.points import decimals_of
+from central.web.times import local_us
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
 from records.errors import Invalid, LotkeeperError
 

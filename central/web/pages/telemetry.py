@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Response
 
 from central.telemetry import Point, TagTrend
-from central.web.chart_view import local_us
 from central.web.i18n import N_
 from central.web.show import unit_text
+from central.web.times import local_us
 from central.web.trend_svg import BUCKET_PX, Drawing, draw
 from central.web.visit import Enter, NotThere, Visit, markup
 from records.clock import MICROSECONDS, from_us

@@ -176,7 +176,7 @@ def work(link: Mqtt) -> None:
     """What the worker does until it waits."""
     with patch.object(link._work._changed, "wait", side_effect=Waits), suppress(Waits):
         while True:
-            link._do(link._work.get(link._most))
+            link._do(link._work.get(link._largest_next))
 
 
 def comes(link: Mqtt, agent: str, size: int) -> None:

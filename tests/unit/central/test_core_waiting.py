@@ -45,22 +45,23 @@ def test_who_has_more_than_a_share_waits_for_the_others() -> None:
     assert {agent: told.count(agent) for agent in "abc"} == {"a": 10, "b": 10, "c": 10}
 
 
-def test_what_it_cost_counts_and_not_messages() -> None:
+@pytest.mark.parametrize(
+    ("sizes", "costs"),
+    [
+        ({"dear": 4000, "cheap": 1000}, {"dear": 4000, "cheap": 1000}),
+        ({"dear": 1000, "cheap": 1000}, {"dear": 40_000, "cheap": 10_000}),
+    ],
+    ids=["larger", "packed better"],
+)
+def test_what_it_cost_counts_and_neither_messages_nor_bytes(
+    sizes: Mapping[str, int], costs: Mapping[str, float]
+) -> None:
     queue: FairQueue[str] = FairQueue()
     for _ in range(40):
-        queue.put("large", 4000, "large")
-        queue.put("small", 1000, "small")
-    told = served(queue, {"large": 4000, "small": 1000}, 25)
-    assert (told.count("small"), told.count("large")) == (20, 5)
-
-
-def test_frames_that_packed_well_count_by_what_they_cost() -> None:
-    queue: FairQueue[str] = FairQueue()
-    for _ in range(40):
-        queue.put("packed", 1000, "packed")
-        queue.put("plain", 1000, "plain")
-    told = served(queue, {"packed": 40_000, "plain": 10_000}, 25)
-    assert (told.count("plain"), told.count("packed")) == (20, 5)
+        for who, size in sizes.items():
+            queue.put(who, size, who)
+    told = served(queue, costs, 25)
+    assert (told.count("cheap"), told.count("dear")) == (20, 5)
 
 
 def test_of_many_who_drain_at_once_none_goes_before_a_short_message() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,17 @@ def test_what_many_records_name_makes_judging_no_dearer_than_their_number(tmp_pa
     few, many = steps(tmp_path / "few", 50), steps(tmp_path / "many", 500)
     assert few > 0
     assert many < 20 * few, "ten times as many records"
+
+
+def test_an_order_may_have_more_pieces_than_a_statement_may_name(tmp_path: Path) -> None:
+    """As SQLite is usually built it takes 32,766 values: there an order of 40,000 pieces could never be judged."""
+    with rig(tmp_path) as central:
+        agent = central.enrol(Agent())
+        agent.write(run("WO-1", unit("S39999")), run("WO-2", unit("S39999")))
+        central.ingest.take(agent.topic, agent.frame())
+        with central.store.read() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+            found = sql.elsewhere(connection, "WO-1", {f"S{number}" for number in range(40_000)}, "VS-100")
+    assert found == {"S39999": "WO-2"}
