@@ -21,7 +21,7 @@ LONG_S = 25.0
 """Now and then so long: more than the keep-alive of a connection."""
 SELDOM = 20
 DELAY_S = 0.3
-BAD = (Mode.BLACK_HOLE, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY, Mode.CORRUPT)
+BAD = (Mode.BLACK_HOLE, Mode.SWALLOW, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY, Mode.CORRUPT)
 PAUSE_S = (0.2, 5.0)
 REPLAY_S = 1.0
 THREE = ("agent", "central", "broker")
@@ -72,7 +72,7 @@ def behind_proxies(
 
 
 def partition(leg: Leg) -> None:
-    """Pulled cable, closed, reset, byte by byte, late, altered: on the agent's side, on central's, or on both."""
+    """Pulled cable, swallowed, closed, reset, byte by byte, late, altered: agent's side, central's, or both."""
     with behind_proxies(leg, leg.plant()) as (plant, agents, centrals):
         for _ in range(leg.cycles):
             be_bad(leg, plant, agents, centrals)

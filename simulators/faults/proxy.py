@@ -4,6 +4,7 @@ pass        bytes go through
 delay       each chunk waits ``delay_s`` first
 trickle     bytes arrive one by one, each as a packet of its own
 black-hole  as a pulled cable: connections stay open and silent, bytes wait; they arrive when the mode changes
+swallow     what comes is taken and goes nowhere, as by a gateway that dies; then its connections are reset
 drop        connections are closed (FIN), new ones too
 rst         connections are reset, new ones too
 corrupt     towards the target one bit of each chunk is turned over
@@ -33,6 +34,7 @@ class Mode(StrEnum):
     DELAY = "delay"
     TRICKLE = "trickle"
     BLACK_HOLE = "black-hole"
+    SWALLOW = "swallow"
     DROP = "drop"
     RST = "rst"
     CORRUPT = "corrupt"
@@ -93,7 +95,9 @@ class FaultProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def set_mode(self, mode: Mode, *, delay_s: float = 0.0) -> None:
-        """From now on; drop and rst end what is open."""
+        """From now on; drop and rst end what is open, as does the end of swallow: bytes are missing there."""
+        if self.mode is Mode.SWALLOW and mode is not Mode.SWALLOW:
+            self._end_all(reset=True)
         self.mode, self.delay_s = mode, delay_s
         if mode is Mode.BLACK_HOLE:
             self._flowing.clear()
@@ -150,6 +154,8 @@ class FaultProxy:
                 await self._flowing.wait()
                 if not data:
                     return
+                if self.mode is Mode.SWALLOW:
+                    continue
                 for piece in self._pieces(meddle(data)):
                     writer.write(piece)
                     await writer.drain()

@@ -98,12 +98,13 @@ def changed(network: Network) -> None:
     ("mode", "meddle", "felt"),
     [
         (Mode.BLACK_HOLE, None, cut),
+        (Mode.SWALLOW, None, cut),
         (Mode.RST, None, cut),
         (Mode.DROP, None, cut),
         (Mode.TRICKLE, None, slow),
         (Mode.PASS, corrupting(), changed),
     ],
-    ids=["pulled cable", "reset", "closed", "byte by byte", "changed bytes"],
+    ids=["pulled cable", "swallowed", "reset", "closed", "byte by byte", "changed bytes"],
 )
 def test_everything_arrives_once_whatever_the_network_does(
     network: Network, mode: Mode, meddle: Meddle | None, felt: Callable[[Network], None]

@@ -184,6 +184,24 @@ def test_the_proxy_passes_delays_and_holds_back() -> None:
     asyncio.run(with_echo(test))
 
 
+def test_what_a_proxy_swallows_is_lost_with_its_connection() -> None:
+    async def test(proxy: FaultProxy) -> None:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        assert await say(writer, reader, b"one") == b"one"
+        proxy.set_mode(Mode.SWALLOW)
+        answer = asyncio.create_task(say(writer, reader, b"two"))
+        done, _ = await asyncio.wait([answer], timeout=0.1)
+        assert not done
+        proxy.set_mode(Mode.PASS)
+        with pytest.raises(ConnectionError):
+            await answer
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
+        assert await say(writer, reader, b"three") == b"three"
+        writer.close()
+
+    asyncio.run(with_echo(test))
+
+
 def test_a_corrupting_proxy_turns_one_bit_over_and_never_the_same() -> None:
     async def test(proxy: FaultProxy) -> None:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port)
