@@ -8,7 +8,7 @@ commit    frames, decoded, are handed to the commit function of one worker; besi
 agents    a hundred agents with a backlog send at once to a central that is a process of its own, over Mosquitto.
 live      ten agents, each with its real outbox and uplink, commit 500 records a second together: how long until
           central has them; alone, and while twenty others drain what ``--hours`` without central have left.
-memory    the most memory that central's process takes for a backlog, and for one ``--times`` as long.
+memory    the most memory that central's process takes for backlogs of which each is longer than the one before.
 
 A record is a run of an assembly: four readings, one of them judged by a control chart, a unit, a consumed lot.
 It becomes six rows. ``--hours 72`` is the full measurement.
@@ -37,18 +37,16 @@ from benchmarks.rig.live import DRAINING, live
 PARTS = ("commit", "agents", "live", "memory")
 AGENTS, EACH = 100, 200
 """Of `agents`, and their records."""
-SHORT = 50
-"""Records that each of the twenty agents of `memory` has in the shorter backlog."""
+BACKLOGS = (50, 500, 5_000, 25_000)
+"""Records that each of the twenty agents of `memory` has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Of twenty agents together, each time against a central that was just started."""
+    """Of twenty agents together, against a central that was just started."""
 
-    short_backlog: int
-    short_peak_mb: float
-    long_backlog: int
-    long_peak_mb: float
+    backlog: int
+    peak_mb: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +102,10 @@ def _commit(backend: Backend, transactions: int, rounds: int) -> Commit:
     )
 
 
-def memory(times: int) -> Memory:
-    """A backlog and a longer one."""
-    short, long = (drained(DRAINING, each) for each in (SHORT, SHORT * times))
-    return Memory(short.records, short.peak_mb, long.records, long.peak_mb)
+def memory() -> list[Memory]:
+    """Of each backlog."""
+    found = [drained(DRAINING, each) for each in BACKLOGS]
+    return [Memory(each.records, each.peak_mb) for each in found]
 
 
 def _medians(took: Sequence[Took]) -> tuple[float, float]:
@@ -122,14 +120,13 @@ def main() -> int:
     parser.add_argument("--part", action="append", choices=PARTS, help="this one only; may be given again")
     parser.add_argument("--seconds", type=float, default=10.0, help="that `live` measures alone")
     parser.add_argument("--hours", type=float, default=8.0, help="of records that each of twenty agents drains")
-    parser.add_argument("--times", type=int, default=100, help="how much longer the longer backlog is")
     wanted = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     parts: dict[str, Callable[[], Sequence[Any]]] = {
         "commit": lambda: commit(wanted.records, wanted.rounds),
         "agents": lambda: [drained(AGENTS, EACH)],
         "live": lambda: [live(wanted.seconds, hours) for hours in (0.0, wanted.hours)],
-        "memory": lambda: [memory(wanted.times)],
+        "memory": memory,
     }
     told: dict[str, list[dict[str, object]]] = {}
     for part in wanted.part or PARTS:
