@@ -16,6 +16,7 @@ from edge_agent.outbox import Batch, Outbox
 from records import chain
 from records.clock import SystemClock
 from records.model import SCHEMA, Fact, encode, kind_of
+from records.process import keep_pauses_short
 
 GROUP = 100
 AGENT, EPOCH, STREAM = "press-1", "e" * 32, "records"
@@ -107,8 +108,12 @@ def _timed(take: Take, facts: Sequence[Fact]) -> tuple[float, float]:
 
 
 def commits(case: str, records: int, rounds: int) -> Commits:
-    """Ours and the bare one by turns, on the same disk, each in files of its own; the first round warms up."""
+    """Ours and the bare one by turns, on the same disk, each in files of its own; the first round warms up.
+
+    All records stand in memory before; as in an agent, what was made at the start is no work for later collections.
+    """
     facts = runs(records)
+    keep_pauses_short()
     with TemporaryDirectory(prefix="bench-edge-") as name:
         folder = Path(name)
         with CASES[case](folder / "ours") as ours, bare(folder / "bare") as theirs:
