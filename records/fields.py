@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from operator import is_
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
-from pydantic_core.core_schema import to_string_ser_schema
+from pydantic_core.core_schema import (
+    chain_schema,
+    custom_error_schema,
+    int_schema,
+    str_schema,
+    to_string_ser_schema,
+    union_schema,
+)
 
-_DIGITS = re.compile(r"-?[0-9]{1,19}")
-
-
-def _int64(value: object) -> object:
-    if isinstance(value, str):
-        if not _DIGITS.fullmatch(value):
-            raise ValueError("not a 64-bit integer in decimal digits")
-        value = int(value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("not within 64 bits")
-    return value
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class _AsText:
-    """Written as text in JSON, by the compiled encoder itself: a record has dozens of such fields."""
+    """Written as text in JSON, and read from it, by compiled code alone: a record has dozens of such fields."""
 
     @staticmethod
-    def __get_pydantic_core_schema__(source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return {**handler(source), "serialization": to_string_ser_schema(when_used="json")}
+    def __get_pydantic_core_schema__(_source: type, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        digits = str_schema(strict=True, pattern=r"\A-?[0-9]{1,19}\z", regex_engine="rust-regex")
+        number = int_schema(strict=True, ge=_LEAST, le=_MOST)
+        either = union_schema(
+            [chain_schema([digits, int_schema(ge=_LEAST, le=_MOST)]), number], mode="left_to_right"
+        )
+        return custom_error_schema(
+            either,
+            "int64",
+            custom_error_message="not a 64-bit integer in decimal digits",
+            serialization=to_string_ser_schema(when_used="json"),
+        )
 
 
-Int64 = Annotated[int, BeforeValidator(_int64), _AsText()]
+Int64 = Annotated[int, _AsText()]
 """A 64-bit integer: an int here, a string of decimal digits in JSON."""
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]

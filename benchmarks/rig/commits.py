@@ -110,7 +110,7 @@ def _timed(take: Take, facts: Sequence[Fact]) -> tuple[float, float]:
 def commits(case: str, records: int, rounds: int) -> Commits:
     """Ours and the bare one by turns, on the same disk, each in files of its own; the first round warms up.
 
-    All records stand in memory before; as in an agent, what was made at the start is no work for later collections.
+    All records stand in memory before; as in an agent, what was made at the start is out of later collections.
     """
     facts = runs(records)
     keep_pauses_short()
