@@ -30,6 +30,7 @@ class AuditEntry:
     code: str
     origin: str | None
     params: dict[str, JsonValue]
+    agent: str
     stream: str
     seq: int
     hash: str
@@ -93,6 +94,7 @@ def entry_of(stored: StoredFact) -> AuditEntry:
         code,
         origin,
         params,
+        stored.agent,
         stored.stream,
         stored.seq,
         stored.hash,

@@ -36,7 +36,8 @@ class AgentLine:
     """One agent and its stream ``records``: how far central has it, how far the agent says that it is.
 
     ``head`` is the last seq that the agent itself has signed for; None where none has come. ``state``: online,
-    waiting (the agent has records that central has not), offline, silent (enrolled, nothing received).
+    waiting (the agent has records that central has not), offline, silent (enrolled, nothing received), revoked
+    (none of its keys is believed any more).
     """
 
     agent: str

@@ -356,7 +356,7 @@ class LiveDesk:
                     name,
                     agent.partition if agent else "",
                     agent.enrolled_us if agent else None,
-                    _agent_state(newest, head, presence.get(name)),
+                    "revoked" if agent and agent.revoked_us else _agent_state(newest, head, presence.get(name)),
                     newest.epoch if newest else None,
                     len(mine),
                     newest.committed_through if newest else 0,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from pydantic import JsonValue
 
 from central.judgement import opaque_id
-from central.web import rules, states, texts
+from central.web import rules, states, texts, told
 from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
 
@@ -230,6 +230,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
 
 _VALUES: Mapping[str, str] = {
     "action": "action",
+    "beyond": "beyond",
     "chart": "chart",
     "grade": "grade",
     "machine": "result",
@@ -315,6 +316,9 @@ def spoken(words: Words, name: str, value: JsonValue, params: Mapping[str, JsonV
         return stream_text(value)
     if name == "reason" and isinstance(value, str) and value in texts.EXCEPTION_TEXTS:
         return words(texts.EXCEPTION_TEXTS[value].title)
+    in_words = told.said(words, name, value)
+    if in_words is not None:
+        return in_words
     group = _VALUES.get(name)
     if group is not None and isinstance(value, str):
         known = states.NAMES.get(group, {}).get(value)
@@ -322,6 +326,8 @@ def spoken(words: Words, name: str, value: JsonValue, params: Mapping[str, JsonV
             return words(known)
         if group in states.STATES and value in states.STATES[group]:
             return words(states.STATES[group][value].word)
+        if name == "meaning" and value in states.NAMES["act"]:
+            return words(states.NAMES["act"][value])
     return value_text(value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
-from central.web import plots, rules, security
+from central.web import plots, rules, security, told
 from central.web.api import install as install_api
 from central.web.api.problems import Problem, problem_of
 from central.web.desk import Desk
@@ -48,6 +48,7 @@ LARGEST_FORM = 64 * 1024
 TITLES = {
     403: N_("This is not allowed"),
     404: N_("There is nothing at this address"),
+    405: N_("There is nothing at this address"),
     409: N_("This cannot be done now"),
     422: N_("Something in the address or form is wrong"),
     500: N_("Something went wrong here"),
@@ -74,6 +75,7 @@ def create_site(desk: Desk) -> FastAPI:
     templates.filters["param_value"] = value_text
     templates.filters["spoken"] = _spoken
     templates.filters["param_stream"] = stream_text
+    templates.filters["stretches"] = _stretches
     templates.filters["limits_version"] = version_text
     templates.filters["limit_set_id"] = limit_set_id
     templates.filters["rule_text"] = _rule_text
@@ -121,6 +123,11 @@ def _spoken(context: Context, value: JsonValue, name: str) -> str:
 
 
 @pass_context
+def _stretches(context: Context, numbers: Iterable[int]) -> str:
+    return told.stretches(context["words"], numbers)
+
+
+@pass_context
 def _rule_text(context: Context, name: str) -> str:
     return rules.text(context["words"], name)
 
@@ -147,13 +154,17 @@ def _static(app: FastAPI, files: dict[str, tuple[bytes, str]]) -> None:
         return Response(content, media_type=media_type, headers=headers)
 
 
-def _answer(request: Request, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """A page for people, a problem document for programs; never a traceback."""
+def _answer(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **params: object
+) -> Response:
+    """A page for people, a problem document for programs; never a traceback. ``params``: of the detail."""
     if request.url.path.startswith("/api/"):
         return problem_of(status, detail, headers=headers)
     visit = look(request)
     title = visit.words(TITLES.get(status, TITLES[500]))
-    return visit.page("error.html", status=status, title=title, text=visit.words(detail) if detail else "")
+    return visit.page(
+        "error.html", status=status, title=title, text=visit.words(detail, **params) if detail else ""
+    )
 
 
 def _needs_sign_in(request: Request, _error: Exception) -> Response:
@@ -176,13 +187,18 @@ def _http(request: Request, error: Exception) -> Response:
         raise error
     if error.status_code == 404 and not isinstance(error, Problem):
         return _not_there(request, error)
+    if error.status_code == 405 and not request.url.path.startswith("/api/"):
+        return _answer(request, 405, N_("A form is sent here; its page has another address."))
     return _answer(request, error.status_code, str(error.detail), dict(error.headers or {}))
 
 
 def _invalid(request: Request, error: Exception) -> Response:
     if request.url.path.startswith("/api/") and isinstance(error, RequestValidationError):
         return problem_of(422, "the request does not fit", errors=error.errors())
-    return _answer(request, 422, N_("A value in the address or form has the wrong form."))
+    told_wrong = error.errors() if isinstance(error, RequestValidationError) else []
+    names = dict.fromkeys(str(each["loc"][-1]) for each in told_wrong if each["loc"])
+    text = N_("A value has the wrong form: %(names)s. Go back and correct it, or leave it out of the address.")
+    return _answer(request, 422, text, names=", ".join(names) or "–")
 
 
 def _ours(request: Request, error: Exception) -> Response:

@@ -150,6 +150,11 @@ def test_nothing_overflows(chromium: Browser, shared: Site, language: str) -> No
             over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             if over > 0:
                 wide.append((width, path, over))
+            current = page.locator(".nav [aria-current]")
+            if width == WIDTHS[-1] and current.count():
+                place = current.bounding_box()
+                assert place is not None
+                assert 0 <= place["x"] <= width - place["width"], path
     context.close()
     assert wide == []
 

@@ -316,6 +316,9 @@ def test_errors_are_pages_for_people(quality: httpx.Client) -> None:
         assert answer.status_code == status, path
         assert "<!doctype html>" in answer.text
         assert "Traceback" not in answer.text
+    assert "wrong form: before." in quality.get("/audit?before=x").text
+    form = quality.get("/preferences")
+    assert (form.status_code, "A form is sent here" in form.text) == (405, True)
 
 
 def test_a_body_that_is_too_large_is_not_read(quality: httpx.Client) -> None:

@@ -100,6 +100,11 @@ def test_reasons_are_chosen_from_the_list_recorded_as_codes_and_read_in_the_read
     (hold,) = own.central.holds.standing()
     assert hold.reason == "complaint: 4711"
     assert "Customer complaint: 4711" in client.get("/holds").text
+    trail = own.signed_in("audit").get("/audit").text
+    assert f'<a href="/holds/{hold.id}">Hold {hold.id}</a>' in trail
+    assert "Customer complaint: 4711" in trail
+    assert "List of people" in trail
+    assert "Customer complaint: 4711" in client.get(f"/records/{hold.hash}").text
     client.cookies.set("lk_language", "zh-CN")
     assert "客户投诉: 4711" in client.get("/holds").text
     client.cookies.set("lk_language", "en")

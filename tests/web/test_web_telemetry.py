@@ -111,6 +111,19 @@ def test_the_page_draws_silence_bad_and_uncertain_apart(trended: Site, language:
     assert min(tops) < 40, "the one spike is at the top of the plot"
 
 
+def test_another_span_than_was_asked_for_is_told(trended: Site) -> None:
+    page, said = "/telemetry/trend-1/welder.force", "This is not the span that was asked for"
+    client = trended.signed_in("mueller")
+    for begin, end, told in (
+        ("2026-11-18T10:00:00", "2026-11-18T09:00:00", True),
+        ("2026-11-01T10:00:00", "2026-11-18T09:00:00", True),
+        ("2026-11-18T09:00:00", "2026-11-18T10:00:00", False),
+    ):
+        text = client.get(page, params={"from": begin, "to": end}).text
+        assert (said in text) is told, (begin, end)
+        assert (f'value="{end}"' in text) is not told  # the field shows what is shown
+
+
 def test_every_page_around_it_answers(trended: Site) -> None:
     client = trended.signed_in("mueller")
     index = client.get("/telemetry").text

@@ -10,11 +10,12 @@ from pydantic import JsonValue
 
 from central.access import Capability
 from central.audit import AuditEntry
+from central.web import decided, states, texts
 from central.web import params as params_of
-from central.web import states, texts
 from central.web.i18n import Words
 from central.web.visit import Visit, needs
 from records.model import Act
+from records.reasons import NO_REASONS, Catalogue
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,7 +49,7 @@ TONES = {
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One entry as a person reads it. ``old`` and ``new`` only where something was changed."""
+    """One entry as a person reads it. ``change``: before and after, where something was changed."""
 
     entry: AuditEntry
     who: str
@@ -57,8 +58,7 @@ class AuditRow:
     target: str
     href: str | None
     reason: str
-    old: JsonValue
-    new: JsonValue
+    change: tuple[str, ...]
     details: tuple[tuple[str, JsonValue], ...]
 
 
@@ -70,9 +70,10 @@ def audit(
     before: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> Response:
     entries = visit.desk.audit(user=user or None, code=code or None, before=before, limit=PAGE + 1)
+    reasons = visit.desk.reasons()
     return visit.page(
         "audit.html",
-        rows=[audit_row(visit.words, entry) for entry in entries[:PAGE]],
+        rows=[audit_row(visit.words, entry, reasons) for entry in entries[:PAGE]],
         wanted={"user": user, "code": code},
         codes=sorted(
             [(code, what(visit.words, code)) for code in (*CODES, *(act.value for act in Act))],
@@ -90,38 +91,32 @@ def what(words: Words, code: str) -> str:
     return states.name(words, "kind" if code in states.NAMES["kind"] else "act", code)
 
 
-def audit_row(words: Words, entry: AuditEntry) -> AuditRow:
-    """An entry of the trail as a row: what it was about apart from its details."""
+def audit_row(words: Words, entry: AuditEntry, reasons: Catalogue = NO_REASONS) -> AuditRow:
+    """An entry of the trail as a row: what it was about apart from its details. ``reasons``: the plant's."""
     params = dict(entry.params)
-    kind, identity = params.pop("kind", None), params.pop("id", None)
+    kind, identity = str(params.pop("kind", None) or ""), params.pop("id", None)
     target = params.pop("target", None)
     reason, old, new = params.pop("reason", None), params.pop("old", None), params.pop("new", None)
     shown = params.pop("user", None)
     if shown is not None and shown != entry.user:
         params["user"] = shown
     params.pop("by", None)
-    about = f"{kind} {identity}" if identity is not None else str(target or "")
+    if params.get("meaning") == entry.code:  # a signature that means the act itself
+        del params["meaning"]
+    if identity is None:
+        about, why = decided.of_target(words, str(target or "")), params_of.spoken(words, "reason", reason)
+    else:
+        about = decided.about(words, kind, str(identity))
+        why = decided.reason(words, reasons, entry.code, kind, str(reason or ""))
+    changed = old is not None or new is not None
     return AuditRow(
         entry,
         entry.user or "central",
         what(words, entry.code),
         TONES.get(entry.code, "idle"),
         about,
-        target_href(str(kind), str(identity)) if identity is not None else None,
-        params_of.spoken(words, "reason", reason) if reason else "",
-        old,
-        new,
+        None if identity is None else decided.href(kind, str(identity), entry.agent),
+        why if reason else "",
+        tuple(decided.state(words, kind, value) for value in (old, new)) if changed else (),
         tuple((k, v) for k, v in params.items() if v is not None),
     )
-
-
-def target_href(kind: str, identity: str) -> str | None:
-    """The page of what a decision is about."""
-    pages = {
-        "discrepancy": "findings",
-        "exception": "findings",
-        "dhr": "dhrs",
-        "order": "orders",
-        "record": "records",
-    }
-    return f"/{pages[kind]}/{identity}" if kind in pages else None

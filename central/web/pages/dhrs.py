@@ -215,7 +215,8 @@ def audit_of(visit: Visit, dhr: DeviceHistoryRecord) -> list[AuditRow]:
         line.ref.hash for line in dhr.evidence.records if line.kind == "decision" and line.ref.agent != CENTRAL
     ]
     facts = [fact for fact in map(visit.desk.fact, hashes) if fact is not None]
+    reasons = visit.desk.reasons()
     return sorted(
-        (audit_row(visit.words, entry_of(fact)) for fact in facts),
+        (audit_row(visit.words, entry_of(fact), reasons) for fact in facts),
         key=lambda row: (-row.entry.at_us, -row.entry.seq),
     )

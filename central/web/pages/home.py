@@ -94,6 +94,8 @@ def _agent_advice(agent: AgentLine) -> tuple[str, bool] | None:
         return N_("Two contents for one record: a disk was rolled back or a record was changed."), True
     if agent.quarantined:
         return N_("Messages in quarantine. Nothing was dropped; look at the reasons."), True
+    if agent.state == "revoked":
+        return N_("Revoked: nothing more is taken from it. Enrol it again where the line still runs."), False
     if agent.state == "offline":
         return N_("Not connected. It keeps its records; check the line PC, network and broker."), True
     if agent.state == "waiting":

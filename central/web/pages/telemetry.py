@@ -49,6 +49,8 @@ class Stretch:
     follows: bool
     from_text: str = ""
     to_text: str = ""
+    instead: bool = False
+    """Whether it is another one than was asked for: longer than a week, or with its end before its beginning."""
 
     @property
     def span_s(self) -> int:
@@ -132,9 +134,10 @@ def stretch(now_us: int, zone: str, span_s: int, from_text: str, to_text: str, a
     if at.isdecimal() and len(at) <= MOST_DIGITS:
         begin, end = int(at) - span_us // 2, int(at) + span_us // 2
     if begin is not None and end is not None and end > begin:
-        return Stretch(begin, min(end, begin + LONGEST_S * MICROSECONDS), False, from_text, to_text)
+        last = begin + LONGEST_S * MICROSECONDS
+        return Stretch(begin, min(end, last), False, from_text, to_text if end <= last else "", end > last)
     if begin is not None:
-        return Stretch(begin, begin + span_us, False, from_text)
+        return Stretch(begin, begin + span_us, False, from_text, instead=end is not None)
     if end is not None:
         return Stretch(end - span_us, end, False, "", to_text)
     return Stretch(now_us - span_us, now_us, True)

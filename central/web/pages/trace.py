@@ -10,7 +10,7 @@ from markupsafe import Markup
 from central.access import Capability
 from central.domain import DeviceHistoryRecord, Piece
 from central.stored import StoredFact
-from central.web import charts, params, texts, verdicts
+from central.web import charts, decided, params, texts, verdicts
 from central.web.show import unit_text
 from central.web.visit import Enter, NotThere, Visit
 from records.model import Decision, OperationRecord, OperationsEvent, Reading
@@ -199,9 +199,33 @@ def _other(visit: Visit, fact: StoredFact) -> Response:
         meaning=visit.words(text.meaning) if text else "",
         event=event,
         decision=data if isinstance(data, Decision) else None,
+        decided=_decided(visit, fact, data) if isinstance(data, Decision) else None,
         overridden=[(_title(visit, f), f.hash) for f in visit.desk.overridden(fact)],
         params=params.labelled(visit.words, event.params) if event else [],
         chart=verdicts.href(fact) if event else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedText:
+    """A decision in words. ``before``, ``after``: empty where nothing is told."""
+
+    about: str
+    href: str | None
+    reason: str
+    before: str
+    after: str
+
+
+def _decided(visit: Visit, fact: StoredFact, data: Decision) -> DecidedText:
+    kind, words = data.target.kind, visit.words
+    before, after = ("" if told is None else decided.state(words, kind, told) for told in (data.old, data.new))
+    return DecidedText(
+        decided.about(words, kind, data.target.id),
+        decided.href(kind, data.target.id, fact.agent),
+        decided.reason(words, visit.desk.reasons(), data.act.value, kind, data.reason),
+        before,
+        after,
     )
 
 

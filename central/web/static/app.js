@@ -27,6 +27,11 @@ for (const form of document.querySelectorAll("form[data-sign]")) {
 // A chart that is wider than the screen begins at its newest points.
 for (const chart of document.querySelectorAll(".chart.broad")) chart.scrollLeft = chart.scrollWidth;
 
+// On a narrow screen the navigation is one row, which begins where the page that is shown stands in it.
+const here = document.querySelector(".nav [aria-current]");
+const row = here?.closest(".nav");
+if (row) row.scrollLeft += here.getBoundingClientRect().left - row.getBoundingClientRect().left - row.clientWidth / 3;
+
 // Live parts: the page is fetched again and its parts put in place; after a failure the page says that it is old.
 const parts = document.querySelectorAll("[data-live]");
 if (parts.length) {

@@ -1,0 +1,62 @@
+"""A lot with gaps and an agent that was revoked, as people see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import story
+from conftest import Site, dhr_of, site
+from fixture_central import erp_order
+
+from central.links.base import ErpOrder
+from central.store import agents
+
+MISSING = "3–5, 8–12"
+
+
+def gaps(plant: story.Plant) -> list[ErpOrder]:
+    """Six pieces; the first machine runs three times, then five times, without anybody knowing."""
+    story.begin(plant, "WO-1001", "VB-2026-031", "SR-2026-007")
+    serials = [f"{n:06d}" for n in range(6)]
+    for n, serial in enumerate(serials):
+        plant.cycles["OP10"] += {2: 3, 4: 5}.get(n, 0)
+        plant.run("OP10", "WO-1001", [story.carrier(n)])
+        plant.run("OP20", "WO-1001", [story.carrier(n)])
+        plant.run("OP30", "WO-1001", [story.unit(serial)], materials=story._married(n, serial))
+    plant.run("OP40", "WO-1001", [story.unit(serial) for serial in serials])
+    return [erp_order(1, 6)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("gaps"), gaps) as opened:
+        yield opened
+
+
+def chinese(client: httpx.Client, path: str) -> str:
+    spoken = {"cookie": f"lk_session={client.cookies['lk_session']}; lk_language=zh-CN"}
+    return client.get(path, headers=spoken).text
+
+
+def test_the_certificate_and_its_finding_name_the_cycles_that_are_missing(made: Site) -> None:
+    client = made.signed_in("mueller")
+    page = f"/dhrs/{dhr_of(client, 'WO-1001')}?show=certificate"
+    assert f'8<div class="stretches">{MISSING}</div>' in client.get(page).text
+    found = client.get("/api/v1/discrepancies", params={"code": "certificate-incomplete"}).json()["items"]
+    assert len(found) == 1
+    for text in (client.get(f"/findings/{found[0]['id']}").text, chinese(client, f"/findings/{found[0]['id']}")):
+        assert f"<dd>assemble: {MISSING}</dd>" in text
+
+
+def test_an_agent_that_was_revoked_is_not_called_connected(made: Site) -> None:
+    now_us = made.central.clock.now_us()
+    made.central.store.write(lambda c: agents.revoke(c, "testing-1", "PC stolen", "mueller", now_us))
+    client = made.signed_in("mueller")
+    states = {one["agent"]: one for one in client.get("/api/v1/agents").json()["items"]}
+    assert (states["testing-1"]["state"], states["testing-1"]["healthy"]) == ("revoked", False)
+    assert states["assembly-1"]["state"] == "online"
+    assert "Revoked" in client.get("/lines").text
+    assert "已吊销" in chinese(client, "/lines")
+    assert "Enrol it again where the line still runs" in client.get("/").text
