@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -168,6 +168,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         reach = "connected" if way["connected"] else f"not connected: {way['error'] or 'not yet'}"
         lines.append(f"central  {way['broker']:<20} {reach}")
         lines += _clock_lines(way.get("clock"))
+    lines += _document_lines(report.get("documents", ()))
     lines += _identity_lines(report.get("identity"))
     buffer = report["buffer"]
     if buffer is not None:
@@ -235,6 +236,18 @@ def _proof_lines(proof: Mapping[str, Any]) -> list[str]:
         if found["buried"]:
             lines.append(f"  {found['buried']} damaged bodies of {stream} are tombstones now: look at the disk")
     return lines
+
+
+def _document_lines(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How old what central told is."""
+    from edge_agent.document_ages import in_words
+
+    return [
+        f"told     {one['kind']:<20} {'TOO OLD: ' if one['too_old'] else ''}{one['count']} held, the oldest "
+        f"{'of unknown age' if one['age_s'] is None else in_words(one['age_s'])}, at most "
+        f"{in_words(one['max_age_s'])}, then {one['beyond']}"
+        for one in documents
+    ]
 
 
 def _identity_lines(identity: Mapping[str, Any] | None) -> list[str]:

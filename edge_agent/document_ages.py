@@ -106,6 +106,36 @@ def too_old(ages: DocumentAges, papers: Papers, keys: Iterable[tuple[str, str]])
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class KindAge:
+    """The documents of one kind that are held. ``age_s``: of the oldest; None: none has an age yet."""
+
+    kind: str
+    count: int
+    age_s: float | None
+    max_age_s: float
+    beyond: Policy
+
+    @property
+    def too_old(self) -> bool:
+        return self.age_s is not None and self.age_s > self.max_age_s
+
+
+def by_kind(ages: DocumentAges, papers: Papers) -> tuple[KindAge, ...]:
+    """How old what central told is, by kind, in the order of ``DEFAULTS``; only kinds of which any is held.
+
+    Where pieces stand is not among them: its age is that of what an order's earlier operations rest on.
+    """
+    held: dict[str, list[float | None]] = {}
+    for kind, name in papers.documents:
+        held.setdefault(kind, []).append(papers.age_s(kind, name))
+    return tuple(
+        KindAge(kind, len(held[kind]), max((a for a in held[kind] if a is not None), default=None), *ages.of(kind))
+        for kind in DEFAULTS
+        if kind in held
+    )
+
+
 def in_words(age_s: float) -> str:
     """An age as people say it: ``3.2 d``, ``5 h``, ``12 min``."""
     if age_s >= 2 * DAY_S:

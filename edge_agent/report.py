@@ -19,6 +19,7 @@ from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
 from edge_agent.buffer_watch import Standing
 from edge_agent.clock_offset import Offset
+from edge_agent.document_ages import KindAge, by_kind
 from edge_agent.hold_view import hold_json
 from edge_agent.holds import station_is_held
 from edge_agent.identity_view import identity_report
@@ -135,6 +136,7 @@ def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Js
         ],
         "refused": _refused(parts.refusal()),
         "stations": [_station(runner) for runner in parts.runners()],
+        "documents": [_told_by_central(one) for one in by_kind(line.documents, parts.papers())],
         "reasons": as_json(parts.papers().reasons),
         "counts": {**parts.counts()},
     }
@@ -277,6 +279,18 @@ def _refused(refusal: Refusal | None) -> JsonValue:
     if refusal is None:
         return None
     return {"configuration": refusal.hash, "problems": [str(problem) for problem in refusal.problems]}
+
+
+def _told_by_central(one: KindAge) -> Json:
+    """How old the documents of one kind are, and what stations do beyond the longest age."""
+    return {
+        "kind": one.kind,
+        "count": one.count,
+        "age_s": None if one.age_s is None else round(one.age_s, 1),
+        "max_age_s": one.max_age_s,
+        "beyond": one.beyond,
+        "too_old": one.too_old,
+    }
 
 
 def _station(runner: StationRunner) -> Json:

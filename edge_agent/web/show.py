@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
+from edge_agent.document_ages import in_words
 from edge_agent.hold_view import rule_template, stream_text
 from edge_agent.reaction_settings import RANGE
 from edge_agent.web.words import Words
 from records.reasons import Catalogue
+from records.wire import PLANT
 
 Json = Mapping[str, Any]
 _SEPARATOR = re.compile(r"<GS>|\\x1d", re.IGNORECASE)
@@ -31,6 +33,20 @@ KINDS = {
     "telemetry": "Telemetry",
 }
 """What a record's kind is called."""
+DOCUMENTS = {
+    "work-order": "Work order",
+    "lots": "Component lots",
+    "recipe": "Recipe",
+    "limit-sets": "Limit sets",
+    "people": "People",
+    "equipment": "Machines",
+    "lot-quantities": "What is left of lots",
+    "route-status": "Progress of pieces",
+    "holds": "Holds of quality",
+}
+"""What central tells, by the document's kind."""
+BEYOND = {"warn": "warns", "refuse": "does not start", "go_on": "goes on"}
+"""What a station does beyond the longest age."""
 
 
 def with_separators(text: str) -> str:
@@ -59,6 +75,11 @@ def age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.1f} s"
+
+
+def old(seconds: float | None) -> str:
+    """The age of what central told, finer than the longest age that stands beside it."""
+    return "–" if seconds is None else in_words(seconds)
 
 
 def hours(left: float) -> str:
@@ -134,6 +155,14 @@ def act_title(hold: Json | None) -> str:
 
 def consequence(hold: Json) -> str:
     return CONSEQUENCES[hold["action"]]
+
+
+def about(told: str, words: Words) -> str:
+    """What a barrier is about: a document in words, everything else as it is."""
+    kind, slash, name = told.partition("/")
+    if not slash or kind not in DOCUMENTS:
+        return told
+    return words(DOCUMENTS[kind]) if name == PLANT else f"{words(DOCUMENTS[kind])} {name}"
 
 
 def done(what: str | None) -> str | None:

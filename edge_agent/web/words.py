@@ -20,9 +20,23 @@ CHINESE: Mapping[str, str] = {
     "The line is stopped: the disk is full. Free space on it; the agent goes on by itself.": (
         "产线已停止：磁盘已满。请释放磁盘空间，代理将自动继续。"
     ),
-    "The buffer lasts for about %(hours)s h more without central.": (
-        "若中央服务不可用，缓冲区约可再用 %(hours)s 小时。"
+    "The buffer lasts for about %(hours)s h more without central; then the line is stopped. "
+    "See to the way to central.": (
+        "没有中央服务时，缓冲区还能维持约 %(hours)s 小时；之后产线将停止。请检查与中央服务的连接。"
     ),
+    "The buffer does not hold what it should: %(problem)s. Run lotkeeper-edge buffer verify, and keep the disk.": (
+        "缓冲区内容有误：%(problem)s。请运行 lotkeeper-edge buffer verify，并保留磁盘。"
+    ),
+    "Damaged on this disk and lost, in so many records: %(count)s. The record says so; look at the disk.": (
+        "本机磁盘上已损坏并丢失内容的记录数：%(count)s。记录中已注明；请检查磁盘。"
+    ),
+    "This computer's clock is %(seconds)s s ahead of central's. Set it right: records carry its time.": (
+        "本机时钟比中央服务快 %(seconds)s 秒。请校正：记录使用本机时间。"
+    ),
+    "This computer's clock is %(seconds)s s behind central's. Set it right: records carry its time.": (
+        "本机时钟比中央服务慢 %(seconds)s 秒。请校正：记录使用本机时间。"
+    ),
+    "The buffer cannot be read, so its records are not shown.": "无法读取缓冲区，因此不显示记录。",
     "Lasts without central": "无中央服务可持续",
     "%(left)s of %(cap)s left": "剩余 %(left)s / %(cap)s",
     "The buffer cannot be read: %(error)s": "无法读取缓冲区：%(error)s",
@@ -226,6 +240,27 @@ CHINESE: Mapping[str, str] = {
     "The chart of %(characteristic)s has several streams; name one of: %(streams)s.": (
         "%(characteristic)s 有多张控制图；请指定其一：%(streams)s。"
     ),
+    # what central told
+    "What central told": "中央服务告知的内容",
+    "Held": "持有数",
+    "Age of the oldest": "最早内容的时效",
+    "Longest age": "最长时效",
+    "Beyond it": "超出后",
+    "Nothing yet: orders, lots and limits stand here once central has told them.": (
+        "尚无：中央服务下发工单、批次和控制限后显示在此处。"
+    ),
+    "Work order": "工单",
+    "Component lots": "组件批次",
+    "Recipe": "配方",
+    "Limit sets": "控制限",
+    "People": "人员",
+    "Machines": "设备",
+    "What is left of lots": "批次余量",
+    "Progress of pieces": "工件进度",
+    "Holds of quality": "质量扣留",
+    "warns": "警告",
+    "does not start": "不允许启动",
+    "goes on": "继续运行",
     # central and buffer
     "Buffer and central": "缓冲区与中央服务",
     "Central": "中央服务",

@@ -1,0 +1,140 @@
+"""What the agent's page says when something is wrong: buffer, clock, what central told, what keeps a station."""
+
+from __future__ import annotations
+
+import html
+import re
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edge_agent.document_ages import DAY_S, DEFAULTS, DocumentAges, by_kind
+from edge_agent.papers import Papers
+from edge_agent.web import show, words
+from edge_agent.web.site import Site
+from records.wire import Document
+
+NOW = "2026-11-25T20:00:05.000000Z"
+STATION: dict[str, Any] = {
+    "name": "weld",
+    "phase": "idle",
+    "missing": [],
+    "prompt": None,
+    "barriers": [],
+    "approved": True,
+    "held": False,
+    "holds": [],
+    "charts": [],
+    "order": None,
+    "operator": None,
+    "last_cycle": None,
+    "waits_to_change": False,
+}
+SPACE: dict[str, Any] = {"cap": 1 << 30, "left": 1 << 20, "hours_left": 5.2, "low": False}
+BUFFER: dict[str, Any] = {
+    "head": {"seq": "7"},
+    "acknowledged": {"seq": "5"},
+    "committed": 7,
+    "acknowledged_records": 5,
+    "pending": 2,
+    "oldest_pending": NOW,
+    "kept": 7,
+    "bytes": 4096,
+    "space": SPACE | {"line_stopped_for": None},
+    "proof": {"records": None, "telemetry": None},
+}
+COUNTS = ("values_captured", "telemetry_values", "telemetry_committed", "telemetry_thinned", "telemetry_lost")
+CHUNKS = ("chunks_committed", "chunks_acknowledged", "chunks_given_up")
+
+
+def page(language: str = "en", fault: str | None = None, **given: Any) -> str:
+    """The text of the part that is fetched again and again."""
+    report = {
+        "now": NOW,
+        "time_zone": "UTC",
+        "refused": None,
+        "devices": [],
+        "scanners": [],
+        "stations": [STATION],
+        "documents": [],
+        "buffer": BUFFER,
+        "central": {"connected": True, "broker": "b", "error": None, "frames_sent": 1, "frames_sent_again": 0},
+        "records": [],
+        "counts": dict.fromkeys((*COUNTS, *CHUNKS), 0),
+        "file": "line.yaml",
+        "configuration": "sha256:1",
+        "software": "test",
+    } | given
+    site = Site(cast(Any, SimpleNamespace()))
+    made = site._templates.get_template("live.html").render(r=report, fault=fault, _=words.Words(language))
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", made)).split())
+
+
+def test_a_buffer_that_cannot_be_read_is_not_called_empty() -> None:
+    text = page(fault="records.db is damaged", buffer=None, central=None)
+    assert "The buffer cannot be read: records.db is damaged" in text
+    assert "Nothing has been recorded yet" not in text
+    assert "Nothing has been recorded yet" in page()
+
+
+def test_what_the_background_check_and_the_clock_found_stands_on_top() -> None:
+    proof = {"records": {"wrong": "row 31 does not follow", "buried": 3}, "telemetry": None}
+    clock = {"offset_s": -421.5, "within_s": 0.1, "age_s": 4.0, "wrong": True}
+    central = {"connected": True, "broker": "b", "error": None, "frames_sent": 1, "frames_sent_again": 0}
+    text = page(buffer=BUFFER | {"proof": proof}, central=central | {"clock": clock})
+    assert "does not hold what it should: row 31 does not follow" in text
+    assert "in so many records: 3" in text
+    assert "clock is 421.5 s behind central's" in text
+    quiet = page(central=central | {"clock": clock | {"wrong": False}})
+    assert "behind central's" not in quiet
+
+
+@pytest.mark.parametrize(
+    ("language", "low", "full"),
+    [("en", "about 5.2 h more", "the buffer is full"), ("zh-CN", "约 5.2 小时", "缓冲区已满")],
+)
+def test_how_long_the_buffer_lasts_and_why_the_line_is_stopped(language: str, low: str, full: str) -> None:
+    assert low in page(language, buffer=BUFFER | {"space": SPACE | {"line_stopped_for": None, "low": True}})
+    assert full in page(language, buffer=BUFFER | {"space": SPACE | {"line_stopped_for": "records"}})
+
+
+def test_what_keeps_a_station_from_starting_names_what_it_is_about() -> None:
+    barriers = [
+        {"why": "document-too-old", "about": "work-order/WO-1", "refuses": True},
+        {"why": "lot-used-up", "about": "SR-20 SR-7", "refuses": False},
+    ]
+    station = STATION | {"missing": ["document-too-old"], "prompt": "document-too-old", "barriers": barriers}
+    text = page(stations=[station])
+    told = "What central told the line is older than allowed."
+    assert f"{told} Work order WO-1" in text
+    assert text.count(told) == 1
+    assert "Too little is left of the mounted lot. SR-20 SR-7" in text
+    assert "工单 WO-1" in page("zh-CN", stations=[station])
+
+
+def test_how_old_what_central_told_is_stands_by_kind() -> None:
+    ages = {("lots", "SR-20"): 4 * DAY_S, ("lots", "VB-10"): 60.0, ("holds", "plant"): None}
+    held = {key: Document(*key, 1, 0, {}) for key in ages}
+    papers = Papers(documents=held, age_s=lambda kind, name: ages[kind, name])
+    lots, holds = by_kind(DocumentAges(), papers)
+    assert (lots.kind, lots.count, lots.age_s, lots.max_age_s, lots.beyond) == (
+        "lots",
+        2,
+        4 * DAY_S,
+        *DEFAULTS["lots"],
+    )
+    assert (lots.too_old, holds.age_s, holds.too_old) == (True, None, False)
+    row = {
+        "kind": "lots",
+        "count": 2,
+        "age_s": 4 * DAY_S,
+        "max_age_s": 3 * DAY_S,
+        "beyond": "warn",
+        "too_old": True,
+    }
+    assert "Component lots 2 4.0 d 3.0 d warns" in page(documents=[row])
+    assert "Nothing yet: orders" in page()
+    assert set(show.DOCUMENTS) == set(DEFAULTS)
+    texts = {*show.DOCUMENTS.values(), *show.BEYOND.values()}
+    assert texts <= set(words.CHINESE)
