@@ -107,7 +107,9 @@ def _chain(
     now_us: int,
     grace_s: float,
 ) -> dict[str, JsonValue]:
-    """One chain; ``epochs``: those of its agent's records. ``lost``: what of the epoch before it is not here."""
+    """One chain; ``epochs``: those of its agent's records. ``lost``: what its agent says in it that it had made
+    before, in whichever epochs, and no longer has.
+    """
     same = [each for each in links if each.stream == link.stream]
     newest = link is same[-1]
     of_records = link.stream == dossiers.RECORDS
@@ -115,11 +117,11 @@ def _chain(
     head = intake.head_of(connection, agent, link.epoch, link.stream)
     missing = link.last - link.records
     joined = link is same[0] or not of_records or (own is not None and own.joined)
-    gap = None if own is None else own.gap
-    cut_off = of_records and any(each.gap is not None and each.gap.epoch == link.epoch for each in epochs.values())
+    lost = () if own is None else own.gaps
+    cut_off = of_records and any(gap.epoch == link.epoch for each in epochs.values() for gap in each.gaps)
     grade = Grade.COMPLETE
     thinned = link.tombstones > 0 and of_records
-    if missing or thinned or cut_off or gap is not None or not joined:
+    if missing or thinned or cut_off or lost or not joined:
         grade = Grade.INCOMPLETE
     elif newest and (head is None or head.last > link.last or now_us - head.at_us > grace_s * MICROSECONDS):
         grade = Grade.TAIL_UNKNOWN
@@ -132,7 +134,7 @@ def _chain(
         "missing": missing,
         "tombstones": link.tombstones,
         "joined": joined,
-        "lost": None if gap is None else {"epoch": gap.epoch, "first": gap.first, "last": gap.last},
+        "lost": [{"epoch": gap.epoch, "first": gap.first, "last": gap.last} for gap in lost],
         "head_last": None if head is None else head.last,
         "head_at": None if head is None else iso_z(head.at_us),
         "grade": grade.value,

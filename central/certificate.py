@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from central.causes import UNKNOWN, discrepancy
 from central.counters import Period, Tick, periods, ticks
-from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, EpochEvidence, Finding, Grade
+from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, EpochEvidence, Finding, Gap, Grade
 from central.dossier import Dossier, whole
 from records.clock import MICROSECONDS
 from records.wire import CENTRAL
@@ -25,6 +25,8 @@ TAIL_GRACE_S = 120.0
 """How long after the last record an agent's signed head may stay away before that is a discrepancy."""
 
 _WORST = (Grade.COMPLETE, Grade.CYCLES_NOT_PROVABLE, Grade.TAIL_UNKNOWN, Grade.INCOMPLETE)
+_Torn = dict[tuple[str, str], tuple[Gap, ...]]
+"""Agent and epoch -> the gaps that are named there."""
 _MOST_NAMED = 1000
 """Most cycles that a part names one by one."""
 
@@ -55,9 +57,9 @@ def _ends(dossier: Dossier) -> dict[str, int]:
     return ends
 
 
-def _torn(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> set[tuple[str, str]]:
+def _torn(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> _Torn:
     """Chains of the order before which, since a machine's record before the order, an epoch was not joined."""
-    found = set()
+    found: _Torn = {}
     for (agent, _), row in rows.items():
         mine = next((index for index, tick in enumerate(row) if tick.ours), 0)
         if mine == 0:
@@ -67,7 +69,8 @@ def _torn(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> s
         names = [e.epoch for e in opened]
         if before in names and first in names:
             between = opened[names.index(before) + 1 : names.index(first) + 1]
-            found |= {(agent, first)} if not all(e.joined for e in between) else set()
+            if not all(e.joined for e in between):
+                found[agent, first] = (*found.get((agent, first), ()), *(gap for e in between for gap in e.gaps))
     return found
 
 
@@ -78,12 +81,12 @@ def joined(parts: Sequence[Certificate]) -> Certificate:
     return Certificate(grade, chains, tuple(cycle for part in parts for cycle in part.cycles))
 
 
-def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: set[tuple[str, str]]) -> ChainPart:
-    missing = (chain.last - chain.first + 1) - chain.stored + chain.lost_after
-    if missing > 0 or chain.tombstones > 0 or (chain.agent, chain.epoch) in torn:
-        grade = Grade.INCOMPLETE
-    else:
-        grade = _tail(dossier, chain, end_us)
+def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: _Torn) -> ChainPart:
+    lost_after = sum(gap.last - gap.first + 1 for gap in chain.lost_after)
+    missing = (chain.last - chain.first + 1) - chain.stored + lost_after
+    before = torn.get((chain.agent, chain.epoch))
+    tail, behind = _tail(dossier, chain, end_us)
+    broken = missing > 0 or chain.tombstones > 0 or before is not None
     after_end = (chain.head_last or 0) >= chain.last and (chain.head_us or 0) >= end_us
     return ChainPart(
         chain.agent,
@@ -94,12 +97,15 @@ def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: set[tuple[
         chain.tombstones,
         missing,
         chain.head_last if after_end else None,
-        grade,
+        Grade.INCOMPLETE if broken else tail,
+        tuple(dict.fromkeys((*(before or ()), *chain.lost_after, *behind))),
     )
 
 
-def _tail(dossier: Dossier, chain: ChainEvidence, end_us: int) -> Grade:
-    """Whether everything that the agent made until the order's end is here, over the epochs that it opened."""
+def _tail(dossier: Dossier, chain: ChainEvidence, end_us: int) -> tuple[Grade, tuple[Gap, ...]]:
+    """Whether everything that the agent made until the order's end is here, over the epochs that it opened; and
+    what it says that it no longer had.
+    """
     opened = [e for e in dossier.epochs if e.agent == chain.agent]
     names = [e.epoch for e in opened]
     later: Sequence[EpochEvidence] = opened[names.index(chain.epoch) + 1 :] if chain.epoch in names else ()
@@ -108,12 +114,12 @@ def _tail(dossier: Dossier, chain: ChainEvidence, end_us: int) -> Grade:
     for following in later:
         told = (head_last or 0) >= least and (head_us or 0) >= end_us
         if told and following.opened_us is not None and following.opened_us > end_us:
-            return Grade.COMPLETE
+            return Grade.COMPLETE, ()
         if not following.joined:
-            return Grade.INCOMPLETE
+            return Grade.INCOMPLETE, following.gaps
         head_last, head_us, least = following.head_last, following.head_us, 1
     told = (head_last or 0) >= least and (head_us or 0) >= end_us
-    return Grade.COMPLETE if told else Grade.TAIL_UNKNOWN
+    return Grade.COMPLETE if told else Grade.TAIL_UNKNOWN, ()
 
 
 def _cycles(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> list[CyclePart]:

@@ -73,11 +73,9 @@ def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
 
 
 def _lost(part: Mapping[str, JsonValue]) -> str:
-    """What of the epoch before a chain is not here and will not come."""
-    gap = part.get("lost")
-    if not isinstance(gap, dict):
-        return ""
-    return f", records {gap['first']} to {gap['last']} of {gap['epoch']} before it are lost"
+    """What is not here and will not come, since the agent no longer had it."""
+    gaps = [f"{gap['first']} to {gap['last']} of {gap['epoch']}" for gap in _parts(part, "lost")]
+    return f", lost: records {', '.join(gaps)}" if gaps else ""
 
 
 def _parts(told: Mapping[str, JsonValue], name: str) -> list[Mapping[str, JsonValue]]:

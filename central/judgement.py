@@ -290,7 +290,10 @@ class Grade(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Records ``first``..``last`` of an epoch: its agent says that it made them, and they are not here."""
+    """Records ``first``..``last`` of an epoch: its agent says that it made them, and they are not here.
+
+    They may stand here under other numbers, where the agent says of each which it had before.
+    """
 
     epoch: str
     first: int
@@ -303,8 +306,8 @@ class ChainEvidence:
 
     ``first``..``last`` are the order's first and last fact there. ``stored`` counts rows in that range,
     ``tombstones`` those without a body, ``through`` is the last seq stored without a gap. A head is the agent's
-    own signed word for its last record; None where none has come. ``lost_after`` counts the records of a gap that
-    follows the chain's last row, where any of them may be the order's.
+    own signed word for its last record; None where none has come. ``lost_after``: gaps behind
+    the chain's last row, of whichever epochs, where any of their records may be the order's.
     """
 
     agent: str
@@ -317,7 +320,7 @@ class ChainEvidence:
     through_us: int
     head_last: int | None = None
     head_us: int | None = None
-    lost_after: int = 0
+    lost_after: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +329,8 @@ class EpochEvidence:
 
     ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: it names
     the epoch before it, and a last record there that is here with the very hash; everything of the epoch before
-    is here then; ``gap``: what is not, as far as it says. A head is as in ``ChainEvidence``.
+    is here then; ``gaps``: what is not, of whichever epochs before it, as far as it says. A head is as in
+    ``ChainEvidence``.
     """
 
     agent: str
@@ -335,12 +339,16 @@ class EpochEvidence:
     joined: bool
     head_last: int | None = None
     head_us: int | None = None
-    gap: Gap | None = None
+    gaps: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChainPart:
-    """The certificate's word on one chain: records first..last, gaps in between, and whether the tail is known."""
+    """The certificate's word on one chain: records first..last, gaps in between, and whether the tail is known.
+
+    ``missing`` counts what is not here between them and what its agent no longer had behind them. ``lost``: what
+    it says that it no longer had around them, each stretch of each epoch; any record in it may be the order's.
+    """
 
     agent: str
     epoch: str
@@ -351,6 +359,7 @@ class ChainPart:
     missing: int
     head_last: int | None
     grade: Grade
+    lost: tuple[Gap, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

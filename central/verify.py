@@ -117,7 +117,7 @@ def verify(
                 return count.result(None, f"the database file is damaged: {damaged}")
             agents_here = {agent for agent, _, _ in envelopes.chains(connection) if agent != CENTRAL}
             told = dossiers.epochs(connection, agents_here)
-            count.gaps = tuple((each.agent, each.gap) for each in told if each.gap is not None)
+            count.gaps = tuple((each.agent, gap) for each in told for gap in each.gaps)
     except _Bad as bad:
         return count.result(bad.place, bad.reason)
     except Damaged as error:

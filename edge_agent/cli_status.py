@@ -178,6 +178,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             f"{buffer['pending']} pending{oldest}"
         )
         lines += _space_lines(buffer["space"])
+        lines += _gap_lines(report["agent"], buffer.get("gaps") or ())
         lines += _proof_lines(buffer.get("proof") or {})
     counts = report.get("counts")
     if counts:
@@ -208,6 +209,24 @@ def _space_lines(space: Mapping[str, Any]) -> list[str]:
     hours = "" if space["hours_left"] is None else f", about {hours_text(space['hours_left'])} at the rate of late"
     low = "LOW: " if space["low"] else ""
     lines.append(f"  {low}room for {size(space['left'])} of {size(space['cap'])} more without central{hours}")
+    return lines
+
+
+def _gap_lines(agent: str, gaps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What restores of central asked for and this buffer no longer had, each restore by itself; and what to do."""
+    lines = []
+    for at in dict.fromkeys(gap["at"] for gap in gaps):
+        lines.append(f"  GAP: central was restored (told at {at}) and misses what this buffer no longer has:")
+        lines += [
+            f"    records {gap['first']} to {gap['last']} of epoch {gap['epoch']}"
+            for gap in gaps
+            if gap["at"] == at
+        ]
+    if gaps:
+        lines.append(
+            f"    at central, certificate --agent {agent} says what of it is lost, and the lots that it concerns "
+            "wait for QA; back up more often than keep_acknowledged lasts: see how-to back-up-and-restore"
+        )
     return lines
 
 

@@ -200,6 +200,11 @@ def buffer_report(path: Path, cap: int | None, now_us: int, standing: Standing |
         "kept": seen.records,
         "bytes": seen.bytes,
         "space": space,
+        "gaps": [
+            {"at": iso_z(each.at_us), "generation": each.generation, **gap.to_json()}
+            for each in seen.restores
+            for gap in each.gaps
+        ],
         "proof": {name: _proof(path.with_name(f"{name}.db")) for name in ("records", "telemetry")},
     }
     return {"buffer": buffer, "records": [_record(envelope) for envelope in reversed(seen.last)]}

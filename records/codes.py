@@ -38,7 +38,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     ),
     "telemetry-lost": ("values", "why"),
     "epoch-rolled-back": ("watermark", "held"),
-    "central-restored": ("generation", "watermark", "lost_first", "lost_last"),
+    "central-restored": ("generation", "watermark", "lost_first", "lost_last", "lost"),  # lost: all, of each epoch
     "watermark-refused": ("reason", "watermark", "count"),
     "payload-refused": ("topic", "reason", "count"),
     "record-damaged": ("epoch", "seq", "digest"),

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from central.domain import ChainEvidence, EpochEvidence, Gap
 from central.store import envelopes, intake
+from central.store.gaps import Gaps
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject, metadata, tombstone, watermark
 from central.store.types import Text
@@ -311,7 +312,6 @@ def chains(
 
     ``told``: the epochs of the agents concerned.
     """
-    gaps = {(each.agent, each.gap.epoch): each.gap for each in told if each.gap is not None}
     rows = connection.execute(select(watermark).where(watermark.c.stream == RECORDS)).all()
     opened = {(row.agent, row.epoch): row.opened for row in rows}
     through = {(row.agent, row.epoch): row.committed_through for row in rows}
@@ -320,8 +320,8 @@ def chains(
         key = (span.agent, span.epoch)
         last = through.get(key, 0)
         head = proven(connection, *key)
-        gap = gaps.get(key)
-        cut_off = gap is not None and not _left_behind(connection, reference, span)
+        behind = _behind(told, *key)
+        cut_off = bool(behind) and not _left_behind(connection, reference, span)
         count, tombstones = connection.execute(
             select(func.count(), func.count(tombstone.c.envelope_id))
             .select_from(envelope.outerjoin(tombstone, tombstone.c.envelope_id == envelope.c.id))
@@ -339,10 +339,22 @@ def chains(
                 through_us=_time_of(connection, span, last),
                 head_last=None if head is None else head.last,
                 head_us=None if head is None else head.at_us,
-                lost_after=gap.last - gap.first + 1 if gap is not None and cut_off else 0,
+                lost_after=behind if cut_off else (),
             )
         )
     return tuple(found)
+
+
+def _behind(told: Sequence[EpochEvidence], agent: str, epoch: str) -> tuple[Gap, ...]:
+    """What is lost behind a chain: named by the epoch after it, or together with a gap of its own."""
+    theirs = [each for each in told if each.agent == agent]
+    index = next((index for index, each in enumerate(theirs) if each.epoch == epoch), len(theirs))
+    return tuple(
+        gap
+        for place, each in enumerate(theirs[index + 1 :])
+        if place == 0 or any(gap.epoch == epoch for gap in each.gaps)
+        for gap in each.gaps
+    )
 
 
 def _left_behind(connection: Connection, reference: str, span: Span) -> bool:
@@ -383,18 +395,21 @@ def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEviden
     found = []
     for agent, opened in _opened(connection, agents).items():
         before: str | None = None
+        named = Gaps(connection, agent)
         for epoch in opened:
             first = _first(connection, agent, epoch)
             head = proven(connection, agent, epoch)
+            gaps = named.named_in(epoch, first)
+            follows = before is not None and first is not None and _joined(connection, first, before)
             found.append(
                 EpochEvidence(
                     agent=agent,
                     epoch=epoch,
                     opened_us=None if first is None else first.fact.header.at_us,
-                    joined=before is not None and first is not None and _joined(connection, first, before),
+                    joined=follows and not gaps,
                     head_last=None if head is None else head.last,
                     head_us=None if head is None else head.at_us,
-                    gap=None if first is None else _gap(connection, first),
+                    gaps=gaps,
                 )
             )
             before = epoch
@@ -411,16 +426,6 @@ def _first(connection: Connection, agent: str, epoch: str) -> StoredFact | None:
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else stored(row)
-
-
-def _gap(connection: Connection, first: StoredFact) -> Gap | None:
-    """What an epoch's first record names of the epoch before it, beyond what is here of that."""
-    data = first.fact.data
-    if not isinstance(data, EpochOpened) or data.predecessor is None or data.predecessor_last is None:
-        return None
-    mark = intake.watermark_of(connection, first.agent, data.predecessor, RECORDS)
-    through = 0 if mark is None else mark.committed_through
-    return Gap(data.predecessor, through + 1, data.predecessor_last) if data.predecessor_last > through else None
 
 
 def _joined(connection: Connection, first: StoredFact, before: str) -> bool:

@@ -130,6 +130,7 @@ LABELS: Mapping[str, str] = {
     "left_set": N_("Left set at the machine"),
     "line": N_("Line"),
     "link": N_("Connection"),
+    "lost": N_("Lost records"),
     "lost_first": N_("First lost record"),
     "lost_last": N_("Last lost record"),
     "lot": N_("Lot"),

@@ -6,6 +6,7 @@ from edge_agent.outbox.thinning import GivenUp
 from edge_agent.outbox.types import (
     Applied,
     Batch,
+    Gap,
     IdentityIndex,
     KeptDocument,
     Outcome,
@@ -22,6 +23,7 @@ __all__ = [
     "Applied",
     "Batch",
     "Contents",
+    "Gap",
     "GivenUp",
     "Glance",
     "IdentityIndex",

@@ -6,9 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.outbox import ledger, rows
+from edge_agent.outbox import ledger, lost, rows
 from edge_agent.outbox.fill import Fill, fill
-from edge_agent.outbox.types import Pending, Place
+from edge_agent.outbox.types import Pending, Place, Restored
 from edge_agent.outbox.verify import pending, reading
 from records.wire import Envelope
 
@@ -18,7 +18,7 @@ class Glance:
     """What can be told of a file without going through it, and its last records, oldest first.
 
     ``committed`` counts every record ever stored here, ``acknowledged_records`` those of them that central has;
-    ``free``: bytes free on its volume.
+    ``free``: bytes free on its volume; ``restores``: those of central that left gaps, oldest first.
     """
 
     head: Place
@@ -31,6 +31,7 @@ class Glance:
     last: tuple[Envelope, ...]
     free: int
     fill: Fill
+    restores: tuple[Restored, ...]
 
 
 def glance(path: Path, last: int, cap: int | None = None, now_us: int = 0) -> Glance:
@@ -57,4 +58,5 @@ def glance(path: Path, last: int, cap: int | None = None, now_us: int = 0) -> Gl
             tuple(ledger.envelopes(connection, now, first, now.last)),
             free,
             fill(connection, cap, free, now_us),
+            tuple(lost.told(connection)),
         )

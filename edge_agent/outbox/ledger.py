@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue, TypeAdapter
 
-from edge_agent.outbox.schema import control, set_control
+from edge_agent.outbox.schema import control, note_control, noted_control, set_control
 from edge_agent.outbox.types import Place
 from records import chain, telemetry
 from records.clock import new_id
@@ -22,6 +22,9 @@ from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, St
 from records.wire import Envelope, Tombstone
 
 _TOMBSTONE = TypeAdapter(Tombstone)
+_TURNS = TypeAdapter(dict[str, int])
+_STRANGERS = "strangers"
+"""Stranger -> the number of the epoch before which it was made."""
 _EPOCH = "number, epoch, first_position, last, head, settled, pruned, pruned_hash"
 _RECORD = "position, seq, schema, kind, digest, hash, body, tombstone"
 
@@ -76,6 +79,14 @@ class Appended:
         if count == 0:
             return self.before
         return Place(self.before.epoch, self.before.seq + count, self.links[count - 1])
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A row of which this file knows only that it was made before its epoch ``number``; 0: before the file."""
+
+    number: int
+    place: Place
 
 
 _TYPES = (int, str, int, int, bytes)
@@ -141,6 +152,12 @@ def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | N
     return None if row is None or not epoch.pruned < seq <= epoch.last else bytes(row[0])
 
 
+def beginning(connection: sqlite3.Connection, epoch: Epoch) -> Place:
+    """The place before the first row of an epoch."""
+    agent, stream = control(connection, "agent"), control(connection, "stream")
+    return Place(epoch.epoch, 0, chain.first_hash(agent, epoch.epoch, stream))
+
+
 def goes_on(connection: sqlite3.Connection, epoch: Epoch) -> bool:
     """Whether rows of an epoch stand behind the one that is noted as its last: in a damaged file only."""
     behind = (epoch.position(epoch.last + 1), epoch.number)
@@ -186,12 +203,12 @@ def open_epoch(connection: sqlite3.Connection, header: Header, why: str, predece
     before = epochs(connection)
     number, position = (before[-1].number + 1, before[-1].position(before[-1].last + 1)) if before else (1, 1)
     root = chain.first_hash(agent, name, stream)
+    if predecessor is not None and not _is_held(connection, predecessor):
+        remember_stranger(connection, predecessor, number)
     connection.execute(
         f"INSERT INTO epochs ({_EPOCH}) VALUES (?, ?, ?, 0, ?, NULL, 0, ?)",  # noqa: S608
         (number, name, position, root, root),
     )
-    if predecessor is not None and all(epoch.epoch != predecessor.epoch for epoch in before):
-        remember_stranger(connection, predecessor)
     opened = EpochOpened(
         why,
         predecessor.epoch if predecessor else None,
@@ -201,13 +218,36 @@ def open_epoch(connection: sqlite3.Connection, header: Header, why: str, predece
     append(connection, [fact_body(Fact(header, opened))], header.at_us)
 
 
-def remember_stranger(connection: sqlite3.Connection, place: Place) -> None:
-    """Note an epoch of which this file holds no row, so that it is not taken for news again."""
+def _is_held(connection: sqlite3.Connection, place: Place) -> bool:
+    epoch = epoch_named(connection, place.epoch)
+    return epoch is not None and hash_at(connection, epoch, place.seq) == place.hash
+
+
+def remember_stranger(connection: sqlite3.Connection, place: Place, number: int) -> None:
+    """Note an epoch of which this file does not hold that row, so that it is not taken for news again.
+
+    It was made before the epoch ``number`` of this file was opened; 0: before there was this file.
+    """
     connection.execute(
         "INSERT INTO strangers (epoch, last, hash) VALUES (?, ?, ?) ON CONFLICT (epoch) DO UPDATE SET"
         " last = excluded.last, hash = excluded.hash",
         (place.epoch, place.seq, place.hash.hex()),
     )
+    turns = _turns(connection) | {place.epoch: number}
+    note_control(connection, _STRANGERS, _TURNS.dump_json(turns).decode())
+
+
+def strangers(connection: sqlite3.Connection) -> list[Stranger]:
+    """What ``remember_stranger`` noted, in the order in which it was made."""
+    turns = _turns(connection)
+    rows = connection.execute("SELECT epoch, last, hash FROM strangers ORDER BY rowid").fetchall()
+    found = (Stranger(turns.get(name, 0), Place(name, last, bytes.fromhex(link))) for name, last, link in rows)
+    return sorted(found, key=lambda each: each.number)
+
+
+def _turns(connection: sqlite3.Connection) -> dict[str, int]:
+    noted = noted_control(connection, _STRANGERS)
+    return {} if noted is None else _TURNS.validate_json(noted)
 
 
 def is_stranger_known(connection: sqlite3.Connection, epoch: str) -> bool:

@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_agent.outbox import again, ledger, note, schema
+from edge_agent.outbox import again, ledger, lost, note, schema
 from edge_agent.outbox.types import Place
 from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest
 from edge_agent.outbox.watermark import roll_over
@@ -175,6 +175,9 @@ def _save(connection: sqlite3.Connection, aside: Path, behind: int, at_us: int) 
     """Store again what a damaged file still proves behind a position, a piece at a time, then the rest of it."""
     try:
         with closing(open_reader(aside)) as old:
+            former = _former(old)
+            with transaction(connection):
+                lost.remember(connection, former)
             _save_rows(connection, old, aside.name, behind, at_us)
             with transaction(connection):
                 _save_tables(connection, old)
@@ -184,12 +187,20 @@ def _save(connection: sqlite3.Connection, aside: Path, behind: int, at_us: int) 
             schema.note_control(connection, _SAVING, None)
 
 
+def _former(old: sqlite3.Connection) -> list[Place]:
+    """What a damaged file knew of; nothing when that cannot be read."""
+    try:
+        return [place for _, place in lost.known(old)]
+    except (sqlite3.DatabaseError, ValueError, Damaged):
+        return []
+
+
 def _save_rows(
     connection: sqlite3.Connection, old: sqlite3.Connection, name: str, behind: int, at_us: int
 ) -> None:
     piece: list[Envelope] = []
     size = 0
-    for position, envelope in _all_provable(connection, old, behind):
+    for position, envelope in _all_provable(old, behind):
         piece.append(envelope)
         size += len(envelope.body or b"")
         if len(piece) >= again.ROWS or size >= again.BYTES:
@@ -201,15 +212,10 @@ def _save_rows(
         ledger.store_again(connection, piece, at_us)
 
 
-def _all_provable(
-    connection: sqlite3.Connection, old: sqlite3.Connection, behind: int
-) -> Iterator[tuple[int, Envelope]]:
+def _all_provable(old: sqlite3.Connection, behind: int) -> Iterator[tuple[int, Envelope]]:
     """Position and row of what holds, over all epochs, until nothing more can be read."""
     try:
         for epoch in ledger.epochs(old):
-            if not ledger.is_stranger_known(connection, epoch.epoch):
-                with transaction(connection):
-                    ledger.remember_stranger(connection, epoch.place)
             for envelope in _provable(old, epoch, behind):
                 yield epoch.position(envelope.seq), envelope
     except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):

@@ -59,6 +59,27 @@ class Place:
         return {"epoch": self.epoch, "seq": str(self.seq), "hash": self.hash.hex()}
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Rows ``first`` to ``last`` of an epoch that were made and that this file cannot send."""
+
+    epoch: str
+    first: int
+    last: int
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {"epoch": self.epoch, "first": str(self.first), "last": str(self.last)}
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore of central, heard of at ``at_us`` (edge wall clock), asked for and is not here any more."""
+
+    at_us: int
+    generation: int
+    gaps: tuple[Gap, ...]
+
+
 class Outcome(StrEnum):
     """What became of a watermark."""
 
@@ -73,14 +94,14 @@ class Outcome(StrEnum):
 class Applied:
     """The answer to a watermark.
 
-    ``lost``: rows (first, last) that central asks for and that were pruned here; ``reason``: why refused.
+    ``lost``: what a restored central misses and cannot be sent again; ``reason``: why refused.
     ``stored_again``: how many rows a new epoch took over.
     """
 
     outcome: Outcome
     acknowledged: Place
     reason: str | None = None
-    lost: tuple[int, int] | None = None
+    lost: tuple[Gap, ...] = ()
     stored_again: int = 0
 
 

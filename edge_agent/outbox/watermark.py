@@ -6,9 +6,9 @@
 - another hash, a row ahead of the last one, an epoch that nobody knows: a disk was rolled back. Nothing is
   pruned; the rows that central has not acknowledged are stored again under a new epoch;
 - a higher generation: central was restored, a lower watermark is legal and sending begins again from there. When
-  rows that central lacks were pruned here, or stand in an earlier epoch, what is left is stored again under a new
-  epoch whose predecessor is the last row before it: central takes a new epoch from its first row on, and what is
-  missing before it has a name;
+  rows that central lacks are not here any more, or stand in an earlier epoch, what is left is stored again under a
+  new epoch whose predecessor is the last row before it, since central takes a new epoch from its first row on; and
+  an event names every stretch that is missing, of each epoch (``lost``);
 - everything else is an old watermark that came late.
 """
 
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from edge_agent.outbox import again, ledger
+from edge_agent.outbox import again, ledger, lost
 from edge_agent.outbox.schema import NO_GENERATION, control, set_control
-from edge_agent.outbox.types import Applied, Outcome, Place
+from edge_agent.outbox.types import Applied, Gap, Outcome, Place, Restored
 from records.errors import Damaged
 from records.model import Fact, Header, OperationsEvent
 from records.wire import Watermark
@@ -35,7 +35,7 @@ class Verdict:
     outcome: Outcome
     position: int | None = None
     reason: str | None = None
-    lost: tuple[int, int] | None = None
+    lost: tuple[Gap, ...] = ()
 
 
 def place_of(watermark: Watermark) -> Place:
@@ -70,37 +70,37 @@ def judge(connection: sqlite3.Connection, watermark: Watermark) -> Verdict:
 
 def _stranger(connection: sqlite3.Connection, place: Place, restored: bool) -> Verdict:
     if restored:
-        return _from_the_start(connection)
+        return _rewound(connection, place, 0)
     if ledger.is_stranger_known(connection, place.epoch):
         return Verdict(Outcome.UNCHANGED)
     return Verdict(Outcome.ROLLED_BACK)
 
 
-def _from_the_start(connection: sqlite3.Connection) -> Verdict:
-    """Central may have nothing of this file: everything that is left goes again."""
-    first = ledger.epochs(connection)[0]
-    return Verdict(Outcome.REWOUND, first.position(first.pruned), lost=(1, first.pruned) if first.pruned else None)
+def _rewound(connection: sqlite3.Connection, place: Place | None, position: int) -> Verdict:
+    """Central, restored, stands at a place, which is at a position of this file or before all of it (0).
+
+    None: of an epoch that central has not begun it can say nothing about those before it.
+    """
+    return Verdict(
+        Outcome.REWOUND, max(position, lost.freed_through(connection)), lost=lost.behind(connection, place)
+    )
 
 
 def _ours(connection: sqlite3.Connection, epoch: ledger.Epoch, place: Place, restored: bool) -> Verdict:
     acknowledged = ledger.acknowledged(connection)
     position = epoch.position(place.seq)
-    if place.seq == 0 and not (restored and epoch.number == 1):
-        # of an epoch that central has not begun it can say nothing about the epochs before it
-        return _from_the_start(connection) if restored else Verdict(Outcome.UNCHANGED)
-    if place.seq > epoch.standing and epoch.settled is not None:  # that tail was stored again already
+    if place.seq == 0:
+        return _rewound(connection, None, 0) if restored else Verdict(Outcome.UNCHANGED)
+    stored_again = epoch.settled is not None and place.seq > epoch.settled
+    if stored_again or place.seq < epoch.pruned:  # no row to compare with
         if restored:
-            return Verdict(Outcome.REWOUND, epoch.position(max(epoch.settled, epoch.pruned)))
-        return Verdict(Outcome.UNCHANGED)
-    if place.seq < epoch.pruned:
-        if restored:
-            return Verdict(Outcome.REWOUND, epoch.position(epoch.pruned), lost=(place.seq + 1, epoch.pruned))
+            return _rewound(connection, place, epoch.position(min(place.seq, epoch.standing)))
         return Verdict(Outcome.UNCHANGED)
     held = ledger.hash_at(connection, epoch, place.seq)
     if held == place.hash:
-        if restored:
-            return Verdict(Outcome.REWOUND if position < acknowledged else Outcome.ADVANCED, position)
-        if position > acknowledged:
+        if restored and position < acknowledged:
+            return _rewound(connection, place, position)
+        if restored or position > acknowledged:
             return Verdict(Outcome.ADVANCED, position)
         return Verdict(Outcome.UNCHANGED)
     if position <= acknowledged and not restored:
@@ -136,19 +136,23 @@ def apply(
 def _rewind(
     connection: sqlite3.Connection, watermark: Watermark, verdict: Verdict, context: Callable[[], Header]
 ) -> None:
-    known = ledger.place_at(connection, ledger.acknowledged(connection))
+    known = lost.predecessor(connection, ledger.acknowledged(connection))
+    first = verdict.lost[0].to_json() if verdict.lost else {}
     params: dict[str, JsonValue] = {
         "generation": watermark.generation,
         "watermark": place_of(watermark).to_json(),
-        "lost_first": None if verdict.lost is None else str(verdict.lost[0]),
-        "lost_last": None if verdict.lost is None else str(verdict.lost[1]),
+        "lost_first": first.get("first"),
+        "lost_last": first.get("last"),
+        "lost": [gap.to_json() for gap in verdict.lost],
     }
-    if verdict.lost is None and known.epoch == ledger.current(connection).epoch:
-        header = context()
-        event = Fact(header, OperationsEvent("central-restored", params))
-        ledger.append(connection, [ledger.fact_body(event)], header.at_us)
+    event = OperationsEvent("central-restored", params)
+    header = context()
+    if verdict.lost:
+        lost.tell(connection, Restored(header.at_us, watermark.generation, verdict.lost))
+    if not verdict.lost and known.epoch == ledger.current(connection).epoch:
+        ledger.append(connection, [ledger.fact_body(Fact(header, event))], header.at_us)
     else:
-        roll_over(connection, context, "restored", known, OperationsEvent("central-restored", params))
+        roll_over(connection, context, "restored", known, event)
 
 
 def _move(connection: sqlite3.Connection, position: int, until_s: float) -> None:

@@ -151,7 +151,8 @@ class Lane:
             self._window.moved(position, now_s, mark.heard_s)
             self._more = True
         if applied.outcome in (Outcome.ROLLED_BACK, Outcome.REWOUND):
-            self._log.error(f"watermark-{applied.outcome}", stored_again=applied.stored_again, lost=applied.lost)
+            lost = [gap.to_json() for gap in applied.lost]
+            self._log.error(f"watermark-{applied.outcome}", stored_again=applied.stored_again, lost=lost)
 
     # -- what goes out -------------------------------------------------------------------------------------
 

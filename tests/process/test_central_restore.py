@@ -202,13 +202,16 @@ def test_what_the_line_no_longer_has_is_a_gap_with_a_name(
 
     of_agent = certified(central, "--agent", AGENT)
     before, behind = of_agent["chains"]
-    assert (of_agent["grade"], before["lost"], behind["lost"]) == ("incomplete", None, named)
+    assert (of_agent["grade"], before["lost"], behind["lost"]) == ("incomplete", [], [named])
     assert (before["grade"], behind["grade"], behind["missing"]) == ("incomplete", "incomplete", 0)
     assert of_agent["cycles"][0]["unaccounted"] == [*range(11, 26)]
     said = central.command("certificate", "--agent", AGENT, code=1)
-    assert f"records {named['first']} to {named['last']} of {held.epoch} before it are lost" in said
-    grades = {lot: certified(central, "--lot", lot, code=code)["grade"] for lot, code in LOTS.items()}
-    assert grades == {lot: "incomplete" if code else "complete" for lot, code in LOTS.items()}
+    assert f"lost: records {named['first']} to {named['last']} of {held.epoch}:" in said
+    lots = {lot: certified(central, "--lot", lot, code=code) for lot, code in LOTS.items()}
+    told_of = {
+        lot: (each["grade"], [c["lost"] for c in each["chains"] if c["lost"]]) for lot, each in lots.items()
+    }
+    assert told_of == {lot: ("incomplete", [[named]]) if code else ("complete", []) for lot, code in LOTS.items()}
     assert "no lot WO-3" in central.command("certificate", "--lot", "WO-3", code=2)
 
     assert central.stop() == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from central.agent_certificate import certificate_of
 from records.errors import ConfigurationError
@@ -135,8 +136,57 @@ def test_what_an_epoch_names_of_the_one_before_and_nobody_has_is_a_gap_with_a_na
     second.write(EpochOpened("restored", first.epoch, 7, "1" * 64), run(7))
     found = told(rig, second)
     before, behind = found["chains"]
-    assert behind["lost"] == {"epoch": first.epoch, "first": 4, "last": 7}
-    assert (before["grade"], behind["grade"], before["lost"]) == ("incomplete", "incomplete", None)
+    assert behind["lost"] == [{"epoch": first.epoch, "first": 4, "last": 7}]
+    assert (before["grade"], behind["grade"], before["lost"]) == ("incomplete", "incomplete", [])
+
+
+def lost(epoch: str, first: int, last: int) -> dict[str, JsonValue]:
+    return {"epoch": epoch, "first": str(first), "last": str(last)}
+
+
+def test_each_stretch_of_each_epoch_that_a_restore_left_is_named_once_and_what_is_here_is_none(rig: Rig) -> None:
+    """The third epoch was opened after a restore to the first one's third record; the fourth after another."""
+    first = written(rig, run(1), run(2))
+    told(rig, first)
+    third, fourth = Agent(first.name, first.key), Agent(first.name, first.key)
+    gone = [lost(first.epoch, 2, 5), lost("second", 1, 9), lost("between", 3, 4)]
+    for agent, named in ((third, gone), (fourth, [*gone, lost("second", 8, 12), lost(third.epoch, 1, 3)])):
+        agent.envelopes.clear()
+        agent.write(EpochOpened("restored", "second", 9, "1" * 64))
+        agent.write(OperationsEvent("central-restored", {"lost": [*named, "no gap", lost("", 5, 1)]}), run(9))
+        found = told(rig, agent)
+    assert found["grade"] == "incomplete"
+    before, between, behind = found["chains"]
+    assert before["lost"] == []
+    assert between["lost"] == [
+        {"epoch": first.epoch, "first": 4, "last": 5},
+        {"epoch": "second", "first": 1, "last": 9},
+        {"epoch": "between", "first": 3, "last": 4},
+    ]
+    assert behind["lost"] == [{"epoch": "second", "first": 10, "last": 12}]
+    assert [chain["grade"] for chain in found["chains"]] == ["incomplete"] * 3
+
+
+def test_what_is_lost_before_the_first_epoch_that_is_here_is_a_gap(rig: Rig) -> None:
+    agent = rig.enrol(Agent())
+    agent.write(OperationsEvent("central-restored", {"lost": [lost("before", 1, 4)]}), run(1))
+    found = told(rig, agent)
+    assert (found["grade"], found["chains"][0]["lost"]) == (
+        "incomplete",
+        [{"epoch": "before", "first": 1, "last": 4}],
+    )
+
+
+def test_a_gap_before_an_epoch_that_names_a_row_that_is_here_is_a_gap_all_the_same(rig: Rig) -> None:
+    first = written(rig, run(1), run(2))
+    told(rig, first)
+    last = first.envelopes[-1]
+    second = Agent(first.name, first.key)
+    second.envelopes.clear()
+    second.write(EpochOpened("restored", first.epoch, last.seq, last.hash.hex()))
+    second.write(OperationsEvent("central-restored", {"lost": [lost("between", 1, 4)]}), run(3))
+    found = told(rig, second)
+    assert (found["grade"], found["chains"][1]["joined"]) == ("incomplete", False)
 
 
 def test_nobody_of_that_name(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from edge_agent import read_once
 from edge_agent.bad_words import explained
 from edge_agent.cli_status import _clock_lines, _exit_code, _lines, _proof_lines
 from edge_agent.outbox import glance, inspect
-from records.clock import SystemClock
+from records.clock import FakeClock, SystemClock, iso_z
 from tests.rigs.fake_device import FakeDevice
 from tests.rigs.outboxes import fill, held, mark, open_outbox
 from tests.unit.edge.conftest import Type
@@ -133,6 +133,29 @@ def test_read_of_what_is_not_there(typed: Type, line: Path, name: str, hint: str
 
 
 # -- status --------------------------------------------------------------------------------------------------
+
+
+def test_status_names_what_a_restored_central_misses_and_what_to_do(typed: Type, tmp_path: Path) -> None:
+    file, clock = write_line(tmp_path), FakeClock()
+    outbox = open_outbox(tmp_path / "buffer", clock, keep_acknowledged_s=10.0)
+    fill(outbox, 1, 8)
+    rows = held(outbox)
+    outbox.apply(mark(rows[5]))
+    clock.advance(20.0)
+    outbox.prune()
+    outbox.close()
+    assert typed("status", file, "--json").json["buffer"]["gaps"] == []
+    assert "GAP" not in typed("status", file).out
+    outbox = open_outbox(tmp_path / "buffer", clock)
+    outbox.apply(mark(rows[1], generation=7))
+    outbox.close()
+    (gap,) = typed("status", file, "--json").json["buffer"]["gaps"]
+    at = iso_z(clock.now_us())
+    assert gap == {"at": at, "generation": 7, "epoch": rows[0].epoch, "first": "3", "last": "6"}
+    lines = [line.strip() for line in typed("status", file).out.splitlines()]
+    begin = lines.index(f"GAP: central was restored (told at {at}) and misses what this buffer no longer has:")
+    assert lines[begin + 1] == f"records 3 to 6 of epoch {rows[0].epoch}"
+    assert lines[begin + 2].startswith("at central, certificate --agent press-1 says what of it is lost")
 
 
 def test_status_while_the_agent_is_down(typed: Type, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import Outbox, Outcome, again, export, verify
+from edge_agent.outbox import Gap, Outbox, Outcome, again, export, ledger, verify
 from records import chain
 from records.clock import FakeClock
 from records.errors import Damaged, StorageFailed
-from records.model import EpochOpened, decode
+from records.model import EpochOpened, OperationsEvent, decode
 from tests.rigs.outboxes import (
     AGENT,
     batch,
@@ -216,7 +216,7 @@ def test_a_restored_central_is_sent_again_what_it_lost(outbox: Outbox) -> None:
     rows = held(outbox)
     outbox.apply(mark(rows[8]))
     applied = outbox.apply(mark(rows[3], generation=2))
-    assert (applied.outcome, applied.acknowledged.seq, applied.lost) == (Outcome.REWOUND, 4, None)
+    assert (applied.outcome, applied.acknowledged.seq, applied.lost) == (Outcome.REWOUND, 4, ())
     assert held(outbox, outbox.acknowledged()[0])[:7] == rows[4:], "under the same identity"
     assert codes(outbox) == ["central-restored"]
     assert outbox.apply(mark(rows[9])).outcome is Outcome.REFUSED, "of the generation before"
@@ -230,7 +230,11 @@ def test_what_was_pruned_before_central_was_restored_is_a_named_gap(outbox: Outb
     clock.advance(2000)
     assert outbox.prune() == 7
     applied = outbox.apply(mark(rows[3], generation=2))
-    assert (applied.outcome, applied.lost, applied.stored_again) == (Outcome.REWOUND, (5, 7), 4)
+    assert (applied.outcome, applied.lost, applied.stored_again) == (
+        Outcome.REWOUND,
+        (Gap(rows[0].epoch, 5, 7),),
+        4,
+    )
     again = held(outbox, outbox.acknowledged()[0])
     opened = decode(again[0].kind, again[0].body or b"").data
     assert opened == EpochOpened("restored", rows[0].epoch, 7, rows[6].hash.hex())
@@ -262,6 +266,129 @@ def test_a_central_that_lost_everything_gets_everything_that_is_left(outbox: Out
     applied = outbox.apply(replace(mark(rows[0], generation=2), committed_through=0, hash=start))
     assert (applied.outcome, applied.acknowledged.seq) == (Outcome.REWOUND, 0)
     assert held(outbox)[:7] == rows
+
+
+def lost_in(outbox: Outbox) -> list[dict[str, str]]:
+    """What the newest ``central-restored`` names."""
+    facts = [decode(row.kind, row.body).data for row in export(outbox.path) if row.body is not None]
+    told = [f for f in facts if isinstance(f, OperationsEvent) and f.code == "central-restored"]
+    return told[-1].params["lost"]  # type: ignore[return-value]
+
+
+def roll_back(outbox: Outbox) -> None:
+    """Central knows rows of the current epoch that this disk does not have, 5 of them."""
+    last = held(outbox)[-1]
+    outbox.apply(replace(mark(last), committed_through=last.seq + 5, hash="aa" * 32))
+
+
+def settle(outbox: Outbox) -> None:
+    outbox.apply(mark(held(outbox, outbox.acknowledged()[0])[-1]))
+
+
+def test_all_that_was_freed_of_each_epoch_before_central_was_restored_is_named(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    fill(outbox, 1, 6)
+    rows = held(outbox)
+    outbox.apply(mark(rows[4]))
+    roll_back(outbox)  # rows 6 and 7 are stored again, 8 to 12 were made elsewhere
+    settle(outbox)
+    fill(outbox, 7, 8)
+    second = outbox.head().epoch
+    settle(outbox)
+    roll_back(outbox)
+    settle(outbox)
+    third = outbox.head()
+    clock.advance(2000)
+    outbox.prune()
+    fill(outbox, 9, 10)
+    applied = outbox.apply(mark(rows[2], generation=2))
+    assert applied.outcome is Outcome.REWOUND
+    assert [gap.to_json() for gap in applied.lost] == lost_in(outbox)
+    assert applied.lost == (
+        Gap(rows[0].epoch, 4, 12),
+        Gap(second, 1, 11),
+        Gap(third.epoch, 1, 2),
+    )
+    again = held(outbox, outbox.acknowledged()[0])
+    opened = decode(again[0].kind, again[0].body or b"").data
+    assert opened == EpochOpened("restored", third.epoch, 2, third.hash)
+    assert numbers(outbox, outbox.acknowledged()[0]) == [9, 10]
+    settle(outbox)
+    applied = outbox.apply(mark(rows[3], generation=3))
+    assert applied.lost[0] == Gap(rows[0].epoch, 5, 12), "a later backup"
+    assert applied.lost[1:] == (Gap(second, 1, 11), Gap(third.epoch, 1, 2)), "they are lost for ever"
+    assert verify(outbox.path).ok
+
+
+def test_a_restore_to_the_last_row_of_an_epoch_does_not_hide_that_the_next_was_freed(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    fill(outbox, 1, 3)
+    first = held(outbox)
+    outbox.apply(mark(first[-1]))
+    outbox.apply(replace(mark(first[0]), committed_through=50, hash="aa" * 32))
+    fill(outbox, 4, 5)
+    settle(outbox)
+    second = outbox.head()
+    clock.advance(2000)
+    outbox.prune()
+    applied = outbox.apply(mark(first[-1], generation=2))
+    assert applied.lost == (Gap(first[0].epoch, 5, 50), Gap(second.epoch, 1, 4))
+    opened = next(row for row in held(outbox, outbox.acknowledged()[0]) if row.seq == 1)
+    assert decode(opened.kind, opened.body or b"").data == EpochOpened("restored", second.epoch, 4, second.hash), (
+        "central must not take the first epoch for the one before"
+    )
+
+
+def test_nothing_is_named_of_an_epoch_before_the_one_where_a_restored_central_stands(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    fill(outbox, 1, 3)
+    outbox.apply(mark(held(outbox)[-1]))
+    roll_back(outbox)
+    fill(outbox, 4, 8)
+    second = held(outbox, outbox.acknowledged()[0])
+    outbox.apply(mark(second[4]))
+    clock.advance(2000)
+    outbox.prune()
+    assert outbox.apply(mark(second[1], generation=2)).lost == (Gap(second[0].epoch, 3, 5),)
+
+
+def test_the_epoch_after_a_restore_names_no_row_before_it_that_was_stored_again(outbox: Outbox) -> None:
+    """Freed is the first epoch through a row that stands under the second by now."""
+    fill(outbox, 1, 6)
+    first = held(outbox)
+    outbox.apply(mark(first[1]))
+    outbox.apply(replace(mark(first[2]), hash="aa" * 32))
+    second = outbox.head().epoch
+    settle(outbox)
+    position = outbox.acknowledged()[0]
+    outbox._writer.submit(lambda connection: ledger.prune(connection, position, 4)).result()
+    outbox.apply(mark(first[0], generation=2))
+    opened = held(outbox, outbox.acknowledged()[0])[0]
+    start = chain.first_hash(AGENT, second, "records").hex()
+    assert decode(opened.kind, opened.body or b"").data == EpochOpened("restored", second, 0, start)
+    assert numbers(outbox, outbox.acknowledged()[0]) == [2, 3, 4, 5, 6]
+    assert verify(outbox.path).ok
+
+
+def test_rows_that_were_stored_again_are_not_lost_where_they_stood_before(
+    outbox: Outbox, clock: FakeClock
+) -> None:
+    """Rows 3 to 7 were stored again under the second epoch, which holds them still; all of the first is freed."""
+    fill(outbox, 1, 6)
+    first = held(outbox)
+    outbox.apply(mark(first[1]))
+    outbox.apply(replace(mark(first[2]), hash="aa" * 32))
+    settle_one = held(outbox, outbox.acknowledged()[0])[0]
+    outbox.apply(mark(settle_one))
+    clock.advance(2000)
+    outbox.prune()
+    assert held(outbox)[0].seq == 2, "all but the last epoch's tail is freed"
+    applied = outbox.apply(mark(first[0], generation=2))
+    assert applied.lost == (Gap(first[0].epoch, 2, 3), Gap(settle_one.epoch, 1, 1)), "3 of the other disk"
+    assert numbers(outbox, outbox.acknowledged()[0]) == [2, 3, 4, 5, 6]
 
 
 # -- a long backlog ------------------------------------------------------------------------------------------

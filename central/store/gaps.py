@@ -1,0 +1,93 @@
+"""SQL of gaps: what an agent itself says that it made, and that it can't send and central does not have.
+
+An agent says so twice: the first record of an epoch names the last one before it, and ``central-restored`` names
+every stretch, of each epoch, that a restored central misses and that its agent had freed. What central holds by
+now under the very number is no gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from pydantic import JsonValue
+from sqlalchemy import Connection
+
+from central.domain import Gap
+from central.store import intake
+from central.store.rows import stored, with_body
+from central.store.schema import envelope, fact_index
+from central.stored import StoredFact
+from records.model import EpochOpened, OperationsEvent
+
+RESTORED = "central-restored"
+_STREAM = "records"
+
+
+class Gaps:
+    """The gaps of one agent, each under the first of its epochs that names it; ask in the order of the epochs."""
+
+    def __init__(self, connection: Connection, agent: str) -> None:
+        self._connection, self._agent = connection, agent
+        self._told: dict[str, list[Gap]] = {}
+        self._taken: dict[str, list[Gap]] = {}
+        query = (
+            with_body()
+            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+            .where(fact_index.c.code == RESTORED, envelope.c.agent == agent, envelope.c.stream == _STREAM)
+            .order_by(envelope.c.id)
+        )
+        for fact in map(stored, connection.execute(query)):
+            if isinstance(fact.fact.data, OperationsEvent):
+                self._told.setdefault(fact.epoch, []).extend(_lost(fact.fact.data))
+
+    def named_in(self, epoch: str, first: StoredFact | None) -> tuple[Gap, ...]:
+        """What this epoch, whose first record is given, names and none before it did."""
+        found: list[Gap] = []
+        for gap in (*self._told.get(epoch, ()), *_before(first)):
+            if gap.epoch not in self._taken:
+                mark = intake.watermark_of(self._connection, self._agent, gap.epoch, _STREAM)
+                through = 0 if mark is None else mark.committed_through
+                self._taken[gap.epoch] = [Gap(gap.epoch, 1, through)]
+            new = less(gap, self._taken[gap.epoch])
+            self._taken[gap.epoch] += new
+            found += new
+        return tuple(found)
+
+
+def less(gap: Gap, taken: Iterable[Gap]) -> list[Gap]:
+    """What of a gap is left without others of its epoch."""
+    left = [gap]
+    for other in taken:
+        pieces = [
+            piece
+            for each in left
+            for piece in (
+                replace(each, last=min(each.last, other.first - 1)),
+                replace(each, first=max(each.first, other.last + 1)),
+            )
+        ]
+        left = [piece for piece in pieces if piece.first <= piece.last]
+    return left
+
+
+def _before(first: StoredFact | None) -> Iterator[Gap]:
+    data = None if first is None else first.fact.data
+    if isinstance(data, EpochOpened) and data.predecessor is not None and data.predecessor_last is not None:
+        yield Gap(data.predecessor, 1, data.predecessor_last)
+
+
+def _lost(event: OperationsEvent) -> Iterator[Gap]:
+    """What an event names; any agent may have written it, so what is no gap is passed over."""
+    named = event.params.get("lost")
+    for each in named if isinstance(named, list) else ():
+        if isinstance(each, dict):
+            epoch, first, last = each.get("epoch"), _seq(each.get("first")), _seq(each.get("last"))
+            if isinstance(epoch, str) and 0 < first <= last:
+                yield Gap(epoch, first, last)
+
+
+def _seq(value: JsonValue) -> int:
+    """A number of a record as text; 0 for what is none."""
+    text = value if isinstance(value, str) else ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
