@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from central.facts import Facts, Origin
 from central.ingest import Ingest
-from central.store import agents, intake
+from central.store import agents, dossiers, intake
 from central.store.engine import Store
 from central.store.lite import LiteStore
 from central.store.schema import meta
@@ -146,13 +147,11 @@ class Centre:
             found.setdefault(cycle, []).append(encode_data(data))
         return found
 
-    def names_a_loss(self, agent: str) -> bool:
-        """Whether the agent has said that after a restore it no longer had what central asked for."""
-        facts = self.store.facts(agent=agent, codes=["central-restored"])
-        return any(
-            isinstance(stored.fact.data, OperationsEvent) and stored.fact.data.params.get("lost_first") is not None
-            for stored in facts
-        )
+    def names(self, agent: str) -> Callable[[tuple[str, int]], bool]:
+        """Whether the agent has said of an epoch and seq that it no longer had it after a restore."""
+        with self.store.read() as connection:
+            gaps = [gap for each in dossiers.epochs(connection, [agent]) for gap in each.gaps]
+        return lambda number: any(gap.epoch == number[0] and gap.first <= number[1] <= gap.last for gap in gaps)
 
     def close(self) -> list[str]:
         """What is wrong with the store at the end."""

@@ -14,14 +14,14 @@ from types import SimpleNamespace
 
 from paho.mqtt.enums import MQTTErrorCode
 
-from edge_agent.outbox import Batch, Outbox, verify
+from edge_agent.outbox import Batch, Outbox, export, verify
 from edge_agent.uplink import Limits, Uplink, UplinkSettings
 from edge_agent.uplink.link import Connected, Link, Message, Subscribed
 from records.clock import FakeClock
 from records.errors import StorageFailed
 from records.keys import Identity
 from records.model import Fact
-from tests.rigs.outboxes import fact, header, numbers
+from tests.rigs.outboxes import fact, header, number_of, numbers
 from tests.sim.bus import Bus, Given, Puback, Publish
 
 KEEP_S = 400.0
@@ -46,11 +46,13 @@ class Ledger:
     """What the machine was answered for: every cycle that the agent has committed.
 
     ``off_disk`` went with a disk whose older image was put back; ``lost``: and central did not hold it either.
+    ``numbers``: every epoch and seq under which the record of a cycle has stood.
     """
 
     answered: list[int] = field(default_factory=list)
     off_disk: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
+    numbers: dict[int, set[tuple[str, int]]] = field(default_factory=dict)
 
 
 class Wire:
@@ -110,7 +112,8 @@ class Edge:
         while self.outbox.state("cycle") != self.cycle:
             future = self.outbox.commit(Batch((cycle_fact(self.cycle, self.clock),), {"cycle": self.cycle}))
             try:
-                future.result()
+                place = future.result()
+                self.ledger.numbers.setdefault(self.cycle, set()).add((place.epoch, place.seq))
             except StorageFailed:
                 if self.image is None:
                     raise
@@ -176,6 +179,15 @@ class Edge:
             former.close()
             shutil.rmtree(former.path.parent)
         self.uplink = Uplink(self.outbox, self.identity, SETTINGS, self.clock)
+        self._number()
+
+    def _number(self) -> None:
+        """Note the numbers of all that is there: after a start, and when an epoch was opened."""
+        self._epoch = self.outbox.head().epoch
+        for row in export(self.outbox.path):
+            cycle = number_of(row.body or b"{}")
+            if cycle is not None:
+                self.ledger.numbers.setdefault(cycle, set()).add((row.epoch, row.seq))
 
     # -- the way to central ------------------------------------------------------------------------------------
 
@@ -205,6 +217,8 @@ class Edge:
             for answer in link.delivered():
                 self.uplink._delivered(answer)
         self.uplink._apply_marks()
+        if self.outbox.head().epoch != self._epoch:
+            self._number()
         if link is None:
             return
         if self.uplink._unanswered(link):

@@ -287,8 +287,9 @@ class World:
             held, ledger = self.centre.held(edge.name), edge.ledger
             answered = set(ledger.answered)
             missing = answered - ledger.lost - set(held)
-            if self.centre.names_a_loss(edge.name):  # acknowledged, pruned after its time, and then restored away
-                missing &= edge.holds()
+            named = self.centre.names(edge.name)  # acknowledged, pruned after its time, and then restored away
+            gone = {cycle for cycle in missing if any(map(named, ledger.numbers[cycle]))}
+            missing -= gone - edge.holds()
             self._wrong(edge, "missing", missing)
             self._wrong(edge, "extra", set(held) - answered)
             self._wrong(edge, "doubled", {cycle for cycle, bodies in held.items() if len(bodies) > 1})
