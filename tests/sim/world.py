@@ -287,12 +287,16 @@ class World:
             held, ledger = self.centre.held(edge.name), edge.ledger
             answered = set(ledger.answered)
             missing = answered - ledger.lost - set(held)
-            named = self.centre.names(edge.name)  # acknowledged, pruned after its time, and then restored away
-            gone = {cycle for cycle in missing if any(map(named, ledger.numbers[cycle]))}
-            missing -= gone - edge.holds()
+            doubled = {cycle for cycle, bodies in held.items() if len(bodies) > 1}
+            if (
+                missing and not doubled
+            ):  # acknowledged, pruned after its time, and restored away: then it has a name
+                named = self.centre.names(edge.name)
+                gone = {cycle for cycle in missing if any(map(named, ledger.numbers[cycle]))}
+                missing -= gone - edge.holds()
             self._wrong(edge, "missing", missing)
             self._wrong(edge, "extra", set(held) - answered)
-            self._wrong(edge, "doubled", {cycle for cycle, bodies in held.items() if len(bodies) > 1})
+            self._wrong(edge, "doubled", doubled)
             self._wrong(edge, "altered", {c for c, bodies in held.items() if set(bodies) != {expected(c)}})
             self.told.wrong += edge.close()
         self.told.wrong += self.centre.close()
