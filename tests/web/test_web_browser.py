@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import Site, dhr_of
+from conftest import Site, dhr_of, form_token
 from fixture_central import PASSWORD
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -157,6 +157,20 @@ def test_nothing_overflows(chromium: Browser, shared: Site, language: str) -> No
                 assert 0 <= place["x"] <= width - place["width"], path
     context.close()
     assert wide == []
+
+
+def test_the_audit_trail_is_read_without_scrolling_sideways(chromium: Browser, own: Site) -> None:
+    client = own.signed_in("mueller")
+    finding = client.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]["id"]
+    form = {"csrf": form_token(client, f"/findings/{finding}"), "act": "concession"}
+    assert client.post(f"/findings/{finding}", data=form | {"reason": "taken off the line"}).status_code == 303
+    for language in ("en", "zh-CN"):
+        context = visit(chromium, own, "mueller", language)
+        page = context.new_page()
+        page.goto("/audit")
+        over = page.locator(".table").first.evaluate("box => box.scrollWidth - box.clientWidth")
+        context.close()
+        assert over <= 0, language
 
 
 def test_pages_are_whole_without_javascript(chromium: Browser, shared: Site) -> None:
