@@ -1,8 +1,9 @@
 """What the three commands share: exit codes, JSON answers, errors without tracebacks.
 
 Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3 something could not be
-reached or refused us (74: the disk failed). With ``--json`` exactly one JSON document goes to stdout, errors and
-progress go to stderr. ``--debug`` (or LOTKEEPER_DEBUG=1) shows the traceback of an error.
+reached or refused us, or this process may have no more memory, files or threads (74: the disk failed). With
+``--json`` exactly one JSON document goes to stdout, errors and progress go to stderr. ``--debug`` (or
+LOTKEEPER_DEBUG=1) shows the traceback of an error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pydantic import JsonValue
 
 from records.clock import SystemClock
 from records.errors import ConfigurationError, LotkeeperError, StorageFailed
+from records.process import ENDED, LACKING, lacks
 
 
 def print_json(value: JsonValue) -> None:
@@ -54,26 +56,25 @@ def run_app(app: typer.Typer) -> None:
             traceback.print_exc()
         sys.stderr.write(describe(error) + "\n")
         sys.exit(error.exit_code)
-    except MemoryError:
-        if debug:
-            raise
-        sys.stderr.write("error: this process may take no more memory (give it more: MemoryMax=, ulimit -v)\n")
-        sys.exit(3)
-    except OSError as error:
-        if debug:
-            raise
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            sys.stderr.write("error: this process may open no more files (raise LimitNOFILE=, ulimit -n)\n")
-            sys.exit(3)
-        sys.stderr.write(f"error: {error} (check the path, its rights and free space)\n")
-        sys.exit(StorageFailed.exit_code if error.errno in OF_THE_DISK else 3)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if debug:
             raise
-        sys.stderr.write(f"error: {type(error).__name__}: {error} (a fault of Lotkeeper; --debug shows where)\n")
-        sys.exit(1)
+        words, code = _of_others(error)
+        sys.stderr.write(f"error: {words}\n")
+        sys.exit(code)
+
+
+def _of_others(error: Exception) -> tuple[str, int]:
+    """The words and the exit code of an error that is not of our own kinds."""
+    want = lacks(error)
+    if want is not None:
+        return want, LACKING
+    if isinstance(error, OSError):
+        code = StorageFailed.exit_code if error.errno in OF_THE_DISK else 3
+        return f"{error} (check the path, its rights and free space)", code
+    return f"{type(error).__name__}: {error} (a fault of Lotkeeper; --debug shows where)", ENDED
 
 
 def describe(error: LotkeeperError) -> str:

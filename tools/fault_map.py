@@ -120,7 +120,15 @@ FAULTS: dict[str, Shown] = {
         ),
     ),
     "F19": Shown("a process stands still", ("pause",), (SHORT,)),
-    "F20": Shown("no files, no memory, no processor", ("exhaustion",), (SHORT,)),
+    "F20": Shown(
+        "no files, no memory, no processor",
+        ("exhaustion",),
+        (
+            SHORT,
+            "tests/process/test_limits.py::test_an_agent_without_files_for_a_connection_goes_on_recording",
+            "tests/unit/records/test_process.py::test_a_process_that_lacks_something_ends_and_says_what",
+        ),
+    ),
     "F21": Shown(
         "an upgrade that is killed half-way, older formats",
         ("upgrade",),

@@ -37,9 +37,9 @@ from edge_agent.outbox.verify import pending
 from records import chain, telemetry
 from records.clock import Clock
 from records.durable import Writer, open_reader
-from records.errors import Damaged, Invalid, Refused, StorageFailed
+from records.errors import Damaged, Invalid, Refused, StorageFailed, Unreachable
 from records.files import InstanceLock
-from records.jobs import Again
+from records.jobs import Again, primary_code
 from records.model import Header
 from records.wire import Head, Watermark
 
@@ -59,6 +59,7 @@ THIN_BYTES = 1024 * 1024
 THIN_ROWS = 5000
 """Most chunks that give way at once."""
 OnThin = Callable[[GivenUp], None]
+CANNOT_OPEN = "may this process open more files (LimitNOFILE=), and read those? then start again"
 NOTE_SYNC_S = 5.0
 """The note beside the file follows every commit; it is forced to disk this often."""
 
@@ -447,6 +448,8 @@ class Outbox:
             try:
                 yield self._reader
             except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                if primary_code(error) == sqlite3.SQLITE_CANTOPEN:  # a file beside it: not what is in it
+                    raise Unreachable(f"{self.path} cannot be read: {error}", hint=CANNOT_OPEN) from error
                 raise Damaged(f"{self.path} cannot be read: {error}", hint="start the agent again") from error
             finally:
                 self._reader.execute("ROLLBACK")

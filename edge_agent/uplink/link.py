@@ -29,6 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge_agent.uplink.broker import Address, UplinkSettings
 from records.errors import ConfigurationError, Unreachable
 from records.keys import Identity
+from records.process import lacks
 from records.wire import state_topic
 
 OFFLINE = b"offline"
@@ -161,12 +162,10 @@ class Link:
                 self._client.connect(address.host, address.port, round(settings.keepalive_s), clean_start=True)
             else:
                 self._client.connect(address.host, address.port, round(settings.keepalive_s))
-        except (OSError, ValueError) as error:
-            reason = (error.strerror if isinstance(error, OSError) else None) or error
-            raise Unreachable(
-                f"broker {address}: {reason}", hint="is it running, and is the address right?"
-            ) from error
-        self._client.loop_start()
+            self._client.loop_start()
+        except (OSError, ValueError, RuntimeError) as error:
+            _drop(self._client.socket())
+            raise _unreachable(address, error) from error
 
     def _make_client(self, identity: Identity, address: Address, settings: UplinkSettings) -> _Client:
         client = _Client(
@@ -187,6 +186,8 @@ class Link:
             try:
                 client.tls_set(str(address.tls.ca), str(address.tls.certificate), str(address.tls.key))
             except (OSError, ssl.SSLError) as error:
+                if lacks(error) is not None:
+                    raise _unreachable(address, error) from error
                 raise ConfigurationError(
                     f"the TLS files in {identity.folder} cannot be used: {error}", hint="enrol the agent again"
                 ) from error
@@ -316,6 +317,22 @@ class Link:
     def _wake(self) -> None:
         with suppress(queue.Full):  # then it is awake
             self._inbox.put_nowait(Wake())
+
+
+def _unreachable(address: Address, error: Exception) -> Unreachable:
+    """What keeps a connection from being made; it may be the want of files or threads on this PC."""
+    want = lacks(error)
+    if want is not None:
+        return Unreachable(f"broker {address} is not asked: {want}")
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return Unreachable(f"broker {address}: {reason}", hint="is it running, and is the address right?")
+
+
+def _drop(sock: object) -> None:
+    """Of a connection that nobody will read."""
+    if isinstance(sock, socket.socket):
+        with suppress(OSError):
+            sock.close()
 
 
 def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:

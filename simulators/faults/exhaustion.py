@@ -18,8 +18,8 @@ from simulators.faults.supervisor import Process, memory
 
 SHORT_S = (1.0, 3.0)
 """How long something is short."""
-OWN_CODES = (0, 1, 3, 74)
-"""A process that ends over it says so: nothing to reach, the disk, or a fault with its words."""
+OWN_CODES = (0, 3, 74)
+"""A process that ends over it says so: something is not there, or the disk. 1 would be a fault of ours."""
 MEMORY_LEFT = 1 << 20
 """Bytes that a process may still take when its memory is short."""
 MAY_GROW = 96 << 20

@@ -22,6 +22,8 @@ SERVE = "serve"
 LEASE_S = 5
 AWAY_S = (0.0, 9.0)
 """How long one is away that nobody waits for: shorter and longer than a lease."""
+STILL = 3
+"""In so many of ten cycles they stand still."""
 
 
 class _Crew:
@@ -42,10 +44,18 @@ class _Crew:
         return self._fleet.start_worker(name, told)
 
     def kill(self, name: str) -> None:
+        self.lives(name)
         self._fleet.plant.supervisor.kill(self.process(name))
 
     def halt(self, name: str) -> None:
+        self.lives(name)
         self._fleet.plant.supervisor.signal(self.process(name), signal.SIGSTOP)
+
+    def lives(self, name: str) -> None:
+        """Others take over from one that ended; that it ended is a problem all the same."""
+        code = self.process(name).code()
+        if code is not None:
+            self._leg.outcome.problems.append(f"{name} ended by itself with {code}")
 
     def go_on(self, name: str) -> None:
         self._fleet.plant.supervisor.signal(self.process(name), signal.SIGCONT)
@@ -65,6 +75,8 @@ def _at_work(leg: Leg) -> Iterator[tuple[Fleet, _Crew]]:
         fleet.committed_beyond({pc.agent: 3 for pc in fleet.pcs})
         yield fleet, crew
         fleet.drain(fleet.pcs)
+        for name in (SERVE, *WORKERS):
+            crew.lives(name)
         logs = [fleet.folder / f"{name}.log" for name in (*WORKERS, "central")]
         leg.count(
             "refused a commit under a lost lease", sum(log.read_bytes().count(b"ingest-fenced") for log in logs)
@@ -87,7 +99,7 @@ def worker_kill(leg: Leg) -> None:
                 recovery_s = _die_at_point(leg, fleet, crew, names[0])
             elif how == 1:
                 recovery_s = _die_young(leg, fleet, crew, names[0])
-            elif how <= 4:
+            elif how < 2 + STILL:
                 recovery_s = _away(leg, fleet, crew, names, "stood still", crew.halt, crew.go_on)
             else:
                 recovery_s = _away(leg, fleet, crew, names, "killed at work", crew.kill, crew.start)

@@ -10,7 +10,7 @@ import pytest
 
 from records.clock import SystemClock
 from records.errors import LotkeeperError
-from simulators.faults import calls, soak
+from simulators.faults import calls, network, soak
 from simulators.faults.dice import Dice
 from simulators.faults.leg import Leg
 from simulators.faults.outcome import Outcome
@@ -90,8 +90,14 @@ BROKEN = (
     ("exhaustion", EDGE, "puback_is_proof", "missing|a commit of central"),
     ("upgrade", CENTRAL, "upgrade_in_steps", "a process ended"),
     ("soak", EDGE, "puback_is_proof", "missing|a commit of central|not as it should be"),
+    ("pause", CENTRAL, "key_is_not_unique", "doubled"),
 )
-"""Scenario, the command that breaks a rule, which one, and what it then must come to."""
+"""Scenario, the command that breaks a rule, which one, and what it then must come to.
+
+Those of several agents and workers are in ``test_faults_fleet``.
+"""
+LONG_S = 8.0
+"""Longer than an agent waits for central's word before it sends again what came to who stood still."""
 
 
 @pytest.mark.faults
@@ -102,6 +108,8 @@ def test_a_broken_rule_turns_it_red(
 ) -> None:
     monkeypatch.setattr(calls, "EVERY", 5)
     monkeypatch.setattr(soak, "MINUTE_S", 10.0)
+    monkeypatch.setattr(network, "SELDOM", 2)
+    monkeypatch.setattr(network, "LONG_S", LONG_S)
     broken = Workshop(SystemClock(), mutants={command: [f"tests.rigs.mutants.{mutant}"]}, patience_s=30.0)
     try:
         found = list(leg(name, tmp_path, broken, cycles=min(SCENARIOS[name].leg, 30)).details())

@@ -12,7 +12,7 @@ import pytest
 from edge_agent.outbox import Batch, Outbox, Place, store, verify
 from records import chain
 from records.clock import FakeClock
-from records.errors import Invalid, Refused, StorageFailed
+from records.errors import Invalid, Refused, StorageFailed, Unreachable
 from records.model import EpochOpened, decode
 from tests.rigs.outboxes import (
     AGENT,
@@ -37,6 +37,30 @@ def outbox(tmp_path: Path, clock: FakeClock) -> Iterator[Outbox]:
     opened = open_outbox(tmp_path, clock)
     yield opened
     opened.close()
+
+
+class _NoFiles:
+    """A connection that must open a file and may not."""
+
+    def execute(self, statement: str, *_: object) -> None:
+        if statement not in ("BEGIN", "ROLLBACK"):
+            error = sqlite3.OperationalError("unable to open database file")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_file_that_may_not_be_opened_is_not_called_damaged(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: an agent that was allowed too few files ended with code 1, as if by a fault of its own."""
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "_reader", _NoFiles())
+        with pytest.raises(Unreachable, match=r"unable to open database file .*LimitNOFILE=") as found:
+            outbox.state("last")
+    assert found.value.exit_code == 3
 
 
 # -- commit ------------------------------------------------------------------------------------------------

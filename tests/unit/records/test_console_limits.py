@@ -12,6 +12,14 @@ import typer
 
 from records.console import run_app
 
+
+def _unbegun() -> RuntimeError:
+    """What a clean-up says of a thread that could not be started."""
+    error = RuntimeError("cannot join thread before it is started")
+    error.__context__ = RuntimeError("can't start new thread")
+    return error
+
+
 RUN = """\
 import resource, sys
 resource.setrlimit(resource.RLIMIT_{what}, ({limit}, {limit}))
@@ -30,7 +38,11 @@ run_app(app)
     [
         (OSError(errno.EMFILE, "Too many open files"), "may open no more files (raise LimitNOFILE=", 3),
         (OSError(errno.ENFILE, "Too many open files in system"), "may open no more files", 3),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "may take no more memory", 3),
         (MemoryError(), "may take no more memory", 3),
+        (RuntimeError("can't start new thread"), "may start no more threads (give it more: MemoryMax=", 3),
+        (_unbegun(), "may start no more threads", 3),
+        (RuntimeError("dictionary changed size"), "a fault of Lotkeeper", 1),
         (PermissionError(errno.EACCES, "Permission denied"), "check the path, its rights", 3),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device", 74),
         (OSError(errno.EIO, "Input/output error"), "Input/output error", 74),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import threading
 from records.process import end_with_any_thread
@@ -39,3 +41,53 @@ print(before > 10_000, gc.get_freeze_count() > before // 2, len(gc.get_objects()
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
     assert ran.stdout == "True True True\n"
+
+
+MEMORY = "this process may take no more memory (give it more: MemoryMax=, ulimit -v)"
+FILES = "this process may open no more files (raise LimitNOFILE=, ulimit -n)"
+LACKING = """
+import _thread, errno, threading
+from records.process import end_with_any_thread
+
+class Held:
+    def __del__(self):
+        raise MemoryError
+
+def fail(error):
+    raise error
+
+end_with_any_thread()
+{act}
+threading.Event().wait(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (
+            "threading.Thread(target=fail, args=(MemoryError(),), name='uplink').start()",
+            f"error: the thread uplink ended: {MEMORY}\n",
+        ),
+        (
+            "threading.Thread(target=fail, args=(OSError(errno.EMFILE, 'x'),), name='uplink').start()",
+            f"error: the thread uplink ended: {FILES}\n",
+        ),
+        ("_thread.start_new_thread(fail, (MemoryError(),))", f"error: a thread ended: {MEMORY}\n"),
+        ("Held()", f"error: some work ended: {MEMORY}\n"),
+    ],
+)
+def test_a_process_that_lacks_something_ends_and_says_what(act: str, said: str) -> None:
+    """Bug: a thread that had no memory for its first step was gone without the process, and who had started it
+    waited for ever: an agent recorded and never sent again. One that had no file left ended it with code 1.
+    """
+    program = LACKING.format(act=act)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert (ran.returncode, ran.stderr) == (3, said)
+
+
+def test_what_is_ignored_elsewhere_is_shown_and_costs_nothing() -> None:
+    program = LACKING.format(act="Held.__del__ = lambda self: fail(KeyError('x')); Held(); raise SystemExit(7)")
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert ran.returncode == 7
+    assert "Exception ignored in" in ran.stderr
