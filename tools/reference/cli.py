@@ -8,7 +8,8 @@ from tools.reference.markdown import cell, code, document, table
 INTRODUCTION = """
 Every command has `--help`. Where a command has `--json`, exactly one JSON document goes to stdout; progress and
 errors go to stderr. Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3
-something could not be reached or rights are missing. `--debug` shows the traceback of an error.
+something could not be reached, rights are missing, or the process may have no more memory, files or threads, 74
+the disk is full or fails. `--debug` shows the traceback of an error.
 """
 
 
