@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import mmap
 import os
 import sys
 import threading
@@ -17,6 +18,8 @@ ENDED, LACKING = 1, 3
 NO_MEMORY = "this process may take no more memory (give it more: MemoryMax=, ulimit -v)"
 NO_FILES = "this process may open no more files (raise LimitNOFILE=, ulimit -n)"
 NO_THREADS = "this process may start no more threads (give it more: MemoryMax=, TasksMax=, ulimit -v, ulimit -u)"
+A_THREAD_NEEDS = 1 << 20
+"""Bytes, beside its stack."""
 _WORDS_WITHOUT_MEMORY = f"error: {NO_MEMORY}\n".encode()
 
 
@@ -39,13 +42,24 @@ def _want_of(error: BaseException) -> str | None:
     return None
 
 
+def look_for_room_for_a_thread() -> None:
+    """To be asked before a thread is started while others are at work.
+
+    Python cannot tell anybody of a thread that has no memory for its first line, and who starts it waits for ever.
+
+    Raises:
+        OSError: there is no room now.
+    """
+    mmap.mmap(-1, A_THREAD_NEEDS).close()
+
+
 def end_with_any_thread() -> None:
     """From now on a thread that ends by an error ends the whole process, with a message: code 3 when the process
     may have no more memory, files or threads, else 1.
 
     For processes that are supervised: without one of its threads an agent or central would go on deaf or dumb and
-    look well. The next start recovers. A thread that has not even memory for its first step is heard of in another
-    way, and so is an error that nobody can be told of, in a destructor say: without memory that ends it, too.
+    look well. The next start recovers. A thread that fails before its first line is heard of in another way,
+    and so is an error that nobody can be told of, in a destructor say: without memory that ends it, too.
     """
     threading.excepthook = _end
     sys.unraisablehook = _end_if_it_matters

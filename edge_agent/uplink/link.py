@@ -29,7 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from edge_agent.uplink.broker import Address, UplinkSettings
 from records.errors import ConfigurationError, Unreachable
 from records.keys import Identity
-from records.process import lacks
+from records.process import lacks, look_for_room_for_a_thread
 from records.wire import state_topic
 
 OFFLINE = b"offline"
@@ -162,6 +162,7 @@ class Link:
                 self._client.connect(address.host, address.port, round(settings.keepalive_s), clean_start=True)
             else:
                 self._client.connect(address.host, address.port, round(settings.keepalive_s))
+            look_for_room_for_a_thread()
             self._client.loop_start()
         except (OSError, ValueError, RuntimeError) as error:
             _drop(self._client.socket())

@@ -86,6 +86,25 @@ def test_a_process_that_lacks_something_ends_and_says_what(act: str, said: str) 
     assert (ran.returncode, ran.stderr) == (3, said)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_whether_there_is_room_for_a_thread_is_known_before_it_is_started() -> None:
+    """Bug: where there was none, Python could not even call what hears of a thread that fails."""
+    program = """
+import resource
+from records.process import lacks, look_for_room_for_a_thread
+
+look_for_room_for_a_thread()
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken, taken))
+try:
+    look_for_room_for_a_thread()
+except OSError as error:
+    print(lacks(error))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=True)
+    assert ran.stdout == f"{MEMORY}\n"
+
+
 def test_what_is_ignored_elsewhere_is_shown_and_costs_nothing() -> None:
     program = LACKING.format(act="Held.__del__ = lambda self: fail(KeyError('x')); Held(); raise SystemExit(7)")
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
