@@ -84,7 +84,7 @@ def central(tmp_path: Path, broker: Mosquitto) -> Iterator[CentralProcess]:
     made = CentralProcess(
         folder,
         broker.url,
-        f"erp: {{kind: rest, url: '{erp.url}', token: 'file:erp.secret', poll_interval: 200ms}}\n",
+        f"erp: {{kind: rest, url: '{erp.url}', token: 'file:erp.secret', poll_interval: 5s}}\n",
     )
     made.command("user", "add", "chen.li", "--role", "qa", "--password-stdin", password=PASSWORD)
     made.start()
