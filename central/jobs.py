@@ -21,7 +21,8 @@ from records.errors import LotkeeperError, StorageFailed
 OnFailure = Callable[[StorageFailed], None]
 
 
-REST_MOST_S = 30.0
+REST_TIMES, REST_MOST_S = 3, 30.0
+"""Who works for long by itself rests so many times as long: what comes from the lines meanwhile goes first."""
 
 SKIPPED = object()
 """What a job returns that was not due: neither a success nor a failure."""
@@ -70,8 +71,8 @@ class Guarded:
 class Woken:
     """A thread that runs a job when it is woken, and again after ``again_s`` when the job failed.
 
-    Between two runs it rests for ``rest_s``, after a long one as long as that took, up to ``REST_MOST_S``: what
-    arrives meanwhile is done together.
+    Between two runs it rests for ``rest_s``, after a long one ``REST_TIMES`` as long as that took, up to
+    ``REST_MOST_S``: what arrives meanwhile is done together.
     """
 
     def __init__(self, job: Guarded, clock: Clock, again_s: float = 5.0, rest_s: float = 0.5) -> None:
@@ -104,8 +105,8 @@ class Woken:
             self._bell.clear()
             began_s = self._clock.monotonic_s()
             done = self._job()
-            took_s = self._clock.monotonic_s() - began_s
-            self._ending.wait(max(self._rest_s, min(took_s, REST_MOST_S)) if done else self._again_s)
+            rest_s = min(REST_TIMES * (self._clock.monotonic_s() - began_s), REST_MOST_S)
+            self._ending.wait(max(self._rest_s, rest_s) if done else self._again_s)
             if not done:
                 self._bell.set()
 

@@ -52,13 +52,16 @@ TAKEN_OVER = 0x8E
 """Why a broker ends a connection: another one came with the same client id."""
 UNDER_WAY, UNDER_WAY_RECORDS = 16, 100
 """Most frames and records that are on their way to the disk at once, beside short ones: who comes next waits for
-all of them."""
-SHORT_BYTES, SHORT_UNDER_WAY, SHORT_UNDER_WAY_RECORDS = 8 * 1024, 64, 300
-"""The same where frames of so few bytes are counted too: an agent without a backlog joins the next commit when it
-comes, and does not wait until there is room for a frame of those that have one."""
+all of them. More of them drain backlogs faster and let others wait longer (docs/explanation/speed.md)."""
+SHORT_UNDER_WAY, SHORT_UNDER_WAY_RECORDS = 64, 300
+"""The same where short ones are counted too: an agent without a backlog joins the next commit when it comes, and
+does not wait until there is room for a frame of those that have one."""
 MESSAGE_COST, RECORD_COST = 4096, 2048
 """What taking a message and each of its records costs beside its bytes, in bytes: about 0.5 ms and 0.2 ms of a
 processor, to which bytes add little."""
+SHORT_COST = 48 * 1024
+"""What costs no more is short: some twenty records. By bytes alone a hundred records that differ little are short,
+too; while such drained, others waited twice as long."""
 WITHDRAWN_KEPT_S, FORGOTTEN_S = 30 * 86_400.0, 60 * 86_400.0
 """How long the broker keeps that a document is withdrawn, and until when it is asked to forget it. Who was away
 for longer hears it by a sync. Without the second each order that ever closed would be said at each connect."""
@@ -312,7 +315,7 @@ class Mqtt:
         item: _Due | _Say | _Acknowledged | _Resync | _Sign | _Done | _End | None = None
         while not isinstance(item, _End):
             try:
-                item = self._work.get(self._largest_next)
+                item = self._work.get(self._dearest_next)
                 self._do(item)
             except StorageFailed as error:
                 self._on_failure(error)
@@ -352,16 +355,19 @@ class Mqtt:
                 self._say_everything(item.agent)
 
     @property
-    def _largest_next(self) -> float:
-        """How large a message may be that is taken next, by what is under way already; below 0: none may.
+    def _dearest_next(self) -> float:
+        """What the message that is taken next may cost, by what is under way already; below 0: none may be.
 
         Short ones take no room from those that are not: else these would wait for as long as many come.
         """
-        records = [(len(due.message.payload) > SHORT_BYTES, taking.records) for due, taking in self._under_way]
+        records = [
+            (_cost(due.message.payload, taking.records) > SHORT_COST, taking.records)
+            for due, taking in self._under_way
+        ]
         if len(records) >= SHORT_UNDER_WAY or sum(count for _, count in records) >= SHORT_UNDER_WAY_RECORDS:
             return -1
         large = [count for is_large, count in records if is_large]
-        return math.inf if len(large) < UNDER_WAY and sum(large) < UNDER_WAY_RECORDS else SHORT_BYTES
+        return math.inf if len(large) < UNDER_WAY and sum(large) < UNDER_WAY_RECORDS else SHORT_COST
 
     def _finish_done(self) -> None:
         while self._under_way and self._under_way[0][1].done:
@@ -380,7 +386,7 @@ class Mqtt:
             self._acknowledge(due)  # the watermark did not move: the agent sends it again
             raise
         finally:
-            self._work.charge(len(payload) + MESSAGE_COST + RECORD_COST * records)
+            self._work.charge(_cost(payload, records))
 
     def _finish(self) -> None:
         """Wait for the oldest that is under way, and answer it."""
@@ -464,6 +470,10 @@ class Mqtt:
             known = agents.all_agents(connection)
         mine = self._part.partition
         return [each.id for each in known if each.revoked_us is None and mine in (None, each.partition)]
+
+
+def _cost(payload: bytes, records: int) -> int:
+    return len(payload) + MESSAGE_COST + RECORD_COST * records
 
 
 def _sender(topic: str) -> str:

@@ -56,14 +56,14 @@ class FairQueue(Generic[T]):
             self._take_turn(who)
 
     def get(self, most: float = math.inf) -> T | None:
-        """The next item, among those of at most that size; None when there is none."""
+        """The next item, among those that are thought to cost at most so much; None when there is none."""
         passed = []
         while self._heap:
             turn = heapq.heappop(self._heap)
             _, _, begin, who = turn
             if self._ends.get(who, 0.0) > begin:  # it was charged since it took its turn
                 self._take_turn(who)
-            elif self._lines[who][0][0] > most:
+            elif self._thought(who) > most:
                 passed.append(turn)
             else:
                 break
@@ -98,8 +98,11 @@ class FairQueue(Generic[T]):
 
     def _take_turn(self, who: str) -> None:
         begin = max(self._now, self._ends.get(who, 0.0))
-        thought = self._lines[who][0][0] * self._rates.get(who, self._dearest)
-        heapq.heappush(self._heap, (begin + thought, next(self._numbers), begin, who))
+        heapq.heappush(self._heap, (begin + self._thought(who), next(self._numbers), begin, who))
+
+    def _thought(self, who: str) -> float:
+        """What the next item of an agent is thought to cost."""
+        return self._lines[who][0][0] * self._rates.get(who, self._dearest)
 
 
 class Waiting(Generic[T]):
@@ -132,7 +135,7 @@ class Waiting(Generic[T]):
             self._fair.charge(cost)
 
     def get(self, most: float = math.inf) -> T:
-        """The next one, of at most that size where it is not urgent; waits for it."""
+        """The next one, thought to cost at most so much where it is not urgent; waits for it."""
         with self._changed:
             while True:
                 if self._urgent:

@@ -21,7 +21,8 @@ class Limits:
     """The window and the times after which frames are sent again.
 
     ``first``: frames that go before anything was answered. ``soon_s``: an answer within it opens the window.
-    ``short_messages``: behind so many frames another one waits while the last was smaller than ``short_bytes``.
+    ``short_messages``: behind so many frames another one waits while the last was short: of at most
+    ``short_records`` and smaller than ``short_bytes``.
     """
 
     messages: int = 100
@@ -30,6 +31,7 @@ class Limits:
     soon_s: float = 1.0
     short_messages: int = 2
     short_bytes: int = 8 * 1024
+    short_records: int = 20
     resend_after_s: float = 5.0
     resend_max_s: float = 60.0
     refused_after_s: float = 1.0
@@ -47,6 +49,7 @@ class OnTheirWay:
 class _Frame:
     position: int
     size: int
+    short: bool
     sent_s: float
 
 
@@ -93,7 +96,7 @@ class Window:
         if not self._frames:
             return True
         limits, all_ = self._limits, self._together
-        if len(self._frames) >= limits.short_messages and self._frames[-1].size < limits.short_bytes:
+        if len(self._frames) >= limits.short_messages and self._frames[-1].short:
             return False
         return (
             not self._probing
@@ -107,7 +110,9 @@ class Window:
         """A frame of ``size`` bytes that ends at ``position`` was handed to the broker's connection."""
         if not self._frames:
             self._moved_s = now_s
-        self._frames.append(_Frame(position, size, now_s))
+        limits = self._limits
+        short = size < limits.short_bytes and position - self.cursor <= limits.short_records
+        self._frames.append(_Frame(position, size, short, now_s))
         self._full = len(self._frames) >= self._open
         self._bytes += size
         self._together.frames += 1

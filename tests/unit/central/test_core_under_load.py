@@ -16,9 +16,11 @@ from central import dossiers, mqtt
 from central.assessment import Assessment, Limits
 from central.committing import Outcome
 from central.dossiers import Dossiers
+from central.jobs import Guarded, Woken
 from central.mqtt import Mqtt
 from central.reviews import Reviews
 from central.settings import BrokerSettings
+from records.errors import StorageFailed
 from records.keys import SigningKey
 from records.wire import Document, Head, Request, Watermark, sign, up_topic
 from tests.unit.central import core_rig
@@ -151,11 +153,12 @@ class Disk:
         self._sent: list[SimpleNamespace] = []
         self._gathered: list[SimpleNamespace] = []
         self.began = list[str]()
+        self.records = dict[str, int]()
 
     def begin(self, topic: str, _payload: bytes) -> object:
-        outcome = Outcome("committed")
-        taking = SimpleNamespace(done=False, records=1, result=lambda: outcome)
-        self.began.append(topic.split("/")[-2])
+        outcome, agent = Outcome("committed"), topic.split("/")[-2]
+        taking = SimpleNamespace(done=False, records=self.records.get(agent, 1), result=lambda: outcome)
+        self.began.append(agent)
         (self._gathered if self._sent else self._sent).append(taking)
         return taking
 
@@ -176,7 +179,7 @@ def work(link: Mqtt) -> None:
     """What the worker does until it waits."""
     with patch.object(link._work._changed, "wait", side_effect=Waits), suppress(Waits):
         while True:
-            link._do(link._work.get(link._largest_next))
+            link._do(link._work.get(link._dearest_next))
 
 
 def comes(link: Mqtt, agent: str, size: int) -> None:
@@ -196,3 +199,49 @@ def test_a_large_frame_has_its_turn_however_many_short_ones_come_during_each_com
         disk.commit()
     assert "large" in disk.began
     assert disk.began.index("large") < 7 * 20, "not only when the short ones cease"
+
+
+def test_many_records_in_few_bytes_are_no_short_frame_and_others_do_not_wait_for_many_of_them(link: Mqtt) -> None:
+    """Those of a machine that does the same again and again pack to some 30 bytes each."""
+    disk: Any = Disk(link)
+    link._ingest = disk
+    disk.records = {"drain": 100}
+    for agent in ("live", "drain"):
+        comes(link, agent, 3000)
+    work(link)
+    disk.commit()
+    for _ in range(6):
+        comes(link, "drain", 3000)
+    work(link)
+    assert disk.began == ["live", "drain"], "who comes next waits behind no more"
+    comes(link, "live", 1500)
+    work(link)
+    assert disk.began[-1] == "live"
+    for _ in range(10):
+        disk.commit()
+        work(link)
+    assert disk.began.count("drain") == 7
+
+
+def test_who_works_for_long_by_itself_rests_longer(rig: Rig) -> None:
+    rests: list[float] = []
+    took = iter((0.01, 2.0, 60.0))
+
+    def job() -> None:
+        rig.clock.advance(next(took))
+
+    def failed(error: StorageFailed) -> None:
+        pytest.fail(str(error))
+
+    woken = Woken(Guarded("sweep", job, structlog.get_logger(), failed), rig.clock)
+
+    def rest(rest_s: float) -> None:
+        rests.append(rest_s)
+        if len(rests) == 3:
+            woken._ending.set()
+        woken.wake()
+
+    with patch.object(woken._ending, "wait", rest):
+        woken.start()
+        woken._thread.join()
+    assert rests == pytest.approx([0.5, 6.0, 30.0])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from central.waiting import FairQueue, Waiting
+from central.waiting import TINY, FairQueue, Waiting
 
 
 def served(queue: FairQueue[str], costs: Mapping[str, float], times: int) -> list[str]:
@@ -120,7 +120,7 @@ def test_a_tiny_message_makes_nobody_wait_whose_messages_are_unknown(size: int) 
 MOST = st.sampled_from([None, 100, 5000, 20_000])
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 10_000), MOST)))
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(TINY, 10_000), MOST)))
 def test_one_agents_order_stays(told: list[tuple[str, int, int | None]]) -> None:
     queue: FairQueue[tuple[str, int]] = FairQueue()
     found: list[tuple[str, int]] = []
@@ -130,7 +130,7 @@ def test_one_agents_order_stays(told: list[tuple[str, int, int | None]]) -> None
         if item is not None and most is not None:
             found.append(item)
             assert told[item[1]][1] <= most
-            queue.charge(cost)
+            queue.charge(told[item[1]][1])
     while (item := queue.get()) is not None:
         found.append(item)
     assert not queue
@@ -149,6 +149,15 @@ def test_what_is_too_large_now_keeps_its_turn_while_others_go() -> None:
     assert [queue.get(100), queue.get(100), queue.get(100)] == ["small 0", "small 1", None]
     queue.put("small", 10, "small 2")
     assert [queue.get(), queue.get(), queue.get(), queue.get()] == ["small 2", "large 0", "large 1", None]
+
+
+def test_what_costs_much_for_its_size_is_not_taken_for_short() -> None:
+    queue: FairQueue[str] = FairQueue()
+    costs = {"drain": 200_000.0, "live": 7000.0}
+    for agent in ("live", "drain", "drain", "live"):
+        queue.put(agent, 1000, agent)
+    served(queue, costs, 2)
+    assert [queue.get(50_000), queue.get(50_000), queue.get()] == ["live", None, "drain"]
 
 
 def test_what_is_urgent_goes_first_and_bytes_are_bounded() -> None:

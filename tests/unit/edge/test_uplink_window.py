@@ -44,6 +44,10 @@ def test_short_frames_wait_for_each_other_and_large_ones_do_not() -> None:
     assert window.room(), "there is much behind it: a backlog fills the window"
     window.sent(31, 1, 1.0)
     assert not window.room()
+    window.moved(31, 2.0)
+    window.sent(131, 1, 2.0)
+    window.sent(231, 1, 2.0)
+    assert window.room(), "a hundred records that pack into few bytes are a backlog too"
 
 
 def drained(limits: Limits, answer_s: float, frames: int) -> list[int]:
