@@ -18,7 +18,7 @@ from simulators.faults.proxy import FaultProxy, Meddle, Mode
 SHORTEST_S, LONGEST_S = 0.2, 3.0
 """How long the network is bad."""
 LONG_S = 25.0
-"""Now and then so long: more than the keep-alive of a connection."""
+"""Now and then so long: an agent's connection has ended by its keep-alive of 10 s then, at both its ends."""
 SELDOM = 20
 DELAY_S = 0.3
 BAD = (Mode.BLACK_HOLE, Mode.SWALLOW, Mode.DROP, Mode.RST, Mode.TRICKLE, Mode.DELAY, Mode.CORRUPT)

@@ -161,3 +161,9 @@ def test_files_and_functions_stay_readable(package: str) -> None:
             if length > FUNCTION_LINES_AT_MOST:
                 long.append(f"{name}:{function.lineno} {function.name}: {length} lines")
     assert not long, "\n".join(long)
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Pytest takes in only the first of them; the other's tests would be gone."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []
