@@ -173,7 +173,8 @@ class Plant:
         for path in (self.line_file, self.asked_file):
             path.write_text(
                 f"agent: {AGENT}\nsite: suzhou\ntime_zone: Asia/Shanghai\nline: fast-1\n{self.line.devices()}"
-                f"uplink: {{broker: '{self.agent_broker}', identity: {self.identity}, head_interval: 1s, keepalive: 10s}}\n"
+                f"uplink: {{broker: '{self.agent_broker}', identity: {self.identity},"
+                " head_interval: 1s, keepalive: 10s}\n"
                 f"buffer: {{path: {self.buffer}, keep_acknowledged: 14d}}\n"
             )
 
