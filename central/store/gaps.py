@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pydantic import JsonValue
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from central.domain import Gap
 from central.store import intake
-from central.store.rows import stored, with_body
+from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index
 from central.stored import StoredFact
 from records.model import EpochOpened, OperationsEvent
@@ -31,13 +31,7 @@ class Gaps:
         self._connection, self._agent = connection, agent
         self._told: dict[str, list[Gap]] = {}
         self._taken: dict[str, list[Gap]] = {}
-        query = (
-            with_body()
-            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-            .where(fact_index.c.code == RESTORED, envelope.c.agent == agent, envelope.c.stream == _STREAM)
-            .order_by(envelope.c.id)
-        )
-        for fact in map(stored, connection.execute(query)):
+        for fact in _restores(connection, agent):
             if isinstance(fact.fact.data, OperationsEvent):
                 self._told.setdefault(fact.epoch, []).extend(_lost(fact.fact.data))
 
@@ -53,6 +47,16 @@ class Gaps:
             self._taken[gap.epoch] += new
             found += new
         return tuple(found)
+
+
+def _restores(connection: Connection, agent: str) -> Iterator[StoredFact]:
+    """What the agent told of restores, oldest first; found by its code: an agent's records are many, these few."""
+    c = fact_index.c
+    where = (c.code == RESTORED, c.agent == agent, c.stream == _STREAM)
+    ids = connection.execute(select(c.envelope_id).where(*where).order_by(c.envelope_id)).scalars().all()
+    for part in parts(ids):
+        query = with_body().where(envelope.c.id.in_(part)).order_by(envelope.c.id)
+        yield from map(stored, connection.execute(query))
 
 
 def less(gap: Gap, taken: Iterable[Gap]) -> list[Gap]:

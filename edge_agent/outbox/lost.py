@@ -81,9 +81,7 @@ def known(connection: sqlite3.Connection) -> Iterator[tuple[Gap, Place]]:
                 place = stranger.place
                 yield Gap(place.epoch, standing.get(place.epoch, 0) + 1, place.seq), place
         through = epoch.standing
-        link = (
-            epoch.head if through == epoch.last else b""
-        )  # no row is read: those of a damaged file may not be there
+        link = epoch.head if through == epoch.last else b""  # no row is read: a damaged file may not have it
         yield Gap(epoch.epoch, 1, min(epoch.pruned, through)), Place(epoch.epoch, through, link)
 
 

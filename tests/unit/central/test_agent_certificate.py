@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from pydantic import JsonValue
+from sqlalchemy import event
 
 from central.agent_certificate import certificate_of
+from central.store.gaps import Gaps
 from records.errors import ConfigurationError
 from records.model import EpochOpened, OperationRecord, OperationsEvent, Outcome, Purpose
 from tests.unit.central import core_rig
@@ -192,3 +194,25 @@ def test_a_gap_before_an_epoch_that_names_a_row_that_is_here_is_a_gap_all_the_sa
 def test_nobody_of_that_name(rig: Rig) -> None:
     with rig.store.read() as connection, pytest.raises(ConfigurationError, match="nothing is here"):
         certificate_of(connection, "nobody-1", 0, 60.0)
+
+
+def test_what_restores_left_is_found_without_a_look_at_each_record_of_the_agent(rig: Rig) -> None:
+    """Every order that is judged asks for it: the cost must not grow with all that an agent ever recorded."""
+    agent = written(rig, run(1))
+    told(rig, agent)
+    asked: list[tuple[str, Any]] = []
+
+    def ask(_connection: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+        asked.append((statement, values))
+
+    with rig.store.read() as connection:
+        event.listen(connection, "before_cursor_execute", ask)
+        Gaps(connection, agent.name)
+        event.remove(connection, "before_cursor_execute", ask)
+        plans = [
+            str(row[3])
+            for statement, values in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert plans
+    assert all("code=?" in plan or "rowid=?" in plan for plan in plans), plans
