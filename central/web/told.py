@@ -70,10 +70,13 @@ def _stretches(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _records(words: Words, value: JsonValue) -> str:
-    """``[[agent, first, last, missing], ...]`` of a certificate."""
+    """``[[agent, first, last, missing], ...]`` of a certificate; none is missing where it is broken otherwise."""
     rows = [row for row in value if isinstance(row, list)] if isinstance(value, list) else []
-    text = N_("%(agent)s: %(n)s of the records %(first)s to %(last)s")
-    return "; ".join(words(text, agent=a, first=first, last=last, n=n) for a, first, last, n in rows)
+    missing = N_("%(agent)s: %(n)s of the records %(first)s to %(last)s")
+    broken = N_("%(agent)s: before the records %(first)s to %(last)s, or contents of these")
+    return "; ".join(
+        words(missing if n else broken, agent=a, first=first, last=last, n=n) for a, first, last, n in rows
+    )
 
 
 def _cycles(words: Words, value: JsonValue) -> str:

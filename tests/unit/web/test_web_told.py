@@ -36,6 +36,12 @@ REASONS = Catalogue(1, {"hold": {"complaint": {"en": "Customer complaint", "zh-C
         ("refuses", True, "yes", "是"),
         ("missing", [["assembly-1", 1, 20, 2]], "assembly-1: 2 of the records 1 to 20", None),
         (
+            "missing",
+            [["assembly-1", 4, 66, 0]],
+            "assembly-1: before the records 4 to 66, or contents of these",
+            "assembly-1：记录 4 至 66 之前的记录，或其中某些记录的内容",
+        ),
+        (
             "unaccounted",
             [["assemble", [78, 79, 80, 85], []], ["weld", [3], [9]]],
             "assemble: 78–80, 85; weld: 3; weld: 9 twice",
