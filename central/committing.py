@@ -99,7 +99,7 @@ class Committing:
         intake.keep_head(connection, head, payload, now_us)
         chain = (head.agent, head.epoch, head.stream)
         stands = standing.read(connection, [chain]).chains[chain]
-        # a chain that central has nothing of, after a restore perhaps: its agent may believe that all is here
+        # a chain that central has not begun, after a restore perhaps: its agent may believe that all is here
         return Outcome("head", head.agent, stands.answer if stands.mark is None else None)
 
 

@@ -62,9 +62,13 @@ class Standing:
         return 0 if self.mark is None else self.mark.committed_through
 
     @property
-    def answer(self) -> Watermark | None:
-        """What its agent is told: the watermark of the newest epoch; of a chain not yet begun, its position 0."""
-        if self.mark is not None:
+    def answer(self) -> Watermark:
+        """What its agent is told: the watermark of its newest epoch; position 0 of this one where none has begun.
+
+        Also of a chain not yet begun: position 0 of it would say nothing of the epochs before, so that an agent
+        that hears it of a restored central must take all that it ever made for lost.
+        """
+        if self.newest is not None:
             return self.newest
         start = chain.first_hash(self.agent, self.epoch, self.stream).hex()
         return Watermark(self.agent, self.epoch, self.stream, 0, start, self.generation)

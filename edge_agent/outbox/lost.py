@@ -30,7 +30,7 @@ _RESTORES = TypeAdapter(list[Restored])
 def behind(connection: sqlite3.Connection, place: Place | None) -> tuple[Gap, ...]:
     """What is lost behind central's place, in the order in which it was made.
 
-    None: nobody knows how much central has of this file. What it does have is for it to take off.
+    None: it has nothing of this file.
     """
     made = [gap for gap, _ in known(connection)]
     if place is not None:

@@ -79,7 +79,7 @@ def _stranger(connection: sqlite3.Connection, place: Place, restored: bool) -> V
 def _rewound(connection: sqlite3.Connection, place: Place | None, position: int) -> Verdict:
     """Central, restored, stands at a place, which is at a position of this file or before all of it (0).
 
-    None: of an epoch that central has not begun it can say nothing about those before it.
+    None: at the beginning of an epoch, which central says only where it has nothing of this agent.
     """
     return Verdict(
         Outcome.REWOUND, max(position, lost.freed_through(connection)), lost=lost.behind(connection, place)

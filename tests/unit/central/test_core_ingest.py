@@ -270,6 +270,24 @@ def test_heads_are_kept_and_the_highest_stays(rig: Rig, agent: Agent) -> None:
     assert not rig.ingest.presence()[agent.name].online
 
 
+def test_an_agent_hears_where_its_newest_epoch_stands_and_position_0_only_where_none_has_begun(
+    rig: Rig, agent: Agent
+) -> None:
+    """Position 0 of an epoch, heard of a restored central, means that central has nothing of those before it."""
+    second = Agent(agent.name, agent.key)
+    second.write(event(), event())
+    start = chain.first_hash(agent.name, agent.epoch, "records").hex()
+    nothing = Watermark(agent.name, agent.epoch, "records", 0, start, 1)
+    assert rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us())).watermark == nothing
+    assert rig.ingest.take(agent.topic, agent.frame(3, 5)).watermark == nothing
+    known = rig.ingest.take(agent.topic, agent.frame()).watermark
+    assert known is not None
+    assert (known.epoch, known.committed_through) == (agent.epoch, 10)
+    assert rig.ingest.take(second.state_topic, second.head(rig.clock.now_us())).watermark == known
+    hole = rig.ingest.take(second.topic, second.frame(2))
+    assert (hole.result, hole.watermark) == ("hole", known)
+
+
 def test_a_head_that_disagrees_with_what_is_held_is_a_conflict(rig: Rig, agent: Agent) -> None:
     rig.ingest.take(agent.topic, agent.frame())
     twin = Agent(agent.name, agent.key, agent.epoch)
