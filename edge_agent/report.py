@@ -41,6 +41,8 @@ from records.yaml import Loaded
 
 Json = dict[str, JsonValue]
 LAST_RECORDS = 12
+TOMBSTONE = "tombstone"
+"""Stands for the code of a record whose content is gone."""
 DETAIL_CHARACTERS = 120
 UNWATCHED_EVERY_S = 5.0
 UNWATCHED_LIMIT_S = 1.0
@@ -328,10 +330,11 @@ def _record(envelope: Envelope) -> Json:
         "code": None,
         "result": None,
         "subjects": [],
+        "params": {},
         "detail": None,
     }
     if envelope.body is None:
-        return found | {"code": "tombstone"}
+        return found | {"code": TOMBSTONE}
     try:
         fact = decode(envelope.kind, envelope.body)
     except Invalid:
@@ -343,21 +346,28 @@ def _record(envelope: Envelope) -> Json:
         found |= {
             "station": run.station,
             "code": f"{run.operation} {'' if run.cycle is None else run.cycle}".strip(),
+            "params": {"operation": run.operation, "cycle": None if run.cycle is None else str(run.cycle)},
             "result": results.pop() if len(results) == 1 else "mixed",
             "subjects": [subject.subject.id for subject in run.subjects[:3]],
         }
     elif isinstance(fact.data, OperationsEvent):
-        found |= {"code": fact.data.code, "detail": _told(fact.data)}
+        params = _params(fact.data)
+        found |= {"code": fact.data.code, "params": params, "detail": _told(params)}
     return found
 
 
-def _told(event: OperationsEvent) -> str | None:
-    """The first parameters of an event, as the catalogue orders them: ``tag sealer.ack, value true``."""
+def _params(event: OperationsEvent) -> Json:
+    """What an event tells in single values, as the catalogue orders them."""
     names = dict.fromkeys((*EVENTS.get(event.code, ()), *event.params))
-    told = [
-        f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+    return {
+        name: value
         for name in names
         if isinstance(value := event.params.get(name), str | int | float) and value != ""
-    ]
+    }
+
+
+def _told(params: Json) -> str | None:
+    """The first of them in one line: ``tag sealer.ack, value true``."""
+    told = [f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in params.items()]
     text = ", ".join(told)
     return (text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…") or None

@@ -1,8 +1,9 @@
 """The reader's language: gettext catalogues, read from the ``.po`` files themselves.
 
-The ``.po`` files are the only source: they are compiled in memory at start, so no compiled file can be older than
-its text or be left out of a package. Only the interface is translated; what a record holds is shown as it is.
-Message ids are the English texts, with ``%(name)s`` placeholders.
+The ``.po`` files, and ``records.texts`` for what the agent's page says, too, are the only sources: they are
+compiled in memory at start, so no compiled file can be older than its text or be left out of a package. Only the
+interface is translated; what a record holds is shown as it is. Message ids are the English texts, with
+``%(name)s`` placeholders.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+
+from records.texts import every_text
 
 FOLDER = Path(__file__).parent / "translations"
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh-CN": "中文"}
@@ -53,6 +56,8 @@ def words(language: str) -> Words:
     path = FOLDER / language.replace("-", "_") / "LC_MESSAGES" / "messages.po"
     with path.open("rb") as source:
         catalogue = read_po(source, locale=language.replace("-", "_"))
+    for text in every_text():
+        catalogue.add(text.english, text.in_language(language))
     compiled = io.BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)

@@ -5,9 +5,26 @@ Records hold codes; these texts are made at display, in the reader's language. A
 
 from __future__ import annotations
 
-from central.web.event_texts import EVENT_TEXTS as EVENT_TEXTS
-from central.web.event_texts import CodeText as CodeText
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from central.web.i18n import N_
+from records import texts as records_texts
+
+
+@dataclass(frozen=True, slots=True)
+class CodeText:
+    """``title`` names it, ``meaning`` explains it, ``action`` says what to do (empty for events)."""
+
+    title: str
+    meaning: str
+    action: str = ""
+
+
+EVENT_TEXTS: Mapping[str, CodeText] = {
+    code: CodeText(text.title.english, text.meaning.english) for code, text in records_texts.EVENT_TEXTS.items()
+}
+"""Message ids of what the agent's page says, too; their translations stand beside them in ``records.texts``."""
 
 EXCEPTION_TEXTS: dict[str, CodeText] = {
     "out-of-specification": CodeText(

@@ -13,9 +13,12 @@ from pydantic import JsonValue
 
 from edge_agent.document_ages import in_words
 from edge_agent.hold_view import rule_template, stream_text
+from edge_agent.prompts import prompt_says
 from edge_agent.reaction_settings import RANGE
+from edge_agent.report import DETAIL_CHARACTERS, TOMBSTONE
 from edge_agent.web.words import Words
 from records.reasons import Catalogue
+from records.texts import event_title, parameter_name
 from records.wire import PLANT
 
 Json = Mapping[str, Any]
@@ -127,6 +130,66 @@ def size(number: int) -> str:
 
 def _moment(at: str) -> datetime:
     return datetime.fromisoformat(at)
+
+
+# -- what restores of central asked for ---------------------------------------------------------------------
+
+MOST_RESTORES = 3
+MOST_GAPS = 4
+"""So many restores, and gaps of each, are on the page."""
+
+
+def restores(gaps: Iterable[Json]) -> list[tuple[str, int, list[Json]]]:
+    """Each restore that left gaps, the newest first: when it was told of here, how many records, which."""
+    found: dict[str, list[Json]] = {}
+    for gap in gaps:
+        found.setdefault(gap["at"], []).append(gap)
+    told = [(at, sum(int(g["last"]) - int(g["first"]) + 1 for g in each), each) for at, each in found.items()]
+    return sorted(told, key=lambda each: each[0], reverse=True)
+
+
+# -- the last records --------------------------------------------------------------------------------------
+
+GONE = "Content of a record is gone; its number and its hash stay"
+
+
+def record_title(record: Json, words: Words) -> str:
+    """What a record is, in the reader's language."""
+    code = record["code"]
+    if code == TOMBSTONE:
+        return words(GONE)
+    if code is not None and record["kind"] == "operations_event":
+        return event_title(code, words.language)
+    kind = str(record["kind"])
+    return words(KINDS.get(kind, kind))
+
+
+def record_told(record: Json, words: Words) -> str:
+    """The first of what an event tells: each value with its name, codes in words, in one line."""
+    if record["kind"] != "operations_event":
+        return ""
+    told = record.get("params", {}).items()
+    text = " · ".join(
+        f"{parameter_name(name, words.language)} {_spoken(name, each, words)}" for name, each in told
+    )
+    return text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…"
+
+
+def _spoken(name: str, told: JsonValue, words: Words) -> str:
+    """One value; where it is a code that has words, those."""
+    if isinstance(told, bool):
+        return words("yes" if told else "no")
+    if not isinstance(told, str):
+        return value(told)
+    if name == "kind":
+        return words(DOCUMENTS.get(told, told))
+    if name in ("about", "document"):
+        return about(told, words)
+    if name in ("why", "reason"):
+        code, _, rest = told.partition(" ")
+        said = prompt_says(code)
+        return told if said == code else f"{words(said)} {about(rest, words)}".strip()
+    return words(BEYOND[told]) if name == "beyond" and told in BEYOND else told
 
 
 # -- what stands after signals -----------------------------------------------------------------------------

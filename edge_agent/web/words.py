@@ -36,6 +36,23 @@ CHINESE: Mapping[str, str] = {
     "This computer's clock is %(seconds)s s behind central's. Set it right: records carry its time.": (
         "本机时钟比中央服务慢 %(seconds)s 秒。请校正：记录使用本机时间。"
     ),
+    "Central was restored from a backup and asked for %(count)s records that this line no longer has: they cannot "
+    "be sent again.": "中央服务已从备份恢复，并索取本产线已不再保留的 %(count)s 条记录：无法重新发送。",
+    "Restores of central that left gaps": "留下缺口的中央服务恢复",
+    "Told here at %(time)s.": "本机获知时间：%(time)s。",
+    "Records %(first)s to %(last)s of series %(epoch)s": "记录序列 %(epoch)s 的记录 %(first)s 至 %(last)s",
+    "and %(count)s more stretches: lotkeeper-edge status shows all.": (
+        "另有 %(count)s 段：用 lotkeeper-edge status 查看全部。"
+    ),
+    "%(count)s earlier restores left gaps, too: lotkeeper-edge status shows all.": (
+        "此前另有 %(count)s 次恢复也留下缺口：用 lotkeeper-edge status 查看全部。"
+    ),
+    "What to do: tell quality. At central, lotkeeper-central certificate --agent %(agent)s says what of it is "
+    "lost; the lots that it concerns wait for QA. Back up central more often than keep_acknowledged lasts.": (
+        "处理方法：通知质量部门。在中央服务运行 lotkeeper-central certificate --agent %(agent)s "
+        "可查明其中丢失的部分；"
+        "相关批次须等待 QA 处理。中央服务的备份间隔应短于 keep_acknowledged。"
+    ),
     "The buffer cannot be read, so its records are not shown.": "无法读取缓冲区，因此不显示记录。",
     "Lasts without central": "无中央服务可持续",
     "%(left)s of %(cap)s left": "剩余 %(left)s / %(cap)s",
@@ -59,7 +76,7 @@ CHINESE: Mapping[str, str] = {
     # devices
     "Connected": "已连接",
     "Away": "未连接",
-    "Tag": "标签",
+    "Tag": "变量",
     "Value": "值",
     "Quality": "质量",
     "Age": "时效",
@@ -71,7 +88,7 @@ CHINESE: Mapping[str, str] = {
         "%(polls)s 次轮询共 %(values)s 个值，延迟 %(late)s，跳过 %(skipped)s"
     ),
     "Scanner": "扫码器",
-    "This line has no devices with tags.": "此产线没有带标签的设备。",
+    "This line has no devices with tags.": "此产线没有带变量的设备。",
     # stations
     "Stations": "工位",
     "Station": "工位",
@@ -281,7 +298,7 @@ CHINESE: Mapping[str, str] = {
         "%(chunks)s 个数据块，已确认 %(acknowledged)s，已放弃 %(up)s"
     ),
     "%(count)s more tags: lotkeeper-edge status shows all.": (
-        "另有 %(count)s 个标签：用 lotkeeper-edge status 查看全部。"
+        "另有 %(count)s 个变量：用 lotkeeper-edge status 查看全部。"
     ),
     "Configuration": "配置",
     "Software": "软件",
@@ -302,6 +319,9 @@ CHINESE: Mapping[str, str] = {
     "aborted": "中止",
     "mixed": "不一致",
     "Nothing has been recorded yet.": "尚无记录。",
+    "Content of a record is gone; its number and its hash stay": "记录内容已不存在；记录号和哈希保留",
+    "yes": "是",
+    "no": "否",
     # tests
     "Try a scan": "扫码测试",
     "Barcode": "条码",
@@ -318,7 +338,7 @@ CHINESE: Mapping[str, str] = {
     "belongs to no field": "不属于任何字段",
     "expected %(what)s": "期望 %(what)s",
     "found %(what)s": "实际 %(what)s",
-    "Read a tag": "读取标签",
+    "Read a tag": "读取变量",
     "Read now": "立即读取",
     "Reads the machine once, now, through the session that is open.": "通过当前会话立即读取设备一次。",
     "Source time": "源时间",

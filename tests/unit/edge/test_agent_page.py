@@ -45,7 +45,7 @@ def test_every_text_is_translated_with_all_its_places() -> None:
     for english, chinese in words.CHINESE.items():
         assert _places(english) == _places(chinese), english
         assert chinese.strip(), english
-    assert set(show.KINDS.values()) <= set(words.CHINESE)
+    assert {show.GONE, *show.KINDS.values()} <= set(words.CHINESE)
     rules = {text for key, text in ENGLISH.items() if key.startswith("rule-")}
     said = (show.TITLES, show.CONSEQUENCES, show.DONE, acts.REFUSALS, hold_view.OTHERS, PROMPTS, MISSING)
     assert {text for texts in said for text in texts.values()} | rules <= set(words.CHINESE)

@@ -51,6 +51,7 @@ CHUNKS = ("chunks_committed", "chunks_acknowledged", "chunks_given_up")
 def page(language: str = "en", fault: str | None = None, **given: Any) -> str:
     """The text of the part that is fetched again and again."""
     report = {
+        "agent": "sealing-1",
         "now": NOW,
         "time_zone": "UTC",
         "refused": None,
@@ -138,3 +139,78 @@ def test_how_old_what_central_told_is_stands_by_kind() -> None:
     assert set(show.DOCUMENTS) == set(DEFAULTS)
     texts = {*show.DOCUMENTS.values(), *show.BEYOND.values()}
     assert texts <= set(words.CHINESE)
+
+
+def test_what_a_restore_of_central_asked_for_in_vain_stands_on_top_with_what_to_do() -> None:
+    def gap(at: str, first: int, last: int) -> dict[str, Any]:
+        return {"at": at, "generation": 2, "epoch": "4f1c9d31", "first": str(first), "last": str(last)}
+
+    gaps = [gap("2026-11-24T08:00:00Z", 4, 12), gap("2026-11-24T08:00:00Z", 20, 20)]
+    text = page(buffer=BUFFER | {"gaps": gaps})
+    assert "asked for 10 records that this line no longer has" in text
+    assert "Told here at 2026-11-24 08:00:00" in text
+    assert "Records 4 to 12 of series 4f1c9d31" in text
+    assert "lotkeeper-central certificate --agent sealing-1" in text
+    chinese = page("zh-CN", buffer=BUFFER | {"gaps": gaps})
+    assert "已不再保留的 10 条记录" in chinese
+    assert "记录序列 4f1c9d31 的记录 4 至 12" in chinese
+    assert "restored" not in page(buffer=BUFFER | {"gaps": []})
+    assert "restored" not in page()
+
+
+def test_of_many_restores_the_newest_stand_there_and_the_others_are_counted() -> None:
+    gaps = [
+        {
+            "at": f"2026-11-{day:02}T08:00:00Z",
+            "generation": day,
+            "epoch": f"e{day}",
+            "first": f"{n}",
+            "last": f"{n}",
+        }
+        for day in range(1, 6)
+        for n in range(1, 7)
+    ]
+    text = page(buffer=BUFFER | {"gaps": gaps})
+    assert "2 earlier restores left gaps, too" in text
+    assert re.findall(r"of series (e\d)", text) == ["e5"] * 4 + ["e4"] * 4 + ["e3"] * 4
+    assert text.count("and 2 more stretches") == 3
+
+
+RECORD: dict[str, Any] = {"seq": "7", "kind": "operations_event", "at": NOW, "station": "weld", "code": None}
+RECORD |= {"result": None, "subjects": [], "params": {}, "detail": None, "epoch": "4f1c9d31"}
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "Device lost device-lost weld · Device welder · Address opc.tcp://10.0.0.5"),
+        ("zh-CN", "设备失联 device-lost weld · 设备 welder · 地址 opc.tcp://10.0.0.5"),
+    ],
+)
+def test_the_last_records_say_in_words_what_happened(language: str, told: str) -> None:
+    params = {"device": "welder", "address": "opc.tcp://10.0.0.5"}
+    assert told in page(language, records=[RECORD | {"code": "device-lost", "params": params}])
+
+
+def test_codes_within_a_record_are_words_too() -> None:
+    def told(**params: Any) -> str:
+        return show.record_told(RECORD | {"code": "start-barred", "params": params}, words.Words("zh-CN"))
+
+    assert told(why="document-too-old", about="work-order/WO-1") == (
+        "缘由 中央服务下达的信息已超过允许的时效。 · 对象 工单 WO-1"
+    )
+    assert told(refuses=True, beyond="refuse").endswith("不允许启动")
+    assert "是" in told(refuses=True)
+    assert told(kind="lots", id="SR-20") == "类型 组件批次 · 编号 SR-20"
+    assert told(reason="operator left") == "理由 operator left"
+    assert len(told(text="x" * 500)) == 120
+
+
+def test_a_run_names_its_operation_and_cycle_and_a_record_without_content_says_so() -> None:
+    run = RECORD | {"kind": "operation_record", "code": "OP10 31", "subjects": ["C-031"], "result": "pass"}
+    run |= {"params": {"operation": "OP10", "cycle": "31"}}
+    assert "Run OP10 · Cycle 31 · C-031 pass weld" in page(records=[run])
+    gone = RECORD | {"kind": "operation_record", "code": "tombstone", "at": None, "station": None}
+    assert "Content of a record is gone" in page(records=[gone])
+    assert "记录内容已不存在" in page("zh-CN", records=[gone])
+    assert "tombstone" not in page("zh-CN", records=[gone | {"kind": "telemetry"}])
