@@ -13,8 +13,8 @@ cut (WAL, synchronous=FULL, fsync honoured by the disk). Rules that make it true
   SQLite error (I/O, full, damaged, read-only, locked by a stranger) is the disk's;
 - a full disk is the one failure that is survived: the commit is taken back whole, ``on_full`` may free space for a
   second try, and then its jobs raise NoRoom. Nothing was promised, and the next commit may succeed;
-- the log is brought into the file by a checkpoint of our own after every so many pages, not by SQLite's automatic
-  one, which keeps to itself that a write or fsync failed; one that readers never leave is begun anew with force;
+- the log is brought into the file by a checkpoint of our own when it has grown, not by SQLite's automatic one,
+  which keeps to itself that a write or fsync failed; one that readers never leave is begun anew with force;
 - any other failure of the disk stops the writer: the failed commit is never tried again on the same handle (the
   kernel may have thrown the pages away) and the handle is not closed either, since closing would checkpoint; all
   jobs that wait and all later ones raise StorageFailed, a restart recovers;
@@ -51,24 +51,26 @@ GROUP_LIMIT = 256
 GROUP_BYTES = 4 * 1024 * 1024
 """A commit takes no further job along once its jobs weigh this much."""
 
-LOG_PAGES = 256
-"""About so many pages are in the log when it is brought into the file."""
+PAGE_BYTES = 4096
+"""Of a new file, where nothing else is asked for: right for tables of short rows."""
 
-RESTART_PAGES = 4 * LOG_PAGES
-"""In a log of so many pages it is begun anew with force, for which readers must have left it.
+CHECKPOINT_BYTES = 1024 * 1024
+"""About so much is in the log when it is brought into the file."""
+
+RESTART_BYTES = 4 * CHECKPOINT_BYTES
+"""A log of this size is begun anew with force, for which readers must have left it.
 
 Where always one reader or another is in the log, SQLite by itself never begins it anew, and it grows without end
 (sqlite.org/wal.html, "checkpoint starvation"; 20 agents that drained made 0.9 GB within a minute at central).
 """
 
-PAGES_PER_MS = 256
-"""It is waited for readers the longer the larger the log is: a millisecond for so many pages. Where one stays (a
-backup, an export), it is tried again when the log has grown by a quarter."""
+BYTES_PER_MS = 1024 * 1024
+"""It is waited for readers the longer the larger the log is: a millisecond for so much. Where one stays (a backup,
+an export), it is tried again when the log has grown by a quarter."""
 
 LOG_BYTES = 16 * 1024 * 1024
 """What the log may take beside the file at the worst: a group, its largest job, and readers that hold it."""
 
-_PAGE = 4096
 _MOST_PAGES = 4_294_967_294
 """No cap: SQLite's own limit."""
 _GROUP_PAGES = 8
@@ -84,7 +86,7 @@ _PRAGMAS = {
     "foreign_keys": 1,
     "recursive_triggers": 1,  # else REPLACE deletes rows past the triggers that forbid it
     "cell_size_check": 1,
-    "wal_autocheckpoint": LOG_PAGES,
+    "wal_autocheckpoint": CHECKPOINT_BYTES // PAGE_BYTES,
     "journal_size_limit": 4 * 1024 * 1024,
 }
 
@@ -102,8 +104,9 @@ def is_damage(error: BaseException) -> bool:
     return isinstance(error, sqlite3.DatabaseError) and primary_code(error) in (*_NO_DATABASE, None)
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
-    """The one writing connection of a file (made when missing), in autocommit mode with explicit BEGIN.
+def open_writer(path: Path, page_bytes: int = PAGE_BYTES) -> sqlite3.Connection:
+    """The one writing connection of a file (made when missing, with pages of ``page_bytes``), in autocommit mode
+    with explicit BEGIN.
 
     Raises:
         Damaged: the file is no database. StorageFailed: it cannot be opened or its pragmas do not hold.
@@ -112,6 +115,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     try:
         make_folder(path.parent)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA page_size={page_bytes}").fetchall()  # a file that is there keeps its own
         for name, value in _PRAGMAS.items():
             connection.execute(f"PRAGMA {name}={value}").fetchall()
             found = connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -216,7 +220,8 @@ class Writer:
     raised by the constructor. ``on_failure`` is called once, in that thread, when the disk failed.
     ``before_commit`` and ``after_commit`` are called in that thread around every COMMIT: before it nothing is
     promised, after it everything is on disk and the futures are not yet done. ``max_bytes`` is SQLite's own cap of
-    the file, which jobs of ``submit_steps`` may pass. ``on_full`` is called in that thread when the volume is
+    the file, which jobs of ``submit_steps`` may pass. ``page_bytes``: of the
+    file's pages, if it is new. ``on_full`` is called in that thread when the volume is
     full, and tells whether it has freed something.
     """
 
@@ -229,6 +234,7 @@ class Writer:
         before_commit: Callable[[], None] | None = None,
         after_commit: Callable[[sqlite3.Connection], None] | None = None,
         max_bytes: int | None = None,
+        page_bytes: int = PAGE_BYTES,
         on_full: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
@@ -236,10 +242,11 @@ class Writer:
         self._on_failure = on_failure
         self._before_commit = before_commit
         self._after_commit = after_commit
-        self._max_pages = _MOST_PAGES if max_bytes is None else max(max_bytes // _PAGE, 1)
+        self._max_bytes = max_bytes
+        self._page_bytes = page_bytes
         self._on_full = on_full
-        self._log_pages = 0
-        self._restart_from = RESTART_PAGES
+        self._log_bytes = 0
+        self._restart_from = RESTART_BYTES
         self._jobs: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
         self._failed: StorageFailed | None = None
         self._closed = False
@@ -296,18 +303,19 @@ class Writer:
     def _run(self, ready: Future[None]) -> None:
         connection: sqlite3.Connection | None = None
         try:
-            connection = open_writer(self.path)
+            connection = open_writer(self.path, self._page_bytes)
+            self._page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
             if self._prepare is not None:
                 self._prepare(connection)
             connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
-            self._cap(connection, self._max_pages)
+            self._cap(connection, self._max_bytes)
         except BaseException as error:
             if connection is not None:
                 connection.close()
             ready.set_exception(error)
             return
         self._connection = connection  # held for the writer's life: after a failure it must not be closed
-        self._log_pages = _log_bytes(self.path) // _PAGE  # of who was killed before; else it grows with each kill
+        self._log_bytes = _size_of_log(self.path)  # of who was killed before; else it grows with each kill
         ready.set_result(None)
         waiting: deque[Pending[object] | None] = deque()
         while True:
@@ -334,18 +342,18 @@ class Writer:
             self._tidy(connection)
 
     def _take_steps(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> LotkeeperError | None:
-        self._cap(connection, _MOST_PAGES)
+        self._cap(connection, None)
         refused = self._commit(connection, group)
         while refused is None and group[0].again:
-            self._log_pages = LOG_PAGES
+            self._log_bytes = CHECKPOINT_BYTES
             self._tidy(connection)
             refused = self._failed or self._commit(connection, group)
         if self._failed is None:
-            self._cap(connection, self._max_pages)
+            self._cap(connection, self._max_bytes)
         return refused
 
-    @staticmethod
-    def _cap(connection: sqlite3.Connection, pages: int) -> None:
+    def _cap(self, connection: sqlite3.Connection, most: int | None) -> None:
+        pages = _MOST_PAGES if most is None else max(most // self._page_bytes, 1)
         connection.execute(f"PRAGMA max_page_count={pages}").fetchall()
 
     def _commit(self, connection: sqlite3.Connection, batch: list[Pending[object]]) -> LotkeeperError | None:
@@ -357,7 +365,7 @@ class Writer:
                         run_all(connection, kind, list(alike))
                     if self._before_commit is not None:
                         self._before_commit()
-                self._log_pages += _GROUP_PAGES + sum(pending.weight for pending in batch) // _PAGE
+                self._log_bytes += _GROUP_PAGES * self._page_bytes + sum(pending.weight for pending in batch)
                 if self._after_commit is not None:
                     self._after_commit(connection)
                 return None
@@ -383,15 +391,15 @@ class Writer:
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
         """Bring the log into the file when it has grown: what the disk says to that must be heard."""
-        if self._log_pages < LOG_PAGES:
+        if self._log_bytes < CHECKPOINT_BYTES:
             return
-        self._log_pages = LOG_PAGES // 2  # where it cannot be done now: after as many pages again
+        self._log_bytes = CHECKPOINT_BYTES // 2  # where it cannot be done now: after as much again
         try:
             _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages >= self._restart_from:
-                busy, pages, done = self._restart_log(connection, pages // PAGES_PER_MS)
-                self._restart_from = RESTART_PAGES if not busy else pages + pages // 4  # a reader stays for long
-            self._log_pages = min(max(pages - done, 0), LOG_PAGES // 2)
+            if (size := pages * self._page_bytes) >= self._restart_from:
+                busy, pages, done = self._restart_log(connection, size // BYTES_PER_MS)
+                self._restart_from = RESTART_BYTES if not busy else size + size // 4  # a reader stays for long
+            self._log_bytes = min(max(pages - done, 0) * self._page_bytes, CHECKPOINT_BYTES // 2)
         except (sqlite3.Error, OSError) as error:
             if primary_code(error) != sqlite3.SQLITE_FULL:
                 self._fail(self._not_kept(error))
@@ -425,7 +433,7 @@ class Writer:
                 self._on_failure(failed)
 
 
-def _log_bytes(path: Path) -> int:
+def _size_of_log(path: Path) -> int:
     log = path.with_name(f"{path.name}-wal")
     return log.stat().st_size if log.exists() else 0
 

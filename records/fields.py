@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from operator import is_
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -12,6 +13,7 @@ from pydantic_core.core_schema import (
     chain_schema,
     custom_error_schema,
     int_schema,
+    simple_ser_schema,
     str_schema,
     to_string_ser_schema,
     union_schema,
@@ -40,6 +42,17 @@ class _AsText:
 
 Int64 = Annotated[int, _AsText()]
 """A 64-bit integer: an int here, a string of decimal digits in JSON."""
+
+
+class Word(StrEnum):
+    """One word of a fixed list. Written as the text that it is: pydantic would ask each member for its ``value``,
+    which is code of Python's, and a record has a dozen of them.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return cast("CoreSchema", {**handler(source), "serialization": simple_ser_schema("str")})
+
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 """A whole number that JSON and every database hold: how many, or which one of a row."""

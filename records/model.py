@@ -13,20 +13,19 @@ decimal strings, and everything that a person reads is a code with parameters, n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records.configuration import ConfigurationRecord
 from records.errors import Invalid
-from records.fields import Int64, Later
+from records.fields import Int64, Later, Word
 from records.verdict import SpcState
 
 SCHEMA = 1
 
 
-class SubjectKind(StrEnum):
+class SubjectKind(Word):
     UNIT = "unit"
     LOT = "lot"
     CARRIER = "carrier"
@@ -54,7 +53,7 @@ class Subject:
         return (self.kind.value, self.product, self.scheme, self.id)
 
 
-class Purpose(StrEnum):
+class Purpose(Word):
     PRODUCTION = "production"
     REWORK = "rework"
     RETEST = "retest"
@@ -69,13 +68,13 @@ class Purpose(StrEnum):
         return self in (Purpose.PRODUCTION, Purpose.REWORK, Purpose.RETEST)
 
 
-class Quality(StrEnum):
+class Quality(Word):
     GOOD = "good"
     UNCERTAIN = "uncertain"
     BAD = "bad"
 
 
-class Result(StrEnum):
+class Result(Word):
     PASS = "pass"  # noqa: S105  the field's word
     FAIL = "fail"
     SCRAP = "scrap"
@@ -139,7 +138,7 @@ class SubjectResult:
     tests: tuple[TestResult, ...] = ()
 
 
-class MaterialKind(StrEnum):
+class MaterialKind(Word):
     CONSUMED = "consumed"
     PRODUCED = "produced"
     SCRAPPED = "scrapped"
@@ -183,7 +182,7 @@ class DocumentUse:
     beyond: Later[str] = None
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     COMPLETED = "completed"
     ABORTED = "aborted"
 
@@ -250,7 +249,7 @@ class OperationsEvent:
     device: str | None = None
 
 
-class Act(StrEnum):
+class Act(Word):
     CORRECT = "correct"
     VOID = "void"
     LATE_ENTRY = "late_entry"
@@ -440,7 +439,7 @@ def encode(fact: Fact) -> bytes:
     """
     kind = kind_of(fact.data)
     try:
-        return _CODECS[kind][1].dump_json(fact)
+        return _CODECS[kind][1].serializer.to_json(fact)
     except ValueError as error:  # a lone surrogate, which some device took for text
         raise Invalid(f"the {kind} cannot be written: {error}") from error
 
@@ -454,8 +453,8 @@ def decode(kind: str, body: bytes) -> Fact:
     if kind not in _CODECS:
         raise Invalid(f"unknown record kind {kind!r}", hint=f"known kinds: {', '.join(_CODECS)}")
     try:
-        fact = _CODECS[kind][1].validate_json(body)
+        fact = _CODECS[kind][1].validator.validate_json(body)
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()[:5])
         raise Invalid(f"the body is no {kind}: {places}") from error
-    return Fact(fact.header, fact.data)  # type: ignore[attr-defined]
+    return Fact(fact.header, fact.data)

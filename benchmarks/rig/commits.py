@@ -13,8 +13,10 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.rig.runs import header, runs
 from edge_agent.outbox import Batch, Outbox
+from edge_agent.outbox.store import RECORDS_PAGE_BYTES as PAGE_BYTES
 from records import chain
 from records.clock import SystemClock
+from records.durable import CHECKPOINT_BYTES
 from records.model import SCHEMA, Fact, encode, kind_of
 from records.process import keep_pauses_short
 
@@ -43,10 +45,13 @@ class Commits:
 
 @contextmanager
 def bare(folder: Path) -> Iterator[Take]:
-    """The same bytes, digests and links, committed as durably; nothing else."""
+    """The same bytes, digests and links, committed as durably into pages of the same size; nothing else."""
     folder.mkdir()
     with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as connection:
-        for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=256"):
+        pages = CHECKPOINT_BYTES // PAGE_BYTES
+        for pragma in (
+            f"page_size={PAGE_BYTES}", "journal_mode=wal", "synchronous=full", f"wal_autocheckpoint={pages}"
+        ):  # fmt: skip
             connection.execute(f"PRAGMA {pragma}").fetchall()
         connection.execute(
             "CREATE TABLE records (seq INTEGER PRIMARY KEY, schema INTEGER, kind TEXT, digest BLOB, hash BLOB,"

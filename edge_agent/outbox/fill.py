@@ -12,8 +12,8 @@ SPANS_US = (3_600_000_000, 86_400_000_000)
 """The rate is that of the last hour; where hardly anything was recorded in it, of the last day."""
 ENOUGH = 60
 """So many records tell a rate."""
-BARE = 80_000
-"""About what a file takes that holds nothing, in bytes."""
+BARE_PAGES = 20
+"""About what a file takes that holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ def fill(connection: sqlite3.Connection, cap: int | None, free: int, now_us: int
     held = sum(epoch.last - epoch.pruned for epoch in ledger.epochs(connection))
     used, waits = rows.used_bytes(connection), pending(connection).records
     documents = connection.execute("SELECT coalesce(sum(length(payload)), 0) FROM documents").fetchone()[0]
-    per_row = max(used - BARE - documents, 0) / held if held else 0.0
+    bare = BARE_PAGES * rows.page_bytes(connection)
+    per_row = max(used - bare - documents, 0) / held if held else 0.0
     waiting = max(used - round(per_row * max(held - waits, 0)), 0)
     rate = per_row * _rows_an_hour(connection, now_us)
     if cap is None:

@@ -25,9 +25,15 @@ class BodyDamaged(Damaged):
 
 def used_bytes(connection: sqlite3.Connection) -> int:
     """What the file's contents take; freed pages are not counted, they are used again."""
-    names = ("page_count", "freelist_count", "page_size")
-    pages, free, size = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in names)
-    return (pages - free) * size
+    pages, free = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count")
+    )
+    return (pages - free) * page_bytes(connection)
+
+
+def page_bytes(connection: sqlite3.Connection) -> int:
+    """Of the file, which keeps what it was made with."""
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
 
 
 def set_states(connection: sqlite3.Connection, states: Mapping[str, str | None]) -> None:

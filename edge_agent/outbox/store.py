@@ -30,13 +30,14 @@ from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.note import Note
 from edge_agent.outbox.running import RunningTime, bucket_end
+from edge_agent.outbox.schema import THINNED
 from edge_agent.outbox.space import RESERVE
 from edge_agent.outbox.thinning import GivenUp, Thinning
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from records import chain, telemetry
 from records.clock import Clock
-from records.durable import Writer, open_reader
+from records.durable import PAGE_BYTES, Writer, open_reader
 from records.errors import Damaged, Invalid, Refused, StorageFailed, Unreachable
 from records.files import InstanceLock
 from records.jobs import Again, primary_code
@@ -48,6 +49,11 @@ MAX_BODY = 4 * 1024 * 1024
 """Largest body of one record; a frame must be able to carry it."""
 ROW_WEIGHT = 400
 """About what a row takes in the file beside its body, with the indexes over it."""
+RECORDS_PAGE_BYTES = 8192
+"""Of a new file of records. Runs of two to four thousand bytes leave a third of each page of 4096 empty; with
+pages that are larger still, a commit of a single record writes too much again (``benchmarks.edge``). Telemetry,
+any chunk of which may give way in place, takes no less room in them.
+"""
 PRUNE_CHUNK = 2000
 """Rows deleted in one transaction, so that commits never wait long behind pruning."""
 INDEX_ROWS = 1_000_000
@@ -145,6 +151,7 @@ class Outbox:
                 before_commit=lambda: failpoint("outbox.before_commit"),
                 after_commit=self._after_commit,
                 max_bytes=None if max_bytes is None else max_bytes + RESERVE,
+                page_bytes=PAGE_BYTES if stream == THINNED else RECORDS_PAGE_BYTES,
                 on_full=on_full,
             )
             self._reader = open_reader(self.path)

@@ -129,7 +129,7 @@ def test_hours_left_follow_from_cap_fill_and_the_rate_of_the_last_hour(outbox: O
     assert fill.pending == 101
     assert 250_000 < fill.waiting == fill.used < 500_000
     assert fill.room == CAP - fill.waiting
-    assert fill.hours == pytest.approx((fill.room or 0) / (60 * 4096), rel=0.3)
+    assert fill.hours == pytest.approx((fill.room or 0) / (60 * 8192 / 3), rel=0.3)
     outbox.apply(mark(held(outbox)[-1]))
     after = outbox.fill(GIB)
     assert after.pending == 0
@@ -181,7 +181,7 @@ def test_the_warning_comes_long_before_and_once(watched: Watched, outbox: Outbox
     assert watched.look() == []
     store(outbox, clock, 100)
     assert watched.look() == ["buffer-low"]
-    assert watched.told[-1][1]["hours"] == pytest.approx(6.0, abs=2.0)
+    assert watched.told[-1][1]["hours"] == pytest.approx(9.0, abs=2.0)
     assert watched.look() == []
     assert not watched.watch.standing.stopped
 

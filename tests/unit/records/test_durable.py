@@ -159,6 +159,22 @@ def test_a_file_at_its_cap_takes_nothing_of_that_commit_and_goes_on(tmp_path: Pa
     assert (numbers(tmp_path / "a.db"), failures) == ([1], [])
 
 
+@pytest.mark.parametrize(("made_with", "opened_with"), [(4096, 8192), (8192, 4096)])
+def test_a_file_keeps_its_pages_and_its_cap_counts_bytes(tmp_path: Path, made_with: int, opened_with: int) -> None:
+    path = tmp_path / "a.db"
+    Writer(path, table, page_bytes=made_with).close()
+    writer = Writer(path, table, page_bytes=opened_with, max_bytes=200_000)
+
+    def pages(connection: sqlite3.Connection) -> tuple[int, int]:
+        size, most = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "max_page_count")
+        )
+        return size, most
+
+    assert writer.submit(pages).result(timeout=10) == (made_with, 200_000 // made_with)
+    writer.close()
+
+
 def test_a_full_volume_is_tried_once_more_when_something_was_freed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +220,7 @@ def test_the_log_is_brought_into_the_file_again_and_again(tmp_path: Path) -> Non
     for _ in range(100):
         writer.submit(large, 100_000).result(timeout=10)
     log = path.with_name("a.db-wal").stat().st_size
-    assert log < 2 * durable.LOG_PAGES * 4096
+    assert log < 2 * durable.CHECKPOINT_BYTES
     assert path.stat().st_size > 100 * 100_000 - log
     writer.close()
 
@@ -279,7 +295,7 @@ def test_the_log_of_a_writer_that_was_killed_is_brought_into_the_file_by_the_nex
     path, after = tmp_path / "a.db", tmp_path / "after" / "a.db"
     after.parent.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "LOG_PAGES", 10_000)
+        patch.setattr(durable, "CHECKPOINT_BYTES", 10_000 * 4096)
         writer = Writer(path, table)
         for _ in range(20):
             writer.submit(large).result(timeout=10)
@@ -300,7 +316,7 @@ def until_it_fails(writer: Writer) -> None:
 
 def test_a_checkpoint_that_fails_stops_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's automatic checkpoint would keep the error to itself, and lose pages at the next one."""
-    monkeypatch.setattr(durable, "LOG_PAGES", 1)
+    monkeypatch.setattr(durable, "CHECKPOINT_BYTES", 1)
     failures: list[StorageFailed] = []
     path = tmp_path / "a.db"
 
@@ -334,7 +350,7 @@ class FullAtRestart:
 def test_commits_wait_for_strangers_as_before_when_the_disk_was_full_as_the_log_was_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "RESTART_PAGES", 1)
+    monkeypatch.setattr(durable, "RESTART_BYTES", 1)
     asked: list[bool] = []
 
     def free() -> bool:
@@ -345,7 +361,7 @@ def test_commits_wait_for_strangers_as_before_when_the_disk_was_full_as_the_log_
     writer.submit(insert(1)).result(timeout=10)
     connection = writer._connection
     assert connection is not None
-    writer._log_pages = durable.LOG_PAGES
+    writer._log_bytes = durable.CHECKPOINT_BYTES
     without_room: Any = FullAtRestart(connection)
     writer._tidy(without_room)
     assert asked == [True]
