@@ -10,12 +10,14 @@ from types import MappingProxyType
 
 from pydantic import JsonValue
 
-from records.certificates import AUTHORITY, CERTIFICATE, KEY, REQUEST, certificate_of, check_pair
+from records.certificates import AUTHORITY, CERTIFICATE, KEY, check_pair, look_at_files
 from records.clock import iso_z
 from records.errors import LotkeeperError
 from records.keys import SigningKey, read_identity
 
 Json = dict[str, JsonValue]
+FILES = "files"
+"""What a problem concerns: a file of mutual TLS that is missing, cannot be read or holds something else."""
 
 
 def identity_report(
@@ -33,20 +35,19 @@ def identity_report(
         return found | {"central_keys": [], "problems": [{"what": "folder", "why": str(error)}]}
     found["signing_key"] = signing.id
     if (folder / CERTIFICATE).exists() or tls:
+        wrong.pop(FILES, None)  # it is looked at anew
         try:
-            key, pem, ca = ((folder / name).read_bytes() for name in (KEY, CERTIFICATE, AUTHORITY))
-            certificate = certificate_of(pem)
+            certificate = look_at_files(folder)
             found |= {
                 "certificate_until": iso_z(certificate.until_us),
                 "renewed_from": iso_z(certificate.renew_us),
             }
+            key, pem, ca = ((folder / name).read_bytes() for name in (KEY, CERTIFICATE, AUTHORITY))
             check_pair(key, pem, ca, now_us, file.agent)
         except OSError as error:
-            waits = (folder / REQUEST).exists() and not (folder / CERTIFICATE).exists()
-            why = f"{error.filename}: {error.strerror}"
-            wrong["certificate"] = f"{folder / REQUEST} waits for the plant's authority" if waits else why
+            wrong[FILES] = f"{error.filename}: {error.strerror}"
         except LotkeeperError as error:
-            wrong["certificate"] = str(error)
+            wrong["certificate" if found["certificate_until"] else FILES] = str(error)
     loose = [path.name for path in sorted(folder.glob("*.key")) if _others_read(path)]
     if loose:
         wrong["key files"] = f"others than the owner can read {', '.join(loose)}: chmod 600, and who copied them?"

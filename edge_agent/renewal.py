@@ -21,8 +21,9 @@ import structlog
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from edge_agent.documents import Documents
+from edge_agent.identity_view import FILES
 from records.certificates import CERTIFICATE as CERTIFICATE_FILE
-from records.certificates import DAY_US, Certificate, ask, certificate_of, check_time, install
+from records.certificates import DAY_US, Certificate, ask, certificate_of, check_time, install, look_at_files
 from records.clock import Clock, iso_z
 from records.enrolment import SIGNING_ASKED, asked_key
 from records.errors import Damaged, Invalid, LotkeeperError
@@ -40,7 +41,10 @@ _KEYS = TypeAdapter(tuple[PublicKey, ...])
 
 
 class Renewal:
-    """Safe from any thread. ``request`` asks central, ``reconnect`` has the uplink connect anew."""
+    """Safe from any thread. ``request`` asks central, ``reconnect`` has the uplink connect anew.
+
+    ``tls``: whether the broker asks for a certificate.
+    """
 
     def __init__(
         self,
@@ -50,9 +54,11 @@ class Renewal:
         on_event: Callable[[str, dict[str, JsonValue]], None],
         request: Callable[[str, JsonValue], None],
         reconnect: Callable[[], None],
+        *,
+        tls: bool = True,
     ) -> None:
         self._identity, self._documents, self._clock = identity, documents, clock
-        self._on_event, self._request, self._reconnect = on_event, request, reconnect
+        self._on_event, self._request, self._reconnect, self._tls = on_event, request, reconnect, tls
         self._agent = identity.file.agent
         self._lock = threading.RLock()
         self._asked_s: dict[str, float] = {}
@@ -69,12 +75,16 @@ class Renewal:
     def look(self) -> None:
         """Ask for what will be needed, or say that a person is."""
         with self._lock:
-            for look in (self._look_at_certificate, self._look_at_signing_key):
+            failed = False
+            for look in (self._look_at_files, self._look_at_certificate, self._look_at_signing_key):
                 try:
                     look()
                 except (OSError, LotkeeperError) as error:
+                    failed = True
                     self._log.error("identity-not-renewed", error=str(error))
                     self._problem("folder", f"the identity folder cannot be used: {error}")
+            if not failed:
+                self._fine("folder")
 
     def told(self, kind: str) -> None:
         """Central answered with a document of this kind."""
@@ -94,6 +104,15 @@ class Renewal:
 
     # -- the certificate -----------------------------------------------------------------------------------
 
+    def _look_at_files(self) -> None:
+        """The connection that there is needs them no more; the next one will."""
+        try:
+            if self._tls or (self._identity.folder / CERTIFICATE_FILE).exists():
+                look_at_files(self._identity.folder)
+            self._fine(FILES)
+        except Invalid as error:
+            self._warn(FILES, error.message, None)
+
     def certificate(self) -> Certificate | None:
         """The one in use; None for an agent that has none (its broker is on this machine).
 
@@ -104,7 +123,11 @@ class Renewal:
         return certificate_of(path.read_bytes()) if path.exists() else None
 
     def _look_at_certificate(self) -> None:
-        found, now_us = self.certificate(), self._clock.now_us()
+        now_us = self._clock.now_us()
+        try:
+            found = self.certificate()
+        except Invalid:
+            return  # told of with the other files
         if found is None or now_us < found.renew_us:
             self._fine("certificate")
             return

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes, PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from records.clock import iso_z, to_us
@@ -109,7 +109,7 @@ def read_certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise Invalid(f"no certificate in PEM: {error}") from error
+        raise Invalid("no certificate in PEM") from error
 
 
 def certificate_of(pem: bytes) -> Certificate:
@@ -184,6 +184,37 @@ def check_time(certificate: Certificate, now_us: int) -> None:
 
 
 # -- files -------------------------------------------------------------------------------------------------
+
+
+def look_at_files(folder: Path) -> Certificate:
+    """The certificate in use, when it, its key and the authority's can be read and belong together.
+
+    Of times, names and who signed nothing is said: of those ``check_pair`` and the other side judge.
+
+    Raises:
+        Invalid: names each file that is missing, cannot be read or holds something else.
+    """
+    held: dict[str, bytes] = {}
+    wrong: list[str] = []
+    cause: Exception | None = None
+    for name, read in ((AUTHORITY, read_certificates), (CERTIFICATE, read_certificates), (KEY, _public_of)):
+        try:
+            held[name] = (folder / name).read_bytes()
+            read(held[name])
+        except OSError as error:
+            cause = cause or error
+            waits = name == CERTIFICATE and (folder / REQUEST).exists() and not (folder / name).exists()
+            wrong.append(
+                f"{folder / REQUEST} waits for the authority" if waits else f"{folder / name}: {error.strerror}"
+            )
+        except Invalid as error:
+            wrong.append(f"{folder / name}: {error.message}")
+    if wrong:
+        raise Invalid("; ".join(wrong)) from cause
+    certificate = read_certificates(held[CERTIFICATE])[0]
+    if certificate.public_key() != _public_of(held[KEY]):
+        raise Invalid(f"{folder / KEY} is not the key of {folder / CERTIFICATE}")
+    return certificate_of(held[CERTIFICATE])
 
 
 def ask(folder: Path, name: str, hosts: Sequence[str] = ()) -> bytes:
@@ -281,13 +312,21 @@ def general_name(host: str) -> x509.GeneralName:
 
 
 def _private(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise Invalid(f"no private key in PEM: {error}") from error
+    key = _any_private(pem)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise Invalid("the private key is neither EC nor RSA")
     return key
+
+
+def _public_of(pem: bytes) -> object:
+    return _any_private(pem).public_key()
+
+
+def _any_private(pem: bytes) -> PrivateKeyTypes:
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise Invalid("no private key in PEM, or one that asks for a password") from error
 
 
 def _strong(key: object) -> CertificateIssuerPublicKeyTypes:

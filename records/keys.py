@@ -197,8 +197,16 @@ class Identity:
 
     @property
     def broker_password(self) -> str | None:
+        """As the folder holds it now. Raises Invalid: it cannot be read."""
         path = self.folder / "broker.password"
-        return path.read_text().strip() if path.exists() else None
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Invalid(f"{path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise Invalid(f"{path}: not text") from error
 
     @property
     def mode(self) -> bytes | None:

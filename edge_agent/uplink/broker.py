@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from edge_agent.uplink.window import Limits
 from records.errors import ConfigurationError
-from records.keys import Identity
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -37,32 +35,23 @@ class UplinkSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
-    """The files of mutual TLS."""
-
-    ca: Path
-    certificate: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
 class Address:
-    """A broker's address; ``tls`` None: plain, on this machine only."""
+    """A broker's address; plain, without ``tls``, on this machine only."""
 
     host: str
     port: int
-    tls: Tls | None
+    tls: bool
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'mqtt' if self.tls is None else 'mqtts'}://{host}:{self.port}"
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
-def address(url: str, identity: Identity) -> Address:
-    """The address that a URL and an identity folder give.
+def address(url: str) -> Address:
+    """The address that a URL gives. The files of mutual TLS are looked at for each connection: they come and go.
 
     Raises:
-        ConfigurationError: no such form, plain MQTT to another machine, or a file of mutual TLS is missing.
+        ConfigurationError: no such form, or plain MQTT to another machine.
     """
     try:
         parts = urlsplit(url)
@@ -76,24 +65,13 @@ def address(url: str, identity: Identity) -> Address:
         )
     port = port or _PORTS[parts.scheme]
     if parts.scheme == "mqtts":
-        return Address(host, port, _tls(identity))
+        return Address(host, port, True)
     if not _on_this_machine(host):
         raise ConfigurationError(
             f"the broker {url} is on another machine and would be spoken to without TLS",
             hint="write mqtts:// and enrol the agent with certificates",
         )
-    return Address(host, port, None)
-
-
-def _tls(identity: Identity) -> Tls:
-    tls = Tls(identity.folder / "ca.crt", identity.folder / "tls.crt", identity.folder / "tls.key")
-    missing = [path.name for path in (tls.ca, tls.certificate, tls.key) if not path.is_file()]
-    if missing:
-        raise ConfigurationError(
-            f"the identity {identity.folder} lacks {', '.join(missing)}, which mqtts:// needs",
-            hint="enrol the agent again",
-        )
-    return tls
+    return Address(host, port, False)
 
 
 def _on_this_machine(host: str) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +26,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_agent.uplink.broker import Address, UplinkSettings
-from records.errors import ConfigurationError, Unreachable
+from records.certificates import AUTHORITY, CERTIFICATE, KEY, look_at_files
+from records.errors import Invalid, Unreachable
 from records.keys import Identity
 from records.process import lacks, look_for_room_for_a_thread
 from records.wire import state_topic
@@ -132,7 +132,7 @@ class Link:
     which it only listens, so that it does not end the session of another agent with its identity.
 
     Raises:
-        Unreachable: the broker did not answer. ConfigurationError: a TLS file cannot be used.
+        Unreachable: the broker did not answer, or was not asked: for want of a file of the identity, say.
     """
 
     def __init__(
@@ -181,17 +181,14 @@ class Link:
         client.max_queued_messages_set(most)  # paho counts those in flight, too: it never queues
         client.connect_timeout = CONNECT_S
         client.on_end = self._on_end
-        if identity.file.broker_user is not None:
-            client.username_pw_set(identity.file.broker_user, identity.broker_password)
-        if address.tls is not None:
-            try:
-                client.tls_set(str(address.tls.ca), str(address.tls.certificate), str(address.tls.key))
-            except (OSError, ssl.SSLError) as error:
-                if lacks(error) is not None:
-                    raise _unreachable(address, error) from error
-                raise ConfigurationError(
-                    f"the TLS files in {identity.folder} cannot be used: {error}", hint="enrol the agent again"
-                ) from error
+        try:
+            _identify(client, identity, tls=address.tls)
+        except (Invalid, OSError) as error:  # what TLS itself cannot use is an OSError, too
+            want = lacks(error)
+            raise Unreachable(
+                f"broker {address} is not asked: {want or error}",
+                hint=None if want else "this agent connects once that is right: put it back, or enrol it again",
+            ) from error
         if self.listening is None:
             client.will_set(state_topic(identity.file.agent), OFFLINE, qos=1, retain=True)
         client.on_socket_open = _send_at_once
@@ -318,6 +315,16 @@ class Link:
     def _wake(self) -> None:
         with suppress(queue.Full):  # then it is awake
             self._inbox.put_nowait(Wake())
+
+
+def _identify(client: _Client, identity: Identity, *, tls: bool) -> None:
+    """Who this agent is for the broker, by the files as they are now: a person may be changing them."""
+    if identity.file.broker_user is not None:
+        client.username_pw_set(identity.file.broker_user, identity.broker_password)
+    if tls:
+        look_at_files(identity.folder)  # names what is wrong, which TLS does not
+        ca, certificate, key = (str(identity.folder / name) for name in (AUTHORITY, CERTIFICATE, KEY))
+        client.tls_set(ca, certificate, key)
 
 
 def _unreachable(address: Address, error: Exception) -> Unreachable:

@@ -103,10 +103,10 @@ class Uplink:
         on_central_keys: Callable[[bytes], None] = lambda _: None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Raises ConfigurationError when the broker's address or the identity cannot be used."""
+        """Raises ConfigurationError when the broker's address cannot be used."""
         self._outbox, self._identity, self._settings, self._clock = outbox, identity, settings, clock
         self._documents, self._failpoint, self._on_connected = documents, failpoint, on_connected
-        self._address = address(settings.broker, identity)
+        self._address = address(settings.broker)
         self._agent = identity.file.agent
         self._incoming = Incoming(identity, clock, documents, on_event, on_central_keys)
         together, sizes = OnTheirWay(), PacketSize()
@@ -183,6 +183,11 @@ class Uplink:
         """Connect anew soon, with the certificate that is in the identity folder then."""
         self._anew.set()
         self._wake()
+
+    @property
+    def tls(self) -> bool:
+        """Whether the broker asks for a certificate."""
+        return self._address.tls
 
     @property
     def live(self) -> bool:

@@ -7,9 +7,10 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from paho.mqtt import client as paho
@@ -18,12 +19,15 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from central.store import envelopes, intake
 from central.store.engine import reading
 from edge_agent.outbox import verify
+from records.files import replace_private
 from records.wire import state_topic, up_topic
+from simulators.processes import command
 from simulators.sockets import free_port
 from tests.process.central_rig import CentralProcess, wait_until
 from tests.process.test_bad_input import contiguous
 from tests.rigs.agent import OneAgent
-from tests.rigs.mosquitto import program
+from tests.rigs.certificates import Authority
+from tests.rigs.mosquitto import BrokerTls, Mosquitto, program
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
 
@@ -158,3 +162,61 @@ def quarantined(central: CentralProcess) -> set[str]:
     """Of whom central has set payloads aside."""
     with reading(central.folder / "data" / "central.db") as connection:
         return {row.agent or "" for row in intake.quarantined(connection)}
+
+
+def test_an_agent_records_while_files_of_its_identity_are_away_and_connects_once_they_are_back(
+    tmp_path: Path,
+) -> None:
+    """At its start, and at a reconnect: a renewal by hand, a share that is not there. Bug: code 2, and code 1."""
+    authority = Authority(tmp_path / "authority")
+    broker = Mosquitto(
+        tmp_path / "broker", tls=BrokerTls(authority.certificate, *authority.issue("broker", server=True))
+    )
+    agent = OneAgent(tmp_path / "line", broker=broker.url)
+    agent.line.write_text(agent.line.read_text() + f"status: {{port: {free_port()}}}\n")
+    made = dict(zip(("tls.crt", "tls.key"), authority.issue("testing-1"), strict=True))
+    made["ca.crt"] = authority.certificate
+    kept = {agent.identity / name: path.read_bytes() for name, path in made.items()}
+    agent.start_machine("near")
+    with broker, agent:
+        wait_until(lambda: "is not asked" in agent.log.read_text(), "what the uplink says")
+        going_on(agent)
+        told = status(agent)
+        assert told["central"]["error"].count("No such file") == len(kept)
+        assert [problem["what"] for problem in told["identity"]["problems"]] == ["files"]
+        put_back(kept)
+        wait_until(lambda: agent.log.read_text().count("uplink-connected") == 1, "a connection")
+        (agent.identity / "tls.key").unlink()
+        broker.kill()
+        broker.start()
+        wait_until(lambda: f"{agent.identity / 'tls.key'}: No such file" in connection_error(agent), "its name")
+        going_on(agent)
+        put_back(kept)
+        wait_until(lambda: agent.log.read_text().count("uplink-connected") == 2, "another connection")
+        assert status(agent)["identity"]["problems"] == []
+        assert agent.stop() == 0
+    assert [event.params["what"] for event in agent.events("identity-warning")] == ["files"]
+    assert contiguous(agent.cycles("near"))
+
+
+def going_on(agent: OneAgent) -> None:
+    seen = len(agent.cycles("near"))
+    wait_until(lambda: len(agent.cycles("near")) > seen + 2, "further cycles")
+    assert agent.alive
+
+
+def put_back(files: Mapping[Path, bytes]) -> None:
+    for path, content in files.items():
+        replace_private(path, content)
+
+
+def status(agent: OneAgent) -> dict[str, Any]:
+    """What ``status`` tells, which finds something wrong or not."""
+    told = subprocess.run([command("lotkeeper-edge"), "status", str(agent.line), "--json"], capture_output=True)
+    found: dict[str, Any] = json.loads(told.stdout)
+    assert found["running"], told
+    return found
+
+
+def connection_error(agent: OneAgent) -> str:
+    return status(agent)["central"]["error"] or ""

@@ -130,12 +130,6 @@ def test_a_damaged_identity_names_its_file(tmp_path: Path, central: SigningKey, 
         build(tmp_path)
 
 
-def test_mutual_tls_needs_its_files(tmp_path: Path, central: SigningKey) -> None:
-    write_line(tmp_path, broker="mqtts://central.plant:8883")
-    with pytest.raises(ConfigurationError, match=r"lacks ca\.crt, tls\.crt, tls\.key"):
-        build(tmp_path)
-
-
 def test_two_agents_never_share_a_buffer(tmp_path: Path, central: SigningKey) -> None:
     agent = build(tmp_path)
     with pytest.raises(LotkeeperError, match="in use by another"):

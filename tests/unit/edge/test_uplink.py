@@ -360,7 +360,7 @@ def test_a_small_packet_goes_out_at_once(bench: Bench) -> None:
     """Else it may wait 40 ms for the acknowledgement of the one before, which the other end holds back."""
     bench.broker.start()
     inbox: queue.Queue[object] = queue.Queue()
-    link = Link(bench.identity, address(bench.broker.url, bench.identity), quick(bench.broker.url), inbox)  # type: ignore[arg-type]
+    link = Link(bench.identity, address(bench.broker.url), quick(bench.broker.url), inbox)  # type: ignore[arg-type]
     inbox.get(timeout=30)
     sock = link._client.socket()
     assert isinstance(sock, socket.socket)
@@ -372,7 +372,7 @@ def test_an_agent_that_is_gone_is_called_offline_by_the_broker(bench: Bench) -> 
     bench.broker.start()
     inbox: queue.Queue[object] = queue.Queue()
     with bench.central() as central:
-        link = Link(bench.identity, address(bench.broker.url, bench.identity), quick(bench.broker.url), inbox)  # type: ignore[arg-type]
+        link = Link(bench.identity, address(bench.broker.url), quick(bench.broker.url), inbox)  # type: ignore[arg-type]
         inbox.get(timeout=30)
         head = sign(bench.outbox.head(), bench.identity.signing)
         link.publish(state_topic(AGENT), head, Sent("head", len(head)), retain=True)
