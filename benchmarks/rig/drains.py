@@ -24,6 +24,7 @@ import structlog
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from benchmarks.rig import line
 from benchmarks.rig.meter import peak_mb
 from benchmarks.rig.runs import endless, header
 from edge_agent.outbox import Batch, Outbox, verify
@@ -56,7 +57,9 @@ class Bare:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """``packed``: the frames' bytes in parts of the bodies'. ``cpu_us``: of one record, the agent's process."""
+    """``packed``: the frames' bytes in parts of the bodies'. ``cpu_us``: of one record, the agent's process.
+    ``line_mbit_s``: of the line to the broker; None: as much as this machine carries.
+    """
 
     records: int
     body_bytes: int
@@ -64,6 +67,7 @@ class Drain:
     records_per_s: float
     cpu_us: float
     bare: tuple[Bare, ...]
+    line_mbit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +242,10 @@ def apart(target: Callable[..., None], *args: object) -> tuple[float, float, flo
 
 
 @contextmanager
-def place() -> Iterator[tuple[Path, str]]:
-    """A folder with an identity, and the address of a broker behind which somebody listens."""
+def place(line_mbit_s: float | None = None) -> Iterator[tuple[Path, str]]:
+    """A folder with an identity, and the address of a broker behind which somebody listens, at the other end of a
+    line of so many Mbit/s.
+    """
     with TemporaryDirectory(prefix="bench-edge-") as name:
         folder = Path(name)
         key = SigningKey.generate()
@@ -248,22 +254,29 @@ def place() -> Iterator[tuple[Path, str]]:
         context = multiprocessing.get_context("spawn")
         with Mosquitto(folder / "broker", settings=("persistence false", "max_inflight_messages 100")) as broker:
             ready, theirs = context.Pipe()
-            sink = context.Process(target=listen, args=(broker.port, folder, theirs), daemon=True)
-            sink.start()
+            helpers = [context.Process(target=listen, args=(broker.port, folder, theirs), daemon=True)]
+            if line_mbit_s is not None:
+                port, told = context.Pipe()
+                helpers.append(
+                    context.Process(target=line.serve, args=(broker.port, line_mbit_s, told), daemon=True)
+                )
+            for helper in helpers:
+                helper.start()
             try:
                 if not ready.poll(30):
                     raise TimeoutError("nobody listens behind the broker")
-                yield folder, broker.url
+                yield folder, broker.url if line_mbit_s is None else f"mqtt://127.0.0.1:{port.recv()}"
             finally:
-                sink.kill()
+                for helper in helpers:
+                    helper.kill()
 
 
-def drains(records: int, rounds: int) -> Drain:
+def drains(records: int, rounds: int, line_mbit_s: float | None = None) -> Drain:
     """All of them by turns; medians, and medians of the rounds' ratios."""
     ways = (SAME_FRAMES, UNPACKED, ONE_EACH)
     ours: list[tuple[float, float, float]] = []
     bare: dict[str, list[tuple[float, float, float]]] = {how: [] for how in ways}
-    with place() as (folder, url):
+    with place(line_mbit_s) as (folder, url):
         for number in range(rounds):
             buffer = folder / f"buffer-{number}"
             size = fill(buffer, records)
@@ -287,6 +300,7 @@ def drains(records: int, rounds: int) -> Drain:
             )
             for how in ways
         ),
+        line_mbit_s,
     )
 
 
