@@ -116,13 +116,12 @@ def client(port: int, name: str) -> paho.Client:
 def listen(port: int, folder: Path, ready: Connection) -> None:
     """The least of a central: says how far the frames reach, a hundred times a second."""
     key, made = SigningKey.load(folder / "central.key"), client(port, "sink")
-    newest: list[Watermark] = []
+    newest: list[bytes] = []
     made.on_subscribe = lambda *_: ready.send(None)
 
     def take(_client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         if message.topic.endswith("/records"):
-            epoch, last, link = frame_end(bytes(message.payload))
-            newest[:] = [Watermark(AGENT, epoch, "records", last, link, 1)]
+            newest[:] = [bytes(message.payload)]
 
     def answer() -> None:
         said = None
@@ -130,7 +129,9 @@ def listen(port: int, folder: Path, ready: Connection) -> None:
             time.sleep(ANSWER_EVERY_S)
             if newest and newest[0] is not said:
                 said = newest[0]
-                made.publish(ack_topic(AGENT, "records"), sign(said, key), qos=1)
+                epoch, last, link = frame_end(said)
+                mark = Watermark(AGENT, epoch, "records", last, link, 1)
+                made.publish(ack_topic(AGENT, "records"), sign(mark, key), qos=1)
 
     made.on_message = take
     made.subscribe([(f"{TOPIC_ROOT}/up/#", 1), (f"{TOPIC_ROOT}/state/#", 1)])
