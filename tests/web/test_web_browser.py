@@ -173,6 +173,26 @@ def test_the_audit_trail_is_read_without_scrolling_sideways(chromium: Browser, o
         assert over <= 0, language
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_findings_and_operations_of_a_record_are_read_without_scrolling_sideways(
+    chromium: Browser, shared: Site, language: str
+) -> None:
+    """Beside the column in which it is signed, and on a telephone; findings of many pieces, and of other days."""
+    dhr = dhr_of(shared.signed_in("mueller"), "WO-1002")
+    context = visit(chromium, shared, "mueller", language)
+    page = context.new_page()
+    over = {}
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(f"/dhrs/{dhr}")
+        page.locator(".found .time time").first.evaluate("time => time.textContent = '12-31 ' + time.textContent")
+        for panel in ("findings", "operations"):
+            box = page.locator(f"section[aria-labelledby={panel}] .table")
+            over[width, panel] = box.evaluate("box => box.scrollWidth - box.clientWidth")
+    context.close()
+    assert max(over.values()) <= 0, over
+
+
 def test_pages_are_whole_without_javascript(chromium: Browser, shared: Site) -> None:
     context = visit(chromium, shared, "mueller", "en")
     state = context.storage_state()
