@@ -14,12 +14,15 @@ CHINESE: Mapping[str, str] = {
     "Language": "语言",
     "running since %(time)s": "自 %(time)s 起运行",
     "The agent does not answer. What stands here is old.": "代理没有响应。此处内容已过时。",
-    "The line is stopped: the buffer is full until central takes records.": (
-        "产线已停止：缓冲区已满，须等中央服务取走记录。"
+    "The line is stopped: the buffer is full until central takes records. See to the way to central; the agent "
+    "goes on by itself.": "产线已停止：缓冲区已满，须等中央服务取走记录。请检查与中央服务的连接；代理将自动继续。",
+    "The line is stopped: the disk with %(path)s is full, %(free)s are free. Free space on it; the agent goes on "
+    "by itself.": ("产线已停止：%(path)s 所在磁盘已满，剩余 %(free)s。请释放磁盘空间；代理将自动继续。"),
+    "Central is not reached: what is recorded waits here and is sent by itself later.": (
+        "无法连接中央服务：记录暂存于本机，恢复连接后自动发送。"
     ),
-    "The line is stopped: the disk is full. Free space on it; the agent goes on by itself.": (
-        "产线已停止：磁盘已满。请释放磁盘空间，代理将自动继续。"
-    ),
+    "What stands in the way: %(error)s": "原因：%(error)s",
+    "The broker is asked for the first time.": "正在首次连接 MQTT 服务器。",
     "The buffer lasts for about %(hours)s h more without central; then the line is stopped. "
     "See to the way to central.": (
         "没有中央服务时，缓冲区还能维持约 %(hours)s 小时；之后产线将停止。请检查与中央服务的连接。"
@@ -27,8 +30,9 @@ CHINESE: Mapping[str, str] = {
     "The buffer does not hold what it should: %(problem)s. Run lotkeeper-edge buffer verify, and keep the disk.": (
         "缓冲区内容有误：%(problem)s。请运行 lotkeeper-edge buffer verify，并保留磁盘。"
     ),
-    "Damaged on this disk and lost, in so many records: %(count)s. The record says so; look at the disk.": (
-        "本机磁盘上已损坏并丢失内容的记录数：%(count)s。记录中已注明；请检查磁盘。"
+    "Records whose content was damaged on this disk and is lost: %(count)s. Their numbers and hashes stay in the "
+    "chain. Have the disk looked at.": (
+        "内容在本机磁盘上损坏并丢失的记录：%(count)s 条。其编号和哈希仍在记录链中。请检查磁盘。"
     ),
     "This computer's clock is %(seconds)s s ahead of central's. Set it right: records carry its time.": (
         "本机时钟比中央服务快 %(seconds)s 秒。请校正：记录使用本机时间。"
@@ -304,6 +308,7 @@ CHINESE: Mapping[str, str] = {
     "Software": "软件",
     # records
     "Last records": "最近记录",
+    "times of %(zone)s": "时区 %(zone)s",
     "Record": "记录",
     "Time": "时间",
     "What": "内容",

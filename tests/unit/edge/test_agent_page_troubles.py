@@ -31,8 +31,9 @@ STATION: dict[str, Any] = {
     "last_cycle": None,
     "waits_to_change": False,
 }
-SPACE: dict[str, Any] = {"cap": 1 << 30, "left": 1 << 20, "hours_left": 5.2, "low": False}
+SPACE: dict[str, Any] = {"cap": 1 << 30, "left": 1 << 20, "hours_left": 5.2, "low": False, "free": 12 << 20}
 BUFFER: dict[str, Any] = {
+    "path": "/var/lib/sealing-1/records.db",
     "head": {"seq": "7"},
     "acknowledged": {"seq": "5"},
     "committed": 7,
@@ -85,7 +86,7 @@ def test_what_the_background_check_and_the_clock_found_stands_on_top() -> None:
     central = {"connected": True, "broker": "b", "error": None, "frames_sent": 1, "frames_sent_again": 0}
     text = page(buffer=BUFFER | {"proof": proof}, central=central | {"clock": clock})
     assert "does not hold what it should: row 31 does not follow" in text
-    assert "in so many records: 3" in text
+    assert "damaged on this disk and is lost: 3" in text
     assert "clock is 421.5 s behind central's" in text
     quiet = page(central=central | {"clock": clock | {"wrong": False}})
     assert "behind central's" not in quiet
@@ -98,6 +99,22 @@ def test_what_the_background_check_and_the_clock_found_stands_on_top() -> None:
 def test_how_long_the_buffer_lasts_and_why_the_line_is_stopped(language: str, low: str, full: str) -> None:
     assert low in page(language, buffer=BUFFER | {"space": SPACE | {"line_stopped_for": None, "low": True}})
     assert full in page(language, buffer=BUFFER | {"space": SPACE | {"line_stopped_for": "records"}})
+    disk = page(language, buffer=BUFFER | {"space": SPACE | {"line_stopped_for": "disk"}})
+    assert "/var/lib/sealing-1/records.db" in disk
+    assert "12.0 MiB" in disk
+
+
+@pytest.mark.parametrize(
+    ("language", "away", "why"),
+    [("en", "Central is not reached", "in the way: refused"), ("zh-CN", "无法连接中央服务", "原因：refused")],
+)
+def test_that_central_is_not_reached_stands_on_top_with_why(language: str, away: str, why: str) -> None:
+    central = {"connected": False, "broker": "b", "error": "refused", "frames_sent": 1, "frames_sent_again": 0}
+    text = page(language, central=central)
+    assert away in text
+    assert why in text
+    assert away not in page(language)
+    assert "asked for the first time" in page(central=central | {"error": None})
 
 
 def test_what_keeps_a_station_from_starting_names_what_it_is_about() -> None:
