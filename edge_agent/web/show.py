@@ -15,7 +15,7 @@ from edge_agent.document_ages import in_words
 from edge_agent.hold_view import rule_template, stream_text
 from edge_agent.prompts import prompt_says
 from edge_agent.reaction_settings import RANGE
-from edge_agent.report import DETAIL_CHARACTERS, TOMBSTONE
+from edge_agent.report import TOMBSTONE
 from edge_agent.web.words import Words
 from records.reasons import Catalogue
 from records.texts import event_title, parameter_name
@@ -31,7 +31,7 @@ KINDS = {
     "operation_record": "Run",
     "operations_event": "Event",
     "decision": "Decision",
-    "epoch_opened": "Epoch opened",
+    "epoch_opened": "Record series opened",
     "configuration": "Configuration",
     "telemetry": "Telemetry",
 }
@@ -115,6 +115,11 @@ def clock(at: str | None, zone: str) -> str:
     return "–" if at is None else f"{_moment(at).astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
 
 
+def zoned(at: str | None, zone: str) -> str:
+    """The same with the name of the zone, where it stands alone."""
+    return f"{clock(at, zone)} {zone}"
+
+
 def count(number: int | str) -> str:
     """A count with thin spaces between thousands."""
     return f"{int(number):,}".replace(",", "\u2009")
@@ -152,6 +157,8 @@ def restores(gaps: Iterable[Json]) -> list[tuple[str, int, list[Json]]]:
 
 GONE = "Content of a record is gone; its number and its hash stay"
 
+_LONGEST_TOLD = 320
+
 
 def record_title(record: Json, words: Words) -> str:
     """What a record is, in the reader's language."""
@@ -169,10 +176,12 @@ def record_told(record: Json, words: Words) -> str:
     if record["kind"] != "operations_event":
         return ""
     told = record.get("params", {}).items()
+    pair = words("%(name)s: %(value)s")
     text = " · ".join(
-        f"{parameter_name(name, words.language)} {_spoken(name, each, words)}" for name, each in told
+        pair % {"name": parameter_name(name, words.language), "value": _spoken(name, each, words)}
+        for name, each in told
     )
-    return text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…"
+    return text if len(text) <= _LONGEST_TOLD else f"{text[: _LONGEST_TOLD - 1]}…"
 
 
 def _spoken(name: str, told: JsonValue, words: Words) -> str:

@@ -125,6 +125,7 @@ def test_values_as_people_read_them() -> None:
     now, before = "2026-11-25T20:00:05.000000Z", "2026-11-25T20:00:00.000000Z"
     assert show.since(before, now) == "5.0 s"
     assert show.clock(now, "Asia/Shanghai") == "2026-11-26 04:00:05"
+    assert show.zoned(now, "Asia/Shanghai") == "2026-11-26 04:00:05 Asia/Shanghai"
     assert show.moment(before, now, "UTC") == "20:00:00"
     assert show.moment("2026-11-24T20:00:00.000000Z", now, "UTC") == "2026-11-24 20:00:00"
     assert show.count(1234567) == "1\u2009234\u2009567"

@@ -165,7 +165,7 @@ def test_what_a_restore_of_central_asked_for_in_vain_stands_on_top_with_what_to_
     gaps = [gap("2026-11-24T08:00:00Z", 4, 12), gap("2026-11-24T08:00:00Z", 20, 20)]
     text = page(buffer=BUFFER | {"gaps": gaps})
     assert "asked for 10 records that this line no longer has" in text
-    assert "Told here at 2026-11-24 08:00:00" in text
+    assert "Told here at 2026-11-24 08:00:00 UTC" in text
     assert "Records 4 to 12 of series 4f1c9d31" in text
     assert "lotkeeper-central certificate --agent sealing-1" in text
     chinese = page("zh-CN", buffer=BUFFER | {"gaps": gaps})
@@ -200,8 +200,8 @@ RECORD |= {"result": None, "subjects": [], "params": {}, "detail": None, "epoch"
 @pytest.mark.parametrize(
     ("language", "told"),
     [
-        ("en", "Device lost device-lost weld · Device welder · Address opc.tcp://10.0.0.5"),
-        ("zh-CN", "设备失联 device-lost weld · 设备 welder · 地址 opc.tcp://10.0.0.5"),
+        ("en", "Device lost device-lost weld · Device: welder · Address: opc.tcp://10.0.0.5"),
+        ("zh-CN", "设备失联 device-lost weld · 设备：welder · 地址：opc.tcp://10.0.0.5"),
     ],
 )
 def test_the_last_records_say_in_words_what_happened(language: str, told: str) -> None:
@@ -214,13 +214,13 @@ def test_codes_within_a_record_are_words_too() -> None:
         return show.record_told(RECORD | {"code": "start-barred", "params": params}, words.Words("zh-CN"))
 
     assert told(why="document-too-old", about="work-order/WO-1") == (
-        "缘由 中央服务下达的信息已超过允许的时效。 · 对象 工单 WO-1"
+        "缘由：中央服务下达的信息已超过允许的时效。 · 对象：工单 WO-1"
     )
     assert told(refuses=True, beyond="refuse").endswith("不允许启动")
     assert "是" in told(refuses=True)
-    assert told(kind="lots", id="SR-20") == "类型 组件批次 · 编号 SR-20"
-    assert told(reason="operator left") == "理由 operator left"
-    assert len(told(text="x" * 500)) == 120
+    assert told(kind="lots", id="SR-20") == "类型：组件批次 · 编号：SR-20"
+    assert told(reason="operator left") == "理由：operator left"
+    assert len(told(text="x" * 500)) == 320
 
 
 def test_a_run_names_its_operation_and_cycle_and_a_record_without_content_says_so() -> None:
