@@ -26,14 +26,17 @@ MOST_KNOWN = 10_000
 """Of how many it is remembered at most what a byte of theirs has cost."""
 TINY = 256
 """Of an item of fewer bytes nearly all of the cost is no byte's: it tells nothing of a large one's."""
+STILL_THOUGHT = 0.99
+"""With each item the dearest counts for so much of what it did: half after 69. One that was dear beyond all others
+would else let every agent that is heard for the first time wait, as long as central runs."""
 
 
 class FairQueue(Generic[T]):
     """Items by whom they come from and how large they are. Pure, for one thread.
 
     What an item costs is known once it was served, and is charged then. Before that it is thought to cost as much
-    a byte as the last one of the same agent; one that is unknown as much as the dearest, so that a short message
-    does not wait for a large one of which nobody knows yet how much is packed in it.
+    a byte as the last one of the same agent; one that is unknown as much as the dearest of late, so that a short
+    message does not wait for a large one of which nobody knows yet how much is packed in it.
     """
 
     def __init__(self) -> None:
@@ -92,7 +95,7 @@ class FairQueue(Generic[T]):
         if len(self._rates) >= MOST_KNOWN:
             self._rates.clear()
         self._rates[who] = cost / max(size, TINY)
-        self._dearest = max(self._dearest, self._rates[who])
+        self._dearest = max(self._dearest * STILL_THOUGHT, self._rates[who])
         if self._lines:
             self._ends[who] = begin + cost
 

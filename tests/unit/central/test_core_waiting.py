@@ -117,6 +117,32 @@ def test_a_tiny_message_makes_nobody_wait_whose_messages_are_unknown(size: int) 
     assert "new" in served(queue, costs, 60)
 
 
+def test_one_frame_that_was_dear_beyond_all_others_is_forgotten() -> None:
+    """Bug: every agent that was heard for the first time waited for it, as long as central ran."""
+    costs = {"odd": 20_000_000.0, "drain": 60_000.0, "new": 60_000.0}
+
+    def behind(ordinary: int) -> int:
+        """How many go before an agent's first frame, so many ordinary ones after the dear one."""
+        queue: FairQueue[str] = FairQueue()
+        queue.put("odd", 300, "odd")
+        for _ in range(ordinary + 2000):
+            queue.put("drain", 6000, "drain")
+        served(queue, costs, ordinary + 1)
+        queue.put("new", 6000, "new")
+        return served(queue, costs, 2000).index("new")
+
+    assert behind(1000) <= 1
+    queue: FairQueue[str] = FairQueue()
+    for _ in range(20):
+        queue.put("drain", 6000, "drain")
+    costs["drain"] = 400_000.0
+    served(queue, costs, 5)
+    queue.put("unknown", 6000, "unknown")
+    queue.put("live", 300, "live")
+    costs |= {"unknown": 400_000.0, "live": 3000.0}
+    assert served(queue, costs, 1) == ["live"], "what a large one usually holds is thought of an unknown one"
+
+
 MOST = st.sampled_from([None, 100, 5000, 20_000])
 
 
