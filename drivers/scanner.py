@@ -20,6 +20,7 @@ from drivers.framer import Framer
 from drivers.tags import SerialScannerDevice
 from records.clock import Clock
 from records.errors import Unreachable
+from records.process import lacks, look_for_room_for_a_thread
 
 ACK, NAK = b"\x06", b"\x15"
 _PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
@@ -47,13 +48,19 @@ class SerialScanner:
         port = await asyncio.to_thread(self._open_port)
         self._port = port
         loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._read,
             args=(port, loop, self._frames, self._stop),
             name=f"scanner {self.name}",
             daemon=True,
         )
-        self._thread.start()
+        try:
+            look_for_room_for_a_thread()
+            thread.start()
+        except (OSError, RuntimeError) as error:
+            await self.close()
+            raise Unreachable(f"{self._where}: not read: {lacks(error) or error}") from error
+        self._thread = thread
 
     async def frames(self) -> AsyncIterator[ScanFrame]:
         frames = self._frames

@@ -64,6 +64,7 @@ from records.keys import Identity
 from records.kinds import DERIVED
 from records.model import Data, Fact, Header, OperationsEvent
 from records.process import end_with_any_thread, keep_pauses_short
+from records.threads import run_with_threads
 from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC
 from records.yaml import Loaded, refuse
 
@@ -481,8 +482,7 @@ def run_agent(loaded: Loaded[LineSettings]) -> None:
     end_with_any_thread()
 
     def failed(error: StorageFailed) -> None:
-        sys.stderr.write(f"error: {error}\n")
-        sys.stderr.flush()
+        print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
 
     async def main() -> None:
@@ -497,4 +497,4 @@ def run_agent(loaded: Loaded[LineSettings]) -> None:
             loop.add_signal_handler(signal.SIGHUP, agent.watch.now)
         await agent.run()
 
-    asyncio.run(main())
+    run_with_threads(main())

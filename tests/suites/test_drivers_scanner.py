@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -334,6 +335,40 @@ def test_a_byte_of_wrong_parity_is_read_as_noise(pty: Pty, parity: str, told: bo
         assert bool(flags & termios.INPCK) is told
         assert not flags & (termios.IGNPAR | termios.PARMRK)
         await scanner.close()
+        pty.unplug()
+
+    asyncio.run(job())
+
+
+def test_a_scanner_that_no_thread_may_be_started_for_is_away_until_one_may(
+    pty: Pty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the error of the thread ended the whole agent."""
+    start, refused = threading.Thread.start, 0
+
+    def refuse(thread: threading.Thread) -> None:
+        nonlocal refused
+        if thread.name == "scanner hand" and refused < 2:
+            refused += 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    async def job() -> None:
+        pty.plug()
+        events: list[DeviceEvent] = []
+        scanner = ScannerSupervisor(
+            build_scanner("hand", settings(pty), SystemClock()), SystemClock(), events.append, longest_pause_s=0.05
+        )
+        frames = scanner.frames()
+        first = asyncio.ensure_future(anext(frames))
+        await until(lambda: scanner.connected, "the scanner")
+        pty.send(b"WO-1\r")
+        assert (await first).text == "WO-1"
+        await frames.aclose()
+        assert [event.state for event in events] == ["lost", "connected"]
+        assert "this process may start no more threads" in str(events[0].error)
         pty.unplug()
 
     asyncio.run(job())

@@ -110,3 +110,38 @@ def test_what_is_ignored_elsewhere_is_shown_and_costs_nothing() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
     assert ran.returncode == 7
     assert "Exception ignored in" in ran.stderr
+
+
+BESIDE = """
+import asyncio, threading
+from records.threads import run_with_threads
+
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+
+async def main():
+    there = threading.Barrier(3)
+    {refused}
+    print(await asyncio.gather(*(asyncio.to_thread(there.wait, 20) for _ in range(3))))
+
+{begun}
+run_with_threads(main(), 3)
+print("ended")
+"""
+REFUSED = "threading.Thread.start = refuse"
+
+
+def test_what_a_loop_has_done_beside_it_needs_no_thread_that_is_begun_later() -> None:
+    """Nor does its end."""
+    program = BESIDE.format(refused=REFUSED, begun="")
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.endswith("]\nended\n")
+
+
+def test_a_process_that_may_start_none_says_so_at_its_start() -> None:
+    program = BESIDE.format(refused="raise SystemExit(9)", begun=REFUSED)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("RuntimeError: can't start new thread\n")
+    assert "never awaited" not in ran.stderr
