@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -151,6 +151,11 @@ class Store:
         """The readable record with this chain hash (hexadecimal)."""
         with self.read() as connection:
             return search.by_hash(connection, chain_hash)
+
+    def facts_by_hash(self, hashes: Iterable[str]) -> dict[str, StoredFact]:
+        """The readable records of these chain hashes (hexadecimal), by hash."""
+        with self.read() as connection:
+            return search.by_hashes(connection, hashes)
 
     def close(self) -> None:
         """Finish what waits and close. Safe to call twice."""

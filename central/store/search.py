@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, exists, or_
 
-from central.store.rows import stored, with_body
+from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject
 from central.stored import StoredFact
 from records.wire import CENTRAL
@@ -78,6 +78,19 @@ def by_hash(connection: Connection, chain_hash: str) -> StoredFact | None:
         .where(envelope.c.hash == raw, fact_index.c.readable.is_(True))
     ).one_or_none()
     return None if row is None else stored(row)
+
+
+def by_hashes(connection: Connection, hashes: Iterable[str]) -> dict[str, StoredFact]:
+    """The readable records of these chain hashes (hexadecimal), by hash."""
+    found: dict[str, StoredFact] = {}
+    for part in parts(map(bytes.fromhex, hashes)):
+        query = (
+            with_body()
+            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+            .where(envelope.c.hash.in_(part), fact_index.c.readable.is_(True))
+        )
+        found |= {fact.hash: fact for fact in map(stored, connection.execute(query))}
+    return found
 
 
 def acts(

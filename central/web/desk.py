@@ -6,7 +6,7 @@ its message and hint are shown to the person as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -179,6 +179,8 @@ class Desk(Protocol):
         """What went between central, ERP and agents about an order, oldest first."""
 
     def fact(self, chain_hash: str) -> StoredFact | None: ...
+    def facts(self, hashes: Iterable[str]) -> dict[str, StoredFact]:
+        """By hash; what cannot be read is left out."""
 
     def records(
         self,

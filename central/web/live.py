@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -284,6 +284,9 @@ class LiveDesk:
 
     def fact(self, chain_hash: str) -> StoredFact | None:
         return self._central.store.fact(chain_hash)
+
+    def facts(self, hashes: Iterable[str]) -> dict[str, StoredFact]:
+        return self._central.store.facts_by_hash(hashes)
 
     def records(
         self,

@@ -13,6 +13,7 @@ from central.judgement import opaque_id
 from central.web import rules, states, texts, told
 from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
+from records.model import OperationsEvent
 from records.texts import PARAMETER_NAMES
 
 LABELS: Mapping[str, str] = {
@@ -215,6 +216,16 @@ def paired(params: Mapping[str, JsonValue]) -> frozenset[str]:
     if "value" in params and ("lower" in params or "upper" in params):
         return frozenset({"value", "lower", "upper", "unit"})
     return next((frozenset(names) for names in PAIRS if all(name in params for name in names)), frozenset())
+
+
+def event_told(words: Words, event: OperationsEvent) -> str:
+    """What an event tells, in one line; of a finding that was opened what it is."""
+    told = {name: value for name, value in event.params.items() if name != "content"}
+    if event.code not in ("exception-opened", "discrepancy-opened"):
+        return brief(words, told)
+    inner = told.get("params")
+    title = words(texts.finding_text(str(told.get("code", ""))).title)
+    return " · ".join(filter(None, (title, brief(words, inner if isinstance(inner, dict) else {}))))
 
 
 def brief(words: Words, params: Mapping[str, JsonValue]) -> str:

@@ -50,6 +50,29 @@ def test_the_certificate_and_its_finding_name_the_cycles_that_are_missing(made: 
         assert f"<dd>assemble: {MISSING}</dd>" in text
 
 
+def test_a_gap_certificate_says_what_to_do_and_leads_to_its_finding_and_back(made: Site) -> None:
+    client = made.signed_in("mueller")
+    dhr = dhr_of(client, "WO-1001")
+    found = client.get("/api/v1/discrepancies", params={"code": "certificate-incomplete"}).json()["items"][0]["id"]
+    page = f"/dhrs/{dhr}?show=certificate"
+    for text, action in (
+        (client.get(page).text, "A lot with an unexplained gap must not be released."),
+        (chinese(client, page), "缺口原因不明的批次不得放行。"),
+    ):
+        evidence = text.partition('id="evidence"')[2]
+        assert action in evidence
+        assert f'href="/findings/{found}"' in evidence
+    assert f'href="/dhrs/{dhr}?show=certificate#evidence"' in client.get(f"/findings/{found}").text
+
+
+def test_the_events_of_a_record_say_what_they_tell(made: Site) -> None:
+    client = made.signed_in("mueller")
+    page = f"/dhrs/{dhr_of(client, 'WO-1001')}?show=events"
+    assert "Item SR-20 · Lot SR-2026-007" in client.get(page).text
+    assert "物料 SR-20 · 批次 SR-2026-007" in chinese(client, page)
+    assert f"Gap in the records · Not accounted for assemble: {MISSING}" in client.get(page).text
+
+
 def test_an_agent_that_was_revoked_is_not_called_connected(made: Site) -> None:
     now_us = made.central.clock.now_us()
     made.central.store.write(lambda c: agents.revoke(c, "testing-1", "PC stolen", "mueller", now_us))
@@ -59,4 +82,5 @@ def test_an_agent_that_was_revoked_is_not_called_connected(made: Site) -> None:
     assert states["assembly-1"]["state"] == "online"
     assert "Revoked" in client.get("/lines").text
     assert "已吊销" in chinese(client, "/lines")
-    assert "Enrol it again where the line still runs" in client.get("/").text
+    for page in ("/", "/lines"):
+        assert "Enrol it again where the line still runs" in client.get(page).text

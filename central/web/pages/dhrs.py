@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from central.access import Capability
 from central.audit import entry_of
 from central.domain import DECIDED, Blocker, DeviceHistoryRecord, Link
-from central.web import blockers, charts, params, refusals
+from central.web import blockers, charts, params, refusals, texts
 from central.web.desk import Signing
 from central.web.i18n import N_
 from central.web.pages import approval
@@ -19,6 +19,7 @@ from central.web.pages.audit import AuditRow, audit_row
 from central.web.pages.evidence import TABS, Matrix, matrix
 from central.web.visit import Enter, Form_, NotThere, Text, Visit, enter
 from records.errors import LotkeeperError
+from records.model import OperationsEvent
 from records.wire import CENTRAL
 
 router = APIRouter(include_in_schema=False)
@@ -131,6 +132,8 @@ def _page(
         may_hold=visit.user.may(Capability.HOLD),
         tab=tab,
         tabs=TABS,
+        told=_told(visit, dhr) if tab in ("events", "all") else {},
+        grade_action=words(texts.finding_text(f"certificate-{dhr.certificate.grade.value}").action),
         charts=[charts.chart(s, words) for s in dhr.evidence.spc] if tab in ("charts", "all") else [],
         matrices=_matrices(visit, dhr, operation, tab),
         audit=audit_of(visit, dhr) if tab in ("audit", "all") else [],
@@ -206,6 +209,16 @@ def _matrices(visit: Visit, dhr: DeviceHistoryRecord, operation: str, tab: str) 
                 )
                 found.append(matrix(line, station, facts))
     return found
+
+
+def _told(visit: Visit, dhr: DeviceHistoryRecord) -> dict[str, str]:
+    """What the events of the record tell, in one line each, by hash."""
+    events = (line.ref.hash for line in dhr.evidence.records if line.kind == "operations_event")
+    return {
+        chain_hash: params.event_told(visit.words, fact.fact.data)
+        for chain_hash, fact in visit.desk.facts(events).items()
+        if isinstance(fact.fact.data, OperationsEvent)
+    }
 
 
 def audit_of(visit: Visit, dhr: DeviceHistoryRecord) -> list[AuditRow]:

@@ -11,6 +11,7 @@ from central.erp import ErpStatus
 from central.links.base import WorkOrder
 from central.web.desk import AgentLine
 from central.web.i18n import N_, Words
+from central.web.pages.lines import advice
 from central.web.states import Status
 from central.web.visit import Enter
 
@@ -68,9 +69,8 @@ def problems(
     bad, warning = Status("bad", "diamond", words(N_("Problem"))), Status("warning", "triangle", words(N_("Look")))
     found: list[Problem] = []
     for agent in agents:
-        advice = _agent_advice(agent)
-        if advice is not None:
-            found.append(Problem(bad if advice[1] else warning, agent.agent, words(advice[0]), "/lines"))
+        for text, urgent in advice(agent)[:1]:
+            found.append(Problem(bad if urgent else warning, agent.agent, words(text), "/lines"))
     if erp is not None and erp.state == "refused":
         text = words(N_("The ERP refuses central. It is left alone until somebody corrects user or rights."))
         found.append(Problem(bad, "ERP", text, "/lines"))
@@ -86,20 +86,3 @@ def problems(
             text = words(N_("Something changed after a signature. The record must be signed again."))
             found.append(Problem(bad, dhr.lot, text, f"/dhrs/{dhr.id}"))
     return sorted(found, key=lambda p: p.status.tone)
-
-
-def _agent_advice(agent: AgentLine) -> tuple[str, bool] | None:
-    """What to do about an agent, and whether it is urgent; None when all is well."""
-    if agent.conflicts:
-        return N_("Two contents for one record: a disk was rolled back or a record was changed."), True
-    if agent.quarantined:
-        return N_("Messages in quarantine. Nothing was dropped; look at the reasons."), True
-    if agent.state == "revoked":
-        return N_("Revoked: nothing more is taken from it. Enrol it again where the line still runs."), False
-    if agent.state == "offline":
-        return N_("Not connected. It keeps its records; check the line PC, network and broker."), True
-    if agent.state == "waiting":
-        return N_("Has records that central does not have yet. They are on their way."), False
-    if agent.state == "silent":
-        return N_("Enrolled, but nothing has been received from it yet. Start it on the line PC."), False
-    return None

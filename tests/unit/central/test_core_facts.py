@@ -52,6 +52,7 @@ def test_a_fact_is_found_by_what_it_is_about(rig: Rig) -> None:
     assert rig.store.fact(stated.hash) == stated
     assert rig.store.facts(after=stated.cursor) == []
     assert rig.store.fact("no hash") is None
+    assert rig.store.facts_by_hash([stated.hash, "00" * 32]) == {stated.hash: stated}
 
 
 def test_a_job_that_fails_takes_its_fact_back(rig: Rig) -> None:

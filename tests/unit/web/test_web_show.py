@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import JsonValue
@@ -14,6 +15,7 @@ from central.web import params, rules, show
 from central.web.charts import curve
 from central.web.i18n import words
 from central.web.security import local_path
+from records.model import OperationsEvent
 
 CSS = (Path(central.web.__file__).parent / "static" / "app.css").read_text()
 
@@ -81,6 +83,18 @@ def test_a_finding_in_one_line() -> None:
         "torque · one point beyond a control limit"
     )
     assert len(params.brief(spoken, {"error": "x" * 1000})) <= 160
+
+
+def test_an_event_in_one_line_says_of_a_finding_what_it_is() -> None:
+    def told(event: str, /, **told: Any) -> str:
+        return params.event_told(words("en"), OperationsEvent(event, told))
+
+    assert told("lot-mounted", item="SR-20", lot="SR-2026-007") == "Item SR-20 · Lot SR-2026-007"
+    issued = {"kind": "lots", "id": "SR-20", "content": "0a" * 32}
+    assert told("document-issued", **issued) == "Kind Component lots · Number SR-20"
+    opened = {"discrepancy": "4f1c", "code": "counter-disagrees", "params": {"records": 4, "machine": 1}}
+    assert told("discrepancy-opened", **opened) == "Machine counter disagrees · Records 4 · Machine 1"
+    assert told("exception-opened", code="from-the-future") == "from-the-future"
 
 
 def test_a_curve_is_drawn_whatever_is_in_it() -> None:
