@@ -118,6 +118,10 @@ class _Run:
 
     def take(self, checked: Checked) -> Outcome:
         frame, held = checked.frame, self.held[checked.chain]
+        if held.mark is None and frame.heard is not None and frame.heard < held.generation:
+            # Begun now, it would be what its agent is told, who would never hear what is missing before it.
+            detail = f"{frame.epoch} is not begun before its agent has heard that central was restored"
+            return Outcome("hole", frame.agent, held.answer, detail=detail)
         if frame.first > held.through + 1:
             detail = f"{frame.first} came while {held.through + 1} is next"
             return Outcome("hole", frame.agent, held.answer, detail=detail)

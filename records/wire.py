@@ -8,7 +8,8 @@ What is hashed and signed does not depend on the encoding. The header is JSON: a
 previous (hash before ``first``), head (hash of ``last``), key, signature, and one entry per record with schema,
 kind and either the body's length or a tombstone. Bodies follow as the very bytes that were hashed. The signature
 (Ed25519) covers the length-prefixed fields ``"lotkeeper/1/frame", agent, epoch, stream, first, last, previous,
-head, key``; since head is recomputed from every body, it covers them all.
+head, key``; since head is recomputed from every body, it covers them all. ``heard``, which may be left out and is
+not signed, is central's ``generation`` as far as the sender knew.
 
 A signed document is JSON ``{"body": <JSON text>, "key": ..., "signature": ...}``; the signature covers the
 length-prefixed fields ``"lotkeeper/1/document", purpose, body, key``, so a watermark can never pass for a head.
@@ -98,6 +99,7 @@ class Frame:
     key: str
     signature: bytes
     envelopes: tuple[Envelope, ...]
+    heard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ class _FrameHeader:
     key: str
     signature: str
     records: tuple[_Entry, ...]
+    heard: int | None = None
 
 
 _HEADER = TypeAdapter(_FrameHeader)
@@ -145,6 +148,7 @@ def encode_frame(
     *,
     compress: bool = True,
     compressor: zstandard.ZstdCompressor | None = None,
+    heard: int | None = None,
 ) -> bytes:
     """One signed payload of a contiguous, non-empty run; ``previous`` is the hash before its first.
 
@@ -166,8 +170,9 @@ def encode_frame(
         key.id,
         base64.b64encode(key.sign(message)).decode(),
         tuple(_Entry(e.schema, e.kind, None if e.body is None else len(e.body), e.tombstone) for e in envelopes),
+        heard,
     )
-    head = _HEADER.dump_json(header)
+    head = _HEADER.dump_json(header, exclude={"heard"} if heard is None else None)
     bodies = b"".join(e.body for e in envelopes if e.body is not None)
     rest = len(head).to_bytes(4, "big") + head + bodies
     if compress and len(rest) >= COMPRESSED_FROM:
@@ -229,16 +234,7 @@ def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> 
         signature = base64.b64decode(header.signature, validate=True)
     except ValueError:
         raise Invalid("the frame's signature is no base64") from None
-    ring.verify(
-        header.agent,
-        header.key,
-        signature,
-        _frame_message(
-            header.agent, header.epoch, header.stream, header.first, header.last, previous, head, header.key
-        ),
-        at_us=at_us,
-    )
-    return Frame(
+    frame = Frame(
         header.agent,
         header.epoch,
         header.stream,
@@ -249,7 +245,10 @@ def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> 
         header.key,
         signature,
         tuple(envelopes),
+        header.heard,
     )
+    ring.verify(frame.agent, frame.key, signature, frame_message(frame), at_us=at_us)
+    return frame
 
 
 def frame_end(payload: bytes) -> tuple[str, int, str]:

@@ -68,7 +68,9 @@ def _run(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, max_re
         if previous is None:
             raise
         grave = Tombstone(row.digest.hex(), "damaged", row.agent)
-        return Run(previous, (replace(row, body=None, tombstone=grave),), epoch.position(first), rows.ROW_ROOM)
+        return Run(
+            previous, (replace(row, body=None, tombstone=grave),), epoch.position(first), rows.ROW_ROOM, None
+        )
 
 
 @contextmanager

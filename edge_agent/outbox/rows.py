@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from edge_agent.outbox import ledger
+from edge_agent.outbox.schema import NO_GENERATION, control
 from edge_agent.outbox.types import Batch, Run
 from edge_agent.outbox.verify import BODY_DAMAGED, fault, state_digest
 from records.errors import Damaged
@@ -106,4 +107,6 @@ def run(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, max_rec
             raise Damaged(f"row {epoch.epoch}/{envelope.seq}: {reason}")
         taken.append(envelope)
         size, link = room, envelope.hash
-    return Run(previous, tuple(taken), epoch.position(first + len(taken) - 1), size)
+    generation = int(control(connection, "generation"))
+    heard = None if generation == NO_GENERATION else generation
+    return Run(previous, tuple(taken), epoch.position(first + len(taken) - 1), size, heard)

@@ -110,13 +110,14 @@ class Run:
     """A contiguous run of one epoch, ready to be framed; ``previous`` is the hash before its first.
 
     ``position`` is the place of its last row in the file's own order, to go on from; ``size``: about what its rows
-    take unpacked, in bytes.
+    take unpacked, in bytes; ``heard``: central's generation as it is known here, None before any was.
     """
 
     previous: bytes
     envelopes: tuple[Envelope, ...]
     position: int
     size: int
+    heard: int | None
 
 
 @dataclass(frozen=True, slots=True)

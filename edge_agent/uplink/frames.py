@@ -50,7 +50,13 @@ class Frames:
             run = self._outbox.next_run(cursor, records, max(room, min(int(room * self._packing), UNPACKED_MOST)))
             if run is None:
                 return None
-            frame = encode_frame(run.envelopes, run.previous, self._identity.signing, compressor=self._compressor)
+            frame = encode_frame(
+                run.envelopes,
+                run.previous,
+                self._identity.signing,
+                compressor=self._compressor,
+                heard=run.heard,
+            )
             self._packing = max(CAUTION * run.size / len(frame), 1.0)
             if len(frame) <= limit or len(run.envelopes) == 1:
                 break

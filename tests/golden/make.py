@@ -53,6 +53,7 @@ from records.wire import Document, Envelope, Head, Request, Tombstone, Watermark
 
 HERE = Path(__file__).parent
 AGENT, EPOCH, STREAM = "assembly-1", "00112233445566778899aabb", "records"
+HEARD = 1_795_000_000
 KEY = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 HEADER = Header(
     1_795_000_000_000_001, 480, "suzhou", "valve-1", "leak_test", "lotkeeper 0.1.0", "sha256:" + "ab" * 32
@@ -252,9 +253,10 @@ def envelopes() -> list[Envelope]:
 def payloads() -> dict[str, bytes]:
     """Every payload that travels, by the name of its golden file."""
     rows = envelopes()
-    last = rows[-1]
+    last, start = rows[-1], chain.first_hash(AGENT, EPOCH, STREAM)
     return {
-        "frame.bin": encode_frame(rows, chain.first_hash(AGENT, EPOCH, STREAM), KEY, compress=False),
+        "frame.bin": encode_frame(rows, start, KEY, compress=False),
+        "later_frame.bin": encode_frame(rows, start, KEY, compress=False, heard=HEARD),
         "watermark.json": sign(Watermark(AGENT, EPOCH, STREAM, last.seq, last.hash.hex(), 1), KEY),
         "head.json": sign(Head(AGENT, EPOCH, STREAM, last.seq, last.hash.hex(), 1_795_000_000_000_000), KEY),
         "document.json": sign(

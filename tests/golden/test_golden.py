@@ -8,7 +8,20 @@ import zlib
 from pathlib import Path
 
 import pytest
-from make import AGENT, EPOCH, KEY, PACKED, STREAM, TELEMETRY, envelopes, facts, later_facts, payloads, telemetry
+from make import (
+    AGENT,
+    EPOCH,
+    HEARD,
+    KEY,
+    PACKED,
+    STREAM,
+    TELEMETRY,
+    envelopes,
+    facts,
+    later_facts,
+    payloads,
+    telemetry,
+)
 
 from records import chain
 from records.keys import KeyRing, PublicKey
@@ -41,10 +54,11 @@ def test_golden_bodies_are_read_and_written_again_to_the_byte() -> None:
         assert encode(again) == path.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["frame.bin", PACKED])
-def test_the_golden_frame_is_read_with_chain_and_signature(name: str) -> None:
+@pytest.mark.parametrize(("name", "heard"), [("frame.bin", None), (PACKED, None), ("later_frame.bin", HEARD)])
+def test_the_golden_frame_is_read_with_chain_and_signature(name: str, heard: int | None) -> None:
     frame = decode_frame((HERE / name).read_bytes(), RING)
     assert list(frame.envelopes) == envelopes()
+    assert frame.heard == heard
     assert frame.previous == chain.first_hash(AGENT, EPOCH, STREAM)
 
 

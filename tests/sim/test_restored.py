@@ -115,3 +115,34 @@ def test_lost_is_what_was_freed_behind_the_backup(plant: Plant) -> None:
     assert restored_behind(plant, backup) == [*range(14, 18)]
     (restored,) = plant.edge.outbox._writer.submit(told).result()
     assert restored.gaps == (Gap(first, 12, freed), Gap(first, 19, 20)), "and what went with the disk"
+
+
+@pytest.mark.parametrize("moment", ["before all", "within", "at its end"])
+def test_frames_that_the_broker_held_do_not_hide_what_central_lacks_before_them(plant: Plant, moment: str) -> None:
+    """The first ones of an epoch, which reach the restored central before their agent has heard of the restore.
+
+    Bug: central began the epoch, told the agent so, and what it lacked of the one before never came. ``moment``:
+    when of that one it was backed up.
+    """
+    backups = {"before all": plant.centre.backup()}
+    plant.run(10)
+    backups["within"] = plant.centre.backup()
+    plant.run(6)
+    backups["at its end"] = plant.centre.backup()
+    backup = backups[moment]
+    image = plant.edge.snapshot()
+    plant.run(2)
+    plant.centre.disconnect()
+    plant.edge.put_back(image, set())
+    first = plant.edge.outbox.head().epoch
+    plant.edge.run_cycle()
+    plant.edge.connect()
+    for _ in range(4):
+        plant.edge.clock.advance(1.0)
+        plant.step()
+    assert plant.edge.outbox.head().epoch != first
+    assert plant.bus.kept
+    restored_behind(plant, backup)
+    plant.rest()
+    assert plant.edge.drained
+    assert set(plant.centre.held(plant.edge.name)) == {*range(1, 17), 19}

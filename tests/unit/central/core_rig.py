@@ -54,10 +54,12 @@ class Agent:
         link = self.previous(seq)
         self.envelopes.append(seal(self.name, self.epoch, self.stream, seq, 1, kind, body, link))
 
-    def frame(self, first: int = 1, last: int | None = None, *, compress: bool = True) -> bytes:
+    def frame(
+        self, first: int = 1, last: int | None = None, *, compress: bool = True, heard: int | None = None
+    ) -> bytes:
         last = last or len(self.envelopes)
         rows = self.envelopes[first - 1 : last]
-        return encode_frame(rows, self.previous(first), self.key, compress=compress)
+        return encode_frame(rows, self.previous(first), self.key, compress=compress, heard=heard)
 
     def head(self, at_us: int, last: int | None = None) -> bytes:
         last = last or len(self.envelopes)

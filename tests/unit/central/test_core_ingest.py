@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from central.quarantine import Quarantine
-from central.store import agents, envelopes, intake
+from central.store import agents, envelopes, intake, snapshots
 from central.verify import verify
 from records import chain
 from records.keys import SigningKey
@@ -286,6 +287,20 @@ def test_an_agent_hears_where_its_newest_epoch_stands_and_position_0_only_where_
     assert rig.ingest.take(second.state_topic, second.head(rig.clock.now_us())).watermark == known
     hole = rig.ingest.take(second.topic, second.frame(2))
     assert (hole.result, hole.watermark) == ("hole", known)
+
+
+def test_a_restored_central_begins_no_epoch_before_its_agent_has_heard_of_it(rig: Rig, agent: Agent) -> None:
+    second, third = Agent(agent.name, agent.key), Agent(agent.name, agent.key)
+    known = rig.ingest.take(agent.topic, agent.frame(1, 5, heard=1)).watermark
+    assert known is not None
+    rig.store.write(lambda connection: snapshots.set_generation(connection, 7))
+    known = replace(known, generation=7)
+    early = rig.ingest.take(second.topic, second.frame(heard=1))
+    assert (early.result, early.watermark) == ("hole", known)
+    assert held(rig, second) == []
+    assert rig.ingest.take(agent.topic, agent.frame(6, 10, heard=1)).result == "committed", "what goes on goes on"
+    assert rig.ingest.take(second.topic, second.frame(heard=7)).result == "committed"
+    assert rig.ingest.take(third.topic, third.frame()).result == "committed", "an agent that does not say"
 
 
 def test_a_head_that_disagrees_with_what_is_held_is_a_conflict(rig: Rig, agent: Agent) -> None:
