@@ -79,6 +79,8 @@ class Show:
     zone: str
     words: Words
     now_us: int
+    dated: bool = False
+    """Every time with its date: for paper, on which nobody sees when it was printed beside a row."""
 
     def _local(self, at_us: int) -> datetime:
         return from_us(at_us).astimezone(ZoneInfo(self.zone))
@@ -98,14 +100,20 @@ class Show:
             iso_z(at_us), text, self.offset(at_us)
         )
 
-    def clock(self, at_us: int | None) -> Markup:
-        """Date only when it is not today, year only of another one; for dense tables whose head names the zone."""
+    def clock(self, at_us: int | None, *, fine: bool = False) -> Markup:
+        """Date only when it is not today, year only of another one; for dense tables whose head names the zone.
+
+        With ``dated`` always the whole date; ``fine`` adds microseconds.
+        """
         if at_us is None:
             return Markup('<span class="none">{}</span>').format(DASH)
         local = self._local(at_us)
         today = self._local(self.now_us).date()
-        day = "" if local.date() == today else "%m-%d " if local.year == today.year else "%Y-%m-%d "
-        text = local.strftime(f"{day}%H:%M:%S")
+        if self.dated:
+            day = "%Y-%m-%d "
+        else:
+            day = "" if local.date() == today else "%m-%d " if local.year == today.year else "%Y-%m-%d "
+        text = local.strftime(f"{day}%H:%M:%S.%f" if fine else f"{day}%H:%M:%S")
         return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
             iso_z(at_us), local.strftime("%Y-%m-%d %H:%M:%S.%f"), self.offset(at_us), text
         )

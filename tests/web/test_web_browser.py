@@ -167,14 +167,17 @@ def test_the_audit_trail_is_read_without_scrolling_sideways(chromium: Browser, o
     for language in ("en", "zh-CN"):
         context = visit(chromium, own, "mueller", language)
         page = context.new_page()
-        page.goto("/audit")
-        over = page.locator(".table").first.evaluate("box => box.scrollWidth - box.clientWidth")
+        over = {}
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto("/audit")
+            over[width] = page.locator(".table").first.evaluate("box => box.scrollWidth - box.clientWidth")
         context.close()
-        assert over <= 0, language
+        assert max(over.values()) <= 0, (language, over)
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_findings_and_operations_of_a_record_are_read_without_scrolling_sideways(
+def test_a_record_and_its_lines_are_read_without_scrolling_sideways(
     chromium: Browser, shared: Site, language: str
 ) -> None:
     """Beside the column in which it is signed, and on a telephone; findings of many pieces, and of other days."""
@@ -189,6 +192,11 @@ def test_findings_and_operations_of_a_record_are_read_without_scrolling_sideways
         for panel in ("findings", "operations"):
             box = page.locator(f"section[aria-labelledby={panel}] .table")
             over[width, panel] = box.evaluate("box => box.scrollWidth - box.clientWidth")
+        for path in ("/lines", f"/dhrs/{dhr}?show=certificate", f"/dhrs/{dhr}?show=events"):
+            page.goto(path)
+            boxes = page.locator(".table:is(.phone)")
+            assert boxes.count(), path
+            over[width, path] = max(boxes.evaluate_all("all => all.map(box => box.scrollWidth - box.clientWidth)"))
     context.close()
     assert max(over.values()) <= 0, over
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -70,6 +71,9 @@ def test_the_events_of_a_record_say_what_they_tell(made: Site) -> None:
     page = f"/dhrs/{dhr_of(client, 'WO-1001')}?show=events"
     assert "Item SR-20 · Lot SR-2026-007" in client.get(page).text
     assert "物料 SR-20 · 批次 SR-2026-007" in chinese(client, page)
+    dated = re.compile(r">\d{4}-\d\d-\d\d \d\d:\d\d:\d\d</time>")
+    assert dated.search(client.get(page.replace("show=events", "show=all")).text), "on paper with the date"
+    assert not dated.search(client.get(page).text)
     assert f"Gap in the records · Not accounted for assemble: {MISSING}" in client.get(page).text
 
 

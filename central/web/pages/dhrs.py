@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter, Depends, Response
 from starlette.concurrency import run_in_threadpool
@@ -127,6 +127,7 @@ def _page(
     return visit.page(
         "dhr.html",
         status=status,
+        show=replace(visit.show, dated=tab == "all"),
         dhr=dhr,
         held=visit.desk.holds_on(dhr),
         may_hold=visit.user.may(Capability.HOLD),

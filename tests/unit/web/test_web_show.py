@@ -39,6 +39,9 @@ def test_times_carry_their_zone() -> None:
     assert 'datetime="2026-11-18T11:06:40.123456Z"' in text
     assert ">11-17 " in str(told.clock(1_794_900_000_000_000))
     assert ">2020-09-13 " in str(told.clock(1_600_000_000_000_000)), "another year is named"
+    paper = show.Show(told.zone, told.words, told.now_us, dated=True)
+    assert ">2026-11-17 " in str(paper.clock(1_794_900_000_000_000)), "on paper the whole date"
+    assert ".000000<" in str(told.clock(1_794_900_000_000_000, fine=True))
     assert told.offset(0) == "+08:00"
     assert "–" in str(told.time(None))
 
