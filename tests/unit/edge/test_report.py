@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from drivers.poll import PollMeter
-from edge_agent.report import DETAIL_CHARACTERS, _device, _told
+from edge_agent.report import DETAIL_CHARACTERS, _device, _params, _told
 from records.clock import SystemClock
 from records.model import OperationsEvent, Quality, Reading
 from tests.rigs.fake_device import FakeDevice, opcua
@@ -31,9 +31,9 @@ def test_what_was_last_read_of_a_machine_that_is_away_is_no_value() -> None:
 
 def test_an_event_in_a_few_words_says_where_it_was_cut() -> None:
     signal = {"characteristic": "torque", "stream": "", "rule": "nelson1", "points": 1}
-    short = _told(OperationsEvent("spc-signal", signal))
+    short = _told(_params(OperationsEvent("spc-signal", signal)))
     assert short is not None
     assert ("stream" in short, short.endswith("…")) == (False, False)  # a chart without keys has no stream to tell
-    long = _told(OperationsEvent("spc-signal", signal | {"stream": "product=" + "A" * 200}))
+    long = _told(_params(OperationsEvent("spc-signal", signal | {"stream": "product=" + "A" * 200})))
     assert long is not None
     assert (len(long), long.endswith("A…")) == (DETAIL_CHARACTERS, True)
