@@ -18,10 +18,16 @@ CHINESE: Mapping[str, str] = {
     "goes on by itself.": "产线已停止：缓冲区已满，须等中央服务取走记录。请检查与中央服务的连接；代理将自动继续。",
     "The line is stopped: the disk with %(path)s is full, %(free)s are free. Free space on it; the agent goes on "
     "by itself.": ("产线已停止：%(path)s 所在磁盘已满，剩余 %(free)s。请释放磁盘空间；代理将自动继续。"),
-    "Central is not reached: what is recorded waits here and is sent by itself later.": (
-        "无法连接中央服务：记录暂存于本机，恢复连接后自动发送。"
+    "Central is not reached: what is recorded waits here until it is.": (
+        "无法连接中央服务：记录暂存于本机，直到恢复连接。"
     ),
     "What stands in the way: %(error)s": "原因：%(error)s",
+    "Records are not sent to central: %(error)s": "记录未发送到中央服务：%(error)s",
+    "another agent runs with this identity and central keeps to that one: records are kept here and not sent."
+    " Find the second PC; give this one an identity of its own, or enrol it again if it is the right one": (
+        "另一代理正以同一身份运行，中央服务以该代理为准：记录保留在本机，不再发送。"
+        "请找到另一台电脑；为本机配置自己的身份，若本机才是正确的一台，请重新注册"
+    ),
     "The broker is asked for the first time.": "正在首次连接 MQTT 服务器。",
     "The buffer lasts for about %(hours)s h more without central; then the line is stopped. "
     "See to the way to central.": (
@@ -45,10 +51,10 @@ CHINESE: Mapping[str, str] = {
     "Restores of central that left gaps": "留下缺口的中央服务恢复",
     "Told here at %(time)s.": "本机获知时间：%(time)s。",
     "Records %(first)s to %(last)s of series %(epoch)s": "记录序列 %(epoch)s 的记录 %(first)s 至 %(last)s",
-    "and %(count)s more stretches: lotkeeper-edge status shows all.": (
+    "More stretches: %(count)s. lotkeeper-edge status shows all.": (
         "另有 %(count)s 段：用 lotkeeper-edge status 查看全部。"
     ),
-    "%(count)s earlier restores left gaps, too: lotkeeper-edge status shows all.": (
+    "Earlier restores that left gaps: %(count)s. lotkeeper-edge status shows all.": (
         "此前另有 %(count)s 次恢复也留下缺口：用 lotkeeper-edge status 查看全部。"
     ),
     "What to do: tell quality. At central, lotkeeper-central certificate --agent %(agent)s says what of it is "

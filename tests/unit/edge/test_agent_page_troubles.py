@@ -11,6 +11,7 @@ import pytest
 
 from edge_agent.document_ages import DAY_S, DEFAULTS, DocumentAges, by_kind
 from edge_agent.papers import Papers
+from edge_agent.uplink.fence import FENCED
 from edge_agent.web import show, words
 from edge_agent.web.site import Site
 from records.wire import Document
@@ -117,6 +118,21 @@ def test_that_central_is_not_reached_stands_on_top_with_why(language: str, away:
     assert "asked for the first time" in page(central=central | {"error": None})
 
 
+@pytest.mark.parametrize(
+    ("language", "held_back", "why"),
+    [
+        ("en", "Records are not sent to central", "Find the second PC"),
+        ("zh-CN", "记录未发送到中央服务", "另一台电脑"),
+    ],
+)
+def test_a_twin_that_central_does_not_keep_to_says_so_on_top(language: str, held_back: str, why: str) -> None:
+    central = {"connected": True, "broker": "b", "error": FENCED, "frames_sent": 1, "frames_sent_again": 0}
+    text = page(language, central=central)
+    assert held_back in text
+    assert text.count(why) == 2, "on top and beside the broker, in the reader's language"
+    assert held_back not in page(language)
+
+
 def test_what_keeps_a_station_from_starting_names_what_it_is_about() -> None:
     barriers = [
         {"why": "document-too-old", "about": "work-order/WO-1", "refuses": True},
@@ -188,9 +204,9 @@ def test_of_many_restores_the_newest_stand_there_and_the_others_are_counted() ->
         for n in range(1, 7)
     ]
     text = page(buffer=BUFFER | {"gaps": gaps})
-    assert "2 earlier restores left gaps, too" in text
+    assert "Earlier restores that left gaps: 2." in text
     assert re.findall(r"of series (e\d)", text) == ["e5"] * 4 + ["e4"] * 4 + ["e3"] * 4
-    assert text.count("and 2 more stretches") == 3
+    assert text.count("More stretches: 2.") == 3
 
 
 RECORD: dict[str, Any] = {"seq": "7", "kind": "operations_event", "at": NOW, "station": "weld", "code": None}
