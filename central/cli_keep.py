@@ -54,7 +54,8 @@ def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
     lines = [f"{str(told['grade']).upper()}: {of}"]
     for part in _parts(told, "chains"):
         name = f"{part.get('agent') or told.get('agent')}/{part['epoch']}/{part.get('stream', 'records')}"
-        head = "no signed head" if part["head_last"] is None else f"signed through {part['head_last']}"
+        none = "no signed head" if "agent" in told else "no signed head from after the end of the order"
+        head = none if part["head_last"] is None else f"signed through {part['head_last']}"
         lines.append(
             f"  {name}: records {part['first']} to {part['last']}, {part['missing']} missing, "
             f"{part['tombstones']} tombstones, {head}{_lost(part)}: {part['grade']}"

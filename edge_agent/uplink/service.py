@@ -382,7 +382,7 @@ class Uplink:
         if (now_s >= self._head_due_s or self._head_asked.is_set()) and link.room_for_others:
             self._head_asked.clear()
             self._head_due_s = now_s + self._settings.head_interval_s
-            self._state_head(link)
+            self._state_heads(link)
         if now_s >= self._prune_due_s:
             self._prune_due_s = now_s + self._settings.prune_interval_s
             self._failpoint("uplink.before_prune")
@@ -401,13 +401,15 @@ class Uplink:
             is not None
         )
 
-    def _state_head(self, link: Link) -> int | None:
-        head = sign(self._outbox.head(), self._identity.signing)
-        return link.publish(state_topic(self._agent), head, Sent(HEAD, len(head)), retain=True)
+    def _state_heads(self, link: Link) -> set[int | None]:
+        """Say where each stream ends. The broker keeps that of the records for who comes later."""
+        heads = [(lane is self._records, sign(lane.outbox.head(), self._identity.signing)) for lane in self._lanes]
+        topic = state_topic(self._agent)
+        return {link.publish(topic, head, Sent(HEAD, len(head)), retain=keep) for keep, head in heads}
 
     def _farewell(self, link: Link) -> None:
-        """State the head, then offline, and wait a little until the broker has both."""
-        waiting = {self._state_head(link)}
+        """State the heads, then offline, and wait a little until the broker has all."""
+        waiting = self._state_heads(link)
         waiting.add(link.publish(state_topic(self._agent), OFFLINE, Sent(HEAD, len(OFFLINE)), retain=True))
         waiting.discard(None)
         deadline_s = self._clock.monotonic_s() + FAREWELL_S

@@ -323,6 +323,28 @@ def test_the_head_is_stated_at_connection_on_request_and_at_the_end(bench: Bench
         later.wait(lambda: later.heads == [None]), "retained"
 
 
+def test_where_telemetry_ends_is_stated_too_and_kept_by_no_broker(bench: Bench, tmp_path: Path) -> None:
+    """Without it no certificate of an agent that reads telemetry was ever complete."""
+    bench.broker.start()
+    telemetry = Outbox(tmp_path / "trend", AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
+    bench.closing.append(telemetry.close)
+    telemetry.keep([b"a chunk"]).result()
+    with bench.central() as central:
+        uplink = bench.uplink(telemetry=telemetry)
+        central.wait(lambda: {head.stream for head in central.heads if head} == {"records", "telemetry"})
+        told = next(head for head in central.heads if head is not None and head.stream == "telemetry")
+        assert told == replace(telemetry.head(), at_us=told.at_us)
+        assert told.last == 2
+        with bench.central() as later:
+            later.wait(lambda: later.heads)
+            first = later.heads[0]
+            assert first is not None
+            assert first.stream == "records"
+        uplink.stop()
+        central.wait(lambda: central.heads[-1] is None)
+        assert {head.stream for head in central.heads[-3:-1] if head is not None} == {"records", "telemetry"}
+
+
 @pytest.mark.parametrize("protocol", [5, "3.1.1"])
 def test_a_request_reaches_central_signed_also_when_it_was_made_before_the_connection(
     bench: Bench, protocol: object
