@@ -209,6 +209,10 @@ def test_axe_finds_nothing_and_nothing_overflows(chromium: Browser, pc: LinePc, 
             (v["id"], [n["target"] for n in v["nodes"][:3]]) for v in Axe().run(page).response["violations"]
         ] == []
         assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+        boxes = page.locator(".wide").evaluate_all("all => all.map(box => box.scrollWidth - box.clientWidth)")
+        assert max(boxes) <= 0, boxes
+        told = page.locator("section[aria-labelledby=records]").inner_text()
+        assert {"en": "Value written to the PLC", "zh-CN": "已写入 PLC"}[language] in told
         page.locator("#tag").select_option("near.leak_rate")
         page.locator("#read button").click()
         page.locator("#read .big").wait_for()
