@@ -6,14 +6,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from central.agent_certificate import certificate_of
 from central.store import charts
 from central.store.engine import reading
 from edge_agent.outbox import verify
 from edge_agent.settings import load_line
+from records.clock import SystemClock
 from records.model import OperationRecord, OperationsEvent, Purpose
 from tests.process.central_rig import CentralProcess, wait_until
 from tests.process.test_agent import contiguous
@@ -128,6 +130,14 @@ def charted(central: CentralProcess) -> int:
         return sum(head.points for head in charts.heads(connection, None, None, "leak_rate", 1))
 
 
+def chains(central: CentralProcess) -> dict[str, str]:
+    """The certificate of each of the agent's streams, while it runs."""
+    with reading(central.folder / "data" / "central.db") as connection:
+        told = certificate_of(connection, "testing-1", SystemClock().now_us(), grace_s=600.0)
+    parts = cast("list[dict[str, str]]", told["chains"])
+    return {chain["stream"]: chain["grade"] for chain in parts}
+
+
 CHART = """\
 characteristics:
   leak_rate: {tag: near.leak_rate, chart: imr, rules: [nelson1], limits: {from: phase1, subgroups: 500}}
@@ -163,6 +173,7 @@ def test_a_line_judges_by_limits_from_its_own_points_while_they_are_approved(
         until(lambda: judged_by() == [None, name])
         assert limits("withdraw", *signed, password=PASSWORD)["state"] == "withdrawn"
         until(lambda: judged_by() == [None, name, None])
+        wait_until(lambda: chains(central) == {"records": "complete", "telemetry": "complete"}, "their heads")
         assert agent.stop() == 0
     assert contiguous(agent.cycles("near"))
     assert central.stop() == 0
