@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 
-import structlog
 import uvicorn
 
 from central.app import build
@@ -16,6 +15,7 @@ from central.web.site import create_app
 from records.clock import SystemClock
 from records.errors import Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
+from records.logs import set_up_log
 from records.process import end_with_any_thread, keep_pauses_short
 from records.yaml import Loaded
 
@@ -33,7 +33,7 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
         Refused: the port is taken, or another process has the folder. Else what ``central.app.build`` raises.
     """
     sys.setswitchinterval(TURN_S)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    set_up_log()
     end_with_any_thread()
     settings = loaded.value
     listening = _listen(settings.http.host, settings.http.port)

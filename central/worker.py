@@ -25,6 +25,7 @@ from records.clock import Clock, SystemClock, iso_z
 from records.errors import ConfigurationError, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import SigningKey
+from records.logs import set_up_log
 from records.process import end_with_any_thread, keep_pauses_short
 from records.wire import CENTRAL, CENTRAL_KEYS
 from records.yaml import Loaded
@@ -91,7 +92,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         changed 30 days ago and this folder has the former one only. Refused: ``serve`` never ran on this
         database. Else what opening keys and database raises.
     """
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    set_up_log()
     end_with_any_thread()
     settings = loaded.value
     if settings.postgres is None:

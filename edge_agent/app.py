@@ -62,6 +62,7 @@ from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
 from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.kinds import DERIVED
+from records.logs import set_up_log
 from records.model import Data, Fact, Header, OperationsEvent
 from records.process import end_with_any_thread, keep_pauses_short
 from records.threads import run_with_threads
@@ -478,7 +479,7 @@ def _kept(code: str, stored: Future[Place]) -> None:
 
 def run_agent(loaded: Loaded[LineSettings]) -> None:
     """Run one agent as a process until SIGTERM or Ctrl-C; SIGHUP reads the line file again at once."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    set_up_log()
     end_with_any_thread()
 
     def failed(error: StorageFailed) -> None:

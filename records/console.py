@@ -1,9 +1,10 @@
 """What the three commands share: exit codes, JSON answers, errors without tracebacks.
 
 Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3 something could not be
-reached or refused us, or this process may have no more memory, files or threads (74: the disk failed). With
-``--json`` exactly one JSON document goes to stdout, errors and progress go to stderr. ``--debug`` (or
-LOTKEEPER_DEBUG=1) shows the traceback of an error.
+reached or refused us, or this process may have no more memory, files or threads (74: the disk failed). An answer
+that cannot be written is an error, a word on stderr that cannot be is none. With ``--json`` exactly one JSON
+document goes to stdout, errors and progress go to stderr. ``--debug`` (or LOTKEEPER_DEBUG=1) shows the traceback
+of an error.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import json
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 import typer
 from pydantic import JsonValue
 
 from records.clock import SystemClock
 from records.errors import ConfigurationError, LotkeeperError, StorageFailed
+from records.logs import keep_stderr
 from records.process import ENDED, LACKING, lacks
 
 
@@ -49,8 +52,13 @@ def run_app(app: typer.Typer) -> None:
     debug = "--debug" in sys.argv or os.environ.get("LOTKEEPER_DEBUG") == "1"
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
+        os.environ["LOTKEEPER_DEBUG"] = "1"  # for what looks there later: the log, a thread that ends
+    keep_stderr()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it can be told
     except LotkeeperError as error:
         if debug:
             traceback.print_exc()
@@ -58,12 +66,25 @@ def run_app(app: typer.Typer) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # who read the answer has gone
+        _leave_stdout()
+        sys.exit(ENDED)
     except Exception as error:
+        _leave_stdout()
         if debug:
             raise
         words, code = _of_others(error)
         sys.stderr.write(f"error: {words}\n")
         sys.exit(code)
+
+
+def _leave_stdout() -> None:
+    """What stdout still holds and cannot get rid of would turn the exit code at the end of the process."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _of_others(error: Exception) -> tuple[str, int]:

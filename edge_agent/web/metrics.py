@@ -12,6 +12,7 @@ from drivers.poll import PollMeter
 from edge_agent.holds import station_is_held
 from edge_agent.report import Parts
 from edge_agent.uplink import UplinkStatus
+from records.logs import lines_dropped
 
 PREFIX = "lotkeeper_edge"
 
@@ -50,6 +51,8 @@ class _Numbers(Collector):
         counts = self._parts.counts()
         for name, text in _COUNTS.items():
             yield CounterMetricFamily(f"{PREFIX}_{name}", text, value=counts[name])
+        text = "Lines of the log that could not be written."
+        yield CounterMetricFamily(f"{PREFIX}_log_lines_dropped", text, value=lines_dropped())
         yield from self._devices()
         yield from self._stations()
         yield from self._uplink()

@@ -74,3 +74,17 @@ def test_an_agent_that_may_start_no_more_threads_goes_on(tmp_path: Path) -> None
         until(lambda: len(agent.cycles("near")) > seen + 2)
         assert agent.stop() == 0
     assert "Traceback" not in agent.log.read_text()
+
+
+def test_an_agent_whose_log_has_no_room_goes_on(tmp_path: Path) -> None:
+    """Bug: the first line that found no room ended it with code 1, and so did every start."""
+    agent, port = OneAgent(tmp_path / "agent"), free_port()
+    agent.line.write_text(agent.line.read_text() + f"status: {{port: {port}}}\n")
+    agent.log.symlink_to("/dev/full")
+    agent.start_machine("near")
+    with agent:
+        until(lambda: len(agent.cycles("near")) > 2)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            told = answer.read().decode()
+        assert float(told.split("\nlotkeeper_edge_log_lines_dropped_total ")[1].split()[0]) > 0
+        assert agent.stop() == 0

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from central.web.desk import Desk
 from records.clock import MICROSECONDS, iso_z
+from records.logs import lines_dropped
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,6 +38,8 @@ class DeskFigures(Collector):
                     {a.agent: a.quarantined for a in agents})  # fmt: skip
         yield _each("dropped_evidence", "Counted only since the start, for want of room", "kind",
                     self._desk.dropped())  # fmt: skip
+        text = "Lines of the log that could not be written"
+        yield CounterMetricFamily("lotkeeper_log_lines_dropped", text, value=lines_dropped())
         made_us = self._desk.last_backup_us()
         if made_us is not None:
             age_s = (self._desk.now_us() - made_us) / MICROSECONDS
