@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -13,10 +12,10 @@ from central.app import build
 from central.settings import CentralSettings
 from central.web.site import create_app
 from records.clock import SystemClock
-from records.errors import Refused, StorageFailed
+from records.errors import Refused
 from records.failpoint import failpoint_from_environment
 from records.logs import set_up_log
-from records.process import end_with_any_thread, keep_pauses_short
+from records.process import end_for_storage, end_with_any_thread, keep_pauses_short
 from records.yaml import Loaded
 
 TURN_S = 0.0005
@@ -42,7 +41,7 @@ def run_central(loaded: Loaded[CentralSettings]) -> None:
             settings,
             SystemClock(),
             configuration=loaded.hash,
-            on_failure=_die,
+            on_failure=end_for_storage,
             failpoint=failpoint_from_environment(),
         )
         try:
@@ -88,9 +87,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen at {host}:{port}: {error.strerror}", hint="is another central running? set http.port"
         ) from error
     return listening
-
-
-def _die(error: StorageFailed) -> None:
-    sys.stderr.write(f"error: {error}\n")
-    sys.stderr.flush()
-    os._exit(error.exit_code)

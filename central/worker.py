@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -22,11 +21,11 @@ from central.shares import PARTITION, Shares
 from central.store import documents, intake, leases
 from central.store.engine import Store
 from records.clock import Clock, SystemClock, iso_z
-from records.errors import ConfigurationError, Refused, StorageFailed
+from records.errors import ConfigurationError, Refused
 from records.failpoint import failpoint_from_environment
 from records.keys import SigningKey
 from records.logs import set_up_log
-from records.process import end_with_any_thread, keep_pauses_short
+from records.process import end_for_storage, end_with_any_thread, keep_pauses_short
 from records.wire import CENTRAL, CENTRAL_KEYS
 from records.yaml import Loaded
 
@@ -102,7 +101,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         )
     keys = CentralKeys.open(settings.keys)
     clock, log = SystemClock(), structlog.get_logger()
-    store = Store(settings.database, _die, writer=f"worker {name}")
+    store = Store(settings.database, end_for_storage, writer=f"worker {name}")
     try:
         with store.read() as connection:
             if intake.newest_watermark(connection, CENTRAL, "records") is None:
@@ -111,7 +110,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
         failpoint = failpoint_from_environment()
         followed = FollowedKey(keys, store, clock, log)
-        taking = shares(settings, name, store, facts, followed, clock, log, _die, failpoint)
+        taking = shares(settings, name, store, facts, followed, clock, log, end_for_storage, failpoint)
         ended = threading.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: ended.set())
@@ -128,9 +127,3 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
             )
     finally:
         store.close()
-
-
-def _die(error: StorageFailed) -> None:
-    sys.stderr.write(f"error: {error}\n")
-    sys.stderr.flush()
-    os._exit(error.exit_code)

@@ -64,7 +64,7 @@ from records.keys import Identity
 from records.kinds import DERIVED
 from records.logs import set_up_log
 from records.model import Data, Fact, Header, OperationsEvent
-from records.process import end_with_any_thread, keep_pauses_short
+from records.process import end_for_storage, end_with_any_thread, keep_pauses_short
 from records.threads import run_with_threads
 from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC
 from records.yaml import Loaded, refuse
@@ -482,12 +482,8 @@ def run_agent(loaded: Loaded[LineSettings]) -> None:
     set_up_log()
     end_with_any_thread()
 
-    def failed(error: StorageFailed) -> None:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        os._exit(error.exit_code)
-
     async def main() -> None:
-        agent = Agent(loaded, SystemClock(), failpoint=failpoint_from_environment(), on_failure=failed)
+        agent = Agent(loaded, SystemClock(), failpoint=failpoint_from_environment(), on_failure=end_for_storage)
         loop = asyncio.get_running_loop()
         if sys.platform == "win32":
             signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(agent.stop))

@@ -13,6 +13,8 @@ import threading
 import traceback
 from typing import Any
 
+from records.errors import StorageFailed
+
 ENDED, LACKING = 1, 3
 """Exit codes: a thread ended by a fault of ours; the machine does not give the process what it needs."""
 NO_MEMORY = "this process may take no more memory (give it more: MemoryMax=, ulimit -v)"
@@ -63,6 +65,13 @@ def end_with_any_thread() -> None:
     """
     threading.excepthook = _end
     sys.unraisablehook = _end_if_it_matters
+
+
+def end_for_storage(error: StorageFailed) -> None:
+    """End the whole process at once since its storage failed; the next start recovers."""
+    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.flush()
+    os._exit(error.exit_code)
 
 
 def keep_pauses_short() -> None:
