@@ -31,6 +31,7 @@ from central.enrol import Enrolment
 from central.erp import Erp
 from central.facts import Facts, Origin, software
 from central.fencing import Fencing
+from central.footing import assert_own
 from central.ground import Ground
 from central.holds import Holds
 from central.importing import Importer
@@ -52,7 +53,7 @@ from central.rollover import Rollover
 from central.settings import CentralSettings
 from central.shares import Shares
 from central.signature import Rules
-from central.store import documents, intake, partitions
+from central.store import documents, intake, partitions, snapshots
 from central.store.engine import Store
 from central.verify import Verification, verify
 from central.worker import shares
@@ -192,9 +193,10 @@ class Central:
             return
         # central's own come last, in every batch: the next start finds them at the end of the file
         newest = {(w.agent, w.stream): w for w in marks.values() if w.agent == CENTRAL}
-        signed = self.facts.anchor([w for w in moved if w.agent != CENTRAL] + list(newest.values()))
+        signed = self.facts.anchor([w for w in moved if w not in newest.values()] + list(newest.values()))
         self._anchored = marks
         at_us = signed[0].at_us
+        self.store.write(lambda connection: snapshots.note_anchored(connection, at_us))
         heads = [Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, at_us) for w in marks.values()]
         told = Document(anchors.KIND, CENTRAL, at_us, at_us, anchors.told(heads, at_us))
         self.mqtt.publish_document(EVERYBODY, told)
@@ -262,8 +264,8 @@ def build(
     """Open central's folder and make its parts. ``configuration`` is the hash of the settings' file.
 
     Raises:
-        Refused: another process has the folder. ConfigurationError: keys are missing. Damaged, StorageFailed: the
-        database or the anchors file.
+        Refused: another process has the folder, or the database is not the one that central's anchors name.
+        ConfigurationError: keys are missing. Damaged, StorageFailed: the database or the anchors file.
     """
     log = log or structlog.get_logger()
     failed = on_failure or (lambda error: log.critical("storage-failed", error=str(error)))
@@ -272,6 +274,7 @@ def build(
         undo.callback(lock.release)
         assert_whole(settings.folder)
         keys = CentralKeys.open(settings.keys)
+        assert_own(settings, keys.ring)
         origin = Origin(settings.site, settings.time_zone, software(), configuration)
         store = Store(settings.database, failed)
         undo.callback(store.close)

@@ -161,6 +161,7 @@ def verify(
                 "restores": result.restores,
                 "lost": result.lost,
                 "gaps": [{"agent": agent, **asdict(gap)} for agent, gap in result.gaps],
+                "unanchored": [{"after": iso_z(a) if a else None, "until": iso_z(b)} for a, b in result.unanchored],
             }
         )
     elif result.ok:
@@ -170,6 +171,9 @@ def verify(
                 f"central was restored {result.restores} times; {result.lost} records that were anchored are lost "
                 "or have not come again yet under their numbers"
             )
+        for after_us, until_us in result.unanchored:
+            since = iso_z(after_us) if after_us else "the beginning"
+            typer.echo(f"no anchors from {since} to {iso_z(until_us)}: they were lost, as was stated then")
         for agent, gap in result.gaps:
             typer.echo(
                 f"{agent} made records {gap.first} to {gap.last} of epoch {gap.epoch} and no longer had them: "

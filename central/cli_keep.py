@@ -157,7 +157,7 @@ def restore(
     ] = False,
     as_is: Annotated[
         bool,
-        typer.Option("--as-is", help="No BACKUP: the database was put back by other means, as with PostgreSQL."),
+        typer.Option("--as-is", help="No BACKUP: go on with what lies there, put back by other means or without anchors that are lost."),
     ] = False,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,

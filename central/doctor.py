@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from central import doctor_keeping
+from central import doctor_keeping, footing
 from central.anchors import read_anchors
 from central.authority import listed_serials
 from central.broker import ACCESS_LIST, REVOKED, access_list
@@ -160,6 +160,8 @@ def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     with reading(settings.database) as connection:
         assert_guards(connection)
         yield Told("database", "fine", "it opens, and its evidence is guarded as it must be")
+        for fault in footing.faults(settings, CentralKeys.open(settings.keys).ring):
+            yield Told("database and anchors", "bad", fault.says, fault.do)
         yield from _agents(connection, clock)
         yield from _lists(connection, settings)
         yield from doctor_keeping.server(connection, clock)

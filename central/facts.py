@@ -4,9 +4,10 @@ Central's agent name is ``central``. Decisions, document issues, exceptions, dis
 stream ``records``, everything that people do with accounts and signatures to the stream ``audit``. A fact is
 stated inside the write job that it belongs to: both are committed, or neither.
 
-Its epochs are like an agent's: a new database opens one; a database that is behind its own anchors (a disk or
-backup was rolled back) opens another that names what was lost, so that no key is ever used twice. Anchors are
-signed heads of every chain in the append-only file ``anchors.jsonl`` beside the database (``central.anchors``).
+Its epochs are like an agent's: a new database opens one; a database that was put back (``central.restore``) opens
+another that names what was lost, so that no key is ever used twice; one that is behind its own anchors without that
+is refused before (``central.footing``). Anchors are signed heads of every chain in the append-only file
+``anchors.jsonl`` beside the database (``central.anchors``).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from central import anchors
-from central.store import documents, envelopes, intake
+from central.store import documents, envelopes, intake, snapshots
 from central.store.engine import Connection
 from central.store.index import About
 from central.stored import StoredFact
@@ -63,30 +64,24 @@ class Facts:
         self._key = key
 
     def open(self, connection: Connection) -> None:
-        """Begin or continue both streams; run once, as the first write job after the store is open.
-
-        Raises:
-            Damaged: the anchors file holds lines that central did not sign.
-        """
-        anchored = {(head.agent, head.stream): head for head in self._tail()}
+        """Begin or continue both streams; run once, as the first write job after the store is open."""
         for stream in STREAMS:
-            last = intake.newest_watermark(connection, CENTRAL, stream)
-            anchor = anchored.get((CENTRAL, stream))
-            if anchor is not None and not _holds(connection, anchor):
-                why = "created" if last is None else "rolled_back"
-                self._begin(connection, stream, EpochOpened(why, anchor.epoch, anchor.last, anchor.hash))
-            elif last is None:
+            if intake.newest_watermark(connection, CENTRAL, stream) is None:
                 self._begin(connection, stream, EpochOpened("created"))
 
     def reopen(self, connection: Connection) -> None:
         """Begin both streams anew after a restore: no key of what is lost is ever used again, the new epochs name
         the furthest record that is known of the old ones.
+
+        Raises:
+            Damaged: the anchors file holds lines that central did not sign.
         """
-        anchored = {(head.agent, head.stream): head for head in self._tail()}
+        tail = anchors.read_anchors(self._anchors, self._ring, tail_only=True)
+        anchored = {(head.agent, head.stream): head for head in tail}
         for stream in STREAMS:
             last = intake.newest_watermark(connection, CENTRAL, stream)
             anchor = anchored.get((CENTRAL, stream))
-            if anchor is not None and (last is None or not _holds(connection, anchor)):
+            if anchor is not None and snapshots.held_through(connection, anchor) is not None:
                 opened = EpochOpened("restored", anchor.epoch, anchor.last, anchor.hash)
             elif last is not None:
                 opened = EpochOpened("restored", last.epoch, last.committed_through, last.hash)
@@ -158,9 +153,6 @@ class Facts:
         anchors.append(self._anchors, [sign(head, self._key) + b"\n" for head in heads])
         return heads
 
-    def _tail(self) -> list[Head]:
-        return anchors.read_anchors(self._anchors, self._ring, tail_only=True)
-
     def _header(self, line: str | None = None, station: str | None = None) -> Header:
         now_us = self._clock.now_us()
         return Header(
@@ -200,7 +192,3 @@ class Facts:
             CENTRAL, last.epoch, last.stream, item.seq, item.hash.hex(), item.kind, fact, received_us, cursor
         )
 
-
-def _holds(connection: Connection, head: Head) -> bool:
-    held = envelopes.hashes(connection, head.agent, head.epoch, head.stream, head.last, head.last)
-    return held.get(head.last) == bytes.fromhex(head.hash)

@@ -27,6 +27,7 @@ from pydantic import JsonValue
 
 from central import anchors, backup
 from central.facts import Facts, Origin
+from central.footing import LostAnchors, lost_anchors, unanchored
 from central.keys import CentralKeys, public_keys
 from central.settings import CentralSettings
 from central.store import documents, intake, moving, snapshots
@@ -34,7 +35,7 @@ from central.store.database import Database
 from central.store.engine import Connection, Store, reading
 from central.store.orders import ORDER_DOCUMENT
 from central.store.snapshots import Standing
-from central.witness import RESTORED
+from central.witness import ANCHORS_LOST, RESTORED
 from records import durable
 from records.clock import MICROSECONDS, Clock, from_us, iso_z
 from records.errors import LotkeeperError, Refused, StorageFailed
@@ -116,7 +117,7 @@ def restore(
         replace_file(settings.folder / UNFINISHED, str(source).encode())
         backup.copy_folder(source / backup.KEYS, settings.keys)
         if not settings.anchors_file.exists():
-            shutil.copyfile(source / backup.ANCHORS, settings.anchors_file)
+            shutil.copyfile(_furthest_anchors(settings, source), settings.anchors_file)
         generation = 0 if held is None else held.generation
         if isinstance(settings.database, Path):
             fresh = settings.database.with_name(settings.database.name + ".restoring")
@@ -172,6 +173,15 @@ def _present_keys(settings: CentralSettings, source: Path) -> tuple[PublicKey, .
             hint="restore it into a folder of its own, or move these keys away first",
         )
     return present
+
+
+def _furthest_anchors(settings: CentralSettings, source: Path) -> Path:
+    """The copy elsewhere, if it goes further than the backup's: the file only grows."""
+    also, given = settings.anchors.also, source / backup.ANCHORS
+    with suppress(OSError):
+        if also is not None and also.read_bytes().startswith(given.read_bytes()):
+            return also
+    return given
 
 
 def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Standing | None:
@@ -236,10 +246,15 @@ def _declare(
     facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
     store = Store(database)
     try:
-        done = store.write(lambda connection: _state(connection, facts, source, clock, why, generation))
+        with store.read() as connection:
+            lost = lost_anchors(connection, settings.anchors_file, keys.ring)
+            if source is None and lost is not None:
+                _refuse_copied(connection, settings, keys)
+        done = store.write(lambda connection: _state(connection, facts, source, clock, why, generation, lost))
         with store.read() as connection:
             newest = {(w.agent, w.stream): w for w in intake.watermarks(connection) if w.agent == CENTRAL}
-        facts.anchor(list(newest.values()))
+        at_us = facts.anchor(list(newest.values()))[0].at_us
+        store.write(lambda connection: snapshots.note_anchored(connection, at_us))
     finally:
         store.close()
     if settings.anchors.also is not None:
@@ -248,8 +263,21 @@ def _declare(
     return done
 
 
+def _refuse_copied(connection: Connection, settings: CentralSettings, keys: CentralKeys) -> None:
+    """Anchors that lie in their second place are not lost."""
+    fault = unanchored(connection, settings, keys.ring)
+    if fault is not None and fault.copied:
+        raise Refused(fault.says, hint=fault.do)
+
+
 def _state(
-    connection: Connection, facts: Facts, source: Path | None, clock: Clock, why: Why, generation: int
+    connection: Connection,
+    facts: Facts,
+    source: Path | None,
+    clock: Clock,
+    why: Why,
+    generation: int,
+    lost: LostAnchors | None,
 ) -> Standing:
     before = snapshots.standing(connection)
     newest = {(w.agent, w.stream): w for w in intake.watermarks(connection)}
@@ -267,6 +295,8 @@ def _state(
         "origin": why.origin,
         "reason": why.reason,
     }
+    if lost is not None:
+        params[ANCHORS_LOST] = str(lost.after_us)
     facts.state(connection, OperationsEvent(RESTORED, params), stream="audit")
     for each in documents.current(connection):
         version = (each.version // VERSION_STEP + 1) * VERSION_STEP

@@ -25,11 +25,13 @@ from pathlib import Path
 
 from central.anchors import read_anchors
 from central.domain import Gap
+from central.footing import lost_anchors
 from central.store import agents, dossiers, envelopes, index, intake, snapshots
 from central.store.database import Database
 from central.store.engine import Connection, assert_guards, reading
 from central.witness import Key, Named, Witnesses, disagreement, witnesses
 from records import chain
+from records.clock import iso_z
 from records.errors import Damaged, Invalid, LotkeeperError
 from records.keys import KeyRing, PublicKey
 from records.model import Fact, decode
@@ -54,6 +56,7 @@ class Verification:
 
     ``restores``: how often central was restored; ``lost``: records that were anchored and are not here since.
     ``gaps``: by agent, what it says that it made, and no longer had when central needed it.
+    ``unanchored``: from when to when (microseconds; 0: from the beginning) the anchors are lost, as was stated.
     """
 
     ok: bool
@@ -64,6 +67,7 @@ class Verification:
     restores: int = 0
     lost: int = 0
     gaps: tuple[tuple[str, Gap], ...] = ()
+    unanchored: tuple[tuple[int, int], ...] = ()
 
 
 class _Bad(Exception):
@@ -80,10 +84,11 @@ class _Count:
     restores: int = 0
     lost: int = 0
     gaps: tuple[tuple[str, Gap], ...] = ()
+    unanchored: tuple[tuple[int, int], ...] = ()
 
     def result(self, place: Place | None = None, reason: str | None = None) -> Verification:
-        ok = reason is None
-        return Verification(ok, self.records, self.tombstones, place, reason, self.restores, self.lost, self.gaps)
+        counted = (self.records, self.tombstones, place, reason, self.restores, self.lost)
+        return Verification(reason is None, *counted, self.gaps, self.unanchored)
 
 
 def verify(
@@ -108,7 +113,11 @@ def verify(
             assert_guards(connection)
             found = witnesses(connection, anchored, "the anchors file")
             count.restores = len(found.restores)
+            count.unanchored = found.unanchored
+            lost = lost_anchors(connection, anchors, KeyRing(central_keys)) if complete else None
             _verify_all(connection, found, central_keys, count, progress or (lambda _: None))
+            if lost is not None:
+                raise Damaged(f"the anchors file {anchors} lacks what central anchored at {iso_z(lost.known_us)}")
             other = disagreement(connection, anchored, found, complete=complete)
             if other is not None:
                 raise _Bad(other.key, other.seq, other.reason)

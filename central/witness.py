@@ -23,6 +23,9 @@ from records.wire import CENTRAL, Envelope, Head
 RESTORED = "backup-restored"
 """Code of the fact that states a restore, in the audit stream."""
 
+ANCHORS_LOST = "anchors_lost_after"
+"""Its parameter: the moment of the newest anchor that was left (microseconds; 0: none), where later ones are lost."""
+
 Key = tuple[str, str, str]
 """Agent, epoch, stream."""
 
@@ -39,15 +42,23 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """What was anchored after ``held_until_us``, through ``at_us``, may be lost behind ``through`` of a chain."""
+    """What was anchored after ``held_until_us``, through ``at_us``, may be lost behind ``through`` of a chain.
+
+    ``unanchored_us``: the anchors themselves after this moment, through ``at_us``, are lost; None: none are.
+    """
 
     at_us: int
     held_until_us: int
     through: dict[Key, int]
+    unanchored_us: int | None = None
 
     def explains(self, key: Key, at_us: int, last: int) -> bool:
         """Whether it explains that a chain ends at ``last`` although an anchor of that time names more."""
         return self.held_until_us < at_us <= self.at_us and last >= self.through.get(key, 0)
+
+    def lost_anchor(self, at_us: int) -> bool:
+        """Whether it explains that the file has no anchor of that time."""
+        return self.unanchored_us is not None and self.unanchored_us < at_us <= self.at_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,11 @@ class Disagreement:
 class Witnesses:
     named: dict[Key, list[Named]]
     restores: tuple[Restore, ...]
+
+    @property
+    def unanchored(self) -> tuple[tuple[int, int], ...]:
+        """From when to when the anchors themselves are lost, as restores have stated."""
+        return tuple((each.unanchored_us, each.at_us) for each in self.restores if each.unanchored_us is not None)
 
     def explain(self, key: Key, at_us: int, last: int) -> bool:
         return any(restore.explains(key, at_us, last) for restore in self.restores)
@@ -99,6 +115,8 @@ def disagreement(
             continue
         if root is None and not complete and at_us > newest_us:
             continue  # an earlier copy of the file
+        if root is None and any(restore.lost_anchor(at_us) for restore in found.restores):
+            continue
         what = "no anchor of that time" if root is None else "other chains"
         reason = f"the anchors file has {what}: {item.agent} keeps one of {content.get('at')}"
         return Disagreement((item.agent, item.epoch, item.stream), item.seq, reason)
@@ -130,7 +148,9 @@ def _restores(connection: Connection, anchored: list[Head]) -> Iterator[Restore]
             fact = json.loads(item.body or b"")
             params = fact["data"]["params"]
             through = {(str(a), str(e), str(s)): int(n) for a, e, s, n in params["through"]}
-            yield Restore(int(fact["header"]["at_us"]), int(params["held_until"]), through)
+            after = params.get(ANCHORS_LOST)
+            unanchored_us = None if after is None else int(after)
+            yield Restore(int(fact["header"]["at_us"]), int(params["held_until"]), through, unanchored_us)
         except (KeyError, TypeError, ValueError):
             continue
 

@@ -12,6 +12,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from central.facts import Facts, Origin, software
+from central.footing import assert_own
 from central.ingest import Ingest
 from central.jobs import OnFailure
 from central.keys import CentralKeys, announced
@@ -101,6 +102,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         )
     keys = CentralKeys.open(settings.keys)
     clock, log = SystemClock(), structlog.get_logger()
+    assert_own(settings, keys.ring, anchors_too=False)
     store = Store(settings.database, end_for_storage, writer=f"worker {name}")
     try:
         with store.read() as connection:

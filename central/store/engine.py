@@ -34,7 +34,7 @@ from central.store.schema import metadata
 from central.stored import StoredFact
 from records.errors import Refused, StorageFailed
 
-__all__ = ["Connection", "Store", "assert_guards", "reading"]
+__all__ = ["Connection", "Store", "assert_guards", "at_any_version", "reading"]
 
 T = TypeVar("T")
 
@@ -170,10 +170,21 @@ def reading(database: Database) -> Iterator[Connection]:
         StorageFailed: no such file. Damaged: no database, or one that cannot be read through. Unreachable: no
         server. Refused: central was never started on it, or only an older version.
     """
+    with at_any_version(database) as connection:
+        _refuse_older(connection, database)
+        yield connection
+
+
+@contextmanager
+def at_any_version(database: Database) -> Iterator[Connection]:
+    """The same for who asks what is there at all: there may be no tables, or those of an older central.
+
+    Raises:
+        StorageFailed, Damaged, Unreachable: as ``reading``.
+    """
     _import_tables()
     if isinstance(database, Path):
         with reading_file(database) as connection:
-            _refuse_older(connection, database)
             yield connection
         return
     from central.store.postgres import reader, readers
@@ -181,7 +192,6 @@ def reading(database: Database) -> Iterator[Connection]:
     engine = readers(database)
     try:
         with reader(engine, str(database)) as connection:
-            _refuse_older(connection, database)
             yield connection
     finally:
         engine.dispose()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 
 from central.store import envelopes, intake, moving
 from central.store.database import Database
@@ -15,11 +15,12 @@ from central.store.rows import whole
 from central.store.schema import envelope, fact_index, meta, watermark
 from records import durable
 from records.errors import Damaged
-from records.wire import Envelope
+from records.wire import Envelope, Head
 
 NAME = "central.db"
 
 GENERATION = "generation"
+ANCHORED = "anchored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,46 @@ def set_generation(connection: Connection, generation: int) -> None:
     """From here on watermarks are of this generation: agents accept that they are lower than before."""
     connection.execute(meta.delete().where(meta.c.name == GENERATION))
     connection.execute(meta.insert().values(name=GENERATION, value=str(generation)))
+
+
+def note_anchored(connection: Connection, at_us: int) -> None:
+    """Note the moment of the newest anchor, once it is on disk; inside a write job."""
+    connection.execute(meta.delete().where(meta.c.name == ANCHORED))
+    connection.execute(meta.insert().values(name=ANCHORED, value=str(at_us)))
+
+
+def anchored_us(connection: Connection) -> int | None:
+    """The moment of the newest anchor that this database knows of; None: of none, at any version of central."""
+    if not inspect(connection).has_table(meta.name):
+        return None
+    value = connection.execute(select(meta.c.value).where(meta.c.name == ANCHORED)).scalar()
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def kept_us(connection: Connection, code: str) -> int | None:
+    """When the newest fact of this code was stated, of whichever agent; None: never, at any version of central."""
+    if not inspect(connection).has_table(fact_index.name):
+        return None
+    return connection.execute(select(func.max(fact_index.c.at_us)).where(fact_index.c.code == code)).scalar()
+
+
+def has_any(connection: Connection) -> bool:
+    """Whether there is any record, at any version of central."""
+    there = inspect(connection).has_table(envelope.name)
+    return there and connection.execute(select(envelope.c.id).limit(1)).first() is not None
+
+
+def held_through(connection: Connection, head: Head) -> int | None:
+    """None: the record that a head names is here, at any version of central. Else through where its chain is."""
+    if not inspect(connection).has_table(envelope.name):
+        return 0
+    held = envelopes.hashes(connection, head.agent, head.epoch, head.stream, head.last, head.last)
+    if held.get(head.last) == bytes.fromhex(head.hash):
+        return None
+    of_chain = select(func.max(envelope.c.seq)).where(
+        envelope.c.agent == head.agent, envelope.c.epoch == head.epoch, envelope.c.stream == head.stream
+    )
+    return connection.execute(of_chain).scalar() or 0
 
 
 def last_at_us(connection: Connection, agent: str, code: str) -> int | None:
