@@ -161,7 +161,9 @@ def verify(
                 "restores": result.restores,
                 "lost": result.lost,
                 "gaps": [{"agent": agent, **asdict(gap)} for agent, gap in result.gaps],
-                "unanchored": [{"after": iso_z(a) if a else None, "until": iso_z(b)} for a, b in result.unanchored],
+                "unanchored": [
+                    {"after": iso_z(a) if a else None, "until": iso_z(b)} for a, b in result.unanchored
+                ],
             }
         )
     elif result.ok:

@@ -157,7 +157,10 @@ def restore(
     ] = False,
     as_is: Annotated[
         bool,
-        typer.Option("--as-is", help="No BACKUP: go on with what lies there, put back by other means or without anchors that are lost."),
+        typer.Option(
+            "--as-is",
+            help="No BACKUP: go on with what lies there, put back by other means or with anchors lost.",
+        ),
     ] = False,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,

@@ -5,8 +5,8 @@ stream ``records``, everything that people do with accounts and signatures to th
 stated inside the write job that it belongs to: both are committed, or neither.
 
 Its epochs are like an agent's: a new database opens one; a database that was put back (``central.restore``) opens
-another that names what was lost, so that no key is ever used twice; one that is behind its own anchors without that
-is refused before (``central.footing``). Anchors are signed heads of every chain in the append-only file
+another that names what was lost, so that no key is ever used twice; one that is behind its own anchors without
+that is refused before (``central.footing``). Anchors are signed heads of every chain in the append-only file
 ``anchors.jsonl`` beside the database (``central.anchors``).
 """
 
@@ -191,4 +191,3 @@ class Facts:
         return StoredFact(
             CENTRAL, last.epoch, last.stream, item.seq, item.hash.hex(), item.kind, fact, received_us, cursor
         )
-

@@ -4,8 +4,8 @@ knows of. Asked at every start before anything is written, and by the doctor.
 - Anchors are written after what they name was committed. So a database that lacks what the newest of them name is
   another one, an empty one, or an older copy that was put back by hand. The copy of the anchors elsewhere counts
   where it goes further than the file: then both were put back together.
-- The database notes the moment of the newest anchor, and holds what agents keep. So a file of anchors that is gone,
-  or is an older copy, shows.
+- The database notes the moment of the newest anchor, and holds what agents keep. So a file of anchors that is
+  gone, or is an older copy, shows.
 
 ``restore`` makes either legal, as a stated fact: what it anchors itself is the newest.
 """
@@ -30,15 +30,15 @@ MOST_NAMED = 3
 """Chains that a message names one by one."""
 
 _PUT_BACK = (
-    "{}; where it is lost: lotkeeper-central restore BACKUP --reason WHY, or with --as-is instead of BACKUP to go on "
-    "with what lies there"
+    "{}; where it is lost: lotkeeper-central restore BACKUP --reason WHY, or with --as-is instead of BACKUP to go "
+    "on with what lies there"
 )
 _LOST = "where it is lost for good, lotkeeper-central restore --as-is --reason WHY states so, and verify names it"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``says``: what is wrong; ``do``: what to do about it. ``copied``: what is missing lies in its second place."""
+    """``says``: what is wrong; ``do``: what to do. ``copied``: what is missing lies in the second place."""
 
     says: str
     do: str
@@ -84,7 +84,9 @@ def unanchored(connection: Connection, settings: CentralSettings, ring: KeyRing)
     what = f"ends at {iso_z(lost.after_us)}" if lost.after_us else "is gone or empty"
     says = f"the anchors file {path} {what}, but central anchored at {iso_z(lost.known_us)}: it is the witness"
     copied = also is not None and any(head.at_us >= lost.known_us for head in _copy(also, ring))
-    back = f"cp {also} {path}" if copied else "put it back from its newest copy (anchors: {also: ...}, the folder's)"
+    back = (
+        f"cp {also} {path}" if copied else "put it back from its newest copy (anchors: {also: ...}, the folder's)"
+    )
     return Fault(says, back if copied else f"{back}; {_LOST}", copied)
 
 
@@ -176,4 +178,3 @@ def _behind(connection: Connection, database: Database, newest: _Newest | None) 
         f"chains: {named}. An older copy was put back, or it is another one"
     )
     return Fault(says, _PUT_BACK.format("put the present database back"))
-

@@ -24,7 +24,7 @@ RESTORED = "backup-restored"
 """Code of the fact that states a restore, in the audit stream."""
 
 ANCHORS_LOST = "anchors_lost_after"
-"""Its parameter: the moment of the newest anchor that was left (microseconds; 0: none), where later ones are lost."""
+"""Its parameter where anchors are lost: the moment of the newest one that was left (microseconds; 0: none)."""
 
 Key = tuple[str, str, str]
 """Agent, epoch, stream."""

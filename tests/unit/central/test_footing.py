@@ -59,7 +59,9 @@ class Plant:
     @property
     def settings(self) -> CentralSettings:
         data = self.folder / "data"
-        return Placed(site="suzhou", time_zone="Asia/Shanghai", folder=data, anchors=AnchorSettings(also=self.also))
+        return Placed(
+            site="suzhou", time_zone="Asia/Shanghai", folder=data, anchors=AnchorSettings(also=self.also)
+        )
 
     @property
     def file(self) -> Path:
