@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from records.clock import iso_z
 from records.errors import Damaged, LotkeeperError, StorageFailed, Unreachable
-from records.files import make_folder
+from records.files import make_folder, sync_folder
 from records.keys import KeyRing
 from records.wire import CENTRAL, Head, canonical_json, unsign
 
@@ -39,11 +39,14 @@ def append(path: Path, lines: Iterable[bytes]) -> None:
         StorageFailed: the file could not be written.
     """
     try:
+        fresh = not path.exists()
         with path.open("ab+") as file:
             _drop_torn_line(file)
             file.write(b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
+        if fresh:  # central does not start without the anchors that it made
+            sync_folder(path.parent)
     except OSError as error:
         raise StorageFailed(f"{path}: cannot write anchors: {error}") from error
 
@@ -57,6 +60,7 @@ def mirror(path: Path, also: Path) -> None:
     """
     try:
         make_folder(also.parent)
+        fresh = not also.exists()
         with path.open("rb") as source, also.open("ab+") as copy:
             _drop_torn_line(copy)
             held = copy.seek(0, os.SEEK_END)
@@ -72,6 +76,8 @@ def mirror(path: Path, also: Path) -> None:
                 copy.write(chunk)
             copy.flush()
             os.fsync(copy.fileno())
+        if fresh:
+            sync_folder(also.parent)
     except OSError as error:
         raise Unreachable(
             f"{also}: the second anchors file cannot be written: {error.strerror}",

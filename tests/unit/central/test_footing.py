@@ -225,3 +225,15 @@ def test_anchors_that_lie_in_their_second_place_are_brought_back(tmp_path: Path)
     shutil.copyfile(plant.also, plant.file)
     plant.open().close()
     assert plant.verify().ok
+
+
+def test_the_names_of_new_files_of_anchors_are_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a power cut took the name away again, central would lack the anchors that it made, and not start."""
+    synced: list[Path] = []
+    monkeypatch.setattr(anchors, "sync_folder", synced.append)
+    path, also = tmp_path / "anchors.jsonl", tmp_path / "elsewhere" / "anchors.jsonl"
+    for _ in range(2):
+        anchors.append(path, [b"{}\n"])
+        anchors.mirror(path, also)
+    assert also.read_bytes() == path.read_bytes() == b"{}\n{}\n"
+    assert synced == [path.parent, also.parent]
