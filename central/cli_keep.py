@@ -108,6 +108,14 @@ def import_export(
     )
     if told.get("damage") and not json:
         typer.echo(f"the file is damaged: {told['damage']}", err=True)
+    bare, named = told.get("without_body"), told.get("without_body_named")
+    if bare and isinstance(named, list) and not json:
+        more = f" and {int(str(bare)) - len(named)} more" if int(str(bare)) > len(named) else ""
+        typer.echo(
+            f"warning: {bare} records without body, lost on the line PC's disk: {', '.join(map(str, named))}"
+            f"{more}; the lots that they concern are not complete",
+            err=True,
+        )
     raise typer.Exit(0 if told.get("ok") else 1)
 
 

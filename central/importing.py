@@ -26,11 +26,14 @@ from records.clock import iso_z
 from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unreachable
 from records.exported import Exported, read_export
 from records.model import OperationsEvent
+from records.wire import lost_bodies
 
 IMPORTED = "export-imported"
 """Code of the fact that states an import, in the audit stream."""
 
 CHUNK = 1024 * 1024
+MOST_NAMED = 20
+"""So many records that came without content are named; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class Imported:
     """Records by what became of them; ``conflicts``, ``quarantined`` and ``holes`` count frames (and heads).
 
     ``holes``: frames behind records that are neither here nor in the file. ``damage``: where the file ended before
-    its end, and why. ``through``: how far the agent's chains are committed now.
+    its end, and why. ``through``: how far the agent's chains are committed now. ``without_body``: records that
+    came without their content, which their disk had lost; the first of them are named.
     """
 
     agent: str
@@ -52,14 +56,16 @@ class Imported:
     holes: int
     damage: str | None
     through: dict[str, int]
+    without_body: int = 0
+    without_body_named: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether all of the file is here now."""
+        """Whether all of the file is here now; what its disk had lost before is not in it."""
         return not (self.conflicts or self.quarantined or self.holes or self.damage)
 
     def to_json(self) -> dict[str, JsonValue]:
-        return {"ok": self.ok, **asdict(self)}
+        return {"ok": self.ok, **asdict(self), "without_body_named": [*self.without_body_named]}
 
 
 class Importer:
@@ -125,6 +131,7 @@ class Importer:
     def _frames(self, exported: Exported, digest: str, *, by_any_key: bool) -> Imported:
         found: Counter[str] = Counter()
         damage: str | None = None
+        bare: list[str] = []
         header, agent = exported.header, exported.header.agent
         try:
             for _, frame in exported.frames:
@@ -133,6 +140,10 @@ class Importer:
                 found["new"] += outcome.new
                 found["known"] += outcome.known
                 found[outcome.result] += 1
+                if outcome.new or outcome.known:
+                    lost = lost_bodies(frame)
+                    found["without body"] += len(lost)
+                    bare += lost[: MOST_NAMED - len(bare)]
         except (Invalid, Damaged) as error:
             damage = error.message
         for head in header.heads:
@@ -151,6 +162,8 @@ class Importer:
             found["hole"],
             damage,
             newest,
+            found["without body"],
+            tuple(bare),
         )
 
 

@@ -142,7 +142,8 @@ def export(
 
     For a dead network or a dead PC: it works while the agent runs, while it is down, on a copy of its folder, and
     from a write-protected disk. The buffer stays as it is. Importing a file twice changes nothing. Exit 1 when the
-    buffer is damaged and the file ends before the damage.
+    file was made and is not whole: the buffer is damaged and the file ends before that, or the content of records
+    was lost on this disk; which is said.
     """
     from edge_agent.export import STREAMS, Export
     from edge_agent.software import software
@@ -156,14 +157,17 @@ def export(
         target, STREAMS[:1] if records_only else STREAMS, clock, Progress("records written")
     )
     if json:
-        print_json({"file": str(target), "ok": made.broken is None, **asdict(made)})
+        print_json({"file": str(target), "ok": made.whole, **asdict(made)})
     else:
         typer.echo(
             f"{target}: {made.records} records and {made.telemetry} telemetry chunks of {made.agent} in "
             f"{made.frames} signed frames, {made.bytes} bytes"
         )
         if made.tombstones:
-            typer.echo(f"{made.tombstones} of them without a body: thinned, or damaged on this disk")
+            typer.echo(
+                f"{made.tombstones} of them without a body: {made.tombstones - made.lost} thinned, {made.lost} "
+                "damaged on this disk"
+            )
         if made.broken is None:
             typer.echo(f"next: lotkeeper-central import {target.name}")
     if made.broken is not None:
@@ -172,7 +176,16 @@ def export(
             "copy of it: it stores again what still proves itself. Then export again",
             err=True,
         )
-    raise typer.Exit(0 if made.broken is None else 1)
+    if made.lost:
+        more = "" if made.lost == len(made.lost_named) else f" and {made.lost - len(made.lost_named)} more"
+        typer.echo(
+            f"error: NOT WHOLE: the content of {made.lost} records was damaged on this disk and is lost: "
+            f"{', '.join(made.lost_named)}{more}. Their numbers and hashes are in the file, so that the rest "
+            "holds; is there an older copy of this disk? then import its export first. Tell quality, and look at "
+            "the disk",
+            err=True,
+        )
+    raise typer.Exit(0 if made.whole else 1)
 
 
 def _folders(line: Path | None, folder: Path | None, identity: Path | None) -> tuple[Path, Path]:

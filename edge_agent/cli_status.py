@@ -134,7 +134,10 @@ def _exit_code(report: Mapping[str, Any]) -> int:
     proof = ((report["buffer"] or {}).get("proof") or {}).values()
     clock = (report.get("central") or {}).get("clock")
     wrong = wrong or any(found and found["wrong"] for found in proof) or (clock and clock["wrong"])
-    return 1 if away or wrong or "devices" not in report or not report["central"]["connected"] else 0
+    if away or wrong or "devices" not in report:
+        return 1
+    way = report["central"]
+    return 0 if way["connected"] and not way["error"] else 1
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:
@@ -165,8 +168,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         lines += [f"  {text}" for text in hold_lines(each["holds"])]
     if "central" in report:
         way = report["central"]
-        reach = "connected" if way["connected"] else f"not connected: {way['error'] or 'not yet'}"
-        lines.append(f"central  {way['broker']:<20} {reach}")
+        lines.append(f"central  {way['broker']:<20} {_reach(way)}")
         lines += _clock_lines(way.get("clock"))
     lines += _document_lines(report.get("documents", ()))
     lines += _identity_lines(report.get("identity"))
@@ -193,6 +195,13 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         what = " ".join(str(record[key]) for key in ("station", "code", "result") if record[key])
         lines.append(f"  {record['seq']:>8} {record['at'] or '-'} {record['kind']} {what}")
     return lines
+
+
+def _reach(way: Mapping[str, Any]) -> str:
+    """How the way to central is; a connection alone brings no record there."""
+    if not way["connected"]:
+        return f"not connected: {way['error'] or 'not yet'}"
+    return f"connected, but WRONG: {way['error']}" if way["error"] else "connected"
 
 
 def _space_lines(space: Mapping[str, Any]) -> list[str]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.outbox.exporting import Owner, owner, runs
 from records.clock import Clock, iso_z
-from records.errors import ConfigurationError, Damaged, StorageFailed, Unreachable
+from records.errors import ConfigurationError, Damaged, Refused, StorageFailed, Unreachable
 from records.exported import ExportHeader, write_export
 from records.files import sync_folder
 from records.keys import Identity
-from records.wire import Head, encode_frame, sign
+from records.wire import DAMAGED, Envelope, Head, encode_frame, sign
 
 STREAMS = ("records", "telemetry")
+MOST_NAMED = 20
+"""So many records whose content is lost are named; all are counted."""
 FRAME_RECORDS = 1000
 FRAME_BYTES = 1024 * 1024
 """About so much goes into one frame before it is compressed; a larger record travels alone."""
@@ -26,7 +28,8 @@ FRAME_BYTES = 1024 * 1024
 class Written:
     """What was written: ``records`` and ``telemetry`` count rows, ``bytes`` the file.
 
-    ``tombstones``: rows without a body. ``broken``: why a stream ends early (None: it does not).
+    ``tombstones``: rows without a body; ``lost`` of them are records whose body was damaged on this disk, the
+    first of which ``lost_named`` names. ``broken``: why a stream ends early (None: it does not).
     """
 
     agent: str
@@ -37,6 +40,13 @@ class Written:
     tombstones: int
     bytes: int
     broken: str | None
+    lost: int
+    lost_named: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything that was asked for is in the file, with its content."""
+        return self.broken is None and not self.lost
 
 
 class Export:
@@ -48,6 +58,8 @@ class Export:
         self._frames = self._tombstones = 0
         self._rows = dict.fromkeys(STREAMS, 0)
         self._broken: str | None = None
+        self._lost: list[str] = []
+        self._lost_count = 0
 
     def write(
         self, out: Path, streams: tuple[str, ...], clock: Clock, progress: Callable[[int], None] = lambda _: None
@@ -56,10 +68,15 @@ class Export:
 
         Raises:
             Unreachable: there is no buffer. StorageFailed: it cannot be read, or the file not be written.
-            ConfigurationError: the file exists, or the identity is of another agent. Damaged: it is no buffer.
+            ConfigurationError: the file exists, its folder does not, or the identity is of another agent.
+            Damaged: it is no buffer. Refused: the file may not be made there.
         """
         if out.exists():
             raise ConfigurationError(f"{out} exists", hint="name another file with --out")
+        if not out.absolute().parent.is_dir():
+            raise ConfigurationError(
+                f"{out} cannot be: there is no folder {out.absolute().parent}", hint="name a file with --out"
+            )
         paths = [self._folder / f"{stream}.db" for stream in streams]
         if not paths[0].exists():
             raise Unreachable(f"there is no buffer {paths[0]}", hint="name the folder that holds records.db")
@@ -84,13 +101,16 @@ class Export:
                 os.fsync(file.fileno())
             fresh.replace(out)
             sync_folder(out.absolute().parent)
+        except PermissionError as error:
+            raise Refused(f"{out} may not be written: {error.strerror}", hint="name a file with --out") from error
         except OSError as error:
             raise StorageFailed(f"cannot write {out}: {error}", hint="check rights and free space") from error
         finally:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
         counts = self._rows["records"], self._rows["telemetry"], self._tombstones
-        return Written(header.agent, made_at, self._frames, *counts, size, self._broken)
+        lost = self._lost_count, tuple(self._lost)
+        return Written(header.agent, made_at, self._frames, *counts, size, self._broken, *lost)
 
     def _owned(self, path: Path) -> Owner:
         found, agent = owner(path), self._identity.file.agent
@@ -108,7 +128,15 @@ class Export:
                     yield encode_frame(run.envelopes, run.previous, self._identity.signing)
                     self._frames += 1
                     self._rows[one.stream] += len(run.envelopes)
-                    self._tombstones += sum(envelope.body is None for envelope in run.envelopes)
+                    self._count_graves(run.envelopes)
                     progress(sum(self._rows.values()))
             except Damaged as error:  # what stands before is worth having, and the other stream too
                 self._broken = self._broken or str(error)
+
+    def _count_graves(self, envelopes: Sequence[Envelope]) -> None:
+        for row in envelopes:
+            self._tombstones += row.body is None
+            if row.tombstone is not None and row.tombstone.reason == DAMAGED:
+                self._lost_count += 1
+                if len(self._lost) < MOST_NAMED:
+                    self._lost.append(f"{row.epoch}/{row.stream}/{row.seq}")

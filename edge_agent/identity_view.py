@@ -11,7 +11,7 @@ from types import MappingProxyType
 from pydantic import JsonValue
 
 from records.certificates import AUTHORITY, CERTIFICATE, KEY, check_pair, look_at_files
-from records.clock import iso_z
+from records.clock import MICROSECONDS, iso_z
 from records.errors import LotkeeperError
 from records.keys import SigningKey, read_identity
 
@@ -36,6 +36,7 @@ def identity_report(
     found["signing_key"] = signing.id
     if (folder / CERTIFICATE).exists() or tls:
         wrong.pop(FILES, None)  # it is looked at anew
+        certificate = None
         try:
             certificate = look_at_files(folder)
             found |= {
@@ -48,6 +49,9 @@ def identity_report(
             wrong[FILES] = f"{error.filename}: {error.strerror}"
         except LotkeeperError as error:
             wrong["certificate" if found["certificate_until"] else FILES] = str(error)
+            until_us = None if certificate is None else certificate.until_us
+            if until_us is not None and now_us >= until_us:
+                wrong["certificate"] = f"{error}: {_ended(until_us, now_us)}"
     loose = [path.name for path in sorted(folder.glob("*.key")) if _others_read(path)]
     if loose:
         wrong["key files"] = f"others than the owner can read {', '.join(loose)}: chmod 600, and who copied them?"
@@ -59,6 +63,15 @@ def identity_report(
     keys: list[JsonValue] = [{"id": key.id, "until": iso_z(key.until_us)} for key in file.central_keys]
     told: list[JsonValue] = [{"what": what, "why": why} for what, why in wrong.items()]
     return found | {"central_keys": keys, "problems": told}
+
+
+def _ended(until_us: int, now_us: int) -> str:
+    """What to look at: an agent that runs has its certificate renewed long before it ends."""
+    days = (now_us - until_us) / (86_400 * MICROSECONDS)
+    return (
+        f"this PC's clock says {iso_z(now_us)}, {days:.0f} days later. Is that the time? If not, set the clock;"
+        " if so, enrol the agent again"
+    )
 
 
 def _others_read(path: Path) -> bool:

@@ -5,6 +5,7 @@ POSIX and Windows differ only here.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -91,16 +92,29 @@ class InstanceLock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a running process holds the lock of this file, which is left as it is."""
+    """Whether a running process holds the lock of this file, which is left as it is.
+
+    Where the file may only be read it is tried all the same: a write-protected copy is held by nobody.
+    """
     try:
-        with path.open("r+b") as file:
-            _lock(file)
+        file: IO[bytes] = path.open("r+b")
     except FileNotFoundError:
         return False
     except OSError:
-        return True
+        try:
+            file = path.open("rb")
+        except OSError:
+            return False  # who cannot even read it can tell nothing of it
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            return error.errno in _HELD
     return False
 
+
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+"""What the systems say of a lock that another process has."""
 
 if sys.platform == "win32":
     import msvcrt

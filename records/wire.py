@@ -51,6 +51,10 @@ REQUESTS = "requests"
 T = TypeVar("T")
 
 
+DAMAGED = "damaged"
+"""Reason of a tombstone: the body lost its digest on the disk that held it alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tombstone:
     """Stands where a body was: its digest (hexadecimal) stays, with why and by whom it was taken away."""
@@ -259,6 +263,20 @@ def frame_end(payload: bytes) -> tuple[str, int, str]:
     """
     header, _ = _split(payload)
     return header.epoch, header.last, header.head
+
+
+def lost_bodies(payload: bytes) -> list[str]:
+    """Which records of a frame, as EPOCH/STREAM/SEQ, lost their content on their disk, as the frame says.
+
+    Raises:
+        Invalid: not a frame. Nothing is verified.
+    """
+    header, _ = _split(payload)
+    return [
+        f"{header.epoch}/{header.stream}/{seq}"
+        for seq, entry in enumerate(header.records, header.first)
+        if entry.length is None and entry.tombstone is not None and entry.tombstone.reason == DAMAGED
+    ]
 
 
 def _hash(text: str) -> bytes:

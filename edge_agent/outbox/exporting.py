@@ -14,7 +14,7 @@ from pathlib import Path
 from edge_agent.outbox import ledger, rows, schema
 from edge_agent.outbox.types import Place, Run
 from edge_agent.outbox.verify import looking
-from records.wire import Tombstone
+from records.wire import DAMAGED, Tombstone
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _run(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, max_re
         previous = ledger.hash_at(connection, epoch, first - 1)
         if previous is None:
             raise
-        grave = Tombstone(row.digest.hex(), "damaged", row.agent)
+        grave = Tombstone(row.digest.hex(), DAMAGED, row.agent)
         return Run(
             previous, (replace(row, body=None, tombstone=grave),), epoch.position(first), rows.ROW_ROOM, None
         )

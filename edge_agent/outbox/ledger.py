@@ -19,7 +19,7 @@ from records import chain, telemetry
 from records.clock import new_id
 from records.errors import Damaged
 from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, StoredAs, encode, kind_of
-from records.wire import Envelope, Tombstone
+from records.wire import DAMAGED, Envelope, Tombstone
 
 _TOMBSTONE = TypeAdapter(Tombstone)
 _TURNS = TypeAdapter(dict[str, int])
@@ -351,7 +351,7 @@ def thin(connection: sqlite3.Connection, epoch: Epoch, row: Envelope, by: str) -
 def bury_damaged(connection: sqlite3.Connection, epoch: Epoch, seq: int, header: Header) -> None:
     """Bury a body that does not have its digest any more, and say so in a record."""
     row = next(envelopes(connection, epoch, seq, seq))
-    bury(connection, epoch, row, "damaged", row.agent)
+    bury(connection, epoch, row, DAMAGED, row.agent)
     params: dict[str, JsonValue] = {"epoch": epoch.epoch, "seq": str(seq), "digest": row.digest.hex()}
     append(connection, [fact_body(Fact(header, OperationsEvent("record-damaged", params)))], header.at_us)
 

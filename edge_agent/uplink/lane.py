@@ -32,6 +32,7 @@ not tell: MQTT 3.1.1 cannot; mosquitto's ``message_size_limit`` is answered by a
 SUSPECT_FROM = 4096
 """Smaller frames are not suspected: every broker takes them."""
 REFUSED_FROM = 0x80
+NOT_TAKEN = "the broker did not take a message"
 REFUSALS = {
     NOT_AUTHORIZED: "its access list does not let this agent write there: correct it, or enrol the agent again",
     QUOTA_EXCEEDED: "its quota is used up: give this agent more, or find who floods the broker",
@@ -43,7 +44,7 @@ REFUSALS = {
 def refusal(reason: str, code: int) -> str:
     """What a person is told of a PUBACK that is no delivery."""
     todo = REFUSALS.get(code)
-    return f"the broker did not take a message: {reason}" + (f"; {todo}" if todo else "")
+    return f"{NOT_TAKEN}: {reason}" + (f"; {todo}" if todo else "")
 
 
 @dataclass(frozen=True, slots=True)

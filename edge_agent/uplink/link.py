@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -39,10 +40,17 @@ NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E
 TOO_LARGE = 0x95
 QUOTA_EXCEEDED = 0x97
+UNKNOWN_USER = 0x86
 RECEIVE_MAXIMUM = 65_535  # what MQTT 5 means when a broker says nothing
 CLOSE_S = 2.0
 CONNECT_S = 5.0
 """How long a TCP connection may take to be made."""
+UNANSWERED = (
+    "the broker ended the connection before it accepted it ({reason}). So does a broker that refuses this agent's"
+    " certificate: revoked, ended, or of another authority. Its log says which; was this agent revoked at central"
+    " (then enrol it again), and is this PC's clock right?"
+)
+REFUSED_WHO = "; does the broker's password file have this agent? Revoked or not enrolled there: enrol it again"
 ROOM_FOR_OTHERS = 10
 """How many messages beside frames (heads, requests) may be unanswered."""
 
@@ -155,6 +163,7 @@ class Link:
         self._inbox = inbox
         self._closing = threading.Event()
         self._ended = threading.Event()
+        self._answered = not address.tls
         self._five = settings.protocol == 5
         self._client = self._make_client(identity, address, settings)
         try:
@@ -271,8 +280,10 @@ class Link:
     def _on_connect(
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, properties: Properties | None
     ) -> None:
+        self._answered = True
         if code.is_failure:
-            self._end(f"the broker refused the connection: {code}", code.value)
+            todo = REFUSED_WHO if code.value in (UNKNOWN_USER, NOT_AUTHORIZED) else ""
+            self._end(f"the broker refused the connection: {code}{todo}", code.value)
             return
         self._receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
         self.packet_maximum = getattr(properties, "MaximumPacketSize", None)
@@ -301,7 +312,8 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         self._ended.set()
-        self._end(f"the connection ended: {code}", code.value)
+        told = f"the connection ended: {code}"
+        self._end(told if self._answered else UNANSWERED.format(reason=code), code.value)
 
     def _on_end(self, reason: str) -> None:
         self._ended.set()
@@ -333,7 +345,13 @@ def _unreachable(address: Address, error: Exception) -> Unreachable:
     if want is not None:
         return Unreachable(f"broker {address} is not asked: {want}")
     reason = (error.strerror if isinstance(error, OSError) else None) or error
-    return Unreachable(f"broker {address}: {reason}", hint="is it running, and is the address right?")
+    hint = "is it running, and is the address right?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not taken: {error.verify_message}"
+        hint = "is this PC's clock right, and is it the plant's broker?"
+    elif isinstance(error, ssl.SSLError):
+        hint = "does it take this agent's certificate (revoked, ended), and is this PC's clock right?"
+    return Unreachable(f"broker {address}: {reason}", hint=hint)
 
 
 def _drop(sock: object) -> None:

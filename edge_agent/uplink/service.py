@@ -23,7 +23,7 @@ from edge_agent.outbox import Outbox, Outcome, Run
 from edge_agent.uplink.broker import UplinkSettings, address
 from edge_agent.uplink.fence import FENCED, Fence
 from edge_agent.uplink.incoming import Incoming, OnEvent
-from edge_agent.uplink.lane import REFUSED_FROM, Lane, refusal
+from edge_agent.uplink.lane import NOT_TAKEN, REFUSED_FROM, Lane, refusal
 from edge_agent.uplink.link import (
     NO_SUBSCRIBER,
     OFFLINE,
@@ -64,6 +64,10 @@ CONNECT_S = 10.0
 FAREWELL_S = 2.0
 """How long a stop waits until the broker has the last head."""
 NOT_SUBSCRIBED = "central is not subscribed at the broker"
+UNCONFIRMED = (
+    "central has confirmed nothing for a while; sending again. Does it serve, and does it believe this agent's"
+    " key? Its page Lines shows what it refused"
+)
 RECORDS_APPLY_S = 0.1
 """While a backlog drains, watermarks of records are acted on at most so often: each costs a commit."""
 TELEMETRY_APPLY_S = 3.0
@@ -149,6 +153,7 @@ class Uplink:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
+        self._silent: Lane | None = None
         self._answered_s = clock.monotonic_s()
         self._head_due_s = self._prune_due_s = clock.monotonic_s()
         for lane in self._lanes:
@@ -198,18 +203,25 @@ class Uplink:
     def status(self) -> UplinkStatus:
         """How it is now."""
         records = self._records.status()
+        telemetry = None if self._telemetry is None else self._telemetry.status()
         return UplinkStatus(
             self._connected,
             str(self._address),
             records.pending,
             records.oldest_pending_age_s,
             records.watermark,
-            FENCED if self._fence.closed else records.blocked or self._error,
+            self._in_the_way(records.blocked, None if telemetry is None else telemetry.blocked),
             records.frames_sent,
             records.frames_sent_again,
             self._incoming.refused,
-            None if self._telemetry is None else self._telemetry.status(),
+            telemetry,
         )
+
+    def _in_the_way(self, records: str | None, telemetry: str | None) -> str | None:
+        """What keeps records from central now, and only when nothing does what keeps telemetry."""
+        if self._fence.closed:
+            return FENCED
+        return records or self._error or (telemetry and f"telemetry waits: {telemetry}")
 
     def _committed(self, lane: Lane) -> None:
         lane.wake()
@@ -348,6 +360,8 @@ class Uplink:
         else:
             if answer.code >= REFUSED_FROM:
                 self._fault(refusal(answer.reason, answer.code))
+            elif self._error is not None and self._error.startswith(NOT_TAKEN):
+                self._error = None
         if answer.code == NO_SUBSCRIBER:
             self._fault(NOT_SUBSCRIBED)
         elif self._error == NOT_SUBSCRIBED and answer.code < REFUSED_FROM:
@@ -361,8 +375,8 @@ class Uplink:
                 continue
             applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
             if applied is not None:
-                if lane is self._records and applied.outcome is not Outcome.UNCHANGED:
-                    self._error = None
+                if lane in (self._records, self._silent) and applied.outcome is not Outcome.UNCHANGED:
+                    self._error = self._silent = None
                 lane.applied(mark, applied, now_s)
 
     # -- what goes out -------------------------------------------------------------------------------------
@@ -374,7 +388,8 @@ class Uplink:
             return
         for lane in self._lanes:
             if lane.stalled(link, now_s):
-                self._fault("central has confirmed nothing for a while; sending again")
+                self._silent = lane
+                self._fault(UNCONFIRMED)
         self._records.send(link, now_s, self._failpoint)
         self._ask(link)
         if self._telemetry is not None and not self._records.hungry(link, now_s):

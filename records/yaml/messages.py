@@ -112,6 +112,9 @@ def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> tuple[P
         path, message, hint = (*path, *context["at"]), str(context["message"]), context["hint"]
     else:
         message, hint = _value_message(error, item)
+        if kind == "too_short":
+            words = [str(each) for below in types_below(annotations, item, 0) for each in literals(below)]
+            hint = f"known here: {', '.join(words)}" if words else None
         key = "[key]" in error["loc"]
     return path, tree.problem(path, message, hint, key=key)
 
@@ -162,12 +165,20 @@ def _value_message(error: ErrorDetails, item: Item) -> tuple[str, str | None]:
         return f"{_KIND[kind]} is needed, found {written}", None
     if kind in _LIMITS:
         return f"{written} is out of range: it must be {_LIMITS[kind].format(**context)}", None
+    if kind == "too_short":
+        return _too_short(context), None
     if kind == "string_too_short" and not item.text:
         return "a text is needed, this one is empty", None
     if kind == "string_pattern_mismatch":
         return f"{written} does not match {context['pattern']}", None
     message = str(error["msg"]).removeprefix("Value error, ")
     return message.replace("Input should", "it should"), None
+
+
+def _too_short(context: dict[str, Any]) -> str:
+    least, found = context["min_length"], context["actual_length"] or "none"
+    one, more = ("entry", "entries") if context["field_type"] == "Dictionary" else ("item", "items")
+    return f"at least {least} {one if least == 1 else more} must stand here, found {found}"
 
 
 def _written(item: Item) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from records.errors import ConfigurationError, Invalid, Refused, Unreachable
 from records.exported import ExportHeader, write_export
 from records.keys import SigningKey
 from records.model import OperationsEvent
+from records.wire import DAMAGED, Tombstone, encode_frame
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
@@ -163,3 +165,14 @@ def test_a_revoked_agent_is_refused_before_anything_is_taken(
         importer(rig).take(path, by=BY)
     assert held(rig, agent) == []
     assert importer(rig).take(path, by=BY, reason="its disk was found").ok
+
+
+def test_records_that_came_without_their_content_are_named(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    rows = list(agent.envelopes)
+    graves = {6: DAMAGED, 7: "thinned"}
+    for index, reason in graves.items():
+        grave = Tombstone(rows[index].digest.hex(), reason, agent.name)
+        rows[index] = replace(rows[index], body=None, tombstone=grave)
+    done = importer(rig).take(exported(tmp_path, agent, encode_frame(rows, agent.previous(1), agent.key)), by=BY)
+    assert (done.ok, done.new, done.without_body) == (True, 12, 1)
+    assert done.to_json()["without_body_named"] == [f"{agent.epoch}/records/7"]

@@ -131,6 +131,7 @@ def test_a_twin_that_central_does_not_keep_to_says_so_on_top(language: str, held
     assert held_back in text
     assert text.count(why) == 2, "on top and beside the broker, in the reader's language"
     assert held_back not in page(language)
+    assert held_back not in page(language, central=central | {"error": "telemetry waits: full"})
 
 
 def test_what_keeps_a_station_from_starting_names_what_it_is_about() -> None:

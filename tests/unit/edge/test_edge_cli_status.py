@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edge_agent.bad_words import explained
 from edge_agent.cli_status import _clock_lines, _exit_code, _lines, _proof_lines
 from edge_agent.outbox import glance, inspect
 from records.clock import FakeClock, SystemClock, iso_z
+from records.files import InstanceLock, is_held
 from tests.rigs.fake_device import FakeDevice
 from tests.rigs.outboxes import fill, held, mark, open_outbox
 from tests.unit.edge.conftest import Type
@@ -251,9 +253,42 @@ def test_a_wrong_clock_and_a_chain_that_does_not_hold_are_said(tmp_path: Path) -
         "  2 damaged bodies of records are tombstones now: look at the disk",
     ]
     report: dict[str, Any] = {"running": True, "devices": [], "buffer": {"proof": {"records": stands}}}
-    report["central"] = {"connected": True, "clock": None}
+    report["central"] = {"connected": True, "clock": None, "error": None}
     assert _exit_code(report) == 1
     report["buffer"] = {"proof": {"records": stands | {"wrong": None}}}
     assert _exit_code(report) == 0
     report["central"]["clock"] = clock
     assert _exit_code(report) == 1
+
+
+def test_a_connection_over_which_central_takes_nothing_is_not_fine() -> None:
+    """Bug: the text said "connected" and the code 0 of an agent that was revoked, or fenced."""
+    central: dict[str, Any] = {"connected": True, "broker": "mqtt://b:1", "error": None}
+    report = {"agent": "a", "running": True, "configuration": "sha256:00", "buffer": None, "records": []}
+    report |= {"started_at": "now", "devices": [], "central": central}
+    assert (_lines(report)[1].split(), _exit_code(report)) == (["central", "mqtt://b:1", "connected"], 0)
+    central["error"] = "the broker did not take a message: Not authorized"
+    assert _lines(report)[1].endswith(f"connected, but WRONG: {central['error']}")
+    assert _exit_code(report) == 1
+
+
+def test_status_of_a_folder_that_cannot_be_written_is_of_no_running_agent(
+    typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: a write-protected copy of a buffer "runs, but does not answer"."""
+    file = write_line(tmp_path)
+    open_outbox(tmp_path / "buffer").close()
+    opens = Path.open
+
+    def read_only(self: Path, mode: str = "r", *more: Any, **others: Any) -> Any:
+        if "r+" in mode and self.parent.name == "buffer":
+            raise OSError(errno.EROFS, "Read-only file system")
+        return opens(self, mode, *more, **others)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    said = typed("status", file)
+    assert (said.code, "is not running" in said.out) == (3, True)
+    lock = tmp_path / "buffer" / "records.lock"
+    other = InstanceLock(lock)
+    assert is_held(lock), "read-only for us alone"
+    other.release()

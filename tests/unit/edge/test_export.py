@@ -124,7 +124,10 @@ def test_a_body_that_was_damaged_is_a_tombstone_and_the_file_stays_as_it_is(type
         connection.commit()
     before = database.read_bytes()
     said, out = write(typed, folder, "--records-only")
-    assert (said.code, said.json["tombstones"]) == (0, 1)
+    name = f"{folder.rows[7].epoch}/records/8"
+    assert (said.code, said.json["ok"], said.json["tombstones"]) == (1, False, 1), "made, but not whole"
+    assert (said.json["lost"], said.json["lost_named"]) == (1, [name])
+    assert f"NOT WHOLE: the content of 1 records was damaged on this disk and is lost: {name}. " in said.err
     rows = folder.taken(out)
     assert [row.hash for row in rows] == [row.hash for row in folder.rows[4:]]
     grave = rows[3].tombstone
@@ -154,6 +157,8 @@ def test_what_cannot_be_exported_is_refused_and_leaves_no_file(typed: Type, fold
     make_identity(folder.path / "other", SigningKey.generate(), agent="press-2")
     said, _ = write(typed, folder, "--identity", folder.path / "other")
     assert (said.code, "of press-1, the identity is of press-2" in said.err) == (2, True)
+    said = typed("buffer", "export", folder.line, "--out", folder.path / "nowhere" / "x")
+    assert (said.code, "there is no folder" in said.err) == (2, True)
     said, _ = write(typed, folder, "--folder", folder.path / "nothing")
     assert (said.code, "there is no buffer" in said.err) == (3, True)
     folder.outbox.close()

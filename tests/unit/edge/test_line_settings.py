@@ -264,3 +264,10 @@ def test_what_is_required_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_line(file)
     assert {p.path for p in caught.value.problems} == {"agent", "site", "devices"}
+
+
+def test_a_list_that_lacks_items_is_told_in_words_with_what_may_stand_there(tmp_path: Path) -> None:
+    """Bug: "Tuple should have at least 1 item after validation"."""
+    (problem,) = problems(tmp_path, ("needs: [order, operator]", "needs: []"))
+    assert problem.message == "at least 1 item must stand here, found none"
+    assert problem.hint == "known here: order, operator, route, material, subject"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pydantic import JsonValue
@@ -13,8 +15,10 @@ from edge_agent.identity_view import identity_report
 from edge_agent.outbox import Outbox
 from edge_agent.renewal import Renewal
 from edge_agent.uplink import Uplink
+from edge_agent.uplink.broker import Address
+from edge_agent.uplink.link import _unreachable
 from records.certificates import AUTHORITY, CERTIFICATE, KEY, REQUEST, look_at_files
-from records.clock import SystemClock
+from records.clock import SystemClock, iso_z
 from records.errors import Invalid
 from records.files import replace_private
 from records.keys import Identity, SigningKey
@@ -185,3 +189,48 @@ def test_files_that_do_not_fit_each_other(identity: Identity, authority: Authori
     spoil(identity.folder, authority)
     with pytest.raises(Invalid, match=said):
         look_at_files(identity.folder)
+
+
+@pytest.mark.mosquitto
+def test_a_broker_that_refuses_the_certificate_is_told_from_one_that_is_away(
+    tmp_path: Path, authority: Authority, identity: Identity, broker: Mosquitto, outbox: Outbox
+) -> None:
+    """Bug: of a revoked agent only "Unspecified error" was told; with TLS 1.3 the broker ends without a word."""
+    give(Authority(tmp_path / "other", "another authority"), AGENT, identity.folder)
+    (identity.folder / AUTHORITY).write_bytes(authority.certificate.read_bytes())
+    uplink = Uplink(outbox, identity, quick(broker.url), CLOCK)
+    uplink.start()
+    try:
+        until(lambda: uplink.status().last_error)
+        assert "refuses this agent's certificate: revoked, ended" in (uplink.status().last_error or "")
+        give(authority, AGENT, identity.folder)
+        until(lambda: uplink.status().connected)
+        assert "refuses" not in (uplink.status().last_error or "")
+    finally:
+        uplink.stop()
+
+
+def test_of_a_certificate_that_seems_to_have_ended_the_clock_is_asked_first(identity: Identity) -> None:
+    """Bug: a line PC three years ahead was told of its certificate alone."""
+    assert identity_report(identity.folder, CLOCK.now_us())["problems"] == []
+    ahead_us = CLOCK.now_us() + 3 * 365 * 86_400 * 1_000_000
+    (problem,) = cast(list[dict[str, str]], identity_report(identity.folder, ahead_us)["problems"])
+    assert (problem["what"], "ended on" in problem["why"]) == ("certificate", True)
+    assert f"this PC's clock says {iso_z(ahead_us)}" in problem["why"]
+    assert "If not, set the clock" in problem["why"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ssl.SSLCertVerificationError(1, "x"), "is this PC's clock right, and is it the plant's broker?"),
+        (ssl.SSLError(1, "alert certificate revoked"), "does it take this agent's certificate (revoked, ended)"),
+        (ConnectionRefusedError(111, "Connection refused"), "is it running, and is the address right?"),
+    ],
+)
+def test_what_tls_does_not_take_makes_one_look_at_certificates_and_clock(error: OSError, said: str) -> None:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        error.verify_message = "certificate has expired"
+    told = str(_unreachable(Address("b", 8883, True), error))
+    assert said in told
+    assert ("its certificate is not taken: certificate has expired" in told) == hasattr(error, "verify_message")

@@ -17,7 +17,7 @@ from records.keys import Identity, SigningKey
 from records.wire import Envelope, ack_topic, decode_frame, sign
 from tests.rigs.fake_broker import PUBLISH, Cut, FakeBroker, Published, packet
 from tests.rigs.mosquitto import Mosquitto
-from tests.rigs.outboxes import AGENT, fact, fill, make_identity, mark, number_of, open_outbox
+from tests.rigs.outboxes import AGENT, fact, fill, held, make_identity, mark, number_of, open_outbox
 from tests.rigs.tiny_central import TinyCentral
 from tests.rigs.uplinks import quick, ring_of, until
 
@@ -116,6 +116,28 @@ def test_a_refused_head_is_said_and_records_go_on(bench: Bench) -> None:
     until(lambda: "Not authorized" in (uplink.status().last_error or ""))
     fill(bench.outbox, 1, 20)
     until(lambda: uplink.status().pending == 0)
+    uplink.request_head()
+    until(lambda: "Not authorized" in (uplink.status().last_error or ""))
+    bench.broker.answer = bench.commit
+    uplink.request_head()
+    until(lambda: uplink.status().last_error is None)
+
+
+def test_what_keeps_only_telemetry_is_said_until_it_goes(bench: Bench, tmp_path: Path) -> None:
+    telemetry = Outbox(tmp_path / "trend", AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
+    telemetry.keep([b"a chunk"]).result()
+    code = [0x87]
+    bench.broker.answer = lambda seen: code[0] if seen.topic.endswith("/telemetry") else bench.commit(seen)
+    uplink = bench.uplink(telemetry=telemetry)
+    until(lambda: (uplink.status().last_error or "").startswith("telemetry waits: the broker did not take"))
+    assert uplink.status().pending == 0
+    code[0] = 0
+    until(lambda: "confirmed nothing" in (uplink.status().last_error or ""))
+    last = held(telemetry)[-1]
+    bench.broker.tell(ack_topic(AGENT, "telemetry"), sign(mark(last), CENTRAL))
+    until(lambda: uplink.status().last_error is None)
+    uplink.stop()
+    telemetry.close()
 
 
 @pytest.mark.parametrize("how", ["told when it ends", "cut without a word"])
