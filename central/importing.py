@@ -26,7 +26,7 @@ from records.clock import iso_z
 from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unreachable
 from records.exported import Exported, read_export
 from records.model import OperationsEvent
-from records.wire import lost_bodies
+from records.wire import DAMAGED, unverified
 
 IMPORTED = "export-imported"
 """Code of the fact that states an import, in the audit stream."""
@@ -141,7 +141,7 @@ class Importer:
                 found["known"] += outcome.known
                 found[outcome.result] += 1
                 if outcome.new or outcome.known:
-                    lost = lost_bodies(frame)
+                    lost = _lost_bodies(frame)
                     found["without body"] += len(lost)
                     bare += lost[: MOST_NAMED - len(bare)]
         except (Invalid, Damaged) as error:
@@ -165,6 +165,16 @@ class Importer:
             found["without body"],
             tuple(bare),
         )
+
+
+def _lost_bodies(frame: bytes) -> list[str]:
+    """Which records of a frame that was taken, as EPOCH/STREAM/SEQ, lost their content on their disk."""
+    header = unverified(frame)
+    return [
+        f"{header.epoch}/{header.stream}/{seq}"
+        for seq, entry in enumerate(header.records, header.first)
+        if entry.tombstone is not None and entry.tombstone.reason == DAMAGED
+    ]
 
 
 def _digest(path: Path) -> str:

@@ -115,7 +115,7 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class _FrameHeader:
+class FrameHeader:
     agent: str
     epoch: str
     stream: str
@@ -129,7 +129,7 @@ class _FrameHeader:
     heard: int | None = None
 
 
-_HEADER = TypeAdapter(_FrameHeader)
+_HEADER = TypeAdapter(FrameHeader)
 
 
 def _frame_message(
@@ -163,7 +163,7 @@ def encode_frame(
     message = _frame_message(
         first.agent, first.epoch, first.stream, first.seq, last.seq, previous, last.hash, key.id
     )
-    header = _FrameHeader(
+    header = FrameHeader(
         first.agent,
         first.epoch,
         first.stream,
@@ -255,28 +255,9 @@ def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> 
     return frame
 
 
-def frame_end(payload: bytes) -> tuple[str, int, str]:
-    """Epoch, last seq and its hash (hexadecimal) as a frame says them; nothing is verified.
-
-    Raises:
-        Invalid: not a frame.
-    """
-    header, _ = _split(payload)
-    return header.epoch, header.last, header.head
-
-
-def lost_bodies(payload: bytes) -> list[str]:
-    """Which records of a frame, as EPOCH/STREAM/SEQ, lost their content on their disk, as the frame says.
-
-    Raises:
-        Invalid: not a frame. Nothing is verified.
-    """
-    header, _ = _split(payload)
-    return [
-        f"{header.epoch}/{header.stream}/{seq}"
-        for seq, entry in enumerate(header.records, header.first)
-        if entry.length is None and entry.tombstone is not None and entry.tombstone.reason == DAMAGED
-    ]
+def unverified(payload: bytes) -> FrameHeader:
+    """What a frame says of itself; nothing is verified. Raises Invalid when it is no frame."""
+    return _split(payload)[0]
 
 
 def _hash(text: str) -> bytes:
@@ -289,7 +270,7 @@ def _hash(text: str) -> bytes:
     return raw
 
 
-def _split(payload: bytes) -> tuple[_FrameHeader, bytes]:
+def _split(payload: bytes) -> tuple[FrameHeader, bytes]:
     if len(payload) > MAX_FRAME:
         raise Invalid(f"a payload of {len(payload)} bytes is over the limit of {MAX_FRAME}")
     if payload[:4] != MAGIC or len(payload) < 9:

@@ -32,7 +32,7 @@ from edge_agent.uplink import Uplink, UplinkSettings
 from edge_agent.uplink.frames import Frames
 from records.clock import SystemClock
 from records.keys import Identity, SigningKey
-from records.wire import TOPIC_ROOT, Watermark, ack_topic, frame_end, sign, up_topic
+from records.wire import TOPIC_ROOT, Watermark, ack_topic, sign, unverified, up_topic
 from tests.rigs.mosquitto import Mosquitto
 from tests.rigs.outboxes import AGENT, make_identity
 
@@ -129,8 +129,8 @@ def listen(port: int, folder: Path, ready: Connection) -> None:
             time.sleep(ANSWER_EVERY_S)
             if newest and newest[0] is not said:
                 said = newest[0]
-                epoch, last, link = frame_end(said)
-                mark = Watermark(AGENT, epoch, "records", last, link, 1)
+                end = unverified(said)
+                mark = Watermark(AGENT, end.epoch, "records", end.last, end.head, 1)
                 made.publish(ack_topic(AGENT, "records"), sign(mark, key), qos=1)
 
     made.on_message = take

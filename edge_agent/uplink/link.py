@@ -347,7 +347,7 @@ def _unreachable(address: Address, error: Exception) -> Unreachable:
     reason = (error.strerror if isinstance(error, OSError) else None) or error
     hint = "is it running, and is the address right?"
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = f"its certificate is not taken: {error.verify_message}"
+        reason = f"its certificate is not taken: certificate verify failed, {error.verify_message}"
         hint = "is this PC's clock right, and is it the plant's broker?"
     elif isinstance(error, ssl.SSLError):
         hint = "does it take this agent's certificate (revoked, ended), and is this PC's clock right?"

@@ -233,4 +233,6 @@ def test_what_tls_does_not_take_makes_one_look_at_certificates_and_clock(error: 
         error.verify_message = "certificate has expired"
     told = str(_unreachable(Address("b", 8883, True), error))
     assert said in told
-    assert ("its certificate is not taken: certificate has expired" in told) == hasattr(error, "verify_message")
+    assert ("not taken: certificate verify failed, certificate has expired" in told) == hasattr(
+        error, "verify_message"
+    )
