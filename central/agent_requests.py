@@ -4,6 +4,11 @@ A request counts when its agent is enrolled, sent it under its own name and part
 believed now, and made it after its last one of that kind, by its own clock. So a request that somebody recorded
 and plays again does nothing. Anything else goes to quarantine. A request may be lost: who needs an answer asks
 again.
+
+A last one whose time is still to come, by more than any clock may be ahead, was taken while central's own clock
+was ahead: it is forgotten, and stated. In its place only a request of this very time counts, so that of what was
+recorded before nothing older can be played. What was made at that wrong time can be, once, when it comes: it is
+what that agent itself asked for, and each answer is the newest that central has to say, or was given before.
 """
 
 from __future__ import annotations
@@ -12,11 +17,15 @@ import hashlib
 from collections.abc import Callable
 from typing import Literal
 
+from pydantic import JsonValue
+
+from central.facts import Facts
 from central.store import agents, asked
 from central.store.engine import Connection, Store
-from records.clock import MICROSECONDS, Clock, iso_z
+from records.clock import MOST_AHEAD_US, Clock, iso_z
 from records.errors import Damaged, Invalid, LotkeeperError, StorageFailed
 from records.keys import KeyRing
+from records.model import OperationsEvent
 from records.wire import Request, unsign
 
 Handler = Callable[[Request], None]
@@ -24,9 +33,6 @@ Handler = Callable[[Request], None]
 
 LONGEST = 256 * 1024
 """Bytes of a request at most."""
-
-AHEAD_US = 600 * MICROSECONDS
-"""How far an agent's clock may be ahead of central's: else a wrong clock would outdate every right request."""
 
 _KIND_LONGEST = 100
 
@@ -45,8 +51,9 @@ class NotTaken(Exception):
 class AgentRequests:
     """Checks requests and gives them to ``handlers``, by kind."""
 
-    def __init__(self, store: Store, clock: Clock, handlers: dict[str, Handler]) -> None:
+    def __init__(self, store: Store, facts: Facts, clock: Clock, handlers: dict[str, Handler]) -> None:
         self._store = store
+        self._facts = facts
         self._clock = clock
         self._handlers = handlers
 
@@ -62,7 +69,10 @@ class AgentRequests:
         handler = self._handlers.get(request.kind)
         if handler is None:
             raise NotTaken("request", f"this central knows no request {request.kind[:_KIND_LONGEST]!r}")
-        if not self._store.write(lambda connection: self._is_new(connection, request, payload)):
+        noted = self._store.write(lambda connection: self._note(connection, request, payload))
+        if isinstance(noted, NotTaken):
+            raise noted
+        if not noted:
             return False
         try:
             handler(request)
@@ -80,30 +90,50 @@ class AgentRequests:
             raise NotTaken("unknown-agent", f"{agent} is not enrolled")
         if enrolled[agent] != partition:
             raise NotTaken("topic", f"{agent} was enrolled in partition {enrolled[agent]}, not {partition}")
-        now_us = self._clock.now_us()
         try:
-            request = unsign(Request, payload, ring, agent, at_us=now_us)
+            request = unsign(Request, payload, ring, agent, at_us=self._clock.now_us())
         except Damaged as error:
             raise NotTaken("signature", error.message) from error
         except Invalid as error:
             raise NotTaken("not-a-frame", error.message) from error
         if request.agent != agent:
             raise NotTaken("topic", f"the request is of {request.agent[:100]}")
-        if not 0 <= request.at_us <= now_us + AHEAD_US:
-            raise NotTaken("request", f"it was made at {_when(request.at_us)}, now it is {iso_z(now_us)}: "
-                           "set the agent's clock right")  # fmt: skip
         return request
 
-    def _is_new(self, connection: Connection, request: Request, payload: bytes) -> bool:
-        digest = hashlib.sha256(payload).digest()
+    def _note(self, connection: Connection, request: Request, payload: bytes) -> bool | NotTaken:
+        """Whether it is new, or why it is not taken; a refusal is remembered, too."""
+        digest, now_us = hashlib.sha256(payload).digest(), self._clock.now_us()
         last = asked.last(connection, request.agent, request.kind)
-        if last is not None and request.at_us <= last[0]:
-            if digest == last[1]:
-                return False
-            detail = f"{request.kind} of {_when(request.at_us)} comes after that of {_when(last[0])}"
-            raise NotTaken("request", f"{detail}: it was played again, or the agent's clock was set back")
+        if last is not None and digest == last[1]:
+            return False
+        last_us = None if last is None else last[0]
+        wrong = _wrong_time(request, last_us, now_us)
+        if wrong is not None:
+            asked.refuse(connection, request.agent, request.kind, now_us, wrong)
+            return NotTaken("request", wrong)
+        if last_us is not None and last_us > now_us + MOST_AHEAD_US:
+            params: dict[str, JsonValue] = {"agent": request.agent, "kind": request.kind}
+            event = OperationsEvent("request-time-forgotten", {**params, "at": _when(last_us)})
+            self._facts.state(connection, event)
         asked.keep(connection, request.agent, request.kind, request.at_us, digest)
         return True
+
+
+def _wrong_time(request: Request, last_us: int | None, now_us: int) -> str | None:
+    """What is wrong with when a request was made, after the agent's last one of its kind."""
+    if not 0 <= request.at_us <= now_us + MOST_AHEAD_US:
+        return f"it was made at {_when(request.at_us)}, now it is {iso_z(now_us)}: set the agent's clock right"
+    if last_us is None:
+        return None
+    if last_us > now_us + MOST_AHEAD_US:  # central's clock was ahead when it took that one
+        if request.at_us < now_us - MOST_AHEAD_US:
+            wrong = f"it was made at {_when(request.at_us)}, now it is {iso_z(now_us)}, and the one before said "
+            return f"{wrong}{_when(last_us)}: it was played again, or the agent's clock is behind: set it right"
+        return None
+    if request.at_us <= last_us:
+        detail = f"{request.kind} of {_when(request.at_us)} comes after that of {_when(last_us)}"
+        return f"{detail}: it was played again, or the agent's clock was set back: set it right"
+    return None
 
 
 def _when(at_us: int) -> str:

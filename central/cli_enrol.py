@@ -198,7 +198,8 @@ def _answer(wanted: _Wanted, agent: str, request: Path, partition: str, producti
             authority="own" if wanted.signed is None else "plant",
         ),
     )
-    replace_file(wanted.out, encode_reply(reply(wanted.keys, asked, partition, certificate, wanted.signed, told)))
+    answered = reply(wanted.keys, asked, partition, certificate, wanted.signed, told)
+    replace_file(wanted.out, encode_reply(answered, wanted.keys.signing, wanted.now_us))
     key = key_id(bytes.fromhex(asked.public))
     answer: dict[str, JsonValue] = {
         "agent": agent,

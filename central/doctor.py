@@ -23,7 +23,7 @@ from central.broker_probe import probe
 from central.doctor_told import State, Told
 from central.keys import CentralKeys
 from central.settings import CentralSettings
-from central.store import agents, intake
+from central.store import agents, asked, intake
 from central.store.engine import Connection, assert_guards, reading
 from records.certificates import certificate_of, check_pair
 from records.clock import MICROSECONDS, Clock, iso_z, new_id
@@ -34,6 +34,8 @@ LEAST_FREE = 1 << 30
 LEAST_SHARE = 0.05
 LARGEST_WAL = 256 << 20
 CLOCK_AHEAD_S = 10.0
+LATELY_US = 86_400 * MICROSECONDS
+"""An agent asks every ten minutes while it is connected: what was refused before this is over."""
 
 
 def examine(settings: CentralSettings, clock: Clock) -> list[Told]:
@@ -180,6 +182,7 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Told]:
             yield Told("agents", "warning", say, f"it cannot connect: enrol {agent.id} again")
     revoked = sum(agent.revoked_us is not None for agent in known)
     yield Told("agents", "fine", f"{len(known)} enrolled, {revoked} of them revoked")
+    yield from requests(connection, clock, {agent.id for agent in known if agent.revoked_us is None})
     ahead = {
         head.agent: (head.at_us - received_us) / MICROSECONDS
         for head, received_us, _ in intake.heads(connection)
@@ -190,6 +193,23 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Told]:
         yield Told("clocks", "warning", say, "let both keep time by the same NTP server")
     if not ahead:
         yield Told("clocks", "fine", f"no agent's clock is more than {CLOCK_AHEAD_S:.0f} s ahead of central's")
+
+
+def requests(connection: Connection, clock: Clock, believed: set[str]) -> Iterator[Told]:
+    """An agent whose requests are refused works by the orders and holds that it knew before."""
+    now_us = clock.now_us()
+    refused = [
+        each
+        for each in asked.refusals(connection)
+        if each.agent in believed and abs(now_us - each.last_us) < LATELY_US
+    ]
+    for each in refused:
+        say = f"{each.agent} is not answered: {each.times} of its requests ({each.kind}) were refused, from "
+        say += f"{iso_z(each.since_us)} to {iso_z(each.last_us)}; the last: {each.detail}"
+        do = f"set the clocks of central and {each.agent} right (NTP); till then it hears of no new order or hold"
+        yield Told("requests", "bad", say, do)
+    if not refused:
+        yield Told("requests", "fine", "no agent's request is refused for its time")
 
 
 def _lists(connection: Connection, settings: CentralSettings) -> Iterator[Told]:

@@ -67,14 +67,16 @@ class Enrolment:
         certificate: bytes | None = None,
         authority: Authority = "own",
     ) -> tuple[StoredFact, Document | None]:
-        """Believe this public key (64 hexadecimal digits) of this agent from now on.
+        """Believe this public key (64 hexadecimal digits) of this agent from now on; said again, of the key that
+        it has, it is only stated again.
 
         ``production`` binds the agent to approved configurations, or unbinds it; None leaves it as it is.
         ``certificate`` (PEM) is what it was given for TLS, and ``authority`` who signed it. Gives the fact, and
         the document that says how the agent is to work (None: nothing was ever said).
 
         Raises:
-            ConfigurationError: the name or the key cannot be one. Refused: the key was enrolled before.
+            ConfigurationError: the name or the key cannot be one. Refused: it is a key of
+            another, one that was revoked or one that this agent has replaced.
         """
         check_name(agent)
         check_name(partition, "partition")
@@ -82,9 +84,11 @@ class Enrolment:
             raise ConfigurationError("the public key is not 64 hexadecimal digits")
 
         def job(connection: Connection) -> tuple[StoredFact, Document | None]:
-            check_new_key(connection, public)
-            now_us = self._clock.now_us()
-            agents.enrol(connection, agent, partition, public, now_us)
+            if _is_present_key(connection, agent, public):  # the answer to a line PC may have been lost
+                agents.place(connection, agent, partition)
+            else:
+                check_new_key(connection, public)
+                agents.enrol(connection, agent, partition, public, self._clock.now_us())
             params: dict[str, JsonValue] = {"agent": agent, "key": public, "partition": partition}
             event = OperationsEvent("agent-enrolled", {**params, "by": by.user, "origin": by.origin})
             stored = self._facts.state(connection, event)
@@ -200,11 +204,18 @@ class Enrolment:
         return self._facts.issue(connection, AGENT_MODE, agent, {"mode": mode})
 
 
+def _is_present_key(connection: Connection, agent: str, public: str) -> bool:
+    """Whether it is the newest key of this agent, and not revoked."""
+    own = [key for key in agents.keys(connection) if key.owner == agent]
+    return bool(own) and own[-1].public == public and own[-1].until_us is None
+
+
 def check_new_key(connection: Connection, public: str) -> None:
     """Raises Refused when this key was believed before, of whomever."""
     held = next((key for key in agents.keys(connection) if key.id == key_id(bytes.fromhex(public))), None)
     if held is not None:
         raise Refused(
-            f"the key {held.id} was enrolled before, for {held.owner}",
-            hint="make a new request on the line PC: lotkeeper-edge identity request",
+            f"the key {held.id} was enrolled before, for {held.owner}, and is "
+            + ("its key now" if held.until_us is None else "replaced or revoked"),
+            hint="make new keys on the line PC: lotkeeper-edge identity request --agent AGENT --out FOLDER --new",
         )

@@ -119,7 +119,7 @@ class Ingest:
         self._presence: dict[str, Presence] = {}
         self._believed = Believed(store)
         self.requests: dict[str, Handler] = {}
-        self._asked = AgentRequests(store, clock, self.requests)
+        self._asked = AgentRequests(store, facts, clock, self.requests)
         self.quarantine = Quarantine(store, facts, clock)
         self._committing = Committing(clock, self.quarantine, fence)
         self.on_done: Callable[[], None] = lambda: None

@@ -29,13 +29,17 @@ def register(app: typer.Typer) -> None:
 def request(
     agent: Annotated[str, typer.Option(help="The agent's name; unique in the plant.")],
     out: Out,
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Make the keys anew: a reply to what was asked before does not fit any more."),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Make keys in the folder and a request that is carried to central. Asked again it is the same one."""
+    """Make keys in the folder and a request that is carried to central. Asked again it has the same keys."""
     from records.enrolment import asked_key, make_request
 
     try:
-        path = make_request(out, agent, SystemClock().now_us())
+        path = make_request(out, agent, SystemClock().now_us(), new=new)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from error
     key = asked_key(out)

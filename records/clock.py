@@ -13,6 +13,8 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 MICROSECONDS = 1_000_000
+MOST_AHEAD_US = 600 * MICROSECONDS
+"""How far an agent's clock may be ahead of central's when it asks for something: more is a wrong clock."""
 
 
 class Clock(Protocol):

@@ -124,6 +124,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "erp-posted": ("order", "message", "step"),
     "erp-refused": ("order", "message", "step", "error"),
     "erp-unreachable": ("link", "error"),
+    "request-time-forgotten": ("agent", "kind", "at"),
     # the audit stream of central
     "user-added": ("user", "role", "by", "origin"),
     "user-disabled": ("user", "by", "origin"),

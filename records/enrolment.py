@@ -1,24 +1,27 @@
 """How a line PC that makes its own keys is enrolled: a request file goes to central, a reply file comes back.
 
 Neither file holds a secret. The request is signed by the new signing key itself, so nobody else can ask for it;
-that it is the line PC's own is vouched for by the person who carries it and compares the key's id.
+that it is the line PC's own is vouched for by the person who carries it and compares the key's id. The reply is
+signed by central, so nothing of it can be changed on its way; that it is central's own key, which it names itself,
+is vouched for by the person in the same way.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from records.certificates import REQUEST, ask, install
-from records.errors import ConfigurationError, Invalid, LotkeeperError
+from records.certificates import ASKED, REQUEST, ask, install
+from records.errors import ConfigurationError, Invalid, LotkeeperError, Refused
 from records.files import make_folder, replace_file, sync_folder
 from records.keys import Identity, IdentityFile, KeyRing, PublicKey, SigningKey, write_identity
-from records.wire import Request, sign, unsign
+from records.wire import CENTRAL, Document, Request, sign, unsign
 
 KIND = "enrol"
+REPLY_KIND = "enrolment"
 REQUEST_FILE = "request.json"
 SIGNING_ASKED = "signing.key.asked"
 
@@ -40,7 +43,6 @@ class Reply:
     certificate: str | None = None
     ca: str | None = None
     mode: str | None = None
-    lotkeeper: Literal["identity"] = "identity"
 
 
 _ASKED = TypeAdapter(Asked)
@@ -48,20 +50,39 @@ _REPLY = TypeAdapter(Reply)
 _SELF_SIGNED = TypeAdapter(dict[str, str])
 
 
-def make_request(folder: Path, agent: str, now_us: int) -> Path:
+def make_request(folder: Path, agent: str, now_us: int, *, new: bool = False) -> Path:
     """Make a line PC's keys in its identity folder and the request that is carried to central.
 
-    Keys that are there and were never answered are kept, so that a reply which is on its way still fits.
+    Keys that are there and were never answered are kept, so that a reply which is on its way still fits; with
+    ``new`` they are made anew, and no such reply does.
 
     Raises:
-        OSError: the folder cannot be written.
+        Refused: the folder is of another agent, or has asked for another. OSError: it cannot be written.
     """
     make_folder(folder)
+    if new:
+        for name in (REQUEST_FILE, SIGNING_ASKED, REQUEST, ASKED):
+            (folder / name).unlink(missing_ok=True)
+    else:
+        _check_owner(folder, agent)
     signing = asked_key(folder)
     csr = ask(folder, agent).decode()
     content = _ASKED.dump_python(Asked(agent, signing.public.hex(), csr))
     replace_file(folder / REQUEST_FILE, sign(Request(agent, KIND, now_us, content), signing))
     return folder / REQUEST_FILE
+
+
+def _check_owner(folder: Path, agent: str) -> None:
+    owner, what = None, ""
+    with suppress(OSError, LotkeeperError):
+        owner, what = Identity.open(folder).file.agent, "is the identity of"
+    with suppress(OSError, LotkeeperError):
+        owner, what = read_request_file((folder / REQUEST_FILE).read_bytes()).agent, "has asked to be"
+    if owner is not None and owner != agent:
+        raise Refused(
+            f"{folder} {what} {owner}, not {agent}: nothing has changed",
+            hint=f"correct --agent or --out; to ask for {agent} with new keys instead: --new",
+        )
 
 
 def asked_key(folder: Path) -> SigningKey:
@@ -96,8 +117,34 @@ def read_request_file(payload: bytes) -> Asked:
     return asked
 
 
-def encode_reply(reply: Reply) -> bytes:
-    return _REPLY.dump_json(reply, indent=1)
+def encode_reply(reply: Reply, key: SigningKey, now_us: int) -> bytes:
+    """The file, signed by central's key, which is among those that the reply names."""
+    content = _REPLY.dump_python(reply, mode="json")
+    return sign(Document(REPLY_KIND, reply.identity.agent, now_us, now_us, content), key)
+
+
+def read_reply(payload: bytes, now_us: int) -> Reply:
+    """Central's answer, as it was made.
+
+    Raises:
+        Invalid: no such file, or it is not what was signed.
+    """
+    try:
+        body = TypeAdapter(Document).validate_json(_SELF_SIGNED.validate_json(payload)["body"])
+        if body.kind != REPLY_KIND:
+            raise ValueError(body.kind)
+        reply = _REPLY.validate_python(body.content)
+        unsign(Document, payload, KeyRing(reply.identity.central_keys), CENTRAL, at_us=now_us)
+    except (ValidationError, ValueError, KeyError) as error:
+        raise Invalid(
+            "this is no reply of central's", hint="lotkeeper-central enrol --request makes it"
+        ) from error
+    except LotkeeperError as error:
+        raise Invalid(
+            f"the reply is not signed by a key that it names: {error.message}",
+            hint="it was changed on its way; have it made again: lotkeeper-central enrol --request",
+        ) from error
+    return reply
 
 
 def accept(folder: Path, payload: bytes, now_us: int) -> Identity:
@@ -106,12 +153,7 @@ def accept(folder: Path, payload: bytes, now_us: int) -> Identity:
     Raises:
         Invalid: no reply, or a certificate that does not fit. ConfigurationError: the folder asked for nothing.
     """
-    try:
-        reply = _REPLY.validate_json(payload)
-    except ValidationError as error:
-        raise Invalid(
-            "this is no reply of central's", hint="lotkeeper-central enrol --request makes it"
-        ) from error
+    reply = read_reply(payload, now_us)
     asked = folder / REQUEST_FILE
     if not asked.exists():
         raise ConfigurationError(

@@ -97,6 +97,11 @@ def enrol(connection: Connection, name: str, partition: str, public: str, now_us
     return add_key(connection, name, public, now_us)
 
 
+def place(connection: Connection, name: str, partition: str) -> None:
+    """Let an enrolled agent send under this partition from now on."""
+    connection.execute(update(agent).where(agent.c.id == name).values(partition=partition))
+
+
 def add_key(connection: Connection, name: str, public: str, now_us: int) -> PublicKey:
     """Believe one more key of an enrolled agent, as ``enrol`` does."""
     key = PublicKey(name, public, now_us)

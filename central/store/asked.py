@@ -1,8 +1,10 @@
-"""SQL of what agents last asked for: so that an old request is not taken for a new one."""
+"""SQL of what agents last asked for: an old request is not taken for a new one, and who is refused is known."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, select, update
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, delete, select, update
 
 from central.store.schema import metadata
 from central.store.types import Text
@@ -16,6 +18,32 @@ agent_request = Table(
     Column("digest", LargeBinary(32), nullable=False),  # of the payload as signed
 )
 
+request_refused = Table(
+    "request_refused",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("since_us", BigInteger, nullable=False),  # central's clock
+    Column("last_us", BigInteger, nullable=False),  # central's clock
+    Column("detail", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRequests:
+    """Requests of one kind that were refused for their time since the agent's last one that was taken.
+
+    ``since_us``, ``last_us``: the first and the newest of them, central's clock; ``detail``: why, of the newest.
+    """
+
+    agent: str
+    kind: str
+    times: int
+    since_us: int
+    last_us: int
+    detail: str
+
 
 def last(connection: Connection, agent: str, kind: str) -> tuple[int, bytes] | None:
     """When the agent last asked for this, by its own clock (microseconds), and the digest of that payload."""
@@ -25,7 +53,10 @@ def last(connection: Connection, agent: str, kind: str) -> tuple[int, bytes] | N
 
 
 def keep(connection: Connection, agent: str, kind: str, at_us: int, digest: bytes) -> None:
-    """Remember a request as the agent's last one of its kind."""
+    """Remember a request as the agent's last one of its kind; those that were refused before are over."""
+    connection.execute(
+        delete(request_refused).where(request_refused.c.agent == agent, request_refused.c.kind == kind)
+    )
     moved = connection.execute(
         update(agent_request)
         .where(agent_request.c.agent == agent, agent_request.c.kind == kind)
@@ -33,3 +64,18 @@ def keep(connection: Connection, agent: str, kind: str, at_us: int, digest: byte
     )
     if not moved.rowcount:
         connection.execute(agent_request.insert().values(agent=agent, kind=kind, at_us=at_us, digest=digest))
+
+
+def refuse(connection: Connection, agent: str, kind: str, now_us: int, detail: str) -> None:
+    """Remember that a request of the agent was refused for its time."""
+    of = (request_refused.c.agent == agent, request_refused.c.kind == kind)
+    counted = {"times": request_refused.c.times + 1, "last_us": now_us, "detail": detail}
+    if not connection.execute(update(request_refused).where(*of).values(counted)).rowcount:
+        first = {"agent": agent, "kind": kind, "times": 1, "since_us": now_us, "last_us": now_us}
+        connection.execute(request_refused.insert().values({**first, "detail": detail}))
+
+
+def refusals(connection: Connection) -> list[RefusedRequests]:
+    """What agents asked for and were refused, by agent and kind."""
+    rows = connection.execute(select(request_refused).order_by(request_refused.c.agent, request_refused.c.kind))
+    return [RefusedRequests(r.agent, r.kind, r.times, r.since_us, r.last_us, r.detail) for r in rows]

@@ -8,7 +8,7 @@ from collections import deque
 import structlog
 from pydantic import JsonValue
 
-from records.clock import Clock
+from records.clock import MOST_AHEAD_US, Clock
 from records.keys import Identity
 from records.wire import Request, request_topic, sign
 
@@ -36,11 +36,14 @@ class Requests:
             self._waiting.append((kind, content))
 
     def next(self) -> bytes | None:
-        """The signed payload that goes next; its time is later than that of all before it."""
+        """The signed payload that goes next; its time is later than that of all before it, but for those of a
+        clock that was far ahead and has been set right.
+        """
         with self._lock:
             if not self._waiting:
                 return None
             kind, content = self._waiting.popleft()
-            self._last_us = max(self._clock.now_us(), self._last_us + 1)
+            now_us = self._clock.now_us()
+            self._last_us = now_us if self._last_us > now_us + MOST_AHEAD_US else max(now_us, self._last_us + 1)
             request = Request(self._identity.file.agent, kind, self._last_us, content)
         return sign(request, self._identity.signing)

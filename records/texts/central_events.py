@@ -31,6 +31,13 @@ TEXTS: Mapping[str, EventText] = {
         Said("Two contents for one record", "同一记录号两种内容"),
         Said("A record number came with another content.", "同一记录号收到了不同内容。"),
     ),
+    "request-time-forgotten": EventText(
+        Said("Central's clock was ahead", "中央系统时钟曾超前"),
+        Said(
+            "The agent's last request was taken at a time that is still to come. It is asked anew from now on.",
+            "该代理的上一个请求记录于尚未到来的时间，现已作废，其后的请求重新受理。",
+        ),
+    ),
     "erp-posted": EventText(
         Said("Sent to the ERP", "已发送至 ERP"),
         Said("The ERP took the message.", "ERP 已接受消息。"),

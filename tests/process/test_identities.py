@@ -95,10 +95,13 @@ def test_a_line_pc_makes_its_keys_itself(tmp_path: Path, central: CentralProcess
     told = json.loads(central.command("enrol", "sealing-1", *answer, "--production", "--json"))
     assert told["key_id"] == made["key_id"]
     assert "PRIVATE" not in reply.read_text()
-    (tmp_path / "other.json").write_text(reply.read_text().replace("sealing-1", "sealing-2"))
-    assert "this folder asked for" in edge(
-        "identity", "accept", str(tmp_path / "other.json"), "--out", str(folder), code=1
-    )
+    for before, after in (("p0", "p1"), ("sealing-1", "sealing-2"), ("enrolment", "work-order")):
+        changed = tmp_path / "changed.json"
+        changed.write_text(reply.read_text().replace(before, after))
+        assert changed.read_bytes() != reply.read_bytes()
+        said = edge("identity", "accept", str(changed), "--out", str(folder), code=1)
+        assert ("not signed by a key that it names" in said) == (before != "enrolment"), said
+    assert "this folder asked for" in _accept_of_another(tmp_path, reply)
     accepted = json.loads(edge("identity", "accept", str(reply), "--out", str(folder), "--json"))
     identity = Identity.open(folder)
     assert identity.signing.public.hex() == told["key"] == accepted["key"]
@@ -114,7 +117,54 @@ def test_a_line_pc_makes_its_keys_itself(tmp_path: Path, central: CentralProcess
         "tls.key",
     ]
     copied = ("--request", str(kept), "--out", str(reply))
-    assert "enrolled before" in central.command("enrol", "sealing-1", *copied, code=3)
+    again = json.loads(central.command("enrol", "sealing-1", *copied, "--json"))
+    assert (again["key"], again["central_key_id"]) == (told["key"], told["central_key_id"])
+    central.command("enrol", "sealing-1", "--revoke", "--reason", "stolen")
+    assert "replaced or revoked" in central.command("enrol", "sealing-1", *copied, code=3)
+
+
+def _accept_of_another(tmp_path: Path, reply: Path) -> str:
+    other = tmp_path / "another"
+    edge("identity", "request", "--agent", "sealing-2", "--out", str(other))
+    return edge("identity", "accept", str(reply), "--out", str(other), code=1)
+
+
+def test_a_reply_that_was_lost_is_made_again_and_a_name_that_was_mistyped_spoils_none(
+    tmp_path: Path, central: CentralProcess
+) -> None:
+    """Bugs: the same request was refused for ever, and another name made the keys anew without a word."""
+    folder, reply = tmp_path / "identity", tmp_path / "reply.json"
+    ask = ("identity", "request", "--out", str(folder), "--agent")
+    answer = ("--request", str(folder / "request.json"), "--out", str(reply))
+    edge(*ask, "sealing-1")
+    central.command("enrol", "sealing-1", *answer)
+    reply.unlink()
+    edge(*ask, "sealing-1")
+    central.command("enrol", "sealing-1", *answer)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "has asked to be sealing-1, not sealing-7" in edge(*ask, "sealing-7", code=3)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    edge("identity", "accept", str(reply), "--out", str(folder))
+    assert "is the identity of sealing-1, not sealing-7" in edge(*ask, "sealing-7", code=3)
+    first = Identity.open(folder).signing.id
+    edge(*ask, "sealing-7", "--new")
+    central.command("enrol", "sealing-7", *answer)
+    edge("identity", "accept", str(reply), "--out", str(folder))
+    assert Identity.open(folder).file.agent == "sealing-7"
+    assert Identity.open(folder).signing.id != first
+
+
+def test_keys_that_central_refuses_are_made_anew_as_it_advises(tmp_path: Path, central: CentralProcess) -> None:
+    folder, reply = tmp_path / "identity", tmp_path / "reply.json"
+    ask = ("identity", "request", "--out", str(folder), "--agent", "sealing-1")
+    answer = ("--request", str(folder / "request.json"), "--out", str(reply))
+    edge(*ask)
+    central.command("enrol", "sealing-1", *answer)
+    central.command("enrol", "sealing-1", "--revoke", "--reason", "stolen")
+    assert "--out FOLDER --new" in central.command("enrol", "sealing-1", *answer, code=3)
+    edge(*ask, "--new")
+    central.command("enrol", "sealing-1", *answer)
+    edge("identity", "accept", str(reply), "--out", str(folder))
 
 
 def test_a_request_that_its_own_key_did_not_sign_is_refused(tmp_path: Path, central: CentralProcess) -> None:

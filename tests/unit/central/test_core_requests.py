@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from central import doctor
+from central.store import asked as asked_rows
 from central.store import intake
 from records.errors import Invalid
 from records.keys import SigningKey
+from records.model import OperationsEvent
 from records.wire import Request, request_topic, sign
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig
@@ -71,6 +74,59 @@ def test_a_request_that_comes_twice_is_answered_once_and_an_older_one_never(rig:
         assert seen == []
     finally:
         again.store.close()
+
+
+AHEAD_S = 31 * 86_400.0
+
+
+def test_a_request_from_when_both_clocks_were_ahead_outdates_none_that_is_right(rig: Rig, agent: Agent) -> None:
+    """Bug: every request was refused until that time had come."""
+    seen = answering(rig)
+    old = asked(rig, agent)
+    rig.clock.advance(3600)
+    rig.ingest.take(TOPIC, asked(rig, agent))
+    rig.clock.advance(AHEAD_S)
+    far = asked(rig, agent)
+    rig.ingest.take(TOPIC, far)
+    rig.clock.advance(-AHEAD_S)
+    assert len(seen) == 2
+    assert rig.ingest.take(TOPIC, old).result == "quarantined", "of what was recorded nothing older is taken"
+    assert rig.ingest.take(TOPIC, far).result == "ignored", "the broker says it again"
+    right = asked(rig, agent)
+    assert rig.ingest.take(TOPIC, right).result == "request"
+    assert len(seen) == 3
+    (told,) = [s.fact.data for s in rig.store.facts(codes=["request-time-forgotten"])]
+    assert isinstance(told, OperationsEvent)
+    assert (told.params["agent"], told.params["kind"]) == ("assembly-1", "sync")
+    rig.clock.advance(5)
+    for payload in (old, far, right):
+        assert rig.ingest.take(TOPIC, payload).result != "request", "replays stay refused"
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
+    assert len(seen) == 4
+    assert len(rig.store.facts(codes=["request-time-forgotten"])) == 1
+
+
+@pytest.mark.parametrize(("later_s", "why"), [(-5, "was set back: set it right"), (7200, "set the agent's clock")])
+def test_who_is_refused_for_its_clock_is_known_until_it_is_taken_again(
+    rig: Rig, agent: Agent, later_s: float, why: str
+) -> None:
+    answering(rig)
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
+    for _ in range(2):
+        rig.clock.advance(1)
+        assert rig.ingest.take(TOPIC, asked(rig, agent, later_s=later_s)).result == "quarantined"
+    with rig.store.read() as connection:
+        (found,) = asked_rows.refusals(connection)
+    assert (found.agent, found.kind, found.times, why in found.detail) == ("assembly-1", "sync", 2, True)
+    assert (found.since_us, found.last_us) == (rig.clock.now_us() - 1_000_000, rig.clock.now_us())
+    with rig.store.read() as connection:
+        (told,) = doctor.requests(connection, rig.clock, {agent.name})
+        assert (told.state, "2 of its requests (sync) were refused" in told.says) == ("bad", True)
+        rig.clock.advance(2 * 86_400)
+        assert [each.state for each in doctor.requests(connection, rig.clock, {agent.name})] == ["fine"]
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
+    with rig.store.read() as connection:
+        assert asked_rows.refusals(connection) == []
 
 
 def test_kinds_have_their_own_order(rig: Rig, agent: Agent) -> None:

@@ -99,8 +99,6 @@ def test_a_revoked_agent_is_believed_in_nothing_more_and_what_was_committed_stay
 def test_a_replaced_key_is_believed_for_30_days(ground: Ground) -> None:
     line = agent()
     ground.enrol(line)
-    with pytest.raises(Refused, match="enrolled before"):
-        ground.enrol(line)
     former, line.key = line.key, SigningKey.generate()
     ground.enrol(line)
     line.key, new = former, line.key
@@ -110,6 +108,35 @@ def test_a_replaced_key_is_believed_for_30_days(ground: Ground) -> None:
     assert ground.take(line, 4, 5) == "quarantined"
     line.key = new
     assert ground.take(line, 4, 5) == "committed"
+
+
+def test_the_key_that_an_agent_has_is_enrolled_again_and_no_other_that_is_known(ground: Ground) -> None:
+    first, second, other = SigningKey.generate(), SigningKey.generate(), SigningKey.generate()
+
+    def register(name: str, key: SigningKey, partition: str = "p0") -> None:
+        ground.enrolment.register(name, partition, key.public.hex(), by=BY)
+
+    register("sealing-1", first)
+    register("testing-1", other)
+    ground.rig.clock.advance(60)
+    register("sealing-1", first, "p1")
+    stated = [s.fact.data for s in ground.rig.store.facts(codes=["agent-enrolled"])]
+    assert [
+        (data.params["key"], data.params["partition"]) for data in stated if isinstance(data, OperationsEvent)
+    ][-1] == (first.public.hex(), "p1")
+    (known,) = [each for each in ground.enrolment.agents() if each.id == "sealing-1"]
+    assert (known.partition, len(stated)) == ("p1", 3)
+    register("sealing-1", second)
+    for name, key, why in (
+        ("sealing-1", first, "replaced or revoked"),
+        ("sealing-1", other, "for testing-1, and is its key now"),
+        ("sealing-2", second, "for sealing-1, and is its key now"),
+    ):
+        with pytest.raises(Refused, match=why):
+            register(name, key)
+    ground.enrolment.revoke("sealing-1", "stolen", by=BY)
+    with pytest.raises(Refused, match="replaced or revoked"):
+        register("sealing-1", second)
 
 
 def test_lists_are_written_only_when_they_change(ground: Ground) -> None:

@@ -378,6 +378,28 @@ def test_requests_that_find_no_connection_are_bounded(bench: Bench) -> None:
     assert len({request.at_us for request in sent}) == MOST_WAITING, "also while the clock stands"
 
 
+def test_a_clock_that_was_far_ahead_dates_no_request_after_it_was_set_right(bench: Bench) -> None:
+    """Bug: until its restart, or until that time, the agent asked in the time to come, and was refused."""
+    clock = FakeClock()
+    requests = Requests(bench.identity, clock)
+
+    def asked_us() -> int:
+        requests.ask("sync", None)
+        payload = requests.next()
+        assert payload is not None
+        return unsign(Request, payload, ring_of(bench.identity), AGENT).at_us
+
+    begun_us = clock.now_us()
+    clock.jump(60)
+    near_us = asked_us()
+    clock.jump(-60)
+    assert asked_us() == near_us + 1, "of a clock that was set by a little, order is kept"
+    clock.jump(31 * 86_400)
+    asked_us()
+    clock.jump(-31 * 86_400)
+    assert asked_us() == begun_us
+
+
 def test_a_small_packet_goes_out_at_once(bench: Bench) -> None:
     """Else it may wait 40 ms for the acknowledgement of the one before, which the other end holds back."""
     bench.broker.start()
