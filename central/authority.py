@@ -174,8 +174,9 @@ def _load(authority: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate
         key = serialization.load_pem_private_key((authority / "ca.key").read_bytes(), password=None)
         certificate = x509.load_pem_x509_certificate((authority / "ca.crt").read_bytes())
     except (OSError, ValueError) as error:
+        why = error if isinstance(error, OSError) else "ca.key or ca.crt is damaged"
         raise ConfigurationError(
-            f"cannot read the certificate authority in {authority}: {error}",
+            f"cannot read the certificate authority in {authority}: {why}",
             hint="lotkeeper-central init makes it; restore it from the backup",
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):

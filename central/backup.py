@@ -23,7 +23,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from central.access import Actor
 from central.facts import Facts, Origin
-from central.keys import CentralKeys
+from central.keys import PRESENT, PUBLIC, CentralKeys, public_keys
 from central.settings import CentralSettings
 from central.store import snapshots
 from central.store.engine import Store
@@ -192,6 +192,26 @@ def last_backup_us(store: Store) -> int | None:
     """When the newest backup was stated, by central's clock; None: never."""
     with store.read() as connection:
         return snapshots.last_at_us(connection, CENTRAL, MADE)
+
+
+def keys_of(folder: Path) -> tuple[PublicKey, ...]:
+    """The public keys that a backup brings along.
+
+    Raises:
+        ConfigurationError: it is no backup, or not all of one: names what is missing.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"{folder} is no backup: there is no such folder", hint="name the folder central-... of a backup"
+        )
+    parts = (MANIFEST, DATABASE, ANCHORS, f"{KEYS}/{PUBLIC}", f"{KEYS}/{PRESENT}")
+    missing = [name for name in parts if not (folder / name).is_file()]
+    if missing:
+        raise ConfigurationError(
+            f"{folder} is no backup, or not all of one: {', '.join(missing)} missing",
+            hint="copy the whole folder again from where it was made, or take another backup",
+        )
+    return public_keys(folder / KEYS)
 
 
 def prove(folder: Path, believed: Sequence[PublicKey]) -> Backup:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue
+from pydantic_core import to_jsonable_python
 
 from central.agent_certificate import certificate_of
 from central.reviews import Reviews
 from central.store.engine import Store
 from records.clock import Clock
 from records.errors import ConfigurationError
-
-_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
 class Certificates:
@@ -49,12 +48,14 @@ class Certificates:
         if record is None:
             raise ConfigurationError(f"there is no lot {lot}" + (f" of {product}" if product else ""))
         proof = record.certificate
-        told: dict[str, object] = {
-            "lot": record.lot,
-            "product": record.product,
-            "orders": [order.reference for order in record.orders],
-            "grade": proof.grade.value,
-            "chains": [asdict(chain) for chain in proof.chains],
-            "cycles": [asdict(cycle) for cycle in proof.cycles],
-        }
-        return _JSON.validate_python(_JSON.dump_python(told, mode="json"))  # type: ignore[arg-type]
+        told: JsonValue = to_jsonable_python(
+            {
+                "lot": record.lot,
+                "product": record.product,
+                "orders": [order.reference for order in record.orders],
+                "grade": proof.grade.value,
+                "chains": [asdict(chain) for chain in proof.chains],
+                "cycles": [asdict(cycle) for cycle in proof.cycles],
+            }
+        )
+        return told

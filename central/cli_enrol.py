@@ -13,7 +13,7 @@ from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, me, say
 from central.requests import AgentCertificate, AgentRegister, AgentRevoke, BrokerLists
 from central.settings import CentralSettings, load_settings
 from records.clock import SystemClock
-from records.errors import ConfigurationError
+from records.errors import ConfigurationError, Invalid
 from records.files import replace_file
 from records.yaml import Loaded
 
@@ -121,7 +121,20 @@ def _signed(certificate: Path | None, ca: Path | None, csr: bool) -> Signed | No
 
     if (certificate is None) != (ca is None) or (csr and certificate is not None):
         raise ConfigurationError("--certificate and --ca go together, and --csr comes before them")
-    return None if certificate is None or ca is None else Signed(_read(certificate), _read(ca))
+    return None if certificate is None or ca is None else Signed(_certificates(certificate), _certificates(ca))
+
+
+def _certificates(path: Path) -> bytes:
+    from records.certificates import read_certificates
+
+    content = _read(path)
+    try:
+        read_certificates(content)
+    except Invalid as error:
+        raise Invalid(
+            f"{path}: {error.message}", hint="give the certificate as the authority signed it"
+        ) from error
+    return content
 
 
 def _identity(

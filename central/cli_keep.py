@@ -45,11 +45,12 @@ def certificate(
         raise ConfigurationError("certificate needs --agent, or --lot and perhaps --product", hint="see --help")
     answer = administer(load_settings(config), CertificateAsk(by=me(), agent=agent, lot=lot, product=product))
     told = answer if isinstance(answer, dict) else {}
-    say(json, answer, "\n".join(_certificate_lines(told)))
+    say(json, answer, "\n".join(certificate_lines(told)))
     raise typer.Exit(0 if told.get("grade") == "complete" else 1)
 
 
-def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
+def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
+    """A certificate as a person reads it: one line for each chain and each station's cycles."""
     of = f"agent {told['agent']}" if "agent" in told else f"lot {told['lot']} of {told['product']}"
     lines = [f"{str(told['grade']).upper()}: {of}"]
     for part in _parts(told, "chains"):
@@ -65,8 +66,12 @@ def _certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
         named = absent if isinstance(absent, list) else []
         shown = ", ".join(str(each) for each in named[:20]) + ("..." if len(named) > 20 else "")
         missed = part["missed"]
+        counted = part["first"] is not None  # else the station has no counter, or recorded nothing
+        cycles = (
+            f", counter period {part['period']}: cycles {part['first']} to {part['last']}, " if counted else ": "
+        )
         lines.append(
-            f"  {part['station']}, counter period {part['period']}: cycles {part['first']} to {part['last']}, "
+            f"  {part['station']}{cycles}"
             f"{part['recorded']} recorded, {len(missed) if isinstance(missed, list) else missed} declared missed, "
             f"not accounted for: {shown or 'none'}: {part['grade']}"
         )

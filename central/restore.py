@@ -108,11 +108,11 @@ def restore(
         Refused: central runs, the backup is of another central, or the present database holds more.
         ConfigurationError: no backup. Damaged: the backup does not hold. StorageFailed: the disk.
     """
+    theirs = backup.keys_of(source)
     make_folder(settings.folder)
     lock = InstanceLock(settings.folder / "instance.lock")
     try:
-        present = _present_keys(settings, source)
-        backup.prove(source, present or public_keys(source / backup.KEYS))
+        backup.prove(source, _present_keys(settings, source, theirs) or theirs)
         held = _present(settings, source, replace=replace)
         replace_file(settings.folder / UNFINISHED, str(source).encode())
         backup.copy_folder(source / backup.KEYS, settings.keys)
@@ -162,11 +162,11 @@ def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -
     return Restored(None, done.generation, done.records, done.committed_us, None)
 
 
-def _present_keys(settings: CentralSettings, source: Path) -> tuple[PublicKey, ...]:
+def _present_keys(settings: CentralSettings, source: Path, theirs: tuple[PublicKey, ...]) -> tuple[PublicKey, ...]:
     """The keys of this folder; () when there are none, and the backup's will be taken."""
     if not (settings.keys / "central.json").exists():
         return ()
-    present, theirs = public_keys(settings.keys), public_keys(source / backup.KEYS)
+    present = public_keys(settings.keys)
     if not {key.id for key in theirs} <= {key.id for key in present}:
         raise Refused(
             f"{source} is a backup of another central: its keys are not those in {settings.keys}",

@@ -83,7 +83,7 @@ def read_request(pem: bytes, name: str) -> CertificateIssuerPublicKeyTypes:
         whole = request.is_signature_valid
         names = _names(request.subject)
     except ValueError as error:
-        raise Invalid(f"no certificate request: {error}") from error
+        raise Invalid("no certificate request in PEM, or a damaged one") from error
     if not whole:
         raise Invalid("the certificate request is not signed by the key that it holds")
     if names != [name]:

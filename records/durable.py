@@ -378,7 +378,7 @@ class Writer:
                 if last or not self._on_full():
                     return NoRoom(
                         f"{self.path}: the disk is full: nothing was stored",
-                        hint="free space on the volume; the agent goes on by itself",
+                        hint="free space on the volume",
                     )
             except BaseException as error:  # whatever it was, nobody may go on as if it were on disk
                 self._fail(StorageFailed(f"{self.path}: the writer stopped: {error!r}", hint="start again"))

@@ -113,9 +113,9 @@ def load_certificate(path: Path) -> x509.Certificate:
         if content.lstrip().startswith(b"-----"):
             return x509.load_pem_x509_certificate(content)
         return x509.load_der_x509_certificate(content)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm):  # their words send a reader to the FAQ of a library
         raise ConfigurationError(
-            f"{path} is no certificate ({error})", hint="a DER or PEM file is needed"
+            f"{path} is no certificate that can be read", hint="a DER or PEM file is needed"
         ) from None
 
 

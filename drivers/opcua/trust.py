@@ -255,5 +255,7 @@ def _load_crl(path: Path) -> x509.CertificateRevocationList:
         if content.lstrip().startswith(b"-----"):
             return x509.load_pem_x509_crl(content)
         return x509.load_der_x509_crl(content)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ConfigurationError(f"{path} is no revocation list ({error})") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigurationError(
+            f"{path} is no revocation list that can be read", hint="a DER or PEM file is needed"
+        ) from None

@@ -192,6 +192,10 @@ def test_the_plants_own_authority(tmp_path: Path, central: CentralProcess) -> No
     wrong = plant.sign(broker / "tls.csr")
     said = central.command("enrol", "sealing-1", "--out", str(agent), "--certificate", str(wrong), *root, code=1)
     assert "another key" in said
+    said = central.command(
+        "enrol", "sealing-1", "--out", str(agent), "--certificate", str(central.config), *root, code=1
+    )
+    assert (f"{central.config}: no certificate in PEM" in said, "cryptography" in said) == (True, False)
     own = ("--ca", str(tmp_path / "data" / "keys" / "ca.crt"))
     signed = plant.sign(agent / "tls.csr")
     said = central.command("enrol", "sealing-1", "--out", str(agent), "--certificate", str(signed), *own, code=1)

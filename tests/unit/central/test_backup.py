@@ -118,7 +118,9 @@ def test_only_the_newest_backups_stay(plant: Plant) -> None:
     ("harm", "said"),
     [
         (lambda b: (b / "central.db").write_bytes((b / "central.db").read_bytes()[:-1]), "not the file"),
-        (lambda b: (b / "anchors.jsonl").unlink(), "missing from the backup"),
+        (lambda b: (b / "anchors.jsonl").unlink(), "not all of one: anchors.jsonl missing"),
+        (lambda b: shutil.rmtree(b / "keys"), "not all of one: keys/central.json, keys/central.key missing"),
+        (lambda b: b.rename(b.with_name("gone")), "there is no such folder"),
         (lambda b: (b / "manifest.json").write_bytes(b"{}"), "no signed document"),
         (lambda b: (b / "manifest.json").unlink(), "is no backup"),
     ],
@@ -127,8 +129,9 @@ def test_a_backup_that_was_changed_is_not_restored(plant: Plant, harm: object, s
     with closing(plant.open()) as central:
         made = plant.back_up(central)
     harm(made)  # type: ignore[operator]
-    with pytest.raises(LotkeeperError, match=said):
+    with pytest.raises(LotkeeperError, match=said) as refused:
         plant.restore(made)
+    assert "init" not in str(refused.value), "new keys are the last thing that a restore needs"
     with closing(plant.open()):
         pass  # nothing was touched
 
@@ -240,7 +243,7 @@ def test_into_an_empty_folder_and_of_another_central(plant: Plant) -> None:
     other = Plant(plant.folder / "other")
     with pytest.raises(Refused, match="another central"):
         other.restore(made, replace=True)
-    with pytest.raises(ConfigurationError, match="cannot read central's keys"):
+    with pytest.raises(ConfigurationError, match="not all of one"):
         other.restore(plant.folder)
 
 

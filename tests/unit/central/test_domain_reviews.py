@@ -15,6 +15,8 @@ import pytest
 from central import signature
 from central.access import Role, User
 from central.assessment import Limits
+from central.certificates import Certificates
+from central.cli_keep import certificate_lines
 from central.dhr import dhr_id
 from central.domain import DhrState, Grade
 from central.findings import Findings
@@ -144,6 +146,22 @@ def troubled() -> Line:
     line.piece(4)
     line.wash((1, 3, 4))
     return line
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_lots_certificate_is_told_in_json_and_in_lines_without_what_is_not_known(
+    plant: Plant, counted: bool
+) -> None:
+    """Bugs: pydantic warned of each chain in central's log, and a station without a counter had cycles None."""
+    line = Line()
+    if not counted:
+        line.piece(1)
+    plant.all_here(line.clean() if counted else line)
+    told = Certificates(plant.rig.store, plant.reviews, plant.rig.clock, 120.0).of_lot("WO-1000", "VS-100")
+    assert isinstance(told, dict)
+    assert json.loads(json.dumps(told)) == told
+    lines = certificate_lines(told)
+    assert not [each for each in lines if "None" in each], lines
 
 
 # -- findings ----------------------------------------------------------------------------------------------
