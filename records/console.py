@@ -52,7 +52,6 @@ def run_app(app: typer.Typer) -> None:
     debug = "--debug" in sys.argv or os.environ.get("LOTKEEPER_DEBUG") == "1"
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
-        os.environ["LOTKEEPER_DEBUG"] = "1"  # for what looks there later: the log, a thread that ends
     keep_stderr()
     try:
         try:

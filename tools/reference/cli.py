@@ -10,8 +10,8 @@ Every command has `--help`. Where a command has `--json`, exactly one JSON docum
 errors go to stderr. Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3
 something could not be reached, rights are missing, or the process may have no more memory, files or threads, 74
 the disk is full or fails. What cannot be written to stderr is dropped and changes no exit code; an answer on
-stdout that cannot be written is an error. `--debug` (or `LOTKEEPER_DEBUG=1`) shows the traceback of an error, and
-everything in the log of a process that serves.
+stdout that cannot be written is an error. `--debug` shows the traceback of an error;
+`LOTKEEPER_DEBUG=1` in the environment does so too, and has a process that serves log everything.
 """
 
 
