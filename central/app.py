@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
+from pydantic import JsonValue
 from structlog.typing import FilteringBoundLogger
 
 from central import anchors, limit_sets, recipes
@@ -20,7 +21,7 @@ from central.access import Access, Actor, Limits
 from central.admin import ORIGIN, Administration, AdminServer
 from central.assessment import Limits as ReviewLimits
 from central.audit import Audit
-from central.backup import Backups, last_backup_us
+from central.backup import VERIFIED, Backups, last_backup_us
 from central.broker import BrokerFiles
 from central.certificates import Certificates
 from central.chart_admin import ChartAdministration
@@ -215,7 +216,8 @@ class Central:
     def verify(self) -> Verification:
         """Check the whole store and put the result into the audit stream."""
         result = verify(self.settings.database, self.settings.anchors_file, self.keys.public)
-        event = OperationsEvent("chain-verified", {"ok": result.ok, "records": result.records})
+        found: dict[str, JsonValue] = {"ok": result.ok, "records": result.records}
+        event = OperationsEvent(VERIFIED, found | ({} if result.ok else {"reason": result.flaws[0]}))
         self.store.write(lambda connection: self.facts.state(connection, event, stream="audit"))
         if not result.ok:
             self._log.error("chain-damaged", reason=result.reason, place=str(result.first_bad))

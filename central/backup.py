@@ -5,6 +5,9 @@ keys, and ``manifest.json``: the digest of each file, signed by central. It is m
 whole (digests, SQLite's own check, every chain, signature and anchor) and only then gets its name, so a folder of
 that name is a backup that was once restorable.
 
+Where the database itself does not hold (a bit that rotted), what is there is worth a backup all the same: its
+manifest says what is wrong, who asked is told, and a restore of it must be meant (``flaws``).
+
 The keys in it are private: whoever has them can sign as central. The folder is readable by its owner only.
 """
 
@@ -16,6 +19,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,10 +30,10 @@ from central.facts import Facts, Origin
 from central.keys import PRESENT, PUBLIC, CentralKeys, public_keys
 from central.settings import CentralSettings
 from central.store import snapshots
-from central.store.engine import Store
+from central.store.engine import Store, reading
 from central.verify import verify
 from records.clock import Clock, from_us, iso_z
-from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
+from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused, StorageFailed
 from records.files import make_folder, replace_file, sync_folder
 from records.keys import KeyRing, PublicKey
 from records.model import OperationsEvent
@@ -45,6 +49,9 @@ KIND = "backup"
 MADE = "backup-made"
 """Code of the fact that tells of a backup, in the audit stream."""
 
+VERIFIED = "chain-verified"
+"""Code of the fact that says whether all that is stored is as it was committed."""
+
 CHUNK = 1024 * 1024
 _NAME = re.compile(r"central-\d{8}T\d{6}Z")
 
@@ -57,7 +64,10 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """``files``: path within the folder -> what it must be. ``settings``: SHA-256 of central.yaml, if known."""
+    """``files``: path within the folder -> what it must be. ``settings``: SHA-256 of central.yaml, if known.
+
+    ``flaws``: what ``verify`` found wrong with the database when it was copied.
+    """
 
     site: str
     software: str
@@ -66,11 +76,12 @@ class Manifest:
     records: int
     settings: str | None
     files: dict[str, FileEntry]
+    flaws: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup that was read back and held."""
+    """One backup that was read back and is what its manifest says."""
 
     folder: Path
     manifest: Manifest
@@ -84,6 +95,7 @@ class Backup:
             "records": told.records,
             "generation": told.generation,
             "bytes": self.bytes,
+            "flaws": list(told.flaws),
         }
 
 
@@ -117,7 +129,7 @@ class Backups:
 
         Raises:
             ConfigurationError: no folder is known. StorageFailed: it cannot be written. Unreachable: the server of
-            the database. Damaged: what was written, or the database itself, does not hold; names what.
+            the database. Damaged: what was written is not on the disk, or the database cannot be read through.
             Refused: one of this second is there.
         """
         configured = self._settings.backup
@@ -131,9 +143,13 @@ class Backups:
                 **made.to_json(), "bytes": str(made.bytes), "by": by.user, "origin": by.origin
             }  # fmt: skip
             event = OperationsEvent(MADE, params)
-            self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+            told = [event]
+            if made.manifest.flaws:
+                found: dict[str, JsonValue] = {"records": made.manifest.records, "reason": made.manifest.flaws[0]}
+                told.append(OperationsEvent(VERIFIED, {"ok": False, **found}))
+            self._store.write(lambda c: [self._facts.state(c, each, stream="audit") for each in told])
             if configured is not None and folder == configured.folder:
-                _prune(folder, configured.keep)
+                _prune(folder, configured.keep, self._keys.public)
         return made
 
     def _make(self, folder: Path) -> Backup:
@@ -152,7 +168,7 @@ class Backups:
             content: JsonValue = _MANIFEST.dump_python(manifest, mode="json")
             signed = sign(Document(KIND, name, 1, now_us, content), self._keys.signing)
             replace_file(part / MANIFEST, signed)
-            proven = prove(part, self._keys.public)
+            size = _read_back(part, manifest)
             self._failpoint("backup.before_rename")
             part.rename(final)
             sync_folder(folder)
@@ -160,7 +176,7 @@ class Backups:
             raise StorageFailed(
                 f"cannot write the backup {part}: {error}", hint="check rights and space"
             ) from error
-        return Backup(final, proven.manifest, proven.bytes)
+        return Backup(final, manifest, size)
 
     def _copy(self, part: Path) -> None:
         # the anchors first: whatever they name is in the database that is copied after them
@@ -171,7 +187,9 @@ class Backups:
         copy_folder(self._settings.keys, part / KEYS)
 
     def _manifest(self, part: Path, now_us: int) -> Manifest:
-        standing = snapshots.check(part / DATABASE)
+        flaws = _flaws(part, self._keys.public)
+        with reading(part / DATABASE) as connection:
+            standing = snapshots.standing(connection)
         files = {
             path.relative_to(part).as_posix(): FileEntry(path.stat().st_size, digest(path))
             for path in sorted(part.rglob("*"))
@@ -185,6 +203,7 @@ class Backups:
             standing.records,
             self._origin.configuration,
             files,
+            flaws,
         )
 
 
@@ -217,22 +236,42 @@ def keys_of(folder: Path) -> tuple[PublicKey, ...]:
 def prove(folder: Path, believed: Sequence[PublicKey]) -> Backup:
     """Read a whole backup: manifest and signature, every digest, SQLite's check, every chain and anchor.
 
+    What its manifest calls flawed is (``Manifest.flaws``): who asks decides whether that will do.
+
     Raises:
         Damaged: names what does not hold. ConfigurationError: it is no backup.
     """
     manifest = read_manifest(folder, believed)
+    size = _read_back(folder, manifest)
+    if not manifest.flaws and (found := _flaws(folder, believed)):
+        raise Damaged(f"the database in {folder} does not verify: {found[0]}", hint="take an earlier backup")
+    return Backup(folder, manifest, size)
+
+
+def _flaws(folder: Path, believed: Sequence[PublicKey]) -> tuple[str, ...]:
+    """What is wrong with the database of a backup: () when nothing is."""
+    # what central anchored while the copy was made is in the database alone
+    result = verify(folder / DATABASE, folder / ANCHORS, believed, complete=False)
+    if not result.ok:
+        return result.flaws
+    with reading(folder / DATABASE) as connection:
+        found = snapshots.damage(connection)
+    return () if found is None else (f"the database file is damaged: {found}",)
+
+
+def _read_back(folder: Path, manifest: Manifest) -> int:
+    """Compare every file with its digest; how many bytes they have.
+
+    Raises:
+        Damaged: names the file.
+    """
     for name, entry in manifest.files.items():
         path = folder / name
         if not path.is_file():
             raise Damaged(f"{path} is missing from the backup", hint="take another one")
         if path.stat().st_size != entry.bytes or digest(path) != entry.sha256:
             raise Damaged(f"{path} is not the file that was backed up", hint="take another backup")
-    snapshots.check(folder / DATABASE)
-    # what central anchored while the copy was made is in the database alone
-    result = verify(folder / DATABASE, folder / ANCHORS, believed, complete=False)
-    if not result.ok:
-        raise Damaged(f"the database in {folder} does not verify: {result.reason}", hint="take an earlier backup")
-    return Backup(folder, manifest, sum(entry.bytes for entry in manifest.files.values()))
+    return sum(entry.bytes for entry in manifest.files.values())
 
 
 def read_manifest(folder: Path, believed: Sequence[PublicKey]) -> Manifest:
@@ -284,9 +323,18 @@ def listed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / MANIFEST).is_file())
 
 
-def _prune(folder: Path, keep: int) -> None:
-    for old in listed(folder)[:-keep]:
+def _prune(folder: Path, keep: int, believed: Sequence[PublicKey]) -> None:
+    """Flawed ones do not push out those that are whole."""
+    flawed = [each for each in listed(folder) if _is_flawed(each, believed)]
+    whole = [each for each in listed(folder) if each not in flawed]
+    for old in (*whole[:-keep], *flawed[:-keep]):
         shutil.rmtree(old)
+
+
+def _is_flawed(folder: Path, believed: Sequence[PublicKey]) -> bool:
+    with suppress(LotkeeperError):
+        return bool(read_manifest(folder, believed).flaws)
+    return False
 
 
 def _whole_lines(content: bytes) -> bytes:

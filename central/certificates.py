@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from itertools import takewhile
 
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from central.agent_certificate import certificate_of
+from central.domain import ChainPart, Grade
 from central.reviews import Reviews
-from central.store.engine import Store
+from central.store import envelopes
+from central.store.engine import Connection, Store
+from records import chain
 from records.clock import Clock
 from records.errors import ConfigurationError
 
@@ -33,7 +38,7 @@ class Certificates:
             return certificate_of(connection, agent, self._clock.now_us(), self._grace_s)
 
     def of_lot(self, lot: str, product: str | None) -> JsonValue:
-        """What the lot's device history record says of gaps.
+        """What the lot's device history record says of gaps. ``altered``: records that are not what they were.
 
         Raises:
             ConfigurationError: no such lot, or one of several products.
@@ -48,14 +53,31 @@ class Certificates:
         if record is None:
             raise ConfigurationError(f"there is no lot {lot}" + (f" of {product}" if product else ""))
         proof = record.certificate
+        with self._store.read() as connection:
+            altered = list(altered_in(connection, proof.chains))
         told: JsonValue = to_jsonable_python(
             {
                 "lot": record.lot,
                 "product": record.product,
                 "orders": [order.reference for order in record.orders],
-                "grade": proof.grade.value,
+                "grade": (Grade.INCOMPLETE if altered else proof.grade).value,
                 "chains": [asdict(chain) for chain in proof.chains],
                 "cycles": [asdict(cycle) for cycle in proof.cycles],
+                "altered": [{"agent": agent, "epoch": epoch, "seq": seq} for agent, epoch, seq in altered],
             }
         )
         return told
+
+
+def altered_in(connection: Connection, chains: Iterable[ChainPart]) -> Iterator[tuple[str, str, int]]:
+    """Agent, epoch and seq of records whose body is not the one that its digest was taken of.
+
+    Of the records that a lot needs only; hashes, signatures and anchors are ``verify``'s.
+    """
+    for part in chains:
+        held = envelopes.walk(connection, part.agent, part.epoch, "records", after=part.first - 1)
+        for item in takewhile(lambda each, last=part.last: each.seq <= last, held):  # type: ignore[misc]
+            if item.body is not None and (
+                not isinstance(item.body, bytes) or chain.digest(item.body) != item.digest
+            ):
+                yield part.agent, part.epoch, item.seq

@@ -32,6 +32,12 @@ RESTORE_EXAMPLES = (
     "Example: lotkeeper-central restore --as-is --reason 'PostgreSQL put back from its own backup'"
 )
 
+UNCHECKED = "  it counts records; whether hashes, signatures and anchors hold, lotkeeper-central verify says"
+FLAWED = (
+    "keep the earlier backups, and restore the newest whole one: the lines send again what it lacks. "
+    "lotkeeper-central verify says what is damaged now"
+)
+
 
 def certificate(
     agent: Annotated[str | None, typer.Option(help="All that is here of an agent.")] = None,
@@ -75,6 +81,9 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
             f"{part['recorded']} recorded, {len(missed) if isinstance(missed, list) else missed} declared missed, "
             f"not accounted for: {shown or 'none'}: {part['grade']}"
         )
+    for part in _parts(told, "altered"):
+        lines.append(f"  {part['agent']}/{part['epoch']}: record {part['seq']} is not what was committed")
+    lines.append(UNCHECKED)
     return lines
 
 
@@ -154,12 +163,22 @@ def backup(
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
-    """Copy database, anchors and keys while central serves, and prove that the copy can be restored."""
+    """Copy database, anchors and keys while central serves, and prove that the copy can be restored.
+
+    Exit 1: the copy is made, and marked, but of a database that does not hold.
+    """
     loaded = load_settings(config)
     request = BackupMake(by=me(), out=None if out is None else str(out.resolve()))
     answer = administer(loaded, request)
     told = answer if isinstance(answer, dict) else {}
-    say(json, answer, f"made and verified {told.get('backup')}: {told.get('records')} records")
+    flaws = told.get("flaws")
+    if not isinstance(flaws, list) or not flaws:
+        say(json, answer, f"made and verified {told.get('backup')}: {told.get('records')} records")
+        return
+    named = "".join(f"\n  {flaw}" for flaw in flaws)
+    text = f"made {told.get('backup')}: {told.get('records')} records, but the database does not hold:{named}"
+    say(json, answer, f"{text}\n  -> {FLAWED}")
+    raise typer.Exit(1)
 
 
 def restore(
@@ -167,6 +186,9 @@ def restore(
     reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
     replace: Annotated[
         bool, typer.Option("--replace", help="Even over a database that holds more, or that is damaged.")
+    ] = False,
+    flawed: Annotated[
+        bool, typer.Option("--flawed", help="Even a backup that was made of a damaged database, as it says.")
     ] = False,
     as_is: Annotated[
         bool,
@@ -196,7 +218,14 @@ def restore(
     else:
         failpoint = failpoint_from_environment()
         done = put_back(
-            settings, backup.resolve(), SystemClock(), origin, why, replace=replace, failpoint=failpoint
+            settings,
+            backup.resolve(),
+            SystemClock(),
+            origin,
+            why,
+            replace=replace,
+            flawed=flawed,
+            failpoint=failpoint,
         )
     aside = "" if done.set_aside is None else f"; the former database is kept as {done.set_aside}"
     text = f"restored {done.held} records{aside}. Start central: the lines send again what is missing"

@@ -168,6 +168,7 @@ def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
         yield from _lists(connection, settings)
         yield from doctor_keeping.server(connection, clock)
         yield from doctor_keeping.workers(connection)
+        yield from doctor_keeping.records(connection)
         yield from doctor_keeping.backups(connection, settings, clock)
 
 

@@ -5,6 +5,7 @@ workers, what the lines keep for a restore, and the ERP's clock. Part of ``centr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from central.store import agents, leases, search, server_state, snapshots
 from central.store.engine import Connection
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
+from records.errors import Invalid
+from records.model import OperationsEvent, decode
 from records.wire import CENTRAL
 
 LATE = 2.0
@@ -44,6 +47,7 @@ def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> 
     else:
         wanted = None if plan else "set backup: {folder: ...} on another disk, so that none is forgotten"
         yield Told("backup", "fine" if plan else "warning", f"the newest is from {iso_z(last_us)}", wanted)
+    yield from _flawed(connection)
     if plan is None:
         return
     short = {name: kept for name, kept in _kept(connection).items() if kept < plan.every}
@@ -54,6 +58,40 @@ def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> 
         yield Told("lines' own copies", "warning", say, do)
     if not short:
         yield Told("lines' own copies", "fine", "every line keeps its records until the next backup and longer")
+
+
+def _flawed(connection: Connection) -> Iterator[Told]:
+    """Whether the newest backup is of a database that did not hold."""
+    made = _newest(connection, "backup-made")
+    flaws = made.get("flaws")
+    if isinstance(flaws, list) and flaws:
+        say = f"{made.get('backup')} is of a database that does not hold: {flaws[0]}"
+        do = "keep the earlier backups, and restore the newest whole one: the lines send again what it lacks"
+        yield Told("flawed backup", "bad", say, do)
+
+
+def records(connection: Connection) -> Iterator[Told]:
+    """What central's own check of all records found last: it makes one each night, and one of each backup."""
+    last_us = snapshots.last_at_us(connection, CENTRAL, "chain-verified")
+    if last_us is None:
+        yield Told("records", "fine", "central has not checked them yet: it does at 3 each night")
+        return
+    found = _newest(connection, "chain-verified")
+    if found.get("ok") is True:
+        yield Told("records", "fine", f"central checked all {found.get('records')} at {iso_z(last_us)}")
+        return
+    say = f"at {iso_z(last_us)} they were not what was committed: {found.get('reason')}"
+    do = "see lotkeeper-central verify; restore a backup of before: the lines send again what it lacks"
+    yield Told("records", "bad", say, do)
+
+
+def _newest(connection: Connection, code: str) -> dict[str, JsonValue]:
+    """The parameters of central's newest event of a code in its audit stream; none, where none can be read."""
+    found = snapshots.newest_coded(connection, CENTRAL, code, "audit")
+    with suppress(Invalid):
+        data = None if found is None or found.body is None else decode(found.kind, found.body).data
+        return data.params if isinstance(data, OperationsEvent) else {}
+    return {}
 
 
 def _kept(connection: Connection) -> dict[str, float]:

@@ -100,9 +100,12 @@ def restore(
     why: Why,
     *,
     replace: bool = False,
+    flawed: bool = False,
     failpoint: Callable[[str], None] = lambda _: None,
 ) -> Restored:
     """Put a backup in the place of the database. ``replace``: even of one that holds more, or that is damaged.
+
+    ``flawed``: even a backup of a database that did not hold when it was copied.
 
     Raises:
         Refused: central runs, the backup is of another central, or the present database holds more.
@@ -112,7 +115,8 @@ def restore(
     make_folder(settings.folder)
     lock = InstanceLock(settings.folder / "instance.lock")
     try:
-        backup.prove(source, _present_keys(settings, source, theirs) or theirs)
+        proven = backup.prove(source, _present_keys(settings, source, theirs) or theirs)
+        _refuse_flawed(proven, meant=flawed)
         held = _present(settings, source, replace=replace)
         replace_file(settings.folder / UNFINISHED, str(source).encode())
         backup.copy_folder(source / backup.KEYS, settings.keys)
@@ -126,7 +130,7 @@ def restore(
             with fresh.open("rb") as file:
                 os.fsync(file.fileno())
             failpoint("restore.copied")
-            done = _declare(settings, fresh, source, clock, origin, why, generation)
+            done = _declare(settings, fresh, proven, clock, origin, why, generation)
             failpoint("restore.declared")
             aside = _set_aside(settings.database, clock)
             failpoint("restore.set_aside")
@@ -137,7 +141,7 @@ def restore(
             if held is None:  # else it was filled before the restore was cut short
                 moving.into_server(source / backup.DATABASE, settings.database)
             failpoint("restore.copied")
-            done = _declare(settings, settings.database, source, clock, origin, why, generation)
+            done = _declare(settings, settings.database, proven, clock, origin, why, generation)
         failpoint("restore.replaced")
         (settings.folder / UNFINISHED).unlink()
         sync_folder(settings.folder)
@@ -160,6 +164,16 @@ def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -
     finally:
         lock.release()
     return Restored(None, done.generation, done.records, done.committed_us, None)
+
+
+def _refuse_flawed(proven: backup.Backup, *, meant: bool) -> None:
+    flaws = proven.manifest.flaws
+    if flaws and not meant:
+        raise Refused(
+            f"{proven.folder} was made of a database that did not hold: {'; '.join(flaws)}",
+            hint="take an earlier backup: the lines send again what it lacks; or restore this one all the same "
+            "with --flawed: verify then goes on naming what is wrong",
+        )
 
 
 def _present_keys(settings: CentralSettings, source: Path, theirs: tuple[PublicKey, ...]) -> tuple[PublicKey, ...]:
@@ -201,7 +215,8 @@ def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Stand
             f"the present database cannot be read: {error.message}",
             hint="restore over it with --replace: it is set aside, not deleted",
         ) from error
-    given = snapshots.check(source / backup.DATABASE)
+    with reading(source / backup.DATABASE) as connection:
+        given = snapshots.standing(connection)
     if held.records > given.records and not replace:
         raise Refused(
             f"the present database holds {held.records - given.records} records more than the backup, the last of "
@@ -235,7 +250,7 @@ def _on_server(settings: CentralSettings, database: Database) -> Standing | None
 def _declare(
     settings: CentralSettings,
     database: Database,
-    source: Path | None,
+    source: backup.Backup | None,
     clock: Clock,
     origin: Origin,
     why: Why,
@@ -273,7 +288,7 @@ def _refuse_copied(connection: Connection, settings: CentralSettings, keys: Cent
 def _state(
     connection: Connection,
     facts: Facts,
-    source: Path | None,
+    source: backup.Backup | None,
     clock: Clock,
     why: Why,
     generation: int,
@@ -287,7 +302,7 @@ def _state(
     facts.reopen(connection)
     through: list[JsonValue] = [[w.agent, w.epoch, w.stream, str(w.committed_through)] for w in newest.values()]
     params: dict[str, JsonValue] = {
-        "backup": None if source is None else str(source),
+        "backup": None if source is None else str(source.folder),
         "held_until": str(before.committed_us),
         "generation": str(generation),
         "through": through,
@@ -295,6 +310,8 @@ def _state(
         "origin": why.origin,
         "reason": why.reason,
     }
+    if source is not None and source.manifest.flaws:
+        params["flaws"] = list(source.manifest.flaws)
     if lost is not None:
         params[ANCHORS_LOST] = str(lost.after_us)
     facts.state(connection, OperationsEvent(RESTORED, params), stream="audit")

@@ -20,7 +20,7 @@ before the next anchor, whoever owns database, keys and anchors can still rewrit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from central.anchors import read_anchors
@@ -54,6 +54,7 @@ class Place:
 class Verification:
     """``records`` counts all that were looked at, with tombstones. ``reason`` is for people; None when ok.
 
+    ``flaws``: what is wrong, for people, one of each chain at most; the first is ``reason`` with its place.
     ``restores``: how often central was restored; ``lost``: records that were anchored and are not here since.
     ``gaps``: by agent, what it says that it made, and no longer had when central needed it.
     ``unanchored``: from when to when (microseconds; 0: from the beginning) the anchors are lost, as was stated.
@@ -68,6 +69,7 @@ class Verification:
     lost: int = 0
     gaps: tuple[tuple[str, Gap], ...] = ()
     unanchored: tuple[tuple[int, int], ...] = ()
+    flaws: tuple[str, ...] = ()
 
 
 class _Bad(Exception):
@@ -75,6 +77,9 @@ class _Bad(Exception):
         super().__init__(reason)
         self.place = Place(*key, seq)
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.place.agent}/{self.place.epoch}/{self.place.stream} seq {self.place.seq}: {self.reason}"
 
 
 @dataclass(slots=True)
@@ -85,10 +90,16 @@ class _Count:
     lost: int = 0
     gaps: tuple[tuple[str, Gap], ...] = ()
     unanchored: tuple[tuple[int, int], ...] = ()
+    bad: list[_Bad] = field(default_factory=list)
+
+    def failed(self, reason: str) -> Verification:
+        """It could not be read to its end: a bad record that was found before comes first."""
+        return self.result(self.bad[0].place, self.bad[0].reason) if self.bad else self.result(None, reason)
 
     def result(self, place: Place | None = None, reason: str | None = None) -> Verification:
+        flaws = tuple(str(each) for each in self.bad) or (() if reason is None else (reason,))
         counted = (self.records, self.tombstones, place, reason, self.restores, self.lost)
-        return Verification(reason is None, *counted, self.gaps, self.unanchored)
+        return Verification(reason is None, *counted, self.gaps, self.unanchored, flaws)
 
 
 def verify(
@@ -99,7 +110,7 @@ def verify(
     *,
     complete: bool = True,
 ) -> Verification:
-    """Check everything; stops at the first record that is not what it must be.
+    """Check everything; of each chain it stops at the first record that is not what it must be.
 
     ``complete``: the anchors are central's own file; else a copy that may have been made earlier.
 
@@ -128,11 +139,12 @@ def verify(
             told = dossiers.epochs(connection, agents_here)
             count.gaps = tuple((each.agent, gap) for each in told for gap in each.gaps)
     except _Bad as bad:
+        count.bad = count.bad or [bad]
         return count.result(bad.place, bad.reason)
     except Damaged as error:
-        return count.result(None, str(error))
+        return count.failed(str(error))
     except (TypeError, ValueError, AttributeError) as error:  # a hand put a text where bytes were, or the like
-        return count.result(None, f"the database holds something that central never writes: {error}")
+        return count.failed(f"the database holds something that central never writes: {error}")
     return count.result()
 
 
@@ -150,11 +162,16 @@ def _verify_all(
     for key in dict.fromkeys([*present, *marks, *found.named]):
         frames = [] if key[0] == CENTRAL else envelopes.frames(connection, *key)
         named = found.named.get(key, [])
-        wanted = _wanted(key, frames, named, marks.get(key), stated.get(key), ring)
-        last = _walk(connection, key, wanted, count, progress)
-        _all_there(key, last, wanted, found, count)
-        if key[0] != CENTRAL:
-            _covered(key, frames, last)
+        try:
+            wanted = _wanted(key, frames, named, marks.get(key), stated.get(key), ring)
+            last = _walk(connection, key, wanted, count, progress)
+            _all_there(key, last, wanted, found, count)
+            if key[0] != CENTRAL:
+                _covered(key, frames, last)
+        except _Bad as bad:
+            count.bad.append(bad)
+    if count.bad:
+        raise count.bad[0]
 
 
 @dataclass(frozen=True, slots=True)

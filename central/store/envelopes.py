@@ -121,9 +121,8 @@ def chains(connection: Connection) -> list[tuple[str, str, str]]:
     return [(agent, epoch, stream) for agent, epoch, stream in rows]
 
 
-def walk(connection: Connection, agent: str, epoch: str, stream: str) -> Iterator[Envelope]:
-    """The envelopes of one chain by seq, read in portions."""
-    after = -1
+def walk(connection: Connection, agent: str, epoch: str, stream: str, *, after: int = -1) -> Iterator[Envelope]:
+    """The envelopes of one chain by seq, those behind ``after``, read in portions."""
     while True:
         rows = connection.execute(
             whole()

@@ -1,4 +1,4 @@
-"""SQL of a database as a whole: copying it while it is used, proving the copy, and what a restore must know."""
+"""SQL of a database as a whole: copying it while it is used, and what a restore or the anchors must know."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from sqlalchemy import Connection, func, inspect, select
 
 from central.store import envelopes, intake, moving
 from central.store.database import Database
-from central.store.engine import reading
 from central.store.rows import whole
 from central.store.schema import envelope, fact_index, meta, watermark
 from records import durable
-from records.errors import Damaged
 from records.wire import Envelope, Head
 
 NAME = "central.db"
@@ -42,19 +40,6 @@ def copy(source: Database, target: Path) -> None:
         durable.snapshot(source, target)
     else:
         moving.into_file(source, target)
-
-
-def check(path: Path) -> Standing:
-    """Read a database file through as SQLite does; how far it is.
-
-    Raises:
-        Damaged: what SQLite says is wrong with it. StorageFailed: it cannot be opened.
-    """
-    with reading(path) as connection:
-        found = damage(connection)
-        if found is not None:
-            raise Damaged(f"{path} is damaged: {found}", hint="take an earlier backup")
-        return standing(connection)
 
 
 def damage(connection: Connection) -> str | None:
@@ -124,6 +109,18 @@ def last_at_us(connection: Connection, agent: str, code: str) -> int | None:
     )
     query = select(fact_index.c.at_us).where(fact_index.c.envelope_id == newest.scalar_subquery())
     return connection.execute(query).scalar()
+
+
+def newest_coded(connection: Connection, agent: str, code: str, stream: str) -> Envelope | None:
+    """An agent's newest record that the index files under a code."""
+    row = connection.execute(
+        whole()
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(fact_index.c.code == code, fact_index.c.stream == stream, fact_index.c.agent == agent)
+        .order_by(envelope.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else envelopes.of_row(row)
 
 
 def coded(connection: Connection, code: str, stream: str) -> Iterator[Envelope]:

@@ -108,8 +108,8 @@ TEXTS: Mapping[str, EventText] = {
     "backup-made": EventText(
         Said("Backup made", "备份已完成"),
         Said(
-            "Database, keys and anchors were copied, and the copy proven.",
-            "数据库、密钥和锚点文件已复制，且副本已通过校验。",
+            "Database, keys and anchors were copied, and the copy proven; damage that it has is named.",
+            "数据库、密钥和锚点文件已复制，且副本已校验；如有损坏，均已注明。",
         ),
     ),
     "retention-applied": EventText(

@@ -6,22 +6,25 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from central import backup, restore
+from central import backup, doctor_keeping, restore
 from central.access import Actor
 from central.app import Central, build
+from central.certificates import altered_in
+from central.domain import ChainPart, Grade
 from central.keys import CentralKeys
 from central.settings import BackupSettings, CentralSettings
-from central.store import agents, documents, intake
+from central.store import agents, documents, intake, snapshots
+from central.store.engine import reading
 from central.verify import Verification, verify
 from records.clock import FakeClock
 from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused
 from records.model import EpochOpened, OperationsEvent
-from records.wire import CENTRAL
+from records.wire import CENTRAL, Document, sign
 from tests.unit.central.core_rig import Agent, event
 
 WHY = restore.Why("anna", "test", "the disk died")
@@ -103,7 +106,8 @@ def test_a_backup_is_made_while_central_works_and_proven(plant: Plant) -> None:
         public = central.keys.public
     assert sorted(p.name for p in made.iterdir()) == ["anchors.jsonl", "central.db", "keys", "manifest.json"]
     assert made.stat().st_mode & 0o077 == 0, "private keys"
-    assert backup.prove(made, public).manifest.records == backup.snapshots.check(made / "central.db").records
+    with reading(made / "central.db") as connection:
+        assert backup.prove(made, public).manifest.records == snapshots.standing(connection).records
 
 
 def test_only_the_newest_backups_stay(plant: Plant) -> None:
@@ -136,18 +140,79 @@ def test_a_backup_that_was_changed_is_not_restored(plant: Plant, harm: object, s
         pass  # nothing was touched
 
 
-def test_a_damaged_database_makes_no_backup(plant: Plant) -> None:
+def damage(plant: Plant, *seqs: int) -> None:
+    """Flip bits in bodies of the agent's records, as a disk does."""
+    with closing(sqlite3.connect(plant.folder / "data" / "central.db")) as other, other:
+        (name, sql), *_ = other.execute("SELECT name, sql FROM sqlite_master WHERE name = 'guard_body_update'")
+        other.execute(f"DROP TRIGGER {name}")
+        for seq in seqs:
+            record = f"(SELECT id FROM envelope WHERE agent = 'assembly-1' AND seq = {seq})"
+            other.execute(f"UPDATE body SET body = CAST('x' AS BLOB) WHERE envelope_id = {record}")
+        other.execute(sql)
+
+
+def told(plant: Plant) -> dict[str, str]:
+    """What the doctor says is bad."""
+    with reading(plant.settings.database) as connection:
+        found = [
+            *doctor_keeping.records(connection),
+            *doctor_keeping.backups(connection, plant.settings, plant.clock),
+        ]
+    return {each.check: each.says for each in found if each.state == "bad"}
+
+
+def test_a_damaged_database_is_backed_up_as_what_it_is(plant: Plant) -> None:
     with closing(plant.open()) as central:
         plant.send(central, "WO-1")
-        with closing(sqlite3.connect(plant.folder / "data" / "central.db")) as other, other:
-            (name, sql), *_ = other.execute("SELECT name, sql FROM sqlite_master WHERE name = 'guard_body_update'")
-            other.execute(f"DROP TRIGGER {name}")
-            record = "(SELECT id FROM envelope WHERE agent = 'assembly-1' AND seq = 2)"
-            other.execute(f"UPDATE body SET body = CAST('x' AS BLOB) WHERE envelope_id = {record}")
-            other.execute(sql)
-        with pytest.raises(Damaged, match="does not verify: the record's body was changed"):
-            plant.back_up(central)
-    assert backup.listed(plant.folder / "backups") == []
+        whole = [plant.back_up(central) for _ in range(2)]
+        assert told(plant) == {}
+        damage(plant, 2)
+        flawed = [plant.back_up(central) for _ in range(3)]
+        public, origin = central.keys.public, central.origin
+    said = f"assembly-1/{plant.agent.epoch}/records seq 2: the record's body was changed"
+    assert backup.prove(flawed[-1], public).manifest.flaws == (said,)
+    assert backup.listed(plant.folder / "backups") == [*whole, *flawed[1:]], "the whole ones stay"
+    assert said in told(plant)["flawed backup"]
+    assert said in told(plant)["records"]
+    plant.clock.advance(5)
+    with pytest.raises(Refused, match=r"seq 2: the record's body was changed.*--flawed"):
+        restore.restore(plant.settings, flawed[-1], plant.clock, origin, WHY, replace=True)
+    restore.restore(plant.settings, flawed[-1], plant.clock, origin, WHY, replace=True, flawed=True)
+    with closing(plant.open()) as central:
+        (stated,) = central.store.facts(codes=["backup-restored"], stream="audit")
+        assert isinstance(stated.fact.data, OperationsEvent)
+        assert stated.fact.data.params["flaws"] == [said]
+    assert plant.verify().reason == "the record's body was changed"
+    restore.restore(plant.settings, whole[-1], plant.clock, origin, WHY, replace=True)
+    with closing(plant.open()) as central:
+        assert central.verify().ok
+        plant.back_up(central)
+    assert told(plant) == {}
+
+
+def test_a_lot_whose_records_were_altered_is_not_certified_as_complete(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1", "WO-2", "WO-3")
+        name, epoch = plant.agent.name, plant.agent.epoch
+        part = ChainPart(name, epoch, 2, 3, 2, 0, 0, 4, Grade.COMPLETE)
+        damage(plant, 1, 3, 4)
+        with central.store.read() as connection:
+            assert list(altered_in(connection, [part])) == [(name, epoch, 3)], "what the lot needs"
+
+
+def test_a_backup_that_calls_itself_whole_and_is_not_is_not_restored(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        made = plant.back_up(central)
+        damage(plant, 2)
+        flawed = plant.back_up(central)
+        signed = backup.read_manifest(flawed, central.keys.public)
+        content = backup._MANIFEST.dump_python(replace(signed, flaws=()), mode="json")
+        document = Document(backup.KIND, flawed.name, 1, plant.clock.now_us(), content)
+        (flawed / backup.MANIFEST).write_bytes(sign(document, central.keys.signing))
+        with pytest.raises(Damaged, match="does not verify"):
+            backup.prove(flawed, central.keys.public)
+        assert backup.prove(made, central.keys.public).manifest.flaws == ()
 
 
 def test_a_restored_central_goes_on_in_new_epochs_and_agents_send_again(plant: Plant) -> None:

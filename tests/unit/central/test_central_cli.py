@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,26 @@ def test_who_calls_before_central_serves_waits() -> None:
         taken, address = listening.accept()
         taken.close()
         assert address == caller.getsockname()
+
+
+def test_a_backup_of_a_damaged_database_is_made_and_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["init", "--site", "suzhou", "--time-zone", "Asia/Shanghai", "--password-stdin"]
+    assert CliRunner().invoke(app, words, input="Correct-Horse-9\n").exit_code == 0
+    (database,) = tmp_path.rglob("central.db")
+    with closing(sqlite3.connect(database)) as other, other:
+        (sql,) = other.execute("SELECT sql FROM sqlite_master WHERE name = 'guard_body_update'").fetchone()
+        other.execute("DROP TRIGGER guard_body_update")
+        other.execute("UPDATE body SET body = CAST('x' AS BLOB) WHERE envelope_id = 1")
+        other.execute(sql)
+    said = CliRunner().invoke(app, ["backup", "--out", "backups"])
+    assert said.exit_code == 1
+    assert "seq 1: the record's body was changed" in said.output
+    assert "restore the newest whole one" in said.output
+    (made,) = (tmp_path / "backups").iterdir()
+    refused = CliRunner().invoke(app, ["restore", str(made), "--replace", "--reason", "a test"])
+    assert "--flawed" in (str(refused.exception) + refused.output)
+    restored = CliRunner().invoke(app, ["restore", str(made), "--replace", "--flawed", "--reason", "a test"])
+    assert (restored.exit_code, restored.exception) == (0, None)
