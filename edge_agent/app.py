@@ -135,11 +135,11 @@ class Agent:
             documents=self.documents,
             telemetry=self.trend.outbox,
             on_acknowledged=self.trend.acknowledged,
-            on_connected=lambda: self.sync.begin(),
+            on_connected=lambda: self.sync.connected(),
             on_central_keys=lambda payload: self.renewal.central_keys(payload),
             failpoint=failpoint,
         )
-        self.sync = Sync(line.agent, self.documents, self.uplink.request, self.offset)
+        self.sync = Sync(line.agent, self.documents, self.uplink.request, clock, self.offset)
         self.room = BufferWatch(
             self.outbox, self.space, clock, line.buffer.warn_below / 3600.0, partial(self.record, urgent=True)
         )
@@ -421,6 +421,7 @@ class Agent:
             lambda: self.room.standing,
             lambda: self.renewal.problems,
             self.offset.now,
+            self.sync.unanswered_s,
         )
         return (serve_page(parts, page.port),)
 

@@ -132,12 +132,12 @@ def _exit_code(report: Mapping[str, Any]) -> int:
     away = [each for each in (*report.get("devices", ()), *report.get("scanners", ())) if not each["connected"]]
     wrong = (report.get("identity") or {}).get("problems")
     proof = ((report["buffer"] or {}).get("proof") or {}).values()
-    clock = (report.get("central") or {}).get("clock")
+    way = report.get("central") or {}
+    clock = way.get("clock")
     wrong = wrong or any(found and found["wrong"] for found in proof) or (clock and clock["wrong"])
     if away or wrong or "devices" not in report:
         return 1
-    way = report["central"]
-    return 0 if way["connected"] and not way["error"] else 1
+    return 0 if way["connected"] and not way["error"] and not way.get("unanswered_s") else 1
 
 
 def _lines(report: Mapping[str, Any]) -> list[str]:
@@ -167,9 +167,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
             lines.append(f"  {prompt_says(each['prompt'])}")
         lines += [f"  {text}" for text in hold_lines(each["holds"])]
     if "central" in report:
-        way = report["central"]
-        lines.append(f"central  {way['broker']:<20} {_reach(way)}")
-        lines += _clock_lines(way.get("clock"))
+        lines += _central_lines(report["central"])
     lines += _document_lines(report.get("documents", ()))
     lines += _identity_lines(report.get("identity"))
     buffer = report["buffer"]
@@ -237,6 +235,17 @@ def _gap_lines(agent: str, gaps: Sequence[Mapping[str, Any]]) -> list[str]:
             "wait for QA; back up more often than keep_acknowledged lasts: see how-to back-up-and-restore"
         )
     return lines
+
+
+def _central_lines(way: Mapping[str, Any]) -> list[str]:
+    """Whether central is reached, and answers."""
+    lines = [f"central  {way['broker']:<20} {_reach(way)}"]
+    if way.get("unanswered_s"):
+        lines.append(
+            f"  WRONG: central has not answered for {way['unanswered_s'] / 60:.0f} min: new orders and holds are "
+            "not known here; does it run? Look at both clocks, and ask its doctor (lotkeeper-central doctor)"
+        )
+    return lines + _clock_lines(way.get("clock"))
 
 
 def _clock_lines(clock: Mapping[str, Any] | None) -> list[str]:

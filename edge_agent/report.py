@@ -67,6 +67,7 @@ class Parts:
     room: Callable[[], Standing] = Standing
     identity_problems: Callable[[], Mapping[str, str]] = dict
     clock_offset: Callable[[], Offset | None] = lambda: None
+    unanswered_s: Callable[[], float | None] = lambda: None
 
 
 def identity_of(loaded: Loaded[LineSettings]) -> Json:
@@ -146,7 +147,7 @@ def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Js
 
 def stored_report(parts: Parts) -> Json:
     """What the buffer holds and how the way to central is; reads the disk, so call it in a thread."""
-    way = parts.uplink.status()
+    way, unanswered_s = parts.uplink.status(), parts.unanswered_s()
     central: Json = {
         "connected": way.connected,
         "broker": way.broker,
@@ -156,6 +157,7 @@ def stored_report(parts: Parts) -> Json:
         "payloads_refused": way.payloads_refused,
         "dropped": way.dropped,
         "clock": _clock(parts.clock_offset()),
+        "unanswered_s": None if unanswered_s is None or not way.connected else round(unanswered_s),
     }
     standing = parts.room()
     cap = None if standing.fill is None else standing.fill.cap

@@ -13,11 +13,14 @@ from pydantic import JsonValue
 
 from edge_agent.clock_offset import ClockOffset
 from edge_agent.documents import Documents
-from records.clock import new_id
+from records.clock import Clock, new_id
 from records.wire import SYNC, SYNCED, Document, content_digest
 
 EVERY_S = 600.0
 """How often notes are compared while the connection stands: a quiet line hears of central at least so often."""
+ANSWER_S = 1.5 * EVERY_S
+"""Central answers within seconds, or late when it works up a backlog. Who has asked again and waits still is not
+answered: central is down, or refuses what is asked, for a wrong clock say."""
 PIECE = 1000
 """Most documents that one piece tells."""
 PIECE_BYTES = 100_000
@@ -33,13 +36,29 @@ class Sync:
         agent: str,
         documents: Documents,
         ask: Callable[[str, JsonValue], None],
+        clock: Clock,
         offset: ClockOffset | None = None,
     ) -> None:
         self._agent, self._documents, self._ask, self._offset = agent, documents, ask, offset
+        self._clock = clock
         self._round: str | None = None
+        self._waits_from_s: float | None = None
+
+    def unanswered_s(self) -> float | None:
+        """For how long central has not answered although it is asked again and again; None while it does."""
+        from_s = self._waits_from_s
+        waited_s = 0.0 if from_s is None else self._clock.monotonic_s() - from_s
+        return waited_s if waited_s > ANSWER_S else None
+
+    def connected(self) -> None:
+        """Ask first of all; who was not there could not answer."""
+        self._waits_from_s = None
+        self.begin()
 
     def begin(self) -> None:
         """Ask anew; an answer to a round before is none any more."""
+        if self._waits_from_s is None:
+            self._waits_from_s = self._clock.monotonic_s()
         self._round = new_id()
         if self._offset is not None:
             self._offset.asked()
@@ -52,7 +71,7 @@ class Sync:
         content = None if answer is None else answer.content
         if not isinstance(content, dict) or self._round is None or content.get("round") != self._round:
             return False
-        self._round = None
+        self._round = self._waits_from_s = None
         if self._offset is not None and answer is not None:
             self._offset.answered(answer.issued_us)
         self._documents.heard()

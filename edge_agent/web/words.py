@@ -40,6 +40,11 @@ CHINESE: Mapping[str, str] = {
     "chain. Have the disk looked at.": (
         "内容在本机磁盘上损坏并丢失的记录：%(count)s 条。其编号和哈希仍在记录链中。请检查磁盘。"
     ),
+    "Central has not answered for %(minutes)s min: new orders and holds are not known here. Does it run? "
+    "Look at both clocks, and ask its doctor (lotkeeper-central doctor).": (
+        "中央服务已 %(minutes)s 分钟未答复：本机不知道新的工单和扣留。"
+        "它是否在运行？请检查双方时钟，并在中央服务运行 lotkeeper-central doctor。"
+    ),
     "This computer's clock is %(seconds)s s ahead of central's. Set it right: records carry its time.": (
         "本机时钟比中央服务快 %(seconds)s 秒。请校正：记录使用本机时间。"
     ),

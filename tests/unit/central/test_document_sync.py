@@ -43,7 +43,7 @@ class Both:
             lambda agent, document: self.said.append((agent, document)),
         )
         self.offset = ClockOffset(self.clock, lambda *_: None)
-        self.sync = Sync(AGENT, self.documents, self.ask, self.offset)
+        self.sync = Sync(AGENT, self.documents, self.ask, self.clock, self.offset)
 
     def issue(self, name: str, content: JsonValue, kind: str = "work-order") -> Document:
         return self.rig.store.write(lambda c: self.rig.facts.issue(c, kind, name, content))
@@ -105,6 +105,25 @@ def test_the_answer_says_that_all_is_the_newest(both: Both) -> None:
     both.clock.advance(5)
     assert not both.sync.answered(), "an answer counts once"
     assert both.documents.age_s("work-order", "WO-1") == 5
+
+
+def test_who_is_not_answered_knows_since_when(both: Both) -> None:
+    """Bug: an agent whose requests were refused looked well, and knew of no hold."""
+    both.sync.connected()
+    both.clock.advance(60)
+    assert both.sync.unanswered_s() is None, "it may still come"
+    both.clock.advance(540)
+    both.sync.begin()
+    both.clock.advance(400)
+    assert both.sync.unanswered_s() == 1000
+    both.sync.connected()
+    assert both.sync.unanswered_s() is None, "while nobody was reached nobody could answer"
+    both.clock.advance(1200)
+    assert both.sync.unanswered_s() == 1200
+    both.round()
+    assert both.sync.answered()
+    both.clock.advance(1200)
+    assert both.sync.unanswered_s() is None
 
 
 def test_an_answer_to_another_round_says_nothing(both: Both) -> None:

@@ -89,8 +89,9 @@ def test_what_the_background_check_and_the_clock_found_stands_on_top() -> None:
     assert "does not hold what it should: row 31 does not follow" in text
     assert "damaged on this disk and is lost: 3" in text
     assert "clock is 421.5 s behind central's" in text
-    quiet = page(central=central | {"clock": clock | {"wrong": False}})
-    assert "behind central's" not in quiet
+    quiet = page(central=central | {"clock": clock | {"wrong": False}, "unanswered_s": None})
+    assert ("behind central's" in quiet, "has not answered" in quiet) == (False, False)
+    assert "Central has not answered for 25 min" in page(central=central | {"unanswered_s": 1500})
 
 
 @pytest.mark.parametrize(

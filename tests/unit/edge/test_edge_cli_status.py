@@ -11,7 +11,7 @@ import pytest
 from drivers.status import BAD_SEVERITY
 from edge_agent import read_once
 from edge_agent.bad_words import explained
-from edge_agent.cli_status import _clock_lines, _exit_code, _lines, _proof_lines
+from edge_agent.cli_status import _central_lines, _clock_lines, _exit_code, _lines, _proof_lines
 from edge_agent.outbox import glance, inspect
 from records.clock import FakeClock, SystemClock, iso_z
 from records.files import InstanceLock, is_held
@@ -259,6 +259,10 @@ def test_a_wrong_clock_and_a_chain_that_does_not_hold_are_said(tmp_path: Path) -
     assert _exit_code(report) == 0
     report["central"]["clock"] = clock
     assert _exit_code(report) == 1
+    report["central"] = {"connected": True, "clock": None, "error": None, "unanswered_s": 1500}
+    (_, told) = _central_lines(report["central"] | {"broker": "b"})
+    assert told.startswith("  WRONG: central has not answered for 25 min")
+    assert _exit_code(report) == 1, "whoever is not answered knows of no hold"
 
 
 def test_a_connection_over_which_central_takes_nothing_is_not_fine() -> None:
