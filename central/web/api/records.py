@@ -56,7 +56,17 @@ class MaterialItem(Item):
     reason: str | None
 
 
+class StoredAsItem(Item):
+    """Where a record stood before its epoch was given up: it may be here under that identity, too."""
+
+    epoch: str
+    seq: int
+    hash: str | None
+
+
 class OperationRecordItem(Item):
+    """A run is one ``run_id``: one that was stored again after a disk was put back may be listed twice."""
+
     agent: str
     epoch: str
     seq: int
@@ -83,9 +93,11 @@ class OperationRecordItem(Item):
     materials: list[MaterialItem]
     spc: list[dict[str, Any]]
     counters: dict[str, int]
+    stored_as: StoredAsItem | None
 
     @classmethod
     def of(cls, fact: StoredFact, data: OperationRecord) -> OperationRecordItem:
+        former = fact.fact.header.stored_as
         return cls(
             agent=fact.agent,
             epoch=fact.epoch,
@@ -134,6 +146,9 @@ class OperationRecordItem(Item):
             ],
             spc=[{name: getattr(s, name) for name in _SPC} for s in data.spc],
             counters={c.name: c.value for c in data.counters},
+            stored_as=None
+            if former is None
+            else StoredAsItem(epoch=former.epoch, seq=former.seq, hash=former.hash),
         )
 
 
