@@ -26,11 +26,20 @@ Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", 
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """A frame of a chain begins at ``first``, and the chain is held through ``through`` only."""
+
+    chain: Chain
+    through: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one payload. ``watermark``: what the agent is to be told now; None: nothing.
 
     ``facts``: what central stated of it. ``new`` and ``known``: records of a frame that were committed by it, and
-    that were held before.
+    that were held before. ``behind``: the hole, when that is why nothing was taken.
     """
 
     result: Result
@@ -40,6 +49,7 @@ class Outcome:
     detail: str = ""
     new: int = 0
     known: int = 0
+    behind: Behind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,8 @@ class _Run:
             return Outcome("hole", frame.agent, held.answer, detail=detail)
         if frame.first > held.through + 1:
             detail = f"{frame.first} came while {held.through + 1} is next"
-            return Outcome("hole", frame.agent, held.answer, detail=detail)
+            behind = Behind(checked.chain, held.through, frame.first)
+            return Outcome("hole", frame.agent, held.answer, detail=detail, behind=behind)
         conflicting = self._conflict(frame, held)
         if conflicting is not None:
             return conflicting

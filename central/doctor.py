@@ -169,6 +169,7 @@ def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
         yield from doctor_keeping.server(connection, clock)
         yield from doctor_keeping.workers(connection)
         yield from doctor_keeping.records(connection)
+        yield from doctor_keeping.behind(connection)
         yield from doctor_keeping.backups(connection, settings, clock)
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 import httpx
 from pydantic import JsonValue
 
+from central import ahead
 from central.doctor_told import State, Told
 from central.settings import CentralSettings
 from central.shares import PARTITION
-from central.store import agents, leases, search, server_state, snapshots
+from central.store import agents, intake, leases, search, server_state, snapshots
 from central.store.engine import Connection
+from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
 from records.errors import Invalid
@@ -83,6 +85,24 @@ def records(connection: Connection) -> Iterator[Told]:
     say = f"at {iso_z(last_us)} they were not what was committed: {found.get('reason')}"
     do = "see lotkeeper-central verify; restore a backup of before: the lines send again what it lacks"
     yield Told("records", "bad", say, do)
+
+
+def behind(connection: Connection) -> Iterator[Told]:
+    """Whether an agent goes on behind records that central confirmed and has no more."""
+    last_us = snapshots.last_at_us(connection, CENTRAL, ahead.CODE)
+    restored_us = snapshots.last_at_us(connection, CENTRAL, RESTORED)
+    if last_us is None or (restored_us or 0) > last_us:
+        return
+    told = _newest(connection, ahead.CODE)
+    place = [str(told.get(name)) for name in ("agent", "epoch", "stream")]
+    mark = intake.watermark_of(connection, *place)
+    if str(0 if mark is None else mark.committed_through) != told.get("held"):
+        return
+    say = (
+        f"{place[0]} goes on at {told.get('offered')} of {place[1]}/{place[2]} since {iso_z(last_us)}: it was "
+        f"told that central has all before, and central has {told.get('held')} of it"
+    )
+    yield Told("what was confirmed", "bad", say, ahead.DO)
 
 
 def _newest(connection: Connection, code: str) -> dict[str, JsonValue]:

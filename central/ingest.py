@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from central.agent_requests import AgentRequests, Handler, NotTaken
+from central.ahead import Ahead
 from central.believed import Believed, Keys
 from central.committing import Checked, Committing, Item, Outcome
 from central.facts import Facts
@@ -88,7 +89,9 @@ class Taking:
 
     def result(self) -> Outcome:
         """What became of it; raises as ``Ingest.take`` does. Ask once."""
-        return self._ingest.done(self.outcome())
+        outcome = self.outcome()
+        self._ingest.ahead.heard(outcome)
+        return self._ingest.done(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class Ingest:
         self.requests: dict[str, Handler] = {}
         self._asked = AgentRequests(store, facts, clock, self.requests)
         self.quarantine = Quarantine(store, facts, clock)
+        self.ahead = Ahead(store, facts, clock)
         self._committing = Committing(clock, self.quarantine, fence)
         self.on_done: Callable[[], None] = lambda: None
         self._gathering = Gathering(store, self._committing, lambda: self.on_done())
@@ -171,7 +175,7 @@ class Ingest:
             StorageFailed: nothing was committed and the process must stop.
         """
         what = self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key, alone=True)
-        return Taking(self, what).result()
+        return self.done(Taking(self, what).outcome())
 
     def bring_head(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
         """Keep a signed head that came as a file; it says nothing of whether the agent is there."""

@@ -145,22 +145,14 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "backup-made": ("backup", "made", "records", "generation", "bytes", "flaws", "by", "origin"),
     "retention-applied": ("records", "telemetry", "table_part", "until", "by", "origin", "reason"),
     "backup-restored": (
-        *(
-            "backup",
-            "held_until",
-            "generation",
-            "through",
-            "flaws",
-            "anchors_lost_after",
-            "by",
-            "origin",
-            "reason",
-        ),
+        *("backup", "held_until", "generation", "through", "flaws", "anchors_lost_after"),
+        *("by", "origin", "reason"),
     ),
     "certificate-issued": ("agent", "serial", "fingerprint", "until", "authority", "by", "origin"),
     "agent-revoked": ("agent", "keys", "reason", "by", "origin"),
     "agent-key-changed": ("agent", "key", "replaced", "until"),
     "central-key-changed": ("key", "replaced", "until", "reason", "by", "origin"),
+    "central-behind": ("agent", "epoch", "stream", "held", "offered"),  # what central confirmed once is gone
 }
 """Operations events: code -> names of its parameters (a parameter may be absent)."""
 

@@ -144,6 +144,13 @@ TEXTS: Mapping[str, EventText] = {
         Said("Agent has a new signing key", "代理有了新的签名密钥"),
         Said("The former key is believed for 30 days more.", "旧密钥在 30 天内仍被信任。"),
     ),
+    "central-behind": EventText(
+        Said("Central lacks what it confirmed", "中央服务缺少其已确认的记录"),
+        Said(
+            "An agent goes on behind records that central confirmed and has no more: was an older copy put back?",
+            "代理所续发的记录位于中央服务曾确认、但现已缺失的记录之后：是否恢复了较旧的数据库副本？",
+        ),
+    ),
     "central-key-changed": EventText(
         Said("Central has a new signing key", "中心有了新的签名密钥"),
         Said("The former key is believed for 30 days more.", "旧密钥在 30 天内仍被信任。"),
