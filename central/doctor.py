@@ -41,7 +41,16 @@ LATELY_US = 86_400 * MICROSECONDS
 def examine(settings: CentralSettings, clock: Clock) -> list[Told]:
     """Every check, in the order in which one should act on them."""
     found: list[Told] = []
-    for check in (_folder, _keys, _own_certificate, _database, _anchors, _broker, doctor_keeping.erp_clock):
+    for check in (
+        _folder,
+        _keys,
+        _own_certificate,
+        _ground,
+        _database,
+        _anchors,
+        _broker,
+        doctor_keeping.erp_clock,
+    ):
         try:
             found += check(settings, clock)
         except LotkeeperError as error:
@@ -158,12 +167,18 @@ def _own_certificate(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
 # -- what is stored ------------------------------------------------------------------------------------------
 
 
+def _ground(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
+    found = footing.faults(settings, CentralKeys.open(settings.keys).ring)
+    for fault in found:
+        yield Told("database and anchors", "bad", fault.says, fault.do)
+    if not found:
+        yield Told("database and anchors", "fine", "what was anchored last is in the database")
+
+
 def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     with reading(settings.database) as connection:
         assert_guards(connection)
         yield Told("database", "fine", "it opens, and its evidence is guarded as it must be")
-        for fault in footing.faults(settings, CentralKeys.open(settings.keys).ring):
-            yield Told("database and anchors", "bad", fault.says, fault.do)
         yield from _agents(connection, clock)
         yield from _lists(connection, settings)
         yield from doctor_keeping.server(connection, clock)

@@ -84,9 +84,7 @@ def unanchored(connection: Connection, settings: CentralSettings, ring: KeyRing)
     what = f"ends at {iso_z(lost.after_us)}" if lost.after_us else "is gone or empty"
     says = f"the anchors file {path} {what}, but central anchored at {iso_z(lost.known_us)}: it is the witness"
     copied = also is not None and any(head.at_us >= lost.known_us for head in _copy(also, ring))
-    back = (
-        f"cp {also} {path}" if copied else "put it back from its newest copy (anchors: {also: ...}, the folder's)"
-    )
+    back = f"cp {also} {path}" if copied else "put its newest copy back, of anchors: {also: ...} or of the folder"
     return Fault(says, back if copied else f"{back}; {_LOST}", copied)
 
 
