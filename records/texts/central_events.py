@@ -147,8 +147,8 @@ TEXTS: Mapping[str, EventText] = {
     "central-behind": EventText(
         Said("Central lacks what it confirmed", "中央服务缺少其已确认的记录"),
         Said(
-            "An agent goes on behind records that central confirmed and has no more: was an older copy put back?",
-            "代理所续发的记录位于中央服务曾确认、但现已缺失的记录之后：是否恢复了较旧的数据库副本？",
+            "An agent goes on behind records that central confirmed and has no more: an older copy was put back.",
+            "代理续发的记录之前，有中央服务曾确认但现已缺失的记录，例如恢复了较旧的数据库副本之后。",
         ),
     ),
     "central-key-changed": EventText(
