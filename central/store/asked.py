@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, delete, select, update
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, delete, inspect, select, update
 
 from central.store.schema import metadata
 from central.store.types import Text
@@ -76,6 +76,8 @@ def refuse(connection: Connection, agent: str, kind: str, now_us: int, detail: s
 
 
 def refusals(connection: Connection) -> list[RefusedRequests]:
-    """What agents asked for and were refused, by agent and kind."""
+    """What agents asked for and were refused, by agent and kind; nothing in a database of a central of before."""
+    if not inspect(connection).has_table(request_refused.name):
+        return []
     rows = connection.execute(select(request_refused).order_by(request_refused.c.agent, request_refused.c.kind))
     return [RefusedRequests(r.agent, r.kind, r.times, r.since_us, r.last_us, r.detail) for r in rows]

@@ -127,6 +127,9 @@ def test_who_is_refused_for_its_clock_is_known_until_it_is_taken_again(
     assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
     with rig.store.read() as connection:
         assert asked_rows.refusals(connection) == []
+    rig.store.write(lambda connection: asked_rows.request_refused.drop(connection))
+    with rig.store.read() as connection:
+        assert asked_rows.refusals(connection) == [], "a database that was last opened by a central of before"
 
 
 def test_kinds_have_their_own_order(rig: Rig, agent: Agent) -> None:
