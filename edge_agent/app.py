@@ -29,6 +29,7 @@ from drivers.base import Notice
 from edge_agent.anchors import ANCHOR, KEPT, to_keep
 from edge_agent.anchors import KEY as ANCHOR_KEY
 from edge_agent.approval import Approvals
+from edge_agent.asides import tell_set_aside
 from edge_agent.buffer_watch import BufferWatch
 from edge_agent.clock_offset import ClockOffset
 from edge_agent.configuration import Committed, record_of
@@ -329,6 +330,7 @@ class Agent:
         """Say what runs and by which configuration, before anything else. A full buffer keeps the line waiting."""
         started = OperationsEvent("agent-started", {"software": software(), "host": platform.node()})
         await self._commit_configuration(self._loaded, self._configuration, started)
+        tell_set_aside(self.outbox, self.record)
         for station, words in departed(self.outbox, self._loaded.value.stations):
             facts = tuple(self.fact(data, station) for data in words.facts)
             await asyncio.wrap_future(self.outbox.commit(Batch(facts, words.states)))
@@ -391,12 +393,8 @@ class Agent:
         """What was read is not taken; what runs goes on."""
         first = [str(problem) for problem in refusal.problems[:PROBLEMS_TOLD]]
         log.error("configuration-refused", hash=refusal.hash, problems=first)
-        params: dict[str, JsonValue] = {
-            "file": os.path.basename(self._loaded.file),
-            "hash": refusal.hash,
-            "problems": [*first],
-        }
-        self.record("configuration-refused", params)
+        file = os.path.basename(self._loaded.file)
+        self.record("configuration-refused", {"file": file, "hash": refusal.hash, "problems": [*first]})
 
     def _page(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The status page, where the line file asks for one."""

@@ -98,14 +98,19 @@ def _space(loaded: Loaded[LineSettings]) -> list[str]:
     buffer = loaded.value.buffer
     if buffer is None or not buffer.path.exists():
         return []
+    from edge_agent.aside_words import aside_json, aside_says
     from edge_agent.buffer_lasts import records_last, telemetry_lasts
     from edge_agent.outbox import glance, space
+    from edge_agent.outbox.aside import set_aside
 
     there = space.room(buffer.path)
     wanted = space.plan(buffer.path, buffer.records_max, buffer.telemetry_max, buffer.ballast)
     tight = space.tight(there, wanted)
     if tight is not None:
         typer.echo(f"warning: the buffer does not fit now, others have filled its volume: {tight}", err=True)
+    for one in set_aside(buffer.path):
+        if one.concerns:
+            typer.echo(f"warning: {aside_says(aside_json(one))}", err=True)
     blocks = space.small_blocks(buffer.path)
     if blocks is not None:
         typer.echo(f"warning: {blocks}", err=True)

@@ -117,7 +117,8 @@ def show(
 @buffer.command(
     "export",
     epilog="Example: lotkeeper-edge buffer export line.yaml --out /media/stick/sealing-1.lkexport\n\n"
-    "Example: lotkeeper-edge buffer export --folder /mnt/old/buffer --identity /mnt/old/identity",
+    "Example: lotkeeper-edge buffer export --folder /mnt/old/buffer --identity /mnt/old/identity\n\n"
+    "Example: lotkeeper-edge buffer export line.yaml --folder buffer/records.db.foreign-20261126T060000000000Z",
 )
 def export(
     line: Annotated[
@@ -131,7 +132,10 @@ def export(
     ] = False,
     records_only: Annotated[bool, typer.Option("--records-only", help="Without telemetry.")] = False,
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="The buffer, or a copy of it, instead of the line file's.")
+        Path | None,
+        typer.Option(
+            "--folder", help="The buffer, a copy of it, or a file that was set aside, instead of the line file's."
+        ),
     ] = None,
     identity: Annotated[
         Path | None, typer.Option("--identity", help="The agent's identity folder, instead of the line file's.")
@@ -142,10 +146,12 @@ def export(
 
     For a dead network or a dead PC: it works while the agent runs, while it is down, on a copy of its folder, and
     from a write-protected disk. The buffer stays as it is. Importing a file twice changes nothing. Exit 1 when the
-    file was made and is not whole: the buffer is damaged and the file ends before that, or the content of records
-    was lost on this disk; which is said.
+    file was made and is not whole: the buffer is damaged and the file ends before that, the content of records was
+    lost on this disk, or a file that was set aside holds more of this agent; which is said.
     """
+    from edge_agent.aside_words import aside_json, aside_says
     from edge_agent.export import STREAMS, Export
+    from edge_agent.outbox.aside import set_aside
     from edge_agent.software import software
     from records.keys import Identity
 
@@ -156,8 +162,11 @@ def export(
     made = Export(folder, opened, software(), everything=everything).write(
         target, STREAMS[:1] if records_only else STREAMS, clock, Progress("records written")
     )
+    beside = [one for one in set_aside(folder) if one.concerns]
+    whole = made.whole and not any(one.agent == made.agent for one in beside)
     if json:
-        print_json({"file": str(target), "ok": made.whole, **asdict(made)})
+        files: list[JsonValue] = [aside_json(one) for one in beside]
+        print_json({"file": str(target), "ok": whole, **asdict(made), "set_aside": files})
     else:
         typer.echo(
             f"{target}: {made.records} records and {made.telemetry} telemetry chunks of {made.agent} in "
@@ -185,7 +194,9 @@ def export(
             "the disk",
             err=True,
         )
-    raise typer.Exit(0 if made.whole else 1)
+    for one in beside:
+        typer.echo(f"warning: NOT IN IT: {aside_says(aside_json(one))}", err=True)
+    raise typer.Exit(0 if whole else 1)
 
 
 def _folders(line: Path | None, folder: Path | None, identity: Path | None) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import JsonValue
 
+from edge_agent.aside_words import aside_says
 from edge_agent.asking import Answered, ask
 from edge_agent.cli_line import load_line
 from edge_agent.cli_station import hold_lines
@@ -131,7 +132,9 @@ def _exit_code(report: Mapping[str, Any]) -> int:
         return 3
     away = [each for each in (*report.get("devices", ()), *report.get("scanners", ())) if not each["connected"]]
     wrong = (report.get("identity") or {}).get("problems")
-    proof = ((report["buffer"] or {}).get("proof") or {}).values()
+    buffer = report["buffer"] or {}
+    proof = (buffer.get("proof") or {}).values()
+    wrong = wrong or any(each["left"] != 0 for each in buffer.get("set_aside") or ())
     way = report.get("central") or {}
     clock = way.get("clock")
     wrong = wrong or any(found and found["wrong"] for found in proof) or (clock and clock["wrong"])
@@ -179,6 +182,7 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
         )
         lines += _space_lines(buffer["space"])
         lines += _gap_lines(report["agent"], buffer.get("gaps") or ())
+        lines += _aside_lines(buffer.get("set_aside") or ())
         lines += _proof_lines(buffer.get("proof") or {})
     counts = report.get("counts")
     if counts:
@@ -217,6 +221,11 @@ def _space_lines(space: Mapping[str, Any]) -> list[str]:
     low = "LOW: " if space["low"] else ""
     lines.append(f"  {low}room for {size(space['left'])} of {size(space['cap'])} more without central{hours}")
     return lines
+
+
+def _aside_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What starts have set aside, until somebody moves it away."""
+    return [f"  {'' if each['left'] == 0 else 'SET ASIDE: '}{aside_says(each)}" for each in files]
 
 
 def _gap_lines(agent: str, gaps: Sequence[Mapping[str, Any]]) -> list[str]:

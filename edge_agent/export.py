@@ -1,4 +1,4 @@
-"""A buffer folder as one file of signed frames, which ``lotkeeper-central import`` takes."""
+"""A buffer folder, or one file of it, as one file of signed frames, which ``lotkeeper-central import`` takes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Written:
 
 
 class Export:
-    """Reads one folder. What it writes is signed with ``identity``, so the folder must be of that agent."""
+    """Reads one folder, or one file that a start has set aside. What it writes is signed with ``identity``, so
+    what is read must be of that agent.
+    """
 
     def __init__(self, folder: Path, identity: Identity, software: str, *, everything: bool = False) -> None:
         self._folder, self._identity, self._software = folder, identity, software
@@ -77,10 +79,7 @@ class Export:
             raise ConfigurationError(
                 f"{out} cannot be: there is no folder {out.absolute().parent}", hint="name a file with --out"
             )
-        paths = [self._folder / f"{stream}.db" for stream in streams]
-        if not paths[0].exists():
-            raise Unreachable(f"there is no buffer {paths[0]}", hint="name the folder that holds records.db")
-        found = [(path, self._owned(path)) for path in paths if path.exists()]
+        found = [(path, self._owned(path)) for path in self._paths(streams)]
         now_us, key = clock.now_us(), self._identity.signing
         heads = tuple(
             sign(Head(one.agent, one.head.epoch, one.stream, one.head.seq, one.head.hash.hex(), now_us), key)
@@ -112,9 +111,18 @@ class Export:
         lost = self._lost_count, tuple(self._lost)
         return Written(header.agent, made_at, self._frames, *counts, size, self._broken, *lost)
 
+    def _paths(self, streams: tuple[str, ...]) -> list[Path]:
+        if self._folder.is_file():
+            return [self._folder]
+        paths = [self._folder / f"{stream}.db" for stream in streams]
+        if not paths[0].exists():
+            raise Unreachable(f"there is no buffer {paths[0]}", hint="name the folder that holds records.db")
+        return [path for path in paths if path.exists()]
+
     def _owned(self, path: Path) -> Owner:
         found, agent = owner(path), self._identity.file.agent
-        if (found.agent, found.stream) != (agent, path.stem):
+        stream = found.stream if path == self._folder else path.stem
+        if (found.agent, found.stream) != (agent, stream):
             raise ConfigurationError(
                 f"{path} holds {found.stream} of {found.agent}, the identity is of {agent}",
                 hint="give the identity folder of the same agent with --identity",

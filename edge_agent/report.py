@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from drivers.supervise import ScannerSupervisor, Supervisor
 from drivers.tags import TagSettings
+from edge_agent.aside_words import aside_json
 from edge_agent.buffer_watch import Standing
 from edge_agent.clock_offset import Offset
 from edge_agent.document_ages import KindAge, by_kind
@@ -25,6 +26,7 @@ from edge_agent.holds import station_is_held
 from edge_agent.identity_view import identity_report
 from edge_agent.line_watch import Refusal
 from edge_agent.outbox import Outbox, glance
+from edge_agent.outbox.aside import set_aside
 from edge_agent.outbox.proof import standing
 from edge_agent.papers import Papers
 from edge_agent.read_once import NOT_REACHED, reading_json
@@ -209,6 +211,7 @@ def buffer_report(path: Path, cap: int | None, now_us: int, standing: Standing |
             for each in seen.restores
             for gap in each.gaps
         ],
+        "set_aside": [aside_json(one) for one in set_aside(path.parent)],
         "proof": {name: _proof(path.with_name(f"{name}.db")) for name in ("records", "telemetry")},
     }
     return {"buffer": buffer, "records": [_record(envelope) for envelope in reversed(seen.last)]}

@@ -53,6 +53,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "buffer-damaged": ("stream", "epoch", "seq", "reason"),  # the background check met what does not hold
     "clock-offset": ("seconds", "within_s", "limit_s"),  # the agent's clock less central's, and how sure that is
     "clock-agrees": ("seconds", "within_s", "limit_s"),
+    "buffer-set-aside": ("file", "stream", "why", "agent", "pending"),  # of agent; pending: what is nowhere else
     # people, orders, material at a station
     "scan-accepted": ("scanner", "field", "text", "raw", "symbology"),
     "scan-refused": ("scanner", "reason", "text", "raw", "expected", "found", "document", "version"),

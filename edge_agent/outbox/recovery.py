@@ -1,9 +1,10 @@
 """Every start is a recovery: what is wrong with the file that is found, and what can be saved from it.
 
 A file that is damaged, or that belongs to another agent, is set aside (never deleted) as
-``records.db.<reason>-<time>`` and a new one begins with a new epoch. From a damaged file every record that central
-has not acknowledged and that still proves itself is stored again, with the station's state. A file that ends
-before the row noted beside it is an older copy that was put back: it stays, under a new epoch.
+``records.db.<reason>-<time>`` and a new one begins with a new epoch; ``aside`` tells of it from then on. From a
+damaged file every record that central has not acknowledged and that still proves itself is stored again, with the
+station's state. A file that ends before the row noted beside it is an older copy that was put back: it stays,
+under a new epoch.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_agent.outbox import again, ledger, lost, note, schema
+from edge_agent.outbox import again, aside, ledger, lost, note, schema
 from edge_agent.outbox.types import Place
 from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest
 from edge_agent.outbox.watermark import roll_over
@@ -79,13 +80,13 @@ def examine(path: Path, agent: str, stream: str, now_us: int) -> Finding:
             older = noted is not None and _is_older(connection, noted)
             return Finding("restored" if older else None, noted, damaged=damaged)
     except _Foreign:
-        return Finding("foreign", noted, _set_aside(path, "foreign", now_us))
+        return Finding("foreign", noted, _set_aside(path, aside.FOREIGN, now_us))
     except Damaged:
-        return Finding("damaged", noted, _set_aside(path, "damaged", now_us))
+        return Finding("damaged", noted, _set_aside(path, aside.DAMAGED, now_us))
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if not is_damage(error) and primary_code(error) != sqlite3.SQLITE_ERROR:  # no such table or column
             raise StorageFailed(f"cannot read {path}: {error}", hint="check the disk") from error
-        return Finding("damaged", noted, _set_aside(path, "damaged", now_us))
+        return Finding("damaged", noted, _set_aside(path, aside.DAMAGED, now_us))
 
 
 def _examine(connection: sqlite3.Connection, path: Path, agent: str, stream: str) -> tuple[int, ...]:
@@ -126,18 +127,20 @@ def _is_older(connection: sqlite3.Connection, noted: Place) -> bool:
 
 
 def _set_aside(path: Path, reason: str, now_us: int) -> Path:
-    moment = from_us(now_us).strftime("%Y%m%dT%H%M%S%fZ")
-    aside = path.with_name(f"{path.name}.{reason}-{moment}")
+    kept = path
+    while kept.exists():  # a clock that was set back must not take another one's name
+        moment = from_us(now_us).strftime("%Y%m%dT%H%M%S%fZ")
+        kept, now_us = path.with_name(f"{path.name}.{reason}-{moment}"), now_us + 1
     try:
-        path.rename(aside)
+        path.rename(kept)
         for suffix in ("-wal", "-shm"):  # SQLite finds the log by the file's name
             beside = path.with_name(path.name + suffix)
             if beside.exists():
-                beside.rename(aside.with_name(aside.name + suffix))
+                beside.rename(kept.with_name(kept.name + suffix))
         sync_folder(path.parent)
     except OSError as error:
         raise StorageFailed(f"cannot set {path} aside: {error}", hint="check rights and free space") from error
-    return aside
+    return kept
 
 
 def prepare(
@@ -156,8 +159,9 @@ def prepare(
         if empty:
             schema.create(connection, agent, stream)
             ledger.open_epoch(connection, context(), finding.why or "created", finding.predecessor)
-            if finding.aside is not None and finding.why == "damaged":
+            if finding.aside is not None and finding.why == aside.DAMAGED:
                 schema.note_control(connection, _SAVING, f"{finding.aside.name}/0")
+                aside.note_saved(connection, finding.aside.name, 0)
         elif finding.why is not None and finding.predecessor is not None:
             roll_over(connection, context, finding.why, finding.predecessor)
     schema.assert_whole(connection)
@@ -171,14 +175,14 @@ def prepare(
         _save(connection, folder / name, int(position), context().at_us)
 
 
-def _save(connection: sqlite3.Connection, aside: Path, behind: int, at_us: int) -> None:
+def _save(connection: sqlite3.Connection, kept: Path, behind: int, at_us: int) -> None:
     """Store again what a damaged file still proves behind a position, a piece at a time, then the rest of it."""
     try:
-        with closing(open_reader(aside)) as old:
+        with closing(open_reader(kept)) as old:
             former = _former(old)
             with transaction(connection):
                 lost.remember(connection, former)
-            _save_rows(connection, old, aside.name, behind, at_us)
+            _save_rows(connection, old, kept.name, behind, at_us)
             with transaction(connection):
                 _save_tables(connection, old)
                 schema.note_control(connection, _SAVING, None)
@@ -199,17 +203,21 @@ def _save_rows(
     connection: sqlite3.Connection, old: sqlite3.Connection, name: str, behind: int, at_us: int
 ) -> None:
     piece: list[Envelope] = []
-    size = 0
+    size, reached = 0, behind
     for position, envelope in _all_provable(old, behind):
         piece.append(envelope)
+        reached = position
         size += len(envelope.body or b"")
         if len(piece) >= again.ROWS or size >= again.BYTES:
             with transaction(connection):
                 ledger.store_again(connection, piece, at_us)
+                aside.note_saved(connection, name, len(piece))
                 schema.note_control(connection, _SAVING, f"{name}/{position}")
             piece, size = [], 0
-    with transaction(connection):
+    with transaction(connection):  # with how far it went: else a crash behind it would store the piece twice
         ledger.store_again(connection, piece, at_us)
+        aside.note_saved(connection, name, len(piece))
+        schema.note_control(connection, _SAVING, f"{name}/{reached}")
 
 
 def _all_provable(old: sqlite3.Connection, behind: int) -> Iterator[tuple[int, Envelope]]:

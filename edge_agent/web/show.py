@@ -153,6 +153,34 @@ def restores(gaps: Iterable[Json]) -> list[tuple[str, int, list[Json]]]:
     return sorted(told, key=lambda each: each[0], reverse=True)
 
 
+# -- files that were set aside ------------------------------------------------------------------------------
+
+ASIDE_DONE = (
+    "%(file)s was set aside; nothing of it is missing elsewhere. Move it away once central has everything."
+)
+ASIDE_UNKNOWN = (
+    "%(file)s was set aside, and what of it central lacks cannot be told. Keep it and the disk, and tell quality."
+)
+ASIDE_DAMAGED = (
+    "%(file)s was set aside as damaged: %(count)s records of %(agent)s in it prove themselves no more and are "
+    "nowhere else. Keep it and the disk, and tell quality."
+)
+ASIDE_FOREIGN = (
+    "%(file)s was set aside, since another agent was at work here: %(count)s records of %(agent)s in it have not "
+    "come to central. Run lotkeeper-edge buffer export --folder with this file and the identity of %(agent)s, "
+    "import that at central, then move the file away."
+)
+
+
+def aside(file: Json) -> str:
+    """What is said of such a file."""
+    if file["left"] is None:
+        return ASIDE_UNKNOWN
+    if file["left"] == 0:
+        return ASIDE_DONE
+    return ASIDE_DAMAGED if file["why"] == "damaged" else ASIDE_FOREIGN
+
+
 # -- the last records --------------------------------------------------------------------------------------
 
 GONE = "Content of a record is gone; its number and its hash stay"

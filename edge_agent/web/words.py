@@ -68,6 +68,25 @@ CHINESE: Mapping[str, str] = {
         "可查明其中丢失的部分；"
         "相关批次须等待 QA 处理。中央服务的备份间隔应短于 keep_acknowledged。"
     ),
+    "%(file)s was set aside; nothing of it is missing elsewhere. Move it away once central has everything.": (
+        "%(file)s 已另行保存；其内容均已另有保存。中央服务收齐全部记录后请移走该文件。"
+    ),
+    "%(file)s was set aside, and what of it central lacks cannot be told. Keep it and the disk, and tell "
+    "quality.": (
+        "%(file)s 已另行保存，无法判断其中哪些记录尚未送达中央服务。请保留该文件和磁盘，并通知质量部门。"
+    ),
+    "%(file)s was set aside as damaged: %(count)s records of %(agent)s in it prove themselves no more and are "
+    "nowhere else. Keep it and the disk, and tell quality.": (
+        "%(file)s 因损坏已另行保存：其中 %(agent)s 的 %(count)s 条记录已无法自证，且别处没有。"
+        "请保留该文件和磁盘，并通知质量部门。"
+    ),
+    "%(file)s was set aside, since another agent was at work here: %(count)s records of %(agent)s in it have not "
+    "come to central. Run lotkeeper-edge buffer export --folder with this file and the identity of %(agent)s, "
+    "import that at central, then move the file away.": (
+        "%(file)s 已另行保存，因为此处曾运行另一代理：其中 %(agent)s 的 %(count)s 条记录尚未送达中央服务。"
+        "请用 lotkeeper-edge buffer export --folder 指定该文件和 %(agent)s 的身份导出，"
+        "在中央服务导入，然后移走该文件。"
+    ),
     "The buffer cannot be read, so its records are not shown.": "无法读取缓冲区，因此不显示记录。",
     "Lasts without central": "无中央服务可持续",
     "%(left)s of %(cap)s left": "剩余 %(left)s / %(cap)s",

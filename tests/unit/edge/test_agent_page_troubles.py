@@ -135,6 +135,28 @@ def test_a_twin_that_central_does_not_keep_to_says_so_on_top(language: str, held
     assert held_back not in page(language, central=central | {"error": "telemetry waits: full"})
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_files_that_were_set_aside_are_named_with_what_is_nowhere_else(language: str) -> None:
+    foreign = {"file": "records.db.foreign-1", "why": "foreign", "stream": "records", "agent": "press-2"}
+    for why, left, said in (
+        (
+            "foreign",
+            21,
+            {"en": "21 records of press-2 in it have not come", "zh-CN": "press-2 的 21 条记录尚未送达"},
+        ),
+        (
+            "damaged",
+            2,
+            {"en": "2 records of press-2 in it prove themselves no more", "zh-CN": "2 条记录已无法自证"},
+        ),
+        ("damaged", None, {"en": "what of it central lacks cannot be told", "zh-CN": "无法判断"}),
+        ("damaged", 0, {"en": "Move it away once central has everything", "zh-CN": "请移走该文件"}),
+    ):
+        text = page(language, buffer=BUFFER | {"set_aside": [foreign | {"why": why, "left": left}]})
+        assert "records.db.foreign-1" in text
+        assert said[language] in text
+
+
 def test_what_keeps_a_station_from_starting_names_what_it_is_about() -> None:
     barriers = [
         {"why": "document-too-old", "about": "work-order/WO-1", "refuses": True},

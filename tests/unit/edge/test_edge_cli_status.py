@@ -255,8 +255,10 @@ def test_a_wrong_clock_and_a_chain_that_does_not_hold_are_said(tmp_path: Path) -
     report: dict[str, Any] = {"running": True, "devices": [], "buffer": {"proof": {"records": stands}}}
     report["central"] = {"connected": True, "clock": None, "error": None}
     assert _exit_code(report) == 1
-    report["buffer"] = {"proof": {"records": stands | {"wrong": None}}}
+    report["buffer"] = {"proof": {"records": stands | {"wrong": None}}, "set_aside": [{"left": 0}]}
     assert _exit_code(report) == 0
+    for left in (3, None):
+        assert _exit_code(report | {"buffer": {"set_aside": [{"left": left}]}}) == 1, "a person must see to it"
     report["central"]["clock"] = clock
     assert _exit_code(report) == 1
     report["central"] = {"connected": True, "clock": None, "error": None, "unanswered_s": 1500}
