@@ -15,6 +15,9 @@ from records.console import Progress, print_json
 from records.errors import ConfigurationError, Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_agent.export import Written
     from edge_agent.outbox import Verification
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The line file.")]
@@ -168,35 +171,42 @@ def export(
         files: list[JsonValue] = [aside_json(one) for one in beside]
         print_json({"file": str(target), "ok": whole, **asdict(made), "set_aside": files})
     else:
-        typer.echo(
-            f"{target}: {made.records} records and {made.telemetry} telemetry chunks of {made.agent} in "
-            f"{made.frames} signed frames, {made.bytes} bytes"
-        )
-        if made.tombstones:
-            typer.echo(
-                f"{made.tombstones} of them without a body: {made.tombstones - made.lost} thinned, {made.lost} "
-                "damaged on this disk"
-            )
-        if made.broken is None:
-            typer.echo(f"next: lotkeeper-central import {target.name}")
-    if made.broken is not None:
-        typer.echo(
-            f"error: NOT ALL: {made.broken}. To save what stands behind it, start the agent on this folder or a "
-            "copy of it: it stores again what still proves itself. Then export again",
-            err=True,
-        )
-    if made.lost:
-        more = "" if made.lost == len(made.lost_named) else f" and {made.lost - len(made.lost_named)} more"
-        typer.echo(
-            f"error: NOT WHOLE: the content of {made.lost} records was damaged on this disk and is lost: "
-            f"{', '.join(made.lost_named)}{more}. Their numbers and hashes are in the file, so that the rest "
-            "holds; is there an older copy of this disk? then import its export first. Tell quality, and look at "
-            "the disk",
-            err=True,
-        )
+        _say_what_was_made(made, target)
+    for text in _not_in_it(made):
+        typer.echo(f"error: {text}", err=True)
     for one in beside:
         typer.echo(f"warning: NOT IN IT: {aside_says(aside_json(one))}", err=True)
     raise typer.Exit(0 if whole else 1)
+
+
+def _say_what_was_made(made: Written, target: Path) -> None:
+    typer.echo(
+        f"{target}: {made.records} records and {made.telemetry} telemetry chunks of {made.agent} in "
+        f"{made.frames} signed frames, {made.bytes} bytes"
+    )
+    if made.tombstones:
+        typer.echo(
+            f"{made.tombstones} of them without a body: {made.tombstones - made.lost} thinned, {made.lost} "
+            "damaged on this disk"
+        )
+    if made.broken is None:
+        typer.echo(f"next: lotkeeper-central import {target.name}")
+
+
+def _not_in_it(made: Written) -> Iterator[str]:
+    """What the file lacks of the buffer that it was made from, and what to do."""
+    if made.broken is not None:
+        yield (
+            f"NOT ALL: {made.broken}. To save what stands behind it, start the agent on this folder or a copy of "
+            "it: it stores again what still proves itself. Then export again"
+        )
+    if made.lost:
+        more = "" if made.lost == len(made.lost_named) else f" and {made.lost - len(made.lost_named)} more"
+        yield (
+            f"NOT WHOLE: the content of {made.lost} records was damaged on this disk and is lost: "
+            f"{', '.join(made.lost_named)}{more}. Their numbers and hashes are in the file, so that the rest "
+            "holds. Is there an older copy of this disk? Then import its export first. Tell quality, and look at the disk"
+        )
 
 
 def _folders(line: Path | None, folder: Path | None, identity: Path | None) -> tuple[Path, Path]:

@@ -199,6 +199,39 @@ def test_an_agent_records_while_files_of_its_identity_are_away_and_connects_once
     assert contiguous(agent.cycles("near"))
 
 
+def test_status_of_a_revoked_agent_says_so_while_it_is_connected_and_after_a_restart(tmp_path: Path) -> None:
+    """Bug: "connected" with code 0 while nothing was taken, then "Unspecified error"."""
+    central = CentralProcess(tmp_path, "mqtt://127.0.0.1:1")
+    central.command("enrol", "testing-1", "--out", str(tmp_path / "testing-1"))
+    central.command("enrol", "--broker", "127.0.0.1", "--out", str(tmp_path / "broker"))
+    files = tmp_path / "data" / "broker"
+    settings = (f"acl_file {files / 'access.acl'}", f"crlfile {files / 'revoked.crl'}")
+    broker = Mosquitto(tmp_path / "run", tls=BrokerTls.of(tmp_path / "broker"), settings=settings)
+    agent = OneAgent(
+        tmp_path / "line", broker=broker.url.replace("localhost", "127.0.0.1"), identity=tmp_path / "testing-1"
+    )
+    agent.line.write_text(agent.line.read_text() + f"status: {{port: {free_port()}}}\n")
+    agent.start_machine("near")
+    with broker, agent:
+        wait_until(lambda: "uplink-connected" in agent.log.read_text(), "a connection")
+        central.command("enrol", "testing-1", "--revoke", "--reason", "stolen")
+        broker.reload()
+        wait_until(lambda: "Not authorized" in connection_error(agent), "the broker's refusal")
+        told = subprocess.run(
+            [command("lotkeeper-edge"), "status", str(agent.line)], capture_output=True, text=True
+        )
+        assert told.returncode == 1
+        assert "connected, but WRONG: the broker did not take a message: Not authorized" in told.stdout
+        assert "enrol the agent again" in told.stdout
+        assert agent.stop() == 0
+        agent.start()
+        refused = "refuses this agent's certificate: revoked"
+        wait_until(lambda: refused in agent.log.read_text(), "what is known of the end")
+        going_on(agent)
+        assert refused in connection_error(agent)
+        assert agent.stop() == 0
+
+
 def going_on(agent: OneAgent) -> None:
     seen = len(agent.cycles("near"))
     wait_until(lambda: len(agent.cycles("near")) > seen + 2, "further cycles")
