@@ -205,7 +205,8 @@ def _not_in_it(made: Written) -> Iterator[str]:
         yield (
             f"NOT WHOLE: the content of {made.lost} records was damaged on this disk and is lost: "
             f"{', '.join(made.lost_named)}{more}. Their numbers and hashes are in the file, so that the rest "
-            "holds. Is there an older copy of this disk? Then import its export first. Tell quality, and look at the disk"
+            "holds. Is there an older copy of this disk? Then import its export first. Tell quality, and look at "
+            "the disk"
         )
 
 
