@@ -3,7 +3,8 @@
 - Telemetry that came longer ago than ``retention.telemetry``. Trends are no part of a device history record; what
   a record needs of them is in the record itself.
 - Records that came longer ago than ``retention.records``, and stand in no device history record that is younger,
-  or that was neither released nor rejected.
+  or that was neither released nor rejected; nor does the judgement of one read them (``central.store.needed``).
+  The records of an order go together.
 - Never what central itself stated: decisions, releases, the audit trail.
 
 Keys, digests and hashes stay, so every chain still holds and ``verify`` counts the tombstones. The act is a fact
@@ -12,8 +13,11 @@ in central's audit stream, in the same transaction as its tombstones.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from pydantic import JsonValue
 
@@ -23,7 +27,7 @@ from central.settings import RetentionSettings
 from central.store import retention as sql
 from central.store.engine import Connection, Store
 from central.store.partitions import Part
-from central.store.retention import Limits
+from central.store.retention import Limits, Past
 from records.clock import MICROSECONDS, Clock, iso_z
 from records.errors import ConfigurationError
 from records.model import OperationsEvent
@@ -65,15 +69,18 @@ class Retention:
         self._facts = facts
         self._clock = clock
         self._settings = settings
+        self._one = threading.Lock()
 
     def look(self) -> Retained:
         """What may be given up now; changes nothing."""
         limits = self._limits()
         with self._store.read() as connection:
             found = sql.past(connection, limits)
+            records = sum(1 for _ in sql.to_give_up(connection, found))
+            telemetry = sql.telemetry_before(connection, limits.telemetry_us)
             parts = len(sql.whole_parts(connection, limits.telemetry_us))
-        held = None if found.held_by is None else found.held_by.id
-        return Retained(False, found.records, found.telemetry, parts, found.records_us, limits.telemetry_us, held)
+        now = found.standing
+        return Retained(False, records, telemetry, parts, now.records_us, limits.telemetry_us, now.held_by)
 
     def apply(self, *, by: Actor, reason: str) -> Retained:
         """Give it up, some thousand bodies in a transaction.
@@ -116,18 +123,34 @@ class Retention:
                 sql.bury(connection, rows, by.user, act(connection, 0, len(rows), None, limits.telemetry_us))
             return len(rows) or None
 
-        def records(connection: Connection) -> int | None:
-            found = sql.past(connection, limits)  # again: a record may have been opened since
-            rows = sql.next_records(connection, found, AT_ONCE)
-            if rows:
-                sql.bury(connection, rows, by.user, act(connection, len(rows), 0, None, found.records_us))
-            return len(rows) or None
+        def bury(found: Past, rows: list[int], connection: Connection) -> bool:
+            if sql.standing(connection, limits) != found.standing:
+                return False  # a record has been opened or moved since
+            chain_hash = act(connection, len(rows), 0, None, found.standing.records_us)
+            sql.bury(connection, rows, by.user, chain_hash)
+            return True
 
-        whole, parts = self._all(part_of)
-        few, _ = self._all(chunks)
-        gone, _ = self._all(records)
+        with self._one:  # what is found in one transaction is given up in the next
+            whole, parts = self._all(part_of)
+            few, _ = self._all(chunks)
+            gone = self._records(limits, bury)
         left = self.look()
         return Retained(True, gone, whole + few, parts, left.records_until_us, limits.telemetry_us, left.held_by)
+
+    def _records(self, limits: Limits, bury: Callable[[Past, list[int], Connection], bool]) -> int:
+        """Give up records, found while others write; how many. ``bury``: whether what was found still holds."""
+        gone = after = 0
+        found: Past | None = None
+        while True:
+            with self._store.read() as connection:
+                found = found or sql.past(connection, limits)
+                rows = list(islice(sql.to_give_up(connection, found, after), AT_ONCE))
+            if not rows:
+                return gone
+            if self._store.write(partial(bury, found, rows)):
+                gone, after = gone + len(rows), rows[-1]
+            else:
+                found, after = None, 0
 
     def _all(self, job: Callable[[Connection], int | None]) -> tuple[int, int]:
         """Run a job until it finds nothing more; how much it did, in how many runs."""

@@ -191,6 +191,15 @@ def _subjects(span: Span, which: ColumnElement[bool]) -> Select[Any]:
     )
 
 
+def read_by(connection: Connection, reference: str) -> tuple[list[Span], set[int]]:
+    """What the judgement of an order stands on in the lines' chains: stretches that must be whole, and cursors of
+    records outside of them. With ``epochs``, and with the order's own facts, that is all that it reads there.
+    """
+    where, machines = spans(connection, reference), machine_spans(connection, reference)
+    around = [*shared_events(connection, reference, machines), *neighbours(connection, reference, machines)]
+    return where, {fact.cursor for fact in around}
+
+
 def central_events(connection: Connection, began_us: int, ended_us: int) -> list[StoredFact]:
     """What central stated about chains: every conflict, and what was quarantined in this time."""
     query = (

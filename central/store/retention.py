@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, or_, select, update
 
-from central.domain import DhrSummary
 from central.store import findings, partitions
+from central.store.needed import ALWAYS, Needed, needed_of
 from central.store.partitions import Part
+from central.store.rows import parts
 from central.store.schema import body, envelope, fact_index, telemetry_body, tombstone
 from records.wire import CENTRAL
 
 RECORDS = "records"
 REASON = "retention"
+READ_AT_ONCE = 5000
 _SETTLED = ("released", "rejected")
+_NO_END = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,62 +30,117 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What is past its retention. ``held_by``: the device history record that keeps bodies longest, if one does.
+class Standing:
+    """Which orders' device history records are past their retention, by the queue of the review.
 
-    ``records_us``: no body received at or after it is given up. ``orders``: those whose own records may go.
+    ``records_us``: nothing that came at or after it is given up. ``held_by``: the record that keeps bodies longest
+    (its id), if one does.
     """
 
-    records: int
-    telemetry: int
     records_us: int
+    expired: frozenset[tuple[str, ...]]
+    held_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is past its retention: of what was committed before ``cut`` the orders' own records, each order as a
+    whole, and what names no order; but not what others need.
+    """
+
+    standing: Standing
+    cut: int
     orders: frozenset[str]
-    held_by: DhrSummary | None
+    needed: Needed
 
 
-def past(connection: Connection, limits: Limits) -> Past:
-    """What may be given up now.
+def standing(connection: Connection, limits: Limits) -> Standing:
+    """How the records stand now.
 
     A device history record is under retention until ``records`` after its end, and for ever while it is neither
     released nor rejected. Nothing that came after the beginning of such a one is given up: events without an order
     belong to it too.
     """
-    expired: set[str] = set()
-    kept: list[tuple[int, DhrSummary]] = []
+    expired: set[tuple[str, ...]] = set()
+    kept: list[tuple[int, str]] = []
     for summary in findings.summaries(connection):
         if (
             summary.state.value in _SETTLED
             and summary.ended_us is not None
             and summary.ended_us < limits.records_us
         ):
-            expired |= set(summary.orders)
+            expired.add(summary.orders)
         elif summary.began_us is not None:
-            kept.append((summary.began_us, summary))
-    first = min(kept, key=lambda each: each[0], default=None)
-    until_us = limits.records_us if first is None else min(limits.records_us, first[0])
-    found = Past(0, 0, until_us, frozenset(expired), first[1] if first and first[0] < limits.records_us else None)
-    records = connection.execute(select(func.count()).select_from(_records(found).subquery())).scalar_one()
-    query = select(func.count()).where(telemetry_body.c.received_us < limits.telemetry_us)
-    return Past(records, connection.execute(query).scalar_one(), until_us, found.orders, found.held_by)
+            kept.append((summary.began_us, summary.id))
+    began_us, first = min(kept, default=(limits.records_us, None))
+    held_by = first if began_us < limits.records_us else None
+    return Standing(min(limits.records_us, began_us), frozenset(expired), held_by)
 
 
-def _records(found: Past) -> Select[Any]:
-    """Records of the lines with a body that may go, oldest first; never what central itself stated."""
+def past(connection: Connection, limits: Limits) -> Past:
+    """What may be given up now. Nothing that a record under retention reads (``central.store.needed``)."""
+    now = standing(connection, limits)
+    cut = _cut(connection, now.records_us)
+    younger = _younger(connection, {order for lot in now.expired for order in lot}, cut, now.records_us)
+    going = frozenset(order for lot in now.expired if younger.isdisjoint(lot) for order in lot)
+    return Past(now, cut, going, needed_of(connection, going, cut))
+
+
+def _cut(connection: Connection, until_us: int) -> int:
+    """The first record that came at or after a time. Commits tell the order even where central's clock stepped."""
+    query = select(envelope.c.id).where(envelope.c.received_us >= until_us).order_by(envelope.c.id).limit(1)
+    found = connection.execute(query).scalar_one_or_none()
+    return _NO_END if found is None else found
+
+
+def _younger(connection: Connection, orders: set[str], cut: int, until_us: int) -> set[str]:
+    """Which of these orders have a line's record that may not go yet: then none of the order's goes."""
     about = fact_index.c
-    return (
-        select(body.c.envelope_id)
-        .join(envelope, and_(envelope.c.id == body.c.envelope_id, envelope.c.received_us == body.c.received_us))
+    found: set[str] = set()
+    for some in parts(sorted(orders)):
+        query = select(about.work_order).where(
+            about.work_order.in_(some),
+            about.agent != CENTRAL,
+            about.stream == RECORDS,
+            or_(about.envelope_id >= cut, about.at_us >= until_us),
+        )
+        found.update(connection.execute(query.distinct()).scalars())
+    return found
+
+
+def to_give_up(connection: Connection, found: Past, after: int = 0) -> Iterator[int]:
+    """The rows of the lines' records that may go, in the order of commits; never what central itself stated."""
+    about = fact_index.c
+    query = (
+        select(envelope.c.id, envelope.c.agent, envelope.c.epoch, envelope.c.seq, about.work_order)
+        .join(body, and_(envelope.c.id == body.c.envelope_id, envelope.c.received_us == body.c.received_us))
         .join(fact_index, about.envelope_id == body.c.envelope_id)
-        .where(body.c.received_us < found.records_us, envelope.c.agent != CENTRAL, envelope.c.stream == RECORDS)
-        .where(or_(about.at_us.is_(None), about.at_us < found.records_us))
-        .where(or_(about.work_order.is_(None), about.work_order.in_(sorted(found.orders))))
+        .where(
+            body.c.received_us < found.standing.records_us,
+            envelope.c.agent != CENTRAL,
+            envelope.c.stream == RECORDS,
+        )
+        .where(or_(about.code.is_(None), about.code.not_in(ALWAYS)))
+        .where(or_(about.at_us.is_(None), about.at_us < found.standing.records_us))
         .order_by(body.c.envelope_id)
+        .limit(READ_AT_ONCE)
     )
+    while True:
+        rows = connection.execute(query.where(body.c.envelope_id > after, body.c.envelope_id < found.cut)).all()
+        for row in rows:
+            if row.work_order is not None and row.work_order not in found.orders:
+                continue
+            if not found.needed.has(row.id, row.agent, row.epoch, row.seq):
+                yield row.id
+        if len(rows) < READ_AT_ONCE:
+            return
+        after = rows[-1].id
 
 
-def next_records(connection: Connection, found: Past, limit: int) -> list[int]:
-    """The rows of the next records to give up."""
-    return list(connection.execute(_records(found).limit(limit)).scalars())
+def telemetry_before(connection: Connection, until_us: int) -> int:
+    """How many chunks may go."""
+    query = select(func.count()).where(telemetry_body.c.received_us < until_us)
+    return connection.execute(query).scalar_one()
 
 
 def next_telemetry(connection: Connection, until_us: int, limit: int) -> list[int]:

@@ -77,7 +77,8 @@ def test_only_what_no_record_under_retention_needs_is_given_up(rig: Rig) -> None
     agent = rig.enrol(Agent())
     old_us = core_rig.HEADER.at_us
     rig.ingest.take(agent.topic, agent.frame())
-    send(rig, agent, "OLD", None, "OPEN-ORDER")  # 2, 3, 4: the last one has no device history record at all
+    # 1 opens the epoch, which stays for ever; 4 has no device history record at all
+    send(rig, agent, "OLD", None, "OPEN-ORDER")  # 2, 3, 4
     put(rig, summary(DhrState.RELEASED, "OLD", old_us, old_us + DAY_US))
     rig.clock.advance(400 * 86_400)
     send(rig, agent, "NEW", None)  # 5, 6
@@ -85,27 +86,27 @@ def test_only_what_no_record_under_retention_needs_is_given_up(rig: Rig) -> None
     put(rig, summary(DhrState.RELEASED, "NEW", now_us - DAY_US, now_us))
 
     seen = retention.look()
-    assert (seen.applied, seen.records, seen.telemetry, seen.held_by) == (False, 3, 0, None)
+    assert (seen.applied, seen.records, seen.telemetry, seen.held_by) == (False, 2, 0, None)
     assert kept(rig, agent) == [1, 2, 3, 4, 5, 6], "looking changes nothing"
     with pytest.raises(ConfigurationError):
         retention.apply(by=BY, reason=" ")
 
     done = retention.apply(by=BY, reason="as SOP-17 says")
-    assert (done.applied, done.records) == (True, 3)
-    assert kept(rig, agent) == [4, 5, 6]
+    assert (done.applied, done.records) == (True, 2)
+    assert kept(rig, agent) == [1, 4, 5, 6]
     found = proven(rig)
-    assert (found.ok, found.tombstones) == (True, 3), found
+    assert (found.ok, found.tombstones) == (True, 2), found
     (act,) = rig.store.facts(codes=["retention-applied"], stream="audit")
     assert isinstance(act.fact.data, OperationsEvent)
     told = act.fact.data.params
-    assert (told["records"], told["by"], told["reason"]) == (3, "anna", "as SOP-17 says")
+    assert (told["records"], told["by"], told["reason"]) == (2, "anna", "as SOP-17 says")
     with rig.store.read() as connection:
         gone = [row for row in connection.execute(whole().order_by(envelope.c.id)) if row.tombstone_reason]
     assert [(row.seq, row.tombstone_reason, row.tombstone_by) for row in gone] == [
-        (seq, "retention", "anna") for seq in (1, 2, 3)
+        (seq, "retention", "anna") for seq in (2, 3)
     ]
     assert stores.by_hand(rig.folder, "SELECT DISTINCT act FROM tombstone") == [(act.hash,)]
-    assert [f.seq for f in rig.store.facts(agent=agent.name)] == [4, 5, 6]
+    assert [f.seq for f in rig.store.facts(agent=agent.name)] == [1, 4, 5, 6]
     assert retention.apply(by=BY, reason="again").records == 0
     assert len(rig.store.facts(codes=["retention-applied"], stream="audit")) == 1, "no act without effect"
 
@@ -115,6 +116,7 @@ def test_a_record_that_was_never_settled_keeps_what_came_since_it_began(rig: Rig
     retention = Retention(rig.store, rig.facts, rig.clock, SETTINGS)
     agent = rig.enrol(Agent())
     rig.ingest.take(agent.topic, agent.frame())
+    send(rig, agent, None)
     rig.clock.advance(86_400)
     began_us = rig.clock.now_us()
     rig.clock.advance(3600)
@@ -123,7 +125,7 @@ def test_a_record_that_was_never_settled_keeps_what_came_since_it_began(rig: Rig
     put(rig, summary(state, "STUCK", began_us, began_us + DAY_US))
     done = retention.apply(by=BY, reason="yearly")
     assert (done.records, done.held_by) == (1, "dhr-STUCK")
-    assert kept(rig, agent) == [2, 3]
+    assert kept(rig, agent) == [1, 3, 4]
     put(rig, replace(summary(state, "STUCK", began_us, began_us + DAY_US), state=DhrState.REJECTED))
     assert retention.apply(by=BY, reason="yearly").records == 2
 

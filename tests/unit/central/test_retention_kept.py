@@ -1,0 +1,239 @@
+"""An act of retention changes nothing of a device history record that is under retention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from central.access import Actor
+from central.dhr import dhr_id
+from central.domain import DeviceHistoryRecord, DhrState, Grade
+from central.retention import Retention
+from central.settings import RetentionSettings
+from central.verify import verify
+from records.clock import MICROSECONDS
+from records.model import EpochOpened
+from tests.unit.central.core_rig import Agent
+from tests.unit.central.factories import Line, order
+from tests.unit.central.test_domain_reviews import MANAGER, QA, Plant
+
+pytestmark = pytest.mark.both_stores
+
+DAY_US = 86_400 * MICROSECONDS
+BY = Actor("anna", "test")
+SETTINGS = RetentionSettings.model_validate({"telemetry": "30d", "records": "365d"})
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    made = Plant(tmp_path)
+    yield made
+    made.rig.store.close()
+
+
+def go_on(plant: Plant, line: Line, reference: str, days: int = 0) -> None:
+    """The line has made so much; after some days it goes on with another order."""
+    plant.all_here(line)
+    line.now_us += days * DAY_US
+    plant.rig.clock.advance(days * 86_400)
+    take_up(plant, line, reference)
+
+
+def take_up(plant: Plant, line: Line, reference: str) -> None:
+    plant.book.orders.setdefault(reference, order(reference))
+    line.reference = reference
+
+
+def release(plant: Plant, reference: str) -> None:
+    plant.close_all()
+    id_ = dhr_id("VS-100", reference)
+    for meaning, user in (("reviewed", QA), ("released", MANAGER)):
+        if meaning == "released":
+            plant.post(reference)
+        record = plant.reviews.get(id_)
+        assert record is not None
+        plant.reviews.sign(id_, meaning, user, "", record.content_hash)
+
+
+def new_epoch(plant: Plant, name: str) -> None:
+    """The agent's folder was restored: it opens another epoch that goes on where it was."""
+    was = plant.agents[name]
+    opened = Agent(name, key=was.key)
+    opened.envelopes.clear()
+    opened.write(EpochOpened("restored", was.epoch, len(was.envelopes), was.envelopes[-1].hash.hex()))
+    taken = plant.rig.ingest.take(opened.topic, opened.frame())
+    assert taken.result == "committed", taken
+    plant.agents[name] = opened
+
+
+# -- plants ------------------------------------------------------------------------------------------------
+# Each: WO-1000 is released and gets past its retention, the others are kept. Gives their references.
+
+
+def one_after_the_other(plant: Plant) -> list[str]:
+    line = Line().clean()
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    go_on(plant, line, "WO-1001", 300)
+    plant.all_here(line.clean())
+    release(plant, "WO-1001")
+    return ["WO-1001"]
+
+
+def in_a_new_epoch(plant: Plant) -> list[str]:
+    line = Line().clean()
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    new_epoch(plant, "assembly-1")
+    go_on(plant, line, "WO-1001", 300)
+    for index in range(1, 3):
+        line.piece(index)
+    plant.send(line)
+    new_epoch(plant, "testing-1")
+    for index in range(3, 5):
+        line.piece(index)
+    line.wash(range(1, 5))
+    plant.all_here(line)
+    release(plant, "WO-1001")
+    return ["WO-1001"]
+
+
+def interleaved(plant: Plant) -> list[str]:
+    """The kept order begins before the other one ends; a chart of the later one names its pieces."""
+    line = Line()
+    for index in (1, 2):
+        line.piece(index)
+    go_on(plant, line, "WO-1001", 1)
+    line.event("device-lost", "weld", ordered=False, device="plc")
+    for index in (5, 6):
+        line.piece(index)
+    first = line.unit(5)
+    go_on(plant, line, "WO-1000")
+    line.event("spc-subgroup", "leak_test", agent="testing-1", subjects=[first], characteristic="leak_rate")
+    for index in (3, 4):
+        line.piece(index)
+    line.wash(range(1, 5))
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    go_on(plant, line, "WO-1001", 300)
+    for index in (7, 8):
+        line.piece(index)
+    line.wash(range(5, 9))
+    plant.all_here(line)
+    release(plant, "WO-1001")
+    return ["WO-1001"]
+
+
+def never_decided(plant: Plant) -> list[str]:
+    """Two orders that nobody released stand between; one has a carrier's chart closed in a later run."""
+    line = Line().clean()
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    go_on(plant, line, "WO-1001", 1)
+    plant.all_here(line.clean())
+    first = line.unit(1)
+    go_on(plant, line, "WO-1002")
+    line.event("reaction", "wash", agent="testing-1", subjects=[first], reaction="hold")
+    plant.all_here(line.clean(3))
+    plant.rig.clock.advance(300 * 86_400)
+    return ["WO-1001", "WO-1002"]
+
+
+def begun_before_its_first_run(plant: Plant) -> list[str]:
+    """The kept order was started on the line while the other one still ran, long before its own first run."""
+    line = Line()
+    line.piece(1)
+    take_up(plant, line, "WO-1001")
+    line.event("order-started", "weld")
+    line.event("device-lost", "weld", ordered=False, device="plc")
+    take_up(plant, line, "WO-1000")
+    for index in range(2, 5):
+        line.piece(index)
+    line.wash(range(1, 5))
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    go_on(plant, line, "WO-1001", 300)
+    plant.all_here(line.clean())
+    release(plant, "WO-1001")
+    return ["WO-1001"]
+
+
+def by_a_clock_that_is_ahead(plant: Plant) -> list[str]:
+    """The kept order's records came long before the time that they tell."""
+    line = Line().clean()
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    take_up(plant, line, "WO-1001")
+    line.now_us += 60 * DAY_US
+    plant.send(line.clean())
+    plant.heads(line.now_us)
+    plant.reviews.sweep()
+    release(plant, "WO-1001")
+    plant.rig.clock.advance(300 * 86_400)
+    return ["WO-1001"]
+
+
+_PLANTS = [
+    one_after_the_other,
+    in_a_new_epoch,
+    interleaved,
+    never_decided,
+    begun_before_its_first_run,
+    by_a_clock_that_is_ahead,
+]
+
+# -- the property ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Judged:
+    content_hash: str
+    state: DhrState
+    grade: Grade
+    certificate: object
+    blockers: tuple[str, ...]
+    findings: tuple[object, ...]
+    current: tuple[bool, ...]
+    records: int
+
+
+def judged(plant: Plant, reference: str) -> Judged:
+    """As a central that was started just now judges it."""
+    record: DeviceHistoryRecord | None = plant.make().get(dhr_id("VS-100", reference))
+    assert record is not None
+    return Judged(
+        record.content_hash,
+        record.state,
+        record.certificate.grade,
+        record.certificate,
+        tuple(blocker.code for blocker in record.blockers),
+        record.findings,
+        tuple(line.current for line in record.signatures),
+        len(record.evidence.records),
+    )
+
+
+@pytest.mark.parametrize("made", _PLANTS)
+def test_what_is_under_retention_is_judged_the_same_after_an_act(
+    plant: Plant, made: Callable[[Plant], list[str]]
+) -> None:
+    """Bug: the last record of each machine before a kept lot was given up, and the lot lost its signatures."""
+    kept = made(plant)
+    plant.book.orders["WO-1003"] = order("WO-1003")
+    plant.rig.clock.advance(100 * 86_400)
+    before = {reference: judged(plant, reference) for reference in kept}
+    retention = Retention(plant.rig.store, plant.rig.facts, plant.rig.clock, SETTINGS)
+    said = retention.look().records
+    assert retention.apply(by=BY, reason="as SOP-17 says").records == said
+    assert {reference: judged(plant, reference) for reference in kept} == before
+    plant.make().sweep(everything=True)
+    assert {reference: judged(plant, reference) for reference in kept} == before
+    assert retention.apply(by=BY, reason="again").records == 0
+    found = verify(plant.rig.store.database, plant.rig.folder / "anchors.jsonl", plant.rig.ring.keys())
+    assert (found.ok, found.tombstones) == (True, said), found
+    left = {fact.seq for fact in plant.rig.store.facts(order="WO-1000", agent="testing-1")}
+    assert bool(said) == (made is not interleaved), made
+    assert left or not said
