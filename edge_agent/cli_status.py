@@ -69,7 +69,11 @@ def status(
     line: LineFile,
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")] = False,
 ) -> None:
-    """How the agent is; while it is down, what its buffer holds. Exit 1 something is away, 3 it does not run."""
+    """How the agent is; while it is down, what its buffer holds.
+
+    Exit 1: a device is away, central is not reached or takes nothing, or clock, identity or buffer need
+    a person. 3: the agent does not run.
+    """
     loaded = load_line(line)
     report = _told(ask(loaded, "GET", "/api/v1/status", ANSWER_S)) or _while_down(loaded)
     if json:
