@@ -156,6 +156,7 @@ def verify(
                 "ok": result.ok,
                 "records": result.records,
                 "tombstones": result.tombstones,
+                "awaited": result.awaited,
                 "first_bad": None if place is None else asdict(place),
                 "reason": result.reason,
                 "restores": result.restores,
@@ -168,6 +169,11 @@ def verify(
         )
     elif result.ok:
         typer.echo(f"fine: {result.records} records, {result.tombstones} of them tombstones")
+        if result.awaited:
+            typer.echo(
+                f"what explains {result.awaited} of the tombstones has not come from its agent or is not anchored "
+                "yet: verify again when it has"
+            )
         if result.restores:
             typer.echo(
                 f"central was restored {result.restores} times; {result.lost} records that were anchored are lost "

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -33,7 +34,9 @@ IMPORTED = "export-imported"
 
 CHUNK = 1024 * 1024
 MOST_NAMED = 20
-"""So many records that came without content are named; all are counted."""
+"""So many records that came without content are named in the answer; all are counted, and named in the fact."""
+_Record = tuple[str, str, int]
+"""Epoch, stream, seq."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Importer:
             with path.open("rb") as file:
                 exported = read_export(file)
                 self._admit(exported.header.agent, reason)
-                result = self._frames(exported, digest, by_any_key=reason is not None)
+                result, bare = self._frames(exported, digest, by_any_key=reason is not None)
         except OSError as error:
             raise Unreachable(
                 f"{path} cannot be read: {error.strerror}", hint="the account that runs central must be able to"
@@ -108,6 +111,8 @@ class Importer:
             "origin": by.origin,
             "reason": reason,
         }
+        if bare:  # their disk can say it no more: this is what explains to verify that they have no body
+            params["without_body"] = [[*chain, str(first), str(last)] for chain, first, last in _runs(bare)]
         event = OperationsEvent(IMPORTED, params)
         self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
         self._tell(result.agent)
@@ -128,10 +133,10 @@ class Importer:
                 hint="to take its records all the same: --accept-revoked --reason 'why'",
             )
 
-    def _frames(self, exported: Exported, digest: str, *, by_any_key: bool) -> Imported:
+    def _frames(self, exported: Exported, digest: str, *, by_any_key: bool) -> tuple[Imported, list[_Record]]:
         found: Counter[str] = Counter()
         damage: str | None = None
-        bare: list[str] = []
+        bare: list[_Record] = []
         header, agent = exported.header, exported.header.agent
         try:
             for _, frame in exported.frames:
@@ -141,16 +146,14 @@ class Importer:
                 found["known"] += outcome.known
                 found[outcome.result] += 1
                 if outcome.new or outcome.known:
-                    lost = _lost_bodies(frame)
-                    found["without body"] += len(lost)
-                    bare += lost[: MOST_NAMED - len(bare)]
+                    bare += _lost_bodies(frame)
         except (Invalid, Damaged) as error:
             damage = error.message
         for head in header.heads:
             found[self._ingest.bring_head(agent, head.encode(), by_any_key=by_any_key).result] += 1
         with self._store.read() as connection:
             newest = {w.stream: w.committed_through for w in intake.watermarks(connection) if w.agent == agent}
-        return Imported(
+        result = Imported(
             agent,
             header.made_at,
             digest,
@@ -162,19 +165,28 @@ class Importer:
             found["hole"],
             damage,
             newest,
-            found["without body"],
-            tuple(bare),
+            len(bare),
+            tuple("/".join(map(str, record)) for record in bare[:MOST_NAMED]),
         )
+        return result, bare
 
 
-def _lost_bodies(frame: bytes) -> list[str]:
-    """Which records of a frame that was taken, as EPOCH/STREAM/SEQ, lost their content on their disk."""
+def _lost_bodies(frame: bytes) -> list[_Record]:
+    """Which records of a frame that was taken lost their content on their disk."""
     header = unverified(frame)
     return [
-        f"{header.epoch}/{header.stream}/{seq}"
+        (header.epoch, header.stream, seq)
         for seq, entry in enumerate(header.records, header.first)
         if entry.tombstone is not None and entry.tombstone.reason == DAMAGED
     ]
+
+
+def _runs(records: Iterable[_Record]) -> Iterator[tuple[tuple[str, str], int, int]]:
+    """Epoch and stream, first and last seq of each run of them."""
+    rising = enumerate(sorted(set(records)))
+    for (epoch, stream, _), run in groupby(rising, lambda each: (each[1][0], each[1][1], each[1][2] - each[0])):
+        seqs = [seq for _, (_, _, seq) in run]
+        yield (epoch, stream), seqs[0], seqs[-1]
 
 
 def _digest(path: Path) -> str:

@@ -10,11 +10,12 @@ What is checked, over one moment of the database and without writing anything:
 - the agents' signed heads and central's signed anchors: both lie outside what was committed since;
 - the anchors that agents keep in their own signed records: so central's own chains show when they were computed
   anew or cut by whoever has central's key and its anchors file, too;
+- each record without a body: what gave it up is said in a chain (``central.graves``), never of central's own;
 - the index from which pages are made says what the bodies say.
 
-Trusted are central's public keys in the keys folder and the anchors file, or another copy of it. Tombstones are
-legal and counted, and so is what a stated restore has lost. What nobody outside has seen yet, the last minutes
-before the next anchor, whoever owns database, keys and anchors can still rewrite.
+Trusted are central's public keys in the keys folder and the anchors file, or another copy of it. Tombstones that
+something explains are legal and counted, and so is what a stated restore has lost. What nobody outside has seen
+yet, the last minutes before the next anchor, whoever can write to the database can still rewrite, or add to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from central import graves
 from central.anchors import read_anchors
 from central.domain import Gap
 from central.footing import lost_anchors
@@ -58,6 +60,7 @@ class Verification:
     ``restores``: how often central was restored; ``lost``: records that were anchored and are not here since.
     ``gaps``: by agent, what it says that it made, and no longer had when central needed it.
     ``unanchored``: from when to when (microseconds; 0: from the beginning) the anchors are lost, as was stated.
+    ``awaited``: tombstones whose explanation has not come or is not anchored yet.
     """
 
     ok: bool
@@ -70,6 +73,7 @@ class Verification:
     gaps: tuple[tuple[str, Gap], ...] = ()
     unanchored: tuple[tuple[int, int], ...] = ()
     flaws: tuple[str, ...] = ()
+    awaited: int = 0
 
 
 class _Bad(Exception):
@@ -90,6 +94,7 @@ class _Count:
     lost: int = 0
     gaps: tuple[tuple[str, Gap], ...] = ()
     unanchored: tuple[tuple[int, int], ...] = ()
+    awaited: int = 0
     bad: list[_Bad] = field(default_factory=list)
 
     def failed(self, reason: str) -> Verification:
@@ -99,7 +104,7 @@ class _Count:
     def result(self, place: Place | None = None, reason: str | None = None) -> Verification:
         flaws = tuple(str(each) for each in self.bad) or (() if reason is None else (reason,))
         counted = (self.records, self.tombstones, place, reason, self.restores, self.lost)
-        return Verification(reason is None, *counted, self.gaps, self.unanchored, flaws)
+        return Verification(reason is None, *counted, self.gaps, self.unanchored, flaws, self.awaited)
 
 
 def verify(
@@ -127,6 +132,7 @@ def verify(
             count.unanchored = found.unanchored
             lost = lost_anchors(connection, anchors, KeyRing(central_keys)) if complete else None
             _verify_all(connection, found, central_keys, count, progress or (lambda _: None))
+            _explained(connection, anchored, found, count)
             if lost is not None:
                 raise Damaged(f"the anchors file {anchors} lacks what central anchored at {iso_z(lost.known_us)}")
             other = disagreement(connection, anchored, found, complete=complete)
@@ -170,6 +176,14 @@ def _verify_all(
                 _covered(key, frames, last)
         except _Bad as bad:
             count.bad.append(bad)
+    if count.bad:
+        raise count.bad[0]
+
+
+def _explained(connection: Connection, anchored: Sequence[Head], found: Witnesses, count: _Count) -> None:
+    looked = graves.examine(connection, anchored, found)
+    count.awaited = looked.awaited
+    count.bad += [_Bad(each.key, each.seq, each.reason) for each in looked.unexplained]
     if count.bad:
         raise count.bad[0]
 
@@ -269,6 +283,10 @@ def _link(key: Key, item: Envelope, previous: bytes) -> bytes:
         raise _Bad(key, item.seq, "the record was changed: a column holds what none of ours would")
     if item.body is None and item.tombstone is None:
         raise _Bad(key, item.seq, "the record has neither body nor tombstone")
+    if item.tombstone is not None and item.body is not None:
+        raise _Bad(key, item.seq, "the record has a tombstone beside its body")
+    if item.tombstone is not None and key[0] == CENTRAL:
+        raise _Bad(key, item.seq, "the body of a record of central's own is gone: nothing ever gives one up")
     digest = item.digest if item.body is None else chain.digest(item.body)
     if digest != item.digest:
         raise _Bad(key, item.seq, "the record's body was changed")

@@ -141,7 +141,12 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "chain-verified": ("ok", "records", "reason"),
     "export-imported": (
         *("agent", "digest", "made", "new", "known", "conflicts", "quarantined", "holes", "damage"),
-        *("by", "origin", "reason"),
+        *(
+            "without_body",
+            "by",
+            "origin",
+            "reason",
+        ),  # without_body: epoch, stream, first, last; where there are any
     ),
     "backup-made": ("backup", "made", "records", "generation", "bytes", "flaws", "by", "origin"),
     "retention-applied": ("records", "telemetry", "table_part", "until", "by", "origin", "reason"),

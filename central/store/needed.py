@@ -17,11 +17,13 @@ from central.store import dossiers
 from central.store.dossiers import Span
 from central.store.gaps import RESTORED
 from central.store.schema import envelope, fact_index
+from central.store.tombstones import EXPLAIN
 from records.wire import CENTRAL
 
 RECORDS = "records"
-ALWAYS = ("epoch-opened", "configuration", RESTORED)
-"""Codes of what is needed for ever: how epochs join, by what stations worked, what an agent says that is lost."""
+ALWAYS = ("epoch-opened", "configuration", RESTORED, *EXPLAIN)
+"""Codes of what is needed for ever: how epochs join, by what stations worked, what an agent says that is lost,
+or that it has no body of."""
 
 _Chain = tuple[str, str]
 

@@ -123,6 +123,19 @@ def edit_own_fact(db: Session) -> None:
     _compute_anew(db, "central", "audit")
 
 
+def forge_tombstones(db: Session) -> None:
+    """Every decision of central's and a record of the agent are said to have been given up, and are not there."""
+    number, _ = _run(db)
+    db.execute(
+        'INSERT INTO tombstone (envelope_id, reason, "by") '
+        "SELECT envelope_id, 'retention', 'anna' FROM fact_index "
+        "WHERE envelope_id = ? OR (agent = 'central' AND kind = 'decision')",
+        (number,),
+    )
+    db.execute("UPDATE fact_index SET readable = 0 WHERE envelope_id IN (SELECT envelope_id FROM tombstone)")
+    db.execute("DELETE FROM body WHERE envelope_id IN (SELECT envelope_id FROM tombstone)")
+
+
 ATTACKS: tuple[Callable[[Session], None], ...] = (
     edit_row,
     edit_row_and_digest,
@@ -133,6 +146,7 @@ ATTACKS: tuple[Callable[[Session], None], ...] = (
     swap_signatures,
     edit_index,
     edit_own_fact,
+    forge_tombstones,
 )
 
 

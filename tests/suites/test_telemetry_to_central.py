@@ -36,7 +36,7 @@ from tests.rigs.mosquitto import Mosquitto
 from tests.rigs.outboxes import AGENT, header, make_identity, open_outbox
 from tests.rigs.tiny_central import TinyCentral
 from tests.rigs.uplinks import quick, ring_of, until
-from tests.unit.central.core_rig import Rig
+from tests.unit.central.core_rig import Agent, Rig
 from tests.unit.edge import test_telemetry_thinning as thinning
 
 CENTRAL = SigningKey.generate()
@@ -290,6 +290,11 @@ def test_thinned_telemetry_still_shows_each_spike_and_what_central_had_whole_sta
         made += thinning.fill(outbox, range(20, 400), lambda: len(said) > 2)
         while position < outbox.head().last:
             position = send(outbox, position, 100)
+    records = Agent(AGENT, key)
+    for given in said:
+        told = {"epoch": given.epoch, "first": str(given.first), "last": str(given.last), "chunks": given.chunks}
+        records.write(OperationsEvent("telemetry-thinned", dict(told)))
+    assert rig.ingest.take(records.topic, records.frame()).result == "committed"
     gone = sum(row.body is None for row in export(tmp_path / "buffer" / "telemetry.db"))
     keys = [PublicKey("central", rig.key.public.hex())]
     proved = verify_central(rig.folder / "central.db", rig.folder / "anchors.jsonl", keys)

@@ -24,12 +24,14 @@ def older(tmp_path: Path) -> Rig:
     """9 records of an agent, one of them without its body, and a chunk of telemetry."""
     with core_rig.rig(tmp_path) as rig:
         agent = rig.enrol(Agent())
-        agent.write(*(event(order=f"WO-{n}") for n in range(9)))
+        agent.write(*(event(order=f"WO-{n}") for n in range(8)))
+        lost = agent.envelopes[2].digest.hex()
+        agent.write(event("record-damaged", epoch=agent.epoch, seq="3", digest=lost))
         assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
         trend = rig.enrol(Agent("trend-1", stream="telemetry"))
         assert rig.ingest.take(trend.topic, trend.frame()).result == "committed"
     with closing(sqlite3.connect(tmp_path / "central.db")) as connection, connection:
-        connection.execute("INSERT INTO tombstone (envelope_id, reason, \"by\") VALUES (5, 'retention', 'admin')")
+        connection.execute("INSERT INTO tombstone (envelope_id, reason, \"by\") VALUES (5, 'damaged', 'admin')")
         connection.execute("DELETE FROM body WHERE envelope_id = 5")
     make_0001(tmp_path / "central.db")
     return rig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from central.verify import Place, Verification, verify
 from records import chain
 from records.errors import StorageFailed
 from records.model import OperationsEvent
+from records.wire import DAMAGED, Tombstone
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
@@ -178,13 +179,51 @@ def test_an_anchor_line_cut_short_by_a_power_cut_is_no_damage(kept: Kept) -> Non
     assert len(read_anchors(path, kept.rig.ring)) == 2 * lines
 
 
-def test_a_tombstone_is_counted_and_the_chain_holds(kept: Kept) -> None:
-    kept.change(
-        "INSERT INTO tombstone (envelope_id, reason, by) "
-        "SELECT id, 'retention', 'admin' FROM envelope WHERE agent = 'assembly-1' AND seq = 4",
-        f"DELETE FROM body {OF}4)",
-    )
-    assert kept.verify() == Verification(True, 15, 1, None, None)
+@pytest.mark.parametrize("stream", ["records", "telemetry"])
+def test_a_body_that_a_disk_lost_is_counted_where_its_agent_says_so(tmp_path: Path, stream: str) -> None:
+    with core_rig.rig(tmp_path) as rig:
+        agent = rig.enrol(Agent(stream=stream))
+        agent.write(*(event(order=f"WO-{n}") for n in range(9)))
+        lost = agent.envelopes[3]
+        grave = Tombstone(lost.digest.hex(), DAMAGED, agent.name)
+        agent.envelopes[3] = replace(lost, body=None, tombstone=grave)
+        told = event("record-damaged", epoch=agent.epoch, seq="4", digest=grave.digest)
+        rig.ingest.take(agent.topic, agent.frame())
+        assert proven(rig).first_bad == Place(agent.name, agent.epoch, stream, 4)
+
+        agent.write(told)
+        rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us()))
+        found = proven(rig)
+        assert (found.ok, found.tombstones, found.awaited) == (True, 1, 1), "it has not come yet"
+        rig.ingest.take(agent.topic, agent.frame(11))
+        found = proven(rig)
+        assert (found.ok, found.tombstones, found.awaited) == (True, 1, 0), found
+
+
+@pytest.mark.parametrize(("chunks", "place"), [(3, None), (2, 5)])
+def test_chunks_that_gave_way_are_as_many_as_their_agent_says(
+    tmp_path: Path, chunks: int, place: int | None
+) -> None:
+    with core_rig.rig(tmp_path) as rig:
+        agent = rig.enrol(Agent())
+        trend = Agent(key=agent.key, stream="telemetry")
+        trend.write(*(event(order=f"T-{n}") for n in range(5)))
+        for at in (1, 3, 4):
+            row = trend.envelopes[at]
+            grave = Tombstone(row.digest.hex(), "thinned", agent.name)
+            trend.envelopes[at] = replace(row, body=None, tombstone=grave)
+        rig.ingest.take(trend.topic, trend.frame())
+        assert "no record of its agent says so" in (proven(rig).reason or "")
+        told = {"epoch": trend.epoch, "first": "2", "last": "5", "chunks": chunks}
+        agent.write(OperationsEvent("telemetry-thinned", dict(told)))
+        rig.ingest.take(agent.topic, agent.frame())
+        found = proven(rig)
+        assert (found.ok, found.tombstones) == (place is None, 3), found
+        assert (None if found.first_bad is None else found.first_bad.seq) == place
+
+
+def proven(rig: Rig) -> Verification:
+    return verify(rig.folder / "central.db", rig.folder / "anchors.jsonl", rig.ring.keys())
 
 
 def test_a_store_that_is_not_there_or_no_database(kept: Kept) -> None:

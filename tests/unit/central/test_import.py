@@ -14,6 +14,7 @@ from central.access import Actor
 from central.importing import Imported, Importer
 from central.ingest import Ingest
 from central.store import envelopes, intake
+from central.verify import Verification, verify
 from records.errors import ConfigurationError, Invalid, Refused, Unreachable
 from records.exported import ExportHeader, write_export
 from records.keys import SigningKey
@@ -176,3 +177,24 @@ def test_records_that_came_without_their_content_are_named(rig: Rig, agent: Agen
     done = importer(rig).take(exported(tmp_path, agent, encode_frame(rows, agent.previous(1), agent.key)), by=BY)
     assert (done.ok, done.new, done.without_body) == (True, 12, 1)
     assert done.to_json()["without_body_named"] == [f"{agent.epoch}/records/7"]
+    assert stated(rig)[0]["without_body"] == [[agent.epoch, "records", "7", "7"]]
+
+
+def test_what_a_disk_had_lost_before_its_export_is_explained_by_the_import(
+    rig: Rig, agent: Agent, tmp_path: Path
+) -> None:
+    for index in (3, 4, 8):
+        row = agent.envelopes[index]
+        grave = Tombstone(row.digest.hex(), DAMAGED, agent.name)
+        agent.envelopes[index] = replace(row, body=None, tombstone=grave)
+    rig.ingest.take(agent.topic, agent.frame(1, 6))
+
+    def proven() -> Verification:
+        return verify(rig.folder / "central.db", rig.folder / "anchors.jsonl", rig.ring.keys())
+
+    assert "import that once more" in (proven().reason or "")
+    importer(rig).take(exported(tmp_path, agent), by=BY)
+    assert stated(rig)[0]["without_body"] == [
+        [agent.epoch, "records", first, last] for first, last in (("4", "5"), ("9", "9"))
+    ]
+    assert (proven().ok, proven().tombstones, proven().awaited) == (True, 3, 0)

@@ -13,7 +13,7 @@ from central.access import Actor
 from central.domain import DhrState, DhrSummary, Grade
 from central.retention import Retention
 from central.settings import RetentionSettings
-from central.store import findings, partitions
+from central.store import findings, intake, partitions
 from central.store.rows import whole
 from central.store.schema import envelope
 from central.verify import Verification, verify
@@ -109,6 +109,42 @@ def test_only_what_no_record_under_retention_needs_is_given_up(rig: Rig) -> None
     assert [f.seq for f in rig.store.facts(agent=agent.name)] == [1, 4, 5, 6]
     assert retention.apply(by=BY, reason="again").records == 0
     assert len(rig.store.facts(codes=["retention-applied"], stream="audit")) == 1, "no act without effect"
+
+
+def test_what_explains_a_tombstone_is_never_given_up_itself(rig: Rig) -> None:
+    agent = rig.enrol(Agent())
+    agent.write(event("telemetry-thinned"), event("record-damaged"), event("device-lost"))
+    rig.ingest.take(agent.topic, agent.frame())
+    rig.clock.advance(4000 * 86_400)
+    Retention(rig.store, rig.facts, rig.clock, SETTINGS).apply(by=BY, reason="yearly")
+    assert {2, 3} <= set(kept(rig, agent))
+    assert 4 not in kept(rig, agent)
+
+
+@pytest.mark.parametrize("seq", [4, 5])
+def test_a_tombstone_that_is_put_under_a_real_act_shows(rig: Rig, seq: int) -> None:
+    """Whether what it takes away was received before or after what the act gave up."""
+    agent = rig.enrol(Agent())
+    rig.ingest.take(agent.topic, agent.frame())
+    send(rig, agent, None, None, "OPEN-ORDER")
+    rig.clock.advance(400 * 86_400)
+    send(rig, agent, "NEW")
+    Retention(rig.store, rig.facts, rig.clock, SETTINGS).apply(by=BY, reason="yearly")
+    assert kept(rig, agent)[-2:] == [4, 5]
+    assert proven(rig).awaited == 3 - kept(rig, agent).count(1), "no anchor names the act yet"
+    with rig.store.read() as connection:
+        rig.facts.anchor(intake.watermarks(connection))
+    assert (proven(rig).ok, proven(rig).awaited) == (True, 0)
+    where = f"SELECT id FROM envelope WHERE agent = '{agent.name}' AND seq = {seq}"
+    forged = f"""INSERT INTO tombstone (envelope_id, reason, "by", act)
+        SELECT id, 'retention', 'anna', (SELECT max(act) FROM tombstone) FROM envelope WHERE id = ({where})"""
+    gone = f"DELETE FROM body WHERE envelope_id = ({where})"
+    index = f"UPDATE fact_index SET readable = false WHERE envelope_id = ({where})"
+    for statement in (forged, index, gone):
+        stores.by_hand(rig.folder, statement)
+    found = proven(rig)
+    assert (found.ok, found.first_bad is not None) == (False, True)
+    assert "says that it gave up" in (found.reason or "")
 
 
 @pytest.mark.parametrize("state", [DhrState.COLLECTING, DhrState.REVIEWED])

@@ -193,3 +193,48 @@ def test_every_class_of_tampering_is_seen_with_its_place(kept: Kept, statement: 
     result = kept.verify()
     assert not result.ok
     assert result.first_bad is not None, result.reason
+
+
+FORGED = (
+    "INSERT INTO tombstone (envelope_id, reason, \"by\", act) SELECT id, '{}', 'anna', {} FROM envelope WHERE {}"
+)
+"""No trigger, key or anchor is touched."""
+ACT = "(SELECT lower(hex(hash)) FROM envelope WHERE agent = 'central' AND stream = 'audit' AND seq = 2)"
+
+
+@pytest.mark.parametrize(
+    ("reason", "act", "which", "said"),
+    [
+        ("retention", "NULL", "agent = 'central' AND stream = 'audit' AND seq = 3", "nothing ever gives one up"),
+        ("retention", ACT, "agent = 'central' AND stream = 'records' AND seq = 1", "nothing ever gives one up"),
+        ("retention", "NULL", "agent = 'testing-1' AND seq = 3", "nothing in any chain says so"),
+        ("thinned", "NULL", "agent = 'testing-1' AND seq = 3", "nothing in any chain says so"),
+        ("damaged", "NULL", "agent = 'testing-1' AND seq = 3", "no record of its agent says"),
+        (
+            "retention",
+            ACT,
+            "agent = 'testing-1' AND seq = 3",
+            "audit stream, which its tombstone names, gave nothing",
+        ),
+        ("retention", "'00ff'", "agent = 'testing-1' AND seq = 3", "is no fact of central's"),
+    ],
+)
+def test_a_forged_tombstone_explains_nothing(kept: Kept, reason: str, act: str, which: str, said: str) -> None:
+    kept.change(FORGED.format(reason, act, which), *taken_away())
+    result = kept.verify()
+    assert not result.ok
+    assert said in (result.reason or "")
+    assert result.first_bad is not None
+    assert which.startswith(f"agent = '{result.first_bad.agent}'")
+    assert which.endswith(f"seq = {result.first_bad.seq}")
+
+
+def test_a_tombstone_hides_no_body_that_is_still_there(kept: Kept) -> None:
+    kept.change(FORGED.format("retention", "NULL", "agent = 'testing-1' AND seq = 3"))
+    assert "a tombstone beside its body" in (kept.verify().reason or "")
+
+
+def taken_away() -> tuple[str, ...]:
+    """What goes with a forged tombstone."""
+    gone = "envelope_id IN (SELECT envelope_id FROM tombstone)"
+    return f"UPDATE fact_index SET readable = 0 WHERE {gone}", f"DELETE FROM body WHERE {gone}"
