@@ -173,4 +173,5 @@ NAMES: Mapping[str, Said] = {
     "why": Said("Why", "缘由"),
     "window": Said("Window of points", "点数窗口"),
     "within_s": Said("Sure within seconds", "误差范围（秒）"),
+    "without_body": Said("Without their content", "无内容的记录"),
 }
