@@ -48,13 +48,13 @@ class Incoming:
         self._reports: dict[str, _Report] = {}
         self.refused = 0
 
-    def take(self, topic: str, payload: bytes) -> None:
-        """Act on one message that is no watermark."""
+    def take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Act on one message that is no watermark. ``retained``: the broker kept it, central may be dead."""
         try:
             if payload and topic == down_topic(self._agent, CENTRAL_KEYS, CENTRAL):
                 self._on_central_keys(payload)
             elif self._documents is not None and payload:
-                self._documents.take(topic, self._agent, payload)
+                self._documents.take(topic, self._agent, payload, retained=retained)
         except (Invalid, Damaged) as error:
             self._refuse("payload-refused", {"topic": topic, "reason": error.message})
 

@@ -345,7 +345,7 @@ class Uplink:
             case Message(_, topic, payload, retained):
                 concerned = next((lane for lane in self._lanes if lane.ack_topic == topic), None)
                 if concerned is None:
-                    self._incoming.take(topic, payload)
+                    self._incoming.take(topic, payload, retained=retained)
                 elif (said := self._incoming.watermark(concerned.outbox.stream, payload)) is not None:
                     concerned.heard(said, retained=retained)
 

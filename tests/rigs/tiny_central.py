@@ -100,8 +100,9 @@ class TinyCentral:
         payload = mark if isinstance(mark, bytes) else sign(mark, self.key)
         self._client.publish(ack_topic(self.agent, self.stream), payload, qos=1, retain=retain)
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        self._client.publish(topic, payload, qos=1, retain=retain)
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
+        """The answer tells when the broker has it."""
+        return self._client.publish(topic, payload, qos=1, retain=retain)
 
     def _on_subscribe(self, *_: object) -> None:
         with self._changed:

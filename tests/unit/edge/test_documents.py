@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from edge_agent.outbox import Outbox
 from records.clock import FakeClock
 from records.errors import Damaged, Invalid
 from records.keys import KeyRing, PublicKey, SigningKey
-from records.wire import Document, down_topic, sign
+from records.wire import SYNC, Document, down_topic, sign
 from tests.rigs.outboxes import AGENT, open_outbox
 
 KEY = SigningKey.generate()
@@ -36,8 +37,9 @@ def order(version: int, content: object = "x", number: str = "WO/1") -> Document
     return Document("work-order", number, version, 1, content)  # type: ignore[arg-type]
 
 
-def send(documents: Documents, document: Document, key: SigningKey = KEY) -> bool:
-    return documents.take(down_topic(AGENT, document.kind, document.id), AGENT, sign(document, key))
+def send(documents: Documents, document: Document, key: SigningKey = KEY, *, retained: bool = False) -> bool:
+    topic = down_topic(AGENT, document.kind, document.id)
+    return documents.take(topic, AGENT, sign(document, key), retained=retained)
 
 
 def test_the_newest_version_stands(outbox: Outbox, clock: FakeClock) -> None:
@@ -115,6 +117,88 @@ def test_age_counts_from_arrival_and_from_when_central_was_last_heard(outbox: Ou
     clock.advance(3)
     assert documents.age_s("work-order", "WO/1") == 3
     assert Documents(outbox, RING, clock).age_s("work-order", "WO/1") == 15, "written once a minute at most"
+
+
+def test_what_the_broker_kept_and_repeats_makes_nothing_young(outbox: Outbox, clock: FakeClock) -> None:
+    """Bug: while central was dead each reconnection made all ages young, and "refuse" was defeated."""
+    issued = replace(order(1), issued_us=clock.now_us())
+    documents = Documents(outbox, RING, clock)
+    send(documents, issued)
+    documents.heard()
+    for away_s in (30, 60, 90):
+        clock.advance(30)
+        assert not send(documents, issued, retained=True), "the broker was reached anew"
+        assert documents.age_s("work-order", "WO/1") == away_s
+        documents = Documents(outbox, RING, clock)
+        assert not send(documents, issued, retained=True), "and so it is for an agent that was started anew"
+        assert documents.age_s("work-order", "WO/1") == away_s
+    assert not send(documents, issued)
+    assert documents.age_s("work-order", "WO/1") == 0, "central says it again"
+
+
+def test_one_signed_anew_by_central_s_next_key_is_no_younger_for_it(outbox: Outbox, clock: FakeClock) -> None:
+    other = SigningKey.generate()
+    ring = KeyRing([PublicKey("central", key.public.hex()) for key in (KEY, other)])
+    documents = Documents(outbox, ring, clock)
+    send(documents, replace(order(1), issued_us=clock.now_us()))
+    documents.heard()
+    issued = documents.get("work-order", "WO/1")
+    assert issued is not None
+    clock.advance(500)
+    send(documents, issued, other, retained=True)
+    for known in (documents, Documents(outbox, ring, clock)):
+        assert known.age_s("work-order", "WO/1") == 500
+
+
+@pytest.mark.parametrize("ahead_s", [0, 7000, -7000])
+def test_one_that_was_issued_while_the_agent_was_off_counts_from_its_issue(
+    outbox: Outbox, clock: FakeClock, ahead_s: int
+) -> None:
+    """Also where the clocks differ: what that was is known from when notes were last compared."""
+
+    def central_us() -> int:
+        return clock.now_us() - ahead_s * 1_000_000
+
+    documents = Documents(outbox, RING, clock)
+    send(documents, order(1, "x", "before"))
+    send(documents, Document(SYNC, AGENT, 1, central_us(), {"round": "r"}))
+    documents.heard()
+    clock.advance(100)
+    later = replace(order(1), issued_us=central_us())
+    late_answer = Document(SYNC, AGENT, 2, central_us(), {"round": "of a connection that is over"})
+    clock.advance(1000)
+    for known in (documents, Documents(outbox, RING, clock)):
+        assert not send(known, late_answer, retained=True)
+        send(known, later, retained=True)
+        assert known.age_s("work-order", "WO/1") == 1000
+        assert known.age_s("work-order", "before") == 1100
+    assert Documents(outbox, RING, clock).age_s("work-order", "WO/1") == 1000
+    clock.advance(5)
+    known.heard()
+    assert [known.age_s("work-order", each) for each in ("before", "WO/1")] == [0, 0]
+
+
+def test_an_issue_in_the_future_makes_no_age_below_zero(outbox: Outbox, clock: FakeClock) -> None:
+    documents = Documents(outbox, RING, clock)
+    send(documents, replace(order(1), issued_us=clock.now_us() + 10**12), retained=True)
+    clock.advance(50)
+    assert documents.age_s("work-order", "WO/1") == 50, "from when it came, at the latest"
+
+
+def test_an_old_one_that_central_says_is_young_after_a_restart_too(outbox: Outbox, clock: FakeClock) -> None:
+    documents = Documents(outbox, RING, clock)
+    documents.heard()
+    clock.advance(50)
+    issued = replace(order(1), issued_us=clock.now_us() - 10**12)
+    send(documents, issued)
+    documents.heard()
+    assert Documents(outbox, RING, clock).age_s("work-order", "WO/1") == 50, "as central's last word on disk"
+    clock.advance(100)
+    send(documents, replace(issued, id="WO/2"))
+    documents.heard()
+    clock.advance(9)
+    again = Documents(outbox, RING, clock)
+    assert [again.age_s("work-order", each) for each in ("WO/1", "WO/2")] == [9, 9]
 
 
 def test_the_oldest_give_way_withdrawn_ones_first(

@@ -268,6 +268,60 @@ def test_retained_documents_come_with_the_connection(bench: Bench) -> None:
         until(lambda: documents.get("work-order", "WO/1 +#") == order)
 
 
+class Watched(Documents):
+    """Ages by a clock of its own. ``came``: what came, and whether the broker had kept it."""
+
+    def __init__(self, bench: Bench, clock: FakeClock) -> None:
+        self.came: set[tuple[str, bool]] = set()
+        super().__init__(bench.outbox, bench.identity.central, clock)
+
+    def take(self, topic: str, agent: str, payload: bytes, *, retained: bool = False) -> bool:
+        news = super().take(topic, agent, payload, retained=retained)
+        self.came.add((topic.rpartition("/")[2], retained))
+        return news
+
+    def ages(self) -> list[float | None]:
+        return [self.age_s("work-order", name) for name in ("WO-1", "WO-2")]
+
+
+def test_ages_go_on_while_central_is_dead_and_the_broker_repeats_what_it_kept(bench: Bench) -> None:
+    """Bug: with "refuse", an agent that was started again worked by holds of which nobody knew any more."""
+    bench.broker.start()
+    clock = FakeClock()
+    documents = Watched(bench, clock)
+    uplink = bench.uplink(documents=documents)
+
+    def issue(name: str) -> None:
+        document = Document("work-order", name, 1, clock.now_us(), {"lot": "A"})
+        topic = down_topic(AGENT, document.kind, name)
+        central.publish(topic, sign(document, CENTRAL), retain=True).wait_for_publish(60.0)
+
+    def hears_what_was_kept(documents: Watched) -> None:
+        documents.came.clear()
+        uplink = bench.uplink(documents=documents)
+        until(lambda: documents.came == {("WO-1", True), ("WO-2", True)} and uplink.status().connected)
+        uplink.stop()
+
+    with bench.central() as central:
+        until(lambda: uplink.status().connected)
+        issue("WO-1")
+        fill(bench.outbox, 1, 1)
+        until(lambda: documents.came == {("WO-1", False)} and uplink.status().pending == 0)
+        uplink.stop()
+        clock.advance(35)
+        issue("WO-2")
+    clock.advance(25)
+    started_anew = Watched(bench, clock)
+    for each in (documents, started_anew):
+        hears_what_was_kept(each)
+        assert each.ages() == [60, 25]
+    uplink = bench.uplink(documents=started_anew)
+    with bench.central():
+        until(lambda: uplink.status().connected)
+        fill(bench.outbox, 2, 2)
+        until(lambda: started_anew.ages() == [0, 0])
+
+
 def test_a_disk_that_was_rolled_back_sends_its_rows_under_a_new_epoch(bench: Bench) -> None:
     fill(bench.outbox, 1, 5)
     old = bench.outbox.head().epoch
