@@ -23,12 +23,12 @@ from central.broker_probe import probe
 from central.doctor_told import State, Told
 from central.keys import CentralKeys
 from central.settings import CentralSettings
-from central.store import agents, asked, intake
+from central.store import agents, asked, documents, intake
 from central.store.engine import Connection, assert_guards, reading
-from records.certificates import certificate_of, check_pair
+from records.certificates import DAY_US, certificate_of, check_pair
 from records.clock import MICROSECONDS, Clock, iso_z, new_id
 from records.errors import LotkeeperError
-from records.wire import CENTRAL
+from records.wire import CENTRAL, FENCE
 
 LEAST_FREE = 1 << 30
 LEAST_SHARE = 0.05
@@ -36,6 +36,9 @@ LARGEST_WAL = 256 << 20
 CLOCK_AHEAD_S = 10.0
 LATELY_US = 86_400 * MICROSECONDS
 """An agent asks every ten minutes while it is connected: what was refused before this is over."""
+
+DOUBLED_US = 7 * DAY_US
+"""For how long it is told that two agents had one identity: nobody hears when the second PC has gone."""
 
 
 def examine(settings: CentralSettings, clock: Clock) -> list[Told]:
@@ -199,7 +202,9 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Told]:
             yield Told("agents", "warning", say, f"it cannot connect: enrol {agent.id} again")
     revoked = sum(agent.revoked_us is not None for agent in known)
     yield Told("agents", "fine", f"{len(known)} enrolled, {revoked} of them revoked")
-    yield from requests(connection, clock, {agent.id for agent in known if agent.revoked_us is None})
+    believed = {agent.id for agent in known if agent.revoked_us is None}
+    yield from requests(connection, clock, believed)
+    yield from doubled(connection, clock, believed)
     ahead = {
         head.agent: (head.at_us - received_us) / MICROSECONDS
         for head, received_us, _ in intake.heads(connection)
@@ -227,6 +232,22 @@ def requests(connection: Connection, clock: Clock, believed: set[str]) -> Iterat
         yield Told("requests", "bad", say, do)
     if not refused:
         yield Told("requests", "fine", "no agent's request is refused for its time")
+
+
+def doubled(connection: Connection, clock: Clock, believed: set[str]) -> Iterator[Told]:
+    """Two agents with one identity; one of them keeps what it records."""
+    now_us = clock.now_us()
+    lately = [
+        each
+        for each in documents.of_kind(connection, FENCE)
+        if each.id in believed and each.content is not None and abs(now_us - each.issued_us) < DOUBLED_US
+    ]
+    for each in lately:
+        say = f"two agents ran as {each.id} on {iso_z(each.issued_us)}: one was told to keep what it records"
+        do = "find the second PC and stop its agent, or give it a name of its own (docs/how-to/"
+        yield Told("identities", "warning", say, f"{do}two-pcs-with-one-identity.md)")
+    if not lately:
+        yield Told("identities", "fine", f"no two agents ran with one identity for {DOUBLED_US // DAY_US} days")
 
 
 def _lists(connection: Connection, settings: CentralSettings) -> Iterator[Told]:

@@ -4,8 +4,10 @@ Each start of an agent says hello with an id of its own and those of the starts 
 start holds the name. A restart names the holder among those before it and takes its place. Anybody else only
 claims the name, until the holder is heard again: then both are alive, and the claimant is fenced. A holder that is
 silent for ``SILENT_US`` is gone, and the claimant takes its place: a PC that was replaced, or a disk that was
-restored. An earlier start that is heard after its successor shows that the successor is a copy of its disk: the
-copy is fenced. A key that was enrolled later wins at once; so a person decides by enrolling one PC again.
+restored. Another stranger meanwhile is the claimant's rival and takes nothing from it; when the claimant is heard
+again, these two are alive, whatever became of the holder, and the rival is fenced. An earlier start that is heard
+after its successor shows that the successor is a copy of its disk: the copy is fenced. A key that was enrolled
+later wins at once; so a person decides by enrolling one PC again.
 
 To be fenced costs no record: the agent goes on recording, and stops sending.
 """
@@ -27,6 +29,7 @@ from records.model import OperationsEvent
 from records.wire import FENCE, Document, Request
 
 SILENT_US = 120 * MICROSECONDS
+TWO_ARE_ALIVE, COPY = "two-are-alive", "copy-of-a-running-agent"
 MOST_FENCED = 50
 """How many fenced starts a document names, the newest."""
 
@@ -46,12 +49,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Who holds an agent's name, when it was heard last, and who claims it since when."""
+    """Who holds an agent's name, when it was heard last, who claims it since when, and who does beside it."""
 
     holder: Start
     heard_us: int
     claimant: Start | None = None
     claimed_us: int = 0
+    rival: Start | None = None
+    rival_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,12 @@ class Verdict:
     held: Held
     fenced: str | None = None
     why: str = ""
+    spared: Start | None = None
+    """Who goes on sending instead where that is not the holder, of which nothing is heard."""
+
+    @property
+    def kept(self) -> Start:
+        return self.spared or self.held.holder
 
 
 def judge(held: Held | None, hello: Start, now_us: int) -> Verdict:
@@ -68,21 +79,40 @@ def judge(held: Held | None, hello: Start, now_us: int) -> Verdict:
     mine = Held(hello, now_us)
     if held is None:
         return Verdict(mine)
-    if held.claimant is not None and held.heard_us < held.claimed_us < now_us - SILENT_US:
-        held = Held(held.claimant, held.claimed_us)
+    held = _present(held, now_us)
     holder, claimant = held.holder, held.claimant
     if holder.instance in hello.own:
         alive = claimant is not None and claimant.instance not in hello.own
-        return Verdict(mine, claimant.instance if claimant and alive else None, "two-are-alive")
+        return Verdict(mine, claimant.instance if claimant and alive else None, TWO_ARE_ALIVE)
     if hello.key_us != holder.key_us:
         if hello.key_us > holder.key_us:
             return Verdict(mine, holder.instance, "another-was-enrolled-later")
         return Verdict(held, hello.instance, "another-was-enrolled-later")
     if hello.instance in holder.before:
-        return Verdict(mine, holder.instance, "copy-of-a-running-agent")
-    if claimant is not None and claimant.instance in hello.own:
-        return Verdict(replace(held, claimant=hello))
-    return Verdict(replace(held, claimant=hello, claimed_us=now_us))
+        return Verdict(mine, holder.instance, COPY)
+    return _claim(held, hello, now_us)
+
+
+def _present(held: Held, now_us: int) -> Held:
+    """Who holds the name now: holders that have been silent since others claimed it are gone."""
+    while held.claimant is not None and held.heard_us < held.claimed_us < now_us - SILENT_US:
+        held = Held(held.claimant, held.claimed_us, held.rival, held.rival_us)
+    return held
+
+
+def _claim(held: Held, hello: Start, now_us: int) -> Verdict:
+    """A stranger to the holder is heard."""
+    claimant, rival = held.claimant, held.rival
+    if claimant is None:
+        return Verdict(replace(held, claimant=hello, claimed_us=now_us))
+    alone = replace(held, claimant=hello, rival=None, rival_us=0)
+    if claimant.instance in hello.own:
+        alive = rival is not None and rival.instance not in hello.own
+        return Verdict(alone, rival.instance if rival and alive else None, TWO_ARE_ALIVE, hello)
+    if hello.instance in claimant.before:
+        return Verdict(alone, claimant.instance, COPY, hello)
+    since_us = held.rival_us if rival is not None and rival.instance in hello.own else now_us
+    return Verdict(replace(held, rival=hello, rival_us=since_us))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +166,13 @@ class Fencing:
             return None
         content: JsonValue = {
             "instances": list[JsonValue](kept),
-            "kept": verdict.held.holder.instance,
+            "kept": verdict.kept.instance,
             "why": verdict.why,
         }
         return self._facts.issue(connection, FENCE, agent, content if kept else None)
 
     def _say(self, connection: Connection, agent: str, verdict: Verdict) -> None:
-        kept = verdict.held.holder.instance
+        kept = verdict.kept.instance
         structlog.get_logger().error("agent-doubled", agent=agent, fenced=verdict.fenced, kept=kept)
         params = {"agent": agent, "instance": verdict.fenced, "kept": kept, "reason": verdict.why}
         self._facts.state(connection, OperationsEvent("agent-doubled", dict(params)))

@@ -60,17 +60,22 @@ class Fence:
 
     @property
     def closed(self) -> bool:
-        """Whether central has told this agent not to send. The first time, it is recorded."""
+        """Whether central has told this agent not to send. The first time that there are two, it is recorded."""
         document = None if self._documents is None else self._documents.get(FENCE, self._identity.file.agent)
         content = None if document is None else document.content
         fenced = content.get("instances") if isinstance(content, dict) else None
         if not isinstance(content, dict) or not isinstance(fenced, list):
             return False
         named = next((each for each in (self.instance, *self._before) if each in fenced), None)
-        if named is None:
-            return False
-        if self._told != named:
-            self._told = named
-            params = {"agent": self._identity.file.agent, "instance": named}
+        if named is not None:
+            self._tell(named, content)
+        elif fenced and content.get("kept") == self.instance:  # a later start of it has nothing new to tell
+            self._tell(str(fenced[0]), content)
+        return named is not None
+
+    def _tell(self, fenced: str, content: dict[str, JsonValue]) -> None:
+        """Record once that there are two, whichever of them this is."""
+        if self._told != fenced:
+            self._told = fenced
+            params: dict[str, JsonValue] = {"agent": self._identity.file.agent, "instance": fenced}
             self._on_event("agent-doubled", {**params, "kept": content.get("kept"), "reason": content.get("why")})
-        return True

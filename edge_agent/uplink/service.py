@@ -74,7 +74,11 @@ TELEMETRY_APPLY_S = 3.0
 """Watermarks of telemetry are acted on at most so often: each costs a commit, and nobody waits for it."""
 TELEMETRY_SHARE = 0.5
 """Of the window, so that records always find room."""
-TAKEN_OVER_MAX_S = 300.0
+TAKEN_OVER_MAX_S = 60.0
+"""With half of it on top it is less than the silence that central takes for an agent's end, two minutes: of two
+that take turns each is heard within it, so that central knows them for two."""
+CALM_S = 300.0
+"""A session that lasted so long was taken over anew, not again."""
 DOUBLED = (
     "another client took over this agent's session at the broker: is its identity used on two PCs?"
     " This agent waits a while and comes back; central decides which of them may send"
@@ -260,7 +264,7 @@ class Uplink:
                     link.close()
                 if link.lost is not None and link.lost.code == TAKEN_OVER:
                     self._fault(DOUBLED)
-                    if self._clock.monotonic_s() - began_s > TAKEN_OVER_MAX_S:
+                    if self._clock.monotonic_s() - began_s > CALM_S:
                         taken_s = self._settings.taken_over_s
                     wait_s, taken_s = taken_s, min(taken_s * 2, TAKEN_OVER_MAX_S)
             self._stopping.wait(wait_s * (0.5 + int(new_id(2), 16) / 65_536))

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from pydantic import JsonValue
 
+from central import doctor
 from central.fencing import Fencing
 from central.mqtt import Mqtt
 from central.settings import BrokerSettings
@@ -45,6 +46,11 @@ class Pc:
         for _ in range(count):
             self.last += 1
             self.outbox.commit(Batch((fact(self.last),))).result()
+
+    @property
+    def doubled(self) -> int:
+        """How often it recorded that there are two."""
+        return [code for code, _ in self.events].count("agent-doubled")
 
     @property
     def fenced(self) -> bool:
@@ -138,7 +144,7 @@ def test_the_second_pc_is_fenced_and_keeps_its_records(plant: Plant, copied: boo
     until(lambda: first.uplink.status().pending == 0)
     assert second.fenced
     assert second.uplink.status().pending > 0, "recorded, not sent"
-    assert [code for code, _ in second.events if code == "agent-doubled"] == ["agent-doubled"]
+    assert [pc.doubled for pc in (first, second)] == [1, 1], "both say so"
     held = plant.held()
     assert [number for number in held if number < 1000] == list(range(1, 31)), "all of the first, each once"
     assert len(held) == len(set(held))
@@ -162,3 +168,34 @@ def test_the_second_pc_is_fenced_and_keeps_its_records(plant: Plant, copied: boo
     second = plant.pc("second", 1010, again)
     until(lambda: settled(second, first))
     assert plant.held() == [*range(1, 36), *range(1001, 1011)], "nothing lost, nothing twice"
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["its own buffer", "a copy of the disk"])
+def test_of_two_that_take_a_dead_pc_s_place_one_is_fenced(plant: Plant, copied: bool) -> None:
+    """Bug: each took the claim over from the other, so that neither was fenced, and both sent again and again."""
+    dead = plant.pc("dead", 0)
+    dead.commit(3)
+    until(lambda: dead.uplink.status().pending == 0)
+    dead.uplink.stop()
+    pcs = [plant.pc("one", 100)]
+    pcs[0].commit(5)
+    until(lambda: pcs[0].uplink.status().pending == 0)
+    if copied:
+        pcs[0].uplink.stop()
+        pcs[0].outbox.close()
+        shutil.copytree(plant.folder / "one", plant.folder / "two")
+        pcs[0] = plant.pc("one", 105)
+        until(lambda: pcs[0].uplink.status().connected)
+    pcs.append(plant.pc("two", 1000))
+    until(lambda: any(pc.fenced for pc in pcs))
+    kept, fenced = sorted(pcs, key=lambda pc: pc.fenced)
+    for pc in pcs:
+        pc.commit(5)
+    until(lambda: settled(kept, fenced) and kept.doubled)
+    assert [pc.doubled for pc in pcs] == [1, 1]
+    assert (kept.fenced, fenced.fenced, fenced.uplink.status().pending > 0) == (False, True, True)
+    with plant.rig.store.read() as connection:
+        (told,) = doctor.doubled(connection, CLOCK, {AGENT})
+        assert told.state == "warning"
+        assert f"two agents ran as {AGENT}" in told.says
+        assert [each.state for each in doctor.doubled(connection, CLOCK, set())] == ["fine"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from central.fencing import SILENT_US, Fencing, Held, Start, judge
@@ -72,6 +74,83 @@ def test_who_was_enrolled_later_wins_at_once() -> None:
     assert holder((A, 0), (new, 1)) == ("n", ["a"])
     assert holder((A, 0), (new, 1), (A, 2)) == ("n", ["a", "a"])
     assert holder((A, 0), (Start("a", (), key_us=50), 1)) == ("a", []), "its own key was renewed"
+
+
+DEAD = Held(Start("dead", (), 1), 0)
+NEW_A, NEW_B = Start("new-a", (), 1), Start("new-b", (), 1)
+COPY_B = Start("new-b", ("new-a",), 1)
+
+
+@pytest.mark.parametrize("apart_s", [0.01, 1, 5, 30, 60, 119])
+@pytest.mark.parametrize("other", [NEW_B, COPY_B], ids=["its own buffer", "a copy of the disk"])
+def test_of_two_that_claim_the_name_of_a_dead_one_the_first_stays(apart_s: float, other: Start) -> None:
+    """Bug: each reset the other's claim, so that neither ever held the name and both sent for ever."""
+    held, fenced = DEAD, []
+    for number in range(4):
+        verdict = judge(held, (NEW_A, other)[number % 2], round((1 + number * apart_s) * 1_000_000))
+        held = verdict.held
+        if verdict.fenced is not None:
+            fenced.append((number, verdict.fenced, verdict.kept.instance))
+            break
+    assert fenced == [(2, "new-b", "new-a")]
+
+
+def test_a_claimant_that_is_gone_does_not_keep_the_name_from_another() -> None:
+    late = SILENT_US // 1_000_000
+    assert holder((A, 0), (B, 10), (Start("c", ()), 20), (Start("c", ()), 21 + late)) == ("c", [])
+    assert holder((A, 0), (B, 10), (Start("c", ()), 20), (A, 25)) == ("a", ["b"])
+    restored = Start("r", ("b",))
+    assert holder((A, 0), (B, 10), (B2, 12), (restored, 14), (restored, 15 + late)) == ("r", [])
+
+
+TURNS = 12
+TURN = st.tuples(
+    st.permutations(range(4)), st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=4, max_size=4)
+)
+
+
+@given(st.integers(2, 4), st.booleans(), st.booleans(), st.lists(TURN, min_size=TURNS, max_size=TURNS))
+def test_of_all_that_are_alive_one_is_left_whatever_the_order(
+    pcs: int, holder_lives: bool, copied: bool, turns: list[tuple[list[int], list[tuple[float, bool]]]]
+) -> None:
+    """Each is heard within every silence, as are those that take turns at the broker; some start anew."""
+    first = Start("pc0", (), 1)
+    alive = [first] + [Start(f"pc{n}", ("pc0",) if copied and n % 2 else (), 1) for n in range(1, pcs)]
+    held, fenced, now_us = (Held(first, 0) if holder_lives else DEAD), set[str](), 1
+    for order, steps in turns:
+        for number, (apart, anew) in zip(order, steps, strict=True):
+            now_us += 1 + round(apart * SILENT_US / 8)
+            if number >= pcs or alive[number].own & fenced:
+                continue
+            if anew:
+                alive[number] = Start(f"at{now_us}", (alive[number].instance, *alive[number].before), 1)
+            verdict = judge(held, alive[number], now_us)
+            held = verdict.held
+            fenced = fenced - held.holder.own | ({verdict.fenced} if verdict.fenced else set())
+            assert not fenced & {held.holder.instance, verdict.kept.instance}
+    left = [start for start in alive if not start.own & fenced]
+    assert len(left) == 1, (alive, fenced, held)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["again", "restart", "wiped", "restored"]), st.integers(1, 400)), max_size=30
+    )
+)
+def test_one_pc_is_never_fenced_whatever_is_done_to_it(story: list[tuple[str, int]]) -> None:
+    held, now_us, start, images = DEAD, 1, NEW_A, [NEW_A]
+    for number, (what, after_s) in enumerate(story):
+        if what == "wiped":
+            start = Start(f"s{number}", (), 1)
+        elif what == "restored":
+            start = Start(f"s{number}", tuple(sorted(images[after_s % len(images)].own)), 1)
+        elif what == "restart":
+            start = Start(f"s{number}", (start.instance, *start.before), 1)
+        images.append(start)
+        now_us += after_s * 1_000_000
+        verdict = judge(held, start, now_us)
+        held = verdict.held
+        assert verdict.fenced not in start.own
 
 
 class Bench:
