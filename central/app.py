@@ -215,7 +215,8 @@ class Central:
 
     def verify(self) -> Verification:
         """Check the whole store and put the result into the audit stream."""
-        result = verify(self.settings.database, self.settings.anchors_file, self.keys.public)
+        own, also = self.settings.anchors_file, self.settings.anchors.also
+        result = verify(self.settings.database, own, self.keys.public, also=also)
         found: dict[str, JsonValue] = {"ok": result.ok, "records": result.records}
         event = OperationsEvent(VERIFIED, found | ({} if result.ok else {"reason": result.flaws[0]}))
         self.store.write(lambda connection: self.facts.state(connection, event, stream="audit"))

@@ -134,7 +134,9 @@ def worker(
 def verify(
     anchors: Annotated[
         Path | None,
-        typer.Option(help="Trust this copy of the anchors file instead of the one in central's folder."),
+        typer.Option(
+            help="Trust this copy of the anchors file instead of the one in central's folder and anchors: also."
+        ),
     ] = None,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
@@ -148,7 +150,8 @@ def verify(
         raise ConfigurationError(f"there is no anchors file {anchors}")
     trusted = anchors or settings.anchors_file
     known = public_keys(settings.keys)
-    result = check(settings.database, trusted, known, _progress(), complete=anchors is None)
+    also = settings.anchors.also if anchors is None else None
+    result = check(settings.database, trusted, known, _progress(), complete=anchors is None, also=also)
     place = result.first_bad
     if json:
         print_json(
@@ -157,6 +160,7 @@ def verify(
                 "records": result.records,
                 "tombstones": result.tombstones,
                 "awaited": result.awaited,
+                "copy_unread": result.copy_unread,
                 "first_bad": None if place is None else asdict(place),
                 "reason": result.reason,
                 "restores": result.restores,
@@ -190,6 +194,8 @@ def verify(
     else:
         where = "" if place is None else f" at {place.agent}/{place.epoch}/{place.stream} seq {place.seq}"
         typer.echo(f"NOT FINE{where}: {result.reason}")
+    if result.copy_unread is not None and not json:
+        typer.echo(f"the copy of the anchors was not compared: {result.copy_unread}")
     raise typer.Exit(0 if result.ok else 1)
 
 

@@ -13,7 +13,8 @@ What is checked, over one moment of the database and without writing anything:
 - each record without a body: what gave it up is said in a chain (``central.graves``), never of central's own;
 - the index from which pages are made says what the bodies say.
 
-Trusted are central's public keys in the keys folder and the anchors file, or another copy of it. Tombstones that
+Trusted are central's public keys in the keys folder and the anchors file, or the copy that central keeps elsewhere
+(``anchors: also``) where that goes further, or another copy of it. Tombstones that
 something explains are legal and counted, and so is what a stated restore has lost. What nobody outside has seen
 yet, the last minutes before the next anchor, whoever can write to the database can still rewrite, or add to.
 """
@@ -24,8 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from central import graves
-from central.anchors import read_anchors
+from central import copies, graves
 from central.domain import Gap
 from central.footing import lost_anchors
 from central.store import agents, dossiers, envelopes, index, intake, snapshots
@@ -60,7 +60,8 @@ class Verification:
     ``restores``: how often central was restored; ``lost``: records that were anchored and are not here since.
     ``gaps``: by agent, what it says that it made, and no longer had when central needed it.
     ``unanchored``: from when to when (microseconds; 0: from the beginning) the anchors are lost, as was stated.
-    ``awaited``: tombstones whose explanation has not come or is not anchored yet.
+    ``awaited``: tombstones whose explanation has not come or is not anchored yet. ``copy_unread``: why the copy of
+    the anchors that central keeps elsewhere was not compared.
     """
 
     ok: bool
@@ -74,6 +75,7 @@ class Verification:
     unanchored: tuple[tuple[int, int], ...] = ()
     flaws: tuple[str, ...] = ()
     awaited: int = 0
+    copy_unread: str | None = None
 
 
 class _Bad(Exception):
@@ -95,6 +97,7 @@ class _Count:
     gaps: tuple[tuple[str, Gap], ...] = ()
     unanchored: tuple[tuple[int, int], ...] = ()
     awaited: int = 0
+    copy_unread: str | None = None
     bad: list[_Bad] = field(default_factory=list)
 
     def failed(self, reason: str) -> Verification:
@@ -104,7 +107,8 @@ class _Count:
     def result(self, place: Place | None = None, reason: str | None = None) -> Verification:
         flaws = tuple(str(each) for each in self.bad) or (() if reason is None else (reason,))
         counted = (self.records, self.tombstones, place, reason, self.restores, self.lost)
-        return Verification(reason is None, *counted, self.gaps, self.unanchored, flaws, self.awaited)
+        told = (self.gaps, self.unanchored, flaws, self.awaited, self.copy_unread)
+        return Verification(reason is None, *counted, *told)
 
 
 def verify(
@@ -114,25 +118,31 @@ def verify(
     progress: Callable[[int], None] | None = None,
     *,
     complete: bool = True,
+    also: Path | None = None,
 ) -> Verification:
     """Check everything; of each chain it stops at the first record that is not what it must be.
 
-    ``complete``: the anchors are central's own file; else a copy that may have been made earlier.
+    ``complete``: the anchors are central's own file; else a copy that may have been made earlier. ``also``: the
+    copy that central itself keeps elsewhere: whichever of the two goes further is believed, and the copy must be
+    the beginning of the file.
 
     Raises:
         StorageFailed: the database or the anchors cannot be opened.
     """
     count = _Count()
     try:
-        anchored = read_anchors(anchors, KeyRing(central_keys))
+        pair = copies.read(anchors, also, KeyRing(central_keys))
+        anchored, count.copy_unread = pair.furthest, pair.unread
         with reading(database) as connection:
             assert_guards(connection)
-            found = witnesses(connection, anchored, "the anchors file")
+            found = witnesses(connection, anchored, pair.source)
             count.restores = len(found.restores)
             count.unanchored = found.unanchored
             lost = lost_anchors(connection, anchors, KeyRing(central_keys)) if complete else None
             _verify_all(connection, found, central_keys, count, progress or (lambda _: None))
             _explained(connection, anchored, found, count)
+            if pair.differ is not None:
+                raise Damaged(pair.differ)
             if lost is not None:
                 raise Damaged(f"the anchors file {anchors} lacks what central anchored at {iso_z(lost.known_us)}")
             other = disagreement(connection, anchored, found, complete=complete)

@@ -28,9 +28,9 @@ class Kept:
     second: Agent
     copy: Path
 
-    def verify(self, given: Path | None = None) -> Verification:
-        path = given or self.file
-        return verify(self.rig.folder / "central.db", path, self.rig.ring.keys(), complete=given is None)
+    def verify(self, given: Path | None = None, *, also: Path | None = None) -> Verification:
+        path, keys = given or self.file, self.rig.ring.keys()
+        return verify(self.rig.folder / "central.db", path, keys, complete=given is None, also=also)
 
     @property
     def file(self) -> Path:
@@ -193,6 +193,46 @@ def test_every_class_of_tampering_is_seen_with_its_place(kept: Kept, statement: 
     result = kept.verify()
     assert not result.ok
     assert result.first_bad is not None, result.reason
+
+
+def rewritten(kept: Kept) -> None:
+    """By who owns the database alone, without a key: all that was anchored late is made anew, and the file cut."""
+    kept.change(
+        *made_anew(kept, b"user1", b"user9"), *cut(kept.first, 6), "DELETE FROM meta WHERE name = 'anchored'"
+    )
+    kept.file.write_bytes(b"")
+
+
+def test_a_rewritten_history_is_seen_by_the_copy_that_central_keeps_elsewhere(kept: Kept) -> None:
+    rewritten(kept)
+    assert kept.verify().ok, "nothing here tells it"
+    result = kept.verify(also=kept.copy)
+    assert result.first_bad is not None
+    assert (result.first_bad.agent, result.first_bad.stream) == ("central", "audit")
+    assert f"the copy of the anchors {kept.copy}" in (result.reason or "")
+
+
+def test_an_anchors_file_that_was_cut_is_not_fine_by_itself(kept: Kept) -> None:
+    kept.change("DELETE FROM meta WHERE name = 'anchored'")
+    lines = kept.file.read_bytes().splitlines(keepends=True)
+    kept.file.write_bytes(b"".join(lines[:-1]))
+    assert kept.verify().ok
+    assert "the file was cut" in str(kept.verify(also=kept.copy).flaws)
+
+
+def test_a_file_that_was_signed_anew_differs_from_its_copy(kept: Kept) -> None:
+    kept.forge_anchors()
+    assert "differ from line" in str(kept.verify(also=kept.copy).flaws)
+
+
+def test_a_copy_that_is_behind_is_fine_and_one_that_is_not_there_is_told(kept: Kept, tmp_path: Path) -> None:
+    lines = kept.copy.read_bytes().splitlines(keepends=True)
+    kept.copy.write_bytes(b"".join(lines[:-1]))
+    result = kept.verify(also=kept.copy)
+    assert (result.ok, result.copy_unread) == (True, None)
+    result = kept.verify(also=tmp_path / "away" / "anchors.jsonl")
+    assert result.ok
+    assert "its disk is not there" in (result.copy_unread or "")
 
 
 FORGED = (
