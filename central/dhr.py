@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from pydantic import JsonValue
 
@@ -34,6 +35,7 @@ from central.domain import (
     opaque_id,
 )
 from central.dossier import Stated
+from central.links.base import WorkOrder
 from central.requirements import Situation
 from records.model import Act, Decision
 from records.quantity import quantity_text
@@ -81,7 +83,7 @@ def assemble(parts: Sequence[Assessment], decisions: Iterable[Stated[Decision]])
     first = needed.evaluate(listed, lot.situation)
     content = _content(lot, first)
     content_hash = hashlib.sha256(canonical_json(content)).hexdigest()
-    signatures = _signatures(lot.id, decisions, content_hash)
+    signatures = signatures_of(lot.id, decisions, content_hash)
     situation = _with_signatures(lot.situation, signatures)
     completeness = needed.evaluate(listed, situation)
     state = _state(lot, signatures)
@@ -138,9 +140,13 @@ def _lot(parts: Sequence[Assessment]) -> _Lot:
 
 
 def _order_line(part: Assessment) -> OrderLine:
-    order, dossier = part.dossier.order, part.dossier
+    return order_line(part.dossier.order, part.dossier.reference, part.quantities.ordered)
+
+
+def order_line(order: WorkOrder | None, reference: str, ordered: Decimal) -> OrderLine:
+    """An order's line, ``ordered`` pieces if the ERP never told of it."""
     if order is None:
-        return OrderLine(dossier.reference, None, "", part.quantities.ordered, "unknown", None, known=False)
+        return OrderLine(reference, None, "", ordered, "unknown", None, known=False)
     return OrderLine(order.reference, order.number, order.erp_id, order.quantity, order.state, order.posting)
 
 
@@ -163,7 +169,8 @@ def _unknown_orders(lot: _Lot) -> tuple[Blocker, ...]:
 # -- signatures and state ----------------------------------------------------------------------------------
 
 
-def _signatures(id_: str, decisions: Iterable[Stated[Decision]], content_hash: str) -> tuple[SignatureLine, ...]:
+def signatures_of(id_: str, decisions: Iterable[Stated[Decision]], content_hash: str) -> tuple[SignatureLine, ...]:
+    """The signatures among these decisions; current are those that cover this content."""
     lines = []
     for decision in decisions:
         data, signature = decision.data, decision.data.signature

@@ -43,6 +43,7 @@ from central.judgement import (
     Run,
     opaque_id,
 )
+from records.clock import iso_z
 from spc.rules import Signal
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "FindingKind",
     "FindingState",
     "Gap",
+    "GivenUp",
     "Grade",
     "Link",
     "LinkTo",
@@ -268,8 +270,20 @@ class OrderLine:
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The lot's records were past their retention: ``act`` is the hash of central's fact by which they went."""
+
+    act: str
+    by: str
+    at_us: int
+
+    def to_json(self) -> dict[str, JsonValue]:
+        return {"act": self.act, "by": self.by, "at": iso_z(self.at_us)}
+
+
+@dataclass(frozen=True, slots=True)
 class DhrSummary:
-    """A row of the queue."""
+    """A row of the queue. Of a lot whose records were given up: as it was judged last."""
 
     id: str
     lot: str
@@ -295,6 +309,7 @@ class DhrSummary:
     ended_us: int | None
     signature_outdated: bool
     content_hash: str
+    given_up: GivenUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +352,7 @@ class DeviceHistoryRecord:
     ended_us: int | None
     content: JsonValue = field(repr=False)
     content_hash: str
+    given_up: GivenUp | None = None
 
     def finding(self, finding_id: str) -> Finding | None:
         return next((f for f in self.findings if f.id == finding_id), None)
@@ -379,4 +395,5 @@ class DeviceHistoryRecord:
             ended_us=self.ended_us,
             signature_outdated=self.signature_outdated,
             content_hash=self.content_hash,
+            given_up=self.given_up,
         )

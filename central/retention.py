@@ -14,7 +14,7 @@ in central's audit stream, in the same transaction as its tombstones.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -22,12 +22,14 @@ from itertools import islice
 from pydantic import JsonValue
 
 from central.access import Actor
+from central.domain import GivenUp
 from central.facts import Facts
 from central.settings import RetentionSettings
 from central.store import retention as sql
 from central.store.engine import Connection, Store
 from central.store.partitions import Part
 from central.store.retention import Limits, Past
+from central.stored import StoredFact
 from records.clock import MICROSECONDS, Clock, iso_z
 from records.errors import ConfigurationError
 from records.model import OperationsEvent
@@ -95,17 +97,25 @@ class Retention:
             )
         limits = self._limits()
 
-        def act(connection: Connection, records: int, telemetry: int, part: Part | None, until_us: int) -> str:
+        def act(
+            connection: Connection,
+            records: int,
+            telemetry: int,
+            part: Part | None,
+            until_us: int,
+            orders: Sequence[str] = (),
+        ) -> StoredFact:
             params: dict[str, JsonValue] = {
                 "records": records,
                 "telemetry": telemetry,
                 "table_part": None if part is None else part.name,
                 "until": str(until_us),
+                "orders": [*orders],
                 "by": by.user,
                 "origin": by.origin,
                 "reason": why,
             }
-            return self._facts.state(connection, OperationsEvent(APPLIED, params), stream="audit").hash
+            return self._facts.state(connection, OperationsEvent(APPLIED, params), stream="audit")
 
         def part_of(connection: Connection) -> int | None:
             """The next whole part; how many chunks it had."""
@@ -113,21 +123,23 @@ class Retention:
             if not parts:
                 return None
             count = sql.count_in(connection, parts[0])
-            chain_hash = act(connection, 0, count, parts[0], limits.telemetry_us)
-            sql.bury_part(connection, parts[0], by.user, chain_hash)
+            stated = act(connection, 0, count, parts[0], limits.telemetry_us)
+            sql.bury_part(connection, parts[0], by.user, stated.hash)
             return count
 
         def chunks(connection: Connection) -> int | None:
             rows = sql.next_telemetry(connection, limits.telemetry_us, AT_ONCE)
             if rows:
-                sql.bury(connection, rows, by.user, act(connection, 0, len(rows), None, limits.telemetry_us))
+                sql.bury(connection, rows, by.user, act(connection, 0, len(rows), None, limits.telemetry_us).hash)
             return len(rows) or None
 
         def bury(found: Past, rows: list[int], connection: Connection) -> bool:
             if sql.standing(connection, limits) != found.standing:
                 return False  # a record has been opened or moved since
-            chain_hash = act(connection, len(rows), 0, None, found.standing.records_us)
-            sql.bury(connection, rows, by.user, chain_hash)
+            orders = sql.orders_in(connection, rows)
+            stated = act(connection, len(rows), 0, None, found.standing.records_us, orders)
+            sql.bury(connection, rows, by.user, stated.hash)
+            sql.mark(connection, orders, GivenUp(stated.hash, by.user, stated.fact.header.at_us))
             return True
 
         with self._one:  # what is found in one transaction is given up in the next

@@ -20,12 +20,13 @@ from central import reasons, signature
 from central.access import User
 from central.assessment import Assessment, Limits
 from central.confirmation import confirmation
-from central.dhr import DHR_TARGET, MEANINGS, assemble, changes, dhr_id
+from central.dhr import DHR_TARGET, MEANINGS, assemble, changes, dhr_id, order_line
 from central.domain import DECIDED, Blocker, DeviceHistoryRecord, DhrSummary, Finding, Link, SignatureLine
 from central.dossier import Stated, stated, timeline
 from central.dossiers import FACTS_KEPT, Dossiers, OrderBook, has_agents_facts
 from central.facts import Facts
 from central.findings import Findings
+from central.given_up import last_judged
 from central.holds import Hold
 from central.line_status import LineStatus
 from central.links.base import Confirmation
@@ -90,6 +91,7 @@ class Reviews:
         self._store = store
         self._facts = facts
         self._clock = clock
+        self._orders = orders
         self._rules = rules or Rules()
         self._holds, self._lines = holds, lines
         self._rest, self._rested_s = rest, 0.0
@@ -171,6 +173,8 @@ class Reviews:
         for reference in dict.fromkeys(references):
             self._give_way()
             try:
+                if self._is_given_up(reference):
+                    continue
                 part = self._dossiers.assessment(reference)
                 if self._lines is not None:
                     self._lines.judged(part)
@@ -206,7 +210,12 @@ class Reviews:
         with self._store.read() as connection:
             if summary in sql.summaries(connection, id_):
                 return
-        self._store.write(lambda connection: sql.put_summary(connection, summary))
+
+        def job(connection: Connection) -> None:
+            if not any(row.given_up for row in sql.summaries(connection, id_)):  # since it was put together
+                sql.put_summary(connection, summary)
+
+        self._store.write(job)
 
     # -- reading -------------------------------------------------------------------------------------------
 
@@ -221,7 +230,10 @@ class Reviews:
             return sql.ids_of_lot(connection, lot, product)
 
     def get(self, id_: str) -> DeviceHistoryRecord | None:
-        """The record as it stands now."""
+        """The record as it stands now; as it was judged last where its records were given up."""
+        gone = self._given_up(id_)
+        if gone is not None:
+            return gone
         made = self._make(id_)
         if made is None:
             return None
@@ -231,13 +243,27 @@ class Reviews:
                 _keep(self._shown, record.content_hash, record.content, SHOWN_KEPT)
         return record
 
+    def _given_up(self, id_: str) -> DeviceHistoryRecord | None:
+        with self._store.read() as connection:
+            row = next(iter(sql.summaries(connection, id_)), None)
+            if row is None or row.given_up is None:
+                return None
+            held = [each.finding for order in row.orders for each in sql.of_order(connection, order).values()]
+        orders = [order_line(self._orders.get(each), each, row.ordered) for each in row.orders]
+        return last_judged(row, orders, held, self._decisions(id_, row.lot))
+
+    def _is_given_up(self, reference: str) -> bool:
+        with self._store.read() as connection:
+            id_ = sql.dhr_of(connection, reference)
+            return id_ is not None and any(row.given_up for row in sql.summaries(connection, id_))
+
     def _make(self, id_: str) -> _Made | None:
         with self._store.read() as connection:
             references = sql.orders_of(connection, id_)
         if not references:
             return None
         parts = tuple(self._dossiers.assessment(reference) for reference in references)
-        decisions = self._decisions(id_, parts[0])
+        decisions = self._decisions(id_, parts[0].dossier.lot)
         hashes = tuple(decision.fact.hash for decision in decisions)
         with self._keeping:
             held = self._made.get(id_)
@@ -250,8 +276,8 @@ class Reviews:
                 self._made.popitem(last=False)
         return self._with_holds(made)
 
-    def _decisions(self, id_: str, part: Assessment) -> tuple[Stated[Decision], ...]:
-        found = self._store.facts(lot=part.dossier.lot, agent=CENTRAL, kinds=["decision"], codes=[*MEANINGS])
+    def _decisions(self, id_: str, lot: str) -> tuple[Stated[Decision], ...]:
+        found = self._store.facts(lot=lot, agent=CENTRAL, kinds=["decision"], codes=[*MEANINGS])
         mine = stated(timeline(found), Decision)
         return tuple(d for d in mine if d.data.target.kind == DHR_TARGET and d.data.target.id == id_)
 
@@ -281,6 +307,9 @@ class Reviews:
             Invalid: no such record or meaning, a reason that is missing.
             SignatureRefused: changed since it was shown, not allowed, or something must be done first.
         """
+        gone = self._given_up(id_)
+        if gone is not None:
+            signature.check(gone, meaning, user, reason, self._rules)
         with self._signing:  # two of one form at the same moment: the second sees the first
             made = self._make(id_)
             if made is None:
@@ -366,7 +395,7 @@ class Reviews:
 
     def confirmation_for(self, reference: str) -> Confirmation | None:
         """What the ERP is to be told of an order; None while anything stands against it."""
-        return confirmation(self._dossiers.assessment(reference))
+        return None if self._is_given_up(reference) else confirmation(self._dossiers.assessment(reference))
 
 
 def _blocker(hold: Hold) -> Blocker:

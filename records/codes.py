@@ -149,7 +149,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
         ),  # without_body: epoch, stream, first, last; where there are any
     ),
     "backup-made": ("backup", "made", "records", "generation", "bytes", "flaws", "by", "origin"),
-    "retention-applied": ("records", "telemetry", "table_part", "until", "by", "origin", "reason"),
+    "retention-applied": ("records", "telemetry", "table_part", "until", "orders", "by", "origin", "reason"),
     "backup-restored": (
         *("backup", "held_until", "generation", "through", "flaws", "anchors_lost_after"),
         *("by", "origin", "reason"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, or_, select, update
 
+from central.domain import GivenUp
 from central.store import findings, partitions
 from central.store.needed import ALWAYS, Needed, needed_of
 from central.store.partitions import Part
@@ -161,6 +162,23 @@ def bury(connection: Connection, rows: list[int], by: str, act: str) -> None:
     connection.execute(update(fact_index).where(fact_index.c.envelope_id.in_(rows)).values(readable=False))
     for table in (body, telemetry_body):
         connection.execute(delete(table).where(table.c.envelope_id.in_(rows)))
+
+
+def orders_in(connection: Connection, rows: list[int]) -> list[str]:
+    """The orders that these records name."""
+    found: set[str] = set()
+    for some in parts(rows):
+        query = select(fact_index.c.work_order).where(fact_index.c.envelope_id.in_(some))
+        found.update(connection.execute(query.where(fact_index.c.work_order.is_not(None)).distinct()).scalars())
+    return sorted(found)
+
+
+def mark(connection: Connection, orders: Collection[str], gone: GivenUp) -> None:
+    """The lots of these orders stay in the queue as they were judged last."""
+    for id_ in {findings.dhr_of(connection, order) for order in orders} - {None}:
+        for row in findings.summaries(connection, id_):
+            if row.given_up is None:
+                findings.put_summary(connection, replace(row, given_up=gone))
 
 
 def count_in(connection: Connection, part: Part) -> int:

@@ -100,6 +100,7 @@ NAMES: Mapping[str, Said] = {
     "offset_s": Said("Offset in seconds", "偏差（秒）"),
     "ok": Said("Verified", "已验证"),
     "order": Said("Work order", "工单"),
+    "orders": Said("Orders concerned", "相关工单"),
     "origin": Said("From where", "来源"),
     "part": Said("Part of the chart", "控制图部分"),
     "partition": Said("Partition", "分区"),

@@ -175,6 +175,7 @@ class DhrItem(Item):
     ended_at: str | None
     signature_outdated: bool
     content_hash: str
+    given_up: dict[str, JsonValue] | None
 
     @classmethod
     def of(cls, dhr: DhrSummary) -> DhrItem:
@@ -199,6 +200,7 @@ class DhrItem(Item):
             certificate=dhr.certificate.value,
             began_at=iso_z(dhr.began_us),
             ended_at=iso_z(dhr.ended_us),
+            given_up=None if dhr.given_up is None else dhr.given_up.to_json(),
         )
 
 

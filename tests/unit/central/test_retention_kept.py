@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from central.access import Actor
+from central.certificates import Certificates
 from central.dhr import dhr_id
-from central.domain import DeviceHistoryRecord, DhrState, Grade
+from central.domain import DeviceHistoryRecord, DhrState, GivenUp, Grade
 from central.retention import Retention
 from central.settings import RetentionSettings
+from central.signature import SignatureRefused
 from central.verify import verify
 from records.clock import MICROSECONDS
-from records.model import EpochOpened
+from records.model import EpochOpened, OperationsEvent
 from tests.unit.central.core_rig import Agent
 from tests.unit.central.factories import Line, order
 from tests.unit.central.test_domain_reviews import MANAGER, QA, Plant
@@ -234,6 +236,35 @@ def test_what_is_under_retention_is_judged_the_same_after_an_act(
     assert retention.apply(by=BY, reason="again").records == 0
     found = verify(plant.rig.store.database, plant.rig.folder / "anchors.jsonl", plant.rig.ring.keys())
     assert (found.ok, found.tombstones) == (True, said), found
-    left = {fact.seq for fact in plant.rig.store.facts(order="WO-1000", agent="testing-1")}
     assert bool(said) == (made is not interleaved), made
-    assert left or not said
+
+
+def test_a_lot_that_was_given_up_stays_as_it_was_judged_last(plant: Plant) -> None:
+    """Bug: its page told of gaps and of consumption that disagreed, and asked people to decide about them."""
+    one_after_the_other(plant)
+    plant.rig.clock.advance(100 * 86_400)
+    id_ = dhr_id("VS-100", "WO-1000")
+    before = {row.id: row for row in plant.reviews.queue()}
+    was = plant.make().get(id_)
+    assert was is not None
+    Retention(plant.rig.store, plant.rig.facts, plant.rig.clock, SETTINGS).apply(by=BY, reason="as SOP-17 says")
+    (act,) = plant.rig.store.facts(codes=["retention-applied"], stream="audit")
+    assert isinstance(act.fact.data, OperationsEvent)
+    assert act.fact.data.params["orders"] == ["WO-1000"]
+    gone = GivenUp(act.hash, "anna", act.fact.header.at_us)
+
+    reviews = plant.make()
+    reviews.sweep(["WO-1000", "WO-1001"])
+    assert {row.id: row for row in reviews.queue()} == before | {id_: replace(before[id_], given_up=gone)}
+    record = reviews.get(id_)
+    assert record is not None
+    assert record.given_up == gone
+    assert record.summary() == replace(before[id_], given_up=gone, requirements=0, requirements_met=0)
+    assert (record.signatures, record.orders) == (was.signatures, was.orders)
+    assert not [finding for finding in reviews.findings() if finding.open]
+    assert reviews.confirmation_for("WO-1000") is None
+    told = Certificates(plant.rig.store, reviews, plant.rig.clock, 120.0).of_lot("WO-1000", "VS-100")
+    assert isinstance(told, dict)
+    assert (told["grade"], told["given_up"]) == ("complete", gone.to_json())
+    with pytest.raises(SignatureRefused):
+        reviews.sign(id_, "released", MANAGER, "", record.content_hash)
