@@ -43,6 +43,7 @@ from central.requests import (
     KeysRoll,
     Request,
     RetentionApply,
+    RetentionShow,
     TokenCreate,
     TokenRevoke,
     UserAdd,
@@ -108,8 +109,10 @@ class Administration:
                 return [one.to_json() for one in self._configurations.listed()]
             case ConfigurationDecide():
                 return self._decide(request)
-            case BackupMake() | CertificateAsk() | ExportImport() | RetentionApply():
+            case BackupMake() | CertificateAsk() | ExportImport() | RetentionShow():
                 return self._keeping.do(request, by)
+            case RetentionApply():
+                return self._give_up(request)
             case HoldList() | HoldSet() | HoldRelease() | GroundShow() | GroundLoad():
                 return self._of_quality(request)
             case _:
@@ -146,6 +149,11 @@ class Administration:
         told: JsonValue = None if mode is None else _DOCUMENT.dump_python(mode, mode="json")
         since = iso_z(stored.received_us)
         return {"agent": request.agent, "since": since, "mode": told, "broker": self._enrolment.broker()}
+
+    def _give_up(self, request: RetentionApply) -> JsonValue:
+        """A person's decision, by password."""
+        user = self._access.verify_password(request.user, request.password, origin=ORIGIN, target="retention")
+        return self._keeping.give_up(user, ORIGIN, request.reason)
 
     def _decide(self, request: ConfigurationDecide) -> JsonValue:
         """A person's decision, by password, as on the page."""

@@ -9,8 +9,18 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, load_settings, me, say
-from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionApply
+from central.cli_common import (
+    DEFAULT_CONFIG,
+    Config,
+    Json,
+    PasswordStdin,
+    administer,
+    load_settings,
+    me,
+    say,
+    signed,
+)
+from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionApply, RetentionShow
 from records.clock import SystemClock
 from records.errors import ConfigurationError
 from records.failpoint import failpoint_from_environment
@@ -25,7 +35,7 @@ IMPORT_EXAMPLES = (
 )
 RETENTION_EXAMPLES = (
     "Example: lotkeeper-central retention\n\n"
-    "Example: lotkeeper-central retention --apply --reason 'yearly, as SOP-17 says'"
+    "Example: lotkeeper-central retention --apply --user li.na --reason 'yearly, as SOP-17 says' --password-stdin"
 )
 RESTORE_EXAMPLES = (
     "Example: lotkeeper-central restore /mnt/backups/central-20261126T030000Z --reason 'the disk died'\n\n"
@@ -135,15 +145,26 @@ def import_export(
 
 def retention(
     apply: Annotated[bool, typer.Option("--apply", help="Give it up; left out: only say what would be.")] = False,
+    user: Annotated[str | None, typer.Option(help="Who decides; one who may release lots.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why, for the record.")] = None,
+    password_stdin: PasswordStdin = False,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
     """Say what is past its retention, and give its content up; keys and hashes stay, every chain still holds."""
-    given = (reason or "").strip()
-    if apply != bool(given):
-        raise ConfigurationError("--apply and --reason go together", hint="the reason is kept for ever")
-    answer = administer(load_settings(config), RetentionApply(by=me(), reason=given or None))
+    given, decider = (reason or "").strip(), (user or "").strip()
+    if len({apply, bool(given), bool(decider)}) > 1:
+        raise ConfigurationError(
+            "--apply, --user and --reason go together", hint="who gave it up and why is kept for ever"
+        )
+
+    def request(secret: str) -> RetentionApply:
+        return RetentionApply(by=me(), user=decider, password=secret, reason=given)
+
+    if apply:
+        answer = signed(config, password_stdin, request)
+    else:
+        answer = administer(load_settings(config), RetentionShow(by=me()))
     told = answer if isinstance(answer, dict) else {}
     done = "gave up" if apply else "past their retention:"
     held = told.get("held_by")

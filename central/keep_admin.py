@@ -6,12 +6,13 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from central.access import Actor
+from central.access import Actor, Capability, User
 from central.backup import Backups
 from central.certificates import Certificates
 from central.importing import Importer
-from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionApply
+from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionShow
 from central.retention import Retention
+from records.errors import Refused
 
 
 class Keeping:
@@ -25,7 +26,7 @@ class Keeping:
         self._certificates = certificates
         self._retention = retention
 
-    def do(self, request: BackupMake | CertificateAsk | ExportImport | RetentionApply, by: Actor) -> JsonValue:
+    def do(self, request: BackupMake | CertificateAsk | ExportImport | RetentionShow, by: Actor) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
         match request:
             case BackupMake():
@@ -33,11 +34,19 @@ class Keeping:
                 return self._backups.make(out, by=by).to_json()
             case ExportImport():
                 return self._importer.take(Path(request.file), by=by, reason=request.reason).to_json()
-            case RetentionApply():
-                if request.reason is None:
-                    return self._retention.look().to_json()
-                return self._retention.apply(by=by, reason=request.reason).to_json()
+            case RetentionShow():
+                return self._retention.look().to_json()
             case CertificateAsk(agent=str(agent)):
                 return self._certificates.of_agent(agent)
             case _:
                 return self._certificates.of_lot(request.lot or "", request.product)
+
+    def give_up(self, user: User, origin: str, reason: str) -> JsonValue:
+        """A person gives up what is past its retention, who may decide about device history records.
+
+        Raises:
+            Refused: no right. Else as ``Retention.apply``.
+        """
+        if not user.may(Capability.RELEASE):
+            raise Refused(f"{user.id} may not give up records", hint="who may release lots may")
+        return self._retention.apply(by=Actor(user.id, origin), reason=reason).to_json()

@@ -191,11 +191,19 @@ class LimitsGive(_Proposal):
     content: dict[str, Any]
 
 
+class RetentionShow(_Request):
+    """What is past its retention."""
+
+    do: Literal["retention-show"] = "retention-show"
+
+
 class RetentionApply(_Request):
-    """``reason``: why what is past its retention is given up now; None: only say what would be."""
+    """``user``: who decides that it is given up, ``reason``: why."""
 
     do: Literal["retention-apply"] = "retention-apply"
-    reason: str | None = None
+    user: str
+    password: str
+    reason: str
 
 
 class BackupMake(_Request):
@@ -243,6 +251,7 @@ Request = (
     UserAdd
     | BackupMake
     | CertificateAsk
+    | RetentionShow
     | RetentionApply
     | ExportImport
     | UserDisable
@@ -260,7 +269,7 @@ Request = (
     | GroundRequest
     | ChartRequest
 )
-LONG = (BackupMake, CertificateAsk, ExportImport, RetentionApply)
+LONG = (BackupMake, CertificateAsk, ExportImport, RetentionShow, RetentionApply)
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="do")])
 
 

@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from central import serving
 from central.cli import app
-from records.errors import ConfigurationError
+from records.errors import ConfigurationError, Refused
 
 
 def test_init_without_a_password_makes_nothing_and_can_be_typed_again(
@@ -61,3 +62,26 @@ def test_a_backup_of_a_damaged_database_is_made_and_said_to_be_one(
     assert "--flawed" in (str(refused.exception) + refused.output)
     restored = CliRunner().invoke(app, ["restore", str(made), "--replace", "--flawed", "--reason", "a test"])
     assert (restored.exit_code, restored.exception) == (0, None)
+
+
+def test_records_are_given_up_by_a_person_who_may_release_lots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the act named who was logged in at the server, and asked for no password."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, secret: str = "Correct-Horse-9") -> Result:
+        return CliRunner().invoke(app, words, input=f"{secret}\n")
+
+    assert run("init", "--site", "plant", "--time-zone", "Europe/Berlin", "--password-stdin").exit_code == 0
+    assert run("user", "add", "max", "--role", "qa_manager", "--password-stdin").exit_code == 0
+    assert run("retention").exit_code == 0
+    act = ("retention", "--apply", "--reason", "as SOP-17 says")
+    assert isinstance(run(*act).exception, ConfigurationError)
+    assert isinstance(run("retention", "--user", "max").exception, ConfigurationError)
+    refused = run(*act, "--user", "admin", "--password-stdin")
+    assert "admin may not give up records" in str(refused.exception)
+    assert isinstance(run(*act, "--user", "max", "--password-stdin", secret="wrong").exception, Refused)
+    done = run(*act, "--user", "max", "--password-stdin")
+    assert (done.exit_code, done.exception) == (0, None)
+    assert "gave up 0 records" in done.output
