@@ -146,8 +146,8 @@ class Agent:
         )
         self.room.look()
         self.proving = Proving((self.outbox, self.trend.outbox), clock, self._tell_urgent)
-        ask, anew = self.uplink.request, self.uplink.reconnect
-        self.renewal = Renewal(identity, self.documents, clock, self._tell, ask, anew, tls=self.uplink.tls)
+        ask, anew, tls, reached = (up := self.uplink).request, up.reconnect, up.tls, up.reached
+        self.renewal = Renewal(identity, self.documents, clock, self._tell, ask, anew, tls=tls, connected=reached)
         self.floor = Floor(loaded, self._tools())
         self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
         self._stopping = asyncio.Event()

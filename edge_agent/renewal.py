@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 import structlog
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -23,7 +22,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from edge_agent.documents import Documents
 from edge_agent.identity_view import FILES
 from records.certificates import CERTIFICATE as CERTIFICATE_FILE
-from records.certificates import DAY_US, Certificate, ask, certificate_of, check_time, install, look_at_files
+from records.certificates import DAY_US, Certificate, ask, certificate_of, install, look_at_files
 from records.clock import Clock, iso_z
 from records.enrolment import SIGNING_ASKED, asked_key
 from records.errors import Damaged, Invalid, LotkeeperError
@@ -36,6 +35,17 @@ ASK_EVERY_S = 600.0
 SIGNING_KEY_US = 365 * DAY_US
 """How old a signing key becomes."""
 WARN_EVERY_S = 86_400.0
+NOT_ANSWERED = "central has not answered the request for another one: its doctor says what it refuses, and why"
+NOT_ASKED = (
+    "another one is needed before it ends, and central cannot be asked: the broker is not reached. Bring the way"
+    " there back; once it has ended, this agent must be enrolled again"
+)
+ENDED = (
+    "it has ended, so the broker lets this agent in no more and central cannot be asked for another one: is this"
+    " PC's clock right? Then enrol this agent again. Records are kept here meanwhile"
+)
+"""Why a certificate that ends was not renewed."""
+
 
 _KEYS = TypeAdapter(tuple[PublicKey, ...])
 
@@ -43,7 +53,7 @@ _KEYS = TypeAdapter(tuple[PublicKey, ...])
 class Renewal:
     """Safe from any thread. ``request`` asks central, ``reconnect`` has the uplink connect anew.
 
-    ``tls``: whether the broker asks for a certificate.
+    ``tls``: whether the broker asks for a certificate. ``connected``: whether it is reached now.
     """
 
     def __init__(
@@ -56,13 +66,17 @@ class Renewal:
         reconnect: Callable[[], None],
         *,
         tls: bool = True,
+        connected: Callable[[], bool] = lambda: True,
     ) -> None:
         self._identity, self._documents, self._clock = identity, documents, clock
         self._on_event, self._request, self._reconnect, self._tls = on_event, request, reconnect, tls
         self._agent = identity.file.agent
         self._lock = threading.RLock()
+        self._connected = connected
+        self._reached_s: float | None = None
+        self._unreached_s: float | None = None
         self._asked_s: dict[str, float] = {}
-        self._warned_s: dict[str, float] = {}
+        self._warned_s: dict[tuple[str, str], float] = {}
         self._problems: dict[str, str] = {}
         self._log = structlog.get_logger().bind(agent=self._agent)
 
@@ -130,18 +144,32 @@ class Renewal:
             return  # told of with the other files
         if found is None or now_us < found.renew_us:
             self._fine("certificate")
+            self._reached_s = self._unreached_s = None
             return
-        with suppress(Invalid):
-            check_time(found, now_us)
         if self._identity.file.authority == "plant":
             why = f"the plant's authority must sign another certificate before {iso_z(found.until_us)}"
             self._warn("certificate", why, found.until_us)
             return
-        if now_us > (found.renew_us + found.until_us) // 2:  # asked for long, and nothing came
-            self._warn("certificate", "central has not answered the request for another one", found.until_us)
         if self._may_ask(CERTIFICATE):
             self._request(CERTIFICATE, {"csr": ask(self._identity.folder, self._agent).decode()})
+        missing = self._why_none_came(ended=now_us >= found.until_us)
+        if missing is not None and now_us > (found.renew_us + found.until_us) // 2:
+            self._warn("certificate", missing, found.until_us)
+        elif self._problems.get("certificate") in (NOT_ANSWERED, NOT_ASKED, ENDED):
+            self._fine("certificate")
         self.told(CERTIFICATE)
+
+    def _why_none_came(self, *, ended: bool) -> str | None:
+        """Why another certificate is not there though it was asked for; None while it may still come."""
+        now_s = self._clock.monotonic_s()
+        if self._connected():
+            self._unreached_s = None
+            self._reached_s = now_s if self._reached_s is None else self._reached_s
+            return NOT_ANSWERED if now_s - self._reached_s >= ASK_EVERY_S else None
+        if ended and self._tls:
+            return ENDED
+        self._unreached_s = now_s if self._unreached_s is None else self._unreached_s
+        return NOT_ASKED if now_s - self._unreached_s >= ASK_EVERY_S else None
 
     def _take_certificate(self) -> None:
         document = self._documents.get(CERTIFICATE, self._agent)
@@ -228,11 +256,11 @@ class Renewal:
         self._on_event("identity-renewed", {"what": what, "id": name, "until": iso_z(until_us)})
 
     def _warn(self, what: str, why: str, until_us: int | None) -> None:
-        """Tell a person: in the status at once, as an event once a day."""
+        """Tell a person: in the status at once, as an event once a day for each reason."""
         self._problem(what, why)
         now_s = self._clock.monotonic_s()
-        if now_s - self._warned_s.get(what, now_s - WARN_EVERY_S) >= WARN_EVERY_S:
-            self._warned_s[what] = now_s
+        if now_s - self._warned_s.get((what, why), now_s - WARN_EVERY_S) >= WARN_EVERY_S:
+            self._warned_s[what, why] = now_s
             self._on_event("identity-warning", {"what": what, "why": why, "until": iso_z(until_us)})
 
     def _problem(self, what: str, why: str) -> None:

@@ -198,6 +198,10 @@ class Uplink:
         """Whether the broker asks for a certificate."""
         return self._address.tls
 
+    def reached(self) -> bool:
+        """Whether it is subscribed at the broker now."""
+        return self._connected
+
     @property
     def live(self) -> bool:
         """Whether what is committed as telemetry now goes to central at once."""
