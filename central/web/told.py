@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from central.web import states
 from central.web.i18n import N_, Words
+from records.clock import iso_z
 from records.wire import PLANT
 
 WHYS: Mapping[str, str] = {
@@ -104,12 +105,21 @@ def _texts(say: Callable[[Words, str], str]) -> Callable[[Words, JsonValue], str
     return said
 
 
+def _moment(_words: Words, value: JsonValue) -> str:
+    """Microseconds since 1970, as central's facts bear them in digits."""
+    digits = value if isinstance(value, str) and value.isdigit() else "0"
+    return iso_z(int(digits)) or "" if int(digits) else ""  # 0: none, which is no moment
+
+
 _SAID: Mapping[str, Callable[[Words, JsonValue], str]] = {
     "about": _texts(document),
+    "anchors_lost_after": _moment,
     "document": _texts(document),
+    "held_until": _moment,
     "kind": _texts(document),
     "missing": _records,
     "unaccounted": _cycles,
+    "until": _moment,
     "why": _texts(why),
 }
 

@@ -46,6 +46,8 @@ def test_its_pages_and_the_interface_say_so(own: Site, language: str, says: str,
         assert act in page.text, place
         assert content in page.text, place
         assert 'id="blockers"' not in page.text
+        assert "judged when it arrived" not in page.text, "there are no records any more"
+        assert "本批次每条记录到达时均已判定" not in page.text
         assert "/findings/" not in page.text.partition("<main")[2], place
     told = client.get(f"/api/v1/dhrs/{id_}").json()
     assert told["given_up"]["by"] == "anna"

@@ -50,6 +50,10 @@ REASONS = Catalogue(1, {"hold": {"complaint": {"en": "Customer complaint", "zh-C
         ("unaccounted", [["of another shape"]], "of another shape", "of another shape"),
         ("unaccounted", 3, "3", "3"),
         ("meaning", "hold", "Put on hold", "已扣留"),
+        ("until", "1795173363200000", "2026-11-20T11:16:03.200000Z", "2026-11-20T11:16:03.200000Z"),
+        ("until", "2026-11-20T11:16:03Z", "2026-11-20T11:16:03Z", None),
+        ("anchors_lost_after", "0", "0", "0"),
+        ("held_until", "1795173363200000", "2026-11-20T11:16:03.200000Z", None),
     ],
 )
 def test_a_code_within_a_parameter_is_told(name: str, value: JsonValue, english: str, chinese: str | None) -> None:
