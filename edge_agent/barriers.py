@@ -20,9 +20,9 @@ from edge_agent.recording import MountedLot
 from edge_agent.route_status import PieceHere
 from edge_agent.station_settings import Material, StationSettings
 from records.fields import Int64
-from records.kinds import LOT_QUANTITIES
+from records.kinds import LOT_QUANTITIES, REASONS
 from records.model import Data, OperationRecord, OperationsEvent, Subject
-from records.wire import EQUIPMENT, HOLDS, PEOPLE, PLANT
+from records.wire import CONFIGURATION, EQUIPMENT, HOLDS, PEOPLE, PLANT
 
 TOO_OLD, FRESH = "document-too-old", "document-fresh"
 HELD = "held-by-quality"
@@ -218,13 +218,15 @@ class BarrierRules:
             yield RECIPE, f"{known.product}/{known.revision}"
         for name in self._characteristics:
             yield LIMIT_SETS, name
-        yield from plant_documents(self._settings)
+        yield from plant_documents(self._settings, papers)
+        yield REASONS, PLANT
 
 
-def plant_documents(settings: StationSettings) -> tuple[tuple[str, str], ...]:
-    """The documents (kind, id) of the whole plant that every run at a station relies on."""
+def plant_documents(settings: StationSettings, papers: Papers) -> tuple[tuple[str, str], ...]:
+    """The documents (kind, id) of the plant and of its agent that every run at a station relies on."""
     people = ((PEOPLE, PLANT),) if settings.operator is not None else ()
-    return ((HOLDS, PLANT), *people, (EQUIPMENT, PLANT))
+    approval = (key for key in papers.documents if key[0] == CONFIGURATION)
+    return ((HOLDS, PLANT), *people, (EQUIPMENT, PLANT), *approval)
 
 
 def _of_scan(said: scans.Meaning) -> Iterator[tuple[str, str]]:

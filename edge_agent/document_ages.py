@@ -28,6 +28,8 @@ DEFAULTS: dict[str, tuple[float, Policy]] = {
     "lot-quantities": (DAY_S, "go_on"),  # a count of central, which no line waits for
     "route-status": (120.0, "warn"),  # since central may lack what others ran on a piece
     "holds": (8 * HOUR_S, "warn"),  # a shift: something may have been held meanwhile
+    "configuration": (30 * DAY_S, "go_on"),  # what was approved once is seldom taken back
+    "reasons": (30 * DAY_S, "go_on"),  # a list to choose from
 }
 """By kind: the longest age, and what happens beyond it."""
 
@@ -62,6 +64,10 @@ class DocumentAges(Settings):
     """Where pieces stand in their routing, counted from when central last knew all of it; 2min, warn."""
     holds: AgePolicy = Field(default_factory=AgePolicy)
     """What quality holds; 8h, warn."""
+    configuration: AgePolicy = Field(default_factory=AgePolicy)
+    """Quality's approval of line files; 30d, go_on."""
+    reasons: AgePolicy = Field(default_factory=AgePolicy)
+    """The plant's reasons to choose from; 30d, go_on."""
 
     def of(self, kind: str) -> tuple[float, Policy]:
         """The longest age in seconds, and what happens beyond it."""

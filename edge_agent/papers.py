@@ -353,6 +353,8 @@ class _Reading:
                 self.left[document.id] = LotQuantities.model_validate(content)
             case "reasons":
                 self.reasons = Catalogue.of(document)
+            case "configuration":
+                pass  # edge_agent.approval acts on it; here it has an age
             case _:
                 return False
         self.problems += [f"{name}: {what}" for what in wrong]

@@ -138,7 +138,10 @@ class RunRecorder:
             documents=(
                 *self._used(
                     papers,
-                    (*self._documents(reference), *self.charts.chooser.documents(occasion, choices, papers)),
+                    (
+                        *self._documents(reference, papers),
+                        *self.charts.chooser.documents(occasion, choices, papers),
+                    ),
                 ),
                 *self._earlier.uses(order, pieces, papers),
             ),
@@ -182,13 +185,13 @@ class RunRecorder:
         beyond = {(one.kind, one.id): one.beyond for one in too_old(self._ages, papers, keys)}
         return tuple(replace(use, beyond=beyond.get((use.kind, use.id))) for use in papers.used(keys))
 
-    def _documents(self, reference: str | None) -> tuple[tuple[str, str], ...]:
+    def _documents(self, reference: str | None, papers: Papers) -> tuple[tuple[str, str], ...]:
         orders = () if reference is None else ((WORK_ORDER, reference),)
         return (
             *orders,
             *((LOTS, material.item) for material in self.settings.materials),
             *((LOT_QUANTITIES, material.item) for material in self.settings.materials),
-            *plant_documents(self.settings),
+            *plant_documents(self.settings, papers),
         )
 
     def _materials(

@@ -46,6 +46,8 @@ DOCUMENTS = {
     "lot-quantities": "What is left of lots",
     "route-status": "Progress of pieces",
     "holds": "Holds of quality",
+    "configuration": "Approval of the line file",
+    "reasons": "Reasons to choose from",
 }
 """What central tells, by the document's kind."""
 BEYOND = {"warn": "warns", "refuse": "does not start", "go_on": "goes on"}

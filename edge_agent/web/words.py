@@ -309,6 +309,8 @@ CHINESE: Mapping[str, str] = {
     "What is left of lots": "批次余量",
     "Progress of pieces": "工件进度",
     "Holds of quality": "质量扣留",
+    "Approval of the line file": "产线文件的批准",
+    "Reasons to choose from": "可选原因",
     "warns": "警告",
     "does not start": "不允许启动",
     "goes on": "继续运行",

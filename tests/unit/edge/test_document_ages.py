@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from edge_agent.document_ages import DEFAULTS, DocumentAges, in_words
+from edge_agent.barriers import BarrierRules, plant_documents
+from edge_agent.document_ages import DEFAULTS, HOUR_S, DocumentAges, by_kind, in_words
 from edge_agent.events import Answer, Commit, Committed, Tick, Write
+from edge_agent.papers import Papers
 from edge_agent.settings import load_line
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
-from edge_agent.station_state import as_json, read_kept
+from edge_agent.station_state import Kept, as_json, read_kept
 from records.errors import ConfigurationError
 from records.model import OperationsEvent
+from records.wire import Document
 from tests.unit.edge.stations import ASSEMBLE, NOW_US, TORQUE, VB, gs1, papers, plain, told
 from tests.unit.edge.test_line_check import LINE
 from tests.unit.edge.test_station import Bench, refusal
@@ -167,3 +170,20 @@ def test_a_check_warns_of_what_a_connected_line_reaches_and_of_deaf_machines(tmp
     warned = [str(problem) for problem in load_line(file, advise=True).warnings]
     assert any(":35:29: documents.lots.max_age: lots may be 5 min old" in each for each in warned)
     assert any(":35:43: documents.lots.beyond" in each and "seal has no permit" in each for each in warned)
+
+
+@pytest.mark.parametrize("beyond", ["warn", "refuse"])
+def test_an_approval_and_the_reasons_have_an_age_like_all_else(beyond: str) -> None:
+    """They had none: a line could go on by an approval for years without a word of central's."""
+    policy = {"max_age": "1h", "beyond": beyond}
+    ages = DocumentAges.model_validate({"configuration": policy, "reasons": policy})
+    old = {("configuration", "press-1"): 2 * HOUR_S, ("reasons", "plant"): 3 * HOUR_S}
+    held = Papers.of((Document(*key, 4, NOW_US, {}) for key in old), lambda kind, name: old.get((kind, name)))
+    settings = StationSettings.model_validate(ASSEMBLE)
+    rules = BarrierRules(settings, ages=ages)
+    stale = [each for each in rules.standing(Kept(), held) if each.why == "document-too-old"]
+    assert {each.about: each.refuses for each in stale} == dict.fromkeys(
+        ("configuration/press-1", "reasons/plant"), beyond == "refuse"
+    )
+    assert ("configuration", "press-1") in plant_documents(settings, held)
+    assert {each.kind: each.too_old for each in by_kind(ages, held)} == {"configuration": True, "reasons": True}
