@@ -86,7 +86,7 @@ def test_a_write_that_finds_no_room_is_refused_and_the_writer_goes_on(tmp_path: 
 
 def test_a_file_that_may_not_grow_ends_the_process_and_the_next_start_recovers(tmp_path: Path) -> None:
     folder = tmp_path / "buffer"
-    code, said = write(folder, 400, "prlimit", "--fsize=150000")
+    code, said = write(folder, 400, "prlimit", "--fsize=300000")
     assert code == 74
     check(folder, numbers(said, "kept"))
     assert write(folder, 400)[0] == 0
