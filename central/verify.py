@@ -10,7 +10,7 @@ What is checked, over one moment of the database and without writing anything:
 - the agents' signed heads and central's signed anchors: both lie outside what was committed since;
 - the anchors that agents keep in their own signed records: so central's own chains show when they were computed
   anew or cut by whoever has central's key and its anchors file, too;
-- each record without a body: what gave it up is said in a chain (``central.graves``), never of central's own;
+- each record without a body: what gave it up is said in a chain (``central.tombstones``), never of central's own;
 - the index from which pages are made says what the bodies say.
 
 Trusted are central's public keys in the keys folder and the anchors file, or the copy that central keeps elsewhere
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from central import copies, graves
+from central import anchor_copy, tombstones
 from central.domain import Gap
 from central.footing import lost_anchors
 from central.store import agents, dossiers, envelopes, index, intake, snapshots
@@ -131,7 +131,7 @@ def verify(
     """
     count = _Count()
     try:
-        pair = copies.read(anchors, also, KeyRing(central_keys))
+        pair = anchor_copy.read(anchors, also, KeyRing(central_keys))
         anchored, count.copy_unread = pair.furthest, pair.unread
         with reading(database) as connection:
             assert_guards(connection)
@@ -191,7 +191,7 @@ def _verify_all(
 
 
 def _explained(connection: Connection, anchored: Sequence[Head], found: Witnesses, count: _Count) -> None:
-    looked = graves.examine(connection, anchored, found)
+    looked = tombstones.examine(connection, anchored, found)
     count.awaited = looked.awaited
     count.bad += [_Bad(each.key, each.seq, each.reason) for each in looked.unexplained]
     if count.bad:

@@ -29,7 +29,7 @@ from drivers.base import Notice
 from edge_agent.anchors import ANCHOR, KEPT, to_keep
 from edge_agent.anchors import KEY as ANCHOR_KEY
 from edge_agent.approval import Approvals
-from edge_agent.asides import tell_set_aside
+from edge_agent.aside_told import tell_set_aside
 from edge_agent.buffer_watch import BufferWatch
 from edge_agent.clock_offset import ClockOffset
 from edge_agent.configuration import Committed, record_of
@@ -146,8 +146,7 @@ class Agent:
         )
         self.room.look()
         self.proving = Proving((self.outbox, self.trend.outbox), clock, self._tell_urgent)
-        ask, anew, tls, reached = (up := self.uplink).request, up.reconnect, up.tls, up.reached
-        self.renewal = Renewal(identity, self.documents, clock, self._tell, ask, anew, tls=tls, connected=reached)
+        self.renewal = Renewal(identity, self.documents, clock, self._tell, self.uplink)
         self.floor = Floor(loaded, self._tools())
         self.watch = LineWatch(loaded, load_line, self.reload, self._refused)
         self._stopping = asyncio.Event()

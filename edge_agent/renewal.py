@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import structlog
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -50,11 +51,26 @@ ENDED = (
 _KEYS = TypeAdapter(tuple[PublicKey, ...])
 
 
-class Renewal:
-    """Safe from any thread. ``request`` asks central, ``reconnect`` has the uplink connect anew.
+class Way(Protocol):
+    """The way to central, as ``edge_agent.uplink`` is one."""
 
-    ``tls``: whether the broker asks for a certificate. ``connected``: whether it is reached now.
-    """
+    @property
+    def tls(self) -> bool:
+        """Whether the broker asks for a certificate."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the broker is reached now."""
+
+    def request(self, kind: str, content: JsonValue) -> None:
+        """Ask central."""
+
+    def reconnect(self) -> None:
+        """Connect anew, with the files that are there then."""
+
+
+class Renewal:
+    """Safe from any thread."""
 
     def __init__(
         self,
@@ -62,17 +78,12 @@ class Renewal:
         documents: Documents,
         clock: Clock,
         on_event: Callable[[str, dict[str, JsonValue]], None],
-        request: Callable[[str, JsonValue], None],
-        reconnect: Callable[[], None],
-        *,
-        tls: bool = True,
-        connected: Callable[[], bool] = lambda: True,
+        way: Way,
     ) -> None:
         self._identity, self._documents, self._clock = identity, documents, clock
-        self._on_event, self._request, self._reconnect, self._tls = on_event, request, reconnect, tls
+        self._on_event, self._way = on_event, way
         self._agent = identity.file.agent
         self._lock = threading.RLock()
-        self._connected = connected
         self._reached_s: float | None = None
         self._unreached_s: float | None = None
         self._asked_s: dict[str, float] = {}
@@ -121,7 +132,7 @@ class Renewal:
     def _look_at_files(self) -> None:
         """The connection that there is needs them no more; the next one will."""
         try:
-            if self._tls or (self._identity.folder / CERTIFICATE_FILE).exists():
+            if self._way.tls or (self._identity.folder / CERTIFICATE_FILE).exists():
                 look_at_files(self._identity.folder)
             self._fine(FILES)
         except Invalid as error:
@@ -151,7 +162,7 @@ class Renewal:
             self._warn("certificate", why, found.until_us)
             return
         if self._may_ask(CERTIFICATE):
-            self._request(CERTIFICATE, {"csr": ask(self._identity.folder, self._agent).decode()})
+            self._way.request(CERTIFICATE, {"csr": ask(self._identity.folder, self._agent).decode()})
         missing = self._why_none_came(ended=now_us >= found.until_us)
         if missing is not None and now_us > (found.renew_us + found.until_us) // 2:
             self._warn("certificate", missing, found.until_us)
@@ -162,11 +173,11 @@ class Renewal:
     def _why_none_came(self, *, ended: bool) -> str | None:
         """Why another certificate is not there though it was asked for; None while it may still come."""
         now_s = self._clock.monotonic_s()
-        if self._connected():
+        if self._way.reached:
             self._unreached_s = None
             self._reached_s = now_s if self._reached_s is None else self._reached_s
             return NOT_ANSWERED if now_s - self._reached_s >= ASK_EVERY_S else None
-        if ended and self._tls:
+        if ended and self._way.tls:
             return ENDED
         self._unreached_s = now_s if self._unreached_s is None else self._unreached_s
         return NOT_ASKED if now_s - self._unreached_s >= ASK_EVERY_S else None
@@ -184,7 +195,7 @@ class Renewal:
                 return  # the answer to an earlier request
             raise
         self._renewed("certificate", found.serial, found.until_us)
-        self._reconnect()
+        self._way.reconnect()
 
     # -- the signing key -----------------------------------------------------------------------------------
 
@@ -196,7 +207,7 @@ class Renewal:
         if self._may_ask(SIGNING_KEY):
             key = asked_key(self._identity.folder)
             content: dict[str, JsonValue] = {"public": key.public.hex(), "proof": prove(self._agent, key)}
-            self._request(SIGNING_KEY, content)
+            self._way.request(SIGNING_KEY, content)
         self.told(SIGNING_KEY)
 
     def _take_signing_key(self) -> None:
@@ -239,7 +250,7 @@ class Renewal:
             except OSError as error:
                 self._problem("central-keys", f"central's new key could not be written down: {error}")
             self._renewed("central-keys", newest.id, None)
-        self._reconnect()  # what was signed with it and refused before comes again
+        self._way.reconnect()  # what was signed with it and refused before comes again
 
     # -- telling -------------------------------------------------------------------------------------------
 

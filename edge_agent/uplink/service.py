@@ -198,6 +198,7 @@ class Uplink:
         """Whether the broker asks for a certificate."""
         return self._address.tls
 
+    @property
     def reached(self) -> bool:
         """Whether it is subscribed at the broker now."""
         return self._connected

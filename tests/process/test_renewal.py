@@ -39,6 +39,16 @@ class ShiftedClock(SystemClock):
         return super().now_us() + self.ahead_us
 
 
+class Counted(Uplink):
+    """Counts how often it was asked to connect anew."""
+
+    connects = 0
+
+    def reconnect(self) -> None:
+        self.connects += 1
+        super().reconnect()
+
+
 @dataclass
 class Line:
     """The parts of an agent that speak with central."""
@@ -47,13 +57,12 @@ class Line:
     url: str
     clock: ShiftedClock = field(default_factory=ShiftedClock)
     events: list[tuple[str, dict[str, JsonValue]]] = field(default_factory=list)
-    connects: int = 0
 
     def __post_init__(self) -> None:
         self.identity = Identity.open(self.folder / "identity")
         self.outbox: Outbox = open_outbox(self.folder / "buffer", self.clock)
         self.documents = Documents(self.outbox, self.identity.central, self.clock, self._changed)
-        self.uplink = Uplink(
+        self.uplink = Counted(
             self.outbox,
             self.identity,
             quick(self.url),
@@ -62,19 +71,13 @@ class Line:
             documents=self.documents,
             on_central_keys=lambda payload: self.renewal.central_keys(payload),
         )
-        self.renewal = Renewal(
-            self.identity, self.documents, self.clock, self._tell, self.uplink.request, self._reconnect
-        )
+        self.renewal = Renewal(self.identity, self.documents, self.clock, self._tell, self.uplink)
 
     def _tell(self, code: str, params: dict[str, JsonValue]) -> None:
         self.events.append((code, params))
 
     def _changed(self, kind: str, _document: str) -> None:
         self.renewal.told(kind)
-
-    def _reconnect(self) -> None:
-        self.connects += 1
-        self.uplink.reconnect()
 
     def close(self) -> None:
         self.uplink.stop()
@@ -127,7 +130,7 @@ def test_certificate_and_keys_change_while_records_travel(
         assert found is not None
         assert found.fingerprint != former
         assert found.renew_us > line.clock.now_us()
-        assert line.connects == 1
+        assert line.uplink.connects == 1
         fill(line.outbox, 21, 40)
         wait_until(line.delivered, "records behind the new certificate")
 

@@ -59,9 +59,7 @@ class Line:
             documents=self.documents,
             on_central_keys=lambda payload: self.renewal.central_keys(payload),
         )
-        self.renewal = Renewal(
-            self.identity, self.documents, CLOCK, lambda *_: None, self.uplink.request, self.uplink.reconnect
-        )
+        self.renewal = Renewal(self.identity, self.documents, CLOCK, lambda *_: None, self.uplink)
 
     def commit(self, count: int) -> None:
         futures = [self.outbox.commit(batch(self.last + n, CLOCK)) for n in range(1, count + 1)]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.aside_told import TOLD
 from edge_agent.aside_words import aside_json, aside_says
-from edge_agent.asides import TOLD
 from edge_agent.outbox.aside import look, set_aside
 from records.durable import open_writer
 from records.errors import Damaged

@@ -40,11 +40,14 @@ class Bench:
             Documents(self.outbox, self.identity.central, self.clock),
             self.clock,
             lambda code, params: self.warned.append(params["why"]) if code == "identity-warning" else None,
-            lambda kind, _content: self.asked.append(kind),
-            lambda: None,
-            tls=self.tls,
-            connected=lambda: self.reached,
+            self,
         )
+
+    def request(self, kind: str, _content: JsonValue) -> None:
+        self.asked.append(kind)
+
+    def reconnect(self) -> None:
+        raise AssertionError("nothing came")
 
     def look(self, renewal: Renewal, after_s: float) -> str | None:
         self.clock.advance(after_s)

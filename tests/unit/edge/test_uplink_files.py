@@ -149,9 +149,7 @@ def test_what_the_next_connection_will_lack_is_told_before_it_is_needed(
         Documents(outbox, identity.central, CLOCK),
         CLOCK,
         lambda code, params: events.append((code, params)),
-        lambda *_: None,
-        lambda: None,
-        tls=True,
+        Uplink(outbox, identity, quick("mqtts://127.0.0.1:9"), CLOCK, lambda *_: None),
     )
     renewal.look()
     assert (dict(renewal.problems), events, problems(identity, renewal)) == ({}, [], [])

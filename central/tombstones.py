@@ -27,7 +27,8 @@ from functools import cached_property
 from typing import Any
 
 from central.retention import APPLIED
-from central.store import dossiers, envelopes, intake, search, snapshots, tombstones
+from central.store import dossiers, envelopes, intake, search, snapshots
+from central.store import tombstones as sql
 from central.store.engine import Connection
 from central.store.envelopes import TELEMETRY
 from central.store.retention import REASON, RECORDS
@@ -64,7 +65,7 @@ def examine(connection: Connection, anchored: Sequence[Head], found: Witnesses) 
     bad: dict[Key, tuple[int, str]] = {}
     more: Counter[Key] = Counter()
     awaited = acts.awaited
-    for grave in tombstones.without_act(connection):
+    for grave in sql.without_act(connection):
         why = told.missing(grave)
         if why is None:
             continue
@@ -100,13 +101,13 @@ def _acts(connection: Connection, anchored: Sequence[Head]) -> _Acts:
         reach[key] = max(reach.get(key, 0), head.last)
     found = _Acts()
     groups: defaultdict[str, list[Buried]] = defaultdict(list)
-    for buried in tombstones.by_act(connection):
+    for buried in sql.by_act(connection):
         groups[buried.act].append(buried)
     for act, all_of_it in groups.items():
         fact = search.by_hash(connection, act)
         why = _fault(fact, all_of_it)
         if why is not None or fact is None:
-            agent, epoch, stream, seq = tombstones.record(connection, all_of_it[0].first)
+            agent, epoch, stream, seq = sql.record(connection, all_of_it[0].first)
             count = sum(each.count for each in all_of_it)
             reason = f"the record's body was given up with {count - 1} others, and {why}"
             found.bad.append(Unexplained((agent, epoch, stream), seq, reason))
@@ -224,7 +225,7 @@ class _Told:
         """Agent, stream, epoch, seq and digest of bodies that a disk lost."""
         told = [
             (RECORDS, snapshots.coded(self._connection, DAMAGE_TOLD, RECORDS)),
-            (TELEMETRY, tombstones.events_of_telemetry(self._connection)),
+            (TELEMETRY, sql.events_of_telemetry(self._connection)),
         ]
         return {
             (agent, stream, str(params.get("epoch")), str(params.get("seq")), str(params.get("digest")))
