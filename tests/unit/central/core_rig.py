@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from central.app import Central, build
 from central.facts import Facts, Origin
 from central.ingest import Ingest
+from central.keys import CentralKeys
+from central.settings import CentralSettings
 from central.store import agents
 from central.store.engine import Store
 from records import chain
@@ -69,6 +72,33 @@ class Agent:
     @property
     def state_topic(self) -> str:
         return state_topic(self.name)
+
+
+@dataclass
+class StoppedCentral:
+    """A central without a broker, which a test opens and closes, and its one agent, enrolled."""
+
+    folder: Path
+    clock: FakeClock = field(default_factory=FakeClock)
+    agent: Agent = field(default_factory=Agent)
+
+    def __post_init__(self) -> None:
+        CentralKeys.create(self.settings.keys, self.clock.now_us())
+        with closing(self.open()) as central:
+            now_us, public = self.clock.now_us(), self.agent.key.public.hex()
+            central.store.write(lambda c: agents.enrol(c, self.agent.name, "p0", public, now_us))
+            self.begin(central)
+
+    @property
+    def settings(self) -> CentralSettings:
+        raise NotImplementedError
+
+    def begin(self, central: Central) -> None:
+        """What it has before the test begins."""
+
+    def open(self) -> Central:
+        self.clock.advance(5)
+        return build(self.settings, self.clock)
 
 
 class Rig:

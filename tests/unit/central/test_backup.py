@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,33 +18,24 @@ from central.certificates import altered_in
 from central.domain import ChainPart, Grade
 from central.keys import CentralKeys
 from central.settings import BackupSettings, CentralSettings
-from central.store import agents, documents, intake, snapshots
+from central.store import documents, intake, snapshots
 from central.store.engine import reading
 from central.verify import Verification, verify
-from records.clock import FakeClock
 from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused
 from records.model import EpochOpened, OperationsEvent
 from records.wire import CENTRAL, Document, sign
-from tests.unit.central.core_rig import Agent, event
+from tests.unit.central.core_rig import Agent, StoppedCentral, event
 
 WHY = restore.Why("anna", "test", "the disk died")
 BY = Actor("anna", "test")
 
 
 @dataclass
-class Plant:
+class Plant(StoppedCentral):
     """A central without a broker, and one agent; opened and closed as its test needs it."""
 
-    folder: Path
-    clock: FakeClock = field(default_factory=FakeClock)
-    agent: Agent = field(default_factory=Agent)
-
-    def __post_init__(self) -> None:
-        CentralKeys.create(self.settings.keys, self.clock.now_us())
-        with closing(self.open()) as central:
-            now_us, public = self.clock.now_us(), self.agent.key.public.hex()
-            central.store.write(lambda c: agents.enrol(c, self.agent.name, "p0", public, now_us))
-            self.documents(central, 3)
+    def begin(self, central: Central) -> None:
+        self.documents(central, 3)
 
     @property
     def settings(self) -> CentralSettings:
@@ -54,10 +45,6 @@ class Plant:
             folder=self.folder / "data",
             backup=BackupSettings(folder=self.folder / "backups", keep=2),
         )
-
-    def open(self) -> Central:
-        self.clock.advance(5)
-        return build(self.settings, self.clock)
 
     def send(self, central: Central, *orders: str) -> None:
         self.clock.advance(5)

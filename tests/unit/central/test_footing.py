@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from central import anchors, footing, restore
-from central.app import Central, build
+from central.app import Central
 from central.facts import Origin
 from central.keys import CentralKeys
 from central.settings import AnchorSettings, CentralSettings
-from central.store import agents, intake, snapshots
+from central.store import intake, snapshots
 from central.store.database import Database
 from central.verify import Verification, verify
-from records.clock import FakeClock
 from records.errors import Refused
 from records.model import EpochOpened
 from records.wire import CENTRAL
 from tests.rigs import stores
-from tests.unit.central.core_rig import Agent, event
+from tests.unit.central.core_rig import StoppedCentral, event
 
 pytestmark = pytest.mark.both_stores
 
@@ -41,20 +40,13 @@ class Placed(CentralSettings):
 
 
 @dataclass
-class Plant:
+class Plant(StoppedCentral):
     """A central that has anchored what its agent sent, and is stopped."""
 
-    folder: Path
     also: Path | None = None
-    clock: FakeClock = field(default_factory=FakeClock)
-    agent: Agent = field(default_factory=Agent)
 
-    def __post_init__(self) -> None:
-        CentralKeys.create(self.settings.keys, self.clock.now_us())
-        with closing(self.open()) as central:
-            now_us, public = self.clock.now_us(), self.agent.key.public.hex()
-            central.store.write(lambda c: agents.enrol(c, self.agent.name, "p0", public, now_us))
-            self.work(central, "WO-1")
+    def begin(self, central: Central) -> None:
+        self.work(central, "WO-1")
 
     @property
     def settings(self) -> CentralSettings:
@@ -66,10 +58,6 @@ class Plant:
     @property
     def file(self) -> Path:
         return self.settings.anchors_file
-
-    def open(self) -> Central:
-        self.clock.advance(5)
-        return build(self.settings, self.clock)
 
     def work(self, central: Central, *orders: str, keeps: bool = False) -> None:
         """Orders that the agent starts, anchored; ``keeps``: the agent keeps that anchor."""
