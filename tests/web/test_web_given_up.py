@@ -49,6 +49,9 @@ def test_its_pages_and_the_interface_say_so(own: Site, language: str, says: str,
         assert "judged when it arrived" not in page.text, "there are no records any more"
         assert "本批次每条记录到达时均已判定" not in page.text
         assert "/findings/" not in page.text.partition("<main")[2], place
+    rejected = browser.get(f"/dhrs/{dhr_of(client, 'WO-1002')}").text
+    assert 'id="findings"' in rejected, "what was found is still told"
+    assert 'class="button primary" href="/findings/' not in rejected, "nobody has to decide it any more"
     told = client.get(f"/api/v1/dhrs/{id_}").json()
     assert told["given_up"]["by"] == "anna"
     listed = client.get("/api/v1/dhrs").json()["items"]
