@@ -23,7 +23,7 @@ from central.facts import Facts
 from central.store import access as sql
 from central.store.engine import Connection, Store
 from records.clock import MICROSECONDS, Clock, iso_z, new_secret
-from records.errors import ConfigurationError, Invalid, Refused
+from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.model import OperationsEvent
 
 SHORTEST_PASSWORD = 8
@@ -211,7 +211,7 @@ class Access:
         """Close an account for good; its sessions end at once.
 
         Raises:
-            Invalid: no such user.
+            Unknown: no such user.
         """
 
         def job(connection: Connection) -> User:
@@ -226,7 +226,7 @@ class Access:
         """Give an account a new password and unlock it; its sessions end.
 
         Raises:
-            Invalid: no such user. ConfigurationError: the password is too short.
+            Unknown: no such user. ConfigurationError: the password is too short.
         """
         password_hash = self._hash(password)
 
@@ -242,7 +242,7 @@ class Access:
         """One account.
 
         Raises:
-            Invalid: no such user, or the account was closed.
+            Unknown: no such user. Invalid: the account was closed.
         """
         with self._store.read() as connection:
             found = _user(_existing(connection, user))
@@ -335,13 +335,13 @@ class Access:
         """Make a token useless for good.
 
         Raises:
-            Invalid: no such token.
+            Unknown: no such token.
         """
 
         def job(connection: Connection) -> None:
             found = next((row for row in sql.tokens(connection) if row.name == name), None)
             if found is None:
-                raise Invalid(f"no token {name}")
+                raise Unknown(f"there is no token {name}", hint="lotkeeper-central token list shows them")
             if found.revoked_us is None:
                 sql.revoke_token(connection, name, self._clock.now_us())
                 self._audit(connection, "token-revoked", by.origin, name=name, by=by.user)
@@ -447,7 +447,7 @@ def _locked(user: str, until_us: int) -> SignInRefused:
 def _existing(connection: Connection, user: str) -> sql.Account:
     account = sql.account_of(connection, user)
     if account is None:
-        raise Invalid(f"no user {user}", hint="lotkeeper-central user list shows them")
+        raise Unknown(f"there is no user {user}", hint="lotkeeper-central user list shows them")
     return account
 
 

@@ -53,7 +53,8 @@ from central.requests import (
 )
 from central.rollover import Rollover
 from records.clock import iso_z, new_secret
-from records.errors import Invalid, LotkeeperError
+from records.errors import Invalid
+from records.foreign import ours
 from records.keys import write_private
 from records.wire import Document
 
@@ -240,8 +241,5 @@ class AdminServer:
             if not hmac.compare_digest(secret.encode(), self._secret.encode()):
                 raise Invalid("wrong secret")
             return json.dumps({"answer": self._administration.do(request)}).encode()
-        except LotkeeperError as error:
-            told = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-        except Exception as error:  # the command that asked must hear of it
-            told = {"kind": "LotkeeperError", "message": f"a fault in central: {error!r}", "hint": None}
-        return json.dumps({"error": told}).encode()
+        except Exception as error:  # the command that asked must hear of it, whatever it is
+            return json.dumps({"error": ours(error).to_json()}).encode()

@@ -20,7 +20,7 @@ from central.store import countings, dossiers, intake, snapshots
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
 from records.clock import MICROSECONDS, iso_z
-from records.errors import ConfigurationError
+from records.errors import Unknown
 
 NAMED = 1000
 """Most cycles that a part names one by one."""
@@ -81,11 +81,11 @@ def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: flo
     """The certificate as JSON; ``grade`` is that of the whole. ``grace_s``: how old a signed head may be.
 
     Raises:
-        ConfigurationError: nothing is here of an agent of that name.
+        Unknown: nothing is here of an agent of that name.
     """
     links = countings.links(connection, agent)
     if not links:
-        raise ConfigurationError(f"nothing is here of an agent {agent!r}")
+        raise Unknown(f"nothing is here of an agent {agent!r}")
     epochs = {each.epoch: each for each in dossiers.epochs(connection, [agent])}
     chains = [_chain(connection, agent, link, links, epochs, now_us, grace_s) for link in links]
     stations = _countings(connection, agent, [link for link in links if link.stream == dossiers.RECORDS])

@@ -59,6 +59,7 @@ from central.store.engine import Store
 from central.verify import Verification, verify
 from central.worker import shares
 from records.clock import MICROSECONDS, Clock
+from records.errors import NoRoom, StorageFailed
 from records.files import InstanceLock
 from records.model import OperationsEvent
 from records.wire import CENTRAL, CENTRAL_KEYS, HELLO, SYNC, Document, Head, Watermark
@@ -205,7 +206,10 @@ class Central:
             anchors.mirror(self.settings.anchors_file, self.settings.anchors.also)
 
     def _back_up(self) -> None:
-        self.backups.make(None, by=Actor(CENTRAL, "schedule"))
+        try:
+            self.backups.make(None, by=Actor(CENTRAL, "schedule"))
+        except StorageFailed as error:  # the backups' disk is not central's, whose store ends the process itself
+            raise NoRoom(error.message, hint=error.hint) from error
 
     def _backup_due_s(self, every_s: float) -> float:
         """When the next backup is due, so that a central that is restarted often is backed up all the same."""

@@ -33,8 +33,9 @@ from central.store import snapshots
 from central.store.engine import Store, reading
 from central.verify import verify
 from records.clock import Clock, from_us, iso_z
-from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused, StorageFailed
+from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused
 from records.files import make_folder, replace_file, sync_folder
+from records.foreign import of_path
 from records.keys import KeyRing, PublicKey
 from records.model import OperationsEvent
 from records.wire import CENTRAL, Document, sign, unsign
@@ -128,9 +129,9 @@ class Backups:
         """One backup in ``out`` (None: the folder of the settings), stated in the audit stream.
 
         Raises:
-            ConfigurationError: no folder is known. StorageFailed: it cannot be written. Unreachable: the server of
-            the database. Damaged: what was written is not on the disk, or the database cannot be read through.
-            Refused: one of this second is there.
+            ConfigurationError: no folder is known. Unknown, Refused, StorageFailed: it cannot be written.
+            Unreachable: the server of the database. Damaged: what was written is not on the disk, or the database
+            cannot be read through. Refused: one of this second is there.
         """
         configured = self._settings.backup
         folder = out or (None if configured is None else configured.folder)
@@ -173,9 +174,8 @@ class Backups:
             part.rename(final)
             sync_folder(folder)
         except OSError as error:
-            raise StorageFailed(
-                f"cannot write the backup {part}: {error}", hint="check rights and space"
-            ) from error
+            told = f"cannot write the backup {part}: {error}"
+            raise of_path(error, told, hint="check the path, its rights and space") from error
         return Backup(final, manifest, size)
 
     def _copy(self, part: Path) -> None:

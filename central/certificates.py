@@ -16,7 +16,7 @@ from central.store import envelopes
 from central.store.engine import Connection, Store
 from records import chain
 from records.clock import Clock
-from records.errors import ConfigurationError
+from records.errors import ConfigurationError, Unknown
 
 
 class Certificates:
@@ -32,7 +32,7 @@ class Certificates:
         """Its chains and the cycles of its stations.
 
         Raises:
-            ConfigurationError: nothing is here of it.
+            Unknown: nothing is here of it.
         """
         with self._store.read() as connection:
             return certificate_of(connection, agent, self._clock.now_us(), self._grace_s)
@@ -41,7 +41,7 @@ class Certificates:
         """What the lot's device history record says of gaps. ``altered``: records that are not what they were.
 
         Raises:
-            ConfigurationError: no such lot, or one of several products.
+            Unknown: no such lot. ConfigurationError: one of several products.
         """
         found = self._reviews.find(lot, product)
         if not found:  # it may have come in this moment
@@ -51,7 +51,7 @@ class Certificates:
             raise ConfigurationError(f"several products have a lot {lot}", hint="name one with --product")
         record = self._reviews.get(found[0]) if found else None
         if record is None:
-            raise ConfigurationError(f"there is no lot {lot}" + (f" of {product}" if product else ""))
+            raise Unknown(f"there is no lot {lot}" + (f" of {product}" if product else ""))
         proof = record.certificate
         with self._store.read() as connection:
             altered = list(altered_in(connection, proof.chains))

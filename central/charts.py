@@ -21,7 +21,7 @@ from central.signature import REASON_MAX, SignatureRefused
 from central.store import chart_intake, charts
 from central.store.engine import Connection, Store
 from records.clock import Clock
-from records.errors import Invalid, Refused
+from records.errors import Invalid, Refused, Unknown
 from records.model import Act, Decision, OperationsEvent, Person, Signature, Target
 from records.wire import canonical_json
 
@@ -155,11 +155,11 @@ class Charts:
         """What the newest points under one version of limits hold of the specification, or why it is not told.
 
         Raises:
-            Invalid: no such chart.
+            Unknown: no such chart.
         """
         head = self.head(ref.id)
         if head is None:
-            raise Invalid(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
+            raise Unknown(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
         return of_points(head, self.points(ref, from_us, to_us, limit))
 
     def causes(self, characteristic: str) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ class Charts:
         """Give a point a cause of the list, a comment, or both.
 
         Raises:
-            Invalid: no such point, a cause that is not on the list, nothing said. Refused: no right.
+            Unknown: no such point. Invalid: a cause that is not on the list, nothing said. Refused: no right.
         """
         if cause is None and not text.strip():
             raise Invalid("a cause or a comment is needed")
@@ -202,7 +202,8 @@ class Charts:
         The caller has just verified the person's password. ``content_hash``: ``point_hash`` of the point as shown.
 
         Raises:
-            Invalid: no such point or cause, no reason. SignatureRefused: no right, or not as it was shown.
+            Unknown: no such point. Invalid: no such cause, no reason. SignatureRefused: no right, or
+            not as it was shown.
         """
         if act not in ("exclude", "include"):
             raise Invalid(f"{act!r} is no act on a point", hint="acts: exclude, include")
@@ -242,7 +243,7 @@ class Charts:
     def _found(self, ref: ChartRef, number: int) -> ChartPoint:
         point = self.point(ref, number)
         if point is None:
-            raise Invalid(f"the chart of {ref.characteristic} at {ref.station} has no point {number}")
+            raise Unknown(f"the chart of {ref.characteristic} at {ref.station} has no point {number}")
         return point
 
     def _note(

@@ -37,7 +37,7 @@ from central.requests import (
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
 from records.console import Progress, print_json, run_app
-from records.errors import ConfigurationError, Refused
+from records.errors import ConfigurationError, Refused, Unknown
 from records.files import make_folder, replace_file
 
 app = typer.Typer(
@@ -147,7 +147,7 @@ def verify(
 
     settings = load_settings(config).value
     if anchors is not None and not anchors.is_file():
-        raise ConfigurationError(f"there is no anchors file {anchors}")
+        raise Unknown(f"there is no anchors file {anchors}")
     trusted = anchors or settings.anchors_file
     known = public_keys(settings.keys)
     also = settings.anchors.also if anchors is None else None

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from central.requests import Request, ask_server
+from central.requests import ExportImport, Request, ask_server
 from central.settings import CentralSettings, load_settings
 from records.clock import SystemClock
 from records.console import print_json
-from records.errors import ConfigurationError, Refused
+from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.files import InstanceLock
 from records.yaml import Loaded
 
@@ -45,7 +45,21 @@ DEFAULT_CONFIG = Path("central.yaml")
 
 
 def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
-    """Do it here when nothing runs, else have the running server do it."""
+    """Do it here when nothing runs, else have the running server do it.
+
+    Raises:
+        ConfigurationError: what was typed cannot be taken. Invalid: a file of records cannot. Else what the parts
+            raise.
+    """
+    try:
+        return _done(loaded, request)
+    except Invalid as error:
+        if isinstance(error, Unknown) or isinstance(request, ExportImport):
+            raise
+        raise ConfigurationError(error.message, hint=error.hint) from error
+
+
+def _done(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
     from central.app import build
 
     settings = loaded.value

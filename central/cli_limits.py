@@ -25,7 +25,7 @@ from central.cli_common import (
 from central.requests import LimitsGive, LimitsStudy, ProposalDecide, ProposalList
 from records.clock import to_us
 from records.console import print_json
-from records.errors import ConfigurationError, Invalid
+from records.errors import ConfigurationError, Unknown
 
 app = typer.Typer(no_args_is_help=True, help="Control limits: studies, proposals and their approval.")
 
@@ -65,7 +65,7 @@ def show(id_: LimitId, config: Config = DEFAULT_CONFIG, json: Json = False) -> N
     """One limit set: its limits, how they were computed, from what, and who signed."""
     one = next((one for one in _all(config) if id_ in (one["id"], f"{one['key']}:{one['version']}")), None)
     if one is None:
-        raise Invalid(f"there is no limit set {id_}", hint="lotkeeper-central limits list shows them")
+        raise Unknown(f"there is no limit set {id_}", hint="lotkeeper-central limits list shows them")
     if json:
         print_json(one)
         return

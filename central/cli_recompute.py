@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from central.cli_common import DEFAULT_CONFIG, Config, Json, load_settings
 from records.console import print_json
-from records.errors import ConfigurationError, Invalid
+from records.errors import ConfigurationError, Invalid, Unknown
 
 SHOWN = 20
 """Most differences that a person is shown of each kind; --json tells more."""
@@ -33,6 +33,8 @@ def command(progress: Callable[[], Callable[[int], None]]) -> Callable[..., None
         with reading(settings.database) as connection:
             try:
                 result = again(connection, lot, product, progress())
+            except Unknown:
+                raise
             except Invalid as error:
                 raise ConfigurationError(error.message, hint=error.hint) from error
         told = result.to_json()

@@ -25,7 +25,7 @@ from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock, iso_z
 from records.configuration import ConfigurationRecord
-from records.errors import Invalid
+from records.errors import Invalid, Unknown
 from records.model import Act, Decision, OperationsEvent, Person, Signature, Target
 from records.wire import CONFIGURATION, Document, canonical_json
 from records.yaml import configuration_hash
@@ -181,13 +181,13 @@ class Configurations:
         """Approve a configuration or withdraw that; the caller has just verified the person's password.
 
         Raises:
-            Invalid: no such configuration or act, no reason. SignatureRefused: no right, not as it was shown, or
-            its bytes do not have its hash.
+            Unknown: no such configuration. Invalid: no such act, no reason. SignatureRefused: no right, not as
+            it was shown, or its bytes do not have its hash.
         """
         with self._deciding:
             one = self.get(agent, hash_)
             if one is None:
-                raise Invalid(f"{agent} has sent no configuration {hash_}")
+                raise Unknown(f"{agent} has sent no configuration {hash_}")
             try:
                 _check(one, act, user, reason, content_hash)
             except SignatureRefused as error:

@@ -27,7 +27,7 @@ from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.certificates import Certificate, certificate_of
 from records.clock import Clock, iso_z
-from records.errors import ConfigurationError, LotkeeperError, Refused
+from records.errors import ConfigurationError, LotkeeperError, Refused, Unknown
 from records.keys import key_id
 from records.model import OperationsEvent
 from records.wire import AGENT_MODE, Document
@@ -106,7 +106,7 @@ class Enrolment:
         """Remember a certificate that an enrolled agent was given later.
 
         Raises:
-            ConfigurationError: nobody of that name is enrolled. Refused: it was revoked.
+            Unknown: nobody of that name is enrolled. Refused: it was revoked.
         """
 
         def job(connection: Connection) -> None:
@@ -124,7 +124,7 @@ class Enrolment:
         Its certificates go into the broker's revocation list and its name out of the access list.
 
         Raises:
-            ConfigurationError: no reason, or nobody of that name. Refused: it was revoked before.
+            ConfigurationError: no reason. Unknown: nobody of that name. Refused: it was revoked before.
         """
         if not reason.strip():
             raise ConfigurationError("revoking needs a reason", hint="--reason TEXT")
@@ -192,7 +192,7 @@ class Enrolment:
     def _enrolled(self, connection: Connection, agent: str) -> Agent:
         known = agents.agent_of(connection, agent)
         if known is None:
-            raise ConfigurationError(f"no agent {agent} is enrolled", hint="lotkeeper-central enrol AGENT")
+            raise Unknown(f"no agent {agent} is enrolled", hint="lotkeeper-central enrol AGENT")
         return known
 
     def _mode(self, connection: Connection, agent: str, production: bool | None) -> Document | None:

@@ -18,7 +18,7 @@ from central.facts import Facts
 from central.store import findings as sql
 from central.store.engine import Connection, Store
 from central.stored import StoredFact
-from records.errors import Invalid, Refused
+from records.errors import Invalid, Refused, Unknown
 from records.model import Act, Decision, OperationsEvent, Person, SubjectKind, Target
 from records.reasons import Told
 from records.wire import CENTRAL
@@ -114,7 +114,7 @@ class Findings:
 
         Raises:
             Refused: no right, closed already, or about no piece when it is to be scrapped.
-            Invalid: no such finding or act, no reason.
+            Unknown: no such finding. Invalid: no such act, no reason.
         """
         if not user.may(Capability.CLOSE_FINDING):
             raise Refused(f"{user.id} may not close findings", hint="quality people may")
@@ -157,7 +157,7 @@ class Findings:
 def _open(connection: Connection, finding_id: str, act: Act) -> sql.HeldFinding:
     held = sql.by_id(connection, finding_id)
     if held is None:
-        raise Invalid(f"there is no finding {finding_id}")
+        raise Unknown(f"there is no finding {finding_id}")
     if not held.finding.open:
         raise Refused(f"finding {finding_id} ({held.finding.code}) is closed already")
     pieces = (SubjectKind.UNIT, SubjectKind.CARRIER)

@@ -24,7 +24,7 @@ from central.store import documents
 from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock, iso_z
-from records.errors import Invalid, Refused
+from records.errors import Invalid, Refused, Unknown
 from records.model import Act, Decision, Person, Signature, Target
 from records.reasons import Told
 from records.wire import CENTRAL, HOLDS, PLANT, Document, canonical_json
@@ -211,14 +211,15 @@ class Holds:
         """Let it be worked on again; the caller has just verified the person's password.
 
         Raises:
-            Invalid: no such hold, no reason. SignatureRefused: no right, released already, not as it was shown.
+            Unknown: no such hold. Invalid: no reason. SignatureRefused: no right, released already, not
+            as it was shown.
         """
         _check_reason(reason)
         why = reasons.told(self._store, "release", reason)
         with self._deciding:
             one = self.get(id_)
             if one is None:
-                raise Invalid(f"there is no hold {id_}")
+                raise Unknown(f"there is no hold {id_}")
             if not user.may(Capability.APPROVE):
                 raise self._refused(user, id_, f"{user.id} ({user.role.value}) may not release holds")
             if not one.stands or content_hash != one.content_hash:

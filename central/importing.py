@@ -24,8 +24,9 @@ from central.ingest import Ingest
 from central.store import agents, intake
 from central.store.engine import Store
 from records.clock import iso_z
-from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unreachable
+from records.errors import ConfigurationError, Damaged, Invalid, Refused
 from records.exported import Exported, read_export
+from records.foreign import of_path
 from records.model import OperationsEvent
 from records.wire import DAMAGED, unverified
 
@@ -84,8 +85,9 @@ class Importer:
         """Import one file. ``reason``: why records by keys that are believed no more are taken too.
 
         Raises:
-            Unreachable: the file cannot be read. Invalid: it is no export. ConfigurationError: its agent was never
-            enrolled. Refused: all keys of its agent were revoked, and no reason was given. StorageFailed.
+            Unknown, Refused, Unreachable, StorageFailed: the file cannot be read. Invalid: it is no export.
+            ConfigurationError: its agent was never enrolled. Refused: all keys of its agent were revoked, and no
+            reason was given.
         """
         try:
             digest = _digest(path)
@@ -94,9 +96,8 @@ class Importer:
                 self._admit(exported.header.agent, reason)
                 result, bare = self._frames(exported, digest, by_any_key=reason is not None)
         except OSError as error:
-            raise Unreachable(
-                f"{path} cannot be read: {error.strerror}", hint="the account that runs central must be able to"
-            ) from error
+            told = f"{path} cannot be read: {error.strerror}"
+            raise of_path(error, told, hint="the account that runs central must be able to") from error
         params: dict[str, JsonValue] = {
             "agent": result.agent,
             "digest": digest,

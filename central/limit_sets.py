@@ -21,7 +21,7 @@ from central.phase_one import Method, Study, study
 from central.proposals import Proposals, Proposed
 from central.stored import StoredFact
 from central.trial import Trial, trial
-from records.errors import Invalid
+from records.errors import Invalid, Unknown
 from spc.fields import Fields
 from spc.given import rates, vectors, weighted
 from spc.limits import ATTRIBUTES, CHARTS, VECTORS, Chart, Design, LimitSet, check_subgroup
@@ -106,7 +106,7 @@ class LimitSets:
         """Limits from a window of a chart's points, as the next version of its key.
 
         Raises:
-            Invalid: no such chart, too few usable points, no reason. Refused: no right.
+            Unknown: no such chart. Invalid: too few usable points, no reason. Refused: no right.
         """
         head, points, method, short_run = self._asked(ref, window, method)
         key = LimitKey.of(head)
@@ -138,7 +138,7 @@ class LimitSets:
         """The limits that ``propose`` would propose, and the points of the window; nothing is stored.
 
         Raises:
-            Invalid: no such chart, too few usable points.
+            Unknown: no such chart. Invalid: too few usable points.
         """
         head, points, method, short_run = self._asked(ref, window, method)
         return study(head.chart, head.subgroup, points, method, "preview", short_run=short_run), points
@@ -155,7 +155,7 @@ class LimitSets:
         """The chart, the points in the window, the method with the line file's design, whether runs are short."""
         head = self._charts.head(ref.id)
         if head is None:
-            raise Invalid(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
+            raise Unknown(f"there is no chart of {ref.characteristic} at {ref.station} of {ref.agent}")
         points = self._charts.points(
             ref, window.from_us, window.to_us, MOST_POINTS, first=window.first, last=window.last
         )

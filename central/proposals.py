@@ -24,7 +24,7 @@ from central.store import documents
 from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock, iso_z
-from records.errors import Invalid, Refused
+from records.errors import Invalid, Refused, Unknown
 from records.model import Act, Decision, Person, Signature, Target
 from records.wire import CENTRAL, Document, canonical_json
 
@@ -243,8 +243,8 @@ class Proposals:
         ``effective_us``: from when on an approved version holds; None: from now.
 
         Raises:
-            Invalid: no such version or act, no reason. SignatureRefused: no right, the author's own, not as it was
-            shown.
+            Unknown: no such version. Invalid: no such act, no reason. SignatureRefused: no right, the author's
+            own, not as it was shown.
         """
         with self._deciding:
             one = self._found(id_)
@@ -268,7 +268,7 @@ class Proposals:
     def _found(self, id_: str) -> Proposed:
         one = self.get(id_)
         if one is None:
-            raise Invalid(f"there is no {self._kind} {id_}")
+            raise Unknown(f"there is no {self._kind} {id_}")
         return one
 
     def _check(self, one: Proposed, act: str, user: User, content_hash: str) -> None:

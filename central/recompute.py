@@ -20,7 +20,7 @@ from central.store import histories, search
 from central.store.engine import Connection
 from central.stored import StoredFact
 from records.configuration import ConfigurationRecord
-from records.errors import Invalid
+from records.errors import Invalid, Unknown
 from records.model import OperationRecord, OperationsEvent, Reading
 
 MOST_DIFFERENCES = 1000
@@ -103,13 +103,13 @@ def recompute(
     """Compute a lot again from the records held; ``progress`` is told how many records were read so far.
 
     Raises:
-        Invalid: no operation records of this lot, or of several products and none was named.
+        Unknown: no operation records of this lot. Invalid: it is of several products and none was named.
     """
     wanted = search.Wanted(lot=lot, product=product, kinds=("operation_record",))
     facts = [fact for fact in search.facts(connection, wanted) if not _again(connection, fact)]
     products = sorted({data.product or "" for _, data in _records(facts)})
     if not facts:
-        raise Invalid(f"there are no operation records of lot {lot}" + (f" of {product}" if product else ""))
+        raise Unknown(f"there are no operation records of lot {lot}" + (f" of {product}" if product else ""))
     if len(products) > 1:
         raise Invalid(f"lot {lot} is of several products: {', '.join(products)}", hint="name one: --product")
     line_files = _LineFiles(connection)

@@ -13,8 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from records import errors
-from records.errors import Invalid, LotkeeperError, Unreachable
+from records.errors import Invalid, Unreachable, from_json
 
 ADMIN_FILE = "admin.json"
 TIMEOUT_S = 30.0
@@ -306,8 +305,6 @@ def ask_server(folder: Path, request: Request) -> JsonValue:
             hint="run this command as the account that runs central, or stop central first",
         ) from error
     if "error" in answer:
-        told = answer["error"]
-        kind = getattr(errors, told["kind"], LotkeeperError)
-        raise kind(told["message"], hint=told["hint"])
+        raise from_json(answer["error"])
     result: JsonValue = answer["answer"]
     return result

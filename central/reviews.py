@@ -36,7 +36,7 @@ from central.store import envelopes, intake
 from central.store import findings as sql
 from central.store.engine import Connection, Store
 from records.clock import Clock
-from records.errors import Invalid, StorageFailed
+from records.errors import Invalid, StorageFailed, Unknown
 from records.model import Decision
 from records.reasons import Told
 from records.wire import CENTRAL
@@ -304,7 +304,7 @@ class Reviews:
         """Sign what has this content hash; the caller has just verified the person's password.
 
         Raises:
-            Invalid: no such record or meaning, a reason that is missing.
+            Unknown: no such record. Invalid: no such meaning, a reason that is missing.
             SignatureRefused: changed since it was shown, not allowed, or something must be done first.
         """
         gone = self._given_up(id_)
@@ -313,7 +313,7 @@ class Reviews:
         with self._signing:  # two of one form at the same moment: the second sees the first
             made = self._make(id_)
             if made is None:
-                raise Invalid(f"there is no device history record {id_}")
+                raise Unknown(f"there is no device history record {id_}")
             record = made.record
             try:
                 self._unchanged(record, content_hash)

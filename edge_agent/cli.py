@@ -69,7 +69,7 @@ def check(
     except ConfigurationError as error:
         if not json:
             raise
-        print_json([problem.to_json() for problem in error.problems])  # type: ignore[misc]  # JSON by its promise
+        print_json([problem.to_json() for problem in error.problems])
         raise typer.Exit(error.exit_code) from None
     for warning in loaded.warnings:
         typer.echo(f"warning: {warning}", err=True)

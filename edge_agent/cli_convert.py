@@ -41,7 +41,7 @@ def convert(
             raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from None
     if json:
         notes: list[JsonValue] = [note.to_json() for note in result.notes]
-        problems: list[JsonValue] = [problem.to_json() for problem in result.problems]  # type: ignore[misc]
+        problems: list[JsonValue] = [problem.to_json() for problem in result.problems]
         answer: dict[str, JsonValue] = {"yaml": result.yaml, "devices": result.devices, "tags": result.tags}
         print_json({**answer, "notes": notes, "problems": problems})
     elif out is None:

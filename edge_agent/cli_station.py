@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from edge_agent.asking import Answered, ask
 from edge_agent.cli_line import load_line
 from records.console import print_json
-from records.errors import ConfigurationError, Invalid, Unreachable
+from records.errors import ConfigurationError, Unknown, Unreachable
 
 if TYPE_CHECKING:
     from edge_agent.settings import LineSettings
@@ -57,7 +57,7 @@ def holds(context: typer.Context, json: Json = False) -> None:
     report = _asked(loaded, "GET", "/api/v1/status").body
     found = next((each for each in report["stations"] if each["name"] == name), None)
     if found is None:
-        raise Invalid(f"the agent has no station {name!r}", hint="it works by another line file; see status")
+        raise Unknown(f"the agent has no station {name!r}", hint="it works by another line file; see status")
     standing = found["holds"]
     if json:
         print_json({"agent": report["agent"], "station": name, "held": found["held"], "holds": standing})
@@ -129,7 +129,7 @@ def _meant(context: typer.Context) -> tuple[Loaded[LineSettings], str]:
     loaded = load_line(line)
     known = loaded.value.stations
     if name not in known:
-        raise ConfigurationError(f"{line} has no station {name!r}", hint=f"it has: {', '.join(known) or 'none'}")
+        raise Unknown(f"{line} has no station {name!r}", hint=f"it has: {', '.join(known) or 'none'}")
     return loaded, name
 
 
@@ -139,7 +139,7 @@ def _act(context: typer.Context, what: str, said: Mapping[str, JsonValue], json:
     if answer.status == 504:
         raise Unreachable(str(answer.body["error"]), hint="ask `holds` or `status` whether it has happened")
     if answer.status == 404:
-        raise Invalid(str(answer.body["error"]))
+        raise Unknown(str(answer.body["error"]))
     if answer.status != 200:
         raise ConfigurationError(str(answer.body["error"]))
     if json:

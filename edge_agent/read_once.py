@@ -12,7 +12,7 @@ from drivers.factory import Lines, build_device
 from drivers.tags import SerialScannerDevice
 from edge_agent.settings import LineSettings
 from records.clock import Clock, iso_z
-from records.errors import ConfigurationError, Refused, Unreachable
+from records.errors import Refused, Unknown, Unreachable
 from records.model import Quality, Reading
 from records.yaml import did_you_mean
 
@@ -44,7 +44,7 @@ def wanted(line: LineSettings, names: Sequence[str]) -> tuple[str, ...]:
             hint = (
                 did_you_mean(name, [*every, *(device for device, tags in known.items() if tags)]) or "DEVICE.TAG"
             )
-            raise ConfigurationError(f"the line has no tag {name!r}", hint=hint)
+            raise Unknown(f"the line has no tag {name!r}", hint=hint)
         asked += known.get(name) or [name]
     return tuple(dict.fromkeys(asked or every))
 

@@ -1,15 +1,13 @@
 """What the three commands share: exit codes, JSON answers, errors without tracebacks.
 
-Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3 something could not be
-reached or refused us, or this process may have no more memory, files or threads (74: the disk failed). An answer
-that cannot be written is an error, a word on stderr that cannot be is none. With ``--json`` exactly one JSON
-document goes to stdout, errors and progress go to stderr. ``--debug`` (or LOTKEEPER_DEBUG=1) shows the traceback
-of an error.
+Exit codes are those of the errors (``records.errors``), and 0 where all is fine. An answer that cannot be written
+is an error, a word on stderr that cannot be is none. With ``--json`` exactly one JSON document goes to stdout: the
+answer, or ``{"error": {"code", "message", "hint"}}`` of a command that came to none; the words for people and
+progress go to stderr. ``--debug`` (or LOTKEEPER_DEBUG=1) shows the traceback of an error.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -18,20 +16,27 @@ from contextlib import suppress
 
 import typer
 from pydantic import JsonValue
+from typer.exceptions import TyperException
 
 from records.clock import SystemClock
-from records.errors import ConfigurationError, LotkeeperError, StorageFailed
+from records.errors import ConfigurationError, LotkeeperError
+from records.foreign import ours
 from records.logs import keep_stderr
-from records.process import ENDED, LACKING, lacks
+from records.process import ENDED
+
+INTERRUPTED = 130
+
+
+class _Answer:
+    """Whether the one JSON document of this process's command was given."""
+
+    given = False
 
 
 def print_json(value: JsonValue) -> None:
     """The one JSON document of this command."""
+    _Answer.given = True
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-"""What a full or failing disk says, wherever it was met: not what is wrong with a path or its rights."""
 
 
 class Progress:
@@ -48,33 +53,45 @@ class Progress:
 
 
 def run_app(app: typer.Typer) -> None:
-    """Run a command line; every LotkeeperError becomes its message and exit code."""
+    """Run a command line; every error becomes its words, with ``--json`` its document, and its exit code."""
     debug = "--debug" in sys.argv or os.environ.get("LOTKEEPER_DEBUG") == "1"
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
+    as_json = "--json" in sys.argv
+    _Answer.given = False
     keep_stderr()
     try:
         try:
-            app()
+            code = app(standalone_mode=not as_json)  # else Typer ends the process itself, with words alone
         finally:
             sys.stdout.flush()  # here, where it can be told
-    except LotkeeperError as error:
-        if debug:
-            traceback.print_exc()
-        sys.stderr.write(describe(error) + "\n")
-        sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:  # who read the answer has gone
         _leave_stdout()
         sys.exit(ENDED)
     except Exception as error:
-        _leave_stdout()
-        if debug:
-            raise
-        words, code = _of_others(error)
-        sys.stderr.write(f"error: {words}\n")
-        sys.exit(code)
+        sys.exit(_fail(error, as_json=as_json, debug=debug))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(error: Exception, *, as_json: bool, debug: bool) -> int:
+    """Tell of an error; its exit code."""
+    if debug:
+        traceback.print_exc()
+    told = _typed_wrong(error) if isinstance(error, TyperException) else ours(error)
+    if as_json and not _Answer.given:
+        with suppress(OSError):  # stdout may be what failed
+            print_json({"error": told.to_json()})
+    _leave_stdout()
+    sys.stderr.write(describe(told) + "\n")
+    return told.exit_code
+
+
+def _typed_wrong(error: TyperException) -> ConfigurationError:
+    """What Typer found wrong with a command line, or that nothing more came from stdin."""
+    say = getattr(error, "format_message", lambda: "nothing was typed")
+    return ConfigurationError(say(), hint="see --help")
 
 
 def _leave_stdout() -> None:
@@ -84,17 +101,6 @@ def _leave_stdout() -> None:
     except OSError:
         with suppress(OSError), open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-def _of_others(error: Exception) -> tuple[str, int]:
-    """The words and the exit code of an error that is not of our own kinds."""
-    want = lacks(error)
-    if want is not None:
-        return want, LACKING
-    if isinstance(error, OSError):
-        code = StorageFailed.exit_code if error.errno in OF_THE_DISK else 3
-        return f"{error} (check the path, its rights and free space)", code
-    return f"{type(error).__name__}: {error} (a fault of Lotkeeper; --debug shows where)", ENDED
 
 
 def describe(error: LotkeeperError) -> str:

@@ -3,24 +3,33 @@
 LotkeeperError
   ConfigurationError   a file or option is wrong; carries every problem with its place  (exit code 2)
   Unreachable          a device, broker, central or ERP did not answer                  (exit code 3)
+  Lacking              this process may have no more memory, files or threads           (exit code 3)
   Refused              the other side answered and said no (password, rights, state)    (exit code 3)
+    NoRoom             a full disk, or a file at its cap                                (exit code 74)
   Invalid              data from outside that cannot be taken (scan, payload, register) (exit code 1)
+    Unknown            what was named is not there                                      (exit code 2)
   Damaged              a stored chain, file or signature does not verify                (exit code 1)
   StorageFailed        the disk did not keep what it was told; the process must stop    (exit code 74)
 
 A message says what happened, to which device or record, and what to do. Nothing below the command line and
-the HTTP edge catches these only to log them.
+the HTTP edge catches these only to log them. ``kind`` is the word for programs: in the answers of ``--json``, and
+between a command and the central that it asks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+from pydantic import JsonValue
 
 
 class LotkeeperError(Exception):
-    """What happened, to which device or record; ``hint`` says what to do."""
+    """What happened, to which device or record; ``hint`` says what to do. Of no kind: a fault of Lotkeeper."""
 
-    exit_code = 1
+    kind: ClassVar[str] = "fault"
+    exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -29,6 +38,10 @@ class LotkeeperError(Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message} ({self.hint})"
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """The error for programs."""
+        return {"code": self.kind, "message": self.message, "hint": self.hint}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class Problem:
         text = f"{self.file}:{self.line}:{self.col}: {self.path}: {self.message}"
         return text if self.hint is None else f"{text} ({self.hint})"
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, JsonValue]:
         """The object that ``check --json`` prints."""
         return asdict(self)
 
@@ -54,6 +67,7 @@ class Problem:
 class ConfigurationError(LotkeeperError):
     """Every problem of one configuration at once."""
 
+    kind = "configuration"
     exit_code = 2
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = (), *, hint: str | None = None) -> None:
@@ -65,12 +79,24 @@ class ConfigurationError(LotkeeperError):
             return super().__str__()
         return "\n".join(str(problem) for problem in self.problems)
 
+    def to_json(self) -> dict[str, JsonValue]:
+        """With every problem and its place, where it is of a file."""
+        problems: list[JsonValue] = [problem.to_json() for problem in self.problems]
+        return super().to_json() | ({"problems": problems} if problems else {})
+
 
 class Unreachable(LotkeeperError):
+    kind = "unreachable"
+    exit_code = 3
+
+
+class Lacking(LotkeeperError):
+    kind = "lacking"
     exit_code = 3
 
 
 class Refused(LotkeeperError):
+    kind = "refused"
     exit_code = 3
 
 
@@ -80,18 +106,48 @@ class NoRoom(Refused):
     Whoever waits for room catches ``Refused``; a process or command that ends by it ends as by any failing disk.
     """
 
+    kind = "no-room"
     exit_code = 74
 
 
 class Invalid(LotkeeperError):
-    exit_code = 1
+    kind = "invalid"
+
+
+class Unknown(Invalid):
+    """A file, lot, agent, tag or the like that was named: mistyped, or it has not come yet."""
+
+    kind = "unknown"
+    exit_code = 2
 
 
 class Damaged(LotkeeperError):
-    exit_code = 1
+    kind = "damaged"
 
 
 class StorageFailed(LotkeeperError):
     """fsync, write or commit failed: whoever holds the handle must stop, a restart recovers."""
 
+    kind = "storage-failed"
     exit_code = 74
+
+
+KINDS: tuple[type[LotkeeperError], ...] = (
+    LotkeeperError,
+    ConfigurationError,
+    Unreachable,
+    Lacking,
+    Refused,
+    NoRoom,
+    Invalid,
+    Unknown,
+    Damaged,
+    StorageFailed,
+)
+
+
+def from_json(told: Mapping[str, JsonValue]) -> LotkeeperError:
+    """An error of which another process told; one of a kind that is not known here is a fault."""
+    kind = next((each for each in KINDS if each.kind == told["code"]), LotkeeperError)
+    hint = told["hint"]
+    return kind(str(told["message"]), hint=None if hint is None else str(hint))

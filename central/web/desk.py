@@ -208,7 +208,7 @@ class Desk(Protocol):
         """Every device that ever sent telemetry, with its tags."""
 
     def recompute(self, lot: str, product: str | None) -> Recomputed:
-        """Readings and verdicts of a lot computed again. Raises Invalid: no such lot, or of several products."""
+        """Readings and verdicts of a lot again. Raises Unknown: no such lot; Invalid: of several products."""
 
     def about(self, subject: str) -> list[StoredFact]:
         """Every record of the line that names a subject with this id."""

@@ -20,7 +20,7 @@ from edge_agent.events import Lift, Reply, RestartChart
 from edge_agent.report import Parts
 from edge_agent.runner import BUFFER_FULL
 from edge_agent.web.site import Site, words_of
-from records.errors import Invalid, Refused
+from records.errors import Invalid, Refused, Unknown
 
 ACT_LIMIT_S = 30.0
 """How long a station may take: it first finishes what it is at, such as a write to a machine that is away."""
@@ -58,12 +58,12 @@ async def act(parts: Parts, station: str, made: Act) -> Reply:
     """Have a station do it.
 
     Raises:
-        Invalid: there is no such station. TimeoutError: it has not come to it; it may yet happen. Refused: the
+        Unknown: there is no such station. TimeoutError: it has not come to it; it may yet happen. Refused: the
             same, and it waits because nothing can be recorded now.
     """
     runner = next((runner for runner in parts.runners() if runner.name == station), None)
     if runner is None:
-        raise Invalid(f"the agent has no station {station!r}")
+        raise Unknown(f"the agent has no station {station!r}")
     try:
         async with asyncio.timeout(ACT_LIMIT_S):
             return await runner.act(made)

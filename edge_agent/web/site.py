@@ -17,7 +17,7 @@ from edge_agent.report import Json, Parts, Unwatched, live_report, stored_report
 from edge_agent.scan_test import try_scan
 from edge_agent.web import show
 from edge_agent.web.words import LANGUAGES, Words, preferred
-from records.errors import Invalid, LotkeeperError, Unreachable
+from records.errors import LotkeeperError, Unknown, Unreachable
 from records.model import Reading
 
 STATIC = Path(__file__).parent / "static"
@@ -72,12 +72,12 @@ class Site:
         """Read through the running sessions; why which devices were not reached.
 
         Raises:
-            Invalid: there is no such tag.
+            Unknown: there is no such tag.
         """
         line, supervisors = self.parts.loaded().value, self.parts.supervisors()
         for name in names:
             if line.tag(name) is None or name.partition(".")[0] not in supervisors:
-                raise Invalid(f"the line has no tag {name!r}")
+                raise Unknown(f"the line has no tag {name!r}")
         found: dict[str, Reading] = {}
         errors: dict[str, str] = {}
         for device, tags in by_device(names).items():

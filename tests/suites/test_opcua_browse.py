@@ -21,8 +21,8 @@ from drivers.opcua.limits import Limits
 from edge_agent.settings import load_line
 from edge_agent.skeleton import Names
 from tests.rigs.opcua_server import SECURED, NodeOpcUaServer, ServerSettings
-from tests.unit.edge.conftest import Said, Type
-from tests.unit.edge.conftest import typed as typed  # the fixture
+from tests.unit.typing_commands import Said, Type
+from tests.unit.typing_commands import typed as typed  # the fixture
 
 MANY = 20_500
 

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+from records.errors import KINDS
 from tools.commands import Command, commands, programs
 from tools.reference.markdown import cell, code, document, table
 
 INTRODUCTION = """
-Every command has `--help`. Where a command has `--json`, exactly one JSON document goes to stdout; progress and
-errors go to stderr. Exit codes: 0 fine, 1 the thing checked is not fine, 2 usage or configuration error, 3
-something could not be reached, rights are missing, or the process may have no more memory, files or threads, 74
-the disk is full or fails. What cannot be written to stderr is dropped and changes no exit code; an answer on
-stdout that cannot be written is an error. `--debug` shows the traceback of an error;
-`LOTKEEPER_DEBUG=1` in the environment does so too, and has a process that serves log everything.
+Every command has `--help`. With `--json` exactly one JSON document goes to stdout, the answer or, where a command
+comes to none, its error; progress and words for people go to stderr. What cannot be written to stderr is dropped
+and changes no exit code; an answer on stdout that cannot be written is an error. `--debug` shows the traceback of
+an error; `LOTKEEPER_DEBUG=1` in the environment does so too, and has a process that serves log everything.
+
+```json
+{"error": {"code": "unknown", "message": "there is no user li.na",
+           "hint": "lotkeeper-central user list shows them"}}
+```
+
+`hint` may be null; the errors of a file also have `problems`, each with `file`, `line`, `col`, `path`, `message`
+and `hint` (`lotkeeper-edge check --json` answers with that list itself). An answer that is not fine (exit code 1,
+or 3 where it says what was not reached) is an answer, not an error.
 """
+MEANINGS = {
+    "fault": "a fault of Lotkeeper",
+    "configuration": "a file, an option or what was typed is wrong",
+    "unreachable": "a device, broker, central, server or ERP did not answer",
+    "lacking": "this process may have no more memory, files or threads",
+    "refused": "the other side, or the system, said no: password, rights, state",
+    "no-room": "the disk is full, or a file is at its cap",
+    "invalid": "what was to be checked or taken cannot be taken",
+    "unknown": "what was named (a file, lot, agent, token, ...) is not there",
+    "damaged": "a stored chain, file or signature does not verify",
+    "storage-failed": "the disk is full or fails",
+}
 
 
 def page() -> str:
     """All programs, each command under its program."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION, _exit_codes()]
     for name, app in programs().items():
         for command in commands(name, app):
             parts += _section(command)
     return document("Commands", *parts)
+
+
+def _exit_codes() -> str:
+    """0, 1 without an error, and the code of each kind of error."""
+    rows = [("0", "", "fine"), ("1", "", "the answer is: the thing checked is not fine")]
+    rows += sorted((str(each.exit_code), code(each.kind), MEANINGS[each.kind]) for each in KINDS)
+    rows.sort(key=lambda row: int(row[0]))
+    return table(("exit code", "code of the error", "what it means"), rows)
 
 
 def _section(command: Command) -> list[str]:

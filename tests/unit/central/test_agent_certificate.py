@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from central.agent_certificate import certificate_of
 from central.store.gaps import Gaps
-from records.errors import ConfigurationError
+from records.errors import Unknown
 from records.model import EpochOpened, OperationRecord, OperationsEvent, Outcome, Purpose
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig
@@ -192,7 +192,7 @@ def test_a_gap_before_an_epoch_that_names_a_row_that_is_here_is_a_gap_all_the_sa
 
 
 def test_nobody_of_that_name(rig: Rig) -> None:
-    with rig.store.read() as connection, pytest.raises(ConfigurationError, match="nothing is here"):
+    with rig.store.read() as connection, pytest.raises(Unknown, match="nothing is here"):
         certificate_of(connection, "nobody-1", 0, 60.0)
 
 

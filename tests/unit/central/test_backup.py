@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from central.settings import BackupSettings, CentralSettings
 from central.store import documents, intake, snapshots
 from central.store.engine import reading
 from central.verify import Verification, verify
-from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused
+from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused, StorageFailed
 from records.model import EpochOpened, OperationsEvent
 from records.wire import CENTRAL, Document, sign
 from tests.unit.central.core_rig import Agent, StoppedCentral, event
@@ -95,6 +96,24 @@ def test_a_backup_is_made_while_central_works_and_proven(plant: Plant) -> None:
     assert made.stat().st_mode & 0o077 == 0, "private keys"
     with reading(made / "central.db") as connection:
         assert backup.prove(made, public).manifest.records == snapshots.standing(connection).records
+
+
+@pytest.mark.parametrize("failing", [errno.ENOSPC, errno.EIO, errno.EACCES, errno.ENOENT])
+def test_a_disk_of_backups_that_takes_nothing_ends_no_central(plant: Plant, failing: int) -> None:
+    """Bug: the scheduled backup ended central, whose next start found it due at once and ended again."""
+
+    def fail(point: str) -> None:
+        if point == "backup.before_rename":
+            raise OSError(failing, "the disk of the backups")
+
+    ended: list[StorageFailed] = []
+    central = build(plant.settings, plant.clock, on_failure=ended.append, failpoint=fail)
+    with closing(central):
+        job = central._guarded("backup", central._back_up)
+        assert job() is False
+        plant.send(central, "WO-1")
+        assert orders(central, plant.agent)[-1] == "WO-1"
+    assert ended == []
 
 
 def test_only_the_newest_backups_stay(plant: Plant) -> None:

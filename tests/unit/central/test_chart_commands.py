@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from central.cli import app
-from records.errors import ConfigurationError, Invalid, Refused
+from records.errors import ConfigurationError, Refused, Unknown
 
 PASSWORD = "Correct-Horse-9"
 RECIPE = "product: VS-100\nrevision: C\ncharacteristics:\n  torque:\n    - specification: {usl: 2.6}\n"
@@ -53,7 +53,7 @@ def test_a_recipe_goes_from_file_to_approval_to_withdrawal(say: Say) -> None:
     assert [one["approved_by"] for one in say("recipe", "list")] == ["li.na"]
     assert "VS-100/C:1" in say("recipe", "list", text=True)
     assert say("recipe", "withdraw", "VS-100/C:1", *signing)["state"] == "withdrawn"
-    with pytest.raises(Invalid, match="no user nobody"):
+    with pytest.raises(Unknown, match="no user nobody"):
         say("recipe", "import", "recipe.yaml", "--by", "nobody")
     with pytest.raises(Refused, match="user or password is wrong"):
         say("recipe", "approve", "VS-100/C:1", *signing, stdin="wrong\n")
@@ -81,7 +81,7 @@ def test_limits_by_numbers_are_proposed_shown_approved_and_withdrawn(say: Say) -
     assert "proposed by eva" in told
     assert f"{made['id']}  torque v1  approved" in say("limits", "list", text=True)
     assert say("limits", "withdraw", made["id"], *signing)["state"] == "withdrawn"
-    with pytest.raises(Invalid, match="no limit set nope"):
+    with pytest.raises(Unknown, match="no limit set nope"):
         say("limits", "show", "nope")
 
 
@@ -89,9 +89,9 @@ def test_what_cannot_be_proposed_is_refused(say: Say) -> None:
     asked = ("--by", "eva", "--reason", "x")
     with pytest.raises(ConfigurationError, match="CHART or --file"):
         say("limits", "propose", *asked)
-    with pytest.raises(Invalid, match="there is no chart of torque"):
+    with pytest.raises(Unknown, match="there is no chart of torque"):
         say("limits", "propose", "assembly-1/assemble/torque?product=VS-100", *asked)
-    with pytest.raises(Invalid, match="names no chart"):
+    with pytest.raises(ConfigurationError, match="names no chart"):
         say("limits", "propose", "torque", *asked)
-    with pytest.raises(Invalid, match="sigma"):
+    with pytest.raises(ConfigurationError, match="sigma"):
         say("limits", "propose", "assembly-1/assemble/torque", *asked, "--sigma", "guess")

@@ -14,7 +14,7 @@ from central.enrol import Enrolment
 from central.store import intake
 from central.verify import verify
 from records.certificates import DAY_US, certificate_of
-from records.errors import ConfigurationError, Refused
+from records.errors import ConfigurationError, Refused, Unknown
 from records.keys import SigningKey
 from records.model import OperationsEvent
 from tests.unit.central.core_rig import Agent, Rig, event, rig
@@ -66,7 +66,7 @@ def test_a_revoked_agent_is_believed_in_nothing_more_and_what_was_committed_stay
     assert ground.revoked() == set()
     with pytest.raises(ConfigurationError, match="reason"):
         ground.enrolment.revoke("sealing-1", " ", by=BY)
-    with pytest.raises(ConfigurationError, match="no agent sealing-2"):
+    with pytest.raises(Unknown, match="no agent sealing-2"):
         ground.enrolment.revoke("sealing-2", "stolen", by=BY)
     assert ground.enrolment.revoke("sealing-1", "stolen", by=BY) == [line.key.id]
     stated = ground.rig.store.facts(codes=["agent-revoked"], stream="audit")[-1].fact.data

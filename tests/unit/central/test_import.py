@@ -15,7 +15,7 @@ from central.importing import Imported, Importer
 from central.ingest import Ingest
 from central.store import envelopes, intake
 from central.verify import Verification, verify
-from records.errors import ConfigurationError, Invalid, Refused, Unreachable
+from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.exported import ExportHeader, write_export
 from records.keys import SigningKey
 from records.model import OperationsEvent
@@ -141,7 +141,7 @@ def test_a_stranger_and_what_is_no_export_are_refused(rig: Rig, agent: Agent, tm
     (tmp_path / "letter").write_bytes(b"Dear Sirs")
     with pytest.raises(Invalid, match="no export"):
         importer(rig).take(tmp_path / "letter", by=BY)
-    with pytest.raises(Unreachable, match="cannot be read"):
+    with pytest.raises(Unknown, match="cannot be read"):
         importer(rig).take(tmp_path / "nothing", by=BY)
     (tmp_path / "future").write_text(json.dumps({"format": "lotkeeper-export", "version": 9, "agent": "a"}) + "\n")
     with pytest.raises(Invalid, match="newer central"):

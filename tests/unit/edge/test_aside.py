@@ -17,8 +17,8 @@ from records.exported import read_export
 from records.keys import KeyRing, PublicKey, SigningKey
 from records.wire import Envelope, decode_frame
 from tests.rigs.outboxes import AGENT, fill, held, make_identity, mark, numbers, open_outbox, prepared, unguarded
-from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_agent_app import run, write_line
+from tests.unit.typing_commands import Type
 
 
 def another_agent_was_at_work(folder: Path) -> list[Envelope]:

@@ -12,8 +12,8 @@ from edge_agent.sizes import GIB, MIB
 from records.clock import SystemClock
 from tests.rigs.fake_device import opcua
 from tests.rigs.outboxes import AGENT, batch, open_outbox
-from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_agent_app import write_line
+from tests.unit.typing_commands import Type
 
 
 def buffer(**more: Any) -> Buffer:

@@ -25,9 +25,9 @@ from edge_agent.station_state import Kept, State
 from records.clock import FakeClock
 from records.errors import ConfigurationError, Refused
 from tests.rigs.outboxes import fact, held, mark, open_outbox
-from tests.unit.edge.conftest import Type
 from tests.unit.edge.stations import ASSEMBLE, station
 from tests.unit.edge.test_agent_app import write_line
+from tests.unit.typing_commands import Type
 
 # -- the budget ----------------------------------------------------------------------------------------------
 

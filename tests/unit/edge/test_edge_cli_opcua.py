@@ -10,7 +10,7 @@ import pytest
 from drivers.tags import OpcUaDevice
 from edge_agent.settings import load_line
 from records.clock import SystemClock
-from tests.unit.edge.conftest import Type
+from tests.unit.typing_commands import Type
 
 LINE = """\
 agent: sealing-1

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.unit.edge.conftest import Type
+from tests.unit.typing_commands import Type
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "data" / "spc_reference.json").read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def test_a_wrong_request_ends_with_2_and_says_where(
     file = tmp_path / "r.json"
     file.write_text(content)
     found = typed("spc", "study", file, *words, "--json")
-    assert (found.code, found.out) == (2, "")
+    assert (found.code, found.json["error"]["code"]) == (2, "configuration")
     assert said in found.err
     assert "Traceback" not in found.err
 

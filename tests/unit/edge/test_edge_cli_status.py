@@ -17,8 +17,8 @@ from records.clock import FakeClock, SystemClock, iso_z
 from records.files import InstanceLock, is_held
 from tests.rigs.fake_device import FakeDevice
 from tests.rigs.outboxes import fill, held, mark, open_outbox
-from tests.unit.edge.conftest import Type
 from tests.unit.edge.test_agent_app import write_line
+from tests.unit.typing_commands import Type
 
 LINE = """\
 agent: press-1

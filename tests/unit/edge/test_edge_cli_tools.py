@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.edge.conftest import Type
+from tests.unit.typing_commands import Type
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "data" / "barcodes.json").read_text(encoding="utf-8")

@@ -17,8 +17,8 @@ from records.exported import read_export
 from records.keys import KeyRing, PublicKey, SigningKey
 from records.wire import Envelope, Head, decode_frame, unsign
 from tests.rigs.outboxes import AGENT, fill, header, held, make_identity, mark, number_of, open_outbox, unguarded
-from tests.unit.edge.conftest import Said, Type
 from tests.unit.edge.test_agent_app import write_line
+from tests.unit.typing_commands import Said, Type
 
 
 class Folder:
