@@ -25,6 +25,7 @@ from central import (
     cli_limits,
     cli_recipes,
     cli_recompute,
+    cli_telemetry,
 )
 from central.cli_common import DEFAULT_CONFIG, Config, Json, PasswordStdin, administer, me, password, say
 from central.requests import (
@@ -338,6 +339,7 @@ def _progress() -> Progress:
 app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --json")(
     cli_recompute.command(_progress)
 )
+app.command("telemetry", epilog=cli_telemetry.EXAMPLES)(cli_telemetry.telemetry)
 app.command("import", epilog=cli_keep.IMPORT_EXAMPLES)(cli_keep.import_export)
 app.command("certificate", epilog=cli_keep.CERTIFICATE_EXAMPLES)(cli_keep.certificate)
 app.command("backup", epilog="Example: lotkeeper-central backup --out /mnt/backups")(cli_keep.backup)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 
 from central.requests import ExportImport, Request, ask_server
 from central.settings import CentralSettings, load_settings
-from records.clock import SystemClock
+from records.clock import SystemClock, to_us
 from records.console import print_json
 from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.files import InstanceLock
@@ -29,6 +30,7 @@ __all__ = [
     "administer",
     "load_settings",
     "me",
+    "moment",
     "password",
     "say",
     "signed",
@@ -89,6 +91,17 @@ def password(from_stdin: bool) -> str:
     if first != getpass.getpass("Again: "):
         raise ConfigurationError("the two passwords differ")
     return first
+
+
+def moment(text: str) -> int:
+    """A time that was typed, in microseconds. Raises ConfigurationError: it is none, or has no zone."""
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        told = None
+    if told is None or told.tzinfo is None:
+        raise ConfigurationError(f"{text!r} is no time", hint="such as 2026-11-26T08:00:00Z")
+    return to_us(told)
 
 
 def me() -> str:

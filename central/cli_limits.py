@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,11 +18,11 @@ from central.cli_common import (
     administer,
     load_settings,
     me,
+    moment,
     say,
     signed,
 )
 from central.requests import LimitsGive, LimitsStudy, ProposalDecide, ProposalList
-from records.clock import to_us
 from records.console import print_json
 from records.errors import ConfigurationError, Unknown
 
@@ -116,8 +115,8 @@ def propose(
             chart=chart or "",
             first=first,
             last=last,
-            from_us=_time(begin),
-            to_us=_time(end),
+            from_us=None if begin is None else moment(begin),
+            to_us=None if end is None else moment(end),
             method={"sigma": sigma, "centre": centre, "constants": constants, "confidence": confidence},
         )
     answer = administer(load_settings(config), request)
@@ -137,7 +136,7 @@ def _decide(
     config: Config,
     effective: str | None = None,
 ) -> JsonValue:
-    effective_us = _time(effective)
+    effective_us = None if effective is None else moment(effective)
 
     def request(password: str) -> ProposalDecide:
         return ProposalDecide(
@@ -205,18 +204,6 @@ def _object(value: JsonValue) -> dict[str, JsonValue]:
 
 def _content(one: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return _object(one.get("content"))
-
-
-def _time(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ConfigurationError(f"{text!r} is no time", hint="such as 2026-11-26T08:00:00Z")
-    return to_us(moment)
 
 
 def _lines(one: dict[str, JsonValue]) -> list[str]:

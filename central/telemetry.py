@@ -16,8 +16,9 @@ from pydantic import JsonValue
 from central.store import telemetry
 from central.store.engine import Connection
 from central.trend import Stretch, Trend, patience_us, trend
-from records.clock import MICROSECONDS
-from records.errors import Invalid
+from drivers import status as statuses
+from records.clock import MICROSECONDS, iso_z
+from records.errors import Invalid, Unknown
 from records.telemetry import BAD, DTYPES, Chunk, SeriesTag, Track, decode_chunk, series_of
 
 LONGEST_US = 3600 * 1_000_000
@@ -30,6 +31,9 @@ MOST_TREND_CHUNKS = 90_000
 """Most chunks that one trend opens: a day of one a second, some 70 us of CPU each."""
 MOST_READINGS = 2_000_000
 """Most readings that one trend holds in memory."""
+MOST_NAMED = 50
+QUALITIES = ("good", "uncertain", "bad", "bad")
+"""By the two highest bits of a status."""
 NEWEST_US, NEWEST = 120 * MICROSECONDS, 200
 """The tags of a device are those of its newest chunks: of its last two minutes, at most so many."""
 
@@ -47,6 +51,18 @@ class Point:
     value: JsonValue
     unit: str | None
     left_out: int | None = None
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """As programs get it."""
+        return {
+            "time": iso_z(self.edge_us),
+            "source_time": iso_z(self.source_us),
+            "value": self.value,
+            "unit": self.unit,
+            "quality": QUALITIES[self.status >> 30],
+            "status": statuses.word(self.status),
+            "left_out": self.left_out,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,19 @@ class DeviceTags:
     device: str
     last_us: int
     tags: tuple[tuple[SeriesTag, str], ...]
+
+    def to_json(self) -> list[dict[str, JsonValue]]:
+        """Each tag as programs get it."""
+        return [
+            {
+                "agent": self.agent,
+                "tag": f"{self.device}.{tag.name}",
+                "unit": tag.unit,
+                "data_type": data_type,
+                "last_chunk": iso_z(self.last_us),
+            }
+            for tag, data_type in self.tags
+        ]
 
 
 def span_of(chunk: Chunk) -> telemetry.Span:
@@ -204,6 +233,25 @@ def devices(connection: Connection) -> list[DeviceTags]:
                     tags.setdefault(tag.name, (tag, column.type))
         found.append(DeviceTags(agent, device, last_us, tuple(tags[name] for name in sorted(tags))))
     return found
+
+
+def require(known: Sequence[DeviceTags], agent: str, tag: str | None = None) -> None:
+    """Return quietly where telemetry of the agent, and of ``DEVICE.TAG``, is here.
+
+    Raises:
+        Unknown: names what is here.
+    """
+    agents = dict.fromkeys(found.agent for found in known)
+    if agent not in agents:
+        raise Unknown(f"no telemetry is here of an agent {agent!r}", hint=_named("agents", [*agents]))
+    tags = [f"{found.device}.{name.name}" for found in known if found.agent == agent for name, _ in found.tags]
+    if tag is not None and tag not in tags:
+        raise Unknown(f"{agent} sends no telemetry of a tag {tag!r}", hint=_named("tags", tags))
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{what}: {', '.join(names[:MOST_NAMED]) or 'none'}{more}"
 
 
 def _points(body: bytes, name: str) -> list[Point]:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from pydantic import JsonValue
 
 from central.charts import MOST_POINTS, ChartHead, ChartPoint
+from central.sheets import cell
 from central.web.points import Fired, RuleBook, fired
 from central.web.times import local_us
 from central.web.visit import Visit
@@ -187,7 +188,7 @@ def points_csv(rows: Iterable[Row]) -> str:
             "/".join("" if v is None else repr(v) for v in values) for values in row.point.readings
         ]
         columns = columns or list(told)
-        lines.append({name: _cell(value) for name, value in told.items()})
+        lines.append({name: cell(value) for name, value in told.items()})
     out = io.StringIO()
     writer = csv.DictWriter(out, columns)
     writer.writeheader()
@@ -198,14 +199,6 @@ def points_csv(rows: Iterable[Row]) -> str:
 def _plain(text: str) -> str:
     """One line, and nothing that a spreadsheet would take for a formula."""
     return " ".join(text.split())
-
-
-def _cell(value: JsonValue) -> JsonValue:
-    if isinstance(value, list):
-        value = " | ".join(str(item) for item in value)
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return f"'{value}"
-    return value
 
 
 def told_points(numbers: Sequence[int]) -> str:

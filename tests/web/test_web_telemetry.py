@@ -88,6 +88,23 @@ def test_the_interface_names_tags_and_refuses_what_is_no_trend(trended: Site, pr
         assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
 
 
+@pytest.mark.parametrize("resource", ["telemetry", "telemetry/trend"])
+def test_who_asks_for_what_nobody_sends_hears_what_there_is(
+    trended: Site, program: httpx.Client, resource: str
+) -> None:
+    """Bug: a tag or agent that was mistyped was answered by 200 and no reading."""
+    for wrong, known in (
+        ({"agent": "trend-9"}, "agents: trend-1"),
+        ({"tag": "welder.forse"}, "tags: welder.force, welder.word"),
+        ({"tag": "other.force"}, "tags: welder.force, welder.word"),
+    ):
+        refused = program.get(f"/api/v1/{resource}", params={**span(trended), **wrong})
+        assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
+        assert known in refused.json()["detail"]
+    empty = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-01T01:00:00Z"}
+    assert program.get(f"/api/v1/{resource}", params={**span(trended), **empty}).status_code == 200
+
+
 def drawn(page: str) -> str:
     found = re.search(r"<figure class=\"chart broad\".*?</figure>", page, re.DOTALL)
     assert found is not None

@@ -7,17 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import JsonValue
 
-from central.telemetry import Point, TagTrend
+from central.telemetry import Point, TagTrend, require
 from central.trend import Floats
 from central.web.api.calls import Caller, Items, Moment, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
-from drivers import status as statuses
 from records.clock import from_us, iso_z, to_us
 from records.errors import Invalid
 
 MOST, MOST_BUCKETS = 10_000, 2_000
-QUALITIES = ("good", "uncertain", "bad", "bad")
 
 Agent = Annotated[str, Query(max_length=63)]
 Tag = Annotated[str, Query(pattern=r"^[^.]{1,63}\.[^.]{1,63}$", description="DEVICE.TAG")]
@@ -43,15 +41,7 @@ class TelemetryItem(Item):
 
     @classmethod
     def of(cls, point: Point) -> TelemetryItem:
-        return cls(
-            time=iso_z(point.edge_us),
-            source_time=iso_z(point.source_us),
-            value=point.value,
-            unit=point.unit,
-            quality=QUALITIES[point.status >> 30],
-            status=statuses.word(point.status),
-            left_out=point.left_out,
-        )
+        return cls.model_validate(point.to_json())
 
 
 class TrendBucket(Item):
@@ -135,10 +125,12 @@ def telemetry(
     cursor: Annotated[Moment | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 1000,
 ) -> Items[TelemetryItem]:
-    """Readings of one telemetry tag over a span of its agent's clock, oldest first."""
+    """Readings of one telemetry tag over a span of its agent's clock, oldest first; 404 when nobody sends it."""
     if end <= begin:
         raise Problem(422, "`to` is not after `from`")
     found = call.desk.telemetry(agent, tag, to_us(cursor or begin), to_us(end), limit)
+    if not found.points:
+        require(call.desk.telemetry_devices(), agent, tag)
     return Items(items=[TelemetryItem.of(point) for point in found.points], next=_z(found.next_us))
 
 
@@ -146,15 +138,7 @@ def telemetry(
 def telemetry_tags(call: Caller, page: Paged) -> Items[TelemetryTag]:
     """The telemetry tags of all devices, as they were at last."""
     tags = [
-        TelemetryTag(
-            agent=found.agent,
-            tag=f"{found.device}.{tag.name}",
-            unit=tag.unit,
-            data_type=data_type,
-            last_chunk=iso_z(found.last_us),
-        )
-        for found in call.desk.telemetry_devices()
-        for tag, data_type in found.tags
+        TelemetryTag.model_validate(told) for found in call.desk.telemetry_devices() for told in found.to_json()
     ]
     shown, after = cut(tags, lambda tag: f"{tag.agent}/{tag.tag}", page)
     return Items(items=shown, next=after)
@@ -173,6 +157,9 @@ def telemetry_trend(
     if end <= begin:
         raise Problem(422, "`to` is not after `from`")
     try:
-        return TelemetryTrend.of(call.desk.trend(agent, tag, to_us(begin), to_us(end), buckets))
+        found = call.desk.trend(agent, tag, to_us(begin), to_us(end), buckets)
     except Invalid as error:
         raise Problem(422, str(error)) from error
+    if found.tag is None:
+        require(call.desk.telemetry_devices(), agent, tag)
+    return TelemetryTrend.of(found)

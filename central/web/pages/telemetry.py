@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 
-from central.telemetry import Point, TagTrend
+from central.telemetry import QUALITIES, Point, TagTrend
 from central.web.i18n import N_
 from central.web.show import unit_text
 from central.web.times import local_us
@@ -124,7 +124,7 @@ def address(agent: str, tag: str) -> str:
 
 def quality(point: Point) -> str:
     """A code of the group quality."""
-    return ("good", "uncertain", "bad", "bad")[point.status >> 30]
+    return QUALITIES[point.status >> 30]
 
 
 def stretch(now_us: int, zone: str, span_s: int, from_text: str, to_text: str, at: str = "") -> Stretch:

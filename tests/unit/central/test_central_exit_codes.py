@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
-from central import cli
 from central.app import build
 from central.settings import load_settings
 from records.clock import SystemClock
-from tests.unit.typing_commands import Type, typing
+from tests.unit.typing_commands import Type
 
-SECRET = "Correct-Horse-9"
 SIGNED = ("--user", "admin", "--reason", "a test", "--password-stdin")
-
-
-@pytest.fixture
-def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """Type a command of a new central, with the administrator's password on stdin and --json."""
-    monkeypatch.chdir(tmp_path)
-    run = typing("lotkeeper-central", cli.main, monkeypatch, capsys)
-
-    def with_password(*words: object) -> object:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(f"{SECRET}\n"))
-        return run(*words, "--json")
-
-    made = with_password("init", "--site", "plant", "--time-zone", "Europe/Berlin", "--password-stdin")
-    assert made.code == 0  # type: ignore[attr-defined]
-    return with_password  # type: ignore[return-value]
 
 
 NOT_THERE = [
@@ -58,29 +37,30 @@ NOT_THERE = [
 def test_what_was_named_and_is_not_there_is_usage(typed: Type) -> None:
     """Bug: 1 (not fine), 3 (not reached) or 74 (the disk), by the command."""
     for words in NOT_THERE:
-        said = typed(*words)
+        said = typed(*words, "--json")
         assert (said.code, said.json["error"]["code"]) == (2, "unknown"), f"{' '.join(words)}: {said.err}"
 
 
 def test_what_is_typed_wrong_is_usage(typed: Type) -> None:
-    said = typed("hold", "set", "lot", "L-1", *SIGNED)
+    said = typed("hold", "set", "lot", "L-1", *SIGNED, "--json")
     assert (said.code, said.json["error"]["code"]) == (2, "configuration"), said.err
 
 
 def test_a_file_that_is_no_export_is_not_fine(typed: Type) -> None:
-    said = typed("import", "central.yaml")
+    said = typed("import", "central.yaml", "--json")
     assert (said.code, said.json["error"]["code"]) == (1, "invalid"), said.err
 
 
 def test_a_central_that_serves_answers_with_the_same_codes(typed: Type, tmp_path: Path) -> None:
     """Bug: a wrong password ended with 1 where central served, with 3 where it did not."""
     wrong = ("hold", "set", "equipment", "M-1", "--user", "nobody", "--reason", "a test", "--password-stdin")
-    alone = [typed(*words) for words in (wrong, ("token", "revoke", "nope"), ("backup", "--out", "/proc/backups"))]
+    asked = (wrong, NOT_THERE[0], ("backup", "--out", "/proc/backups"))
+    alone = [typed(*words, "--json") for words in asked]
     loaded = load_settings(tmp_path / "central.yaml")
     with closing(build(loaded.value, SystemClock(), configuration=loaded.hash)) as central:
         central.admin_server.start()
         try:
-            served = [typed(*words) for words in (wrong, NOT_THERE[0], ("backup", "--out", "/proc/backups"))]
+            served = [typed(*words, "--json") for words in asked]
         finally:
             central.admin_server.stop()
     assert [said.code for said in alone] == [3, 2, 2]

@@ -1,0 +1,99 @@
+"""``lotkeeper-central telemetry``: which trend data is here, and the readings of one tag."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import JsonValue
+
+from central.cli_common import DEFAULT_CONFIG, Config, Json, load_settings, moment
+from records.clock import MICROSECONDS, SystemClock
+from records.console import print_json
+from records.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from central.store.engine import Connection
+    from central.telemetry import DeviceTags, Point
+
+EXAMPLES = (
+    "Example: lotkeeper-central telemetry --agent sealing-1\n\n"
+    "Example: lotkeeper-central telemetry --agent sealing-1 --tag sealer.seal_temp --from 2026-11-26T08:00:00Z "
+    "--to 2026-11-26T09:00:00Z --csv"
+)
+USUAL_US = 3600 * MICROSECONDS
+AT_ONCE = 10_000
+"""Readings that are held in memory, where they are not one document."""
+
+
+def telemetry(
+    agent: Annotated[str | None, typer.Option(help="Of this agent.")] = None,
+    tag: Annotated[str | None, typer.Option(help="DEVICE.TAG; left out: which tags there are.")] = None,
+    begin: Annotated[
+        str | None,
+        typer.Option("--from", help="From this time on, with Z; left out: an hour before."),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="To before this time; left out: now.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, nothing else.")] = False,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Readings of a telemetry tag over a span of its agent's clock, oldest first; or which tags there are."""
+    from central.store.engine import reading
+    from central.telemetry import devices, require
+
+    if json and as_csv:
+        raise ConfigurationError("--json and --csv exclude each other")
+    if tag is not None and agent is None:
+        raise ConfigurationError("--tag needs --agent", hint="lotkeeper-central telemetry shows what there is")
+    to_us = SystemClock().now_us() if end is None else moment(end)
+    from_us = to_us - USUAL_US if begin is None else moment(begin)
+    if to_us <= from_us:
+        raise ConfigurationError("--to is not after --from")
+    with reading(load_settings(config).value.database) as connection:
+        known = devices(connection)
+        if agent is not None:
+            require(known, agent, tag)
+        if agent is None or tag is None:
+            _write(_tags(known, agent), json=json, as_csv=as_csv)
+        else:
+            found = _readings(connection, agent, tag, from_us, to_us)
+            _write((point.to_json() for point in found), json=json, as_csv=as_csv)
+
+
+def _readings(connection: Connection, agent: str, tag: str, from_us: int, to_us: int) -> Iterator[Point]:
+    from central.telemetry import read
+
+    next_us: int | None = from_us
+    while next_us is not None:
+        found = read(connection, agent, tag, next_us, to_us, AT_ONCE)
+        yield from found.points
+        next_us = found.next_us
+
+
+def _tags(known: list[DeviceTags], agent: str | None) -> Iterator[dict[str, JsonValue]]:
+    return (one for device in known if agent in (None, device.agent) for one in device.to_json())
+
+
+def _write(rows: Iterator[dict[str, JsonValue]], *, json: bool, as_csv: bool) -> None:
+    """As one JSON document, as CSV, or in columns for people."""
+    from central.sheets import cell
+
+    if json:
+        print_json([*rows])
+        return
+    first = next(rows, None)
+    if first is None:
+        typer.echo("nothing is here of this span", err=True)
+        return
+    if not as_csv:
+        for row in chain([first], rows):
+            typer.echo("  ".join(str(value) for value in row.values() if value is not None))
+        return
+    writer = csv.DictWriter(sys.stdout, list(first))
+    writer.writeheader()
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in chain([first], rows))

@@ -1,0 +1,79 @@
+"""``lotkeeper-central telemetry``: which tags there are, and the readings of one, for people and programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from central import cli_telemetry
+from central.app import build
+from central.settings import load_settings
+from records.clock import SystemClock, iso_z
+from tests.rigs.trends import BAD, TrendAgent, polled
+from tests.unit.typing_commands import Type
+
+START_US = 1_795_000_000_000_000
+SECOND = 1_000_000
+SPAN = ("--from", iso_z(START_US), "--to", iso_z(START_US + 7200 * SECOND))
+FORCE = ("telemetry", "--agent", "trend-1", "--tag", "welder.force")
+
+
+@pytest.fixture
+def trended(typed: Type, tmp_path: Path) -> Type:
+    """Ten readings, one of them bad, in two chunks an hour apart."""
+    loaded = load_settings(tmp_path / "central.yaml")
+    with closing(build(loaded.value, SystemClock(), configuration=loaded.hash)) as central:
+        agent = TrendAgent().enrol(central.store, central.clock.now_us())
+        first, second = polled(START_US, 5, float), polled(START_US + 3600 * SECOND, 5, float)
+        second[4] = (second[4][0], 0.0, BAD)
+        agent.send(central.ingest, agent.body(first), agent.body(second))
+    return typed
+
+
+def test_readings_are_told_in_all_three_ways(trended: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_telemetry, "AT_ONCE", 3)  # several pages
+    said = trended(*FORCE, *SPAN, "--json")
+    assert (said.code, len(said.json)) == (0, 10)
+    assert said.json[0] == {
+        "time": iso_z(START_US), "source_time": None, "value": 0.0, "unit": "N", "quality": "good",
+        "status": "Good", "left_out": None
+    }  # fmt: skip
+    assert (said.json[9]["value"], said.json[9]["quality"]) == (None, "bad")
+    rows = [*csv.DictReader(io.StringIO(trended(*FORCE, *SPAN, "--csv").out))]
+    assert [(row["time"], row["value"]) for row in rows] == [
+        (one["time"], "" if one["value"] is None else str(one["value"])) for one in said.json
+    ]
+    shown = trended(*FORCE, *SPAN).out.splitlines()
+    assert (len(shown), shown[1]) == (10, f"{iso_z(START_US + SECOND)}  1.0  N  good  Good")
+
+
+def test_an_empty_span_is_no_error_and_tags_are_told(trended: Type) -> None:
+    early = ("--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z")
+    assert trended(*FORCE, *early, "--json").json == []
+    assert "nothing is here of this span" in trended(*FORCE, *early).err
+    tags = trended("telemetry", "--json").json
+    assert [(one["agent"], one["tag"]) for one in tags] == [
+        ("trend-1", "welder.force"),
+        ("trend-1", "welder.word"),
+    ]
+    assert trended("telemetry", "--agent", "trend-1", "--json").json == tags
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--agent", "trend-9", "--tag", "welder.force"), "agents: trend-1"),
+        (("--agent", "trend-1", "--tag", "welder.forse"), "tags: welder.force, welder.word"),
+        (("--tag", "welder.force"), "--tag needs --agent"),
+        (("--agent", "trend-1", "--json", "--csv"), "exclude each other"),
+        (("--agent", "trend-1", "--tag", "welder.force", "--from", "yesterday"), "2026-11-26T08:00:00Z"),
+        (("--from", "2026-11-26T08:00:00Z", "--to", "2026-11-26T08:00:00Z"), "is not after"),
+    ],
+)
+def test_what_is_typed_wrong_names_what_there_is(trended: Type, words: tuple[str, ...], told: str) -> None:
+    said = trended("telemetry", *words)
+    assert (said.code, told in said.err) == (2, True), said.err
