@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from records.errors import Problem
 from records.yaml.models import known_keys, literals, models_for, types_below
 from records.yaml.tree import Item, Path, Tree
+from records.yaml.types import limit_like
 
 _KIND = {
     "string_type": "a text",
@@ -164,7 +165,7 @@ def _value_message(error: ErrorDetails, item: Item) -> tuple[str, str | None]:
     if kind in _KIND:
         return f"{_KIND[kind]} is needed, found {written}", None
     if kind in _LIMITS:
-        return f"{written} is out of range: it must be {_LIMITS[kind].format(**context)}", None
+        return _out_of_range(item, _LIMITS[kind], context)
     if kind == "too_short":
         return _too_short(context), None
     if kind == "string_too_short" and not item.text:
@@ -173,6 +174,14 @@ def _value_message(error: ErrorDetails, item: Item) -> tuple[str, str | None]:
         return f"{written} does not match {context['pattern']}", None
     message = str(error["msg"]).removeprefix("Value error, ")
     return message.replace("Input should", "it should"), None
+
+
+def _out_of_range(item: Item, words: str, context: dict[str, Any]) -> tuple[str, str | None]:
+    """What is allowed, with a unit where the value has one; the units that may be written."""
+    (name, limit), *_ = context.items()
+    amount = None if isinstance(limit, str) else limit_like(item.text, limit)
+    told, hint = (limit, None) if amount is None else (amount[0], f"units: {amount[1]}")
+    return f"{_written(item)} is out of range: it must be {words.format(**{name: told})}", hint
 
 
 def _too_short(context: dict[str, Any]) -> str:

@@ -33,6 +33,8 @@ _SECONDS = {
     "h": Decimal(3600),
     "d": Decimal(86_400),
 }
+DURATION_UNITS = "ms, s, min, h or d"
+SIZE_UNITS = "B, kB, MB, GB, KiB, MiB or GiB"
 _BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -86,15 +88,26 @@ def _duration(value: object) -> float:
     match = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
     unit = match.group(2) if match else ""
     if match is None or unit not in _SECONDS:
-        raise _no_unit("duration", value, "ms, s, min, h or d", "200ms, 2s or 14d", "s")
+        raise _no_unit("duration", value, DURATION_UNITS, "200ms, 2s or 14d", "s")
     return float(Decimal(match.group(1)) * _SECONDS[unit])
+
+
+def limit_like(written: str | None, limit: float) -> tuple[str, str] | None:
+    """A limit with a unit, as a duration or size was written, and the units that may be; None: it is neither."""
+    match = _AMOUNT.fullmatch(written or "")
+    for units, told in ((_SECONDS, DURATION_UNITS), (_BYTES, SIZE_UNITS)):
+        if match is not None and match.group(2) in units:
+            whole = [unit for unit in units if limit and Decimal(str(limit)) % units[unit] == 0]
+            best = max(whole, key=lambda unit: units[unit], default=match.group(2))
+            return f"{Decimal(str(limit)) / units[best]:f}".removesuffix(".0") + best, told
+    return None
 
 
 def _size(value: object) -> int:
     match = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
     unit = match.group(2) if match else ""
     if match is None or unit not in _BYTES:
-        raise _no_unit("size", value, "B, kB, MB, GB, KiB, MiB or GiB", "512MiB or 20GiB", "GiB")
+        raise _no_unit("size", value, SIZE_UNITS, "512MiB or 20GiB", "GiB")
     return int(Decimal(match.group(1)) * _BYTES[unit])
 
 

@@ -102,6 +102,31 @@ devices:
     ]
 
 
+class Amounts(Settings):
+    age: Annotated[Duration, Field(ge=86_400)] = 86_400.0
+    pause: Annotated[Duration, Field(gt=0, le=0.25)] = 0.2
+    room: Annotated[Size, Field(ge=1536)] = 2048
+    count: Annotated[int, Field(le=3)] = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("age: 1s", "1:6: age: '1s' is out of range: it must be at least 1d (units: ms, s, min, h or d)"),
+        ("pause: 1 s", "1:8: pause: '1 s' is out of range: it must be at most 250ms (units: ms, s, min, h or d)"),
+        ("pause: 0s", "1:8: pause: '0s' is out of range: it must be more than 0s (units: ms, s, min, h or d)"),
+        ("room: 1kB", "1:7: room: '1kB' is out of range: it must be at least 1536B (units: B, kB, MB, GB, KiB, "
+         "MiB or GiB)"),
+        ("count: 4", "1:8: count: 4 is out of range: it must be at most 3"),
+    ],
+)  # fmt: skip
+def test_a_limit_has_the_unit_of_what_was_written(text: str, expected: str) -> None:
+    """Bug: '1s' had to be at least 86400.0, of nobody knew what."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text.encode(), Amounts, file="central.yaml")
+    assert [str(each) for each in caught.value.problems] == [f"central.yaml:{expected}"]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
