@@ -36,6 +36,7 @@ def check_line(line: LineView) -> Iterator[Problem]:
         elif not line.is_left_out(use.tag):
             hint = did_you_mean(use.tag, line.tag_names) or "DEVICE.TAG"
             yield line.problem(use.path, f"no device has a tag {use.tag!r}", hint)
+    yield from _written_twice(line)
     yield from _scanners(line)
     yield from check_schemes(line)
     yield from check_characteristics(line)
@@ -78,6 +79,18 @@ def _check_use(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem]:
         elif whole and use.kind == "identity":
             message = f"{use.tag} is {_a(kind)}: leading zeros are lost, and 007 and 7 would be one piece"
             yield line.problem(use.path, message, "the machine must give a serial or a lot as a string")
+
+
+def _written_twice(line: LineView) -> Iterator[Problem]:
+    """A tag with two writers tells the machine what the last of them wanted: a run answered by the wrong station."""
+    first: dict[str, Use] = {}
+    for use in line.uses:
+        if use.kind != "write":
+            continue
+        other = first.setdefault(use.tag, use)
+        if other is not use:
+            message = f"{use.tag} is written for {'.'.join(map(str, other.path))} too"
+            yield line.problem(use.path, message, "give each purpose of each station a tag of its own")
 
 
 def _doubtful_id(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ HINT = "give {station} hold: {{tag: DEVICE.TAG}} with access: write, or permit:"
 
 
 def check_holds(line: LineView) -> Iterator[Problem]:
-    """A hold that no machine would feel, and a hold's tag that somebody else writes too."""
+    """A hold that no machine would feel."""
     wrong = {path for path, _ in line.left_out}
     for name, settings in line.characteristics.items():
         place = holds_station(settings.reactions)
@@ -26,10 +26,3 @@ def check_holds(line: LineView) -> Iterator[Problem]:
                 yield line.problem(
                     ("characteristics", name, "reactions", *place), message, HINT.format(station=station)
                 )
-    for use in line.uses:
-        if use.path[2:] != ("hold", "tag"):
-            continue
-        for other in line.uses:
-            if other.tag == use.tag and other.path != use.path and other.kind == "write":
-                message = f"{use.tag} is written for {'.'.join(map(str, other.path))} too"
-                yield line.problem(use.path, message, "a hold needs a tag of its own: the agent keeps it true")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from drivers.udi import check_digit
 from edge_agent.chart_parts import FromTag, TextOrTag
 from records.model import Purpose, SubjectKind
 from records.yaml import Duration, Settings, fault
@@ -68,10 +69,16 @@ class Collect(Settings):
     """What the label of a container looks like."""
 
 
+def _gtin(code: str) -> str:
+    if not code.isdecimal() or code[-1] == (digit := check_digit(code[:-1])):
+        return code
+    raise ValueError(f"the check digit of {code} is wrong: no label can hold it (it would be {code[:-1]}{digit})")
+
+
 class Match(Settings):
     """The product that a label names: one of the three."""
 
-    gtin: Annotated[str, Field(pattern=r"^[0-9]{14}$")] | None = None
+    gtin: Annotated[str, Field(pattern=r"^[0-9]{14}$"), AfterValidator(_gtin)] | None = None
     """The GTIN with its 14 digits."""
     hibc: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{3}[A-Z0-9]{1,18}$")] | None = None
     """Labeller (LIC) and product (PCN) of an HIBC label, without the unit of measure."""
@@ -219,6 +226,18 @@ class ResultSource(Settings):
     """The value of one that cannot be mended."""
     aborted: Value | None = None
     """The value of a cycle that did not end."""
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> ResultSource:
+        meanings: dict[Value, str] = {}
+        for name in ("passed", "fail", "scrap", "aborted"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            key = "pass" if name == "passed" else name
+            if (other := meanings.setdefault(value, key)) != key:
+                raise fault(f"{value!r} means {other} already", at=(key,), hint="each verdict needs a value of its own")
+        return self
 
 
 Policy = Literal["warn", "refuse", "go_on"]

@@ -354,3 +354,45 @@ def test_the_lines_of_the_how_to_guide_are_fine(tmp_path: Path) -> None:
     assert load_line(tmp_path / "second.yaml").value.agent == "testing-2"
     (tmp_path / "oven.yaml").write_text(f"agent: a\nsite: s\nline: l\ndevices:\n{oven}", encoding="utf-8")
     assert [tag.unit for tag in load_line(tmp_path / "oven.yaml").value.devices["oven"].tags] == ["degC"] * 3
+
+
+SECOND = """\
+  seal:
+    equipment: PRESS-02
+    operation: OP20
+    order: {tag: plc.order}
+    trigger: {tag: plc.done, cycle: plc.cycle}
+    subject: {kind: unit, tag: plc.serial}
+"""
+
+
+def test_a_tag_is_written_by_one_place_only(tmp_path: Path) -> None:
+    second = SECOND.replace("seal:", "mark:").replace("done, cycle", "done, acknowledge: plc.ack, cycle")
+    (problem,) = found(tmp_path, ("characteristics:\n", f"{second}characteristics:\n"))
+    assert problem.path == "stations.mark.trigger.acknowledge"
+    assert problem.message == "plc.ack is written for stations.seal.trigger.acknowledge too"
+    watching = SECOND.replace("seal:", "mark:")
+    assert found(tmp_path, ("characteristics:\n", f"{watching}characteristics:\n")) == ()
+
+
+@pytest.mark.parametrize(
+    ("result", "key", "message"),
+    [
+        ("pass: 1, fail: 1", "fail", "1 means pass already"),
+        ("pass: true, fail: 1", "fail", "1 means pass already"),
+        ("pass: 1, fail: 2, aborted: 2", "aborted", "2 means fail already"),
+    ],
+)
+def test_no_value_of_the_machine_means_two_verdicts(tmp_path: Path, result: str, key: str, message: str) -> None:
+    torque = "    capture: [plc.torque, meter.leak]\n"
+    (problem,) = found(tmp_path, (torque, f"{torque}    result: {{tag: plc.cycle, {result}}}\n"))
+    assert (problem.path, problem.message) == (f"stations.seal.result.{key}", message)
+
+
+def test_a_gtin_that_no_label_can_hold_is_refused(tmp_path: Path) -> None:
+    torque = "    capture: [plc.torque, meter.leak]\n"
+    component = "    materials: [{item: SR-20, match: {gtin: \"%s\"}}]\n"
+    (problem,) = found(tmp_path, (torque, torque + component % "04012345000024"))
+    assert problem.path == "stations.seal.materials.0.match.gtin"
+    assert "04012345000023" in problem.message
+    assert found(tmp_path, (torque, torque + component % "04012345000023")) == ()
