@@ -41,8 +41,8 @@ from edge_agent.known_devices import KnownDevices
 from edge_agent.leaving import departed
 from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox, Place
-from edge_agent.outbox.space import LOW_ROOM, Space
-from edge_agent.outbox.space import plan as plan_space
+from edge_agent.space import LOW_ROOM, Space
+from edge_agent.space import plan as plan_space
 from edge_agent.papers import WORK_ORDER, Papers
 from edge_agent.proving import Proving
 from edge_agent.reload import plan

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from edge_agent.outbox import Outbox
 from edge_agent.outbox.fill import Fill
-from edge_agent.outbox.space import LOW_ROOM, Space
+from edge_agent.space import LOW_ROOM, Space
 from edge_agent.sizes import MIB
 from records.clock import Clock
 

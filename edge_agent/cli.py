@@ -90,20 +90,29 @@ def check(
 
 
 def _space(loaded: Loaded[LineSettings]) -> list[str]:
-    """What the buffer may take of its volume and how long that lasts, on the PC that has its folder.
+    """What the buffer may take of its volume and how long that lasts, on the PC that has its folder. Another PC, such
+    as the one of who wrote the line file, has none; nor has the line PC before the first start.
 
     Raises:
         ConfigurationError: it does not fit.
     """
     buffer = loaded.value.buffer
-    if buffer is None or not buffer.path.exists():
+    if buffer is None:
+        return []
+    from edge_agent import space
+
+    there = space.room(buffer.path)
+    if not buffer.path.exists():
+        wanted = space.budget(there, buffer.records_max, buffer.telemetry_max, buffer.ballast)
+        problem = space.misfit(there, wanted, begun=False)
+        if problem is not None:
+            typer.echo(f"warning: the buffer {buffer.path} would not fit here, if made now: {problem}", err=True)
         return []
     from edge_agent.aside_words import aside_json, aside_says
     from edge_agent.buffer_lasts import records_last, telemetry_lasts
-    from edge_agent.outbox import glance, space
+    from edge_agent.outbox import glance
     from edge_agent.outbox.aside import set_aside
 
-    there = space.room(buffer.path)
     wanted = space.plan(buffer.path, buffer.records_max, buffer.telemetry_max, buffer.ballast)
     tight = space.tight(there, wanted)
     if tight is not None:

@@ -101,7 +101,7 @@ def _told(answer: Answered | None) -> dict[str, Any] | None:
 def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
     """What file and buffer tell; ``running`` is true when somebody holds the buffer and only does not answer."""
     from edge_agent import report
-    from edge_agent.outbox.space import budget, room
+    from edge_agent.space import budget, room
 
     found: dict[str, Any] = report.identity_of(loaded) | {"running": False, "buffer": None, "records": []}
     found["identity"] = report.identity_of_line(loaded.value, SystemClock().now_us())

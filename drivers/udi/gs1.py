@@ -11,12 +11,12 @@ Sources: GS1 General Specifications (7.8, 7.12), GS1 syntax dictionary (reposito
 from __future__ import annotations
 
 import re
-
-from biip import ParseError
-from biip.gs1_application_identifiers import GS1ApplicationIdentifier
-from biip.gs1_element_strings import GS1ElementString
+from typing import TYPE_CHECKING
 
 from drivers.udi.words import GS, Fields, Wrong
+
+if TYPE_CHECKING:
+    from biip.gs1_element_strings import GS1ElementString
 
 CARRIERS = frozenset({"]d2", "]C1", "]Q3", "]e0", "]J1"})
 """Symbology identifiers of carriers with GS1 structure: DataMatrix, GS1-128, QR, DataBar, DotCode."""
@@ -80,6 +80,10 @@ def _holds_another(value: str, fields: Fields) -> bool:
 
 
 def _element(rest: str) -> GS1ElementString:
+    from biip import ParseError  # loaded by who reads a code, not by who asks for a check digit
+    from biip.gs1_application_identifiers import GS1ApplicationIdentifier
+    from biip.gs1_element_strings import GS1ElementString
+
     try:
         name = GS1ApplicationIdentifier.extract(rest).ai
     except ParseError:

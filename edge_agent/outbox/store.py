@@ -31,7 +31,7 @@ from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.note import Note
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.schema import THINNED
-from edge_agent.outbox.space import RESERVE
+from edge_agent.space import RESERVE
 from edge_agent.outbox.thinning import GivenUp, Thinning
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending

@@ -17,7 +17,7 @@ SHUTDOWN = 0x8004587D
 WITHOUT_LOG_FLUSH = 2
 PROGRAMS = ("mkfs.ext4", "mount", "umount")
 BLOCK = "4096"
-"""As on any volume of a plant; for one as small as ours mkfs would take less (see ``edge_agent.outbox.space``)."""
+"""As on any volume of a plant; for one as small as ours mkfs would take less (see ``edge_agent.space``)."""
 
 
 class LoopDisk:

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from edge_agent.buffer_watch import BufferWatch
 from edge_agent.events import Tick, Write, WriteDone
 from edge_agent.outbox import Batch, Outbox
-from edge_agent.outbox import space as space_
-from edge_agent.outbox.space import Budget, Room, Space, budget, misfit, plan, room, small_blocks
+from edge_agent import space as space_
+from edge_agent.space import Budget, Room, Space, budget, misfit, plan, room, small_blocks
 from edge_agent.papers import NO_PAPERS
 from edge_agent.sizes import GIB, MIB
 from edge_agent.station_state import Kept, State
@@ -76,6 +76,8 @@ def test_an_agent_whose_caps_do_not_fit_does_not_begin(typed: Type, tmp_path: Pa
     file.write_text(file.read_text().replace("{path: buffer}", "{path: buffer, records_max: 900TiB}"))
     with pytest.raises(ConfigurationError, match=r"records 921600\.0 GiB"):
         plan(tmp_path / "buffer", 900 * 1024 * GIB, None, 0)
+    said = typed("check", file)
+    assert (said.code, "would not fit here, if made now: it may take 9" in said.err) == (0, True), "on any PC"
     (tmp_path / "buffer").mkdir()
     said = typed("check", file)
     assert (said.code, "does not fit its volume" in said.err) == (2, True)
