@@ -41,8 +41,6 @@ from edge_agent.known_devices import KnownDevices
 from edge_agent.leaving import departed
 from edge_agent.line_watch import LineWatch, Refusal
 from edge_agent.outbox import Batch, Outbox, Place
-from edge_agent.space import LOW_ROOM, Space
-from edge_agent.space import plan as plan_space
 from edge_agent.papers import WORK_ORDER, Papers
 from edge_agent.proving import Proving
 from edge_agent.reload import plan
@@ -52,6 +50,8 @@ from edge_agent.runner import FULL_PAUSE_S, StationRunner
 from edge_agent.settings import Buffer, LineSettings, load_line
 from edge_agent.settings import Uplink as UplinkOfLine
 from edge_agent.software import software
+from edge_agent.space import LOW_ROOM, Space
+from edge_agent.space import plan as plan_space
 from edge_agent.sync import EVERY_S as SYNC_EVERY_S
 from edge_agent.sync import Sync
 from edge_agent.telemetry import Context

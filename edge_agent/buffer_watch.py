@@ -15,8 +15,8 @@ from pydantic import JsonValue
 
 from edge_agent.outbox import Outbox
 from edge_agent.outbox.fill import Fill
-from edge_agent.space import LOW_ROOM, Space
 from edge_agent.sizes import MIB
+from edge_agent.space import LOW_ROOM, Space
 from records.clock import Clock
 
 EVERY_S = 1.0

@@ -90,8 +90,9 @@ def check(
 
 
 def _space(loaded: Loaded[LineSettings]) -> list[str]:
-    """What the buffer may take of its volume and how long that lasts, on the PC that has its folder. Another PC, such
-    as the one of who wrote the line file, has none; nor has the line PC before the first start.
+    """What the buffer may take of its volume and how long that lasts, on the PC that has its folder.
+
+    The PC of who wrote the line file has none, nor has the line PC before the first start.
 
     Raises:
         ConfigurationError: it does not fit.

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from edge_agent.cli_line import load_line
 from records.clock import SystemClock, iso_z
 from records.console import Progress, print_json
-from records.errors import ConfigurationError, Unreachable
+from records.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,6 @@ def _database(line: Path) -> Path:
     loaded = load_line(line)
     if loaded.value.buffer is None:
         raise ConfigurationError(f"{loaded.file} has no buffer", hint="add buffer: {path: FOLDER}")
-    path = loaded.value.buffer.path / "records.db"
-    if not path.exists():
-        raise Unreachable(f"there is no buffer {path}", hint="has the agent run on this machine yet?")
-    return path
+    from edge_agent.outbox import records_of
+
+    return records_of(loaded.value.buffer.path, loaded.value.agent)

@@ -101,6 +101,7 @@ def _told(answer: Answered | None) -> dict[str, Any] | None:
 def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
     """What file and buffer tell; ``running`` is true when somebody holds the buffer and only does not answer."""
     from edge_agent import report
+    from edge_agent.outbox import records_of
     from edge_agent.space import budget, room
 
     found: dict[str, Any] = report.identity_of(loaded) | {"running": False, "buffer": None, "records": []}
@@ -109,15 +110,13 @@ def _while_down(loaded: Loaded[LineSettings]) -> dict[str, Any]:
     if buffer is None:
         return found | {"why": "the file has no buffer: an agent that runs needs one"}
     held = is_held(buffer.path / "records.lock")
-    why: str | None = "nothing was recorded here yet"
-    if (buffer.path / "records.db").exists():
-        try:
-            there = room(buffer.path)
-            cap = budget(there, buffer.records_max, buffer.telemetry_max, buffer.ballast).records
-            found |= report.buffer_report(buffer.path / "records.db", cap, SystemClock().now_us())
-            why = None
-        except LotkeeperError as error:
-            why = str(error)
+    why: str | None = None
+    try:
+        path = records_of(buffer.path, loaded.value.agent)
+        cap = budget(room(buffer.path), buffer.records_max, buffer.telemetry_max, buffer.ballast).records
+        found |= report.buffer_report(path, cap, SystemClock().now_us())
+    except LotkeeperError as error:
+        why = str(error)
     if held:
         page = loaded.value.status
         why = (

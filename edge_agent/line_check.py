@@ -82,7 +82,7 @@ def _check_use(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem]:
 
 
 def _written_twice(line: LineView) -> Iterator[Problem]:
-    """A tag with two writers tells the machine what the last of them wanted: a run answered by the wrong station."""
+    """With two writers a tag says what the last of them wanted: a run is answered by the wrong station."""
     first: dict[str, Use] = {}
     for use in line.uses:
         if use.kind != "write":

@@ -236,7 +236,9 @@ class ResultSource(Settings):
                 continue
             key = "pass" if name == "passed" else name
             if (other := meanings.setdefault(value, key)) != key:
-                raise fault(f"{value!r} means {other} already", at=(key,), hint="each verdict needs a value of its own")
+                raise fault(
+                    f"{value!r} means {other} already", at=(key,), hint="each verdict needs a value of its own"
+                )
         return self
 
 

@@ -1,6 +1,6 @@
 """The edge's durable buffer; see ``store`` for its promise."""
 
-from edge_agent.outbox.glance import Glance, glance
+from edge_agent.outbox.glance import Glance, glance, records_of
 from edge_agent.outbox.store import MAX_BODY, Outbox
 from edge_agent.outbox.thinning import GivenUp
 from edge_agent.outbox.types import (
@@ -38,5 +38,6 @@ __all__ = [
     "export",
     "glance",
     "inspect",
+    "records_of",
     "verify",
 ]

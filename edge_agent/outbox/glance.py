@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.outbox import ledger, lost, rows
+from edge_agent.outbox import ledger, lost, note, rows
+from edge_agent.outbox.exporting import owner
 from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.types import Pending, Place, Restored
 from edge_agent.outbox.verify import pending, reading
+from records.errors import ConfigurationError, Damaged, StorageFailed, Unreachable
 from records.wire import Envelope
+
+
+def records_of(folder: Path, agent: str) -> Path:
+    """The file with the records of an agent; what is wrong inside it, who reads it meets.
+
+    Raises:
+        Unreachable: there is none. ConfigurationError: it is another agent's.
+    """
+    path = folder / "records.db"
+    if not path.exists():
+        noted = note.read(note.path_of(path), agent, "records")
+        if noted is None:
+            raise Unreachable(f"there is no buffer {path}", hint="has the agent run on this machine yet?")
+        raise Unreachable(
+            f"there is no buffer {path}, but its last record was noted: {noted.epoch} {noted.seq}",
+            hint="put the file back if you have it; without it the agent begins a new epoch and tells central",
+        )
+    with suppress(Damaged, StorageFailed):
+        whose = owner(path).agent
+        if whose != agent:
+            raise ConfigurationError(
+                f"{path} is the buffer of {whose}, the line file is of {agent}",
+                hint=f"give {agent} its own folder back; a start sets this file aside and loses nothing of it",
+            )
+    return path
 
 
 @dataclass(frozen=True, slots=True)

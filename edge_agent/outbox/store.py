@@ -31,10 +31,10 @@ from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.note import Note
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.schema import THINNED
-from edge_agent.space import RESERVE
 from edge_agent.outbox.thinning import GivenUp, Thinning
 from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
 from edge_agent.outbox.verify import pending
+from edge_agent.space import RESERVE
 from records import chain, telemetry
 from records.clock import Clock
 from records.durable import PAGE_BYTES, Writer, open_reader

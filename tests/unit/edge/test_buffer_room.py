@@ -14,13 +14,13 @@ import pytest
 from pydantic import JsonValue
 from structlog.testing import capture_logs
 
+from edge_agent import space as space_
 from edge_agent.buffer_watch import BufferWatch
 from edge_agent.events import Tick, Write, WriteDone
 from edge_agent.outbox import Batch, Outbox
-from edge_agent import space as space_
-from edge_agent.space import Budget, Room, Space, budget, misfit, plan, room, small_blocks
 from edge_agent.papers import NO_PAPERS
 from edge_agent.sizes import GIB, MIB
+from edge_agent.space import Budget, Room, Space, budget, misfit, plan, room, small_blocks
 from edge_agent.station_state import Kept, State
 from records.clock import FakeClock
 from records.errors import ConfigurationError, Refused

@@ -212,9 +212,28 @@ def test_status_of_an_agent_that_runs_without_a_page(typed: Type, tmp_path: Path
 def test_status_before_the_first_start_and_without_buffer(typed: Type, tmp_path: Path) -> None:
     said = typed("status", write_line(tmp_path))
     assert said.code == 3
-    assert "nothing was recorded here yet" in said.out
+    assert "has the agent run on this machine yet?" in said.out
     assert not (tmp_path / "buffer").exists()
     assert "the file has no buffer" in typed("status", write_line(tmp_path, without="buffer")).out
+
+
+def test_a_buffer_that_is_gone_or_anothers_is_not_taken_for_this_agents(typed: Type, tmp_path: Path) -> None:
+    file, buffer = write_line(tmp_path), tmp_path / "buffer"
+    outbox = open_outbox(buffer)
+    fill(outbox, 1, 9)
+    head = outbox.head()
+    outbox.close()
+    (buffer / "records.db").rename(tmp_path / "kept.db")
+    gone = f"its last record was noted: {head.epoch} {head.last}"
+    for said in (typed("status", file), typed("buffer", "verify", file), typed("buffer", "show", file)):
+        assert (said.code, gone in said.out + said.err) == (3, True)
+    file.write_text(file.read_text().replace("agent: press-1", "agent: press-2"))
+    (tmp_path / "kept.db").rename(buffer / "records.db")
+    whose = "is the buffer of press-1, the line file is of press-2"
+    for code, words in ((3, ("status",)), (2, ("buffer", "verify")), (2, ("buffer", "show"))):
+        said = typed(*words, file)
+        assert (said.code, whose in said.out + said.err) == (code, True)
+        assert "records committed" not in said.out
 
 
 def test_status_of_a_damaged_buffer(typed: Type, tmp_path: Path) -> None:

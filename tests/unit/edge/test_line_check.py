@@ -391,7 +391,7 @@ def test_no_value_of_the_machine_means_two_verdicts(tmp_path: Path, result: str,
 
 def test_a_gtin_that_no_label_can_hold_is_refused(tmp_path: Path) -> None:
     torque = "    capture: [plc.torque, meter.leak]\n"
-    component = "    materials: [{item: SR-20, match: {gtin: \"%s\"}}]\n"
+    component = '    materials: [{item: SR-20, match: {gtin: "%s"}}]\n'
     (problem,) = found(tmp_path, (torque, torque + component % "04012345000024"))
     assert problem.path == "stations.seal.materials.0.match.gtin"
     assert "04012345000023" in problem.message
