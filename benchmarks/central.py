@@ -9,6 +9,8 @@ agents    a hundred agents with a backlog send at once to a central that is a pr
 live      ten agents, each with its real outbox and uplink, commit 500 records a second together: how long until
           central has them; alone, and while twenty others drain what ``--hours`` without central have left.
 memory    the most memory that central's process takes for backlogs of which each is longer than the one before.
+judge     one order of thousands of runs, each of them a finding, is judged: all at once, when nothing has come,
+          and when one run has; how long that takes, and the longest of its transactions.
 
 A record is a run of an assembly: four readings, one of them judged by a control chart, a unit, a consumed lot.
 It becomes six rows. ``--hours 72`` is the full measurement.
@@ -32,9 +34,10 @@ import structlog
 from benchmarks.rig.bare import Backend, backends
 from benchmarks.rig.house import drained
 from benchmarks.rig.intake import PER_FRAME, TOGETHER, Intake, Took
+from benchmarks.rig.judging import Judged, judged
 from benchmarks.rig.live import DRAINING, live
 
-PARTS = ("commit", "agents", "live", "memory")
+PARTS = ("commit", "agents", "live", "memory", "judge")
 AGENTS, EACH = 100, 200
 """Of `agents`, and their records."""
 BACKLOGS = (50, 500, 5_000, 25_000)
@@ -108,6 +111,16 @@ def memory() -> list[Memory]:
     return [Memory(each.records, each.peak_mb) for each in found]
 
 
+def judge(findings: int) -> list[Judged]:
+    """Over each database."""
+    found: list[Judged] = []
+    with backends() as there:
+        for backend in there:
+            with TemporaryDirectory(prefix="lotkeeper-bench-") as folder, backend.place() as database:
+                found += judged(backend.name, Path(folder), database, findings)
+    return found
+
+
 def _medians(took: Sequence[Took]) -> tuple[float, float]:
     return statistics.median(each.wall_s for each in took), statistics.median(each.cpu_s for each in took)
 
@@ -120,6 +133,7 @@ def main() -> int:
     parser.add_argument("--part", action="append", choices=PARTS, help="this one only; may be given again")
     parser.add_argument("--seconds", type=float, default=10.0, help="that `live` measures alone")
     parser.add_argument("--hours", type=float, default=8.0, help="of records that each of twenty agents drains")
+    parser.add_argument("--findings", type=int, default=5_000, help="of the order of `judge`")
     wanted = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     parts: dict[str, Callable[[], Sequence[Any]]] = {
@@ -127,6 +141,7 @@ def main() -> int:
         "agents": lambda: [drained(AGENTS, EACH)],
         "live": lambda: [live(wanted.seconds, hours) for hours in (0.0, wanted.hours)],
         "memory": memory,
+        "judge": lambda: judge(wanted.findings),
     }
     told: dict[str, list[dict[str, object]]] = {}
     for part in wanted.part or PARTS:

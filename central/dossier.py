@@ -139,6 +139,14 @@ class Dossier:
         return found
 
     @cached_property
+    def agents_of(self) -> Mapping[str, frozenset[str]]:
+        """Operation -> the agents that recorded runs of it for the order."""
+        found: dict[str, set[str]] = {}
+        for record in self.records:
+            found.setdefault(record.data.operation, set()).add(record.fact.agent)
+        return {operation: frozenset(agents) for operation, agents in found.items()}
+
+    @cached_property
     def began_us(self) -> int | None:
         return min((s.data.began_us for s in self.records), default=None)
 

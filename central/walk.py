@@ -48,19 +48,16 @@ def _repeated(about: About, piece: Piece, done: Sequence[Run]) -> list[Finding]:
     plain = [run for run in done if run.purpose == Purpose.PRODUCTION.value]
     for operation in dict.fromkeys(run.operation for run in plain):
         runs = [run for run in plain if run.operation == operation]
-        for extra in runs[1:]:
-            params: dict[str, JsonValue] = {
-                "operation": operation,
-                "piece": piece.name,
-                "runs": [run.run_id for run in runs],
-            }
+        for index, extra in enumerate(runs[1:], 1):
+            so_far: list[JsonValue] = [run.run_id for run in runs[: index + 1]]  # a later run changes nothing here
+            params: dict[str, JsonValue] = {"operation": operation, "piece": piece.name, "runs": so_far}
             found.append(_of_piece(about, piece, "operation-repeated", (extra.run_id, piece.key), params, extra))
     return found
 
 
 def _all_here(dossier: Dossier, operation: str, later: Run) -> bool:
     """Whether a run of this operation that came before ``later`` would be here by now."""
-    agents = {s.fact.agent for s in dossier.records if s.data.operation == operation}
+    agents = dossier.agents_of.get(operation)
     if not agents:
         return dossier.order is not None and dossier.order.state in ("closed", "cancelled")
     return all(dossier.known_us(agent) >= later.began_us for agent in agents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from zstandard import ZstdCompressor
@@ -47,6 +48,7 @@ class Line:
     key: SigningKey = field(default_factory=SigningKey.generate)
     epoch: str = field(default_factory=new_id)
     last: int = 0
+    make: Callable[[str, str, int, int], OperationRecord] = field(default_factory=lambda: run)
 
     def __post_init__(self) -> None:
         self._link = chain.first_hash(self.name, self.epoch, "records")
@@ -65,7 +67,7 @@ class Line:
         at_us = START_US + self.last * 60 * SECOND_US
         station = f"station-{self.last % STATIONS}"
         header = Header(at_us, 480, "suzhou", "valve-1", station, "lotkeeper-edge bench", "sha256:" + "0" * 64)
-        data = EpochOpened("created") if self.last == 1 else run(self.name, station, self.last, at_us)
+        data = EpochOpened("created") if self.last == 1 else self.make(self.name, station, self.last, at_us)
         body = encode(Fact(header, data))
         made = seal(self.name, self.epoch, "records", self.last, 1, kind_of(data), body, self._link)
         self._link = made.hash

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, CursorResult, Row, func, select
 
 from central.store import chart_intake, index
 from central.store.bulk import Insert
-from central.store.index import NOTHING, About
+from central.store.index import About
 from central.store.packed import pack, unpack
 from central.store.rows import whole
 from central.store.schema import body, envelope, frame, telemetry_body, tombstone
@@ -43,11 +43,15 @@ _FRAMES = Insert(frame, *(name for name in frame.c.keys() if name != "id"))  # n
 
 
 def add(
-    connection: Connection, items: Sequence[tuple[Envelope, Fact | None]], received_us: int, about: About = NOTHING
+    connection: Connection,
+    items: Sequence[tuple[Envelope, Fact | None]],
+    received_us: int,
+    about: Sequence[About] | None = None,
 ) -> range:
     """Store envelopes and what is derived from them; their cursors, in order.
 
-    The fact of each is None where it is a tombstone or has a body that nobody can read. ``about``: for the index.
+    The fact of each is None where it is a tombstone or has a body that nobody can read. ``about``: of each,
+    for the index.
     """
     first = last_cursor(connection) + 1  # rows are never deleted, and nobody else writes during a write job
     cursors = range(first, first + len(items))

@@ -6,13 +6,15 @@ states the fact behind the change.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue, TypeAdapter
-from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, func, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, bindparam, func, select, update
 
 from central.domain import Closing, DhrSummary, FactRef, Finding
+from central.store.bulk import Insert
+from central.store.rows import parts
 from central.store.schema import fact_index, metadata
 from central.store.types import Text
 from records.model import Subject
@@ -61,6 +63,8 @@ dhr_order = Table(
     Column("dhr_id", Text, nullable=False, index=True),
 )
 
+_COLUMNS = tuple(finding.c.keys())
+_INSERT = Insert(finding, *_COLUMNS)
 _PARAMS = TypeAdapter(dict[str, JsonValue])
 _SUBJECTS = TypeAdapter(tuple[Subject, ...])
 _RECORDS = TypeAdapter(tuple[FactRef, ...])
@@ -81,9 +85,12 @@ def of_order(connection: Connection, reference: str) -> dict[str, HeldFinding]:
     return {row.id: _held(row) for row in rows}
 
 
-def by_id(connection: Connection, finding_id: str) -> HeldFinding | None:
-    row = connection.execute(select(finding).where(finding.c.id == finding_id)).one_or_none()
-    return None if row is None else _held(row)
+def by_ids(connection: Connection, finding_ids: Iterable[str]) -> dict[str, HeldFinding]:
+    """Those of these that there are, by id."""
+    found: dict[str, HeldFinding] = {}
+    for part in parts(finding_ids):
+        found |= {row.id: _held(row) for row in connection.execute(select(finding).where(finding.c.id.in_(part)))}
+    return found
 
 
 def listed(
@@ -98,46 +105,59 @@ def listed(
     return [_held(row).finding for row in connection.execute(query)]
 
 
-def put(connection: Connection, item: Finding, opened_us: int, opened_hash: str) -> None:
-    """Open a finding, for the first time or again."""
-    values = _told(item) | {
-        "kind": item.kind,
-        "code": item.code,
-        "work_order": item.order,
-        "state": "open",
-        "opened_us": opened_us,
-        "opened_hash": opened_hash,
-        "act": None,
-        "closed_by": None,
-        "closed_reason": None,
-        "closed_us": None,
-        "closed_hash": None,
-        "closed_by_system": False,
-    }
-    moved = connection.execute(update(finding).where(finding.c.id == item.id).values(**values))
-    if not moved.rowcount:
-        connection.execute(finding.insert().values(id=item.id, **values))
+def put(connection: Connection, items: Sequence[tuple[Finding, int, str]], known: Collection[str]) -> None:
+    """Open findings, each for the first time or, where its id is among the ``known``, again.
+
+    With each: when it was stated, and the hash (hexadecimal) of the fact that stated it.
+    """
+    rows = [
+        {
+            "id": item.id,
+            "kind": item.kind,
+            "code": item.code,
+            "work_order": item.order,
+            "state": "open",
+            "opened_us": opened_us,
+            "opened_hash": opened_hash,
+            **dict.fromkeys(("act", "closed_by", "closed_reason", "closed_us", "closed_hash")),
+            "closed_by_system": False,
+            **_told(item),
+        }
+        for item, opened_us, opened_hash in items
+    ]
+    _INSERT(connection, [tuple(row[name] for name in _COLUMNS) for row in rows if row["id"] not in known])
+    _change(connection, [row for row in rows if row["id"] in known])
 
 
-def tell(connection: Connection, item: Finding) -> None:
-    """What is known about the cause has grown: more records, a serial instead of a carrier."""
-    connection.execute(update(finding).where(finding.c.id == item.id).values(**_told(item)))
+def tell(connection: Connection, items: Iterable[Finding]) -> None:
+    """What is known about the causes has grown: more records, a serial instead of a carrier."""
+    _change(connection, [{"id": item.id, **_told(item)} for item in items])
 
 
-def close(connection: Connection, finding_id: str, closing: Closing) -> None:
-    connection.execute(
-        update(finding)
-        .where(finding.c.id == finding_id)
-        .values(
-            state="closed",
-            act=closing.act,
-            closed_by=closing.user,
-            closed_reason=closing.reason,
-            closed_us=closing.at_us,
-            closed_hash=closing.hash,
-            closed_by_system=closing.system,
-        )
-    )
+def close(connection: Connection, closed: Iterable[tuple[str, Closing]]) -> None:
+    """Findings by their ids."""
+    rows = [
+        {
+            "id": finding_id,
+            "state": "closed",
+            "act": closing.act,
+            "closed_by": closing.user,
+            "closed_reason": closing.reason,
+            "closed_us": closing.at_us,
+            "closed_hash": closing.hash,
+            "closed_by_system": closing.system,
+        }
+        for finding_id, closing in closed
+    ]
+    _change(connection, rows)
+
+
+def _change(connection: Connection, rows: Sequence[dict[str, object]]) -> None:
+    """Each row has the same columns, its id among them."""
+    if rows:
+        values: dict[str, object] = {name: bindparam(f"new_{name}") for name in rows[0] if name != "id"}
+        named = [{f"new_{name}": value for name, value in row.items()} for row in rows]
+        connection.execute(update(finding).where(finding.c.id == bindparam("new_id")).values(values), named)
 
 
 def same_words(held: Finding, item: Finding) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 from sqlalchemy import Connection, select
 
@@ -45,15 +46,19 @@ _SUBJECTS = Insert(fact_subject, "envelope_id", "position", "kind", "product", "
 
 
 def add(
-    connection: Connection, cursors: range, items: Sequence[tuple[Envelope, Fact | None]], about: About
+    connection: Connection,
+    cursors: range,
+    items: Sequence[tuple[Envelope, Fact | None]],
+    about: Sequence[About] | None,
 ) -> None:
     """Index stored envelopes. A fact of None: a tombstone, or a body nobody can read."""
     facts: list[tuple[object, ...]] = []
     subjects: list[tuple[object, ...]] = []
-    for cursor, (item, fact) in zip(cursors, items, strict=True):
+    of_each = about or repeat(NOTHING, len(items))
+    for cursor, (item, fact), about_it in zip(cursors, items, of_each, strict=True):
         told: dict[str, object] = {}
         if fact is not None:
-            told = _index(fact, about)
+            told = _index(fact, about_it)
             subjects += [(cursor, position, *key) for position, key in enumerate(_subjects(fact.data))]
         facts.append((cursor, item.agent, item.stream, item.kind, fact is not None, *map(told.get, _NAMES)))
     _FACTS(connection, facts)

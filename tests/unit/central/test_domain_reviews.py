@@ -296,32 +296,29 @@ def test_what_a_person_closed_is_opened_again_when_it_has_come_to_say_more(plant
     assert last.settled
 
 
-def test_a_kill_between_two_sweeps_or_inside_one_leaves_all_or_nothing(plant: Plant) -> None:
+def test_a_kill_between_two_sweeps_or_inside_one_leaves_all_or_nothing(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plant.send(troubled())
-    state = plant.rig.facts.state
-    count = 0
 
-    def killed(*args: object, **how: object) -> object:
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise KeyboardInterrupt
-        return state(*args, **how)  # type: ignore[arg-type]
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    plant.rig.facts.state = killed  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr("central.store.findings.put", killed)  # its facts are stated by then
     with pytest.raises(StorageFailed):
         plant.reviews.sweep()
     plant.rig = plant.rig.reopen()
     plant.reviews = plant.make()
     assert plant.reviews.findings() == []
     assert plant.stated("exception-opened") == []
+    monkeypatch.undo()
     plant.reviews.sweep()
     assert len(plant.stated("exception-opened")) == len(plant.reviews.findings()) == 5
 
 
 def test_two_that_settle_at_once_state_a_finding_once(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant.all_here(troubled())
-    monkeypatch.setattr("central.findings._differs", lambda held, present: True)
+    monkeypatch.setattr("central.findings._differing", lambda _, present: {each.id: each for each in present})
     plant.make().sweep(["WO-1000"])
     assert len(plant.stated("exception-opened")) == 5
 
