@@ -29,12 +29,13 @@ from central.committing import Checked, Committing, Item, Outcome
 from central.facts import Facts
 from central.gathering import Batch, Gathering
 from central.quarantine import Quarantine, Reason
+from central.store import index
 from central.store.engine import Connection, Store
 from central.telemetry import span_of
 from records import chain
 from records.clock import Clock
 from records.errors import Damaged, Invalid
-from records.model import decode
+from records.model import LONGEST_ID, decode
 from records.telemetry import KIND, decode_chunk
 from records.wire import REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, decode_frame, unsign
 
@@ -292,7 +293,12 @@ def _read(envelope: Envelope) -> Item:
         return Item(envelope, None)
     try:
         if envelope.stream == "records":
-            return Item(envelope, decode(envelope.kind, envelope.body))
-        return Item(envelope, None, span=span_of(decode_chunk(envelope.body)))
+            fact = decode(envelope.kind, envelope.body)
+            wrong = index.too_long(fact)
+            return Item(envelope, fact) if wrong is None else Item(envelope, None, wrong)
+        span = span_of(decode_chunk(envelope.body))
+        if len(span.device) > LONGEST_ID:
+            return Item(envelope, None, f"device: {len(span.device)} characters, more than {LONGEST_ID}")
+        return Item(envelope, None, span=span)
     except Invalid as error:
         return Item(envelope, None, error.message)

@@ -44,6 +44,9 @@ LIMIT_OF_RECORD = 10
 KEPT_BYTES = 64 * 1024
 """How much of one payload is kept."""
 
+KEPT_TOPIC = 1000
+"""Bytes of a topic that are kept: an index has to hold them."""
+
 
 class Quarantine:
     """Keeps what was refused. ``dropped`` counts the payloads that came after it was full, ``conflicts_dropped``
@@ -151,7 +154,7 @@ class Quarantine:
     ) -> Quarantined:
         return Quarantined(
             0,
-            topic[:1000],
+            topic.encode(errors="ignore")[:KEPT_TOPIC].decode(errors="ignore"),
             None if agent is None else agent[:100],
             reason,
             detail[:1000],

@@ -320,6 +320,8 @@ def _in_index(key: Key, item: Envelope, indexed: Iterator[tuple[int, dict[str, o
             fact = decode(item.kind, item.body)
         except Invalid:
             fact = None
+    if fact is not None and row.get("readable") is False and index.too_long(fact):
+        fact = None  # in quarantine
     if item.body is None and row.get("readable") is True:
         fact, row = None, {**row, "readable": False}  # thinned since
     for name, value in index.expected(fact).items():

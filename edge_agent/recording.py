@@ -12,6 +12,7 @@ from edge_agent.chart_settings import CharacteristicSettings
 from edge_agent.papers import Specified
 from edge_agent.station_settings import Material, ResultSource, StationSettings
 from records.model import (
+    LONGEST_ID,
     Counter,
     Data,
     MaterialActual,
@@ -48,10 +49,10 @@ def good_value(readings: Mapping[str, Reading], tag: str | None) -> JsonValue:
 
 
 def text_value(readings: Mapping[str, Reading], tag: str | None) -> str | None:
-    """The value as non-empty text, else None."""
+    """The value as non-empty text, else None: also where it is longer than an identifier can be."""
     value = good_value(readings, tag)
     text = "" if value is None else str(value).strip()
-    return text or None
+    return text if 0 < len(text) <= LONGEST_ID else None
 
 
 def integer_value(readings: Mapping[str, Reading], tag: str | None) -> int | None:

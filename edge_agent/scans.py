@@ -12,7 +12,7 @@ from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import GTIN_AI, LOT_AI, Match, Material, StationSettings, SubjectSource
 from records.kinds import LOT_QUANTITIES
-from records.model import Subject, SubjectKind
+from records.model import LONGEST_ID, Subject, SubjectKind
 
 FieldName = Literal["operator", "order", "container", "lot", "subject"]
 
@@ -143,6 +143,8 @@ def meaning(
     settings: StationSettings, scan: Scanned, field: FieldName, papers: Papers, order: str | None
 ) -> Meaning:
     """What the scan says, or why it is refused. ``order`` is the station's present order."""
+    if (length := _length(settings, scan, field)) > LONGEST_ID:
+        return Refusal("identifier-too-long", expected=str(LONGEST_ID), found=str(length))
     if field == "operator":
         return Operator(scan.barcode.text)
     if field == "container":
@@ -154,6 +156,13 @@ def meaning(
     if field == "lot":
         return _lot(settings, scan, papers, order)
     return _unit(settings, scan, papers)
+
+
+def _length(settings: StationSettings, scan: Scanned, field: FieldName) -> int:
+    """Of the identifier that the scan gives to its field, in characters."""
+    barcode = scan.barcode
+    named = {"lot": lot_of(barcode), "subject": unit_of(settings.subject, barcode)}.get(field, barcode.text)
+    return len(named or "")
 
 
 def _order(papers: Papers, reference: str) -> Meaning:

@@ -182,6 +182,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "document-stale",  # what says that the scan is right is older than the line allows
     "operation-skipped",  # the piece has an earlier operation of its routing not behind it
     "lot-used-up",  # too little is left of the component's lot, as far as central knows
+    "identifier-too-long",  # longer than records.model.LONGEST_ID
 )
 """Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""
 

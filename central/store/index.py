@@ -11,7 +11,16 @@ from sqlalchemy import Connection, select
 from central.store.bulk import Insert
 from central.store.schema import envelope, fact_index, fact_subject
 from records.configuration import ConfigurationRecord
-from records.model import Data, Decision, EpochOpened, Fact, OperationRecord, OperationsEvent, Subject
+from records.model import (
+    LONGEST_ID,
+    Data,
+    Decision,
+    EpochOpened,
+    Fact,
+    OperationRecord,
+    OperationsEvent,
+    Subject,
+)
 from records.wire import Envelope
 
 READ_AT_ONCE = 500
@@ -92,6 +101,18 @@ def rows(connection: Connection, agent: str, epoch: str, stream: str) -> Iterato
 def expected(fact: Fact | None) -> dict[str, object]:
     """What the index must say of a record, as far as its own body tells."""
     return {"readable": False} if fact is None else {"readable": True, **_index(fact, NOTHING)}
+
+
+def too_long(fact: Fact) -> str | None:
+    """Which of a record's identifiers is longer than any may be; None: it can be indexed, on every store."""
+    named: list[tuple[str, object]] = [*_index(fact, NOTHING).items()]
+    named += [("subject", text) for key in _subjects(fact.data) for text in key]
+    if isinstance(fact.data, OperationRecord):
+        named += [("characteristic", verdict.characteristic) for verdict in fact.data.spc]
+    for name, value in named:
+        if isinstance(value, str) and len(value) > LONGEST_ID:
+            return f"{name}: {len(value)} characters, more than {LONGEST_ID}: {value[:40]!r}..."
+    return None
 
 
 def _text(value: object) -> str | None:

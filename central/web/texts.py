@@ -248,6 +248,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("Too little is left of the scanned lot by what central knows. The station said no."),
         N_("Count what is left. Correct the stock in the ERP where it is wrong."),
     ),
+    "identifier-too-long": CodeText(
+        N_("Scan longer than an identifier"),
+        N_("The scanned code gives a name that is longer than an identifier can be. The station said no."),
+        N_("Check which label was scanned. A pattern in the line file can take the part that is meant."),
+    ),
     "document-stale": CodeText(
         N_("Scan refused for old instructions"),
         N_("What says that the scan is right is older than the line allows, since central was not reached."),

@@ -22,11 +22,12 @@ BAD, UNCERTAIN = 0x808C0000, 0x408F0000
 
 @dataclass
 class TrendAgent:
-    """An agent that sends nothing but telemetry of the device ``welder``: ``force`` in newtons, and ``word``."""
+    """An agent that sends nothing but telemetry of one ``device``: ``force`` in newtons, and ``word``."""
 
     name: str = "trend-1"
     key: SigningKey = field(default_factory=SigningKey.generate)
     interval_s: float | None = 1.0
+    device: str = "welder"
     force: SeriesTag = field(default_factory=lambda: SeriesTag("force", "N"))
     envelopes: list[Envelope] = field(default_factory=list)
 
@@ -36,7 +37,7 @@ class TrendAgent:
 
     def body(self, readings: Sequence[Reading]) -> bytes:
         columns = (Column("float64", (self.force,)), Column("string", (SeriesTag("word"),)))
-        series = Series(self.name, "suzhou", "valve-1", "welder", self.interval_s, "test", "sha256:0", columns)
+        series = Series(self.name, "suzhou", "valve-1", self.device, self.interval_s, "test", "sha256:0", columns)
         status = np.zeros(2 * len(readings), np.uint32)
         status[::2] = [status for _, _, status in readings]
         return encode_chunk(

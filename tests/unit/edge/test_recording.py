@@ -11,7 +11,7 @@ from edge_agent import recording
 from edge_agent.papers import Specified
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
-from records.model import Counter, MaterialKind, Purpose, Quality, Reading, Result, Subject, SubjectKind
+from records.model import LONGEST_ID, Counter, MaterialKind, Purpose, Quality, Reading, Result, Subject, SubjectKind
 from tests.unit.edge.stations import ASSEMBLE, TORQUE, reading
 
 PIECE = Subject(SubjectKind.CARRIER, "C-1")
@@ -150,8 +150,19 @@ def test_a_counter_that_cannot_be_read_is_absent_and_never_zero(
     assert found == (() if counted is None else (Counter("total", counted),))
 
 
-@pytest.mark.parametrize(("value", "text"), [("C-1 ", "C-1"), ("  ", None), ("", None), (17, "17"), (None, None)])
-def test_texts_are_trimmed_and_nothing_is_no_text(value: JsonValue, text: str | None) -> None:
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("C-1 ", "C-1"),
+        ("  ", None),
+        ("", None),
+        (17, "17"),
+        (None, None),
+        ("C" * LONGEST_ID, "C" * LONGEST_ID),
+        ("C" * (LONGEST_ID + 1), None),
+    ],
+)
+def test_texts_are_trimmed_and_nothing_or_too_much_is_no_text(value: JsonValue, text: str | None) -> None:
     assert recording.text_value({"plc.carrier": reading("plc.carrier", value)}, "plc.carrier") == text
 
 

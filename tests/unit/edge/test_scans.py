@@ -16,7 +16,7 @@ from edge_agent.events import Scanned
 from edge_agent.papers import ItemLots, LotStatus, Papers
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
-from records.model import SubjectKind
+from records.model import LONGEST_ID, SubjectKind
 from tests.unit.edge.stations import ASSEMBLE, FOREIGN, LABEL, NOW_US, SR, VB, VS, WASH, papers
 
 GS = "\x1d"
@@ -176,6 +176,31 @@ def test_a_label_without_a_lot_or_of_nobodys_lot_is_refused() -> None:
         refusal = meaning(LABEL, scan(text, carrier="C-1"))
         assert isinstance(refusal, scans.Refusal)
         assert refusal.reason == "label-wrong-lot"
+
+
+def test_what_is_longer_than_an_identifier_is_refused_as_that() -> None:
+    long, longest = "T" * (LONGEST_ID + 1), "T" * LONGEST_ID
+    for base, source in ((ASSEMBLE, "operator"), (ASSEMBLE, "order"), (WASH, "container"), (PLANT_LABEL, "serial")):
+        for text in (long, longest):
+            settings, seen = _wide(base, source, text)
+            field = scans.recognise(settings, seen)
+            assert field is not None
+            said = scans.meaning(settings, seen, field, papers(), "WO-1")
+            too_long = scans.Refusal("identifier-too-long", str(LONGEST_ID), str(LONGEST_ID + 1))
+            assert (said == too_long) == (text == long)
+
+
+def _wide(base: Any, source: str, text: str) -> tuple[StationSettings, Scanned]:
+    """A station that takes any such letters for what ``source`` names, and a scan of these."""
+    if source == "serial":
+        told = f"VS100-WO-1-{text}"
+        wide = {"plant": re.compile(PLANT["plant"].pattern.replace("[0-9]{4}", "T+"))}
+        return station(base), replace(scan(told), barcode=udi.parse(told, schemes=wide))
+    if source == "container":
+        subject = base["subject"] | {"collect": base["subject"]["collect"] | {"container": "T+"}}
+        return station(base, subject=subject), scan(text)
+    others = {"operator": {"scan": "scanner", "pattern": "B.*"}, "order": {"scan": "scanner", "pattern": "WO.*"}}
+    return station(base, **(others | {source: {"scan": "scanner", "pattern": "T+"}})), scan(text)
 
 
 # -- labels that are not GS1 ---------------------------------------------------------------------------------
