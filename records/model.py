@@ -25,8 +25,8 @@ from records.verdict import SpcState
 SCHEMA = 1
 
 LONGEST_ID = 200
-"""Most characters of what names an order, a lot, a piece, a run or a device: every store has room for three of them
-in one key. No station takes a longer one; of a record that names one, central keeps the body in quarantine.
+"""Most characters of what names an order, a lot, a piece, a run or a device: every store has room for three of
+them in one key. No station takes a longer one; a record that names one lies in quarantine at central.
 """
 
 

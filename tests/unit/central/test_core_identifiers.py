@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
-from string import ascii_letters, digits
 
+import numpy as np
 import pytest
 from sqlalchemy import and_, update
 
@@ -35,9 +34,13 @@ def agent(rig: Rig) -> Agent:
     return rig.enrol(Agent())
 
 
+def _any(length: int, first: int, last: int) -> str:
+    """Text of characters from ``first`` to ``last`` that compression does not shorten much."""
+    return "".join(map(chr, np.random.default_rng(1).integers(first, last, length, endpoint=True)))
+
+
 def _long(length: int) -> str:
-    """Text that compression does not shorten much."""
-    return "".join(Random(1).choices(ascii_letters + digits, k=length))
+    return _any(length, 0x30, 0x7A)
 
 
 def _unit(serial: str) -> OperationRecord:
@@ -87,7 +90,7 @@ def test_an_identifier_that_no_index_holds_does_not_stop_its_stream(
 
 
 def test_the_longest_identifiers_are_held_and_found(rig: Rig, agent: Agent) -> None:
-    longest = "".join(map(chr, Random(1).choices(range(0x20000, 0x2A000), k=LONGEST_ID)))  # four bytes each
+    longest = _any(LONGEST_ID, 0x20000, 0x29FFF)  # four bytes each
     record = replace(_unit(longest), run_id=longest, order=longest, product=longest, lot=longest)
     agent.write(record)
     assert rig.ingest.take(agent.topic, agent.frame()).result == "committed"
@@ -97,7 +100,9 @@ def test_the_longest_identifiers_are_held_and_found(rig: Rig, agent: Agent) -> N
         assert [fact.fact.data for fact in found] == [record]
 
 
-def test_what_a_file_took_of_longer_ones_before_there_was_a_longest_stays_and_is_fine(rig: Rig, agent: Agent) -> None:
+def test_what_a_file_took_of_longer_ones_before_there_was_a_longest_stays_and_is_fine(
+    rig: Rig, agent: Agent
+) -> None:
     agent.write(event("scan-refused", lot="L" * (LONGEST_ID + 1)))
     rig.ingest.take(agent.topic, agent.frame())
     last = and_(fact_index.c.agent == agent.name, fact_index.c.kind == "operations_event")
@@ -120,7 +125,7 @@ def test_a_chunk_of_a_device_whose_name_no_index_holds_does_not_stop_its_stream(
 
 
 def test_a_topic_that_no_index_holds_goes_to_quarantine(rig: Rig) -> None:
-    topic = "lotkeeper/v1/up/" + "".join(map(chr, Random(1).choices(range(0x4E00, 0x9FA5), k=2000)))
+    topic = "lotkeeper/v1/up/" + _any(2000, 0x4E00, 0x9FA5)
     for _ in range(2):
         assert rig.ingest.take(topic, b"x").result == "quarantined"
     assert [row.reason for row in _quarantined(rig)] == ["topic"]

@@ -11,7 +11,17 @@ from edge_agent import recording
 from edge_agent.papers import Specified
 from edge_agent.recording import MountedLot
 from edge_agent.station_settings import StationSettings
-from records.model import LONGEST_ID, Counter, MaterialKind, Purpose, Quality, Reading, Result, Subject, SubjectKind
+from records.model import (
+    LONGEST_ID,
+    Counter,
+    MaterialKind,
+    Purpose,
+    Quality,
+    Reading,
+    Result,
+    Subject,
+    SubjectKind,
+)
 from tests.unit.edge.stations import ASSEMBLE, TORQUE, reading
 
 PIECE = Subject(SubjectKind.CARRIER, "C-1")

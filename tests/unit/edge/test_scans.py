@@ -180,7 +180,12 @@ def test_a_label_without_a_lot_or_of_nobodys_lot_is_refused() -> None:
 
 def test_what_is_longer_than_an_identifier_is_refused_as_that() -> None:
     long, longest = "T" * (LONGEST_ID + 1), "T" * LONGEST_ID
-    for base, source in ((ASSEMBLE, "operator"), (ASSEMBLE, "order"), (WASH, "container"), (PLANT_LABEL, "serial")):
+    for base, source in (
+        (ASSEMBLE, "operator"),
+        (ASSEMBLE, "order"),
+        (WASH, "container"),
+        (PLANT_LABEL, "serial"),
+    ):
         for text in (long, longest):
             settings, seen = _wide(base, source, text)
             field = scans.recognise(settings, seen)
