@@ -67,7 +67,7 @@ from records.wire import CENTRAL, CENTRAL_KEYS, HELLO, SYNC, Document, Head, Wat
 SWEEP = "sweep"
 ANCHOR = "anchor"
 PARTS = "parts"
-PARTS_INTERVAL_S = 86_400.0
+PARTS_INTERVAL_S = 3600.0
 POLL = "erp-poll"
 POST = "erp-post"
 WITHDRAW = "withdraw-closed"

@@ -16,7 +16,7 @@ from central import ahead
 from central.doctor_told import State, Told
 from central.settings import CentralSettings
 from central.shares import PARTITION
-from central.store import agents, intake, leases, search, server_state, snapshots
+from central.store import agents, intake, leases, partitions, search, server_state, snapshots
 from central.store.engine import Connection
 from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
@@ -179,6 +179,11 @@ def server(connection: Connection, clock: Clock) -> Iterator[Told]:
         yield Told("database role", "warning", f"{found.role} is a superuser, who can change evidence", do)
     else:
         yield Told("database role", "fine", f"{found.role} may do what central needs, and is no superuser")
+    if partitions.next_is_made(connection, clock.now_us()):
+        yield Told("parts by month", "fine", "next month's are made")
+    else:
+        do = "is central running, or does a session read for weeks (pg_stat_activity)? See the job parts in the log"
+        yield Told("parts by month", "warning", "next month's are not made: retention would go row by row", do)
     yield _clock("database server", leases.now_us(connection), clock)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -27,7 +28,7 @@ from central.facts import Facts
 from central.settings import RetentionSettings
 from central.store import retention as sql
 from central.store.engine import Connection, Store
-from central.store.partitions import Part
+from central.store.partitions import InUse, Part
 from central.store.retention import Limits, Past
 from central.stored import StoredFact
 from records.clock import MICROSECONDS, Clock, iso_z
@@ -167,8 +168,9 @@ class Retention:
     def _all(self, job: Callable[[Connection], int | None]) -> tuple[int, int]:
         """Run a job until it finds nothing more; how much it did, in how many runs."""
         done = runs = 0
-        while (count := self._store.write(job)) is not None:
-            done, runs = done + count, runs + 1
+        with suppress(InUse):  # a part that is being read is given up row by row, and goes with the next act
+            while (count := self._store.write(job)) is not None:
+                done, runs = done + count, runs + 1
         return done, runs
 
     def _limits(self) -> Limits:

@@ -192,6 +192,7 @@ def at_any_version(database: Database) -> Iterator[Connection]:
     engine = readers(database)
     try:
         with reader(engine, str(database)) as connection:
+            partitions.keep(connection)
             yield connection
     finally:
         engine.dispose()

@@ -406,5 +406,20 @@ def test_bodies_lie_in_parts_by_month_each_guarded(server: PostgresServer, place
         assert_guards(connection)
 
 
+def test_parts_wait_while_somebody_reads_for_long_and_central_goes_on(
+    place: Server, store: Store, failures: list[StorageFailed]
+) -> None:
+    now_us = us("2026-11-30T23:59:59Z")
+    with reading(place) as backup:
+        backup.execute(text("SELECT count(*) FROM body")).scalar()
+        with pytest.raises(partitions.InUse, match="tried again"):
+            store.write(lambda c: partitions.make_ahead(c, now_us))
+        assert store.write(lambda c: add(c, "meanwhile")) == 1
+        assert store.write(lambda c: c.execute(text("SHOW lock_timeout")).scalar_one()) == "1min"
+    assert len(store.write(lambda c: partitions.make_ahead(c, now_us))) == 8
+    assert store.write(lambda c: c.execute(text("SHOW lock_timeout")).scalar_one()) == "1min"
+    assert failures == []
+
+
 def us(moment: str) -> int:
     return round(datetime.fromisoformat(moment).timestamp()) * 1_000_000

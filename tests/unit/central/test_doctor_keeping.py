@@ -10,7 +10,7 @@ import pytest
 from central import doctor_keeping as doctor
 from central.doctor_told import Told
 from central.settings import BackupSettings, CentralSettings
-from central.store import leases
+from central.store import leases, partitions
 from records.clock import SystemClock
 from records.configuration import ConfigurationRecord
 from records.model import OperationsEvent
@@ -90,6 +90,11 @@ def test_a_server_and_its_workers(rig: Rig) -> None:
             assert (server["database server"], server["database server's clock"]) == ("fine", "fine")
             assert {"durable settings", "database role"} <= set(server)
             assert states(doctor.server(connection, rig.clock))["database server's clock"] == "warning"
+            assert server["parts by month"] == "warning"
+    rig.store.write(lambda c: partitions.make_ahead(c, SystemClock().now_us()))
+    with rig.store.read() as connection:
+        told = {one.check: one.state for one in doctor.server(connection, SystemClock())}
+    assert told.get("parts by month", "fine") == "fine"
     rig.enrol(Agent("line-1"))
     take(rig, "partition/p0", "first", 60.0)
     with rig.store.read() as connection:

@@ -8,12 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from central.access import Actor
 from central.domain import DhrState, DhrSummary, Grade
 from central.retention import Retention
 from central.settings import RetentionSettings
 from central.store import findings, intake, partitions
+from central.store.engine import reading
 from central.store.rows import whole
 from central.store.schema import envelope
 from central.verify import Verification, verify
@@ -188,5 +190,27 @@ def test_telemetry_goes_by_itself_and_in_whole_parts_where_there_are_parts(rig: 
     assert (done.records, done.telemetry) == (0, 5)
     assert done.parts >= 1 if stores.is_server() else done.parts == 0
     assert (kept(rig, trend), kept(rig, agent)) == ([], [1])
+    found = proven(rig)
+    assert (found.ok, found.tombstones) == (True, 5), found
+
+
+def test_who_reads_one_moment_finds_a_body_or_a_tombstone_beside_an_act(rig: Rig) -> None:
+    now_us = rig.clock.now_us()
+    rig.store.write(lambda c: partitions.make_ahead(c, now_us))
+    trend = rig.enrol(Agent("trend-1", stream="telemetry"))
+    trend.write(*(event(order=f"T-{n}") for n in range(4)))
+    rig.ingest.take(trend.topic, trend.frame())
+    rig.clock.advance(75 * 86_400)
+    retention = Retention(rig.store, rig.facts, rig.clock, SETTINGS)
+    with reading(rig.store.database) as moment:  # as a backup and verify do
+        moment.execute(select(envelope.c.id)).all()
+        done = retention.apply(by=BY, reason="disk")
+        rows = moment.execute(whole().where(envelope.c.agent == trend.name)).all()
+    assert [(row.body is None) == (row.tombstone_reason is None) for row in rows] == [False] * 5
+    assert (done.telemetry, done.parts) == (5, 0)
+    assert proven(rig).ok
+    again = retention.apply(by=BY, reason="disk")
+    assert again.telemetry == 0
+    assert again.parts >= 1 if stores.is_server() else again.parts == 0
     found = proven(rig)
     assert (found.ok, found.tombstones) == (True, 5), found
