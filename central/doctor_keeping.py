@@ -182,7 +182,7 @@ def server(connection: Connection, clock: Clock) -> Iterator[Told]:
     if partitions.next_is_made(connection, clock.now_us()):
         yield Told("parts by month", "fine", "next month's are made")
     else:
-        do = "is central running, or does a session read for weeks (pg_stat_activity)? See the job parts in the log"
+        do = "is central running, or does a session read for weeks (pg_stat_activity)? See parts in the log"
         yield Told("parts by month", "warning", "next month's are not made: retention would go row by row", do)
     yield _clock("database server", leases.now_us(connection), clock)
 

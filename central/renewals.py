@@ -105,12 +105,12 @@ class Renewals:
                 return held
             check_new_key(connection, public)
             _not_too_often(held, now_us)
-            agents.add_key(connection, agent, public, now_us)
+            since_us = agents.add_key(connection, agent, public, now_us).since_us
             params: dict[str, JsonValue] = {
                 "agent": agent,
                 "key": public,
                 "replaced": own[-1].public,
-                "until": iso_z(now_us + OVERLAP_US),
+                "until": iso_z(since_us + OVERLAP_US),
             }
             self._facts.state(connection, OperationsEvent("agent-key-changed", params), stream="audit")
             return self._facts.issue(connection, SIGNING_KEY, agent, {"public": public})

@@ -103,14 +103,22 @@ def place(connection: Connection, name: str, partition: str) -> None:
 
 
 def add_key(connection: Connection, name: str, public: str, now_us: int) -> PublicKey:
-    """Believe one more key of an enrolled agent, as ``enrol`` does."""
-    key = PublicKey(name, public, now_us)
-    connection.execute(agent_key.insert().values(key=key.id, owner=name, public=public, since_us=now_us))
+    """Believe one more key of an enrolled agent, as ``enrol`` does.
+
+    Its ``since_us`` is later than that of all its former ones, also where central's clock was ahead then: it tells
+    which key is the newest.
+    """
+    newest = select(func.max(agent_key.c.since_us)).where(agent_key.c.owner == name)
+    since_us = max(now_us, (connection.execute(newest).scalar() or 0) + 1)
+    key = PublicKey(name, public, since_us)
+    connection.execute(agent_key.insert().values(key=key.id, owner=name, public=public, since_us=since_us))
     return key
 
 
 def keys(connection: Connection) -> list[PublicKey]:
-    """Every key of every agent, each until it was revoked or until 30 days after the next one of its owner."""
+    """Every key of every agent, each until 30 days after the next one of its owner; a revoked one ended long ago,
+    whatever central's clock said when it was revoked.
+    """
     rows = connection.execute(select(agent_key).order_by(agent_key.c.owner, agent_key.c.since_us)).all()
     revoked = _revoked_keys(connection)
     found: list[PublicKey] = []
@@ -119,7 +127,7 @@ def keys(connection: Connection) -> list[PublicKey]:
         replaced = following is not None and following.owner == row.owner
         ends = [following.since_us + OVERLAP_US] if replaced and following is not None else []
         if row.key in revoked:
-            ends.append(revoked[row.key])
+            ends.append(0)
         found.append(PublicKey(row.owner, row.public, row.since_us, min(ends, default=None)))
     return found
 

@@ -11,7 +11,7 @@ from central.access import Actor
 from central.authority import create_authority, issue_client, listed_serials
 from central.broker import BrokerFiles
 from central.enrol import Enrolment
-from central.store import intake
+from central.store import agents, intake
 from central.verify import verify
 from records.certificates import DAY_US, certificate_of
 from records.errors import ConfigurationError, Refused, Unknown
@@ -108,6 +108,37 @@ def test_a_replaced_key_is_believed_for_30_days(ground: Ground) -> None:
     assert ground.take(line, 4, 5) == "quarantined"
     line.key = new
     assert ground.take(line, 4, 5) == "committed"
+
+
+def test_the_newest_key_is_the_one_that_was_enrolled_last_whatever_the_clock_said(ground: Ground) -> None:
+    line = agent()
+    ground.rig.clock.jump(2 * 86_400)  # central's clock is ahead at the first enrolment
+    ground.enrol(line)
+    former, line.key = line.key, SigningKey.generate()
+    ground.rig.clock.jump(-2 * 86_400)
+    ground.enrol(line)
+    assert ground.take(line, 1, 3) == "committed"
+    ground.rig.clock.jump(33 * 86_400)
+    new, line.key = line.key, former
+    assert ground.take(line, 4, 5) == "quarantined"
+    line.key = new
+    assert ground.take(line, 4, 5) == "committed"
+
+
+def test_a_revocation_counts_at_once_and_a_new_enrolment_ends_it_whatever_the_clock_said(ground: Ground) -> None:
+    line = agent()
+    ground.rig.clock.jump(2 * 86_400)
+    ground.enrol(line)
+    ground.enrolment.revoke("sealing-1", "stolen", by=BY)
+    ground.rig.clock.jump(-2 * 86_400)
+    assert ground.take(line, 1, 3) == "quarantined"
+    line.key = SigningKey.generate()
+    ground.enrol(line)
+    assert ground.take(line, 1, 3) == "committed"
+    with ground.rig.store.read() as connection:
+        told = agents.agent_of(connection, "sealing-1")
+    assert told is not None
+    assert told.revoked_us is None, "it is told of watermarks, documents and holds again"
 
 
 def test_the_key_that_an_agent_has_is_enrolled_again_and_no_other_that_is_known(ground: Ground) -> None:
