@@ -150,7 +150,7 @@ class Backups:
                 told.append(OperationsEvent(VERIFIED, {"ok": False, **found}))
             self._store.write(lambda c: [self._facts.state(c, each, stream="audit") for each in told])
             if configured is not None and folder == configured.folder:
-                _prune(folder, configured.keep, self._keys.public)
+                _prune(folder, configured.keep, made.folder, self._keys.public)
         return made
 
     def _make(self, folder: Path) -> Backup:
@@ -323,18 +323,23 @@ def listed(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / MANIFEST).is_file())
 
 
-def _prune(folder: Path, keep: int, believed: Sequence[PublicKey]) -> None:
-    """Flawed ones do not push out those that are whole."""
-    flawed = [each for each in listed(folder) if _is_flawed(each, believed)]
-    whole = [each for each in listed(folder) if each not in flawed]
+def _prune(folder: Path, keep: int, made: Path, believed: Sequence[PublicKey]) -> None:
+    """The oldest go, by how far central's records were: names are of its clock, which may have been ahead. The one
+    that was just ``made`` stays. Flawed ones do not push out those that are whole.
+    """
+    told = {each: _told(each, believed) for each in listed(folder)}
+    order = sorted(told, key=lambda each: (each == made, told[each].generation, told[each].records))
+    flawed = [each for each in order if told[each].flaws]
+    whole = [each for each in order if not told[each].flaws]
     for old in (*whole[:-keep], *flawed[:-keep]):
         shutil.rmtree(old)
 
 
-def _is_flawed(folder: Path, believed: Sequence[PublicKey]) -> bool:
+def _told(folder: Path, believed: Sequence[PublicKey]) -> Manifest:
+    """What is said of a backup; nothing where that cannot be read."""
     with suppress(LotkeeperError):
-        return bool(read_manifest(folder, believed).flaws)
-    return False
+        return read_manifest(folder, believed)
+    return Manifest("", "", "", 0, 0, None, {})
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -124,6 +124,27 @@ def test_only_the_newest_backups_stay(plant: Plant) -> None:
     assert backup.listed(plant.folder / "elsewhere") == [elsewhere]
 
 
+def test_a_backup_that_was_just_made_stays_though_earlier_ones_have_later_names(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        plant.clock.jump(365 * 86_400)  # central's clock is a year ahead
+        ahead = [plant.back_up(central) for _ in range(2)]
+        plant.clock.jump(-365 * 86_400)
+        made = [plant.back_up(central) for _ in range(2)]
+        assert backup.listed(plant.folder / "backups") == made
+        assert not any(each.exists() for each in ahead)
+
+
+def test_a_folder_with_backups_of_another_central_keeps_the_one_that_was_just_made(plant: Plant) -> None:
+    with closing(plant.open()) as central:
+        for _ in range(3):
+            plant.send(central, "WO-1")
+            plant.back_up(central)
+    other = Plant(plant.folder / "other")
+    shutil.copytree(plant.folder / "backups", other.folder / "backups")
+    with closing(other.open()) as central:
+        assert other.back_up(central).exists()
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
