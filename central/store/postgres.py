@@ -59,8 +59,14 @@ INSTANCE_LOCK = 0x4C6F746B_6F6E6C79
 
 _BEGIN: LiteralString = f"BEGIN; SELECT pg_advisory_xact_lock({WRITE_LOCK})"
 _MARK: LiteralString = (
-    "INSERT INTO meta (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value"
+    "INSERT INTO meta (name, value) VALUES (%s, %s || ' ' || extract(epoch FROM clock_timestamp())::bigint) "
+    "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value"
 )
+_OLD_MARKS: LiteralString = (
+    r"DELETE FROM meta WHERE name LIKE 'commit-mark/%' AND value ~ ' \d+$' "
+    "AND split_part(value, ' ', 2)::bigint < extract(epoch FROM clock_timestamp()) - 86400"
+)
+"""Of processes that were killed: nobody looks for a commit of yesterday."""
 _JOBS_OWN_FAULT = frozenset(("0A", "21", "22", "23", "25", "42", "44", "54", "P0"))
 """Classes of SQLSTATE that a wrong statement or value gives; all others are the server's trouble."""
 _AGAIN = frozenset(("40", "55"))
@@ -88,7 +94,7 @@ class _Pending(Promised[T]):
 class PostgresStore:
     """One database on a server, opened. ``prepare`` runs first, in one transaction.
 
-    ``writer`` names this process among those that write into the database; None: it must be the only one.
+    ``writer``: this process is one of several that write into the database; None: it must be the only one.
     """
 
     def __init__(
@@ -107,7 +113,7 @@ class PostgresStore:
         self.label = str(server)
         self._server = server
         self._alone = writer is None
-        self._mark_name = f"commit-mark/{writer or 'central'}"
+        self._mark_name = f"commit-mark/{new_id()}"
         self._prepare = prepare
         self._on_failure = on_failure
         self._jobs: queue.Queue[_Pending[Any] | None] = queue.Queue()
@@ -156,12 +162,19 @@ class PostgresStore:
             self._open()
             with self._transaction():
                 self._prepare(self._session)
+                self._raw.execute(_OLD_MARKS)
         except BaseException as error:
             with suppress(AttributeError):
                 self._raw.close()
             ready.set_exception(_told(error, self.label))
             return
         ready.set_result(None)
+        self._serve()
+        with suppress(psycopg.Error):
+            self._raw.execute("DELETE FROM meta WHERE name = %s", (self._mark_name,))
+        self._raw.close()
+
+    def _serve(self) -> None:
         going_on = True
         while going_on:
             group = [self._jobs.get()]
@@ -173,7 +186,6 @@ class PostgresStore:
                 self._commit(batch)
             for pending in batch:
                 pending.settle(self._failed)
-        self._raw.close()
 
     def _commit(self, batch: list[_Pending[Any]]) -> None:
         try:
@@ -244,7 +256,7 @@ class PostgresStore:
                 with self._transaction():  # the lock is free only when the old transaction has ended
                     query = "SELECT value FROM meta WHERE name = %s"
                     found = self._raw.execute(query, (self._mark_name,)).fetchone()
-                return found is not None and found[0] == lost.mark
+                return found is not None and found[0].split(" ")[0] == lost.mark
             except (psycopg.OperationalError, Unreachable, Refused) as error:
                 if time.monotonic() > deadline_s:
                     raise StorageFailed(

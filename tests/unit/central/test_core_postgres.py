@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -132,6 +132,7 @@ class _Cut(psycopg.Connection[object]):
     """A connection that is lost at COMMIT: before the server hears of it, or after it was done."""
 
     when = ""
+    then: Callable[[], object] = staticmethod(lambda: None)
 
     def execute(self, query: object, *rest: object, **words: object) -> psycopg.Cursor[object]:  # type: ignore[override]
         if query == "COMMIT" and _Cut.when:
@@ -139,6 +140,7 @@ class _Cut(psycopg.Connection[object]):
             if when == "after":
                 super().execute("COMMIT")
             self.close()
+            _Cut.then()
             raise psycopg.OperationalError("the network is gone")
         return super().execute(query, *rest, **words)  # type: ignore[arg-type]
 
@@ -163,6 +165,47 @@ def test_a_commit_in_doubt_is_looked_up(
         assert store.write(lambda c: add(c, "b")) == 2
     finally:
         store.close()
+
+
+def test_a_commit_in_doubt_is_looked_up_beside_another_process_of_the_same_name(
+    place: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg, "connect", _Cut.connect)
+    one, other = Store(place, writer="worker a"), Store(place, writer="worker a")
+    monkeypatch.setattr(_Cut, "then", lambda: other.write(lambda c: None))
+    ran: list[int] = []
+
+    def job(connection: Connection) -> None:
+        ran.append(1)
+        _Cut.when = "after" if len(ran) == 1 else ""
+        add(connection, f"run {len(ran)}")
+
+    try:
+        one.write(job)
+    finally:
+        one.close()
+        other.close()
+    assert names(place) == ["run 1"]
+
+
+def test_marks_of_commits_go_with_their_process_and_those_of_killed_ones_after_a_day(place: Server) -> None:
+    def marks() -> list[str]:
+        with reading(place) as connection:
+            return sorted(
+                connection.execute(text("SELECT name FROM meta WHERE name LIKE 'commit-mark/%'")).scalars()
+            )
+
+    Store(place, writer="worker a").close()
+    assert marks() == []
+    store = Store(place, writer="worker a")
+    left = [("commit-mark/now", "a", 0), ("commit-mark/old", "b", 86_401)]
+    query = text("INSERT INTO meta VALUES (:name, :token || ' ' || extract(epoch FROM now())::bigint - :age)")
+    for name, token, age in left:
+        told = {"name": name, "token": token, "age": age}
+        store.write(lambda c, told=told: c.execute(query, told).close())  # type: ignore[misc]
+    store.close()
+    Store(place, writer="worker b").close()
+    assert marks() == ["commit-mark/now"]
 
 
 def test_a_job_that_fails_takes_only_itself_back(place: Server, store: Store) -> None:
