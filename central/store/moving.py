@@ -20,7 +20,12 @@ from records import durable
 from records.errors import Refused
 
 ROWS = 2000
-"""Rows that are carried at once."""
+"""Most rows that are carried at once."""
+ROWS_READ = 16
+"""Rows with bodies that are read at once: one can have 8 MiB."""
+BYTES = 16 * 1024 * 1024
+"""So much of bodies is carried at once, and no more than what was read with it."""
+_LARGE = {"body", "payload"}
 
 
 def into_file(server: Server, target: Path) -> None:
@@ -80,9 +85,18 @@ def _fill(source: Connection, target: Connection, label: str) -> None:
 def _portions(source: Connection, table: Table) -> Iterator[list[tuple[Any, ...]]]:
     """All rows by their keys, as plain values."""
     query = select(table).order_by(*table.primary_key.columns)
-    with source.execution_options(yield_per=ROWS).execute(query) as found:
+    large = [place for place, name in enumerate(table.c.keys()) if name in _LARGE]
+    portion: list[tuple[Any, ...]] = []
+    size = 0
+    with source.execution_options(yield_per=ROWS_READ if large else ROWS).execute(query) as found:
         for rows in found.partitions():
-            yield [tuple(row) for row in rows]
+            portion += [tuple(row) for row in rows]
+            size += sum(len(row[place] or b"") for row in rows for place in large)
+            if size >= BYTES or len(portion) >= ROWS:
+                yield portion
+                portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def _remove(path: Path) -> None:

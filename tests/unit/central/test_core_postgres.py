@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from central.settings import CentralSettings, load_settings
-from central.store import intake, partitions, session
+from central.store import intake, partitions, session, snapshots
 from central.store.bulk import Insert
 from central.store.database import Server
 from central.store.engine import Connection, Store, assert_guards, reading
@@ -462,6 +463,22 @@ def test_parts_wait_while_somebody_reads_for_long_and_central_goes_on(
     assert len(store.write(lambda c: partitions.make_ahead(c, now_us))) == 8
     assert store.write(lambda c: c.execute(text("SHOW lock_timeout")).scalar_one()) == "1min"
     assert failures == []
+
+
+def test_a_copy_of_large_bodies_needs_little_memory(place: Server, store: Store, tmp_path: Path) -> None:
+    large = bytes(2**20)
+    insert = Insert(body, "envelope_id", "received_us", "body")
+    for number in range(64):
+        store.write(lambda c, number=number: insert(c, [(number + 1, 0, large)]))  # type: ignore[misc]
+    tracemalloc.start()
+    try:
+        snapshots.copy(place, tmp_path / "copy.db")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    with reading(tmp_path / "copy.db") as copied:
+        assert copied.execute(text("SELECT count(*), sum(length(body)) FROM body")).one() == (64, 64 * 2**20)
+    assert most < 48 * 2**20
 
 
 def us(moment: str) -> int:
