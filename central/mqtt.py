@@ -31,6 +31,7 @@ from central.settings import BrokerSettings
 from central.store import agents, documents, intake
 from central.store.engine import Store
 from central.store.leases import Fenced
+from central.trouble import Trouble
 from central.waiting import Waiting
 from records.clock import MICROSECONDS, Clock
 from records.errors import LotkeeperError, StorageFailed
@@ -194,6 +195,7 @@ class Mqtt:
         self._on_failure = on_failure
         self._failpoint = failpoint
         self._work: Waiting[_Due | _Say | _Acknowledged | _Resync | _Sign | _Done | _End] = Waiting()
+        self._trouble = Trouble("ingest", log, clock)
         self._due: deque[_Due] = deque()  # what is to be acknowledged, in the order in which it came
         self._under_way: deque[tuple[_Due, Taking]] = deque()
         self._announcement = announcement
@@ -325,7 +327,7 @@ class Mqtt:
                     self._log.warning("ingest-fenced", error=str(error))
                 self._leave()
             except LotkeeperError as error:
-                self._log.error("ingest-failed", error=str(error))
+                self._trouble.met(str(error))
             except Exception as error:  # one payload must not end the intake of all agents
                 self._log.error("ingest-failed", error=repr(error), exc_info=True)
             else:
@@ -398,6 +400,7 @@ class Mqtt:
         except Exception:
             self._acknowledge(due)
             raise
+        self._trouble.over()
         self._failpoint("ingest.after_commit")
         self._acknowledge(due)
         self._failpoint("ingest.after_ack")

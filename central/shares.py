@@ -28,7 +28,8 @@ from structlog.typing import FilteringBoundLogger
 
 from central.store import agents, leases
 from central.store.engine import Connection, Store
-from records.clock import new_id
+from central.trouble import Trouble
+from records.clock import SystemClock, new_id
 from records.errors import LotkeeperError, StorageFailed
 from records.keys import SigningKey
 
@@ -101,6 +102,7 @@ class Shares:
         self._key = self._next_key = signing()
         self._lease_s = lease_s
         self._log = log
+        self._trouble = Trouble("shares", log, SystemClock())
         self._on_failure = on_failure
         self._held: dict[str, tuple[int, Consumer]] = {}  # partition -> token, who takes it in
         self._leaving: dict[str, _Leaving] = {}
@@ -139,7 +141,9 @@ class Shares:
                 self._on_failure(error)
                 return
             except LotkeeperError as error:
-                self._log.error("shares-failed", error=str(error))
+                self._trouble.met(str(error))
+            else:
+                self._trouble.over()
             self._ending.wait(self._lease_s / TURNS)
 
     def turn(self) -> None:
