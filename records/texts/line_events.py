@@ -160,7 +160,7 @@ TEXTS: Mapping[str, EventText] = {
         Said("Record too large to be sent", "记录过大，无法发送"),
         Said(
             "The broker takes no message as large. It waits at the agent, and all that follows it, until it does.",
-            "消息代理不接受这么大的消息。该记录及其后的全部记录在代理程序处等待，直到可以接受为止。",
+            "消息代理不接受这么大的消息。该记录及其后的全部记录在代理处等待，直到可以接受为止。",
         ),
     ),
     "identity-renewed": EventText(

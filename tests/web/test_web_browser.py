@@ -101,6 +101,19 @@ def test_a_lot_is_reviewed_and_released(
     assert states["WO-1001"] == "released"
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_what_is_read_row_by_row_fits_into_a_window(chromium: Browser, shared: Site, language: str) -> None:
+    """Bug: the list of records lost its last column in English, the values of a run scrolled sideways."""
+    context = visit(chromium, shared, "mueller", language)
+    page = context.new_page()
+    for path in every_page(shared):
+        if path.startswith(("/dhrs?", "/records/", "/lines")) or path == "/dhrs":
+            page.goto(path)
+            wider = "[...document.querySelectorAll('.table')].filter(t => t.scrollWidth > t.clientWidth)"
+            assert page.evaluate(f"{wider}.map(t => t.getAttribute('aria-label'))") == [], path
+    context.close()
+
+
 def test_a_finding_is_decided_with_the_keyboard_alone(chromium: Browser, own: Site) -> None:
     client = own.signed_in("chen.li")
     finding = client.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]["id"]

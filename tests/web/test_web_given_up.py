@@ -49,6 +49,14 @@ def test_its_pages_and_the_interface_say_so(own: Site, language: str, says: str,
         assert "judged when it arrived" not in page.text, "there are no records any more"
         assert "本批次每条记录到达时均已判定" not in page.text
         assert "/findings/" not in page.text.partition("<main")[2], place
+    found = browser.get("/trace", params={"q": "WO-1001"})
+    assert says in found.text, "bug: what was found said nothing of it"
+    unit = browser.get(f"/units/{id_}/000003")
+    assert (unit.status_code, unit.headers.get("location")) == (303, f"/dhrs/{id_}"), (
+        "bug: as if it had never been"
+    )
+    lots = {"en": "The records of 3 lots were given up", "zh-CN": "有 3 个批次的记录已超过保存期限"}[language]
+    assert lots in browser.get("/trace", params={"q": "000003"}).text
     rejected = browser.get(f"/dhrs/{dhr_of(client, 'WO-1002')}").text
     assert 'id="findings"' in rejected, "what was found is still told"
     assert 'class="button primary" href="/findings/' not in rejected, "nobody has to decide it any more"

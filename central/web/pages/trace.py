@@ -41,7 +41,10 @@ def trace(visit: Enter, q: str = "") -> Response:
     used = lot_uses(visit, wanted)
     if len(hits) == 1 and not dhrs and not used:
         return visit.go(f"/units/{hits[0].dhr.id}/{hits[0].piece.name}")
-    return visit.page("trace.html", search=wanted, hits=hits, dhrs=dhrs, orders=orders, used=used)
+    given_up = sum(d.given_up is not None for d in visit.desk.queue())
+    return visit.page(
+        "trace.html", search=wanted, hits=hits, dhrs=dhrs, orders=orders, used=used, given_up=given_up
+    )
 
 
 def find_pieces(visit: Visit, name: str) -> list[Hit]:
@@ -74,6 +77,8 @@ def unit(visit: Enter, dhr_id: str, name: str) -> Response:
     """One piece: its walk, its values, what went into it, what was found about it."""
     dhr = visit.desk.dhr(dhr_id)
     piece = None if dhr is None else dhr.unit(name)
+    if dhr is not None and piece is None and dhr.given_up is not None:
+        return visit.go(f"/dhrs/{dhr.id}")  # it tells who gave its pieces up, and when
     if dhr is None or piece is None:
         raise NotThere
     facts = [visit.desk.fact(run.ref.hash) for run in piece.runs]
