@@ -18,6 +18,7 @@ cut (WAL, synchronous=FULL, fsync honoured by the disk). Rules that make it true
 - any other failure of the disk stops the writer: the failed commit is never tried again on the same handle (the
   kernel may have thrown the pages away) and the handle is not closed either, since closing would checkpoint; all
   jobs that wait and all later ones raise StorageFailed, a restart recovers;
+- a queue that is too long is no failing disk: what comes then raises Busy, and the writer goes on;
 - a future can't be cancelled: what was submitted is committed or fails.
 
 Is not: a pool, an ORM, or a promise about disks that lie about fsync.
@@ -39,7 +40,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from records.errors import Damaged, LotkeeperError, NoRoom, StorageFailed
+from records.errors import Busy, Damaged, LotkeeperError, NoRoom, StorageFailed
 from records.files import make_folder, sync_folder
 from records.jobs import A, Again, Alike, Job, Kind, Pending, primary_code, run_all
 
@@ -77,7 +78,7 @@ _GROUP_PAGES = 8
 """Pages that any commit writes."""
 
 WAITING_LIMIT = 10_000
-"""Most jobs that may wait; beyond it ``submit`` raises instead of growing without bound."""
+"""Most jobs that may wait; beyond it a job is refused instead of growing without bound."""
 
 _PRAGMAS = {
     "busy_timeout": 5000,  # first: the next ones may have to wait for a reader
@@ -261,8 +262,9 @@ class Writer:
         """Queue a job that writes about ``weight`` bytes; its future is done only after the commit of its work.
 
         Raises:
-            StorageFailed: the disk failed earlier, the writer is closed, or too many jobs wait.
-            The future raises NoRoom when the disk is full or the file at its cap: nothing was stored then.
+            StorageFailed: the disk failed earlier, or the writer is closed.
+            The future raises NoRoom when the disk is full or the file at its cap, Busy when too many jobs wait:
+            nothing was stored then.
         """
         return self._queue(Pending(job, weight))
 
@@ -285,9 +287,11 @@ class Writer:
                 raise self._failed
             if self._closed:
                 raise StorageFailed(f"{self.path} is closed")
-            if self._jobs.qsize() >= WAITING_LIMIT:
-                raise StorageFailed(f"{self.path}: {WAITING_LIMIT} writes wait", hint="the disk is too slow")
-            self._jobs.put(pending)  # type: ignore[arg-type]
+            busy = self._jobs.qsize() >= WAITING_LIMIT
+            if not busy:
+                self._jobs.put(pending)  # type: ignore[arg-type]
+        if busy:  # outside the gate: whoever waits for it may come back here
+            pending.settle(Busy(f"{self.path}: {WAITING_LIMIT} writes wait", hint="the disk is too slow"))
         return pending.future
 
     def close(self) -> None:

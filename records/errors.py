@@ -6,6 +6,7 @@ LotkeeperError
   Lacking              this process may have no more memory, files or threads           (exit code 3)
   Refused              the other side answered and said no (password, rights, state)    (exit code 3)
     NoRoom             a full disk, or a file at its cap                                (exit code 74)
+    Busy               a disk that is too slow for all the writes that wait             (exit code 74)
   Invalid              data from outside that cannot be taken (scan, payload, register) (exit code 1)
     Unknown            what was named is not there                                      (exit code 2)
   Damaged              a stored chain, file or signature does not verify                (exit code 1)
@@ -110,6 +111,16 @@ class NoRoom(Refused):
     exit_code = 74
 
 
+class Busy(Refused):
+    """Too many writes wait already: nothing of this one was stored, and the next try may find fewer.
+
+    The disk is slow or hangs and has not failed; whoever waits for room waits for it, too.
+    """
+
+    kind = "busy"
+    exit_code = 74
+
+
 class Invalid(LotkeeperError):
     kind = "invalid"
 
@@ -139,6 +150,7 @@ KINDS: tuple[type[LotkeeperError], ...] = (
     Lacking,
     Refused,
     NoRoom,
+    Busy,
     Invalid,
     Unknown,
     Damaged,

@@ -34,7 +34,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from central.store.database import Server
 from central.store.session import Identity, connect, identity_of, refuse_unsafe
 from records.clock import new_id
-from records.errors import LotkeeperError, Refused, StorageFailed, Unreachable
+from records.errors import Busy, LotkeeperError, Refused, StorageFailed, Unreachable
 from records.jobs import Promised
 
 T = TypeVar("T")
@@ -136,10 +136,12 @@ class PostgresStore:
                 raise self._failed
             if self._closed:
                 raise StorageFailed(f"{self.label} is closed")
-            if self._jobs.qsize() >= WAITING_LIMIT:
-                raise StorageFailed(f"{self.label}: {WAITING_LIMIT} writes wait", hint="the server is too slow")
             pending = _Pending(job)
-            self._jobs.put(pending)
+            busy = self._jobs.qsize() >= WAITING_LIMIT
+            if not busy:
+                self._jobs.put(pending)
+        if busy:  # outside the gate: whoever waits for it may come back here
+            pending.settle(Busy(f"{self.label}: {WAITING_LIMIT} writes wait", hint="the server is too slow"))
         return pending.future
 
     @contextmanager

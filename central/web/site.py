@@ -40,7 +40,7 @@ from central.web.pages import (
 )
 from central.web.params import label, limit_set_id, span_text, spoken, stream_text, value_text, version_text
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
-from records.errors import LotkeeperError, StorageFailed, Unknown, Unreachable
+from records.errors import Busy, LotkeeperError, StorageFailed, Unknown, Unreachable
 
 LARGEST_FORM = 64 * 1024
 """Most bytes that a request may bring."""
@@ -204,7 +204,8 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _ours(request: Request, error: Exception) -> Response:
     if not isinstance(error, LotkeeperError):
         raise error
-    status = 503 if isinstance(error, Unreachable | StorageFailed) else 404 if isinstance(error, Unknown) else 409
+    away = isinstance(error, Busy | Unreachable | StorageFailed)
+    status = 503 if away else 404 if isinstance(error, Unknown) else 409
     return _answer(request, status, str(error))
 
 

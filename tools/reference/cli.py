@@ -28,6 +28,7 @@ MEANINGS = {
     "lacking": "this process may have no more memory, files or threads",
     "refused": "the other side, or the system, said no: password, rights, state",
     "no-room": "the disk is full, or a file is at its cap",
+    "busy": "the disk is too slow for all the writes that wait",
     "invalid": "what was to be checked or taken cannot be taken",
     "unknown": "what was named (a file, lot, agent, token, ...) is not there",
     "damaged": "a stored chain, file or signature does not verify",

@@ -14,6 +14,7 @@ import typer
 from records.console import print_json, run_app
 from records.errors import (
     KINDS,
+    Busy,
     ConfigurationError,
     Invalid,
     LotkeeperError,
@@ -57,6 +58,7 @@ def command(
         (Refused("so", hint="thus"), "refused", 3),
         (Unreachable("so", hint="thus"), "unreachable", 3),
         (NoRoom("so", hint="thus"), "no-room", 74),
+        (Busy("so", hint="thus"), "busy", 74),
         (StorageFailed("so", hint="thus"), "storage-failed", 74),
     ],
 )

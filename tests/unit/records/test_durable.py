@@ -18,7 +18,7 @@ import pytest
 
 from records import durable, jobs
 from records.durable import Writer, open_reader, open_writer, snapshot, transaction
-from records.errors import Damaged, NoRoom, Refused, StorageFailed
+from records.errors import Busy, Damaged, NoRoom, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file
 
 
@@ -480,7 +480,9 @@ def test_no_job_is_left_without_an_answer_when_the_writer_closes(tmp_path: Path)
     assert numbers(tmp_path / "a.db") == promised
 
 
-def test_too_many_waiting_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_waiting_jobs_are_refused_and_the_writer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(durable, "WAITING_LIMIT", 3)
     gate = threading.Event()
     started = threading.Event()
@@ -492,12 +494,15 @@ def test_too_many_waiting_jobs_are_refused(tmp_path: Path, monkeypatch: pytest.M
 
     writer.submit(hold)
     started.wait(10)
-    for number in range(3):
-        writer.submit(insert(number))
-    with pytest.raises(StorageFailed, match="3 writes wait"):
-        writer.submit(insert(9))
+    waiting = [writer.submit(insert(number)) for number in (1, 2, 3)]
+    refused = writer.submit(insert(9))
+    with pytest.raises(Busy, match="3 writes wait"):
+        refused.result(timeout=10)
     gate.set()
+    assert [job.result(timeout=10) for job in waiting] == [1, 2, 3]
+    writer.submit(insert(4)).result(timeout=10)
     writer.close()
+    assert numbers(tmp_path / "a.db") == [1, 2, 3, 4]
 
 
 def test_what_prepare_raises_is_raised_by_the_constructor(tmp_path: Path) -> None:
