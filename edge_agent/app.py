@@ -311,6 +311,7 @@ class Agent:
                 self._compare(),
                 self.watch.run(),
                 self.room.run(),
+                self.documents.run(),
                 self.proving.run(),
                 self.renewal.run(),
                 *self._page(),

@@ -40,7 +40,7 @@ class HeldPapers:
         if self._stale.is_set():
             self._stale.clear()
             found = [document for kind in KINDS for document in self._documents.all(kind)]
-            routes, now_us = self._papers.routes, self._clock.now_us
+            routes, now_us = self._papers.routes, self._documents.central_us
             self._papers = Papers.of(found, self._documents.age_s, self._today, routes, now_us)
             problems = self._papers.problems
         if self._rerouted.is_set():  # every few seconds: the others are not read anew for it

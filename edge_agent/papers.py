@@ -244,7 +244,7 @@ class Papers:
     ) -> Papers:
         """Read every document of a kind that stations use.
 
-        ``age_s(kind, id)`` tells its age when asked, ``today()`` the plant's day, ``now_us()`` the time.
+        ``age_s(kind, id)`` tells its age when asked, ``today()`` the plant's day, ``now_us()`` central's time.
         """
         read = _Reading()
         for document in documents:

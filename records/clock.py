@@ -7,8 +7,10 @@ monotonic clock only. Both enter every part by constructor, so that tests and si
 from __future__ import annotations
 
 import secrets  # noqa: TID251  the door itself
+import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -24,6 +26,12 @@ class Clock(Protocol):
     def monotonic_s(self) -> float:
         """Seconds that never run backwards; only differences mean anything."""
 
+    def since_boot(self) -> tuple[str, float]:
+        """The name of this run of the computer, and seconds that go on in it over processes, asleep too.
+
+        Where the system has no such name, it is that of this process: the seconds of another one mean nothing.
+        """
+
 
 class SystemClock:
     def now_us(self) -> int:
@@ -32,6 +40,11 @@ class SystemClock:
     def monotonic_s(self) -> float:
         return time.monotonic()
 
+    def since_boot(self) -> tuple[str, float]:
+        if sys.platform == "linux" and _LINUX_BOOT is not None:
+            return _LINUX_BOOT, time.clock_gettime(time.CLOCK_BOOTTIME)
+        return _PROCESS, time.monotonic()
+
 
 class FakeClock:
     """A clock that moves only when told; for tests and simulations."""
@@ -39,12 +52,16 @@ class FakeClock:
     def __init__(self, now_us: int = 1_795_000_000_000_000) -> None:
         self._now_us = now_us
         self._monotonic_s = 0.0
+        self._boots = 1
 
     def now_us(self) -> int:
         return self._now_us
 
     def monotonic_s(self) -> float:
         return self._monotonic_s
+
+    def since_boot(self) -> tuple[str, float]:
+        return f"boot {self._boots}", self._monotonic_s
 
     def advance(self, seconds: float) -> None:
         self._now_us += round(seconds * MICROSECONDS)
@@ -53,6 +70,10 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Move the wall clock alone, as a person or NTP would."""
         self._now_us += round(seconds * MICROSECONDS)
+
+    def boot(self) -> None:
+        """The computer was off: its seconds begin anew, under another name."""
+        self._boots, self._monotonic_s = self._boots + 1, 0.0
 
 
 def new_id(nbytes: int = 12) -> str:
@@ -63,6 +84,17 @@ def new_id(nbytes: int = 12) -> str:
 def new_secret(nbytes: int = 24) -> str:
     """A URL-safe secret (tokens, generated passwords)."""
     return secrets.token_urlsafe(nbytes)
+
+
+def _linux_boot() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+
+
+_LINUX_BOOT = _linux_boot()
+_PROCESS = new_id()
 
 
 def utc_offset_min(zone: str, at_us: int) -> int:

@@ -149,10 +149,12 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class KeptDocument:
-    """A signed document of central as it came, and when (edge wall clock)."""
+    """A signed document of central as it came. ``newest_us``: until when it is known of this one alone that it was
+    the newest, as ``edge_agent.counted_time`` counts.
+    """
 
     kind: str
     id: str
     version: int
     payload: bytes
-    received_us: int
+    newest_us: int

@@ -30,6 +30,9 @@ class Held:
     def age_s(self, _kind: str, _id: str) -> float | None:
         return 0.0
 
+    def central_us(self) -> int:
+        return NOW_US
+
 
 def test_a_route_that_cannot_be_read_is_said_once_however_often_the_horizon_moves() -> None:
     held = Held()
