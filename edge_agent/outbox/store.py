@@ -32,7 +32,7 @@ from edge_agent.outbox.note import Note
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.schema import THINNED
 from edge_agent.outbox.thinning import GivenUp, Thinning
-from edge_agent.outbox.types import Applied, Batch, Pending, Place, Run
+from edge_agent.outbox.types import Applied, Batch, Outcome, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from edge_agent.space import RESERVE
 from records import chain, telemetry
@@ -193,8 +193,9 @@ class Outbox:
 
         Raises:
             Invalid: a record is too large, or holds text that is no Unicode.
-            StorageFailed: the disk failed, or too many writes wait.
-            The future raises Refused when the buffer is at its cap or the volume is full: nothing was stored.
+            StorageFailed: the disk failed.
+            The future raises Refused when the buffer is at its cap, the volume is full or too many writes wait:
+            nothing was stored.
         """
         try:
             bodies = [ledger.fact_body(fact) for fact in batch.facts]
@@ -393,7 +394,7 @@ class Outbox:
         """Act on a watermark whose signature was verified. Nothing is pruned here.
 
         Raises:
-            Damaged: it names no row. StorageFailed: the disk failed.
+            Damaged: it names no row. Refused: no room. StorageFailed: the disk failed.
         """
 
         def job(connection: sqlite3.Connection) -> Applied | None:
@@ -403,6 +404,16 @@ class Outbox:
 
         applied = self._writer.submit(job).result()
         return applied or self._writer.submit_steps(self._steps(mark)).result()
+
+    def reached(self, mark: Watermark) -> int | None:
+        """The position through which a watermark acknowledges; None: it says anything else. Nothing is written.
+
+        Raises:
+            Damaged: it names no row.
+        """
+        with self._read() as connection:
+            verdict = watermark.judge(connection, mark)
+        return verdict.position if verdict.outcome is Outcome.ADVANCED else None
 
     def _apply(self, connection: sqlite3.Connection, mark: Watermark) -> Applied:
         until_s = bucket_end(self._running.keep(connection), self._keep_s)
@@ -426,7 +437,11 @@ class Outbox:
         return step
 
     def prune(self) -> int:
-        """Forget what is acknowledged and older than ``keep_acknowledged_s``; how many rows."""
+        """Forget what is acknowledged and older than ``keep_acknowledged_s``; how many rows.
+
+        Raises:
+            Refused: no room to note that. StorageFailed: the disk failed.
+        """
         total = 0
         while True:
             count = self._writer.submit(self._prune).result()

@@ -67,7 +67,11 @@ class Incoming:
             return None
 
     def apply(self, outbox: Outbox, mark: Watermark, *, retained: bool) -> Applied | None:
-        """Act on a watermark of this outbox's stream; what became of it, None when it was refused."""
+        """Act on a watermark of this outbox's stream; what became of it, None when it was refused.
+
+        Raises:
+            Refused: there is no room to note it.
+        """
         try:
             applied = outbox.apply(mark)
         except (Invalid, Damaged) as error:

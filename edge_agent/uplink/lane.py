@@ -19,12 +19,14 @@ from edge_agent.uplink.packets import PacketSize
 from edge_agent.uplink.status import StreamStatus
 from edge_agent.uplink.window import OnTheirWay, Window
 from records.clock import MICROSECONDS, Clock
-from records.errors import Damaged
+from records.errors import Damaged, Refused
 from records.keys import Identity
 from records.wire import Watermark, ack_topic
 
 BLOCKED_S = 10.0
 """How long sending rests after a row that cannot be sent."""
+NO_ROOM_S = 1.0
+"""A watermark that could not be noted for want of room is tried again so much later."""
 CUT_TIMES = 2
 """When the connection ended so often in a row at the same frame (the second time it went alone), it is taken to be
 too large. One record must end it once more before a person is told. This is how a limit shows that the broker does
@@ -99,7 +101,7 @@ class Lane:
         self._refused: str | None = None
         self._send_from_s = self._rest_until_s = now_s
         self._mark: Mark | None = None
-        self._apply_from_s = now_s
+        self._apply_from_s = self._room_from_s = now_s
         self._more = True
         self._sent = self._sent_again = 0
 
@@ -120,25 +122,46 @@ class Lane:
         if stalled_s is not None:
             due.append(stalled_s)
         if self._mark is not None:
-            due.append(max(self._apply_from_s - now_s, 0.0))
+            due.append(max(self._apply_from_s - now_s, self._room_from_s - now_s, 0.0))
         return min(due, default=None)
 
     # -- central's word ------------------------------------------------------------------------------------
 
     def heard(self, mark: Watermark, *, retained: bool) -> None:
         """Central has said a watermark; a later one takes its place."""
-        self._mark = Mark(mark, retained, self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        self._mark = Mark(mark, retained, now_s)
+        if now_s < self._room_from_s:
+            self._reach(self._mark, now_s)
 
     def due_mark(self, now_s: float) -> Mark | None:
         """What is to be acted on now."""
         mark = self._mark
-        if mark is None:
+        if mark is None or now_s < self._room_from_s:
             return None
         at_once = (self._eager and not self._more) or not self._window.room()
         if now_s < self._apply_from_s and not at_once:
             return None
         self._mark = None
         return mark
+
+    def put_off(self, mark: Mark, now_s: float) -> bool:
+        """There is no room to note a watermark, which is tried again soon; whether central has confirmed more."""
+        self._mark = self._mark or mark
+        self._room_from_s = now_s + NO_ROOM_S
+        self._send_from_s = min(self._send_from_s, max(now_s, self._rest_until_s))
+        return self._reach(mark, now_s)
+
+    def _reach(self, mark: Mark, now_s: float) -> bool:
+        """Let a watermark that is not noted make way for what is sent next."""
+        try:
+            reached = self.outbox.reached(mark.said)
+        except Damaged:  # who acts on it says so
+            return False
+        if reached is not None and reached > self._window.acknowledged:
+            self._window.moved(reached, now_s, mark.heard_s)
+            self._more = True
+        return reached is not None
 
     def applied(self, mark: Mark, applied: Applied, now_s: float) -> None:
         """What the outbox made of a watermark, for what is sent next."""
@@ -220,7 +243,7 @@ class Lane:
         try:
             self._send(link, now_s, failpoint)
             self.blocked = None
-        except Damaged as error:
+        except (Damaged, Refused) as error:  # Refused: no room for the tombstone of a body that is damaged
             if self.blocked is None:
                 self._log.error("uplink-blocked", reason=str(error))
             self.blocked = str(error)

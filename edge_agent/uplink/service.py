@@ -43,7 +43,7 @@ from edge_agent.uplink.requests import Requests
 from edge_agent.uplink.status import UplinkStatus
 from edge_agent.uplink.window import OnTheirWay
 from records.clock import Clock, new_id
-from records.errors import StorageFailed, Unreachable
+from records.errors import Refused, StorageFailed, Unreachable
 from records.keys import Identity
 from records.wire import (
     CENTRAL,
@@ -68,6 +68,8 @@ UNCONFIRMED = (
     "central has confirmed nothing for a while; sending again. Does it serve, and does it believe this agent's"
     " key? Its page Lines shows what it refused"
 )
+NOT_NOTED = "what central has confirmed cannot be noted here; sending goes on"
+"""Said with the reason while the disk has no room, or more writes wait than may."""
 RECORDS_APPLY_S = 0.1
 """While a backlog drains, watermarks of records are acted on at most so often: each costs a commit."""
 TELEMETRY_APPLY_S = 3.0
@@ -157,6 +159,7 @@ class Uplink:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
+        self._no_room: str | None = None
         self._silent: Lane | None = None
         self._answered_s = clock.monotonic_s()
         self._head_due_s = self._prune_due_s = clock.monotonic_s()
@@ -230,7 +233,10 @@ class Uplink:
         """What keeps records from central now, and only when nothing does what keeps telemetry."""
         if self._fence.closed:
             return FENCED
-        return records or self._error or (telemetry and f"telemetry waits: {telemetry}")
+        not_kept = None if self._documents is None else self._documents.not_kept
+        return (
+            records or self._error or self._no_room or not_kept or (telemetry and f"telemetry waits: {telemetry}")
+        )
 
     def _committed(self, lane: Lane) -> None:
         lane.wake()
@@ -382,11 +388,18 @@ class Uplink:
             mark = lane.due_mark(now_s)
             if mark is None:
                 continue
-            applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
-            if applied is not None:
-                if lane in (self._records, self._silent) and applied.outcome is not Outcome.UNCHANGED:
-                    self._error = self._silent = None
-                lane.applied(mark, applied, now_s)
+            try:
+                applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
+            except Refused as error:
+                moved = lane.put_off(mark, now_s)
+                self._no_room = f"{NOT_NOTED}: {error}"
+            else:
+                moved = applied is not None and applied.outcome is not Outcome.UNCHANGED
+                self._no_room = None
+                if applied is not None:
+                    lane.applied(mark, applied, now_s)
+            if moved and lane in (self._records, self._silent):
+                self._error = self._silent = None
 
     # -- what goes out -------------------------------------------------------------------------------------
 
@@ -411,7 +424,8 @@ class Uplink:
             self._prune_due_s = now_s + self._settings.prune_interval_s
             self._failpoint("uplink.before_prune")
             for lane in self._lanes:
-                lane.outbox.prune()
+                with suppress(Refused):  # no room for it: another time
+                    lane.outbox.prune()
 
     def _ask(self, link: Link) -> None:
         while link.room_for_others and (request := self._requests.next()) is not None:
