@@ -18,6 +18,7 @@ from edge_agent.counters import Counters
 from edge_agent.feed import Feed
 from edge_agent.outbox import GivenUp, Outbox, verify
 from edge_agent.telemetry import Context, Telemetry
+from records import durable
 from records.clock import SystemClock
 from records.errors import Refused
 from records.model import EpochOpened, decode
@@ -284,6 +285,25 @@ def test_what_a_slow_disk_cannot_take_is_lost_counted_and_told(
     assert (counts.telemetry_committed, counts.telemetry_lost) == (3000, 3000)
     why = "the disk is too slow"
     assert told == [("telemetry-lost", {"values": count, "why": why}) for count in (1000, 2000)], "first, rest"
+
+
+def test_what_finds_too_many_writes_waiting_is_lost_counted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: a queue that was too long was taken for a disk that had failed, and readings were lost in silence."""
+    device = FakeDevice("plc", opcua([{"name": f"t{n}"} for n in range(1000)]), CLOCK)
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", device.settings)
+        feed.take(device.block(feed.tags))
+        monkeypatch.setattr(durable, "WAITING_LIMIT", 0)
+
+    with buffer(tmp_path) as outbox:
+        counters, told = collect(outbox, scene)
+    counts = counters.snapshot()
+    assert (counts.telemetry_committed, counts.telemetry_lost) == (0, 1000)
+    assert [(code, params["values"]) for code, params in told] == [("telemetry-lost", 1000)]
+    assert "0 writes wait" in told[0][1]["why"]
 
 
 def test_at_its_cap_the_oldest_chunks_give_way_and_that_is_said_before(tmp_path: Path) -> None:
