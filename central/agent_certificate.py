@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pydantic import JsonValue
 
 from central.certificate import worst
-from central.counters import AWAY, NEAR, REPLACED, SIZES
+from central.counters import COUNTING, MISSED, NEAR, REPLACED, SIZES
 from central.domain import EpochEvidence, Grade
+from central.dossier import whole
 from central.store import countings, dossiers, intake, snapshots
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
@@ -114,7 +115,8 @@ def _chain(
     newest = link is same[-1]
     of_records = link.stream == dossiers.RECORDS
     own = epochs.get(link.epoch) if of_records else None
-    head = intake.head_of(connection, agent, link.epoch, link.stream)
+    held = intake.held_head(connection, agent, link.epoch, link.stream)
+    head, stated_us = (None, 0) if held is None else (held[0], intake.stated_us(held[0].at_us, held[1]))
     missing = link.last - link.records
     joined = link is same[0] or not of_records or (own is not None and own.joined)
     lost = () if own is None else own.gaps
@@ -123,7 +125,7 @@ def _chain(
     thinned = link.tombstones > 0 and of_records
     if missing or thinned or cut_off or lost or not joined:
         grade = Grade.INCOMPLETE
-    elif newest and (head is None or head.last > link.last or now_us - head.at_us > grace_s * MICROSECONDS):
+    elif newest and (head is None or head.last > link.last or now_us - stated_us > grace_s * MICROSECONDS):
         grade = Grade.TAIL_UNKNOWN
     return {
         "stream": link.stream,
@@ -143,25 +145,32 @@ def _chain(
 
 def _countings(connection: Connection, agent: str, links: list[Link]) -> list[_Counting]:
     """Each station's countings, one after the other."""
-    declared = _declared(connection, agent)
+    stated = _stated(connection, agent)
+    declared: dict[str, list[range]] = {}  # in the present counting, and since its last record
+    since: dict[str, list[range]] = {}
     open_: dict[str, _Counting] = {}
     found: list[_Counting] = []
     away: set[str] = set()  # stations of which something was not seen since their last record
     replaced: set[str] = set()
     for moment in _moments(connection, agent, links):
+        station = moment.station or ""
+        if moment.code == MISSED:
+            since.setdefault(station, []).extend(stated.get((moment.epoch, moment.seq), []))
+            continue
         if moment.code is not None:
             away |= open_.keys()
             replaced |= open_.keys() if moment.code == REPLACED else set()
             continue
-        station = moment.station or ""
         counting = open_.get(station)
         began_anew = counting is not None and _anew(counting, moment.cycle)
+        told = since.pop(station, [])
         if counting is None or began_anew or station in replaced:
-            told = declared.get(station, [])
+            declared[station] = []
             counting = _next(station, counting, moment.cycle, told, unwatched=station in away)
             open_[station] = counting
             found.append(counting)
-        _count(counting, moment.cycle, declared.get(station, []))
+        declared[station] += told
+        _count(counting, moment.cycle, declared[station])
         away.discard(station)
         replaced.discard(station)
     return sorted(found, key=lambda each: (each.station, each.number))
@@ -205,19 +214,19 @@ def _count(counting: _Counting, cycle: int | None, declared: list[range]) -> Non
 
 def _moments(connection: Connection, agent: str, links: list[Link]) -> Iterator[Moment]:
     for link in links:
-        yield from countings.moments(connection, agent, link.epoch, (*AWAY, REPLACED))
+        yield from countings.moments(connection, agent, link.epoch, COUNTING)
 
 
-def _declared(connection: Connection, agent: str) -> dict[str, list[range]]:
-    """Cycles that the agent itself stated as missed, by station."""
-    found: dict[str, list[range]] = {}
-    for item in snapshots.coded(connection, "cycles-missed", dossiers.RECORDS):
+def _stated(connection: Connection, agent: str) -> dict[tuple[str, int], list[range]]:
+    """Cycles that the agent itself stated as missed, by epoch and seq of the event."""
+    found: dict[tuple[str, int], list[range]] = {}
+    for item in snapshots.coded(connection, MISSED, dossiers.RECORDS):
         if item.agent != agent or item.body is None:
             continue
-        fact = json.loads(item.body)
-        params = fact["data"]["params"]
-        missed = range(int(params["first"]), int(params["last"]) + 1)
-        found.setdefault(fact["header"]["station"] or "", []).append(missed)
+        params = json.loads(item.body)["data"]["params"]
+        first, last = whole(params.get("first")), whole(params.get("last"))
+        if first is not None and last is not None:
+            found[item.epoch, item.seq] = [range(first, last + 1)]
     return found
 
 

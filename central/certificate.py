@@ -15,9 +15,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from central.causes import UNKNOWN, discrepancy
-from central.counters import Period, Tick, periods, ticks
-from central.domain import Certificate, ChainEvidence, ChainPart, CyclePart, EpochEvidence, Finding, Gap, Grade
-from central.dossier import Dossier, whole
+from central.counters import Period, Tick, declared, periods, ticks
+from central.domain import (
+    Certificate,
+    ChainEvidence,
+    ChainPart,
+    CyclePart,
+    EpochEvidence,
+    FactLike,
+    Finding,
+    Gap,
+    Grade,
+)
+from central.dossier import Dossier
 from records.clock import MICROSECONDS
 from records.wire import CENTRAL
 
@@ -49,12 +59,19 @@ def certify(dossier: Dossier, *, over: bool) -> Certificate:
 
 
 def _ends(dossier: Dossier) -> dict[str, int]:
-    """Agent -> when its head must have been stated at the earliest: its own last fact, anyone's last run."""
-    order_us = max((s.fact.fact.header.at_us for s in dossier.records), default=0)
+    """Agent -> when its head must have been stated at the earliest: its own last fact, anyone's last run.
+
+    No fact was made after it came, whatever clock it was made by: heads count by the same measure.
+    """
+    order_us = max((_made_us(s.fact) for s in dossier.records), default=0)
     ends: dict[str, int] = {}
     for fact in dossier.timeline:
-        ends[fact.agent] = max(ends.get(fact.agent, order_us), fact.fact.header.at_us)
+        ends[fact.agent] = max(ends.get(fact.agent, order_us), _made_us(fact))
     return ends
+
+
+def _made_us(fact: FactLike) -> int:
+    return min(fact.fact.header.at_us, fact.received_us)
 
 
 def _torn(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> _Torn:
@@ -124,12 +141,11 @@ def _tail(dossier: Dossier, chain: ChainEvidence, end_us: int) -> tuple[Grade, t
 
 def _cycles(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) -> list[CyclePart]:
     parts = []
-    missed = _declared(dossier)
     for (agent, station), row in rows.items():
         begun = False
         for number, period in enumerate(periods(dossier, agent, row), start=1):
             if any(tick.ours for tick in period.rows):
-                told = missed.get((agent, station), [])
+                told = declared(dossier, agent, station, period)
                 parts.append(_period(agent, station, number, period, told, whole_period=begun))
                 begun = True
     return parts
@@ -144,17 +160,6 @@ def _unseen(dossier: Dossier, *, over: bool) -> list[CyclePart]:
         for operation in dossier.routing
         if operation not in seen
     ]
-
-
-def _declared(dossier: Dossier) -> dict[tuple[str, str], list[range]]:
-    """Cycles that agents themselves stated as missed, per (agent, station)."""
-    found: dict[tuple[str, str], list[range]] = {}
-    for event in (*dossier.events, *dossier.surroundings):
-        first, last = whole(event.data.params.get("first")), whole(event.data.params.get("last"))
-        if event.data.code == "cycles-missed" and first is not None and last is not None:
-            key = (event.fact.agent, event.fact.fact.header.station or "")
-            found.setdefault(key, []).append(range(first, last + 1))
-    return found
 
 
 def _period(
@@ -181,7 +186,7 @@ def _period(
         return CyclePart(agent, station, number, None, None, len(ours), (), (), (), Grade.CYCLES_NOT_PROVABLE)
     first = counts[0] + 1 if follows else counts[0]
     lost = () if follows else _wrap(period)
-    stated = tuple(cycle for cycle in lost if any(cycle in declared for declared in told))
+    stated = tuple(cycle for cycle in lost if any(cycle in each for each in told))
     # a count that begins here, or anew, at 41: nobody knows about 1 to 40; nor about what an unwatched machine did
     anew = first <= 1 and not period.unwatched and not period.replaced
     begun = follows or anew or period.wrapped is not None
@@ -190,7 +195,7 @@ def _period(
     # a jump beyond all reason is told by its first cycles
     wanted = range(first, min(last, first + len(counts) + _MOST_NAMED) + 1)
     absent = [cycle for cycle in wanted if cycle not in recorded]
-    missed = (*stated, *(cycle for cycle in absent if any(cycle in declared for declared in told)))
+    missed = (*stated, *(cycle for cycle in absent if any(cycle in each for each in told)))
     unaccounted = tuple(cycle for cycle in (*lost, *absent) if cycle not in missed)
     doubled = (
         tuple(sorted({cycle for cycle in counts if counts.count(cycle) > 1}))

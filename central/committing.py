@@ -96,9 +96,10 @@ class Committing:
 
     def keep_head(self, connection: Connection, head: Head, payload: bytes, now_us: int) -> Outcome:
         """Keep a signed head where it is the highest of its chain."""
-        known = intake.head_of(connection, head.agent, head.epoch, head.stream)
-        if known is not None and (head.last, head.at_us) <= (known.last, known.at_us):
-            if head.last == known.last and head.hash != known.hash:
+        held_head = intake.held_head(connection, head.agent, head.epoch, head.stream)
+        known = None if held_head is None else held_head[0]
+        if held_head is not None and not _says_more(head, now_us, *held_head):
+            if known is not None and head.last == known.last and head.hash != known.hash:
                 return head_conflict(connection, self._quarantine, head, known.hash, now_us)
             return Outcome("ignored", head.agent, detail="an older head")
         held = envelopes.hashes(connection, head.agent, head.epoch, head.stream, head.last, head.last)
@@ -227,6 +228,16 @@ class _Run:
                 facts = self.quarantine.conflict(self.connection, found, body)
                 return Outcome("conflict", frame.agent, held.answer, facts, f"seq {seq} is held otherwise")
         return None
+
+
+def _says_more(head: Head, now_us: int, known: Head, received_us: int) -> bool:
+    """Whether a head goes further than the known one, or was stated later. One that a clock stated which was ahead
+    gives way to the next; the broker may repeat it, and that says nothing new.
+    """
+    if head.last != known.last or head.at_us == known.at_us:
+        return head.last > known.last
+    until_us, known_us = intake.stated_us(head.at_us, now_us), intake.stated_us(known.at_us, received_us)
+    return (until_us, head.at_us) > (known_us, known.at_us)
 
 
 def head_conflict(connection: Connection, quarantine: Quarantine, head: Head, held: str, now_us: int) -> Outcome:

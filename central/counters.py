@@ -7,16 +7,16 @@ away in between. At the end of 16 or 32 bits a count goes on at 0: that is no ga
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pydantic import JsonValue
 
 from central.causes import discrepancy
-from central.domain import Finding
-from central.dossier import Dossier, Stated
-from records.model import OperationRecord, OperationsEvent
+from central.domain import FactLike, Finding
+from central.dossier import Dossier, Stated, whole
+from records.model import OperationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,20 @@ NEAR = 64
 AWAY = ("agent-started", "device-lost")
 """After these, nobody saw what a machine did before."""
 REPLACED = "device-changed"
+MISSED = "cycles-missed"
+COUNTING = (*AWAY, REPLACED, MISSED)
+"""Events that say something about the counts of an agent's machines."""
 
 
 def periods(dossier: Dossier, agent: str, row: Sequence[Tick]) -> list[Period]:
     """One station's records, cut where its count steps back and where another machine stands there."""
-    ranks = _ranks(dossier)
-    events = [
-        (ranks.get((agent, s.fact.epoch), 0), s.fact.seq, s)
-        for s in (*dossier.events, *dossier.surroundings)
-        if s.fact.agent == agent and s.data.code in (*AWAY, REPLACED)
-    ]
+    place = _places(dossier)
+    events = [(place(s.fact), s) for s in dossier.counting_events if s.fact.agent == agent]
     found: list[Period] = []
     latest: Tick | None = None
     for tick in row:
-        between = [] if latest is None else _between(ranks, events, latest, tick)
+        after = None if latest is None else place(latest.record.fact)
+        between = [s for at, s in events if after is not None and after < at < place(tick.record.fact)]
         replaced = any(e.data.code == REPLACED and _counts_for(tick, e.data.device) for e in between)
         counted = latest is not None and latest.cycle is not None and tick.cycle is not None
         stepped_back = counted and (tick.cycle or 0) < (latest.cycle or 0) if latest is not None else False
@@ -89,14 +89,22 @@ def periods(dossier: Dossier, agent: str, row: Sequence[Tick]) -> list[Period]:
     return found
 
 
-def _between(
-    ranks: Mapping[tuple[str, str], int],
-    events: Sequence[tuple[int, int, Stated[OperationsEvent]]],
-    before: Tick,
-    after: Tick,
-) -> list[Stated[OperationsEvent]]:
-    first, last = ((ranks.get((f.agent, f.epoch), 0), f.seq) for f in (before.record.fact, after.record.fact))
-    return [event for rank, seq, event in events if first < (rank, seq) < last]
+def declared(dossier: Dossier, agent: str, station: str, period: Period) -> list[range]:
+    """Cycles of this counting that the agent itself stated as missed: after the last record of the counting before
+    it, and before its own last one. The same number in another counting is another cycle.
+    """
+    place = _places(dossier)
+    begin = (-1, 0) if period.before is None else place(period.before.record.fact)
+    end = place(period.rows[-1].record.fact)
+    found: list[range] = []
+    for event in dossier.counting_events:
+        fact, params = event.fact, event.data.params
+        first, last = whole(params.get("first")), whole(params.get("last"))
+        if event.data.code != MISSED or first is None or last is None:
+            continue
+        if (fact.agent, fact.fact.header.station or "") == (agent, station) and begin < place(fact) < end:
+            found.append(range(first, last + 1))
+    return found
 
 
 def _counts_for(tick: Tick, device: str | None) -> bool:
@@ -105,16 +113,17 @@ def _counts_for(tick: Tick, device: str | None) -> bool:
     return device is None or not devices or device in devices
 
 
-def _ranks(dossier: Dossier) -> dict[tuple[str, str], int]:
-    """(agent, epoch) -> its place in the order in which epochs were opened."""
+def _places(dossier: Dossier) -> Callable[[FactLike], tuple[int, int]]:
+    """What puts facts of one agent in their order: epochs in the order of their opening, then by seq."""
     opened = [(e.agent, e.epoch) for e in dossier.epochs]
     opened += [(c.agent, c.epoch) for c in dossier.chains if (c.agent, c.epoch) not in opened]
-    return {chain: rank for rank, chain in enumerate(opened)}
+    ranks = {chain: rank for rank, chain in enumerate(opened)}
+    return lambda fact: (ranks.get((fact.agent, fact.epoch), 0), fact.seq)
 
 
 def ticks(dossier: Dossier) -> dict[tuple[str, str], list[Tick]]:
     """(agent, station) -> its records in the order of the machine, epochs joined in the order of their opening."""
-    ranks = _ranks(dossier)
+    place = _places(dossier)
     ours = {s.data.run_id for s in dossier.records}
     found: dict[tuple[str, str], list[Tick]] = {}
     neighbours = dossier.neighbour_records
@@ -122,7 +131,7 @@ def ticks(dossier: Dossier) -> dict[tuple[str, str], list[Tick]]:
         key = (record.fact.agent, record.data.station)
         found.setdefault(key, []).append(Tick(record, record.data.run_id in ours))
     for station in found.values():
-        station.sort(key=lambda t: (ranks.get((t.record.fact.agent, t.record.fact.epoch), 0), t.record.fact.seq))
+        station.sort(key=lambda tick: place(tick.record.fact))
     return dict(sorted(found.items()))
 
 

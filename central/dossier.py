@@ -43,7 +43,8 @@ class Dossier:
 
     ``facts`` name the order (agents' and central's own). ``around`` are facts that name no order but lie between
     the order's first and last fact of the same chain, and central's own about those chains. ``neighbours`` are the
-    other records of the order's stations in that range, over all epochs, and the last one before it. ``chains``
+    other records of the order's stations in that range, over all epochs, and the last one before it. ``counting``
+    are events of those agents that say something about their machines' counts, from those records on. ``chains``
     come in the order in which their epochs were opened, ``epochs`` are all of those agents' in that order.
     ``lots`` is what the ERP told: item -> lot number -> lot; an item that is missing there was never told about.
     ``elsewhere`` maps serials that also occur in another order to that order. ``differences`` are the points in
@@ -57,6 +58,7 @@ class Dossier:
     facts: tuple[FactLike, ...]
     around: tuple[FactLike, ...] = ()
     neighbours: tuple[FactLike, ...] = ()
+    counting: tuple[FactLike, ...] = ()
     chains: tuple[ChainEvidence, ...] = ()
     epochs: tuple[EpochEvidence, ...] = ()
     lots: Mapping[str, Mapping[str, ErpLot]] = field(default_factory=dict)
@@ -104,6 +106,11 @@ class Dossier:
     def neighbour_records(self) -> tuple[Stated[OperationRecord], ...]:
         """Other orders' records of the same machines."""
         return once(stated(timeline(self.neighbours), OperationRecord))
+
+    @cached_property
+    def counting_events(self) -> tuple[Stated[OperationsEvent], ...]:
+        """What agents say about their machines' counts, in the order's time and just before it."""
+        return stated(timeline(self.counting), OperationsEvent)
 
     @cached_property
     def product(self) -> str | None:

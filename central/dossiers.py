@@ -105,6 +105,7 @@ class Dossiers:
             machines = sql.machine_spans(connection, reference)
             around += sql.shared_events(connection, reference, machines)
             neighbours = sql.neighbours(connection, reference, machines)
+            counting = sql.counting_events(connection, machines, neighbours)
             epochs = sql.epochs(connection, {span.agent for span in where})
             chains = sql.chains(connection, reference, where, epochs)
             product = bare.product or UNKNOWN
@@ -116,6 +117,7 @@ class Dossiers:
             facts=bare.facts,
             around=tuple(around),
             neighbours=tuple(neighbours),
+            counting=tuple(counting),
             chains=chains,
             epochs=epochs,
             lots=self._lots_used(bare),
@@ -159,7 +161,7 @@ def _worked_by(dossier: Dossier) -> set[tuple[str, str]]:
 
 def _stamp(dossier: Dossier) -> tuple[object, ...]:
     """What must be equal for an assessment to be still true."""
-    loose: Sequence[str] = [fact.hash for fact in (*dossier.around, *dossier.neighbours)]
+    loose: Sequence[str] = [fact.hash for fact in (*dossier.around, *dossier.neighbours, *dossier.counting)]
     lots = tuple(
         (item, number, lot.expiry, lot.status)
         for item, held in sorted(dossier.lots.items())

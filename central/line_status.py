@@ -106,7 +106,7 @@ class LineStatus:
         self._stations.read_on()
         if not self.asked:
             return Reached({})
-        through, asked = reached.through_us(connection), self._stations.agents_of()
+        through, asked = reached.through_us(connection, self._clock.now_us()), self._stations.agents_of()
         listed = {o: [through[a] for a in agents if a in through] for o, agents in asked.items()}
         return Reached({operation: min(times) for operation, times in listed.items() if times})
 

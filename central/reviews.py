@@ -31,8 +31,7 @@ from central.holds import Hold
 from central.line_status import LineStatus
 from central.links.base import Confirmation
 from central.signature import Rules, SignatureRefused
-from central.store import dossiers as evidence
-from central.store import envelopes, intake
+from central.store import envelopes, intake, proven_head
 from central.store import findings as sql
 from central.store.engine import Connection, Store
 from records.clock import Clock
@@ -153,14 +152,19 @@ class Reviews:
             self._rested_s = self._clock.monotonic_s()
 
     def _prove_heads(self) -> bool:
+        now_us = self._clock.now_us()
         with self._store.read() as connection:
-            heads = evidence.provable(connection)
+            ahead = proven_head.ahead(connection, now_us)
+        if ahead:
+            self._store.write(lambda connection: proven_head.put_right(connection, now_us))
+        with self._store.read() as connection:
+            heads = proven_head.provable(connection)
         if not heads:
             return False
 
         def job(connection: Connection) -> None:
             for head in heads:
-                evidence.prove(connection, head)
+                proven_head.prove(connection, head)
 
         self._store.write(job)
         return True

@@ -1,8 +1,4 @@
-"""SQL that gathers what surrounds one order's facts: its chains, its machines' other records, loose events.
-
-``proven_head`` keeps, per chain, the highest head that its agent signed and whose records are all here: what was
-proven once stays proven while the agent goes on with other work.
-"""
+"""SQL that gathers what surrounds one order's facts: its chains, its machines' other records, loose events."""
 
 from __future__ import annotations
 
@@ -11,30 +7,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    LargeBinary,
-    Select,
-    Table,
-    and_,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from central.counters import COUNTING
 from central.domain import ChainEvidence, EpochEvidence, Gap
-from central.store import envelopes, intake
+from central.store import envelopes, intake, proven_head
 from central.store.gaps import Gaps
 from central.store.rows import parts, stored, with_body
-from central.store.schema import envelope, fact_index, fact_subject, metadata, tombstone, watermark
-from central.store.types import Text
+from central.store.schema import envelope, fact_index, fact_subject, tombstone, watermark
 from central.stored import StoredFact
 from records.model import EpochOpened
-from records.wire import CENTRAL, Head
+from records.wire import CENTRAL
 
 RECORDS = "records"
 _NO_END = 2**63 - 1
@@ -60,16 +43,6 @@ SHARED = ("spc-signal", "spc-subgroup", "reaction", "unit-held", "unit-released-
 """Events that concern every order whose pieces they name."""
 SHARED_WITHIN = 5000
 """So many facts after an order's last one at a station, no chart names its pieces any more."""
-
-proven_head = Table(
-    "proven_head",
-    metadata,
-    Column("agent", Text, primary_key=True),
-    Column("epoch", Text, primary_key=True),
-    Column("last", BigInteger, nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-    Column("at_us", BigInteger, nullable=False),  # the agent's clock
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +169,9 @@ def read_by(connection: Connection, reference: str) -> tuple[list[Span], set[int
     records outside of them. With ``epochs``, and with the order's own facts, that is all that it reads there.
     """
     where, machines = spans(connection, reference), machine_spans(connection, reference)
-    around = [*shared_events(connection, reference, machines), *neighbours(connection, reference, machines)]
+    beside = neighbours(connection, reference, machines)
+    around = [*shared_events(connection, reference, machines), *beside]
+    around += counting_events(connection, machines, beside)
     return where, {fact.cursor for fact in around}
 
 
@@ -242,6 +217,38 @@ def neighbours(connection: Connection, reference: str, where: Iterable[Span]) ->
             if before is not None:
                 found.append(before)
                 break
+    return found
+
+
+def counting_events(
+    connection: Connection, where: Sequence[Span], beside: Sequence[StoredFact]
+) -> list[StoredFact]:
+    """What agents say about the counts of their machines, from the records before the order's until its last.
+
+    ``where``: the spans of machines, ``beside``: their ``neighbours``.
+    """
+    opened = _opened(connection, {span.agent for span in where})
+    places: dict[str, list[tuple[int, int]]] = {}
+    for agent, epoch, seq in (
+        *((span.agent, span.epoch, seq) for span in where for seq in (span.first, span.last)),
+        *((fact.agent, fact.epoch, fact.seq) for fact in beside),
+    ):
+        places.setdefault(agent, []).append((opened[agent].index(epoch), seq))
+    found: list[StoredFact] = []
+    for agent, theirs in places.items():
+        (begin, first), (end, last) = min(theirs), max(theirs)
+        for place in range(begin, end + 1):
+            low, high = first if place == begin else 1, last if place == end else _NO_END
+            query = (
+                with_body()
+                .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+                .where(
+                    *_within(Span(agent, opened[agent][place], None, low, high)),
+                    fact_index.c.code.in_(COUNTING),
+                    fact_index.c.readable.is_(True),
+                )
+            )
+            found += [stored(row) for row in connection.execute(query)]
     return found
 
 
@@ -328,7 +335,7 @@ def chains(
     for span in sorted(where, key=lambda s: (s.agent, opened.get((s.agent, s.epoch), 0), s.epoch)):
         key = (span.agent, span.epoch)
         last = through.get(key, 0)
-        head = proven(connection, *key)
+        head = proven_head.proven(connection, *key)
         behind = _behind(told, *key)
         cut_off = bool(behind) and not _left_behind(connection, reference, span)
         count, tombstones = connection.execute(
@@ -392,11 +399,12 @@ def _left_behind(connection: Connection, reference: str, span: Span) -> bool:
 
 def _time_of(connection: Connection, span: Span, seq: int) -> int:
     query = (
-        select(fact_index.c.at_us)
+        select(fact_index.c.at_us, envelope.c.received_us)
         .join(envelope, fact_index.c.envelope_id == envelope.c.id)
         .where(*_chain(span), envelope.c.seq == seq)
     )
-    return connection.execute(query).scalar_one_or_none() or 0
+    row = connection.execute(query).one_or_none()
+    return 0 if row is None else intake.stated_us(row.at_us or 0, row.received_us)
 
 
 def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEvidence, ...]:
@@ -407,14 +415,16 @@ def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEviden
         named = Gaps(connection, agent)
         for epoch in opened:
             first = _first(connection, agent, epoch)
-            head = proven(connection, agent, epoch)
+            head = proven_head.proven(connection, agent, epoch)
             gaps = named.named_in(epoch, first)
             follows = before is not None and first is not None and _joined(connection, first, before)
             found.append(
                 EpochEvidence(
                     agent=agent,
                     epoch=epoch,
-                    opened_us=None if first is None else first.fact.header.at_us,
+                    opened_us=None
+                    if first is None
+                    else intake.stated_us(first.fact.header.at_us, first.received_us),
                     joined=follows and not gaps,
                     head_last=None if head is None else head.last,
                     head_us=None if head is None else head.at_us,
@@ -448,35 +458,3 @@ def _joined(connection: Connection, first: StoredFact, before: str) -> bool:
         return False
     held = envelopes.hashes(connection, first.agent, before, RECORDS, last, last).get(last)
     return last == 0 or (held is not None and held.hex() == data.predecessor_head)
-
-
-def proven(connection: Connection, agent: str, epoch: str) -> Head | None:
-    """The highest signed head of a chain whose records are all here."""
-    row = connection.execute(
-        select(proven_head).where(proven_head.c.agent == agent, proven_head.c.epoch == epoch)
-    ).one_or_none()
-    return None if row is None else Head(agent, epoch, RECORDS, row.last, row.hash.hex(), row.at_us)
-
-
-def provable(connection: Connection) -> list[Head]:
-    """Heads that have come since, whose records are all here with the very hash, and that say more."""
-    found = []
-    for head, _, _ in intake.heads(connection):
-        mark = intake.watermark_of(connection, head.agent, head.epoch, head.stream)
-        if head.stream != RECORDS or mark is None or mark.committed_through < head.last:
-            continue
-        known = proven(connection, head.agent, head.epoch)
-        if known is not None and (known.last, known.at_us) >= (head.last, head.at_us):
-            continue
-        held = envelopes.hashes(connection, head.agent, head.epoch, RECORDS, head.last, head.last)
-        if head.last == 0 or held.get(head.last) == bytes.fromhex(head.hash):
-            found.append(head)
-    return found
-
-
-def prove(connection: Connection, head: Head) -> None:
-    """Keep a head that ``provable`` gave."""
-    values = {"last": head.last, "hash": bytes.fromhex(head.hash), "at_us": head.at_us}
-    same = (proven_head.c.agent == head.agent) & (proven_head.c.epoch == head.epoch)
-    if not connection.execute(update(proven_head).where(same).values(**values)).rowcount:
-        connection.execute(proven_head.insert().values(agent=head.agent, epoch=head.epoch, **values))

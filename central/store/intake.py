@@ -129,10 +129,35 @@ def heads(connection: Connection) -> list[tuple[Head, int, bytes]]:
 
 def head_of(connection: Connection, agent: str, epoch: str, stream: str) -> Head | None:
     """The highest head that this chain's agent ever stated."""
+    found = held_head(connection, agent, epoch, stream)
+    return None if found is None else found[0]
+
+
+def held_head(connection: Connection, agent: str, epoch: str, stream: str) -> tuple[Head, int] | None:
+    """The same, with when it arrived."""
     row = connection.execute(
         select(head).where(head.c.agent == agent, head.c.epoch == epoch, head.c.stream == stream)
     ).one_or_none()
-    return None if row is None else Head(row.agent, row.epoch, row.stream, row.last, row.hash.hex(), row.at_us)
+    if row is None:
+        return None
+    return Head(row.agent, row.epoch, row.stream, row.last, row.hash.hex(), row.at_us), row.received_us
+
+
+def stated_us(at_us: int, received_us: int) -> int:
+    """Until when something of an agent counts that says when it was made: a clock that was ahead proves nothing of
+    the time after it arrived.
+    """
+    return min(at_us, received_us)
+
+
+def heads_ahead(connection: Connection, now_us: int) -> bool:
+    """Whether any came at a time that is still ahead: by a clock of central's that was."""
+    return connection.execute(select(head.c.agent).where(head.c.received_us > now_us).limit(1)).first() is not None
+
+
+def heads_came_by(connection: Connection, now_us: int) -> None:
+    """Those came no later than now."""
+    connection.execute(update(head).where(head.c.received_us > now_us).values(received_us=now_us))
 
 
 def keep_head(connection: Connection, stated: Head, payload: bytes, received_us: int) -> None:

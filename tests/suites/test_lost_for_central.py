@@ -19,7 +19,7 @@ from central.agent_certificate import certificate_of
 from central.assessment import Limits
 from central.domain import Certificate, Grade
 from central.dossiers import Dossiers
-from central.store import dossiers, intake
+from central.store import dossiers, intake, proven_head
 from central.verify import verify as verify_central
 from edge_agent.outbox import Batch, Outbox, export, verify
 from records.clock import FakeClock
@@ -221,8 +221,8 @@ def test_what_is_lost_of_several_epochs_has_a_name_for_each(plant: Plant) -> Non
     )
     assert said["lost"] == [{"epoch": e, "first": str(first_), "last": str(last)} for e, first_, last in gaps]
     with plant.central.store.read() as connection:
-        (head,) = dossiers.provable(connection)
-    plant.central.store.write(lambda connection: dossiers.prove(connection, head))
+        (head,) = proven_head.provable(connection)
+    plant.central.store.write(lambda connection: proven_head.prove(connection, head))
     lost = {
         order: [tuple((g.epoch, g.first, g.last) for g in chain.lost) for chain in plant.certificate(order).chains]
         for order in ("WO-2", "WO-5", "WO-6")

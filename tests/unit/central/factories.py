@@ -342,6 +342,7 @@ class Line:
             facts=tuple(ours),
             around=tuple(around),
             neighbours=(),
+            counting=tuple(f for f in told if f.kind == "operations_event" and f.agent != CENTRAL),
             chains=tuple(self.chain(name, ours, heads) for name in ("assembly-1", "testing-1")),
             lots=LOTS if lots is None else lots,
             now_us=self.now_us + round(waited_s * S),

@@ -68,6 +68,15 @@ def test_a_head_that_is_old_or_not_there_leaves_the_tail_unknown(rig: Rig) -> No
     assert told(rig, agent, later_s=121)["grade"] == "tail-unknown"
 
 
+def test_a_head_by_a_clock_that_was_ahead_grows_old_too(rig: Rig) -> None:
+    """Bug: such a head was young until the time that it named."""
+    agent = written(rig, run(1))
+    rig.ingest.take(agent.topic, agent.frame())
+    rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us() + 86_400_000_000))
+    assert told(rig, agent, head=False, later_s=119)["grade"] == "complete"
+    assert told(rig, agent, head=False, later_s=121)["grade"] == "tail-unknown"
+
+
 @pytest.mark.parametrize(
     ("data", "grade", "parts"),
     [

@@ -23,7 +23,7 @@ from central.findings import Findings
 from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
 from central.reviews import CURSOR, Reviews
 from central.signature import Rules, SignatureRefused
-from central.store import dossiers, envelopes, intake
+from central.store import envelopes, intake, proven_head
 from records.clock import FakeClock
 from records.errors import Invalid, Refused, StorageFailed
 from records.model import Decision, EpochOpened, Fact, OperationsEvent, Purpose, Result, encode, kind_of
@@ -97,8 +97,8 @@ class Plant:
 
     def all_here(self, line: Line) -> None:
         self.send(line)
-        self.heads(line.now_us)
         self.rig.clock.jump(max(0.0, (line.now_us - self.rig.clock.now_us()) / S + 1))
+        self.heads(line.now_us)
         self.reviews.sweep()
 
     def stated(self, code: str) -> list[OperationsEvent]:
@@ -344,9 +344,9 @@ def test_a_head_that_is_not_the_head_of_what_is_here_proves_nothing(plant: Plant
     false = Head(agent.name, agent.epoch, "records", len(agent.envelopes), "0" * 64, line.now_us)
     true = replace(false, hash=agent.envelopes[-1].hash.hex())
     for head, expected in ((false, []), (true, [true])):
-        plant.rig.store.write(lambda c, head=head: intake.keep_head(c, head, b"", 1))  # type: ignore[misc]
+        plant.rig.store.write(lambda c, head=head: intake.keep_head(c, head, b"", head.at_us))  # type: ignore[misc]
         with plant.rig.store.read() as connection:
-            assert [h for h in dossiers.provable(connection) if h.agent == agent.name] == expected
+            assert [h for h in proven_head.provable(connection) if h.agent == agent.name] == expected
 
 
 @pytest.mark.parametrize(
