@@ -53,9 +53,9 @@ ACTS: dict[str, Act] = {meaning: act for act, meaning in MEANINGS.items()}
 UNKNOWN_PRODUCT = "unknown"
 
 
-def dhr_id(product: str | None, lot: str) -> str:
-    """The opaque id of a lot's record."""
-    return opaque_id("dhr", product or UNKNOWN_PRODUCT, lot)
+def dhr_id(product: str | None, lot: str, *, after: str | None = None) -> str:
+    """The opaque id of a lot's record; ``after``: the act that gave up the one before of that lot number."""
+    return opaque_id("dhr", product or UNKNOWN_PRODUCT, lot, *(() if after is None else (after,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,15 @@ class _Lot:
     parts: Sequence[Assessment]
 
 
-def assemble(parts: Sequence[Assessment], decisions: Iterable[Stated[Decision]]) -> DeviceHistoryRecord:
+def assemble(
+    parts: Sequence[Assessment], decisions: Iterable[Stated[Decision]], *, id_: str | None = None
+) -> DeviceHistoryRecord:
     """The record of the lot that these orders made; ``decisions`` are those that central holds of the lot.
 
+    ``id_``: the record's, where it is not the first of its lot number.
     ``parts`` has at least one assessment, all of the same product and lot.
     """
-    lot = _lot(sorted(parts, key=lambda part: part.dossier.reference))
+    lot = _lot(sorted(parts, key=lambda part: part.dossier.reference), id_)
     orders = [part.dossier.order for part in lot.parts if part.dossier.order is not None]
     listed = needed.requirements(orders)
     first = needed.evaluate(listed, lot.situation)
@@ -115,7 +118,7 @@ def assemble(parts: Sequence[Assessment], decisions: Iterable[Stated[Decision]])
     )
 
 
-def _lot(parts: Sequence[Assessment]) -> _Lot:
+def _lot(parts: Sequence[Assessment], id_: str | None) -> _Lot:
     dossiers = [part.dossier for part in parts]
     pieces = [piece for part in parts for piece in part.pieces]
     product = dossiers[0].product or UNKNOWN_PRODUCT
@@ -128,7 +131,7 @@ def _lot(parts: Sequence[Assessment]) -> _Lot:
         signatures=(),
     )
     return _Lot(
-        id=dhr_id(product, dossiers[0].lot),
+        id=id_ or dhr_id(product, dossiers[0].lot),
         product=product,
         lot=dossiers[0].lot,
         orders=tuple(situation.orders),

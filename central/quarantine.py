@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from central.facts import Facts
-from central.store import intake
+from central.store import envelopes, intake
 from central.store.engine import Connection, Store
 from central.store.intake import Conflict, Quarantined
 from central.stored import StoredFact
@@ -61,8 +61,8 @@ class Quarantine:
         self._clock = clock
         self._limit = limit
         self._limit_each = limit_each
-        self._full: set[str | None] = set()  # whose share, since this start
-        self._conflicts_full: set[str] = set()  # agents, since this start
+        self._full: dict[str | None, StoredFact] = {}  # whose share, since this start, and where that was stated
+        self._conflicts_full: dict[str | None, StoredFact] = {}  # agents; the same
         self.dropped = 0
         self.conflicts_dropped = 0
 
@@ -93,7 +93,7 @@ class Quarantine:
         """Keep it where there is room; the fact to be told."""
         stranger = row.reason == "unknown-agent"
         source = None if stranger else row.agent
-        if source in self._full:
+        if _is_stated(connection, self._full.get(source)):
             self.dropped += 1
             return ()
         share = intake.quarantine_share(connection, source, strangers=stranger)
@@ -101,24 +101,24 @@ class Quarantine:
             intake.add_quarantined(connection, row)
             return (self._state(connection, row, epoch, seq),)
         self.dropped += 1
-        self._full.add(source)
-        return (self._state(connection, replace(row, reason="quarantine-full"), epoch, seq),)
+        self._full[source] = self._state(connection, replace(row, reason="quarantine-full"), epoch, seq)
+        return (self._full[source],)
 
     def conflict(self, connection: Connection, found: Conflict, body: bytes | None) -> tuple[StoredFact, ...]:
         """Keep what was offered beside what is held, within a job; the fact, unless it was said before."""
         if intake.conflict_known(connection, found):
             return ()
-        full = found.agent in self._conflicts_full
+        full = _is_stated(connection, self._conflicts_full.get(found.agent))
         if full or intake.conflicts_of_record(connection, found) >= LIMIT_OF_RECORD:
             self.conflicts_dropped += 1
             return ()
         share, rows = intake.conflict_rows(connection, found.agent)
         if share >= self._limit_each or rows >= self._limit:
             self.conflicts_dropped += 1
-            self._conflicts_full.add(found.agent)
             offered = b"" if body is None else body
             row = self._row("", found.agent, "conflicts-full", "", offered, None)
-            return (self._state(connection, row, found.epoch, found.seq),)
+            self._conflicts_full[found.agent] = self._state(connection, row, found.epoch, found.seq)
+            return (self._conflicts_full[found.agent],)
         intake.add_conflict(connection, found, body)
         event = OperationsEvent(
             "conflict",
@@ -164,3 +164,11 @@ class Quarantine:
             cursor,
             self._clock.now_us(),
         )
+
+
+def _is_stated(connection: Connection, told: StoredFact | None) -> bool:
+    """Whether it stands in the chain: the transaction that stated it may have been taken back."""
+    if told is None:
+        return False
+    held = envelopes.hashes(connection, told.agent, told.epoch, told.stream, told.seq, told.seq)
+    return held.get(told.seq) == bytes.fromhex(told.hash)

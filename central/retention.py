@@ -3,7 +3,8 @@
 - Telemetry that came longer ago than ``retention.telemetry``. Trends are no part of a device history record; what
   a record needs of them is in the record itself.
 - Records that came longer ago than ``retention.records``, and stand in no device history record that is younger,
-  or that was neither released nor rejected; nor does the judgement of one read them (``central.store.needed``).
+  that was neither released nor rejected, or that quality holds (its lot, an order, a unit or a component's lot of
+  it); nor does the judgement of one read them (``central.store.needed``).
   The records of an order go together.
 - Never what central itself stated: decisions, releases, the audit trail.
 
@@ -25,6 +26,7 @@ from pydantic import JsonValue
 from central.access import Actor
 from central.domain import GivenUp
 from central.facts import Facts
+from central.holds import Hold
 from central.settings import RetentionSettings
 from central.store import retention as sql
 from central.store.engine import Connection, Store
@@ -67,7 +69,16 @@ class Retained:
 class Retention:
     """Says what is past its retention, and gives it up when told to."""
 
-    def __init__(self, store: Store, facts: Facts, clock: Clock, settings: RetentionSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        facts: Facts,
+        clock: Clock,
+        settings: RetentionSettings,
+        holds: Callable[[], Sequence[Hold]] = lambda: (),
+    ) -> None:
+        """``holds``: those of quality that stand."""
+        self._holds = holds
         self._store = store
         self._facts = facts
         self._clock = clock
@@ -78,7 +89,7 @@ class Retention:
         """What may be given up now; changes nothing."""
         limits = self._limits()
         with self._store.read() as connection:
-            found = sql.past(connection, limits)
+            found = sql.past(connection, limits, self._held())
             records = sum(1 for _ in sql.to_give_up(connection, found))
             telemetry = sql.telemetry_before(connection, limits.telemetry_us)
             parts = len(sql.whole_parts(connection, limits.telemetry_us))
@@ -135,9 +146,9 @@ class Retention:
             return len(rows) or None
 
         def bury(found: Past, rows: list[int], connection: Connection) -> bool:
-            if sql.standing(connection, limits) != found.standing:
-                return False  # a record has been opened or moved since
             orders = sql.orders_in(connection, rows)
+            if not sql.still(connection, limits, self._held(), found, orders):
+                return False
             stated = act(connection, len(rows), 0, None, found.standing.records_us, orders)
             sql.bury(connection, rows, by.user, stated.hash)
             sql.mark(connection, orders, GivenUp(stated.hash, by.user, stated.fact.header.at_us))
@@ -156,7 +167,7 @@ class Retention:
         found: Past | None = None
         while True:
             with self._store.read() as connection:
-                found = found or sql.past(connection, limits)
+                found = found or sql.past(connection, limits, self._held())
                 rows = list(islice(sql.to_give_up(connection, found, after), AT_ONCE))
             if not rows:
                 return gone
@@ -172,6 +183,9 @@ class Retention:
             while (count := self._store.write(job)) is not None:
                 done, runs = done + count, runs + 1
         return done, runs
+
+    def _held(self) -> list[sql.Held]:
+        return [(hold.held.kind, hold.held.id, hold.held.product) for hold in self._holds()]
 
     def _limits(self) -> Limits:
         now_us = self._clock.now_us()

@@ -197,10 +197,13 @@ class Reviews:
         return changed
 
     def _assign(self, reference: str, part: Assessment) -> set[str]:
-        """The records that the order belongs to: its present one, and the one that it has left."""
-        now = dhr_id(part.dossier.product, part.dossier.lot)
+        """The records that the order belongs to: its present one, and the one that it has left.
+
+        A lot whose records were given up is judged no more: an order that came after has a record of its own.
+        """
         with self._store.read() as connection:
             before = sql.dhr_of(connection, reference)
+            now = _record_of(connection, part)
         if before != now:
             self._store.write(lambda connection: sql.assign(connection, reference, now))
         return {now} if before is None else {now, before}
@@ -216,7 +219,7 @@ class Reviews:
                 return
 
         def job(connection: Connection) -> None:
-            if not any(row.given_up for row in sql.summaries(connection, id_)):  # since it was put together
+            if sql.given_up(connection, id_) is None:  # since it was put together
                 sql.put_summary(connection, summary)
 
         self._store.write(job)
@@ -259,7 +262,8 @@ class Reviews:
     def _is_given_up(self, reference: str) -> bool:
         with self._store.read() as connection:
             id_ = sql.dhr_of(connection, reference)
-            return id_ is not None and any(row.given_up for row in sql.summaries(connection, id_))
+            rows = [] if id_ is None else sql.summaries(connection, id_)
+            return any(row.given_up is not None and reference in row.orders for row in rows)
 
     def _make(self, id_: str) -> _Made | None:
         with self._store.read() as connection:
@@ -273,7 +277,7 @@ class Reviews:
             held = self._made.get(id_)
         if held is not None and held.still(parts, hashes):
             return self._with_holds(held)
-        made = _Made(parts, hashes, assemble(parts, decisions))
+        made = _Made(parts, hashes, assemble(parts, decisions, id_=id_))
         with self._keeping:
             _keep(self._made, id_, made, RECORDS_KEPT)
             while len(self._made) > 1 and sum(each.facts for each in self._made.values()) > FACTS_KEPT:
@@ -325,7 +329,7 @@ class Reviews:
                 why = Told(reason.strip())
                 if meaning == "rejected":
                     why = reasons.told(self._store, "rejection", reason)
-                signed = self._sign(made, meaning, user, why)
+                signed = self._sign(made, meaning, user, why, reason)
             except SignatureRefused as error:
                 self._note_refusal(record, user, error.code)
                 raise
@@ -361,7 +365,7 @@ class Reviews:
             changed=changed,
         )
 
-    def _sign(self, made: _Made, meaning: str, user: User, why: Told) -> SignatureLine:
+    def _sign(self, made: _Made, meaning: str, user: User, why: Told, reason: str) -> SignatureLine:
         record = made.record
         references = [order.reference for order in record.orders]
         seen = max(part.dossier.cursor for part in made.parts)
@@ -372,6 +376,8 @@ class Reviews:
                 raise SignatureRefused(
                     f"something about lot {record.lot} arrived at this very moment", "content-changed"
                 )
+            held = self._with_holds(made).record  # one set since then, too: it names no order perhaps
+            signature.check(held, meaning, user, reason, self._rules)
             return self._facts.state(connection, decision, product=record.product, lot=record.lot).hash
 
         chain_hash = self._store.write(job)
@@ -400,6 +406,14 @@ class Reviews:
     def confirmation_for(self, reference: str) -> Confirmation | None:
         """What the ERP is to be told of an order; None while anything stands against it."""
         return None if self._is_given_up(reference) else confirmation(self._dossiers.assessment(reference))
+
+
+def _record_of(connection: Connection, part: Assessment) -> str:
+    product, lot = part.dossier.product, part.dossier.lot
+    id_ = dhr_id(product, lot)
+    while (gone := sql.given_up(connection, id_)) is not None:
+        id_ = dhr_id(product, lot, after=gone.act)
+    return id_
 
 
 def _blocker(hold: Hold) -> Blocker:

@@ -459,6 +459,8 @@ def _values(sections: dict[bytes, bytes], chunk: Chunk) -> tuple[NDArray[Any] | 
         data = sections[b"V%03d" % n]
         dtype = DTYPES.get(column.type)
         values = json.loads(data) if dtype is None else np.frombuffer(data, dtype)
+        if dtype is None and not isinstance(values, list):
+            raise Invalid(f"the values of column {n} of the chunk are no list")
         last = first + len(column.tags)
         if len(values) != chunk.entries_of(first, last):
             raise Invalid(f"the values of column {n} of the chunk are not as many as its readings")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, TypeAdapter
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Row, Table, bindparam, func, select, update
 
-from central.domain import Closing, DhrSummary, FactRef, Finding
+from central.domain import Closing, DhrSummary, FactRef, Finding, GivenUp
 from central.store.bulk import Insert
 from central.store.rows import parts
 from central.store.schema import fact_index, metadata
@@ -69,6 +69,7 @@ _PARAMS = TypeAdapter(dict[str, JsonValue])
 _SUBJECTS = TypeAdapter(tuple[Subject, ...])
 _RECORDS = TypeAdapter(tuple[FactRef, ...])
 _SUMMARY = TypeAdapter(DhrSummary)
+_NO_END = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,11 @@ def summaries(connection: Connection, dhr_id: str | None = None) -> list[DhrSumm
     return [_SUMMARY.validate_json(row) for row in connection.execute(query).scalars()]
 
 
+def given_up(connection: Connection, dhr_id: str) -> GivenUp | None:
+    """By what act the records of this one were given up, if they were."""
+    return next((row.given_up for row in summaries(connection, dhr_id)), None)
+
+
 def dhr_of(connection: Connection, reference: str) -> str | None:
     """The id of the record that an order belongs to."""
     return connection.execute(
@@ -251,6 +257,14 @@ def orders_of(connection: Connection, dhr_id: str) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def assigned(connection: Connection) -> dict[str, set[str]]:
+    """The orders of every record."""
+    found: dict[str, set[str]] = {}
+    for id_, order in connection.execute(select(dhr_order.c.dhr_id, dhr_order.c.work_order)):
+        found.setdefault(id_, set()).add(order)
+    return found
+
+
 def unsettled_orders(connection: Connection) -> list[str]:
     """Orders of records that are neither released nor rejected."""
     query = (
@@ -262,10 +276,13 @@ def unsettled_orders(connection: Connection) -> list[str]:
 
 
 def ids_of_lot(connection: Connection, lot: str, product: str | None) -> list[str]:
-    query = select(dhr.c.id).where(dhr.c.lot == lot).order_by(dhr.c.product)
+    """One id for each product: of the record that is judged, else of the one that was given up last."""
+    query = select(dhr.c.summary).where(dhr.c.lot == lot).order_by(dhr.c.product)
     if product is not None:
         query = query.where(dhr.c.product == product)
-    return list(connection.execute(query).scalars())
+    rows = [_SUMMARY.validate_json(row) for row in connection.execute(query).scalars()]
+    rows.sort(key=lambda row: (row.product, _NO_END if row.given_up is None else row.given_up.at_us))
+    return list({row.product: row.id for row in rows}.values())
 
 
 # -- which orders something new is about -------------------------------------------------------------------

@@ -12,7 +12,8 @@ from central.store import findings, partitions
 from central.store.needed import ALWAYS, Needed, needed_of
 from central.store.partitions import Part
 from central.store.rows import parts
-from central.store.schema import body, envelope, fact_index, telemetry_body, tombstone
+from central.store.schema import body, envelope, fact_index, fact_subject, telemetry_body, tombstone
+from records.model import SubjectKind
 from records.wire import CENTRAL
 
 RECORDS = "records"
@@ -20,6 +21,9 @@ REASON = "retention"
 READ_AT_ONCE = 5000
 _SETTLED = ("released", "rejected")
 _NO_END = 2**63 - 1
+
+Held = tuple[str, str, str | None]
+"""Kind, id and product (or item) of what quality holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +59,24 @@ class Past:
     needed: Needed
 
 
-def standing(connection: Connection, limits: Limits) -> Standing:
-    """How the records stand now.
+def standing(connection: Connection, limits: Limits, held: Collection[Held]) -> Standing:
+    """How the records stand now. ``held``: what quality holds.
 
     A device history record is under retention until ``records`` after its end, and for ever while it is neither
-    released nor rejected. Nothing that came after the beginning of such a one is given up: events without an order
+    released nor rejected, while quality holds anything of it, and while an order has come to it that it was not
+    judged with. Nothing that came after the beginning of such a one is given up: events without an order
     belong to it too.
     """
     expired: set[tuple[str, ...]] = set()
     kept: list[tuple[int, str]] = []
+    orders, lots = _held_orders(connection, held), {(id_, of) for kind, id_, of in held if kind == "lot"}
+    assigned = findings.assigned(connection)
     for summary in findings.summaries(connection):
+        mine = assigned.get(summary.id, set())
+        stays = (summary.lot, summary.product) in lots or not orders.isdisjoint(mine) or mine != {*summary.orders}
         if (
-            summary.state.value in _SETTLED
+            (summary.given_up is not None or not stays)
+            and summary.state.value in _SETTLED
             and summary.ended_us is not None
             and summary.ended_us < limits.records_us
         ):
@@ -78,9 +88,41 @@ def standing(connection: Connection, limits: Limits) -> Standing:
     return Standing(min(limits.records_us, began_us), frozenset(expired), held_by)
 
 
-def past(connection: Connection, limits: Limits) -> Past:
+def _held_orders(connection: Connection, held: Collection[Held]) -> set[str]:
+    """The orders that quality holds, or that made or used a unit or a component's lot that it does."""
+    found = {id_ for kind, id_, _ in held if kind == "order"}
+    named = {"unit": SubjectKind.UNIT, "component": SubjectKind.LOT}
+    for kind, id_, product in held:
+        if kind in named:
+            query = (
+                select(fact_index.c.work_order)
+                .join(fact_subject, fact_subject.c.envelope_id == fact_index.c.envelope_id)
+                .where(
+                    fact_subject.c.id == id_,
+                    fact_subject.c.kind == named[kind].value,
+                    or_(fact_subject.c.product.is_(None), fact_subject.c.product == product),
+                    fact_index.c.work_order.is_not(None),
+                )
+            )
+            found.update(connection.execute(query.distinct()).scalars())
+    return found
+
+
+def still(
+    connection: Connection, limits: Limits, held: Collection[Held], found: Past, orders: Collection[str]
+) -> bool:
+    """Whether what was found holds in this moment, too, for these of its orders: no record was opened, moved or
+    held since, and none of a line has come late.
+    """
+    until_us = found.standing.records_us
+    return standing(connection, limits, held) == found.standing and not _younger(
+        connection, {*orders}, _cut(connection, until_us), until_us
+    )
+
+
+def past(connection: Connection, limits: Limits, held: Collection[Held]) -> Past:
     """What may be given up now. Nothing that a record under retention reads (``central.store.needed``)."""
-    now = standing(connection, limits)
+    now = standing(connection, limits, held)
     cut = _cut(connection, now.records_us)
     younger = _younger(connection, {order for lot in now.expired for order in lot}, cut, now.records_us)
     going = frozenset(order for lot in now.expired if younger.isdisjoint(lot) for order in lot)

@@ -157,7 +157,9 @@ def record(visit: Enter, chain_hash: str) -> Response:
     data = fact.fact.data
     if not isinstance(data, OperationRecord):
         return _other(visit, fact)
-    summary = next((d for d in visit.desk.queue() if data.order in d.orders or data.lot == d.lot), None)
+    queue = visit.desk.queue()
+    of_order = (d for d in queue if data.order in d.orders)
+    summary = next(of_order, next((d for d in queue if data.lot == d.lot), None))
     return visit.page(
         "record.html",
         fact=fact,

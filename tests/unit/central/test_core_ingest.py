@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from central.quarantine import Quarantine
 from central.store import agents, envelopes, intake, snapshots
+from central.store.engine import Connection
+from central.store.intake import Conflict
 from central.verify import verify
 from records import chain
 from records.keys import SigningKey
@@ -347,6 +349,32 @@ def test_a_full_quarantine_counts_and_says_so_once(rig: Rig, agent: Agent) -> No
     assert rig.ingest.quarantine.dropped == 5
     said = [f.fact.data.params["reason"] for f in rig.store.facts(codes=["quarantined"])]  # type: ignore[union-attr]
     assert said == ["not-a-frame"] * 3 + ["quarantine-full"]
+
+
+@pytest.mark.parametrize("full", ["quarantine-full", "conflicts-full"])
+def test_that_it_is_full_is_said_again_where_the_first_word_was_taken_back(
+    rig: Rig, agent: Agent, full: str
+) -> None:
+    """Bug: a transaction that was taken back left central believing that it had said so, and nobody was told."""
+    quarantine = Quarantine(rig.store, rig.facts, rig.clock, limit=0, limit_each=0)
+    held = Conflict(0, agent.name, agent.epoch, "records", 1, "0" * 64, "1" * 64, 1)
+
+    def refuse(connection: Connection) -> None:
+        if full == "conflicts-full":
+            quarantine.conflict(connection, held, None)
+        else:
+            quarantine.poison(connection, "up", agent.envelopes[0], b"{}", "nobody reads it", 1)
+
+    def taken_back(connection: Connection) -> None:
+        refuse(connection)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rig.store.write(taken_back)
+    for _ in range(3):
+        rig.store.write(refuse)
+    said = [f.fact.data.params["reason"] for f in rig.store.facts(codes=["quarantined"])]  # type: ignore[union-attr]
+    assert said == [full]
 
 
 def offered_again(rig: Rig, agent: Agent, seq: int, contents: int) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from central import retention as module
 from central.access import Actor
 from central.certificates import Certificates
 from central.dhr import dhr_id
-from central.domain import DeviceHistoryRecord, DhrState, GivenUp, Grade
+from central.domain import DeviceHistoryRecord, DhrState, DhrSummary, GivenUp, Grade
+from central.holds import Held, Holds
 from central.retention import Retention
 from central.settings import RetentionSettings
 from central.signature import SignatureRefused
+from central.store import findings
 from central.verify import verify
 from records.clock import MICROSECONDS
 from records.model import EpochOpened, OperationsEvent
@@ -268,3 +272,128 @@ def test_a_lot_that_was_given_up_stays_as_it_was_judged_last(plant: Plant) -> No
     assert (told["grade"], told["given_up"]) == ("complete", gone.to_json())
     with pytest.raises(SignatureRefused):
         reviews.sign(id_, "released", MANAGER, "", record.content_hash)
+
+
+# -- what keeps a lot that is past its retention -------------------------------------------------------------
+
+
+def retained(plant: Plant) -> Retention:
+    holds = Holds(plant.rig.store, plant.rig.facts, plant.rig.clock, lambda *_: None)
+    return Retention(plant.rig.store, plant.rig.facts, plant.rig.clock, SETTINGS, holds.standing)
+
+
+def past_its_retention(plant: Plant) -> Line:
+    """WO-1000 is, and a line that goes on with another order."""
+    line = Line().clean()
+    plant.all_here(line)
+    release(plant, "WO-1000")
+    go_on(plant, line, "WO-1001", 300)
+    plant.all_here(line.clean())
+    release(plant, "WO-1001")
+    go_on(plant, line, "WO-1002", 100)
+    plant.all_here(line.clean())
+    return line
+
+
+def row_of(plant: Plant, reference: str) -> DhrSummary:
+    (row,) = [row for row in plant.reviews.queue() if reference in row.orders]
+    return row
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_late_record_keeps_its_order_also_in_the_moment_of_giving_up(
+    plant: Plant, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: one committed after the look and before the act left the bodies of its order destroyed."""
+    line = past_its_retention(plant)
+    take_up(plant, line, "WO-1000")
+    line.piece(9)
+    real = module.sql.past
+
+    def racing(*args: object) -> object:
+        found = real(*args)  # type: ignore[arg-type]
+        plant.send(line)
+        return found
+
+    if when == "before":
+        plant.send(line)
+    else:
+        monkeypatch.setattr(module.sql, "past", racing)
+    assert retained(plant).apply(by=BY, reason="yearly").records == 0
+    assert row_of(plant, "WO-1000").given_up is None
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        Held("lot", "WO-1000", "VS-100"),
+        Held("unit", "WO-1000-002", "VS-100"),
+        Held("component", "VB-1", "VB-10"),
+        Held("order", "WO-1000"),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_a_lot_that_quality_holds_is_not_given_up(
+    plant: Plant, held: Held, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: retention never asked for holds, and a lot under a complaint lost its records."""
+    past_its_retention(plant)
+    holds = Holds(plant.rig.store, plant.rig.facts, plant.rig.clock, lambda *_: None)
+    hold = functools.partial(holds.hold, held, QA, "complaint under investigation", held.content_hash)
+    real = module.sql.past
+
+    def racing(*args: object) -> object:
+        found = real(*args)  # type: ignore[arg-type]
+        hold()
+        return found
+
+    if when == "before":
+        hold()
+    else:
+        monkeypatch.setattr(module.sql, "past", racing)
+    done = retained(plant).apply(by=BY, reason="yearly")
+    assert (done.records, done.held_by) == (0, dhr_id("VS-100", "WO-1000"))
+    assert row_of(plant, "WO-1000").given_up is None
+    monkeypatch.undo()
+    (standing,) = holds.standing()
+    holds.release(standing.id, MANAGER, "judged good", standing.content_hash)
+    assert retained(plant).apply(by=BY, reason="yearly").records > 0
+
+
+def test_a_hold_of_another_lot_or_of_a_machine_keeps_nothing(plant: Plant) -> None:
+    past_its_retention(plant)
+    holds = Holds(plant.rig.store, plant.rig.facts, plant.rig.clock, lambda *_: None)
+    for held in (Held("lot", "WO-1000", "VS-200"), Held("unit", "WO-1002-001", "VS-100"), Held("equipment", "W")):
+        holds.hold(held, QA, "complaint", held.content_hash)
+    assert retained(plant).apply(by=BY, reason="yearly").records > 0
+    assert row_of(plant, "WO-1000").given_up is not None
+
+
+def test_a_new_order_of_a_lot_number_that_was_given_up_is_judged(plant: Plant) -> None:
+    """Bug: the lot that was given up swallowed it: it stood in no row, was never reported and never released."""
+    line = past_its_retention(plant)
+    retained(plant).apply(by=BY, reason="yearly")
+    gone = row_of(plant, "WO-1000")
+    assert gone.given_up is not None
+    plant.book.orders["WO-1003"] = order("WO-1003", lot="WO-1000")
+    go_on(plant, line, "WO-1003")
+    plant.all_here(line.clean())
+    new = row_of(plant, "WO-1003")
+    assert (new.lot, new.orders, new.state, new.given_up) == ("WO-1000", ("WO-1003",), DhrState.COMPLETE, None)
+    assert row_of(plant, "WO-1000") == gone, "it stays as it was judged last"
+    assert plant.reviews.find("WO-1000") == [new.id]
+    assert new.id == dhr_id("VS-100", "WO-1000", after=gone.given_up.act)
+    plant.post("WO-1003")
+    for meaning, user in (("reviewed", QA), ("released", MANAGER)):
+        record = plant.reviews.get(new.id)
+        assert record is not None
+        plant.reviews.sign(new.id, meaning, user, "", record.content_hash)
+    assert (row_of(plant, "WO-1003").state, row_of(plant, "WO-1000")) == (DhrState.RELEASED, gone)
+
+
+def test_a_lot_that_an_order_has_just_come_to_is_not_given_up(plant: Plant) -> None:
+    """The order's place is known before its row in the queue is: retention may come in between."""
+    past_its_retention(plant)
+    lot = dhr_id("VS-100", "WO-1000")
+    plant.rig.store.write(lambda connection: findings.assign(connection, "WO-1003", lot))
+    assert retained(plant).apply(by=BY, reason="yearly").records == 0

@@ -229,6 +229,18 @@ def test_garbage_is_no_chunk(body: bytes) -> None:
     assert again == body or body.startswith(b"LKT1")
 
 
+@pytest.mark.parametrize("values", [b"123", b'"1"', b"null", b'{"a":1}', b"[1"])
+def test_a_column_that_is_no_list_is_no_chunk(values: bytes) -> None:
+    """Bug: a number there raised what nobody caught, and the agent's stream stood still instead of going on."""
+    place = np.array([1])
+    zero = np.zeros(1, np.int64)
+    body = encoded(Chunk(series({"json": 1}), place, None, None, zero, np.zeros(1, np.uint32), ([1],)))
+    bad = body.replace(b"V000\x03\0\0\0[1]", b"V000" + len(values).to_bytes(4, "little") + values)
+    assert bad != body
+    with pytest.raises(Invalid):
+        decode_chunk(bad)
+
+
 def test_a_header_that_would_fill_the_memory_is_not_unpacked() -> None:
     header = zlib.compress(b'{"agent":"' + b" " * (64 * 1024 * 1024))
     with pytest.raises(Invalid):
