@@ -47,6 +47,10 @@ class _Settled:
     seen: int
 
 
+class FindingChanged(Refused):
+    """Nothing was decided: the finding does not say any more what was shown."""
+
+
 class Findings:
     """Opens and closes findings."""
 
@@ -118,10 +122,13 @@ class Findings:
 
     # -- people's doing --------------------------------------------------------------------------------------
 
-    def close(self, finding_ids: Sequence[str], user: User, act: str, reason: str) -> list[Finding]:
+    def close(self, shown: Mapping[str, str], user: User, act: str, reason: str) -> list[Finding]:
         """A person decides about findings, all of them or none; gives them as they stand then.
 
+        ``shown``: the id of each, with the ``content_hash`` of what the person was shown of it.
+
         Raises:
+            FindingChanged: one says something else by now.
             Refused: no right, closed already, or about no piece when it is to be scrapped.
             Unknown: no such finding. Invalid: no such act, no reason.
         """
@@ -136,11 +143,11 @@ class Findings:
         by = Person(user.id, user.role.value)
 
         def job(connection: Connection) -> list[Finding]:
-            held = sql.by_ids(connection, dict.fromkeys(finding_ids))
-            each = [_open(held, finding_id, Act(act)) for finding_id in dict.fromkeys(finding_ids)]
+            held = sql.by_ids(connection, shown)
+            each = [_open(held, finding_id, content_hash, Act(act)) for finding_id, content_hash in shown.items()]
             self._close(connection, each, Act(act), by, why)
             now = sql.by_ids(connection, held)
-            return [now[finding_id].finding for finding_id in finding_ids]
+            return [now[finding_id].finding for finding_id in shown]
 
         return self._store.write(job)
 
@@ -190,12 +197,17 @@ def _about(finding: Finding) -> About:
     return About(finding.order, finding.product, finding.lot)
 
 
-def _open(known: Mapping[str, sql.HeldFinding], finding_id: str, act: Act) -> sql.HeldFinding:
+def _open(known: Mapping[str, sql.HeldFinding], finding_id: str, content_hash: str, act: Act) -> sql.HeldFinding:
     held = known.get(finding_id)
     if held is None:
         raise Unknown(f"there is no finding {finding_id}")
     if not held.finding.open:
         raise Refused(f"finding {finding_id} ({held.finding.code}) is closed already")
+    if held.finding.content_hash != content_hash:
+        raise FindingChanged(
+            f"finding {finding_id} ({held.finding.code}) says something else than when it was shown",
+            hint="look at it again, then decide",
+        )
     pieces = (SubjectKind.UNIT, SubjectKind.CARRIER)
     if act is Act.SCRAP and not any(subject.kind in pieces for subject in held.finding.subjects):
         raise Refused(f"finding {finding_id} ({held.finding.code}) is about no piece that could be scrapped")

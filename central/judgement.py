@@ -126,18 +126,27 @@ class Finding:
             return None
         return hashlib.sha256(canonical_json(dict(self.params))).hexdigest()
 
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 (hexadecimal) of what it says: who decides about it sends what was shown."""
+        return hashlib.sha256(canonical_json(self._said())).hexdigest()
+
     def content(self) -> JsonValue:
         """What of it is signed: the cause and the decision, nothing that depends on when data arrived."""
         closing = self.closing
+        return self._said() | {
+            "closing": None
+            if closing is None
+            else {"act": closing.act, "by": closing.user, "reason": closing.reason, "hash": closing.hash},
+        }
+
+    def _said(self) -> dict[str, JsonValue]:
         return {
             "id": self.id,
             "code": self.code,
             "params": dict(self.params),
             "subjects": [_subject_content(subject) for subject in self.subjects],
             "records": [*sorted(ref.hash for ref in self.records)],
-            "closing": None
-            if closing is None
-            else {"act": closing.act, "by": closing.user, "reason": closing.reason, "hash": closing.hash},
         }
 
 

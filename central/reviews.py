@@ -298,13 +298,13 @@ class Reviews:
 
     # -- deciding ------------------------------------------------------------------------------------------
 
-    def close(self, finding_id: str, user: User, act: str, reason: str) -> None:
-        """A person closes a finding. Raises as ``Findings.close``."""
-        self.close_all([finding_id], user, act, reason)
+    def close(self, finding_id: str, content_hash: str, user: User, act: str, reason: str) -> None:
+        """A person closes a finding that was shown with this content hash. Raises as ``Findings.close``."""
+        self.close_all({finding_id: content_hash}, user, act, reason)
 
-    def close_all(self, finding_ids: Sequence[str], user: User, act: str, reason: str) -> list[Finding]:
+    def close_all(self, shown: Mapping[str, str], user: User, act: str, reason: str) -> list[Finding]:
         """A person closes findings with one reason, all or none. Raises as ``Findings.close``."""
-        closed = self._findings.close(finding_ids, user, act, reason)
+        closed = self._findings.close(shown, user, act, reason)
         self.sweep({finding.order for finding in closed})
         return closed
 

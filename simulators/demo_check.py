@@ -213,6 +213,7 @@ class Judge:
         body: dict[str, JsonValue] = {
             "act": act,
             "reason": REASON,
+            "content_hash": finding["content_hash"],
             "user": "manager",
             "password": self._plant.password,
         }

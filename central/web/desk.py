@@ -126,7 +126,7 @@ class Desk(Protocol):
 
     def finding(self, finding_id: str) -> Finding | None: ...
 
-    def decide(self, finding_id: str, visitor: Visitor, act: str, reason: str) -> None:
+    def decide(self, finding_id: str, content_hash: str, visitor: Visitor, act: str, reason: str) -> None:
         """Close a finding. Raises Refused: no right, closed already; Invalid: no reason."""
 
     def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from central.access import SignInRefused
+from central.findings import FindingChanged
 from central.signature import SignatureRefused
 from central.web import blockers
 from central.web.i18n import N_, Words
@@ -24,6 +25,8 @@ TEXTS: Mapping[str, str] = {
     "unsound": N_("Nothing was signed: the bytes of this line file do not have its hash."),
     "blocked": N_("Nothing was signed: something must be done first."),
 }
+
+CHANGED = N_("Nothing was decided: this finding says something else than when it was shown. Look at it again.")
 
 PARTS: Mapping[str, str] = {
     "certificate": N_("gap certificate"),
@@ -52,7 +55,7 @@ def text(words: Words, error: LotkeeperError, reasons: Catalogue = NO_REASONS) -
     if isinstance(error, SignatureRefused) and error.code in TEXTS:
         against = [blockers.text(words, blocker, reasons).text for blocker in error.blockers]
         return " ".join([words(TEXTS[error.code]), *(f"{one}." for one in against)])
-    return str(error)
+    return words(CHANGED) if isinstance(error, FindingChanged) else str(error)
 
 
 def changed_parts(words: Words, error: LotkeeperError) -> list[str] | None:

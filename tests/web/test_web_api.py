@@ -146,12 +146,12 @@ def test_a_decision_may_be_sent_twice(own: Site) -> None:
     finding = client.get("/api/v1/exceptions", params={"code": "retested"}).json()["items"]
     finding = finding or client.get("/api/v1/exceptions").json()["items"]
     path = f"/api/v1/exceptions/{finding[0]['id']}/decisions"
-    body = {"act": "close", "reason": "drop of oil on the seal, wiped"}
+    body = {"act": "close", "reason": "drop of oil on the seal, wiped", "content_hash": finding[0]["content_hash"]}
     assert client.post(path, json=body).status_code == 403  # a program decides nothing by itself
     body |= {"user": "chen.li", "password": PASSWORD}
     first = client.post(path, json=body, headers={"Idempotency-Key": "k1"})
     assert first.status_code == 201, first.text
-    assert first.json()["state"] == "closed"
+    assert (first.json()["state"], first.json()["content_hash"]) == ("closed", body["content_hash"])
     again = client.post(path, json=body, headers={"Idempotency-Key": "k1"})
     assert (again.status_code, again.json()) == (201, first.json())
     assert again.headers["idempotency-replayed"] == "true"
@@ -167,7 +167,11 @@ def test_a_person_can_stand_behind_a_programs_decision(own: Site) -> None:
     found = client.get("/api/v1/exceptions", params={"state": "open"}).json()["items"]
     path = f"/api/v1/exceptions/{found[0]['id']}/decisions"
     body = {"act": "close", "reason": "seen", "user": "chen.li", "password": "wrong wrong"}
+    body |= {"content_hash": found[0]["content_hash"]}
     assert client.post(path, json=body).status_code == 403
+    other = client.post(path, json=body | {"password": PASSWORD, "content_hash": "0" * 64})
+    assert (other.status_code, "something else" in other.text) == (409, True), other.text
+    assert client.get(path.removesuffix("/decisions")).json()["state"] == "open"
     answer = client.post(path, json=body | {"password": PASSWORD})
     assert answer.status_code == 201
     assert answer.json()["decision"]["user"] == "chen.li"
@@ -175,8 +179,9 @@ def test_a_person_can_stand_behind_a_programs_decision(own: Site) -> None:
 
 def test_a_token_that_may_only_read_changes_nothing(own: Site) -> None:
     client = own.program("read")
-    finding = client.get("/api/v1/exceptions").json()["items"][0]["id"]
-    assert client.post(f"/api/v1/exceptions/{finding}/decisions", json={"reason": "x"}).status_code == 403
+    finding = client.get("/api/v1/exceptions").json()["items"][0]
+    path, seen = f"/api/v1/exceptions/{finding['id']}/decisions", {"content_hash": finding["content_hash"]}
+    assert client.post(path, json={"reason": "x", **seen}).status_code == 403
     lot = dhr_of(client, "WO-1001")
     body = {"user": "chen.li", "password": PASSWORD, "meaning": "reviewed", "content_hash": "0" * 64}
     assert client.post(f"/api/v1/dhrs/{lot}/signatures", json=body).status_code == 403
@@ -210,8 +215,9 @@ def test_signatures_over_the_interface(own: Site) -> None:
 
 def test_a_session_writes_only_from_our_own_pages(own: Site) -> None:
     client = own.signed_in("chen.li")
-    finding = client.get("/api/v1/exceptions").json()["items"][0]["id"]
-    path, body = f"/api/v1/exceptions/{finding}/decisions", {"reason": "seen"}
+    finding = client.get("/api/v1/exceptions").json()["items"][0]
+    path = f"/api/v1/exceptions/{finding['id']}/decisions"
+    body = {"reason": "seen", "content_hash": finding["content_hash"]}
     assert client.post(path, json=body, headers={"origin": "https://elsewhere.example"}).status_code == 403
     assert client.post(path, json=body).status_code == 201
 

@@ -239,10 +239,15 @@ def test_a_role_without_the_right_reads_and_does_not_decide(own: Site) -> None:
 
 def test_a_finding_is_closed_with_act_and_reason(own: Site) -> None:
     client = own.signed_in("chen.li")
-    finding = client.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]["id"]
+    shown = client.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]
+    finding = shown["id"]
     token = form_token(client, f"/findings/{finding}")
     assert client.post(f"/findings/{finding}", data={"csrf": token, "act": "close"}).status_code == 422
     data = {"csrf": token, "act": "close", "reason": "Lot was taken off the line, never mounted."}
+    refused = client.post(f"/findings/{finding}", data=data | {"content_hash": "0" * 64})
+    assert (refused.status_code, "Look at it again." in refused.text) == (409, True)
+    assert ("never mounted." in refused.text, shown["content_hash"] in refused.text) == (True, True)
+    data["content_hash"] = shown["content_hash"]
     assert client.post(f"/findings/{finding}", data=data).status_code == 303
     page = client.get(f"/findings/{finding}").text
     assert "never mounted." in page

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from central.access import Capability
+from central.findings import FindingChanged
 from central.signature import SignatureRefused
 from central.web.api import items
 from central.web.api.calls import Call, Caller, Idempotency, Key
@@ -23,7 +24,7 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 
 
 class DecisionBody(BaseModel):
-    """What was decided about a finding, and why.
+    """What was decided about a finding, and why. ``content_hash`` is that of the finding which was shown.
 
     ``user`` and ``password``: whose decision a program brings; it has none of its own. Without them it is the
     decision of the person of the session.
@@ -33,6 +34,7 @@ class DecisionBody(BaseModel):
 
     act: Literal["close", "concession", "scrap"] = "close"
     reason: Reason
+    content_hash: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     user: Annotated[str | None, Field(max_length=200)] = None
     password: SecretStr | None = None
 
@@ -72,7 +74,9 @@ def _decide(
             if body.user is not None and body.password is not None:
                 secret = body.password.get_secret_value()
                 visitor = call.desk.person(body.user, secret, call.visitor.origin, f"{kind} {finding_id}")
-            call.desk.decide(finding_id, visitor, body.act, body.reason)
+            call.desk.decide(finding_id, body.content_hash, visitor, body.act, body.reason)
+        except FindingChanged as error:
+            raise Problem(409, str(error)) from error
         except Refused as error:
             raise Problem(409 if _closed(call, finding_id) else 403, str(error)) from error
         except LotkeeperError as error:
@@ -94,7 +98,7 @@ def _closed(call: Call, finding_id: str) -> bool:
 def decide_exception(
     request: Request, call: Caller, finding_id: str, body: DecisionBody, key: Key = None
 ) -> JSONResponse:
-    """Close an exception with a decision and its reason."""
+    """Close an exception with a decision and its reason; 409 when it says something else by now."""
     return _decide(request, call, "exception", finding_id, body, key)
 
 
@@ -104,7 +108,7 @@ def decide_exception(
 def decide_discrepancy(
     request: Request, call: Caller, finding_id: str, body: DecisionBody, key: Key = None
 ) -> JSONResponse:
-    """Close a discrepancy with a decision and its reason."""
+    """Close a discrepancy with a decision and its reason; 409 when it says something else by now."""
     return _decide(request, call, "discrepancy", finding_id, body, key)
 
 

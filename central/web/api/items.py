@@ -116,6 +116,7 @@ class FindingItem(Item):
     opened_at: str | None
     subjects: list[SubjectItem]
     records: list[str]
+    content_hash: str
     decision: dict[str, JsonValue] | None
 
     @classmethod
@@ -137,6 +138,7 @@ class FindingItem(Item):
             opened_at=iso_z(finding.opened_us),
             subjects=[subject(s) for s in finding.subjects],
             records=[ref.hash for ref in finding.records],
+            content_hash=finding.content_hash,
             decision=None
             if closing is None
             else {

@@ -92,6 +92,7 @@ def decide(
     act: Text = "",
     code: Text = "",
     reason: Text = "",
+    content_hash: Text = "",
 ) -> Response:
     """Close the finding with an act and a reason, both written into central's chain."""
     found = _found(visit, finding_id)
@@ -100,7 +101,7 @@ def decide(
         problem = visit.words(N_("Choose what you decide, and write the reason."))
         return _page(visit, found, status=422, error=problem, act=act, code=code, reason=reason)
     try:
-        visit.desk.decide(finding_id, visit.user, act, told)
+        visit.desk.decide(finding_id, content_hash, visit.user, act, told)
     except LotkeeperError as error:
         problem = refusals.text(visit.words, error)
         return _page(visit, found, status=409, error=problem, act=act, code=code, reason=reason)

@@ -19,7 +19,7 @@ from central.certificates import Certificates
 from central.cli_keep import certificate_lines
 from central.dhr import dhr_id
 from central.domain import DhrState, Grade
-from central.findings import Findings
+from central.findings import FindingChanged, Findings
 from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
 from central.reviews import CURSOR, Reviews
 from central.signature import Rules, SignatureRefused
@@ -110,7 +110,7 @@ class Plant:
         return dhr_id("VS-100", "WO-1000")
 
     def close_all(self) -> None:
-        still = [finding.id for finding in self.reviews.findings() if finding.open]
+        still = {finding.id: finding.content_hash for finding in self.reviews.findings() if finding.open}
         self.reviews.close_all(still, QA, "close", "looked at")
 
     def post(self, reference: str = "WO-1000") -> None:
@@ -258,7 +258,7 @@ def test_central_closes_what_late_data_explains_and_opens_it_again_never_a_perso
     (finding,) = plant.reviews.findings()
     assert finding.open
     assert len(plant.stated("discrepancy-opened")) == 2
-    plant.reviews.close(finding.id, QA, "close", "the agent's disk was replaced")
+    plant.reviews.close(finding.id, finding.content_hash, QA, "close", "the agent's disk was replaced")
     plant.reviews.sweep(["WO-1000"])
     (finding,) = plant.reviews.findings()
     assert finding.settled
@@ -276,7 +276,7 @@ def test_what_a_person_closed_is_opened_again_when_it_has_come_to_say_more(plant
     (finding,) = plant.reviews.findings()
     assert finding.params["unaccounted"] == [["weld", [2], []]]
     stale = plant.reviews._dossiers.assessment("WO-1000")
-    plant.reviews.close(finding.id, QA, "close", "one dry run")
+    plant.reviews.close(finding.id, finding.content_hash, QA, "close", "one dry run")
     plant.reviews.sweep(["WO-1000"])
     assert plant.reviews.findings()[0].settled
     line.cycles["OP20"] += 3
@@ -289,7 +289,7 @@ def test_what_a_person_closed_is_opened_again_when_it_has_come_to_say_more(plant
     assert again.params["unaccounted"] == [["weld", [2, 6, 7, 8], []]]
     assert len(plant.stated("discrepancy-opened")) == 2
     assert plant.reviews.confirmation_for("WO-1000") is None
-    plant.reviews.close(finding.id, QA, "close", "three more")
+    plant.reviews.close(again.id, again.content_hash, QA, "close", "three more")
     Findings(plant.rig.store, plant.rig.facts).settle(stale)
     plant.reviews.sweep(["WO-1000"])
     (last,) = [f for f in plant.reviews.findings() if f.code == "certificate-incomplete"]
@@ -409,16 +409,16 @@ def test_closing_needs_a_right_an_act_and_a_reason_and_happens_once(plant: Plant
     plant.all_here(troubled())
     finding = plant.reviews.findings()[0]
     with pytest.raises(Refused, match="may not close"):
-        plant.reviews.close(finding.id, OPERATOR, "close", "x")
+        plant.reviews.close(finding.id, finding.content_hash, OPERATOR, "close", "x")
     with pytest.raises(Invalid, match="reason"):
-        plant.reviews.close(finding.id, QA, "close", "  ")
+        plant.reviews.close(finding.id, finding.content_hash, QA, "close", "  ")
     with pytest.raises(Invalid, match="closes no finding"):
-        plant.reviews.close(finding.id, QA, "void", "x")
+        plant.reviews.close(finding.id, finding.content_hash, QA, "void", "x")
     with pytest.raises(Invalid, match="no finding"):
-        plant.reviews.close("nothing", QA, "close", "x")
-    plant.reviews.close(finding.id, QA, "close", "known")
+        plant.reviews.close("nothing", "", QA, "close", "x")
+    plant.reviews.close(finding.id, finding.content_hash, QA, "close", "known")
     with pytest.raises(Refused, match="closed already"):
-        plant.reviews.close(finding.id, QA, "close", "known")
+        plant.reviews.close(finding.id, finding.content_hash, QA, "close", "known")
     decisions = [f.fact.data for f in plant.rig.store.facts(agent=CENTRAL, codes=["close"])]
     (decision,) = [d for d in decisions if isinstance(d, Decision)]
     assert (decision.target.id, decision.by.id, decision.reason) == (finding.id, "quinn", "known")
@@ -426,11 +426,34 @@ def test_closing_needs_a_right_an_act_and_a_reason_and_happens_once(plant: Plant
     assert decision.target.hash in opened
 
 
+def test_a_finding_is_closed_for_what_was_shown_of_it_only(plant: Plant) -> None:
+    """Bug: a form that showed cycles 2 to 4 closed 84 more that had become known since."""
+    line = Line()
+    line.piece(1)
+    line.assemble(2, cycle=5)
+    plant.all_here(line)
+    plant.book.orders["WO-1000"] = replace(plant.book.orders["WO-1000"], state="closed")
+    plant.reviews.sweep(["WO-1000"])
+    (shown,) = [f for f in plant.reviews.findings() if f.code == "certificate-incomplete"]
+    line.assemble(3, cycle=90)
+    plant.all_here(line)
+    now = plant.reviews.finding(shown.id)
+    assert now is not None
+    assert (now.open, now.params == shown.params) == (True, False)
+    with pytest.raises(FindingChanged, match="something else"):
+        plant.reviews.close(shown.id, shown.content_hash, QA, "close", "cycles 2 to 4 were trials")
+    assert plant.reviews.finding(shown.id) == now
+    plant.reviews.close(now.id, now.content_hash, QA, "close", "all of them were trials")
+    closed = plant.reviews.finding(shown.id)
+    assert closed is not None
+    assert (closed.open, closed.content_hash) == (False, now.content_hash)
+
+
 def test_closing_many_is_all_or_none(plant: Plant) -> None:
     plant.all_here(troubled())
-    ids = [finding.id for finding in plant.reviews.findings()]
+    shown = {finding.id: finding.content_hash for finding in plant.reviews.findings()}
     with pytest.raises(Invalid, match="no finding"):
-        plant.reviews.close_all([*ids, "nothing"], QA, "close", "x")
+        plant.reviews.close_all(shown | {"nothing": ""}, QA, "close", "x")
     assert all(finding.open for finding in plant.reviews.findings())
 
 
@@ -441,7 +464,7 @@ def test_only_pieces_can_be_scrapped(plant: Plant) -> None:
     plant.reviews.sweep()
     (finding,) = plant.reviews.findings()
     with pytest.raises(Refused, match="no piece"):
-        plant.reviews.close(finding.id, QA, "scrap", "x")
+        plant.reviews.close(finding.id, finding.content_hash, QA, "scrap", "x")
 
 
 # -- the ERP -----------------------------------------------------------------------------------------------
@@ -451,7 +474,7 @@ def test_a_troubled_order_is_reported_only_after_quality_decided_about_its_piece
     plant.all_here(troubled())
     assert plant.reviews.confirmation_for("WO-1000") is None
     (matter,) = [f for f in plant.reviews.findings() if f.code == "out-of-specification"]
-    plant.reviews.close(matter.id, QA, "concession", "within the drawing")
+    plant.reviews.close(matter.id, matter.content_hash, QA, "concession", "within the drawing")
     report = plant.reviews.confirmation_for("WO-1000")
     assert report is not None
     assert report.good == ("WO-1000-001", "WO-1000-003", "WO-1000-004")
@@ -462,7 +485,7 @@ def test_a_troubled_order_is_reported_only_after_quality_decided_about_its_piece
 def test_a_piece_scrapped_by_decision_is_reported_as_scrap(plant: Plant) -> None:
     plant.all_here(troubled())
     (matter,) = [f for f in plant.reviews.findings() if f.code == "out-of-specification"]
-    plant.reviews.close(matter.id, QA, "scrap", "beyond the drawing")
+    plant.reviews.close(matter.id, matter.content_hash, QA, "scrap", "beyond the drawing")
     report = plant.reviews.confirmation_for("WO-1000")
     assert report is not None
     assert (len(report.good), report.scrap) == (2, 2)
@@ -510,7 +533,7 @@ def test_a_decision_after_the_report_that_changes_what_was_reported_disagrees_wi
     plant.reviews.sweep(["WO-1000"])
     (signal,) = plant.reviews.findings()
     assert (signal.code, signal.open) == ("spc-signal", True)
-    plant.reviews.close(signal.id, QA, "scrap", "torque not trusted")
+    plant.reviews.close(signal.id, signal.content_hash, QA, "scrap", "torque not trusted")
     plant.reviews.sweep()
     found = {(f.params["what"], f.params["ours"], f.params["erp"]) for f in plant.reviews.findings() if f.open}
     assert found == {("good", "0", "1"), ("scrap", "1", "0")}
