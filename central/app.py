@@ -358,7 +358,7 @@ def _assemble(
         products,
         backups,
         administration,
-        Schedule(clock, settings.time_zone),
+        Schedule(clock, settings.time_zone, log),
         AdminServer(settings.folder, administration),
         log,
         on_failure,

@@ -30,6 +30,8 @@ LATE = 2.0
 ANCHORS_LARGE = 512 * 1024**2
 CLOCK_OFF_S = 60.0
 ERP_TIMEOUT_S = 5.0
+BUSY_S = 3.0
+"""A transaction of central's that lasts so long holds up others."""
 OLDEST_SERVER = 130_000
 DURABLE: dict[str, State] = {"fsync": "bad", "full_page_writes": "bad", "synchronous_commit": "warning"}
 """Settings that must be on; central sets the last one itself, for its own sessions."""
@@ -197,12 +199,27 @@ def workers(connection: Connection) -> Iterator[Told]:
     partitions = agents.partitions(connection)
     leased = {each: known[PARTITION + each] for each in partitions if PARTITION + each in known}
     dead = {name: one for name, one in leased.items() if 0 < one.until_us < now_us}
+    if dead and (busy := _busy(connection)) is not None:
+        yield busy
+        return
     for name, one in dead.items():
         say = f"{one.holder} had partition {name} until {iso_z(one.until_us)}, and nobody took it over"
         yield Told("workers", "bad", say, "start a worker or serve: records of its lines wait at the broker")
     if leased and not dead:
         taken = sum(one.until_us > now_us for one in leased.values())
         yield Told("workers", "fine", f"{taken} of {len(partitions)} partitions are taken in")
+
+
+def _busy(connection: Connection) -> Told | None:
+    """Whether one that writes holds up all others: then nobody can renew a lease, and no worker need be gone."""
+    held = server_state.write_lock(connection)
+    if held is None or (held.for_s is not None and held.for_s < BUSY_S):
+        return None
+    since = "" if held.for_s is None else f" for {held.for_s:.0f} s"
+    say = f"session {held.pid} of the database ({held.program}, {held.state}) writes{since}, {held.waiting} wait: "
+    say += "no process can renew its partitions meanwhile"
+    do = "ask again in a minute; a session that goes on, or stands still, is ended by "
+    return Told("workers", "warning", say, f"{do}SELECT pg_terminate_backend({held.pid})")
 
 
 def erp_clock(settings: CentralSettings, clock: Clock) -> Iterator[Told]:

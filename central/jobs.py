@@ -7,14 +7,22 @@ turn; a failed disk ends the process.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 
+from apscheduler.events import (
+    EVENT_JOB_EXECUTED,
+    EVENT_JOB_MAX_INSTANCES,
+    JobExecutionEvent,
+    JobSubmissionEvent,
+)
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from structlog.typing import FilteringBoundLogger
 
+from central.trouble import Trouble
 from records.clock import Clock, from_us
 from records.errors import LotkeeperError, StorageFailed
 
@@ -23,6 +31,10 @@ OnFailure = Callable[[StorageFailed], None]
 
 REST_TIMES, REST_MOST_S = 3, 30.0
 """Who works for long by itself rests so many times as long: what comes from the lines meanwhile goes first."""
+
+_QUIET = logging.getLogger("central.jobs.scheduler")
+_QUIET.setLevel(logging.ERROR)
+"""Of the library: what it says of jobs has no level, no UTC, and a line for each turn that it leaves out."""
 
 SKIPPED = object()
 """What a job returns that was not due: neither a success nor a failure."""
@@ -112,25 +124,33 @@ class Woken:
 
 
 class Schedule:
-    """Jobs at intervals and at a time of day, in a few threads."""
+    """Jobs at intervals and at a time of day, in a few threads.
 
-    def __init__(self, clock: Clock, time_zone: str) -> None:
-        self._clock = clock
+    A turn that is left out, since the one before is not over (or no thread was free for it), is told of.
+    """
+
+    def __init__(self, clock: Clock, time_zone: str, log: FilteringBoundLogger) -> None:
+        self._clock, self._log = clock, log
+        self._skipped: dict[str, Trouble] = {}
+        self._telling = threading.Lock()
         self._scheduler = BackgroundScheduler(
             timezone=time_zone,
             executors={"default": ThreadPoolExecutor(3)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            logger=_QUIET,
         )
+        self._scheduler.add_listener(self._left_out, EVENT_JOB_MAX_INSTANCES)
+        self._scheduler.add_listener(self._done, EVENT_JOB_EXECUTED)
 
     def every(self, seconds: float, job: Guarded, *, at_once: bool = True, first_s: float | None = None) -> None:
         """Run a job again and again; ``at_once``: the first time right after the start, ``first_s``: then."""
         wait_s = first_s if first_s is not None else 0 if at_once else seconds
         first = from_us(self._clock.now_us()) + timedelta(seconds=wait_s)
-        self._scheduler.add_job(job, "interval", seconds=seconds, next_run_time=first, id=job.name)
+        self._scheduler.add_job(job, "interval", seconds=seconds, next_run_time=first, id=job.name, name=job.name)
 
     def daily(self, hour: int, job: Guarded) -> None:
         """Run a job once a day at this hour of the site's time."""
-        self._scheduler.add_job(job, "cron", hour=hour, id=job.name)
+        self._scheduler.add_job(job, "cron", hour=hour, id=job.name, name=job.name)
 
     def soon(self, name: str) -> None:
         """Run a job now instead of at its next turn."""
@@ -143,3 +163,18 @@ class Schedule:
         """Let running jobs end; no more begin."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
+
+    def _left_out(self, event: JobSubmissionEvent) -> None:
+        with self._telling:
+            name = event.job_id
+            if name not in self._skipped:
+                log = self._log.bind(job=name)
+                self._skipped[name] = Trouble(
+                    "job", log, self._clock, met="skipped", over="in-time-again", warn=True
+                )
+            self._skipped[name].met("its turn before is not over")
+
+    def _done(self, event: JobExecutionEvent) -> None:
+        with self._telling:
+            if event.job_id in self._skipped:
+                self._skipped.pop(event.job_id).over()

@@ -275,7 +275,7 @@ class Mqtt:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _p: object
     ) -> None:
         if self._state.connected:
-            self._change(False, f"the connection ended: {code}")
+            self._change(False, f"the connection ended: {code}", meant=self._closing.is_set() or self.lost)
         if self._part.partition is not None and code.value == TAKEN_OVER:
             self._leave()
 
@@ -302,12 +302,14 @@ class Mqtt:
         # paho holds its own lock here: never publish from this place
         self._work.urgent(_Acknowledged(mid, str(code) if code.is_failure else None))
 
-    def _change(self, connected: bool, error: str | None) -> None:
+    def _change(self, connected: bool, error: str | None, *, meant: bool = False) -> None:
         if (self._state.connected, self._state.error) != (connected, error):
             self._state = BrokerState(connected, self._clock.now_us(), error)
             host, port = self._settings.address
             if connected:
                 self._log.info("broker-connected", address=f"{host}:{port}")
+            elif meant:  # a stop, or another process takes this part in
+                self._log.info("broker-left", address=f"{host}:{port}")
             else:
                 self._log.warning("broker-lost", address=f"{host}:{port}", error=error)
 

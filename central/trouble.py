@@ -14,8 +14,19 @@ class Trouble:
     how often it was met; and once when it is over. For one thread.
     """
 
-    def __init__(self, what: str, log: FilteringBoundLogger, clock: Clock) -> None:
+    def __init__(
+        self,
+        what: str,
+        log: FilteringBoundLogger,
+        clock: Clock,
+        *,
+        met: str = "failed",
+        over: str = "works-again",
+        warn: bool = False,
+    ) -> None:
+        """The lines are ``what`` with ``met`` or ``over``. ``warn``: no error, a warning."""
         self._what, self._log, self._clock = what, log, clock
+        self._met, self._over, self._warn = met, over, warn
         self._times = 0
         self._since_us = 0
         self._next_s = self._pause_s = 0.0
@@ -31,11 +42,12 @@ class Trouble:
         self._next_s = now_s + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_S)
         more = {} if self._times == 1 else {"times": self._times, "since": iso_z(self._since_us)}
-        self._log.error(f"{self._what}-failed", error=error, **more)
+        tell = self._log.warning if self._warn else self._log.error
+        tell(f"{self._what}-{self._met}", error=error, **more)
 
     def over(self) -> None:
         """Something was done that it would have met."""
         if self._times:
             lasted_s = (self._clock.now_us() - self._since_us) // MICROSECONDS
-            self._log.info(f"{self._what}-works-again", times=self._times, lasted_s=lasted_s)
+            self._log.info(f"{self._what}-{self._over}", times=self._times, lasted_s=lasted_s)
             self._times = 0

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from records.yaml import Secret
 
+WRITE_LOCK = 0x4C6F746B_77726974
+"""Held on a server by every writing transaction. The first half says Lotk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:

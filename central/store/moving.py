@@ -12,11 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select, text
 
+from central.store import partitions
 from central.store.bulk import Insert
 from central.store.database import Server
 from central.store.engine import Store, reading
 from central.store.schema import metadata
 from records import durable
+from records.clock import MICROSECONDS
 from records.errors import Refused
 
 ROWS = 2000
@@ -26,6 +28,7 @@ ROWS_READ = 16
 BYTES = 16 * 1024 * 1024
 """So much of bodies is carried at once, and no more than what was read with it."""
 _LARGE = {"body", "payload"}
+DAY_US = 86_400 * MICROSECONDS
 
 
 def into_file(server: Server, target: Path) -> None:
@@ -70,6 +73,7 @@ def _fill(source: Connection, target: Connection, label: str) -> None:
     if full:
         raise Refused(f"{label} has content already ({full[0]})", hint="make an empty database and name that one")
     target.execute(metadata.tables["meta"].delete())
+    _make_parts(source, target)
     for table in metadata.sorted_tables:
         insert = Insert(table, *table.c.keys())
         for rows in _portions(source, table):
@@ -80,6 +84,16 @@ def _fill(source: Connection, target: Connection, label: str) -> None:
             query = text("SELECT setval(pg_get_serial_sequence(:name, :column), :highest)")
             if highest is not None:
                 target.execute(query, {"name": f'"{table.name}"', "column": column.name, "highest": highest})
+
+
+def _make_parts(source: Connection, target: Connection) -> None:
+    """The parts of the months that the rows need: what lies with the rest is never dropped as a whole."""
+    days: set[int] = set()
+    for table in metadata.tables.values():
+        if table.info.get("partitioned"):
+            days |= set(source.execute(select(table.c.received_us // DAY_US).distinct()).scalars())
+    for day in sorted(days):
+        partitions.make_ahead(target, day * DAY_US)
 
 
 def _portions(source: Connection, table: Table) -> Iterator[list[tuple[Any, ...]]]:

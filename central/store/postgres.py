@@ -27,17 +27,19 @@ from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
+import structlog
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from central.store.database import Server
+from central.store.database import WRITE_LOCK, Server
 from central.store.session import Identity, connect, identity_of, refuse_unsafe
-from records.clock import new_id
+from records.clock import MICROSECONDS, SystemClock, iso_z, new_id
 from records.errors import Busy, LotkeeperError, Refused, StorageFailed, Unreachable
 from records.jobs import Promised
 
 T = TypeVar("T")
+_log = structlog.get_logger()
 
 GROUP_LIMIT = 256
 """Most jobs that one commit takes along."""
@@ -52,8 +54,6 @@ TAKING_OVER_S = 10.0
 ATTEMPTS = 5
 """How often a group may be broken off by the server (deadlock, cancelled) before the process stops."""
 
-WRITE_LOCK = 0x4C6F746B_77726974
-"""Held by every writing transaction. The first half of both says Lotk."""
 INSTANCE_LOCK = 0x4C6F746B_6F6E6C79
 """Held by the session of a central that has the database for itself."""
 
@@ -250,22 +250,35 @@ class PostgresStore:
     def _resume(self, lost: _Lost) -> bool:
         """Connect again; whether the work that was under way is committed after all."""
         deadline_s = time.monotonic() + PATIENCE_S
+        told = False
         while True:
             try:
-                self._open()
-                if lost.mark is None:
-                    return False
-                with self._transaction():  # the lock is free only when the old transaction has ended
-                    query = "SELECT value FROM meta WHERE name = %s"
-                    found = self._raw.execute(query, (self._mark_name,)).fetchone()
-                return found is not None and found[0].split(" ")[0] == lost.mark
+                committed = self._reached(lost)
             except (psycopg.OperationalError, Unreachable, Refused) as error:
                 if time.monotonic() > deadline_s:
                     raise StorageFailed(
                         f"{self.label} is gone since {PATIENCE_S:.0f} s: {error}",
                         hint="start the server, then start again",
                     ) from error
+                if not told:
+                    left_s = deadline_s - time.monotonic()
+                    until = iso_z(SystemClock().now_us() + round(left_s * MICROSECONDS))
+                    _log.warning("database-lost", error=str(error), tried_until=until)
+                    told = True
                 time.sleep(0.2)
+            else:
+                if told:
+                    _log.info("database-back", database=self.label)
+                return committed
+
+    def _reached(self, lost: _Lost) -> bool:
+        self._open()
+        if lost.mark is None:
+            return False
+        with self._transaction():  # the lock is free only when the old transaction has ended
+            query = "SELECT value FROM meta WHERE name = %s"
+            found = self._raw.execute(query, (self._mark_name,)).fetchone()
+        return found is not None and found[0].split(" ")[0] == lost.mark
 
     def _open(self) -> None:
         """A new writing session in place of the old one, which is ended on the server too."""

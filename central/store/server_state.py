@@ -7,10 +7,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from central.store.database import WRITE_LOCK
+
 _ROLE = text(
     "SELECT has_schema_privilege(current_schema(), 'CREATE') AS makes, "
     "has_function_privilege('pg_control_system()', 'EXECUTE') AS knows, "
     "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS rules, current_user AS name"
+)
+
+_LOCKS = text(
+    "SELECT l.pid, l.granted, a.application_name AS program, a.state, "
+    "extract(epoch FROM clock_timestamp() - a.xact_start) AS for_s "
+    "FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+    "WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid::bigint = :high AND l.objid::bigint = :low "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 
@@ -34,3 +44,29 @@ def state_of(connection: Connection) -> ServerState | None:
     settings = {row.name: row.reset_val or "" for row in rows}
     role = connection.execute(_ROLE).one()
     return ServerState(version, settings, role.name, bool(role.makes and role.knows), bool(role.rules))
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLock:
+    """Who has the one write lock now. ``for_s``: since its transaction began; None: our role may not see that.
+
+    ``waiting``: sessions that wait for it.
+    """
+
+    pid: int
+    program: str
+    state: str
+    for_s: float | None
+    waiting: int
+
+
+def write_lock(connection: Connection) -> WriteLock | None:
+    """None: nobody has it, or the database is a file."""
+    if connection.dialect.name == "sqlite":
+        return None
+    rows = connection.execute(_LOCKS, {"high": WRITE_LOCK >> 32, "low": WRITE_LOCK & 0xFFFFFFFF}).all()
+    held = next((row for row in rows if row.granted), None)
+    if held is None:
+        return None
+    for_s = None if held.for_s is None else float(held.for_s)
+    return WriteLock(held.pid, held.program or "?", held.state or "?", for_s, len(rows) - 1)

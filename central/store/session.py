@@ -31,7 +31,7 @@ _WRITER = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     # one that stands still within a transaction holds up all others that write
-    "idle_in_transaction_session_timeout": "30s",
+    "idle_in_transaction_session_timeout": "10s",
 }
 _READER = {"default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on"}
 

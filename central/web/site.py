@@ -54,6 +54,9 @@ TITLES = {
     500: N_("Something went wrong here"),
 }
 
+FOR_MONITORS = ("/healthz", "/metrics")
+"""Read by programs, like all below /api/."""
+
 
 def create_app(central: CentralParts) -> FastAPI:
     """The application over a running central."""
@@ -158,7 +161,7 @@ def _answer(
     request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **params: object
 ) -> Response:
     """A page for people, a problem document for programs; never a traceback. ``params``: of the detail."""
-    if request.url.path.startswith("/api/"):
+    if request.url.path.startswith("/api/") or request.url.path in FOR_MONITORS:
         return problem_of(status, detail, headers=headers)
     visit = look(request)
     title = visit.words(TITLES.get(status, TITLES[500]))

@@ -65,6 +65,8 @@ def test_killed_around_the_commit(central: CentralProcess, broker: Mosquitto) ->
         wire.deliver(central.ring, 20, agent.frame(1, 10), agent.frame(11))
     assert held(central, agent) == sent
     assert central.stop() == 0
+    assert "broker-left" in central.log.read_text()
+    assert "broker-lost" not in central.log.read_text(), "an ordinary stop is no trouble"
     answer = json.loads(central.command("verify", "--json"))
     assert (answer["ok"], answer["first_bad"]) == (True, None)
 

@@ -11,6 +11,7 @@ from fixture_central import PASSWORD, whole_story
 from test_web_pages import _sign
 
 from central.store.database import Server
+from tests.rigs import postgres
 from tests.rigs.stores import on_postgres
 from tests.rigs.trends import TrendAgent, polled
 
@@ -60,3 +61,20 @@ def test_telemetry_is_drawn_from_a_server(served: Site) -> None:
     client = served.signed_in("mueller")
     assert "/telemetry/trend-1/welder.force" in client.get("/telemetry").text
     assert 'class="lk-line"' in client.get("/telemetry/trend-1/welder.force").text
+
+
+def test_monitors_are_told_by_json_that_the_database_lets_nobody_in(served: Site) -> None:
+    database = served.central.store.database
+    assert isinstance(database, Server)
+    client = served.signed_in("mueller")
+    with postgres.shared().admin() as admin:
+        admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false".encode())
+        admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (database.name,)
+        )
+        answers = [client.get(path) for path in ("/healthz", "/metrics")]
+        admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true".encode())
+    for answer in answers:
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert "does not let central in" in answer.json()["detail"]
+    assert client.get("/healthz").json()["status"] == "ok"

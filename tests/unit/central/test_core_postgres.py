@@ -5,22 +5,25 @@ from __future__ import annotations
 import signal
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from sqlalchemy import text
 
 from central.settings import CentralSettings, load_settings
-from central.store import intake, partitions, session, snapshots
+from central.store import intake, moving, partitions, session, snapshots
 from central.store.bulk import Insert
 from central.store.database import Server
 from central.store.engine import Connection, Store, assert_guards, reading
 from central.store.postgres import INSTANCE_LOCK
 from central.store.schema import body
+from records.clock import SystemClock, iso_z
 from records.errors import ConfigurationError, Damaged, Refused, StorageFailed, Unreachable
 from records.yaml import Secret
 from tests.rigs import postgres
@@ -263,6 +266,33 @@ def test_a_server_that_stays_away_stops_the_store(
     assert names(place) == ["kept"]
 
 
+def test_a_server_that_lets_nobody_in_is_told_of_at_once_with_how_long_it_is_tried(
+    server: PostgresServer, place: Server, store: Store, failures: list[StorageFailed]
+) -> None:
+    store.write(lambda c: add(c, "before"))
+    told = threading.Event()
+
+    def hear(_log: object, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if line["event"] == "database-lost":
+            told.set()
+        return line
+
+    with structlog.testing.capture_logs(processors=[hear]) as said:
+        with server.admin() as admin:
+            admin.execute(f"ALTER DATABASE {place.name} ALLOW_CONNECTIONS false".encode())
+            admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (place.name,)
+            )
+            done = store.submit(lambda c: add(c, "after"))
+            assert told.wait(60)
+            admin.execute(f"ALTER DATABASE {place.name} ALLOW_CONNECTIONS true".encode())
+        assert done.result() == 2
+    assert [line["event"] for line in said] == ["database-lost", "database-back"]
+    assert "does not let central in" in said[0]["error"]
+    assert said[0]["tried_until"] > iso_z(SystemClock().now_us())
+    assert failures == []
+
+
 def test_a_server_that_crashed_and_came_back_is_used_again(
     own: PostgresServer, failures: list[StorageFailed]
 ) -> None:
@@ -479,6 +509,21 @@ def test_a_copy_of_large_bodies_needs_little_memory(place: Server, store: Store,
     with reading(tmp_path / "copy.db") as copied:
         assert copied.execute(text("SELECT count(*), sum(length(body)) FROM body")).one() == (64, 64 * 2**20)
     assert most < 48 * 2**20
+
+
+def test_rows_that_are_moved_to_a_server_lie_in_the_parts_of_their_months(place: Server, tmp_path: Path) -> None:
+    file = Store(tmp_path / "central.db")
+    moments = [us("2025-01-31T23:59:59Z"), us("2026-11-02T00:00:00Z"), us("2026-11-30T23:59:59Z")]
+    rows = [(number, at_us, b"a") for number, at_us in enumerate(moments, 1)]
+    file.write(lambda c: Insert(body, "envelope_id", "received_us", "body")(c, rows))
+    file.close()
+    moving.into_server(tmp_path / "central.db", place)
+    with reading(place) as connection:
+        query = text("SELECT tableoid::regclass::text FROM body ORDER BY envelope_id")
+        assert list(connection.execute(query).scalars()) == ["body_2025_01", "body_2026_11", "body_2026_11"]
+        assert_guards(connection)
+        past = partitions.parts_before(connection, "telemetry_body", us("2026-12-01T00:00:00Z"))
+    assert {"telemetry_body_2025_01", "telemetry_body_2026_11"} <= {part.name for part in past}
 
 
 def us(moment: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, text
 
 from central import doctor_keeping as doctor
 from central.doctor_told import Told
@@ -14,6 +16,7 @@ from central.store import leases, partitions
 from records.clock import SystemClock
 from records.configuration import ConfigurationRecord
 from records.model import OperationsEvent
+from tests.rigs import stores
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig
 
@@ -103,6 +106,35 @@ def test_a_server_and_its_workers(rig: Rig) -> None:
     with rig.store.read() as connection:
         (dead,) = doctor.workers(connection)
     assert (dead.state, dead.says.split()[:4]) == ("bad", ["first", "had", "partition", "p0"])
+
+
+def test_nobody_is_called_gone_while_one_that_writes_holds_up_all_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "BUSY_S", 0.0)
+    rig.enrol(Agent("line-1"))
+    take(rig, "partition/p0", "first", -60.0)
+    began, go_on = threading.Event(), threading.Event()
+
+    def judge(connection: Connection) -> None:
+        connection.execute(text("SELECT 1"))
+        began.set()
+        assert go_on.wait(60)
+
+    done = rig.store.submit(judge)
+    try:
+        assert began.wait(60)
+        with rig.store.read() as connection:
+            (told,) = doctor.workers(connection)
+    finally:
+        go_on.set()
+    done.result()
+    if stores.is_server():
+        assert told.state == "warning"
+        assert "(lotkeeper writer, idle in transaction) writes for" in told.says
+        assert "pg_terminate_backend(" in str(told.do)
+    else:
+        assert told.state == "bad", "a file has no such lock, and no workers either"
 
 
 def test_a_worker_that_was_killed_for_good_is_not_told_of_once_its_partition_is_taken_over(rig: Rig) -> None:
