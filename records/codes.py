@@ -42,6 +42,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "watermark-refused": ("reason", "watermark", "count"),
     "payload-refused": ("topic", "reason", "count"),
     "record-damaged": ("epoch", "seq", "digest"),
+    "backlog-damaged": ("lost",),  # rows of the same stream that could not be stored again under a new epoch
     "record-undeliverable": ("epoch", "seq", "bytes", "limit"),
     "identity-renewed": ("what", "id", "until"),  # what: certificate, signing-key or central-keys
     "identity-warning": ("what", "why", "until"),  # it ends soon or cannot be renewed: a person must act

@@ -42,7 +42,7 @@ from typing import TypeVar
 
 from records.errors import Busy, Damaged, LotkeeperError, NoRoom, StorageFailed
 from records.files import make_folder, sync_folder
-from records.jobs import A, Again, Alike, Job, Kind, Pending, primary_code, run_all
+from records.jobs import A, Alike, Job, Kind, Pending, Step, Steps, primary_code, run_all
 
 T = TypeVar("T")
 
@@ -274,12 +274,12 @@ class Writer:
         """
         return self._queue(Alike(kind, given, weight))
 
-    def submit_steps(self, job: Job[T | Again]) -> Future[T]:
+    def submit_steps(self, step: Step[T]) -> Future[T]:
         """As ``submit``, for what is too long for one transaction: called until it returns something else than
         ``Again``, each time in a transaction of its own and with no other job between. A crash ends it between two
-        steps, so what it does must be able to go on from there at the next start.
+        steps, and so does a full disk, so what it does must be able to go on from there later.
         """
-        return self._queue(Pending(job, 0, steps=True))
+        return self._queue(Steps(step))
 
     def _queue(self, pending: Pending[T]) -> Future[T]:
         with self._gate:
@@ -336,8 +336,8 @@ class Writer:
 
     def _work(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> None:
         refused: LotkeeperError | None = self._failed
-        if refused is None and group[0].steps:
-            refused = self._take_steps(connection, group)
+        if refused is None and isinstance(group[0], Steps):
+            refused = self._take_steps(connection, group[0])
         elif refused is None:
             refused = self._commit(connection, group)
         for pending in group:
@@ -345,13 +345,13 @@ class Writer:
         if self._failed is None:
             self._tidy(connection)
 
-    def _take_steps(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> LotkeeperError | None:
+    def _take_steps(self, connection: sqlite3.Connection, job: Steps[object]) -> LotkeeperError | None:
         self._cap(connection, None)
-        refused = self._commit(connection, group)
-        while refused is None and group[0].again:
+        refused = self._commit(connection, [job])
+        while self._failed is None and refused is None and job.committed():
             self._log_bytes = CHECKPOINT_BYTES
             self._tidy(connection)
-            refused = self._failed or self._commit(connection, group)
+            refused = self._failed or self._commit(connection, [job])
         if self._failed is None:
             self._cap(connection, self._max_bytes)
         return refused
@@ -448,9 +448,9 @@ def _group(waiting: deque[Pending[object] | None]) -> list[Pending[object]] | No
     if first is None:
         return None
     group, weight = [first], first.weight
-    while waiting and not first.steps and len(group) < GROUP_LIMIT and weight < GROUP_BYTES:
+    while waiting and not isinstance(first, Steps) and len(group) < GROUP_LIMIT and weight < GROUP_BYTES:
         following = waiting[0]
-        if following is None or following.steps:
+        if following is None or isinstance(following, Steps):
             break
         group.append(following)
         weight += following.weight

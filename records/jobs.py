@@ -40,8 +40,14 @@ def primary_code(error: BaseException) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """What a job of ``submit_steps`` returns to be called once more, in a transaction of its own."""
+class Again(Generic[T]):
+    """What a step returns to be called once more, in a transaction of its own; it is given ``so_far`` then."""
+
+    so_far: T
+
+
+Step = Callable[[sqlite3.Connection, T | None], T | Again[T | None]]
+"""One transaction of a job of several: from what the one before gave (None: it is the first)."""
 
 
 class _Promise(Future[T]):
@@ -56,7 +62,7 @@ class Promised(Generic[T]):
 
     def __init__(self) -> None:
         self.future: Future[T] = _Promise()
-        self.value: T | Again | None = None
+        self.value: T | Again[T | None] | None = None
         self.error: Exception | None = None
 
     def settle(self, failed: LotkeeperError | None) -> None:
@@ -71,13 +77,30 @@ class Promised(Generic[T]):
 class Pending(Promised[T]):
     kind: Kind[Any, T] | None = None
 
-    def __init__(self, work: Job[T | Again], weight: int, *, steps: bool = False) -> None:
+    def __init__(self, work: Job[T | Again[T | None]], weight: int) -> None:
         super().__init__()
-        self.work, self.weight, self.steps = work, weight, steps
+        self.work, self.weight = work, weight
 
-    @property
-    def again(self) -> bool:
-        return self.error is None and isinstance(self.value, Again)
+
+class Steps(Pending[T]):
+    """A job of several transactions. What a step gave counts once it is on disk, not before: one that was taken
+    back and is tried again is given what it was given the first time.
+    """
+
+    def __init__(self, step: Step[T]) -> None:
+        super().__init__(self._next, 0)
+        self._step = step
+        self._so_far: T | None = None
+
+    def _next(self, connection: sqlite3.Connection) -> T | Again[T | None]:
+        return self._step(connection, self._so_far)
+
+    def committed(self) -> bool:
+        """A step is on disk: whether another one follows."""
+        if self.error is not None or not isinstance(self.value, Again):
+            return False
+        self._so_far = self.value.so_far
+        return True
 
 
 class Alike(Pending[T]):

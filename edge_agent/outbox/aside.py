@@ -1,7 +1,9 @@
-"""Files of a buffer that a start has set aside, damaged or of another agent: what of each central has not got.
+"""Files of a buffer that a start sets aside, damaged or of another agent, and what of each central has not got.
 
 They lie beside the files in use as ``records.db.<reason>-<time>`` and are never touched again. The folder alone
 says which there are, so that one is told of until a person has moved it away, whichever agent uses it by then.
+From before a file is moved until the new one knows of it the note ``records.aside`` names it: a start that ends
+in between is taken up by the next.
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ from pydantic import TypeAdapter
 
 from edge_agent.outbox import ledger, schema
 from edge_agent.outbox.verify import pending, reading
+from records.clock import from_us
 from records.errors import Damaged, StorageFailed
+from records.files import replace_file, sync_folder
 
 DAMAGED, FOREIGN = "damaged", "foreign"
 """Why a file was set aside."""
 KEPT = 50
 """Of so many damaged files it is noted how much was saved from each; the newest."""
 _NAME = re.compile(r"(records|telemetry)\.db\.(damaged|foreign)-\d{8}T\d{12}Z")
+_BESIDE = ("", "-wal", "-shm")
+"""The file and what SQLite has beside it. It finds the log by the file's name: that goes along, or it is lost."""
 _SAVED = "saved"
 _COUNTS = TypeAdapter(dict[str, int])
 
@@ -56,6 +62,67 @@ class _Content:
     agent: str | None = None
     waiting: int | None = None
     saved: tuple[tuple[str, int], ...] = ()
+
+
+def put(path: Path, reason: str, now_us: int) -> Path:
+    """Set the file in use aside; where it lies then. ``done`` must follow once the new file knows of it.
+
+    Raises:
+        StorageFailed: the disk refuses; the next start goes on from there.
+    """
+    kept = path
+    while kept.exists():  # a clock that was set back must not take another one's name
+        moment = from_us(now_us).strftime("%Y%m%dT%H%M%S%fZ")
+        kept, now_us = path.with_name(f"{path.name}.{reason}-{moment}"), now_us + 1
+    try:
+        replace_file(_note_of(path), kept.name.encode())
+        _move(path, kept)
+    except OSError as error:
+        raise StorageFailed(f"cannot set {path} aside: {error}", hint="check rights and free space") from error
+    return kept
+
+
+def begun(path: Path) -> Path | None:
+    """The file that an earlier start set aside without coming to ``done``, moved whole by now; None: none was.
+
+    Raises:
+        StorageFailed: the disk refuses.
+    """
+    try:
+        name = _note_of(path).read_text()
+        kept = path.with_name(name)
+        if _NAME.fullmatch(name) is None or not kept.exists():
+            return None  # it stands where it stood
+        if not path.exists():  # else a new one was made, after all of this one was moved
+            _move(path, kept)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageFailed(f"cannot set {path} aside: {error}", hint="check rights and the disk") from error
+    return kept
+
+
+def done(path: Path) -> None:
+    """The new file in use knows what was set aside before it."""
+    _note_of(path).unlink(missing_ok=True)
+
+
+def why(kept: Path) -> str:
+    """For what a file was set aside."""
+    named = _NAME.fullmatch(kept.name)
+    return DAMAGED if named is None else named[2]
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_suffix(".aside")
+
+
+def _move(path: Path, kept: Path) -> None:
+    for suffix in _BESIDE:
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.rename(kept.with_name(kept.name + suffix))
+    sync_folder(path.parent)
 
 
 def set_aside(folder: Path) -> tuple[SetAside, ...]:

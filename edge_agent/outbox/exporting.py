@@ -14,6 +14,7 @@ from pathlib import Path
 from edge_agent.outbox import ledger, rows, schema
 from edge_agent.outbox.types import Place, Run
 from edge_agent.outbox.verify import looking
+from records.errors import Damaged
 from records.wire import DAMAGED, Tombstone
 
 
@@ -44,7 +45,8 @@ def runs(path: Path, max_records: int, max_bytes: int, *, everything: bool = Fal
     on disk is a tombstone in its run; the file itself is left as it is.
 
     Raises:
-        StorageFailed: it cannot be opened. Damaged: it is no outbox, or its chain is broken behind what came.
+        StorageFailed: it cannot be opened. Damaged: it is no outbox, or more of it cannot be sent as it is: its
+            chain is broken behind what came, or a backlog is still to be stored again.
     """
     with looking(path) as connection:
         with _view(connection):
@@ -53,6 +55,9 @@ def runs(path: Path, max_records: int, max_bytes: int, *, everything: bool = Fal
             with _view(connection):
                 found = rows.first_standing(connection, position)
                 run = None if found is None else _run(connection, *found, max_records, max_bytes)
+                left = sum(last - first + 1 for _, first, last in ledger.to_do(connection))
+            if run is None and left:
+                raise Damaged(f"{path}: {left} records were not stored again yet under their new epoch")
             if run is None:
                 return
             yield run

@@ -18,9 +18,14 @@ from edge_agent.outbox.types import Place
 from records import chain, telemetry
 from records.clock import new_id
 from records.errors import Damaged
+from records.jobs import primary_code
 from records.model import SCHEMA, EpochOpened, Fact, Header, OperationsEvent, StoredAs, encode, kind_of
 from records.wire import DAMAGED, Envelope, Tombstone
 
+Span = tuple[int, int, int]
+"""Number of an epoch, first and last seq in it."""
+_TO_DO = "again"
+_SPANS = TypeAdapter(list[Span])
 _TOMBSTONE = TypeAdapter(Tombstone)
 _TURNS = TypeAdapter(dict[str, int])
 _STRANGERS = "strangers"
@@ -144,12 +149,28 @@ def envelopes(connection: sqlite3.Connection, epoch: Epoch, first: int, last: in
         yield Envelope(agent, name, stream, seq, schema, kind, digest, link, body, grave)
 
 
+def readable(connection: sqlite3.Connection, epoch: Epoch, first: int, last: int) -> Iterator[Envelope]:
+    """As ``envelopes``, passing over rows that cannot be read."""
+    for seq in range(first, last + 1):
+        try:
+            row = next(envelopes(connection, epoch, seq, seq), None)
+        except (Damaged, UnicodeDecodeError):
+            continue
+        except sqlite3.DatabaseError as error:
+            if primary_code(error) is not None:
+                raise
+            continue  # text that is none
+        if row is not None:
+            yield row
+
+
 def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | None:
     """The chain hash of one row, also of the last pruned one and of the place before the first; else None."""
     if seq == epoch.pruned:
         return epoch.pruned_hash
-    row = connection.execute("SELECT hash FROM records WHERE position = ?", (epoch.position(seq),)).fetchone()
-    return None if row is None or not epoch.pruned < seq <= epoch.last else bytes(row[0])
+    look = "SELECT CAST(hash AS BLOB) FROM records WHERE position = ?"  # whatever the disk made of it
+    row = connection.execute(look, (epoch.position(seq),)).fetchone()
+    return None if row is None or row[0] is None or not epoch.pruned < seq <= epoch.last else bytes(row[0])
 
 
 def beginning(connection: sqlite3.Connection, epoch: Epoch) -> Place:
@@ -255,20 +276,46 @@ def is_stranger_known(connection: sqlite3.Connection, epoch: str) -> bool:
     return row is not None
 
 
-def give_up_pending(connection: sqlite3.Connection) -> list[tuple[Epoch, int, int]]:
-    """End every epoch at its last acknowledged row; (epoch, first, last) of the rows that stood behind it.
+def give_up_pending(connection: sqlite3.Connection) -> None:
+    """End every epoch at its last acknowledged row, and note the rows that stood behind it as still to do.
 
     Those must be stored again under the epoch that is opened next, so that rows which wait for central are
     always of the current epoch alone.
     """
     through = acknowledged(connection)
-    given_up: list[tuple[Epoch, int, int]] = []
+    spans = to_do(connection)
     for epoch in epochs(connection):
         settled = min(max(through - epoch.first_position + 1, 0), epoch.standing)
         if settled < epoch.standing or epoch.settled is None:
             connection.execute("UPDATE epochs SET settled = ? WHERE number = ?", (settled, epoch.number))
-            given_up.append((epoch, max(settled, epoch.pruned) + 1, epoch.standing))
-    return given_up
+            spans.append((epoch.number, max(settled, epoch.pruned) + 1, epoch.standing))
+    note_to_do(connection, spans)
+
+
+def to_do(connection: sqlite3.Connection) -> list[Span]:
+    """What was given up and is still to be stored again, in the order in which it will be.
+
+    Raises:
+        Damaged: the note of it cannot be read.
+    """
+    noted = noted_control(connection, _TO_DO)
+    if noted is None:
+        return []
+    try:
+        spans = _SPANS.validate_json(noted)
+    except ValueError:
+        raise Damaged("what is still to be stored again cannot be read") from None
+    ends = {epoch.number: epoch.last for epoch in epochs(connection)}
+    for number, first, last in spans:
+        if not 0 < first <= last <= ends.get(number, 0):
+            raise Damaged(f"rows {first} to {last} of epoch {number} are to be stored again, and there are none")
+    return spans
+
+
+def note_to_do(connection: sqlite3.Connection, spans: Iterable[Span]) -> None:
+    """Note what is still to be stored again from here on."""
+    left = [span for span in spans if span[1] <= span[2]]
+    note_control(connection, _TO_DO, _SPANS.dump_json(left).decode() if left else None)
 
 
 def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: int) -> int:
@@ -379,9 +426,11 @@ def oldest_bodies(
 def prune(connection: sqlite3.Connection, through: int, limit: int) -> int:
     """Delete rows up to a position, oldest first, at most ``limit``; how many.
 
-    Never beyond what is acknowledged.
+    Never beyond what is acknowledged, nor beyond a row that is still to be stored again.
     """
-    through = min(through, acknowledged(connection))
+    starts = {epoch.number: epoch.first_position for epoch in epochs(connection)}
+    kept = [starts[number] + first - 1 for number, first, _ in to_do(connection)]
+    through = min([through, acknowledged(connection), *(position - 1 for position in kept)])
     row = connection.execute("SELECT min(position) FROM records").fetchone()
     if row is None or row[0] is None or row[0] > through:
         return 0

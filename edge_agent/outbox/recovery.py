@@ -17,13 +17,11 @@ from pathlib import Path
 
 from edge_agent.outbox import again, aside, ledger, lost, note, schema
 from edge_agent.outbox.types import Place
-from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest
+from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest, waiting
 from edge_agent.outbox.watermark import roll_over
 from records import chain
-from records.clock import from_us
 from records.durable import is_damage, open_reader, open_writer, transaction
 from records.errors import ConfigurationError, Damaged, StorageFailed
-from records.files import sync_folder
 from records.jobs import primary_code
 from records.model import Header
 from records.wire import Envelope
@@ -70,23 +68,27 @@ def examine(path: Path, agent: str, stream: str, now_us: int) -> Finding:
         StorageFailed: the disk refuses. ConfigurationError: a newer version of the software made the file.
     """
     noted = note.read(note.path_of(path), agent, stream)
+    kept = aside.begun(path)
+    anew = Finding("created" if noted is None else "lost", noted)
+    if kept is not None:  # a start set it aside and ended before the new file knew of it
+        anew = Finding(aside.why(kept), noted, kept)
     if not path.exists():
-        return Finding("created" if noted is None else "lost", noted)
+        return anew
     try:
         with closing(open_writer(path)) as connection:
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-                return Finding("created" if noted is None else "lost", noted)  # killed before its first commit
+                return anew  # killed before its first commit
             damaged = _examine(connection, path, agent, stream)
             older = noted is not None and _is_older(connection, noted)
             return Finding("restored" if older else None, noted, damaged=damaged)
     except _Foreign:
-        return Finding("foreign", noted, _set_aside(path, aside.FOREIGN, now_us))
+        return Finding(aside.FOREIGN, noted, aside.put(path, aside.FOREIGN, now_us))
     except Damaged:
-        return Finding("damaged", noted, _set_aside(path, aside.DAMAGED, now_us))
+        return Finding(aside.DAMAGED, noted, aside.put(path, aside.DAMAGED, now_us))
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if not is_damage(error) and primary_code(error) != sqlite3.SQLITE_ERROR:  # no such table or column
             raise StorageFailed(f"cannot read {path}: {error}", hint="check the disk") from error
-        return Finding("damaged", noted, _set_aside(path, aside.DAMAGED, now_us))
+        return Finding(aside.DAMAGED, noted, aside.put(path, aside.DAMAGED, now_us))
 
 
 def _examine(connection: sqlite3.Connection, path: Path, agent: str, stream: str) -> tuple[int, ...]:
@@ -104,6 +106,7 @@ def _examine(connection: sqlite3.Connection, path: Path, agent: str, stream: str
     if (schema.control(connection, "agent"), schema.control(connection, "stream")) != (agent, stream):
         raise _Foreign
     schema.assert_whole(connection)
+    ledger.to_do(connection)
     last = ledger.current(connection)
     confirmed = ledger.acknowledged(connection) - last.first_position + 1
     first = max(last.pruned, min(confirmed, last.last - TAIL))
@@ -126,27 +129,10 @@ def _is_older(connection: sqlite3.Connection, noted: Place) -> bool:
     return ledger.hash_at(connection, epoch, noted.seq) != noted.hash
 
 
-def _set_aside(path: Path, reason: str, now_us: int) -> Path:
-    kept = path
-    while kept.exists():  # a clock that was set back must not take another one's name
-        moment = from_us(now_us).strftime("%Y%m%dT%H%M%S%fZ")
-        kept, now_us = path.with_name(f"{path.name}.{reason}-{moment}"), now_us + 1
-    try:
-        path.rename(kept)
-        for suffix in ("-wal", "-shm"):  # SQLite finds the log by the file's name
-            beside = path.with_name(path.name + suffix)
-            if beside.exists():
-                beside.rename(kept.with_name(kept.name + suffix))
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageFailed(f"cannot set {path} aside: {error}", hint="check rights and free space") from error
-    return kept
-
-
 def prepare(
     connection: sqlite3.Connection, agent: str, stream: str, finding: Finding, context: Callable[[], Header]
 ) -> None:
-    """Bring the file to where it can be written to: tables, epoch, and what was saved or is stored again.
+    """Bring the file to where it can be written to: tables, epoch, and what was saved.
 
     A crash on the way costs nothing: what is still to be done is noted in the file, and done at the next start.
     """
@@ -165,9 +151,6 @@ def prepare(
         elif finding.why is not None and finding.predecessor is not None:
             roll_over(connection, context, finding.why, finding.predecessor)
     schema.assert_whole(connection)
-    while again.waits(connection):
-        with transaction(connection):
-            again.go_on(connection, context().at_us)
     saving = schema.noted_control(connection, _SAVING)
     if saving is not None:
         name, _, position = saving.rpartition("/")
@@ -223,11 +206,27 @@ def _save_rows(
 def _all_provable(old: sqlite3.Connection, behind: int) -> Iterator[tuple[int, Envelope]]:
     """Position and row of what holds, over all epochs, until nothing more can be read."""
     try:
-        for epoch in ledger.epochs(old):
-            for envelope in _provable(old, epoch, behind):
-                yield epoch.position(envelope.seq), envelope
+        through, to_do = ledger.acknowledged(old), _to_do(old)
+        for noted in ledger.epochs(old):
+            epoch = noted
+            if noted.settled is None and ledger.goes_on(old, noted):
+                count = "SELECT count(*) FROM records WHERE position > ?"
+                more = old.execute(count, (noted.position(noted.last),)).fetchone()[0]
+                epoch = replace(noted, last=noted.last + more)
+            done = behind - epoch.first_position + 1
+            for first, last in waiting(epoch, through, to_do):
+                for envelope in _provable(old, epoch, max(first, done + 1), last):
+                    yield epoch.position(envelope.seq), envelope
     except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
         return
+
+
+def _to_do(old: sqlite3.Connection) -> list[ledger.Span]:
+    """What was still to be stored again in a damaged file; nothing when that cannot be read."""
+    try:
+        return ledger.to_do(old)
+    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
+        return []
 
 
 def _save_tables(connection: sqlite3.Connection, old: sqlite3.Connection) -> None:
@@ -244,20 +243,14 @@ def _save_tables(connection: sqlite3.Connection, old: sqlite3.Connection) -> Non
             )
 
 
-def _provable(old: sqlite3.Connection, epoch: ledger.Epoch, behind: int) -> Iterator[Envelope]:
-    """Rows behind a position that central has not acknowledged and that the chain vouches for.
+def _provable(old: sqlite3.Connection, epoch: ledger.Epoch, first: int, last: int) -> Iterator[Envelope]:
+    """Rows ``first`` to ``last`` (seq), as far as the chain vouches for them.
 
     A row holds when its body gives the hash stored for it. Rows whose own hashes were damaged hold when a row
     behind them gives its hash only with the links that their bodies make.
     """
-    through = max(ledger.acknowledged(old), behind)
-    first = max(through - epoch.first_position + 2, epoch.pruned + 1)
     link: bytes | None = None
     doubtful: list[Envelope] = []
-    last = epoch.standing
-    if epoch.settled is None and ledger.goes_on(old, epoch):
-        count = "SELECT count(*) FROM records WHERE position > ?"
-        last += int(old.execute(count, (epoch.position(last),)).fetchone()[0])
     for seq in range(first, last + 1):
         row, stored = _row(old, epoch, seq)
         if row is None or len(doubtful) >= DOUBTFUL:

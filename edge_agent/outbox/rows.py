@@ -12,6 +12,12 @@ from edge_agent.outbox.verify import BODY_DAMAGED, fault, state_digest
 from records.errors import Damaged
 from records.wire import Envelope
 
+INDEX_ROWS = 1_000_000
+"""Most rows of each index; the oldest give way."""
+INDEX_SHARE, INDEX_WEIGHT = 8, 450
+"""Under a cap they fill about this part of it at most (one eighth), at so many bytes for one row of each."""
+TRIMMED = 2000
+"""Rows of an index that are forgotten in one statement."""
 ROW_ROOM = 100
 """What a row takes in a frame's header, beside its body."""
 
@@ -69,10 +75,19 @@ def index(connection: sqlite3.Connection, batches: Sequence[Batch]) -> None:
         )
 
 
-def trim_indexes(connection: sqlite3.Connection, limit: int) -> None:
-    """Keep the newest ``limit`` rows of each index."""
+def index_rows(cap: int | None) -> int:
+    """Most rows of each index in a file of so many bytes."""
+    return INDEX_ROWS if cap is None else min(INDEX_ROWS, cap // INDEX_SHARE // INDEX_WEIGHT)
+
+
+def trim_indexes(connection: sqlite3.Connection, limit: int) -> int:
+    """Forget the oldest rows of each index beyond its newest ``limit``, some of them at once; how many."""
+    count = 0
     for table, key in (("runs", "number"), ("identities", "rowid")):
-        connection.execute(f"DELETE FROM {table} WHERE {key} <= (SELECT max({key}) FROM {table}) - ?", (limit,))  # noqa: S608
+        oldest = f"SELECT {key} FROM {table} WHERE {key} <= (SELECT max({key}) FROM {table}) - ?"  # noqa: S608
+        some = f"DELETE FROM {table} WHERE {key} IN ({oldest} ORDER BY {key} LIMIT ?)"  # noqa: S608
+        count += connection.execute(some, (limit, TRIMMED)).rowcount
+    return count
 
 
 def first_standing(connection: sqlite3.Connection, position: int) -> tuple[ledger.Epoch, int] | None:

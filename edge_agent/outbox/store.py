@@ -17,7 +17,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -25,20 +25,20 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from edge_agent.outbox import again, ledger, recovery, rows, watermark
+from edge_agent.outbox import again, aside, ledger, recovery, rows, watermark
 from edge_agent.outbox.fill import Fill, fill
 from edge_agent.outbox.kept import KeptDocuments
 from edge_agent.outbox.note import Note
 from edge_agent.outbox.running import RunningTime, bucket_end
 from edge_agent.outbox.schema import THINNED
-from edge_agent.outbox.thinning import GivenUp, Thinning
+from edge_agent.outbox.thinning import GivenUp, Thinning, give_way, once
 from edge_agent.outbox.types import Applied, Batch, Outcome, Pending, Place, Run
 from edge_agent.outbox.verify import pending
 from edge_agent.space import RESERVE
 from records import chain, telemetry
 from records.clock import Clock
 from records.durable import PAGE_BYTES, Writer, open_reader
-from records.errors import Damaged, Invalid, Refused, StorageFailed, Unreachable
+from records.errors import Damaged, Invalid, NoRoom, Refused, StorageFailed, Unreachable
 from records.files import InstanceLock
 from records.jobs import Again, primary_code
 from records.model import Header
@@ -56,14 +56,6 @@ any chunk of which may give way in place, takes no less room in them.
 """
 PRUNE_CHUNK = 2000
 """Rows deleted in one transaction, so that commits never wait long behind pruning."""
-INDEX_ROWS = 1_000_000
-"""Most rows of each index; the oldest give way."""
-THIN_SHARE = 100
-"""When telemetry is at its cap, this part of the cap gives way at once (one hundredth)."""
-THIN_BYTES = 1024 * 1024
-"""Of a small buffer so much gives way at once, or a quarter of it: each time makes a record."""
-THIN_ROWS = 5000
-"""Most chunks that give way at once."""
 OnThin = Callable[[GivenUp], None]
 CANNOT_OPEN = "may this process open more files (LimitNOFILE=), and read those? then start again"
 NOTE_SYNC_S = 5.0
@@ -129,10 +121,14 @@ class Outbox:
         self.agent, self.stream = agent, stream
         self.path = folder / f"{stream}.db"
         self._clock, self._context, self._failpoint = clock, context, failpoint
-        self._keep_s, self._max_bytes, self._on_thin = keep_acknowledged_s, max_bytes, on_thin
+        self._keep_s, self._max_bytes = keep_acknowledged_s, max_bytes
+        self._on_thin = None if on_thin is None else once(on_thin)
         self._thinning: Thinning | None = None
-        if max_bytes is not None and on_thin is not None and bucket_s is not None:
-            self._thinning = Thinning(agent, max_bytes, bucket_s, on_thin)
+        if max_bytes is not None and self._on_thin is not None and bucket_s is not None:
+            self._thinning = Thinning(agent, max_bytes, bucket_s, self._on_thin)
+        self._index_rows = rows.index_rows(max_bytes)
+        self._unfinished = False
+        """Whether what is on disk has a backlog that is still to be stored again."""
         self._no_room_at: int | None = None
         self._room_left = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
@@ -157,10 +153,15 @@ class Outbox:
             self._reader = open_reader(self.path)
             self._reading = threading.Lock()
             self.documents = KeptDocuments(self._writer, self._read)
+            aside.done(self.path)
             with self._read() as connection:
                 self._latest = ledger.current(connection).place
                 self._running = RunningTime(connection, clock)
+                self._unfinished = again.waits(connection)
             self._write_note(sync=True)
+            if self._unfinished:
+                with suppress(NoRoom):
+                    self._writer.submit_steps(self._finish).result()
         except (sqlite3.Error, OSError) as error:
             self._lock.release()
             raise StorageFailed(
@@ -203,12 +204,14 @@ class Outbox:
         except ValueError as error:
             raise Invalid(f"a record cannot be written as JSON: {error}") from error
         given = _Given(bodies, states, batch, _weight(bodies, states), urgent)
+        self._go_on()
         return self._writer.submit_alike(self._store, given, given.weight)
 
     def keep(self, chunks: Sequence[bytes]) -> Future[Place]:
         """Store telemetry chunks in one transaction; as ``commit``."""
         bodies = [(telemetry.SCHEMA, telemetry.KIND, chunk) for chunk in chunks]
         given = _Given(bodies, {}, Batch(), _weight(bodies, {}), urgent=False)
+        self._go_on()
         return self._writer.submit(lambda connection: self._store(connection, (given,))[0], given.weight)
 
     def _store(self, connection: sqlite3.Connection, many: Sequence[_Given]) -> list[Place]:
@@ -228,6 +231,11 @@ class Outbox:
 
     def _make_room(self, connection: sqlite3.Connection, weight: int) -> None:
         """What is used is counted anew only when what was left the last time may be used up."""
+        if self._unfinished:
+            raise Refused(
+                f"{self.path} has no room to store again what central lacks, which goes before anything new",
+                hint="free space on the volume",
+            )
         cap = self._max_bytes
         self._room_left -= weight
         if cap is None or self._room_left > 0:
@@ -238,11 +246,13 @@ class Outbox:
         while (used := rows.used_bytes(connection)) >= cap:
             if ledger.prune(connection, acknowledged, PRUNE_CHUNK):
                 continue
+            if rows.trim_indexes(connection, self._index_rows):
+                continue
             if self._thinning is not None and self._thinning.step(connection, self._clock.now_us()):
                 continue
             tell = self._on_thin
             stops = "the line must stop" if tell is None else "telemetry is lost"
-            if tell is None or acknowledged == self._no_room_at or not self._thin(connection, cap, tell):
+            if tell is None or acknowledged == self._no_room_at or not give_way(connection, cap, self.agent, tell):
                 self._no_room_at = acknowledged  # thinning is not tried again until central has more
                 raise Refused(
                     f"the buffer {self.path} holds {cap} bytes that central has not committed",
@@ -252,29 +262,10 @@ class Outbox:
         if self._thinning is not None:
             self._room_left = min(self._room_left, self._thinning.look_after(used))
 
-    def _thin(self, connection: sqlite3.Connection, cap: int, tell: OnThin) -> bool:
-        """Have the oldest chunks give way. False when that does not help, since their tombstones fill the buffer:
-        then nothing gave way and nothing is said, for the transaction is rolled back.
-        """
-        epoch = ledger.current(connection)  # what waits for central is of the current epoch alone
-        size = max(cap // THIN_SHARE, min(cap // 4, THIN_BYTES))
-        first = last = chunks = 0
-        while rows.used_bytes(connection) >= cap:
-            bodies = ledger.oldest_bodies(connection, epoch, telemetry.KIND, size, THIN_ROWS)
-            oldest = [seq for seq, _ in bodies]
-            if not oldest:
-                return False
-            first, last = first or oldest[0], oldest[-1]
-            chunks += len(oldest)
-            for row in ledger.envelopes(connection, epoch, oldest[0], last):
-                if row.body is not None and row.kind == telemetry.KIND:
-                    ledger.thin(connection, epoch, row, self.agent)
-        tell(GivenUp(epoch.epoch, first, last, chunks))
-        return True
-
     def _after_commit(self, connection: sqlite3.Connection) -> None:
         self._failpoint("outbox.after_commit")
         self._latest = ledger.current(connection).place
+        self._unfinished = again.waits(connection)
         now_s = self._clock.monotonic_s()
         if self._latest != self._noted and now_s - self._noted_s >= self._note_every_s:
             self._noted_s = now_s
@@ -391,10 +382,11 @@ class Outbox:
         self._writer.submit(job).result()
 
     def apply(self, mark: Watermark) -> Applied:
-        """Act on a watermark whose signature was verified. Nothing is pruned here.
+        """Act on a watermark whose signature was verified.
 
         Raises:
-            Damaged: it names no row. Refused: no room. StorageFailed: the disk failed.
+            Damaged: it names no row. StorageFailed: the disk failed. Refused: no room; what of a backlog was not
+            stored again yet stays noted, and is stored before anything new.
         """
 
         def job(connection: sqlite3.Connection) -> Applied | None:
@@ -402,8 +394,9 @@ class Outbox:
                 return None  # not with other jobs in one transaction
             return self._apply(connection, mark)
 
+        self._go_on()
         applied = self._writer.submit(job).result()
-        return applied or self._writer.submit_steps(self._steps(mark)).result()
+        return applied or self._writer.submit_steps(lambda c, so_far: self._step(c, so_far, mark)).result()
 
     def reached(self, mark: Watermark) -> int | None:
         """The position through which a watermark acknowledges; None: it says anything else. Nothing is written.
@@ -419,22 +412,36 @@ class Outbox:
         until_s = bucket_end(self._running.keep(connection), self._keep_s)
         return watermark.apply(connection, mark, self._context, until_s)
 
-    def _steps(self, mark: Watermark) -> Callable[[sqlite3.Connection], Applied | Again]:
-        """A watermark that has a backlog stored again: all of it before anything else is stored."""
-        applied: Applied | None = None
+    def _step(
+        self, connection: sqlite3.Connection, so_far: Applied | None, mark: Watermark
+    ) -> Applied | Again[Applied | None]:
+        """A watermark that has a backlog stored again: all of it before anything else is stored, and behind what
+        an earlier one has left to do.
+        """
         stored = 0
+        if so_far is None and not again.waits(connection):
+            so_far = self._apply(connection, mark)
+        else:
+            stored = self._piece(connection)
+        if so_far is None:
+            return Again(None)
+        so_far = replace(so_far, stored_again=so_far.stored_again + stored)
+        return Again(so_far) if again.waits(connection) else so_far
 
-        def step(connection: sqlite3.Connection) -> Applied | Again:
-            nonlocal applied, stored
-            if applied is None:
-                answer, count = self._apply(connection, mark), 0
-            else:
-                answer, count = applied, again.go_on(connection, self._clock.now_us())
-            more = again.waits(connection)
-            applied, stored = answer, stored + count
-            return Again() if more else replace(answer, stored_again=stored)
+    def _finish(self, connection: sqlite3.Connection, so_far: int | None) -> int | Again[int | None]:
+        """Store again what is left to do, as one step after the other; how many rows."""
+        stored = (so_far or 0) + (self._piece(connection) if again.waits(connection) else 0)
+        return Again(stored) if again.waits(connection) else stored
 
-        return step
+    def _piece(self, connection: sqlite3.Connection) -> int:
+        if self._max_bytes is not None and rows.used_bytes(connection) >= self._max_bytes:
+            ledger.prune(connection, ledger.acknowledged(connection), PRUNE_CHUNK)
+        return again.go_on(connection, self._context())
+
+    def _go_on(self) -> None:
+        """Where the disk was full while a backlog was stored again: go on, before what is asked for next."""
+        if self._unfinished:
+            self._writer.submit_steps(self._finish)
 
     def prune(self) -> int:
         """Forget what is acknowledged and older than ``keep_acknowledged_s``; how many rows.
@@ -442,24 +449,28 @@ class Outbox:
         Raises:
             Refused: no room to note that. StorageFailed: the disk failed.
         """
+        self._go_on()
         total = 0
         while True:
             count = self._writer.submit(self._prune).result()
             total += count
             if count < PRUNE_CHUNK:
-                return total
+                break
+        while self._writer.submit(lambda c: rows.trim_indexes(c, self._index_rows)).result() >= rows.TRIMMED:
+            pass
+        return total
 
     def _prune(self, connection: sqlite3.Connection) -> int:
         running = self._running.keep(connection)
         row = connection.execute(
             "SELECT max(position) FROM acks WHERE until_s + ? <= ?", (self._keep_s, running)
         ).fetchone()
-        rows.trim_indexes(connection, INDEX_ROWS)
         if row[0] is None:
             return 0
         count = ledger.prune(connection, int(row[0]), PRUNE_CHUNK)
         if count < PRUNE_CHUNK:
-            connection.execute("DELETE FROM acks WHERE until_s + ? <= ?", (self._keep_s, running))
+            gone = "position < coalesce((SELECT min(position) FROM records), position + 1)"
+            connection.execute(f"DELETE FROM acks WHERE until_s + ? <= ? AND {gone}", (self._keep_s, running))  # noqa: S608
         return count
 
     @contextmanager

@@ -27,7 +27,11 @@ WINDOW_SHARE, WINDOW_MOST = 50, 4 * 1024 * 1024
 WINDOW_LEAST = 256 * 1024
 """Bytes of chunks that are thinned at once: a part of the cap, and an eighth of a small one."""
 ROWS = 5000
-"""Most chunks of a window."""
+"""Most chunks of a window, and that give way whole at once."""
+GIVEN_SHARE, GIVEN_BYTES = 100, 1024 * 1024
+"""This part of the cap gives way whole at once (one hundredth); of a small buffer so many bytes, or a quarter of
+it: each time makes a record.
+"""
 PRUNED = 500
 """Rows that central has and that go at once, so that none of what waits is thinned for them."""
 SPAN_US = 20 * 60 * MICROSECONDS
@@ -71,6 +75,40 @@ class _Stand:
     readings: int
     began_us: int
     ended_us: int
+
+
+def once(tell: Callable[[GivenUp], None]) -> Callable[[GivenUp], None]:
+    """Says the same but once: what a full disk took back is tried again, with what was said for it."""
+    said: GivenUp | None = None
+
+    def tell_once(given: GivenUp) -> None:
+        nonlocal said
+        if given != said:
+            tell(given)
+            said = given
+
+    return tell_once
+
+
+def give_way(connection: sqlite3.Connection, cap: int, agent: str, tell: Callable[[GivenUp], None]) -> bool:
+    """Have the oldest chunks give way whole. False when that does not help, since their tombstones fill the
+    buffer: then nothing is said, and the caller takes the transaction back.
+    """
+    epoch = ledger.current(connection)  # what waits for central is of the current epoch alone
+    size = max(cap // GIVEN_SHARE, min(cap // 4, GIVEN_BYTES))
+    first = last = chunks = 0
+    while rows.used_bytes(connection) >= cap:
+        bodies = ledger.oldest_bodies(connection, epoch, KIND, size, ROWS)
+        oldest = [seq for seq, _ in bodies]
+        if not oldest:
+            return False
+        first, last = first or oldest[0], oldest[-1]
+        chunks += len(oldest)
+        for row in ledger.envelopes(connection, epoch, oldest[0], last):
+            if row.body is not None and row.kind == KIND:
+                ledger.thin(connection, epoch, row, agent)
+    tell(GivenUp(epoch.epoch, first, last, chunks))
+    return True
 
 
 class Thinning:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,19 +57,27 @@ def looking(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def pending(connection: sqlite3.Connection) -> Pending:
-    """What central has not committed yet."""
-    acknowledged = ledger.acknowledged(connection)
-    count, oldest = 0, None
-    for epoch in ledger.epochs(connection):
-        first = max(acknowledged + 1, epoch.position(epoch.pruned + 1))
-        last = epoch.position(epoch.standing)
-        if last >= first:
-            count += last - first + 1
-            oldest = first if oldest is None else oldest
-    if oldest is None:
+    """What central has not committed yet, with what is still to be stored again."""
+    acknowledged, to_do = ledger.acknowledged(connection), ledger.to_do(connection)
+    spans = [
+        (epoch.position(first), epoch.position(last))
+        for epoch in ledger.epochs(connection)
+        for first, last in waiting(epoch, acknowledged, to_do)
+    ]
+    if not spans:
         return Pending(0, None)
-    row = connection.execute("SELECT stored_us FROM records WHERE position = ?", (oldest,)).fetchone()
-    return Pending(count, None if row is None else int(row[0]))
+    row = connection.execute("SELECT stored_us FROM records WHERE position = ?", (spans[0][0],)).fetchone()
+    return Pending(sum(last - first + 1 for first, last in spans), None if row is None else int(row[0]))
+
+
+def waiting(epoch: ledger.Epoch, acknowledged: int, to_do: Iterable[ledger.Span]) -> list[tuple[int, int]]:
+    """Rows (first and last seq, in order) that central has not committed: those that stand behind a position, and
+    those that are still to be stored again.
+    """
+    spans = [(acknowledged - epoch.first_position + 2, epoch.standing)]
+    spans += [(first, last) for number, first, last in to_do if number == epoch.number]
+    held = [(max(first, epoch.pruned + 1), last) for first, last in spans]
+    return [(first, last) for first, last in held if first <= last]
 
 
 def inspect(path: Path) -> Contents:
@@ -194,14 +202,18 @@ def check(
 
 def holding(connection: sqlite3.Connection, epoch: ledger.Epoch, first: int, last: int) -> Iterator[Envelope]:
     """Rows ``first`` to ``last`` (seq) that prove themselves, for who makes records from them: a new one must not
-    give a right digest to what the disk altered. Others stay where they are, for the background check to tell.
+    give a right digest to what the disk altered. Others stay where they are.
     """
-    before = ledger.hash_at(connection, epoch, first - 1)
-    links: tuple[bytes, ...] = () if before is None else (before,)
-    for row in ledger.envelopes(connection, epoch, first, last):
-        if any(fault(row, link) is None for link in links):
+    links: tuple[bytes, ...] = ()
+    following = None
+    for row in ledger.readable(connection, epoch, max(first - 1, epoch.pruned + 1), last):
+        if row.seq != following:
+            before = ledger.hash_at(connection, epoch, row.seq - 1)
+            links = () if before is None else (before,)
+        if row.seq >= first and any(fault(row, link) is None for link in links):
             yield row
         links = (row.hash, *(link_of(row, link) for link in links[:1]))  # the one noted, or the one it should have
+        following = row.seq + 1
 
 
 def fault(envelope: Envelope, previous: bytes) -> str | None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from edge_agent.outbox import again, ledger, lost
+from edge_agent.outbox import ledger, lost
 from edge_agent.outbox.schema import NO_GENERATION, control, set_control
 from edge_agent.outbox.types import Applied, Gap, Outcome, Place, Restored
 from records.errors import Damaged
@@ -178,10 +178,9 @@ def roll_over(
     predecessor. ``event`` says why; without it an ``epoch-rolled-back`` event says what was held instead.
     """
     held = ledger.current(connection).place
-    given_up = ledger.give_up_pending(connection)
+    ledger.give_up_pending(connection)
     header = context()
     ledger.open_epoch(connection, header, why, known)
     if event is None:
         event = OperationsEvent("epoch-rolled-back", {"watermark": known.to_json(), "held": held.to_json()})
     ledger.append(connection, [ledger.fact_body(Fact(header, event))], header.at_us)
-    again.begin(connection, given_up)

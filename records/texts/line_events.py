@@ -156,6 +156,13 @@ TEXTS: Mapping[str, EventText] = {
             "已存储记录的内容已不存在，其哈希仍在链中。",
         ),
     ),
+    "backlog-damaged": EventText(
+        Said("Records could not be stored again", "记录无法重新保存"),
+        Said(
+            "The disk altered records that central does not have; they stay behind in the buffer's file.",
+            "磁盘更改了中央服务尚未收到的记录；这些记录留在缓冲区文件中，不再发送。",
+        ),
+    ),
     "record-undeliverable": EventText(
         Said("Record too large to be sent", "记录过大，无法发送"),
         Said(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import export, verify
-from records.errors import StorageFailed
+from edge_agent.outbox import Batch, export, verify
+from records.clock import FakeClock
+from records.errors import NoRoom, StorageFailed
+from records.wire import Watermark
 from tests.machine.conftest import Volume, fill
 from tests.rigs import outbox_writer
 from tests.rigs.agent import OneAgent
-from tests.rigs.outboxes import number_of, open_outbox, prepared
+from tests.rigs.outboxes import AGENT, fact, held, mark, number_of, open_outbox, prepared
 from tests.rigs.uplinks import until
 
 pytestmark = pytest.mark.timeout(240)
@@ -207,3 +210,31 @@ def test_a_write_protected_copy_can_be_proved_and_exported(tmp_path: Path, volum
     assert verify(path).ok
     if log == "with":
         outbox.close()
+
+
+def test_a_backlog_that_finds_no_room_when_it_is_stored_again_is_not_lost(volume: Volume) -> None:
+    """Bug: what the full disk cut off was neither sent nor kept."""
+    disk, clock = volume("40m"), FakeClock()
+    outbox = open_outbox(disk / "buffer", clock, keep_acknowledged_s=0.0)
+    for first in range(1, 2000, 100):
+        outbox.commit(Batch(tuple(fact(n, clock, "x" * 3000) for n in range(first, first + 100)))).result()
+    outbox.apply(mark(held(outbox)[99]))
+    neighbour = disk / "neighbour"
+    fill(neighbour)
+    os.truncate(neighbour, neighbour.stat().st_size - 5 * 1024 * 1024)
+    head = outbox.head()
+    ahead = Watermark(AGENT, head.epoch, "records", head.last + 100, "ab" * 32, 1)
+    with pytest.raises(NoRoom):
+        outbox.apply(ahead)
+    sent = len(held(outbox, outbox.acknowledged()[0]))
+    assert 2 < sent < 1900 < outbox.pending().records
+    neighbour.unlink()
+    outbox.apply(mark(held(outbox)[-1]))
+    clock.advance(10)
+    outbox.prune()
+    outbox.commit(Batch((fact(2001),))).result()
+    behind = [n for row in held(outbox) if (n := number_of(row.body or b"{}")) is not None]
+    assert behind == list(range(behind[0], 2002)), "each once, in order"
+    assert behind[0] <= 100 + sent
+    outbox.close()
+    assert verify(outbox.path).ok

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +12,15 @@ import pytest
 
 from edge_agent.aside_told import TOLD
 from edge_agent.aside_words import aside_json, aside_says
+from edge_agent.outbox import Outbox, verify
 from edge_agent.outbox.aside import look, set_aside
-from records.durable import open_writer
-from records.errors import Damaged
+from edge_agent.outbox.recovery import examine
+from records.clock import FakeClock
+from records.durable import open_reader, open_writer
+from records.errors import Damaged, StorageFailed
 from records.exported import read_export
 from records.keys import KeyRing, PublicKey, SigningKey
+from records.model import Header
 from records.wire import Envelope, decode_frame
 from tests.rigs.outboxes import AGENT, fill, held, make_identity, mark, numbers, open_outbox, prepared, unguarded
 from tests.unit.edge.test_agent_app import run, write_line
@@ -116,6 +122,75 @@ def test_a_crash_while_a_damaged_file_is_saved_stores_nothing_twice(
     assert numbers(outbox) == [4, 5, 6, 7, 8, 9, 10]
     assert [one.left for one in set_aside(tmp_path)] == [0]
     outbox.close()
+
+
+@pytest.mark.parametrize("ends", ["killed", "no room"])
+def test_a_start_that_ends_behind_setting_a_file_aside_loses_neither_records_nor_where_the_station_stands(
+    tmp_path: Path, ends: str
+) -> None:
+    """Bug: the next start took the file for lost, and a cycle that central had was recorded once more."""
+    prepared(tmp_path)
+    damage(tmp_path, "UPDATE records SET hash = zeroblob(32) WHERE position = 8")
+    if ends == "killed":
+        examine(tmp_path / "records.db", AGENT, "records", 0)
+    else:
+
+        def full() -> Header:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with pytest.raises(StorageFailed, match="free space, then start again"):
+            Outbox(tmp_path, AGENT, FakeClock(), context=full)
+    assert look(next(tmp_path.glob("records.db.damaged-*Z"))) is not None
+    outbox = open_outbox(tmp_path)
+    assert outbox.finding.why == "damaged"
+    assert numbers(outbox) == [4, 5, 6, 7, 8, 9, 10]
+    assert (outbox.state("last"), len(outbox.documents.all())) == (10, 1)
+    assert [one.left for one in set_aside(tmp_path)] == [0]
+    fill(outbox, 11, 11)
+    outbox.close()
+    outbox = open_outbox(tmp_path)
+    assert (outbox.finding.why, outbox.state("last")) == (None, 11), "nothing is taken up twice"
+    outbox.close()
+    (tmp_path / "records.db").unlink()
+    outbox = open_outbox(tmp_path)
+    assert (outbox.finding.why, numbers(outbox)) == ("lost", []), "it was saved from, and central may have it"
+    outbox.close()
+
+
+def test_a_start_that_is_killed_between_a_damaged_file_and_its_log_does_not_lose_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the new file took the log for its own and threw it away. There is one where somebody else reads."""
+    prepared(tmp_path)
+    path, log = tmp_path / "records.db", tmp_path / "records.db-wal"
+    reader = open_reader(path)
+    assert reader.execute("SELECT count(*) FROM records").fetchone() == (11,)
+    outbox = open_outbox(tmp_path)
+    fill(outbox, 11, 15)
+    outbox.close()
+    damage(tmp_path, "UPDATE records SET hash = zeroblob(32) WHERE position = 8")
+    committed = log.read_bytes()
+    assert committed
+    rename = Path.rename
+
+    def killed(self: Path, target: Path) -> Path:
+        if self == log:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as kill:
+        kill.setattr(Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            open_outbox(tmp_path)
+    assert not path.exists()
+    outbox = open_outbox(tmp_path)
+    (kept,) = tmp_path.glob("records.db.damaged-*Z")
+    assert outbox.finding.aside == kept
+    assert kept.with_name(f"{kept.name}-wal").read_bytes() == committed
+    assert numbers(outbox) == list(range(4, 16))
+    assert verify(outbox.path).ok
+    outbox.close()
+    reader.close()
 
 
 def test_a_file_of_another_program_is_told_of_though_nobody_can_read_it(tmp_path: Path) -> None:

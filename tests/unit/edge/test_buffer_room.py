@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from edge_agent import space as space_
 from edge_agent.buffer_watch import BufferWatch
 from edge_agent.events import Tick, Write, WriteDone
-from edge_agent.outbox import Batch, Outbox
+from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.papers import NO_PAPERS
 from edge_agent.sizes import GIB, MIB
 from edge_agent.space import Budget, Room, Space, budget, misfit, plan, room, small_blocks
@@ -144,6 +144,41 @@ def test_a_line_that_records_nothing_has_no_end_of_its_room(outbox: Outbox, cloc
     store(outbox, clock, 100)
     clock.advance(90_000)
     assert outbox.fill(GIB).hours is None
+
+
+def test_the_indexes_over_what_central_has_give_way_to_records(tmp_path: Path, clock: FakeClock) -> None:
+    """Bug: they filled a small buffer, and the line stopped for good though central had everything."""
+    opened = open_outbox(tmp_path, clock, max_bytes=MIB, keep_acknowledged_s=0.0)
+    for number in range(0, 8000, 100):
+        units = range(number, number + 100)
+        opened.commit(
+            Batch(
+                tuple(fact(unit) for unit in units[:20]),
+                runs=tuple(RunIndex(f"WO-{number}", "assemble", f"unit/VS-100/gs1/{unit:010}") for unit in units),
+                identities=tuple(IdentityIndex("VS-100", "gs1", f"{unit:010}", "carrier") for unit in units),
+            )
+        ).result()
+        opened.apply(mark(held(opened)[-1]))
+        clock.advance(1.0)
+        opened.prune()
+    assert opened.prior_runs("WO-7900", "assemble", "unit/VS-100/gs1/0000007999") == 1, "the newest stay"
+    assert opened.identity("VS-100", "gs1", "0000007999") == "carrier"
+    assert opened.prior_runs("WO-0", "assemble", "unit/VS-100/gs1/0000000001") == 0
+    assert (opened.fill(GIB).room or 0) > MIB // 2
+    opened.close()
+
+
+def test_indexes_that_a_larger_cap_allowed_make_room_before_a_commit_is_refused(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    opened = open_outbox(tmp_path, clock)
+    runs = tuple(RunIndex("WO-1", "assemble", f"unit/VS-100/gs1/{unit:010}") for unit in range(20_000))
+    opened.commit(Batch((fact(1),), runs=runs)).result()
+    opened.close()
+    opened = open_outbox(tmp_path, clock, max_bytes=MIB)
+    opened.commit(Batch((fact(2),))).result()
+    assert opened.prior_runs("WO-1", "assemble", "unit/VS-100/gs1/0000019999") == 1
+    opened.close()
 
 
 # -- the watch -----------------------------------------------------------------------------------------------

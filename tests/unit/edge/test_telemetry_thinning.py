@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -224,3 +224,26 @@ def test_what_was_thinned_and_what_is_no_chunk_stays_as_it_is(tmp_path: Path) ->
     assert all(one[1] < other[0] for one, other in pairwise(spans))
     bodies = [row.body for row in export(tmp_path / "telemetry.db") if row.seq in (2, 3)]
     assert bodies == [b"garbage", b"LKT1" + b"x" * 400]
+
+
+def test_what_the_full_disk_took_back_is_not_said_once_more_when_it_is_done(tmp_path: Path) -> None:
+    """Bug: each try made another record of the same chunks."""
+    said: list[GivenUp] = []
+    tries: list[int] = []
+
+    def full(name: str) -> None:
+        if name == "outbox.before_commit" and said and len(tries) < 3:
+            tries.append(len(said))
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    with buffer(tmp_path, said, failpoint=full) as outbox:
+        for second in range(400):
+            with suppress(Refused):
+                outbox.keep([poll(device, second) for device in DEVICES]).result()
+            if len(said) > 1:
+                break
+    assert tries == [1, 1, 1]
+    _, gone, named, _ = told(tmp_path)
+    assert len(gone) == len(named) == sum(given.chunks for given in said)

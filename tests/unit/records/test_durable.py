@@ -195,13 +195,12 @@ def test_steps_have_a_transaction_each_and_nothing_comes_between(tmp_path: Path)
     commits: list[list[int]] = []
     writer = Writer(path, table, after_commit=lambda _: commits.append(numbers(path)), max_bytes=40_000)
     gate = threading.Event()
-    steps = iter(range(1, 4))
 
-    def step(connection: sqlite3.Connection) -> int | jobs.Again:
-        number = next(steps)
+    def step(connection: sqlite3.Connection, so_far: int | None) -> int | jobs.Again[int | None]:
+        number = (so_far or 0) + 1
         large(connection)  # more than the cap allows
         insert(number)(connection)
-        return number if number == 3 else jobs.Again()
+        return number if number == 3 else jobs.Again(number)
 
     writer.submit(lambda _: gate.wait(10))
     done, after = writer.submit_steps(step), writer.submit(insert(9))
