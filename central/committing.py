@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from central import succession
 from central.quarantine import Quarantine
 from central.store import envelopes, intake, standing, telemetry
 from central.store.engine import Connection
@@ -64,12 +65,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A frame that may be committed. ``stamp``: of the keys that it was checked by."""
+    """A frame that may be committed. ``stamp``: of the keys that it was checked by. ``imported``: it came as a
+    file, of an agent that may be long gone.
+    """
 
     topic: str
     frame: Frame
     items: Sequence[Item]
     stamp: str
+    imported: bool = False
 
     @property
     def chain(self) -> Chain:
@@ -150,7 +154,7 @@ class _Run:
         last = new[-1].envelope
         moved = held.moved(last.seq, last.hash)
         if held.mark is None:
-            self._begin(moved)
+            self._begin(succession.placed(self.connection, moved, new[0].envelope) if checked.imported else moved)
         else:
             self.moved[checked.chain] = self.held[checked.chain] = moved
         if any(item.poison is not None for item in new):

@@ -168,14 +168,15 @@ class Ingest:
         self._gathering.send()
 
     def bring(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
-        """Commit what is new in a frame that came as a file; the same in every respect as one over the network.
+        """Commit what is new in a frame that came as a file; the same in every respect as one over the network,
+        but that an epoch begun so is its agent's newest only where it follows the newest (``central.succession``).
 
         ``by_any_key``: also one signed by a key that was revoked or replaced; somebody has decided so.
 
         Raises:
             StorageFailed: nothing was committed and the process must stop.
         """
-        what = self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key, alone=True)
+        what = self._take_frame(f"import/{agent}", agent, None, payload, by_any_key=by_any_key, imported=True)
         return self.done(Taking(self, what).outcome())
 
     def bring_head(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
@@ -202,25 +203,31 @@ class Ingest:
         payload: bytes,
         *,
         by_any_key: bool = False,
-        alone: bool = False,
+        imported: bool = False,
+        again: bool = False,
     ) -> Outcome | _UnderWay:
         keys = self._believed.last()
         while True:
             frame = self._checked(keys, agent, stream, payload, by_any_key=by_any_key)
             if isinstance(frame, Frame):
-                checked = Checked(topic, frame, [_read(envelope) for envelope in frame.envelopes], keys.stamp)
+                items = [_read(envelope) for envelope in frame.envelopes]
+                checked = Checked(topic, frame, items, keys.stamp, imported)
+                alone = imported or again
                 place = self._gathering.alone(checked) if alone else self._gathering.add(checked)
-                again = partial(self._take_again, topic, agent, stream, payload, by_any_key)
-                return _UnderWay(*place, len(frame.envelopes), again)
+                once_more = partial(self._take_again, topic, agent, stream, payload, by_any_key, imported)
+                return _UnderWay(*place, len(frame.envelopes), once_more)
             now = self._believed.now()
             if now is keys:
                 return self._refused(topic, agent, frame.reason, frame.detail, payload)
             keys = now
 
-    def _take_again(self, topic: str, agent: str, stream: str | None, payload: bytes, by_any_key: bool) -> Outcome:
+    def _take_again(
+        self, topic: str, agent: str, stream: str | None, payload: bytes, by_any_key: bool, imported: bool
+    ) -> Outcome:
         """By the keys that are believed by now."""
         self._believed.now()
-        what = self._take_frame(topic, agent, stream, payload, by_any_key=by_any_key, alone=True)
+        how = {"by_any_key": by_any_key, "imported": imported, "again": True}
+        what = self._take_frame(topic, agent, stream, payload, **how)
         return Taking(self, what).outcome()
 
     def _checked(

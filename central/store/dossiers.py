@@ -17,7 +17,7 @@ from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject, tombstone, watermark
 from central.stored import StoredFact
 from records.model import EpochOpened
-from records.wire import CENTRAL
+from records.wire import CENTRAL, Head
 
 RECORDS = "records"
 _NO_END = 2**63 - 1
@@ -412,12 +412,15 @@ def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEviden
     found = []
     for agent, opened in _opened(connection, agents).items():
         before: str | None = None
+        last: Head | None = None
         named = Gaps(connection, agent)
         for epoch in opened:
             first = _first(connection, agent, epoch)
             head = proven_head.proven(connection, agent, epoch)
             gaps = named.named_in(epoch, first)
-            follows = before is not None and first is not None and _joined(connection, first, before)
+            follows = False
+            if before is not None and first is not None:
+                follows = _joined(connection, first, before) or _after(first, last)
             found.append(
                 EpochEvidence(
                     agent=agent,
@@ -431,7 +434,7 @@ def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEviden
                     gaps=gaps,
                 )
             )
-            before = epoch
+            before, last = epoch, head
     return tuple(found)
 
 
@@ -458,3 +461,12 @@ def _joined(connection: Connection, first: StoredFact, before: str) -> bool:
         return False
     held = envelopes.hashes(connection, first.agent, before, RECORDS, last, last).get(last)
     return last == 0 or (held is not None and held.hex() == data.predecessor_head)
+
+
+def _after(first: StoredFact, last: Head | None) -> bool:
+    """Whether an epoch that names none before it began when all of the one before was here, as its head says: a PC
+    that died was replaced, and its file was imported.
+    """
+    data = first.fact.data
+    alone = isinstance(data, EpochOpened) and data.predecessor is None
+    return alone and last is not None and last.at_us >= first.fact.header.at_us

@@ -72,7 +72,7 @@ def watermark_of(connection: Connection, agent: str, epoch: str, stream: str) ->
 
 
 def watermarks(connection: Connection) -> list[Watermark]:
-    """The watermark of every chain, each agent's epochs in the order of their arrival."""
+    """The watermark of every chain, each agent's epochs in their order."""
     present = generation(connection)
     rows = connection.execute(
         select(watermark).order_by(watermark.c.agent, watermark.c.stream, watermark.c.opened)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from central.store import agents
 from central.store.bulk import placeholders
@@ -126,11 +126,24 @@ def _standing(asked: Chain, rows: Sequence[Any], generation: int) -> Standing:
 
 
 def begin(connection: Connection, begun: Standing, now_us: int) -> None:
-    """A chain that is new begins, as its agent's newest epoch."""
+    """A chain that is new begins at its place, which is free."""
     if begun.mark is not None:
         row = {"agent": begun.agent, "stream": begun.stream, "epoch": begun.epoch, "opened": begun.opened}
         row |= {"committed_through": begun.through, "hash": bytes.fromhex(begun.mark.hash), "moved_us": now_us}
         connection.execute(_OPEN, row)
+
+
+def order(connection: Connection, agent: str, stream: str) -> list[tuple[str, int]]:
+    """An agent's epochs and their places, the oldest first."""
+    mine = (watermark.c.agent == agent, watermark.c.stream == stream)
+    query = select(watermark.c.epoch, watermark.c.opened).where(*mine).order_by(watermark.c.opened)
+    return [(row.epoch, row.opened) for row in connection.execute(query)]
+
+
+def make_room(connection: Connection, agent: str, stream: str, opened: int) -> None:
+    """Let an agent's epochs from this place on stand one place later."""
+    later = (watermark.c.agent == agent, watermark.c.stream == stream, watermark.c.opened >= opened)
+    connection.execute(update(watermark).where(*later).values(opened=watermark.c.opened + 1))
 
 
 def move(connection: Connection, moved: Iterable[Standing], now_us: int) -> None:

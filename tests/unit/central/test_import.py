@@ -18,7 +18,7 @@ from central.verify import Verification, verify
 from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.exported import ExportHeader, write_export
 from records.keys import SigningKey
-from records.model import OperationsEvent
+from records.model import EpochOpened, OperationsEvent
 from records.wire import DAMAGED, Tombstone, encode_frame
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
@@ -198,3 +198,39 @@ def test_what_a_disk_had_lost_before_its_export_is_explained_by_the_import(
         [agent.epoch, "records", first, last] for first, last in (("4", "5"), ("9", "9"))
     ]
     assert (proven().ok, proven().tombstones, proven().awaited) == (True, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("known", "brought", "order"),
+    [
+        ("AC", "B", "ABC"),  # before the one that names it, behind the one that it names
+        ("C", "B", "BC"),
+        ("AB", "C", "ABC"),  # behind the newest: it is the newest
+        ("ABX", "C", "ABCX"),
+        ("AB", "X", "XAB"),  # nobody knows where it belongs: before all
+        ("", "B", "B"),
+        ("C", "BAX", "XABC"),
+    ],
+)
+def test_an_epoch_of_a_file_stands_where_it_belongs(
+    rig: Rig, tmp_path: Path, known: str, brought: str, order: str
+) -> None:
+    """A, B and C follow each other, X names none before it."""
+    key = rig.enrol(Agent()).key
+    epochs = {name: Agent(key=key) for name in "ABCX"}
+    for before, name in ("AB", "BC"):
+        last = epochs[before].envelopes[-1]
+        follower = epochs[name] = Agent(key=key)
+        follower.envelopes.clear()
+        follower.write(EpochOpened("rolled_back", last.epoch, last.seq, last.hash.hex()), event())
+    for name in known:
+        assert rig.ingest.take(epochs[name].topic, epochs[name].frame()).result == "committed"
+    for name in brought:
+        importer(rig).take(exported(tmp_path, epochs[name], epochs[name].frame()), by=BY)
+    names = {agent.epoch: name for name, agent in epochs.items()}
+    with rig.store.read() as connection:
+        marks = [mark for mark in intake.watermarks(connection) if mark.agent == "assembly-1"]
+        newest = intake.newest_watermark(connection, "assembly-1", "records")
+    assert "".join(names[mark.epoch] for mark in marks) == order
+    assert newest is not None
+    assert names[newest.epoch] == order[-1]
