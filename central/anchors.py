@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -135,24 +136,23 @@ def root_of(heads: Iterable[Head]) -> str:
     return hashlib.sha256(canonical_json([list[JsonValue](row) for row in rows])).hexdigest()
 
 
-def roots(heads: Iterable[Head], restored_us: Iterable[int] = ()) -> Iterator[tuple[str, str]]:
+def batches(heads: Iterable[Head]) -> Iterator[list[Head]]:
+    """What was anchored together, in the order of the file."""
+    for _, together in groupby(heads, lambda head: head.at_us):
+        yield list(together)
+
+
+def roots(heads: Iterable[Head], restored: Collection[int] = ()) -> Iterator[tuple[str, str]]:
     """The moment (ISO 8601) and root of every batch of anchors, the oldest first.
 
-    ``restored_us``: when central was restored; the chains known before do not count after it.
+    ``restored``: places of batches with which a restore began; the chains known before do not count from there on.
     """
     newest: dict[tuple[str, str, str], Head] = {}
-    at_us: int | None = None
-    restores = sorted(restored_us)
-    for head in heads:
-        if at_us is not None and head.at_us != at_us:
-            yield str(iso_z(at_us)), root_of(newest.values())
-        at_us = head.at_us
-        while restores and restores[0] < at_us:
-            restores.pop(0)
+    for place, batch in enumerate(batches(heads)):
+        if place in restored:
             newest.clear()
-        newest[head.agent, head.epoch, head.stream] = head
-    if at_us is not None:
-        yield str(iso_z(at_us)), root_of(newest.values())
+        newest |= _newest(batch)
+        yield str(iso_z(batch[0].at_us)), root_of(newest.values())
 
 
 def _newest(heads: Iterable[Head]) -> dict[tuple[str, str, str], Head]:

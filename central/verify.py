@@ -31,7 +31,7 @@ from central.footing import lost_anchors
 from central.store import agents, dossiers, envelopes, index, intake, snapshots
 from central.store.database import Database
 from central.store.engine import Connection, assert_guards, reading
-from central.witness import Key, Named, Witnesses, disagreement, witnesses
+from central.witness import Key, Moment, Named, Witnesses, disagreement, witnesses
 from records import chain
 from records.clock import iso_z
 from records.errors import Damaged, Invalid, LotkeeperError
@@ -202,13 +202,13 @@ def _explained(connection: Connection, anchored: Sequence[Head], found: Witnesse
 class _Wanted:
     """What somebody vouches for: this record of the chain has this hash. ``must_exist``: also that it is there.
 
-    ``at_us``: when, if a restore since then may explain that it is not.
+    ``moment``: when, if a restore since then may explain that it is not.
     """
 
     hash: bytes
     by: str
     must_exist: bool = True
-    at_us: int | None = None
+    moment: Moment | None = None
 
 
 def _wanted(
@@ -229,7 +229,7 @@ def _wanted(
         wanted.setdefault(frame.first - 1, []).append(_Wanted(frame.previous, by))
         wanted.setdefault(frame.last, []).append(_Wanted(frame.head, by))
     for each in named:
-        vouched = _Wanted(bytes.fromhex(each.hash), each.by, at_us=each.at_us)
+        vouched = _Wanted(bytes.fromhex(each.hash), each.by, moment=each.moment)
         wanted.setdefault(each.last, []).append(vouched)
     if mark is not None:
         by = "the watermark"
@@ -275,7 +275,7 @@ def _all_there(key: Key, last: int, wanted: dict[int, list[_Wanted]], found: Wit
     lost = 0
     for seq in sorted(seq for seq in wanted if seq > last):
         for each in wanted[seq]:
-            if each.must_exist and not (each.at_us is not None and found.explain(key, each.at_us, last)):
+            if each.must_exist and not (each.moment is not None and found.explain(key, each.moment, last)):
                 raise _Bad(key, last + 1, f"records {last + 1} to {seq} are missing: {each.by} names {seq}")
             if each.must_exist:
                 lost = seq - last

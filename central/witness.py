@@ -1,7 +1,8 @@
 """Who else knows what central's chains were: the anchors file, the agents that keep anchors, stated restores.
 
 Each names records by their hash, from outside of the chain that is proven. A restore loses what came after its
-backup; the fact that states it, which central has anchored, says which. Everything here reads what may have been
+backup; the fact that states it, which central has anchored, says which. What came after is told by where it stands
+in the anchors file, not by its time: central's clock may have been ahead, and set right since. Everything here reads what may have been
 tampered with: what cannot be understood is left to the walk over the chains, which finds it.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,18 +32,27 @@ Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """When something was anchored: which batch of the anchors file it was (None: none of those that are left)."""
+
+    at_us: int
+    place: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
-    """Record ``last`` of a chain had this hash, says ``by``, at ``at_us``."""
+    """Record ``last`` of a chain had this hash, says ``by``, at ``moment``."""
 
     last: int
     hash: str
     by: str
-    at_us: int
+    moment: Moment
 
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """What was anchored after ``held_until_us``, through ``at_us``, may be lost behind ``through`` of a chain.
+    """What was anchored by batches ``first`` to before ``end`` may be lost behind ``through`` of a chain. Where the
+    batch is not known: after ``held_until_us``, through ``at_us``.
 
     ``unanchored_us``: the anchors themselves after this moment, through ``at_us``, are lost; None: none are.
     """
@@ -50,11 +60,17 @@ class Restore:
     at_us: int
     held_until_us: int
     through: dict[Key, int]
+    first: int
+    end: int
     unanchored_us: int | None = None
 
-    def explains(self, key: Key, at_us: int, last: int) -> bool:
-        """Whether it explains that a chain ends at ``last`` although an anchor of that time names more."""
-        return self.held_until_us < at_us <= self.at_us and last >= self.through.get(key, 0)
+    def explains(self, key: Key, moment: Moment, last: int) -> bool:
+        """Whether it explains that a chain ends at ``last`` although an anchor of that moment names more."""
+        if moment.place is None:
+            after = self.held_until_us < moment.at_us <= self.at_us
+        else:
+            after = self.first <= moment.place < self.end
+        return after and last >= self.through.get(key, 0)
 
     def lost_anchor(self, at_us: int) -> bool:
         """Whether it explains that the file has no anchor of that time."""
@@ -80,24 +96,29 @@ class Witnesses:
         """From when to when the anchors themselves are lost, as restores have stated."""
         return tuple((each.unanchored_us, each.at_us) for each in self.restores if each.unanchored_us is not None)
 
-    def explain(self, key: Key, at_us: int, last: int) -> bool:
-        return any(restore.explains(key, at_us, last) for restore in self.restores)
+    def explain(self, key: Key, moment: Moment, last: int) -> bool:
+        return any(restore.explains(key, moment, last) for restore in self.restores)
 
 
 def witnesses(connection: Connection, anchored: list[Head], source: str) -> Witnesses:
     """What the anchors and the agents' own records name. ``source``: what a reason calls the anchors file."""
     named: dict[Key, list[Named]] = defaultdict(list)
-    for head in anchored:
-        named[head.agent, head.epoch, head.stream].append(Named(head.last, head.hash, source, head.at_us))
+    batches = list(anchors.batches(anchored))
+    for place, batch in enumerate(batches):
+        for head in batch:
+            moment = Moment(head.at_us, place)
+            named[head.agent, head.epoch, head.stream].append(Named(head.last, head.hash, source, moment))
     seen: set[tuple[str, str, str, str]] = set()
+    places = _places(batches)
     for item, content, at_us in _kept(connection):
         for told in content.get("heads", ()):
             place = (str(told["epoch"]), str(told["stream"]), str(told["last"]), str(told["hash"]))
             if place not in seen:
                 seen.add(place)
                 by = f"the anchor of {iso_z(at_us)} that {item.agent} keeps"
-                named[CENTRAL, place[0], place[1]].append(Named(int(place[2]), place[3], by, at_us))
-    return Witnesses(dict(named), tuple(_restores(connection, anchored)))
+                moment = Moment(at_us, places.get(at_us))
+                named[CENTRAL, place[0], place[1]].append(Named(int(place[2]), place[3], by, moment))
+    return Witnesses(dict(named), tuple(_restores(connection, batches)))
 
 
 def disagreement(
@@ -107,11 +128,12 @@ def disagreement(
 
     The root is over the heads of all chains: so the agents bear witness of each other's chains, too.
     """
-    given = dict(anchors.roots(anchored, [restore.at_us for restore in found.restores]))
+    given = dict(anchors.roots(anchored, [restore.end for restore in found.restores]))
+    places = _places(list(anchors.batches(anchored)))
     newest_us = max((head.at_us for head in anchored), default=0)
     for item, content, at_us in _kept(connection):
-        root = given.get(str(content.get("at")))
-        if root == content.get("root") or found.explain((item.agent, "", ""), at_us, 0):
+        root, moment = given.get(str(content.get("at"))), Moment(at_us, places.get(at_us))
+        if root == content.get("root") or found.explain((item.agent, "", ""), moment, 0):
             continue
         if root is None and not complete and at_us > newest_us:
             continue  # an earlier copy of the file
@@ -135,14 +157,13 @@ def _kept(connection: Connection) -> Iterator[tuple[Envelope, dict[str, Any], in
             continue
 
 
-def _restores(connection: Connection, anchored: list[Head]) -> Iterator[Restore]:
+def _restores(connection: Connection, batches: Sequence[Sequence[Head]]) -> Iterator[Restore]:
     """Stated restores, each anchored since with its own record: nobody without central's key can state one."""
-    reach: dict[Key, int] = {}
-    for head in anchored:
-        key = (head.agent, head.epoch, head.stream)
-        reach[key] = max(reach.get(key, 0), head.last)
+    own = [{(h.epoch, h.stream): h.last for h in batch if h.agent == CENTRAL} for batch in batches]
     for item in snapshots.coded(connection, RESTORED, "audit"):
-        if item.agent != CENTRAL or reach.get((CENTRAL, item.epoch, item.stream), 0) < item.seq:
+        named = [place for place, heads in enumerate(own) if (item.epoch, item.stream) in heads]
+        reach = max((own[place][item.epoch, item.stream] for place in named), default=0)
+        if item.agent != CENTRAL or reach < item.seq:
             continue
         try:
             fact = json.loads(item.body or b"")
@@ -150,9 +171,24 @@ def _restores(connection: Connection, anchored: list[Head]) -> Iterator[Restore]
             through = {(str(a), str(e), str(s)): int(n) for a, e, s, n in params["through"]}
             after = params.get(ANCHORS_LOST)
             unanchored_us = None if after is None else int(after)
-            yield Restore(int(fact["header"]["at_us"]), int(params["held_until"]), through, unanchored_us)
+            at_us, held_until_us = int(fact["header"]["at_us"]), int(params["held_until"])
+            first = _first_after(own, through)
+            yield Restore(at_us, held_until_us, through, first, named[0], unanchored_us)
         except (KeyError, TypeError, ValueError):
             continue
+
+
+def _first_after(own: Sequence[Mapping[tuple[str, str], int]], through: Mapping[Key, int]) -> int:
+    """The first batch that was made when central's own chains were as far as the backup holds them."""
+    held = {(epoch, stream): last for (agent, epoch, stream), last in through.items() if agent == CENTRAL}
+    of_these = [place for place, heads in enumerate(own) if heads.keys() & held.keys()]
+    reached = (p for p in of_these if all(own[p].get(chain, last) >= last for chain, last in held.items()))
+    return next(reached, of_these[-1] + 1 if of_these else 0)
+
+
+def _places(batches: Sequence[Sequence[Head]]) -> dict[int, int]:
+    """Moment (microseconds) -> which batch was made then."""
+    return {batch[0].at_us: place for place, batch in enumerate(batches)}
 
 
 def _params(item: Envelope) -> dict[str, Any]:

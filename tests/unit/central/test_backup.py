@@ -12,19 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from central import backup, doctor_keeping, restore
+from central import anchors, backup, doctor_keeping, restore
 from central.access import Actor
+from central.anchors import read_anchors
 from central.app import Central, build
 from central.certificates import altered_in
 from central.domain import ChainPart, Grade
 from central.keys import CentralKeys
 from central.settings import BackupSettings, CentralSettings
-from central.store import documents, intake, snapshots
+from central.store import documents, intake, search, snapshots
 from central.store.engine import reading
+from central.stored import StoredFact
 from central.verify import Verification, verify
 from records.errors import ConfigurationError, Damaged, LotkeeperError, Refused, StorageFailed
 from records.model import EpochOpened, OperationsEvent
-from records.wire import CENTRAL, Document, sign
+from records.wire import CENTRAL, Document, Head, sign
 from tests.unit.central.core_rig import Agent, StoppedCentral, event
 
 WHY = restore.Why("anna", "test", "the disk died")
@@ -303,6 +305,82 @@ def test_verify_forgives_what_a_restore_lost_and_nothing_else(plant: Plant) -> N
         for _, sql in guards:
             other.execute(sql)
     assert not plant.verify().ok, "the backup held record 4"
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize("right", ["before the backup", "after the backup", "after the restore"])
+def test_what_a_restore_lost_is_told_by_its_place_and_not_by_its_time(plant: Plant, right: str) -> None:
+    """Bug: ``verify`` called it missing for ever where central's clock had been ahead before the backup."""
+
+    def set_right(now: str) -> None:
+        if right == now:
+            plant.clock.jump(-HOUR)
+
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1")
+        central.anchor()
+        plant.clock.jump(HOUR)
+        plant.send(central, "WO-2")
+        kept = keep_anchor(plant, central)
+        set_right("before the backup")
+        made = plant.back_up(central)
+        set_right("after the backup")
+        plant.send(central, "WO-3")
+        central.anchor()
+    plant.restore(made, replace=True)
+    set_right("after the restore")
+    with closing(plant.open()) as central:
+        result = central.verify()
+        assert result.ok, result.reason
+        plant.send(central, "WO-3", "WO-4")
+        keep_anchor(plant, central)
+        plant.back_up(central)
+        central.anchor()
+    result = plant.verify()
+    assert (result.ok, result.restores) == (True, 1), result.reason
+    assert kept in {f.fact.data.params["at"] for f in keepings(plant)}
+    shorten(plant, "assembly-1")
+    assert not plant.verify().ok, "what was anchored since the restore"
+
+
+def keep_anchor(plant: Plant, central: Central) -> str:
+    """Central anchors, and its agent keeps what it is told of that; the moment."""
+    plant.clock.advance(5)
+    with central.store.read() as connection:
+        marks = intake.watermarks(connection)
+    central.anchor()
+    at_us = read_anchors(plant.settings.anchors_file, central.keys.ring)[-1].at_us
+    told = anchors.told(
+        [Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, at_us) for w in marks], at_us
+    )
+    assert isinstance(told, dict)
+    plant.agent.write(OperationsEvent(anchors.KEPT, told))
+    central.ingest.take(plant.agent.topic, plant.agent.frame())
+    return str(told["at"])
+
+
+def keepings(plant: Plant) -> list[StoredFact]:
+    with reading(plant.settings.database) as connection:
+        return search.facts(connection, search.Wanted(codes=[anchors.KEPT]))
+
+
+def shorten(plant: Plant, agent: str) -> None:
+    """Cut the last record of an agent's chain, and all that names it in the database."""
+    link = plant.agent.envelopes[-2].hash.hex()
+    last = len(plant.agent.envelopes)
+    with closing(sqlite3.connect(plant.folder / "data" / "central.db")) as other, other:
+        guards = other.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in guards:
+            other.execute(f"DROP TRIGGER {name}")
+        other.execute(f"DELETE FROM envelope WHERE agent = '{agent}' AND seq = {last}")
+        other.execute(
+            f"UPDATE watermark SET committed_through = {last - 1}, hash = x'{link}' WHERE agent = '{agent}'"
+        )
+        other.execute(f"DELETE FROM frame WHERE agent = '{agent}' AND last = {last}")
+        for _, sql in guards:
+            other.execute(sql)
 
 
 def test_nothing_is_restored_over_a_server_or_over_more_than_the_backup_holds(plant: Plant) -> None:
