@@ -26,13 +26,13 @@ from records.clock import MOST_AHEAD_US, Clock, iso_z
 from records.errors import Damaged, Invalid, LotkeeperError, StorageFailed
 from records.keys import KeyRing
 from records.model import OperationsEvent
-from records.wire import Request, unsign
+from records.wire import MAX_FRAME, Request, unsign
 
 Handler = Callable[[Request], None]
 """Answers one request in the intake's thread, after it was noted. Raises LotkeeperError to refuse it."""
 
-LONGEST = 256 * 1024
-"""Bytes of a request at most."""
+LONGEST = MAX_FRAME
+"""Bytes of a request at most: one may show a document, which has a signature in a signature."""
 
 _KIND_LONGEST = 100
 

@@ -62,7 +62,7 @@ from records.clock import MICROSECONDS, Clock
 from records.errors import NoRoom, StorageFailed
 from records.files import InstanceLock
 from records.model import OperationsEvent
-from records.wire import CENTRAL, CENTRAL_KEYS, HELLO, SYNC, Document, Head, Watermark
+from records.wire import CENTRAL, CENTRAL_KEYS, HELLO, SHOW, SYNC, Document, Head, Watermark
 
 SWEEP = "sweep"
 ANCHOR = "anchor"
@@ -313,10 +313,11 @@ def _assemble(
     lists = BrokerFiles(settings.broker_files, keys.folder, store, clock)
     enrolment = Enrolment(store, facts, clock, lists, mqtt.resync)
     ingest.requests[HELLO] = Fencing(store, facts, clock, mqtt.publish_document).hello
-    ingest.requests[SYNC] = DocumentSync(store, facts, clock, mqtt.publish_document).answer
     ingest.requests |= Renewals(store, facts, clock, enrolment, keys.folder, mqtt.publish_document).handlers
     configurations = Configurations(store, facts, clock, mqtt.publish_document)
     holds = Holds(store, facts, clock, mqtt.publish_document)
+    sync = DocumentSync(store, facts, clock, mqtt.publish_document, holds, keys.ring)
+    ingest.requests |= {SYNC: sync.answer, SHOW: sync.shown}
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)
     erp = None

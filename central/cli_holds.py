@@ -35,7 +35,11 @@ def list_(config: Config = DEFAULT_CONFIG, json: Json = False) -> None:
     for one in found if isinstance(found, list) else []:
         if isinstance(one, dict):
             product = "" if one["product"] is None else f"{one['product']} "
-            typer.echo(f"{one['hold']} {one['state']:9} {one['kind']} {product}{one['id']}: {one['reason']}")
+            source = one["carried_over"]
+            carried = "" if source is None else f" (carried over a restore, from {source})"
+            typer.echo(
+                f"{one['hold']} {one['state']:9} {one['kind']} {product}{one['id']}: {one['reason']}{carried}"
+            )
 
 
 @app.command(

@@ -250,4 +250,4 @@ def restore(
         )
     aside = "" if done.set_aside is None else f"; the former database is kept as {done.set_aside}"
     text = f"restored {done.held} records{aside}. Start central: the lines send again what is missing"
-    say(json, done.to_json(), text)
+    say(json, done.to_json(), "\n".join([text, *done.carried.told()]))

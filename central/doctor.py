@@ -188,6 +188,7 @@ def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
         yield from doctor_keeping.workers(connection)
         yield from doctor_keeping.records(connection)
         yield from doctor_keeping.behind(connection)
+        yield from doctor_keeping.unreached(connection, clock)
         yield from doctor_keeping.backups(connection, settings, clock)
 
 

@@ -5,7 +5,6 @@ workers, what the lines keep for a restore, and the ERP's clock. Part of ``centr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pydantic import JsonValue
 
 from central import ahead
 from central.doctor_told import State, Told
+from central.document_sync import UNREACHED
 from central.settings import CentralSettings
 from central.shares import PARTITION
 from central.store import agents, intake, leases, partitions, search, server_state, snapshots
@@ -21,8 +21,6 @@ from central.store.engine import Connection
 from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
-from records.errors import Invalid
-from records.model import OperationsEvent, decode
 from records.wire import CENTRAL
 
 LATE = 2.0
@@ -33,6 +31,8 @@ ERP_TIMEOUT_S = 5.0
 BUSY_S = 3.0
 """A transaction of central's that lasts so long holds up others."""
 OLDEST_SERVER = 130_000
+UNREACHED_US = 86_400 * MICROSECONDS
+"""For so long it is told of; who still does not hear is told of again."""
 DURABLE: dict[str, State] = {"fsync": "bad", "full_page_writes": "bad", "synchronous_commit": "warning"}
 """Settings that must be on; central sets the last one itself, for its own sessions."""
 
@@ -66,7 +66,7 @@ def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> 
 
 def _flawed(connection: Connection) -> Iterator[Told]:
     """Whether the newest backup is of a database that did not hold."""
-    made = _newest(connection, "backup-made")
+    made = snapshots.newest_params(connection, CENTRAL, "backup-made", "audit")
     flaws = made.get("flaws")
     if isinstance(flaws, list) and flaws:
         say = f"{made.get('backup')} is of a database that does not hold: {flaws[0]}"
@@ -80,7 +80,7 @@ def records(connection: Connection) -> Iterator[Told]:
     if last_us is None:
         yield Told("records", "fine", "central has not checked them yet: it does at 3 each night")
         return
-    found = _newest(connection, "chain-verified")
+    found = snapshots.newest_params(connection, CENTRAL, "chain-verified", "audit")
     if found.get("ok") is True:
         yield Told("records", "fine", f"central checked all {found.get('records')} at {iso_z(last_us)}")
         return
@@ -95,7 +95,7 @@ def behind(connection: Connection) -> Iterator[Told]:
     restored_us = snapshots.last_at_us(connection, CENTRAL, RESTORED)
     if last_us is None or (restored_us or 0) > last_us:
         return
-    told = _newest(connection, ahead.CODE)
+    told = snapshots.newest_params(connection, CENTRAL, ahead.CODE, "audit")
     place = [str(told.get(name)) for name in ("agent", "epoch", "stream")]
     mark = intake.watermark_of(connection, *place)
     if str(0 if mark is None else mark.committed_through) != told.get("held"):
@@ -107,13 +107,16 @@ def behind(connection: Connection) -> Iterator[Told]:
     yield Told("what was confirmed", "bad", say, ahead.DO)
 
 
-def _newest(connection: Connection, code: str) -> dict[str, JsonValue]:
-    """The parameters of central's newest event of a code in its audit stream; none, where none can be read."""
-    found = snapshots.newest_coded(connection, CENTRAL, code, "audit")
-    with suppress(Invalid):
-        data = None if found is None or found.body is None else decode(found.kind, found.body).data
-        return data.params if isinstance(data, OperationsEvent) else {}
-    return {}
+def unreached(connection: Connection, clock: Clock) -> Iterator[Told]:
+    """Whether a line says that it holds documents which central cannot go above: it then hears of no new hold."""
+    last_us = snapshots.last_at_us(connection, CENTRAL, UNREACHED)
+    if last_us is None or clock.now_us() - last_us > UNREACHED_US:
+        return
+    told = snapshots.newest_params(connection, CENTRAL, UNREACHED, "audit")
+    what = f"{told.get('kind')} {told.get('id')}"
+    say = f"at {iso_z(last_us)} {told.get('agent')} held {what} above what central says: "
+    do = "central never signed that, and its line hears nothing new of it: look at that PC, and enrol it anew"
+    yield Told("documents", "bad", f"{say}{told.get('why')}", do)
 
 
 def _kept(connection: Connection) -> dict[str, float]:

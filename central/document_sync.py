@@ -1,8 +1,12 @@
 """An agent compares notes: central sends what is newer, withdraws what is gone, and says when that is all.
 
 A document of which the agent holds more than central (a higher version, or another content under the same one) was
-issued by a central that a backup has taken back since. It is issued once more above that version, so that what
-central says now stands, or withdrawn where central knows nothing of it.
+issued by a central that a backup has taken back since, or the agent errs. So central has it show that document: by
+central's own signature, what central says now is issued once more above that version, or withdrawn where central
+knows nothing of it. Of the document of holds central also asks for a lower version, if it was issued in a time of
+which a restore has lost what was held (``central.lost_time``); what it holds and central lost stands again.
+
+What an agent cannot show is never reached, and a fact says so: that line does not hear what central says of it.
 """
 
 from __future__ import annotations
@@ -12,20 +16,40 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from central import lost_time
 from central.facts import Facts
-from central.store import documents
-from central.store.engine import Store
-from records.clock import Clock
-from records.errors import Invalid
+from central.holds import Holds
+from central.store import documents, snapshots
+from central.store.engine import Connection, Store
+from records.clock import MICROSECONDS, Clock
+from records.errors import Damaged, Invalid
 from records.fields import Int64
-from records.wire import OF_ONE_AGENT, SYNC, SYNCED, Document, Request, content_digest
+from records.keys import KeyRing
+from records.model import OperationsEvent
+from records.wire import (
+    CENTRAL,
+    HOLDS,
+    OF_ONE_AGENT,
+    PLANT,
+    SYNC,
+    SYNCED,
+    Document,
+    Request,
+    content_digest,
+    unsign,
+)
 
 EVERY_AGENT = "*"
-MOST_AHEAD = 10_000
-"""How many versions an agent may be ahead of a central that was set back; more was never issued."""
+MOST_SHOWN = 50
+"""Most documents that central asks for at once."""
+UNREACHED = "document-unreached"
+"""Code of the fact that a line holds what central cannot go above."""
+
+TOLD_EVERY_US = 43_200 * MICROSECONDS
 
 Place = tuple[str, str]
 _Name = Annotated[str, Field(max_length=500)]
+_HIGHEST = 2**63 - 1
 
 
 class _Known(BaseModel):
@@ -43,15 +67,38 @@ class _Known(BaseModel):
         return after and (self.through is None or place <= self.through)
 
 
-class DocumentSync:
-    """Answers requests of kind ``sync``. ``publish(agent, document)`` sends a document, ``*`` to every agent."""
+class _Shown(BaseModel):
+    """A document as it is signed."""
 
-    def __init__(self, store: Store, facts: Facts, clock: Clock, publish: Callable[[str, Document], None]) -> None:
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: _Name
+    id: _Name
+    signed: str
+
+
+class DocumentSync:
+    """Answers requests of kind ``sync`` and ``show``. ``publish(agent, document)`` sends a document, ``*`` to
+    every agent. ``ring``: central's own keys.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        facts: Facts,
+        clock: Clock,
+        publish: Callable[[str, Document], None],
+        holds: Holds,
+        ring: KeyRing,
+    ) -> None:
         self._store, self._facts, self._clock, self._publish = store, facts, clock, publish
+        self._holds, self._ring = holds, ring
+        self._asked: dict[tuple[str, Place], int] = {}
+        self._seen: dict[str, tuple[int, str]] = {}
 
     def answer(self, request: Request) -> None:
-        """Send what the agent lacks of what its piece covers; after the last piece, that it lacks nothing,
-        said at central's time, by which the agent knows how far its own clock is off.
+        """Send what the agent lacks of what its piece covers, or ask for what it holds more of; after the last
+        piece, that it lacks nothing, said at central's time, by which the agent knows how far its clock is off.
 
         Raises:
             Invalid: the request's content is none.
@@ -67,38 +114,110 @@ class DocumentSync:
             for name, entry in of_kind.items()
             if kind in SYNCED and told.covers((kind, name)) and _concerns(request.agent, kind, name)
         }
-        for document in self._lacking(request.agent, told, held):
+        lacking, ahead = self._compare(request.agent, told, held)
+        for document in lacking:
             self._publish(request.agent, document)
-        if told.through is None:
-            content: JsonValue = {"round": told.round}
-            now_us = self._clock.now_us()
-            self._publish(request.agent, Document(SYNC, request.agent, request.at_us, now_us, content))
+        if ahead:
+            show: JsonValue = [[*place] for place in ahead[:MOST_SHOWN]]
+            self._say(request, {"round": told.round, "show": show})
+            self._note_asked(request.agent, {place: held[place][0] for place in ahead[:MOST_SHOWN]})
+        elif told.through is None:
+            self._say(request, {"round": told.round})
 
-    def _lacking(self, agent: str, told: _Known, held: dict[Place, tuple[int, str]]) -> list[Document]:
+    def _note_asked(self, agent: str, ahead: dict[Place, int]) -> None:
+        """What an agent was asked for before, and told again instead of showing it, is not reached."""
+        for place, version in ahead.items():
+            if self._asked.get((agent, place)) == version:
+                self._unreached(agent, place, f"it does not show its version {version}")
+            self._asked[agent, place] = version
+
+    def _say(self, request: Request, content: JsonValue) -> None:
+        now_us = self._clock.now_us()
+        self._publish(request.agent, Document(SYNC, request.agent, request.at_us, now_us, content))
+
+    def _compare(
+        self, agent: str, told: _Known, held: dict[Place, tuple[int, str]]
+    ) -> tuple[list[Document], list[Place]]:
+        """What the agent lacks, and where it holds more than central."""
         with self._store.read() as connection:
             current = {
                 (d.kind, d.id): d
                 for d in documents.current(connection)
                 if d.kind in SYNCED and documents.is_for(agent, d) and told.covers((d.kind, d.id))
             }
-        newer = []
+            lost = lost_time.unknown(connection) if (HOLDS, PLANT) in held else []
+        newer, ahead = [], []
         for place in sorted({*current, *held}):
             document, (version, digest) = current.get(place), held.get(place, (0, ""))
             if document is not None and document.version > version:
                 if version or document.content is not None:
                     newer.append(document)
-            elif document is None or document.version < version or content_digest(document.content) != digest:
-                self._issue_above(place, version, document)
-        return newer
+                seen = self._seen.get(agent) == (version, digest)
+                if place == (HOLDS, PLANT) and not seen and any(version in each for each in lost):
+                    ahead.append(place)
+            elif _is_more(document, version, digest):
+                ahead.append(place)
+        return newer, ahead
 
-    def _issue_above(self, place: Place, version: int, document: Document | None) -> None:
-        """Say again what is so, above the version that was lost."""
-        ahead = version - (0 if document is None else document.version)
-        if ahead > MOST_AHEAD:
-            raise Invalid(f"{place[0]} {place[1]}: version {version} was never issued")
-        content = None if document is None else document.content
-        issued = self._store.write(lambda c: self._facts.issue(c, *place, content, version=version + 1))
-        self._publish(issued.id if issued.kind in OF_ONE_AGENT else EVERY_AGENT, issued)
+    def shown(self, request: Request) -> None:
+        """Go above what an agent shows, so that what is so reaches the lines; what is held there, and was lost
+        here, stands again.
+
+        Raises:
+            Invalid: it shows nothing that central has signed. That it holds it all the same is stated.
+        """
+        try:
+            told = _Shown.model_validate(request.content)
+        except ValidationError as error:
+            raise Invalid(f"no document: {error.errors()[0]['loc']}") from error
+        try:
+            document = self._proven(request.agent, told)
+        except (Invalid, Damaged) as error:
+            self._unreached(request.agent, (told.kind, told.id), error.message)
+            raise Invalid(f"{told.kind} {told.id}: {error.message}") from error
+        if (document.kind, document.id) == (HOLDS, PLANT):
+            self._holds.carry_over(document, f"version {document.version}, which {request.agent} held")
+            self._seen[request.agent] = (document.version, content_digest(document.content))
+            return
+        issued = self._store.write(lambda connection: self._issue_above(connection, document))
+        if issued is not None:
+            self._publish(issued.id if issued.kind in OF_ONE_AGENT else EVERY_AGENT, issued)
+
+    def _proven(self, agent: str, told: _Shown) -> Document:
+        document = unsign(Document, told.signed.encode(), self._ring, CENTRAL)
+        place = (document.kind, document.id)
+        if place != (told.kind, told.id) or told.kind not in SYNCED or not _concerns(agent, *place):
+            raise Invalid(f"what the agent shows is {document.kind} {document.id}")
+        if document.version >= _HIGHEST:
+            raise Invalid(f"there is no version above {document.version}")
+        return document
+
+    def _issue_above(self, connection: Connection, shown: Document) -> Document | None:
+        """Say again what is so, as it is in this very transaction, above a version that was lost."""
+        held = documents.newest(connection, shown.kind, shown.id)
+        if not _is_more(held, shown.version, content_digest(shown.content)):
+            return None
+        content = None if held is None else held.content
+        return self._facts.issue(connection, shown.kind, shown.id, content, version=shown.version + 1)
+
+    def _unreached(self, agent: str, place: Place, why: str) -> None:
+        """State it; the same twice a day, since who does not hear must not be forgotten."""
+        params: dict[str, JsonValue] = {"agent": agent, "kind": place[0], "id": place[1], "why": why}
+
+        def job(connection: Connection) -> None:
+            last_us = snapshots.last_at_us(connection, CENTRAL, UNREACHED) or 0
+            known = snapshots.newest_params(connection, CENTRAL, UNREACHED, "audit") == params
+            if not known or self._clock.now_us() - last_us > TOLD_EVERY_US:
+                self._facts.state(connection, OperationsEvent(UNREACHED, params), stream="audit")
+
+        self._store.write(job)
+
+
+def _is_more(document: Document | None, version: int, digest: str) -> bool:
+    """Whether who holds this version with this content holds more than central."""
+    if document is None or document.version < version:
+        return True
+    return document.version == version and content_digest(document.content) != digest
 
 
 def _concerns(agent: str, kind: str, name: str) -> bool:

@@ -143,10 +143,10 @@ class Facts:
     ) -> Document:
         """State the next version of a document for the lines, inside a write job; content None withdraws it.
 
-        ``version``: a higher one than the next, where lines may hold versions that central has lost. What follows
+        ``version``: it is no lower than this one, where lines hold versions that central has lost. What follows
         from other facts (``DERIVED``) is kept and not stated.
         """
-        version = version or documents.version_of(connection, kind, name) + 1
+        version = max(version or 0, documents.next_version(connection, kind, name))
         if kind in DERIVED:
             now_us = self._clock.now_us()
             documents.take(connection, kind, name, version, now_us, content)

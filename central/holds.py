@@ -3,13 +3,17 @@
 A hold and its release are signed decisions in central's chain. The lines hear of all that stand by one document, a
 new version with every change, so that each run can name the version that it knew, and each refusal the one that it
 obeys.
+
+A restore loses the decisions since its backup. A hold that something else still tells of (the database that was
+set aside, a document that a line keeps) is carried over: central states that, with its source, in nobody's name,
+and the hold stands until a person releases it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -20,12 +24,12 @@ from central.access import Capability, User
 from central.domain import opaque_id
 from central.facts import Facts
 from central.signature import REASON_MAX, SignatureRefused
-from central.store import documents
+from central.store import documents, search
 from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock, iso_z
 from records.errors import Invalid, Refused, Unknown
-from records.model import Act, Decision, Person, Signature, Target
+from records.model import Act, Decision, OperationsEvent, Person, Signature, Target
 from records.reasons import Told
 from records.wire import CENTRAL, HOLDS, PLANT, Document, canonical_json
 
@@ -38,6 +42,9 @@ LONGEST = 200
 
 Kind = Literal["unit", "lot", "component", "order", "equipment"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+CARRIED = "hold-carried-over"
+"""Code of the fact that a hold which a restore had lost stands again."""
+_CODES = (Act.HOLD.value, Act.RELEASE.value, CARRIED)
 OF_PRODUCT = ("unit", "lot", "component")
 """Kinds whose id is unique only within a product or item."""
 
@@ -64,7 +71,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """``hash``: of the decision in central's chain, as ``released_hash`` is of its release."""
+    """``hash``: of the decision in central's chain, as ``released_hash`` is of its release.
+
+    ``carried``: what told of it after a restore had lost its decision; ``hash`` is then of the fact that says so,
+    and ``by`` is "" where the source does not say who set it.
+    """
 
     id: str
     held: Held
@@ -76,6 +87,7 @@ class Hold:
     released_us: int | None = None
     released_reason: str | None = None
     released_hash: str | None = None
+    carried: str | None = None
 
     @property
     def stands(self) -> bool:
@@ -100,6 +112,7 @@ class Hold:
             "released_at": iso_z(self.released_us),
             "release_reason": self.released_reason,
             "release_record": self.released_hash,
+            "carried_over": self.carried,
             "content_hash": self.content_hash,
         }
 
@@ -119,10 +132,9 @@ class Holds:
     def listed(self) -> list[Hold]:
         """Every hold: those that stand first, then the newest."""
         with self._reading:
-            codes = [Act.HOLD.value, Act.RELEASE.value]
-            for fact in self._store.facts(agent=CENTRAL, codes=codes, after=self._read_through):
+            for fact in self._store.facts(agent=CENTRAL, codes=_CODES, after=self._read_through):
                 self._read_through = max(self._read_through, fact.cursor)
-                self._take(fact)
+                _take(self._known, fact)
             known = list(self._known.values())
         return sorted(known, key=lambda one: (not one.stands, -one.since_us, one.id))
 
@@ -143,25 +155,6 @@ class Holds:
             return held.product == product and held.id in ids
 
         return [one for one in self.standing() if concerns(one.held)]
-
-    def _take(self, fact: StoredFact) -> None:
-        decision = fact.fact.data
-        if not isinstance(decision, Decision) or decision.target.kind != TARGET:
-            return
-        id_, at_us = decision.target.id, fact.fact.header.at_us
-        if decision.act is Act.HOLD:
-            told = decision.new if isinstance(decision.new, dict) else {}
-            held = _held(told.get("held"))
-            if held is not None:
-                self._known[id_] = Hold(id_, held, decision.reason, decision.by.id, at_us, fact.hash)
-        elif id_ in self._known:
-            self._known[id_] = replace(
-                self._known[id_],
-                released_by=decision.by.id,
-                released_us=at_us,
-                released_reason=decision.reason,
-                released_hash=fact.hash,
-            )
 
     # -- deciding ------------------------------------------------------------------------------------------
 
@@ -251,9 +244,27 @@ class Holds:
             kept = [one for one in self.standing() if one.id != target.id]
             if act is Act.HOLD:
                 kept.append(Hold(target.id, held, why.reason, user.id, now_us, stated.hash))
-            return self._facts.issue(connection, HOLDS, PLANT, {"holds": [_told(one) for one in kept]})
+            return self._facts.issue(connection, HOLDS, PLANT, lines_content(kept))
 
         self._tell(EVERY_AGENT, self._store.write(job))
+
+    def carry_over(self, document: Document, source: str) -> list[Hold]:
+        """What a document of before a restore holds, and central has lost, stands again; those holds. The lines
+        hear of all that stand, above its version.
+        """
+
+        def job(connection: Connection) -> tuple[list[Hold], Document | None]:
+            carried = carry(connection, self._facts, _of_document(document), source)
+            if not carried and documents.version_of(connection, HOLDS, PLANT) > document.version:
+                return [], None
+            content, version = lines_content(known_in(connection)), document.version + 1
+            return carried, self._facts.issue(connection, HOLDS, PLANT, content, version=version)
+
+        with self._deciding:
+            carried, issued = self._store.write(job)
+        if issued is not None:
+            self._tell(EVERY_AGENT, issued)
+        return carried
 
     def _refused(self, user: User, id_: str, message: str, code: str = "not-allowed") -> SignatureRefused:
         self._store.write(lambda connection: self._facts.refused(connection, user.id, f"{TARGET} {id_}", code))
@@ -276,6 +287,73 @@ def checked(held: Held) -> Held:
         wanted = "needs its product (a component: its item)" if product is None else "has no product"
         raise Invalid(f"a {held.kind} {wanted}")
     return Held(held.kind, id_, product)
+
+
+# -- after a restore -----------------------------------------------------------------------------------------
+
+
+def known_in(connection: Connection) -> list[Hold]:
+    """Every hold that a database knows of, the oldest first."""
+    known: dict[str, Hold] = {}
+    for fact in search.facts(connection, search.Wanted(agent=CENTRAL, codes=_CODES)):
+        _take(known, fact)
+    return list(known.values())
+
+
+def carry(connection: Connection, facts: Facts, found: Iterable[Hold], source: str) -> list[Hold]:
+    """State those that are not known here as standing, inside a write job; which they are."""
+    known = {one.id for one in known_in(connection)}
+    lost = [one for one in found if one.id not in known]
+    for one in lost:
+        params: dict[str, JsonValue] = {"hold": one.id, "held": one.held.to_json(), "reason": one.reason}
+        params |= {"by": one.by, "since_us": str(one.since_us), "record": one.hash, "source": source}
+        lot, order = (one.held.id if one.held.kind == kind else None for kind in ("lot", "order"))
+        event = OperationsEvent(CARRIED, params, order=order)
+        facts.state(connection, event, order=order, lot=lot, product=one.held.product)
+    return lost
+
+
+def lines_content(holds: Iterable[Hold]) -> JsonValue:
+    """What the lines' document says."""
+    return {"holds": [_told(one) for one in holds if one.stands]}
+
+
+def _of_document(document: Document) -> Iterator[Hold]:
+    """What such a document holds; it does not say who set it."""
+    content = document.content if isinstance(document.content, dict) else {}
+    entries = content.get("holds")
+    for entry in entries if isinstance(entries, list) else ():
+        held = _held(entry)
+        if isinstance(entry, dict) and held is not None:
+            since_us = int(str(entry.get("since_us")))
+            yield Hold(str(entry.get("hold")), held, str(entry.get("reason")), "", since_us, "")
+
+
+def _take(known: dict[str, Hold], fact: StoredFact) -> None:
+    data, at_us = fact.fact.data, fact.fact.header.at_us
+    if isinstance(data, OperationsEvent):
+        told = data.params
+        held, id_ = _held(told.get("held")), str(told.get("hold"))
+        if held is not None:
+            why = (str(told.get("reason")), str(told.get("by")), int(str(told.get("since_us"))))
+            known[id_] = Hold(id_, held, *why, fact.hash, carried=str(told.get("source")))
+        return
+    if not isinstance(data, Decision) or data.target.kind != TARGET:
+        return
+    id_ = data.target.id
+    if data.act is Act.HOLD:
+        new = data.new if isinstance(data.new, dict) else {}
+        held = _held(new.get("held"))
+        if held is not None:
+            known[id_] = Hold(id_, held, data.reason, data.by.id, at_us, fact.hash)
+    elif id_ in known:
+        known[id_] = replace(
+            known[id_],
+            released_by=data.by.id,
+            released_us=at_us,
+            released_reason=data.reason,
+            released_hash=fact.hash,
+        )
 
 
 def _held(told: JsonValue) -> Held | None:

@@ -8,8 +8,12 @@
 - Both of central's streams go on in new epochs that name the last known record of the old ones, so no key is used
   twice. A ``backup-restored`` fact says what was restored, why, and how far every chain was held. By it ``verify``
   accepts that what was anchored after the backup and before the restore is missing, and nothing else.
-- Every document for the lines is stated again at the next ten thousand of its version: lines may hold versions
-  that central has lost, and central's word must be the higher one.
+- Every document for the lines is stated again at a version above all that are known, the restore's microsecond at
+  least, and none is issued below that any more: lines may hold versions that central has lost, and central's word
+  must be the higher one.
+- Holds set and agents revoked after the backup stand on, as far as the database that is set aside tells of them
+  (``central.lost_time``). Where it does not tell all, the document of holds stays as the backup has it: lines that
+  hold a newer one keep it, and show it when they compare notes (``central.document_sync``).
 
 Killed in between, a restore leaves a mark by which central refuses to start until it is done again.
 """
@@ -25,29 +29,28 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from central import anchors, backup
+from central import anchors, backup, holds, lost_time
 from central.facts import Facts, Origin
 from central.footing import LostAnchors, lost_anchors, unanchored
-from central.keys import CentralKeys, public_keys
+from central.keys import PUBLIC, CentralKeys, as_content, public_keys
+from central.lost_time import Carried, Former
 from central.settings import CentralSettings
 from central.store import documents, intake, moving, snapshots
 from central.store.database import Database
 from central.store.engine import Connection, Store, reading
 from central.store.orders import ORDER_DOCUMENT
 from central.store.snapshots import Standing
-from central.witness import ANCHORS_LOST, RESTORED
+from central.witness import ANCHORS_LOST, DOCUMENTS_FROM, HOLDS_AFTER, RESTORED
 from records import durable
 from records.clock import MICROSECONDS, Clock, from_us, iso_z
 from records.errors import LotkeeperError, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file, sync_folder
 from records.keys import PublicKey
 from records.model import OperationsEvent
-from records.wire import CENTRAL
+from records.wire import CENTRAL, CENTRAL_KEYS, HOLDS, PLANT, Head
 
 UNFINISHED = "restore-unfinished"
 """File in central's folder while a restore is under way."""
-
-VERSION_STEP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Restored:
     held: int
     held_until_us: int
     set_aside: Path | None
+    carried: Carried
 
     def to_json(self) -> dict[str, JsonValue]:
         return {
@@ -67,6 +71,7 @@ class Restored:
             "records": self.held,
             "held_until": iso_z(self.held_until_us),
             "set_aside": None if self.set_aside is None else str(self.set_aside),
+            "carried_over": self.carried.to_json(),
         }
 
 
@@ -118,6 +123,8 @@ def restore(
         proven = backup.prove(source, _present_keys(settings, source, theirs) or theirs)
         _refuse_flawed(proven, meant=flawed)
         held = _present(settings, source, replace=replace)
+        aside = _place_aside(settings, clock)
+        former = None if aside is None else _former(settings, source, aside)
         replace_file(settings.folder / UNFINISHED, str(source).encode())
         backup.copy_folder(source / backup.KEYS, settings.keys)
         if not settings.anchors_file.exists():
@@ -130,18 +137,18 @@ def restore(
             with fresh.open("rb") as file:
                 os.fsync(file.fileno())
             failpoint("restore.copied")
-            done = _declare(settings, fresh, proven, clock, origin, why, generation)
+            done, carried = _declare(settings, fresh, proven, clock, origin, why, generation, former)
             failpoint("restore.declared")
-            aside = _set_aside(settings.database, clock)
+            if aside is not None and settings.database.exists():
+                _set_aside(settings.database, aside)
             failpoint("restore.set_aside")
             fresh.replace(settings.database)
             sync_folder(settings.database.parent)
         else:
-            aside = None
             if held is None:  # else it was filled before the restore was cut short
                 moving.into_server(source / backup.DATABASE, settings.database)
             failpoint("restore.copied")
-            done = _declare(settings, settings.database, proven, clock, origin, why, generation)
+            done, carried = _declare(settings, settings.database, proven, clock, origin, why, generation, None)
         failpoint("restore.replaced")
         (settings.folder / UNFINISHED).unlink()
         sync_folder(settings.folder)
@@ -149,7 +156,7 @@ def restore(
         raise StorageFailed(f"the restore stopped: {error}", hint="mend that and run it again") from error
     finally:
         lock.release()
-    return Restored(source, done.generation, done.records, done.committed_us, aside)
+    return Restored(source, done.generation, done.records, done.committed_us, aside, carried)
 
 
 def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -> Restored:
@@ -160,10 +167,10 @@ def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -
     """
     lock = InstanceLock(settings.folder / "instance.lock")
     try:
-        done = _declare(settings, settings.database, None, clock, origin, why, 0)
+        done, carried = _declare(settings, settings.database, None, clock, origin, why, 0, None)
     finally:
         lock.release()
-    return Restored(None, done.generation, done.records, done.committed_us, None)
+    return Restored(None, done.generation, done.records, done.committed_us, None, carried)
 
 
 def _refuse_flawed(proven: backup.Backup, *, meant: bool) -> None:
@@ -255,7 +262,8 @@ def _declare(
     origin: Origin,
     why: Why,
     generation: int,
-) -> Standing:
+    former: Former | None,
+) -> tuple[Standing, Carried]:
     """Make a database that was put back the present one: generation, epochs, fact, documents, anchors."""
     keys = CentralKeys.open(settings.keys)
     facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
@@ -265,7 +273,8 @@ def _declare(
             lost = lost_anchors(connection, settings.anchors_file, keys.ring)
             if source is None and lost is not None:
                 _refuse_copied(connection, settings, keys)
-        done = store.write(lambda connection: _state(connection, facts, source, clock, why, generation, lost))
+        after = _After(source, why, generation, lost, former)
+        done = store.write(lambda connection: _state(connection, facts, keys, clock, after))
         with store.read() as connection:
             newest = {(w.agent, w.stream): w for w in intake.watermarks(connection) if w.agent == CENTRAL}
         at_us = facts.anchor(list(newest.values()))[0].at_us
@@ -285,57 +294,103 @@ def _refuse_copied(connection: Connection, settings: CentralSettings, keys: Cent
         raise Refused(fault.says, hint=fault.do)
 
 
+@dataclass(frozen=True, slots=True)
+class _After:
+    """What is known beside the database that was put back. ``generation``: of the present one."""
+
+    source: backup.Backup | None
+    why: Why
+    generation: int
+    lost: LostAnchors | None
+    former: Former | None
+
+
 def _state(
-    connection: Connection,
-    facts: Facts,
-    source: backup.Backup | None,
-    clock: Clock,
-    why: Why,
-    generation: int,
-    lost: LostAnchors | None,
-) -> Standing:
+    connection: Connection, facts: Facts, keys: CentralKeys, clock: Clock, after: _After
+) -> tuple[Standing, Carried]:
     before = snapshots.standing(connection)
     newest = {(w.agent, w.stream): w for w in intake.watermarks(connection)}
     # by the clock, since nobody may know how often a lost database had been restored
-    generation = max(before.generation + 1, generation + 1, clock.now_us() // MICROSECONDS)
+    generation = max(before.generation + 1, after.generation + 1, clock.now_us() // MICROSECONDS)
     snapshots.set_generation(connection, generation)
     facts.reopen(connection)
+    carried = lost_time.carry(connection, facts, after.former)
+    known = max(documents.highest(connection), documents.floor(connection)) + 1
+    floor = max(clock.now_us(), known, 0 if after.former is None else after.former.version)
     through: list[JsonValue] = [[w.agent, w.epoch, w.stream, str(w.committed_through)] for w in newest.values()]
     params: dict[str, JsonValue] = {
-        "backup": None if source is None else str(source.folder),
+        "backup": None if after.source is None else str(after.source.folder),
         "held_until": str(before.committed_us),
         "generation": str(generation),
         "through": through,
-        "by": why.by,
-        "origin": why.origin,
-        "reason": why.reason,
+        DOCUMENTS_FROM: str(floor),
+        "carried_over": carried.to_json(),
+        "by": after.why.by,
+        "origin": after.why.origin,
+        "reason": after.why.reason,
     }
-    if source is not None and source.manifest.flaws:
-        params["flaws"] = list(source.manifest.flaws)
-    if lost is not None:
-        params[ANCHORS_LOST] = str(lost.after_us)
+    if carried.unknown:
+        params[HOLDS_AFTER] = str(documents.version_of(connection, HOLDS, PLANT))
+    if after.source is not None and after.source.manifest.flaws:
+        params["flaws"] = list(after.source.manifest.flaws)
+    if after.lost is not None:
+        params[ANCHORS_LOST] = str(after.lost.after_us)
     facts.state(connection, OperationsEvent(RESTORED, params), stream="audit")
-    for each in documents.current(connection):
-        version = (each.version // VERSION_STEP + 1) * VERSION_STEP
-        order = each.id if each.kind == ORDER_DOCUMENT else None
-        facts.issue(connection, each.kind, each.id, each.content, order=order, version=version)
-    return Standing(before.records, generation, before.committed_us)
+    documents.raise_floor(connection, floor)
+    _issue_again(connection, facts, keys, holds_too=not carried.unknown)
+    return Standing(before.records, generation, before.committed_us), carried
 
 
-def _set_aside(database: Path, clock: Clock) -> Path | None:
-    """Move a database and what SQLite keeps beside it out of the way; where it lies now."""
-    stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
-    aside = database.with_name(f"{database.name}.replaced-{stamp}")
-    there = database.exists()
-    if there:
-        with suppress(LotkeeperError):  # what its log still holds goes into it, so that the file alone is whole
-            durable.open_writer(database).close()
+def _issue_again(connection: Connection, facts: Facts, keys: CentralKeys, *, holds_too: bool) -> None:
+    """Say again what is so; of central's keys what their folder says, which is newer than the backup."""
+    told = {(each.kind, each.id): each.content for each in documents.current(connection)}
+    if keys.announcement() is not None:
+        told[CENTRAL_KEYS, CENTRAL] = as_content(keys.public)
+    if (HOLDS, PLANT) in told:
+        told[HOLDS, PLANT] = holds.lines_content(holds.known_in(connection))
+    for (kind, name), content in told.items():
+        if kind != HOLDS or holds_too:
+            facts.issue(connection, kind, name, content, order=name if kind == ORDER_DOCUMENT else None)
+
+
+def _place_aside(settings: CentralSettings, clock: Clock) -> Path | None:
+    """Where the present database is to lie, or lies since a restore that was cut short; None: there is none."""
+    database = settings.database
+    if not isinstance(database, Path):
+        return None
+    if database.exists():
+        stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
+        return database.with_name(f"{database.name}.replaced-{stamp}")
+    if not (settings.folder / UNFINISHED).exists():
+        return None
+    aside = [
+        p for p in database.parent.glob(f"{database.name}.replaced-*") if not p.name.endswith(("-wal", "-shm"))
+    ]
+    return max(aside, default=None)
+
+
+def _former(settings: CentralSettings, source: Path, aside: Path) -> Former | None:
+    """What the present database still tells, which will lie at ``aside``."""
+    database = settings.database
+    present = database if isinstance(database, Path) and database.exists() else aside
+    with reading(source / backup.DATABASE) as connection:
+        marks = [w for w in intake.watermarks(connection) if w.agent == CENTRAL]
+        floor = documents.floor(connection)
+    ends = [Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, 0) for w in marks]
+    keys = CentralKeys.open(settings.keys if (settings.keys / PUBLIC).exists() else source / backup.KEYS)
+    anchored = list(anchors.batches(anchors.read_anchors(settings.anchors_file, keys.ring, tail_only=True)))
+    return lost_time.read(present, aside, [*ends, *(anchored[-1] if anchored else ())], floor)
+
+
+def _set_aside(database: Path, aside: Path) -> None:
+    """Move a database and what SQLite keeps beside it out of the way."""
+    with suppress(LotkeeperError):  # what its log still holds goes into it, so that the file alone is whole
+        durable.open_writer(database).close()
     for end in ("-wal", "-shm", ""):  # the log first: beside another database it would be taken for its own
         part = database.with_name(database.name + end)
         if part.exists():
             part.replace(aside.with_name(aside.name + end))
     sync_folder(database.parent)
-    return aside if there else None
 
 
 def _remove(fresh: Path) -> None:

@@ -2,8 +2,9 @@
 
 Each names records by their hash, from outside of the chain that is proven. A restore loses what came after its
 backup; the fact that states it, which central has anchored, says which. What came after is told by where it stands
-in the anchors file, not by its time: central's clock may have been ahead, and set right since. Everything here reads what may have been
-tampered with: what cannot be understood is left to the walk over the chains, which finds it.
+in the anchors file, not by its time: central's clock may have been ahead, and set right since. Everything here
+reads what may have been tampered with: what cannot be understood is left to the walk over the chains, which finds
+it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ from records.wire import CENTRAL, Envelope, Head
 
 RESTORED = "backup-restored"
 """Code of the fact that states a restore, in the audit stream."""
+
+DOCUMENTS_FROM = "documents_from"
+"""Its parameter: the version from which on documents for the lines are issued since."""
+
+HOLDS_AFTER = "holds_after"
+"""Its parameter where nobody knows what was held since the backup: the version of the lines' document in that."""
 
 ANCHORS_LOST = "anchors_lost_after"
 """Its parameter where anchors are lost: the moment of the newest one that was left (microseconds; 0: none)."""
@@ -51,8 +58,8 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """What was anchored by batches ``first`` to before ``end`` may be lost behind ``through`` of a chain. Where the
-    batch is not known: after ``held_until_us``, through ``at_us``.
+    """What was anchored by batches ``first`` to before ``end`` may be lost behind ``through`` of a chain. Where
+    the batch is not known: after ``held_until_us``, through ``at_us``.
 
     ``unanchored_us``: the anchors themselves after this moment, through ``at_us``, are lost; None: none are.
     """
@@ -112,12 +119,12 @@ def witnesses(connection: Connection, anchored: list[Head], source: str) -> Witn
     places = _places(batches)
     for item, content, at_us in _kept(connection):
         for told in content.get("heads", ()):
-            place = (str(told["epoch"]), str(told["stream"]), str(told["last"]), str(told["hash"]))
-            if place not in seen:
-                seen.add(place)
+            record = (str(told["epoch"]), str(told["stream"]), str(told["last"]), str(told["hash"]))
+            if record not in seen:
+                seen.add(record)
                 by = f"the anchor of {iso_z(at_us)} that {item.agent} keeps"
                 moment = Moment(at_us, places.get(at_us))
-                named[CENTRAL, place[0], place[1]].append(Named(int(place[2]), place[3], by, moment))
+                named[CENTRAL, record[0], record[1]].append(Named(int(record[2]), record[3], by, moment))
     return Witnesses(dict(named), tuple(_restores(connection, batches)))
 
 

@@ -137,6 +137,7 @@ class Agent:
             telemetry=self.trend.outbox,
             on_acknowledged=self.trend.acknowledged,
             on_connected=lambda: self.sync.connected(),
+            on_restored=lambda: self.sync.begin(),
             on_central_keys=lambda payload: self.renewal.central_keys(payload),
             failpoint=failpoint,
         )

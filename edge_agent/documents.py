@@ -162,6 +162,12 @@ class Documents:
             self._on_change(document.kind, document.id)
         return news
 
+    def signed(self, kind: str, document: str) -> bytes | None:
+        """The newest version as central signed it, also of a withdrawn one; None when there is none."""
+        with self._lock:
+            known = self._known.get((kind, document))
+        return None if known is None else known.payload
+
     def held(self, kinds: Collection[str]) -> list[Document]:
         """Every document of these kinds, withdrawn ones too, by kind and id."""
         with self._lock:

@@ -3,6 +3,10 @@
 After each connect and every now and then, in pieces: each names all that is held between two documents (``after``,
 ``through``; by kind and id), so that central sees from any piece alone what is missing there. A piece that is lost
 is made good by the next round. Central's answer to the last piece says that all that is held is the newest.
+
+A central that was restored from a backup may have lost what this agent holds. It then asks to be shown that, as it
+is signed; the agent shows each once and begins anew. Of what quality holds it shows what it held when it asked,
+even if a newer document has come since: in that, a hold may be missing that only the lines still know of.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from pydantic import JsonValue
 from edge_agent.clock_offset import ClockOffset
 from edge_agent.documents import Documents
 from records.clock import Clock, new_id
-from records.wire import SYNC, SYNCED, Document, content_digest
+from records.wire import HOLDS, PLANT, SHOW, SYNC, SYNCED, Document, content_digest
 
 EVERY_S = 600.0
 """How often notes are compared while the connection stands: a quiet line hears of central at least so often."""
@@ -42,6 +46,8 @@ class Sync:
         self._agent, self._documents, self._ask, self._offset = agent, documents, ask, offset
         self._clock = clock
         self._round: str | None = None
+        self._holds: bytes | None = None
+        self._shown: set[bytes] = set()
         self._waits_from_s: float | None = None
 
     def unanswered_s(self) -> float | None:
@@ -57,25 +63,46 @@ class Sync:
 
     def begin(self) -> None:
         """Ask anew; an answer to a round before is none any more."""
+        self._shown.clear()
+        self._ask_anew()
+
+    def _ask_anew(self) -> None:
         if self._waits_from_s is None:
             self._waits_from_s = self._clock.monotonic_s()
         self._round = new_id()
+        self._holds = self._documents.signed(HOLDS, PLANT)
         if self._offset is not None:
             self._offset.asked()
         for piece in pieces(self._documents.held(SYNCED)):
             self._ask(SYNC, {"round": self._round, **piece})
 
     def answered(self) -> bool:
-        """Take central's newest answer; whether it confirms all that is held now."""
+        """Take central's newest answer; whether it confirms all that is held now. Show what it asks for."""
         answer = self._documents.get(SYNC, self._agent)
         content = None if answer is None else answer.content
         if not isinstance(content, dict) or self._round is None or content.get("round") != self._round:
+            return False
+        if "show" in content:
+            self._show(content["show"])
             return False
         self._round = self._waits_from_s = None
         if self._offset is not None and answer is not None:
             self._offset.answered(answer.issued_us)
         self._documents.heard()
         return True
+
+    def _show(self, asked: JsonValue) -> None:
+        """What was shown and is asked for again is left: central does not believe it, and says so there."""
+        new = False
+        for place in asked if isinstance(asked, list) else ():
+            kind, name = (str(part) for part in place) if isinstance(place, list) and len(place) == 2 else ("", "")
+            signed = self._holds if (kind, name) == (HOLDS, PLANT) else self._documents.signed(kind, name)
+            if signed is not None and signed not in self._shown:
+                new = True
+                self._shown.add(signed)
+                self._ask(SHOW, {"kind": kind, "id": name, "signed": signed.decode()})
+        if new:
+            self._ask_anew()
 
 
 def pieces(held: Sequence[Document]) -> Iterator[dict[str, JsonValue]]:

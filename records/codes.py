@@ -153,8 +153,12 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "retention-applied": ("records", "telemetry", "table_part", "until", "orders", "by", "origin", "reason"),
     "backup-restored": (
         *("backup", "held_until", "generation", "through", "flaws", "anchors_lost_after"),
+        *("documents_from", "carried_over", "holds_after"),  # holds_after: nobody knows what was held since
         *("by", "origin", "reason"),
     ),
+    "hold-carried-over": ("hold", "held", "reason", "by", "since_us", "record", "source"),  # a restore had lost it
+    "revocation-carried-over": ("agent", "key", "reason", "by", "at_us", "source"),
+    "document-unreached": ("agent", "kind", "id", "why"),  # the line does not hear what central says of it
     "certificate-issued": ("agent", "serial", "fingerprint", "until", "authority", "by", "origin"),
     "agent-revoked": ("agent", "keys", "reason", "by", "origin"),
     "agent-key-changed": ("agent", "key", "replaced", "until"),

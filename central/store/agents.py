@@ -142,9 +142,31 @@ def revoke(connection: Connection, name: str, reason: str, by: str, now_us: int)
     revoked = _revoked_keys(connection)
     found = [key.id for key in keys(connection) if key.owner == name and key.id not in revoked]
     for key in found:
-        values = {"key": key, "owner": name, "at_us": now_us, "reason": reason, "by": by}
-        connection.execute(key_revocation.insert().values(values))
+        keep_revoked(connection, Revoked(key, name, now_us, reason, by))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A key that is believed no more."""
+
+    key: str
+    owner: str
+    at_us: int
+    reason: str
+    by: str
+
+
+def revoked(connection: Connection) -> list[Revoked]:
+    """Every key that was revoked, those revoked first come first."""
+    rows = connection.execute(select(key_revocation).order_by(key_revocation.c.at_us, key_revocation.c.key))
+    return [Revoked(row.key, row.owner, row.at_us, row.reason, row.by) for row in rows]
+
+
+def keep_revoked(connection: Connection, each: Revoked) -> None:
+    """State again that a key was revoked."""
+    values = {"key": each.key, "owner": each.owner, "at_us": each.at_us, "reason": each.reason, "by": each.by}
+    connection.execute(key_revocation.insert().values(values))
 
 
 def _revoked_keys(connection: Connection) -> dict[str, int]:

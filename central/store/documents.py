@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
-from central.store.schema import document
+from central.store.schema import document, meta
 from records.wire import OF_ONE_AGENT, Document
+
+FLOOR = "document-floor"
 
 
 def take(connection: Connection, kind: str, name: str, version: int, issued_us: int, content: JsonValue) -> None:
@@ -24,9 +26,31 @@ def take(connection: Connection, kind: str, name: str, version: int, issued_us: 
 
 
 def version_of(connection: Connection, kind: str, name: str) -> int:
-    """The newest version issued; 0 when there is none: the next one is this plus 1."""
+    """The newest version issued; 0 when there is none."""
     query = select(document.c.version).where(document.c.kind == kind, document.c.id == name)
     return connection.execute(query).scalar() or 0
+
+
+def next_version(connection: Connection, kind: str, name: str) -> int:
+    """What is issued next: one more than the newest; after a restore no less than ``floor``."""
+    return max(version_of(connection, kind, name) + 1, floor(connection))
+
+
+def floor(connection: Connection) -> int:
+    """No version below this is issued any more: lines may hold some that central has lost. 0: none is lost."""
+    found = connection.execute(select(meta.c.value).where(meta.c.name == FLOOR)).scalar()
+    return 0 if found is None else int(found)
+
+
+def raise_floor(connection: Connection, version: int) -> None:
+    """Issue from here on no version below this one."""
+    connection.execute(meta.delete().where(meta.c.name == FLOOR))
+    connection.execute(meta.insert().values(name=FLOOR, value=str(version)))
+
+
+def highest(connection: Connection) -> int:
+    """The highest version of any document; 0: there is none."""
+    return connection.execute(select(func.max(document.c.version))).scalar() or 0
 
 
 def current(connection: Connection) -> list[Document]:

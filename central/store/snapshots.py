@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import JsonValue
 from sqlalchemy import Connection, func, inspect, select
 
 from central.store import envelopes, intake, moving
@@ -13,6 +15,8 @@ from central.store.database import Database
 from central.store.rows import whole
 from central.store.schema import envelope, fact_index, meta, watermark
 from records import durable
+from records.errors import Invalid
+from records.model import OperationsEvent, decode
 from records.wire import Envelope, Head
 
 NAME = "central.db"
@@ -121,6 +125,15 @@ def newest_coded(connection: Connection, agent: str, code: str, stream: str) -> 
         .limit(1)
     ).one_or_none()
     return None if row is None else envelopes.of_row(row)
+
+
+def newest_params(connection: Connection, agent: str, code: str, stream: str) -> dict[str, JsonValue]:
+    """The parameters of an agent's newest event of a code; none, where none can be read."""
+    found = newest_coded(connection, agent, code, stream)
+    with suppress(Invalid):
+        data = None if found is None or found.body is None else decode(found.kind, found.body).data
+        return data.params if isinstance(data, OperationsEvent) else {}
+    return {}
 
 
 def coded(connection: Connection, code: str, stream: str) -> Iterator[Envelope]:

@@ -95,7 +95,8 @@ HEAD, REQUEST = "head", "request"
 
 class Uplink:
     """``on_event(code, params)`` is called in the uplink's thread for what is to be recorded, ``on_connected()``
-    whenever a connection stands and what central says is heard.
+    whenever a connection stands and what central says is heard, ``on_restored()`` when central says that it was
+    put back since it was heard last.
     """
 
     def __init__(
@@ -110,12 +111,15 @@ class Uplink:
         telemetry: Outbox | None = None,
         on_acknowledged: Callable[[int], None] = lambda _: None,
         on_connected: Callable[[], None] = lambda: None,
+        on_restored: Callable[[], None] = lambda: None,
         on_central_keys: Callable[[bytes], None] = lambda _: None,
         failpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Raises ConfigurationError when the broker's address cannot be used."""
         self._outbox, self._identity, self._settings, self._clock = outbox, identity, settings, clock
         self._documents, self._failpoint, self._on_connected = documents, failpoint, on_connected
+        self._on_restored = on_restored
+        self._generation: int | None = None
         self._address = address(settings.broker)
         self._agent = identity.file.agent
         self._incoming = Incoming(identity, clock, documents, on_event, on_central_keys)
@@ -397,9 +401,15 @@ class Uplink:
                 moved = applied is not None and applied.outcome is not Outcome.UNCHANGED
                 self._no_room = None
                 if applied is not None:
+                    self._heard(mark.said.generation)
                     lane.applied(mark, applied, now_s)
             if moved and lane in (self._records, self._silent):
                 self._error = self._silent = None
+
+    def _heard(self, generation: int) -> None:
+        if self._generation not in (None, generation):
+            self._on_restored()
+        self._generation = generation
 
     # -- what goes out -------------------------------------------------------------------------------------
 

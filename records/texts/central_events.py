@@ -126,6 +126,27 @@ TEXTS: Mapping[str, EventText] = {
             "备份已取代数据库；各产线将重新发送其中缺少的记录。",
         ),
     ),
+    "hold-carried-over": EventText(
+        Said("Hold carried over", "扣留已沿用"),
+        Said(
+            "A restore had lost this hold. It stands, unsigned, as its source tells it, until it is released.",
+            "此扣留在恢复备份时丢失，现按其来源继续有效（未经签名），直至有人放行。",
+        ),
+    ),
+    "revocation-carried-over": EventText(
+        Said("Revocation carried over", "吊销已沿用"),
+        Said(
+            "A restore had lost that this key was revoked. It is not believed until the agent is enrolled again.",
+            "此密钥的吊销在恢复备份时丢失，现继续有效；在重新注册代理之前不再信任该密钥。",
+        ),
+    ),
+    "document-unreached": EventText(
+        Said("A line does not hear central", "产线收不到中央系统的内容"),
+        Said(
+            "The agent says that it holds a newer document than central ever signed, and does not show it.",
+            "该代理称其持有比中央系统所签发的更新的文件，却未能出示。",
+        ),
+    ),
     "certificate-issued": EventText(
         Said("Certificate issued", "已签发证书"),
         Said(

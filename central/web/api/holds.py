@@ -25,7 +25,11 @@ HeldKind = Literal["unit", "lot", "component", "order", "equipment"]
 
 
 class HoldItem(Item):
-    """A hold. ``product``: of a unit or lot, or the item of a component's lot. ``record``: its decision."""
+    """A hold. ``product``: of a unit or lot, or the item of a component's lot. ``record``: its decision.
+
+    ``carried_over``: what told of it after a restore had lost its decision; ``record`` then states that, and
+    ``by`` is empty where the source does not say who set it.
+    """
 
     hold: str
     state: Literal["standing", "released"]
@@ -41,6 +45,7 @@ class HoldItem(Item):
     release_reason: str | None
     release_record: str | None
     content_hash: str
+    carried_over: str | None
 
     @classmethod
     def of(cls, one: Hold) -> HoldItem:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
 
+from central import doctor_keeping
 from central.document_sync import DocumentSync
+from central.holds import Held, Holds
+from central.store import documents
 from edge_agent import sync as sync_module
 from edge_agent.clock_offset import ClockOffset
-from edge_agent.documents import Documents
+from edge_agent.documents import Documents, _Known
 from edge_agent.sync import Sync, pieces
 from records.clock import FakeClock
 from records.errors import Invalid
 from records.keys import KeyRing, PublicKey, SigningKey
-from records.wire import Document, Request, canonical_json, down_topic, sign
+from records.wire import HOLDS, PLANT, SHOW, SYNC, Document, Request, canonical_json, down_topic, sign
 from tests.rigs.outboxes import AGENT, open_outbox
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Rig
+from tests.unit.central.test_quality_holds import person
 
 KEY = SigningKey.generate()
 RING = KeyRing([PublicKey("central", KEY.public.hex())])
@@ -34,37 +38,45 @@ class Both:
     documents: Documents
     clock: FakeClock
     said: list[tuple[str, Document]] = field(default_factory=list)
+    between: Callable[[], None] = lambda: None
+    """Called after central has compared, before it is shown anything."""
 
     def __post_init__(self) -> None:
-        self.central = DocumentSync(
-            self.rig.store,
-            self.rig.facts,
-            self.rig.clock,
-            lambda agent, document: self.said.append((agent, document)),
-        )
+        parts = (self.rig.store, self.rig.facts, self.rig.clock, self.publish)
+        self.holds = Holds(*parts)
+        self.central = DocumentSync(*parts, self.holds, RING)
         self.offset = ClockOffset(self.clock, lambda *_: None)
         self.sync = Sync(AGENT, self.documents, self.ask, self.clock, self.offset)
 
     def issue(self, name: str, content: JsonValue, kind: str = "work-order") -> Document:
         return self.rig.store.write(lambda c: self.rig.facts.issue(c, kind, name, content))
 
+    def publish(self, agent: str, document: Document) -> None:
+        self.said.append((agent, document))
+
     def hear(self, document: Document) -> None:
         self.documents.take(down_topic(AGENT, document.kind, document.id), AGENT, sign(document, KEY))
 
     def ask(self, kind: str, content: JsonValue) -> None:
         self.rig.clock.advance(0.001)
-        self.central.answer(Request(AGENT, kind, self.rig.clock.now_us(), content))
+        if kind == SHOW:
+            self.between()
+        answer = self.central.answer if kind == SYNC else self.central.shown
+        answer(Request(AGENT, kind, self.rig.clock.now_us(), content))
 
     def round(self) -> list[tuple[str, int]]:
         """One comparison; what central said, as (id, version), and the agent heard."""
         self.said.clear()
         self.sync.begin()
-        for agent, document in self.said:
+        for agent, document in self.said:  # it grows while the agent shows what it is asked for
             assert agent in (AGENT, "*")
             self.hear(document)
-        *told, (_, last) = self.said
-        assert (last.kind, last.id) == ("sync", AGENT)
-        return [(document.id, document.version) for _, document in told]
+            if document.kind == SYNC and isinstance(document.content, dict) and "show" in document.content:
+                assert not self.sync.answered()
+        assert self.said[-1][1].kind == SYNC
+        assert self.said[-1][1].id == AGENT
+        told = [(document.id, document.version) for _, document in self.said if document.kind != SYNC]
+        return list(dict.fromkeys(told))
 
     def held(self) -> dict[str, JsonValue]:
         return {document.id: document.content for document in self.documents.all("work-order")}
@@ -145,7 +157,8 @@ def test_a_central_that_was_set_back_says_again_what_is_so(both: Both) -> None:
     ):
         both.hear(document)
     assert both.round() == [("WO-1", 8), ("WO-2", 2), ("WO-9", 4)]
-    assert {agent for agent, _ in both.said[:-1]} == {"*"}
+    assert {document.id for agent, document in both.said if agent == "*"} == {"WO-1", "WO-2", "WO-9"}
+    assert both.sync.answered()
     assert both.held() == {"WO-1": "as the backup has it", "WO-2": "the other one"}
     assert both.round() == []
 
@@ -167,7 +180,6 @@ def test_what_is_not_of_central_s_facts_is_left_alone(both: Both) -> None:
         {"round": "r", "known": []},
         {"round": "r", "known": {"work-order": {"WO-1": "1"}}},
         {"round": "r", "known": {"work-order": {"WO-1": ["one", "x"]}}},
-        {"round": "r", "known": {"work-order": {"WO-1": ["99999", "x"]}}},
         {"round": "r" * 99, "known": {}},
     ],
 )
@@ -175,6 +187,134 @@ def test_nonsense_is_refused_and_changes_nothing(both: Both, content: JsonValue)
     with pytest.raises(Invalid):
         both.ask("sync", content)
     assert both.said == []
+
+
+def ahead(both: Both, version: int, kind: str = "work-order", name: str = "WO-1") -> JsonValue:
+    """What is asked when an agent says that it holds this version; its request's answer."""
+    both.said.clear()
+    both.ask(SYNC, {"round": "r", "known": {kind: {name: [str(version), "x"]}}})
+    return both.said[-1][1].content
+
+
+def unreached(both: Both) -> list[JsonValue]:
+    facts = both.rig.store.facts(codes=["document-unreached"], stream="audit")
+    return [fact.fact.data.params["why"] for fact in facts]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("version", [7, 20_002, 2**62, 2**63 - 2])
+def test_there_is_no_version_that_central_does_not_go_above(both: Both, version: int) -> None:
+    """Bug: after restores of older backups lines held more than 10,000 versions more; each comparison of theirs
+    was refused, and a new hold never reached them.
+    """
+    both.issue("WO-1", "as the backup has it")
+    both.hear(Document("work-order", "WO-1", version, 1, "lost"))
+    assert both.round() == [("WO-1", version + 1)]
+    assert both.sync.answered()
+    assert both.held() == {"WO-1": "as the backup has it"}
+    assert unreached(both) == []
+
+
+def test_what_central_never_signed_is_not_gone_above_and_a_person_hears_of_it(both: Both) -> None:
+    both.issue("WO-1", "one")
+    assert ahead(both, 99_999) == {"round": "r", "show": [["work-order", "WO-1"]]}
+    assert unreached(both) == []
+    assert ahead(both, 99_999) == {"round": "r", "show": [["work-order", "WO-1"]]}
+    assert unreached(both) == ["it does not show its version 99999"]
+    forged = sign(Document("work-order", "WO-1", 99_999, 1, "mine"), SigningKey.generate()).decode()
+    other = sign(Document("work-order", "WO-2", 99_999, 1, "of another"), KEY).decode()
+    for signed in (forged, other, "{}"):
+        with pytest.raises(Invalid):
+            both.ask(SHOW, {"kind": "work-order", "id": "WO-1", "signed": signed})
+    assert len(unreached(both)) == 4
+    highest = sign(Document("work-order", "WO-1", 2**63 - 1, 1, "the last"), KEY).decode()
+    with pytest.raises(Invalid, match="no version above"):
+        both.ask(SHOW, {"kind": "work-order", "id": "WO-1", "signed": highest})
+    assert both.rig.store.facts(codes=["document-issued"])[-1].fact.data.params["version"] == "1"  # type: ignore[union-attr]
+    with both.rig.store.read() as connection:
+        (told,) = doctor_keeping.unreached(connection, both.rig.clock)
+    assert (told.state, AGENT in told.says) == ("bad", True)
+
+
+def test_a_document_that_is_not_believed_is_shown_once_in_each_round(both: Both) -> None:
+    """An agent whose disk holds what central cannot believe does not ask without end."""
+    stranger = SigningKey.generate()
+    both.documents = Documents(
+        both.documents._outbox, KeyRing([PublicKey("central", stranger.public.hex())]), both.clock
+    )
+    both.sync = Sync(AGENT, both.documents, both.ask, both.clock, both.offset)
+    document = Document("work-order", "WO-1", 7, 1, "of another central")
+    both.documents.take(down_topic(AGENT, "work-order", "WO-1"), AGENT, sign(document, stranger))
+    shown: list[str] = []
+
+    def ask(kind: str, content: JsonValue) -> None:
+        shown.append(kind)
+        if kind == SYNC:
+            both.ask(kind, content)
+
+    sync = Sync(AGENT, both.documents, ask, both.clock, both.offset)
+    sync.begin()
+    for _, document in both.said:
+        both.documents._known[SYNC, AGENT] = _Known(document, b"", 0, 0)
+        assert not sync.answered()
+    assert shown == [SYNC, SHOW, SYNC]
+
+
+LOT, LOT2 = Held("lot", "A", "VS-100"), Held("lot", "B", "VS-100")
+
+
+def newest_holds(both: Both) -> tuple[int, list[str]]:
+    """Version and holds of what the lines are told."""
+    with both.rig.store.read() as connection:
+        told = documents.newest(connection, HOLDS, PLANT)
+    assert told is not None
+    assert isinstance(told.content, dict)
+    held = told.content["holds"]
+    assert isinstance(held, list)
+    return told.version, [str(one["hold"]) for one in held if isinstance(one, dict)]
+
+
+def hold(both: Both, held: Held) -> str:
+    both.rig.clock.advance(1)
+    return both.holds.hold(held, person(), "complaint", held.content_hash).id
+
+
+def test_a_hold_set_while_notes_are_compared_stays_in_the_lines_document(both: Both) -> None:
+    """Bug: the comparison read the document in one transaction and issued it in another, above the hold."""
+    both.holds.open()
+    first = hold(both, LOT)
+    both.hear(Document(HOLDS, PLANT, 12, 1, {"holds": []}))
+    both.issue("WO-1", "one")
+    both.hear(Document("work-order", "WO-1", 9, 1, "lost"))
+    second: list[str] = []
+
+    def between() -> None:
+        if not second:
+            second.append(hold(both, LOT2))
+            both.issue("WO-1", "two")
+
+    both.between = between
+    both.round()
+    assert newest_holds(both) == (13, [first, *second])
+    assert {one.id for one in both.holds.standing()} == {first, *second}
+    assert both.held() == {"WO-1": "two"}
+
+
+def test_a_hold_that_only_a_line_knows_of_stands_again_until_a_person_releases_it(both: Both) -> None:
+    """Bug: a restore lifted the holds that were set after its backup on lines that still had them signed."""
+    both.holds.open()
+    lost = {"hold": "H-1a2b3c4d", **LOT.to_json(), "reason": "contaminated", "since_us": "1794000000000000"}
+    both.hear(Document(HOLDS, PLANT, 12, 1, {"holds": [lost]}))
+    assert both.round() == [("plant", 13)]
+    (stands,) = both.holds.standing()
+    assert (stands.id, stands.held, stands.by, stands.since_us) == ("H-1a2b3c4d", LOT, "", 1_794_000_000_000_000)
+    assert stands.carried == f"version 12, which {AGENT} held"
+    assert both.rig.store.facts(codes=["hold"]) == [], "nobody's signature is made up"
+    assert newest_holds(both) == (13, ["H-1a2b3c4d"])
+    both.rig.clock.advance(1)
+    both.holds.release(stands.id, person(), "judged good", stands.content_hash)
+    assert newest_holds(both) == (14, [])
+    both.holds.carry_over(Document(HOLDS, PLANT, 12, 1, {"holds": [lost]}), "another line that was away")
+    assert newest_holds(both) == (14, []), "it was released"
 
 
 def test_pieces_are_bounded_and_leave_nothing_out(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from central import route_status
 from central.document_sync import DocumentSync
+from central.holds import Holds
 from central.line_status import LineStatus
 from central.links.base import ErpLot, ErpOrder, OrderOperation
 from central.reviews import Reviews
@@ -20,7 +21,7 @@ from edge_agent.papers import Papers
 from edge_agent.route_status import PieceHere, RouteReader, Routes
 from records.configuration import ConfigurationRecord
 from records.model import Data, OperationsEvent, Result
-from records.wire import Document, Request
+from records.wire import Document, Request, sign
 from tests.unit.central.factories import OPERATIONS, Line, S, order
 from tests.unit.central.test_domain_reviews import Plant as ReviewedPlant
 
@@ -205,11 +206,13 @@ def test_it_is_kept_over_a_restart_never_stated_and_a_comparison_of_notes_heals(
     plant.reviews.sweep(everything=True)
     assert [each for each in plant.told if each.kind != "route-status" or each.id != "plant"] == []
     sent: list[Document] = []
-    sync = DocumentSync(
-        plant.rig.store, plant.rig.facts, plant.rig.clock, lambda _, document: sent.append(document)
-    )
+    rig = plant.rig
+    parts = (rig.store, rig.facts, rig.clock, lambda _, document: sent.append(document))
+    sync = DocumentSync(*parts, Holds(*parts), rig.ring)
     known: JsonValue = {"round": "1", "known": {"route-status": {"WO-1000#1": ["7", "0" * 16]}}}
     sync.answer(Request("testing-1", "sync", 0, known))
+    lost = sign(Document("route-status", "WO-1000#1", 7, 1, "lost"), rig.key).decode()
+    sync.shown(Request("testing-1", "show", 0, {"kind": "route-status", "id": "WO-1000#1", "signed": lost}))
     healed = {(each.kind, each.id): each for each in sent}
     assert healed["route-status", "WO-1000#1"].version == 8, (
         "above what a line holds of a central that was set back"

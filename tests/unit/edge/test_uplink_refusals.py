@@ -272,3 +272,17 @@ def test_a_record_over_the_brokers_limit_goes_once_the_limit_is_raised(bench: Be
         until(lambda: uplink.status().last_error is None)
         uplink.stop()
     assert [code for code, _ in bench.events] == ["record-undeliverable"]
+
+
+def test_notes_are_compared_at_once_when_central_was_restored(bench: Bench) -> None:
+    """It may lack what this line holds: a hold, say, that no other line has heard of."""
+    uplink, asked = bench.uplink(), list[int]()
+    uplink._on_restored = lambda: asked.append(1)
+    fill(bench.outbox, 1, 2)
+    until(lambda: uplink.status().pending == 0)
+    assert asked == []
+    last = bench.committed[len(bench.committed)]
+    bench.broker.tell(ack_topic(AGENT, "records"), sign(mark(last, generation=2), CENTRAL))
+    until(lambda: asked == [1])
+    fill(bench.outbox, 3, 3)
+    uplink.stop()
