@@ -15,7 +15,7 @@ from central.holds import Held, Holds
 from central.store import documents
 from edge_agent import sync as sync_module
 from edge_agent.clock_offset import ClockOffset
-from edge_agent.documents import Documents, _Known
+from edge_agent.documents import Documents
 from edge_agent.sync import Sync, pieces
 from records.clock import FakeClock
 from records.errors import Invalid
@@ -238,10 +238,8 @@ def test_what_central_never_signed_is_not_gone_above_and_a_person_hears_of_it(bo
 def test_a_document_that_is_not_believed_is_shown_once_in_each_round(both: Both) -> None:
     """An agent whose disk holds what central cannot believe does not ask without end."""
     stranger = SigningKey.generate()
-    both.documents = Documents(
-        both.documents._outbox, KeyRing([PublicKey("central", stranger.public.hex())]), both.clock
-    )
-    both.sync = Sync(AGENT, both.documents, both.ask, both.clock, both.offset)
+    ring = KeyRing([PublicKey("central", key.public.hex()) for key in (stranger, KEY)])
+    both.documents = Documents(both.documents._outbox, ring, both.clock)
     document = Document("work-order", "WO-1", 7, 1, "of another central")
     both.documents.take(down_topic(AGENT, "work-order", "WO-1"), AGENT, sign(document, stranger))
     shown: list[str] = []
@@ -254,7 +252,7 @@ def test_a_document_that_is_not_believed_is_shown_once_in_each_round(both: Both)
     sync = Sync(AGENT, both.documents, ask, both.clock, both.offset)
     sync.begin()
     for _, document in both.said:
-        both.documents._known[SYNC, AGENT] = _Known(document, b"", 0, 0)
+        both.hear(document)
         assert not sync.answered()
     assert shown == [SYNC, SHOW, SYNC]
 
