@@ -217,11 +217,11 @@ class Supervisor:
                 done, _ = await asyncio.wait([*tasks, watchdog], return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-                if self._failure is not None:
+                if self._failure is None:
+                    await self._between_reads()
+                if self._failure is not None:  # perhaps only since then
                     raise self._failure
-                await self._between_reads()
             finally:
-                self._failure = None
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
