@@ -26,12 +26,13 @@ from edge_agent.recording import purpose_of
 from edge_agent.runner import StationRunner
 from edge_agent.scans import order_of, recognise, unit_of
 from edge_agent.settings import LineSettings
+from edge_agent.ticket import Ticket
 from records.clock import utc_offset_min
 from records.errors import LotkeeperError, Unreachable
 from records.model import Purpose, Quality, Reading, Subject, SubjectKind
 
 ANSWER_LIMIT_S = 10.0
-"""How long a scan may wait for its stations before the scanner is told no."""
+"""How long a scan may wait for its stations before the scanner is told no and the scan counts nowhere any more."""
 
 log = structlog.get_logger()
 
@@ -191,16 +192,25 @@ class ScanDesk:
             utc_offset_min=offset_min,
         )
         concerned = [r for r in runners if recognise(r.station.settings, scan)] or runners[:1]
-        self._waiting = _Waiting(self._number, len(concerned), True, asyncio.Event())
-        for runner in concerned:
-            await runner.post(await self._with_identity(runner, scan))
+        self._waiting = waiting = _Waiting(self._number, len(concerned), True, asyncio.Event())
+        tickets = []
+        try:
+            for runner in concerned:
+                tickets.append(Ticket())
+                await runner.post(replace(await self._with_identity(runner, scan), ticket=tickets[-1]))
+            return await self._decided(waiting, tickets)
+        finally:
+            self._waiting = None
+
+    async def _decided(self, waiting: _Waiting, tickets: Sequence[Ticket]) -> bool:
+        """What the stations say. Those that do not say it in time refuse the scan when they get to it."""
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                await self._waiting.done.wait()
+                await waiting.done.wait()
         except TimeoutError:
-            return False
-        finally:
-            waiting, self._waiting = self._waiting, None
+            if any([await ticket.withdraw() for ticket in tickets]):
+                return False
+            await waiting.done.wait()  # all have decided meanwhile, and say so next
         return waiting.accepted
 
     async def _with_identity(self, runner: StationRunner, scan: Scanned) -> Scanned:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from drivers.udi import Barcode
 from edge_agent.route_status import Runs
+from edge_agent.ticket import Ticket
 from records.model import Data, Purpose, Reading, Subject
 
 # -- events ------------------------------------------------------------------------------------------------
@@ -51,7 +52,8 @@ class Scanned:
 
     ``number`` tells it from the scanner's other scans, ``utc_offset_min`` is how far local time was ahead of UTC.
     ``held`` names the hold of another station on the unit; then ``purpose`` is what the machine says it is to be
-    run for, if it says so. ``ran`` is what this agent ran on the piece.
+    run for, if it says so. ``ran`` is what this agent ran on the piece. ``late``: its operator was told no,
+    since it was not answered in time; until then its ``ticket`` tells who decides.
     """
 
     scanner: str
@@ -66,6 +68,8 @@ class Scanned:
     held: str | None = None
     purpose: Purpose | None = None
     ran: Runs = field(default_factory=dict)
+    late: bool = False
+    ticket: Ticket = field(default_factory=Ticket, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

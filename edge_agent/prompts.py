@@ -32,6 +32,7 @@ PROMPTS: Mapping[str, str] = {
     "nothing-to-identify": "Scan refused: no piece waits for a label.",
     "unit-on-hold": "Scan refused: the unit is held.",
     "not-now": "Scan refused: right, but not at this moment.",
+    "not-answered-in-time": "Scan refused: the station could not decide in time. Scan again.",
     "operator-not-qualified": "This person may not do this operation now.",
     "equipment-blocked": "The machine is blocked.",
     "calibration-overdue": "The machine's calibration is overdue.",

@@ -34,6 +34,7 @@ from edge_agent.events import (
     Prompt,
     Reply,
     RestartChart,
+    Scanned,
     Tick,
     Write,
     WriteDone,
@@ -48,6 +49,7 @@ from edge_agent.recording import good_value, storable
 from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station import Station
 from edge_agent.station_state import STATIONS, Phase, State, as_json, charts_key, read_kept, stored
+from edge_agent.ticket import Ticket
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused
 from records.model import Data, Fact, OperationRecord, OperationsEvent, Reading
@@ -197,7 +199,8 @@ class StationRunner:
         await self._say_change(self._before, self._resumed)
         while not await self._changed_over():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):  # wait_for may lose a cancellation
+                    await self._wake.wait()
             self._wake.clear()
             while not self._events.empty():
                 await self._take(self._events.get_nowait())
@@ -211,6 +214,8 @@ class StationRunner:
                 await self._free_left_tag()
 
     async def _take(self, event: Event) -> None:
+        if isinstance(event, Scanned):
+            event = replace(event, late=event.ticket.withdrawn)
         waiting, order = self._state.phase is Phase.WAITING, self._state.kept.order
         self._state, effects = self.station.step(self._state, event, self._papers())
         if waiting and isinstance(event, Observed) and self._state.phase is Phase.RELEASING:
@@ -218,7 +223,7 @@ class StationRunner:
         if order is not None and self._state.kept.order != order:
             self._order_ended()
         for effect in effects:
-            outcome = await self._perform(effect)
+            outcome = await self._perform(effect, event)
             if outcome is not None:
                 await self._take(outcome)
         if self._stopped:
@@ -350,15 +355,17 @@ class StationRunner:
 
     # -- effects -------------------------------------------------------------------------------------------
 
-    async def _perform(self, effect: Effect) -> Event | None:
+    async def _perform(self, effect: Effect, cause: Event) -> Event | None:
         match effect:
             case Commit():
-                return await self._commit(effect)
+                return await self._commit(effect, cause)
             case Capture():
                 return await self._capture(effect)
             case Write():
                 return await self._write(effect)
             case Answer():
+                if isinstance(cause, Scanned):
+                    cause.ticket.decide()  # without a commit
                 self._answer(effect)
             case Reply():
                 waiting = self._acts.get(effect.number)
@@ -371,7 +378,9 @@ class StationRunner:
                 self._said = effect
         return None
 
-    async def _commit(self, effect: Commit) -> Event:
+    async def _commit(self, effect: Commit, cause: Event) -> Event:
+        """Committed; or the scan that it decides on, where that was withdrawn before there was room."""
+        ticket = cause.ticket if isinstance(cause, Scanned) and not cause.late else Ticket()
         runs: tuple[RunIndex, ...] = ()
         if effect.ran is not None:
             runs = tuple(
@@ -385,10 +394,12 @@ class StationRunner:
         states = self._stored(effect.kept, effect.charts) | self._own.taken(effect.facts)
         batch = Batch(facts, states, runs, identities)
         try:
-            await self._store(batch)
+            on_disk = await self._store(batch, ticket)
         except Invalid as error:
             log.error("record-not-storable", station=self.station.name, error=str(error))
-            await self._store(replace(batch, facts=self._storable(effect.facts)))
+            on_disk = await self._store(replace(batch, facts=self._storable(effect.facts)), ticket)
+        if not on_disk:
+            return cause
         if any(isinstance(data, OperationRecord) for data in effect.facts):
             self._failpoint("station.after_commit")
         return Committed()
@@ -405,12 +416,18 @@ class StationRunner:
             kept += [OperationsEvent("reading-bad", {"tag": tag, "status": "BadNotStorable"}) for tag in given_up]
         return tuple(self._fact(data, self.station.name) for data in kept)
 
-    async def _store(self, batch: Batch) -> None:
-        """Until it is on disk. A buffer at its cap stops the line: nothing is answered while it takes nothing."""
+    async def _store(self, batch: Batch, ticket: Ticket | None = None) -> bool:
+        """Until it is on disk. A buffer at its cap stops the line: nothing is answered while it takes nothing.
+
+        False: the scan whose ``ticket`` this is was withdrawn, and nothing was stored.
+        """
+        ticket = ticket or Ticket()
         while True:
             try:
-                await asyncio.wrap_future(self._outbox.commit(batch))
-                return
+                async with ticket.deciding() as may:
+                    if may:
+                        await asyncio.wrap_future(self._outbox.commit(batch))
+                    return may
             except Refused as error:
                 if self._prompt != BUFFER_FULL:
                     log.error(BUFFER_FULL, station=self.station.name, error=str(error))

@@ -197,6 +197,8 @@ class Station:
                 return self._captured(state, event, papers)
             case CaptureFailed():
                 return replace(state, phase=Phase.START), (Prompt("capture-failed", {"error": event.error}),)
+            case Scanned(late=True):
+                return self._scans.too_late(state, event)
             case Scanned():
                 return self._with_lot_ended(state, self._scans.take(state, event, papers), papers)
             case Tick():

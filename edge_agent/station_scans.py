@@ -57,6 +57,10 @@ class ScanRules:
             case scans.Unit():
                 return self._load(state, event, said)
 
+    def too_late(self, state: State, event: Scanned) -> Step:
+        """Commit that its operator was told no, in the place of what the scan would have changed."""
+        return self._refuse(replace(state, after=None), event, scans.Refusal("not-answered-in-time"))
+
     def _meaning(
         self, event: Scanned, field_name: scans.FieldName, papers: Papers, order: str | None
     ) -> scans.Meaning:

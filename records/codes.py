@@ -182,6 +182,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "nothing-to-identify",  # a label was read while no piece waits for one
     "unit-on-hold",  # a signal held the unit, and nobody has released it
     "not-now",  # the content is right, the moment is not
+    "not-answered-in-time",  # the operator was told no before the station could decide
     "operator-not-qualified",  # the person may not do this operation, or not any more
     "held-by-quality",  # a unit, lot, order or machine that a person holds at central
     "document-stale",  # what says that the scan is right is older than the line allows

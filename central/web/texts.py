@@ -228,6 +228,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The content was right, but the station did not expect it at this moment and said no."),
         N_("Nothing was recorded with it. Close when the scan was repeated at the right moment."),
     ),
+    "not-answered-in-time": CodeText(
+        N_("Scan not answered in time"),
+        N_("The station could not decide within the time that an operator waits, so the operator was told no."),
+        N_("Nothing was recorded with it. Close when the scan was repeated; find out what held the station up."),
+    ),
     "operator-not-qualified": CodeText(
         N_("Operator not qualified"),
         N_("The badge has ended, or its person is not qualified for this operation. The station said no."),

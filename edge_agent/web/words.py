@@ -192,6 +192,7 @@ CHINESE: Mapping[str, str] = {
     "Scan refused: no piece waits for a label.": "扫码被拒绝：没有等待贴标的产品。",
     "Scan refused: the unit is held.": "扫码被拒绝：该产品已被扣留。",
     "Scan refused: right, but not at this moment.": "扫码被拒绝：内容正确，但此刻不适用。",
+    "Scan refused: the station could not decide in time. Scan again.": "扫码被拒绝：工位未及时判定，请重扫。",
     "The machine's values could not be read; it is asked again.": "无法读取设备的值；将再次读取。",
     "The machine's cycle number could not be read; it is asked again.": "无法读取设备的循环号；将再次读取。",
     "The machine could not be told; it is tried again.": "无法写入设备；将再次尝试。",
