@@ -197,7 +197,7 @@ class ScanDesk:
         try:
             for runner in concerned:
                 tickets.append(Ticket())
-                await runner.post(replace(await self._with_identity(runner, scan), ticket=tickets[-1]))
+                await runner.post(await self._with_identity(runner, scan), tickets[-1])
             return await self._decided(waiting, tickets)
         finally:
             self._waiting = None

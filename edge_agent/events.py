@@ -9,7 +9,6 @@ from pydantic import JsonValue
 
 from drivers.udi import Barcode
 from edge_agent.route_status import Runs
-from edge_agent.ticket import Ticket
 from records.model import Data, Purpose, Reading, Subject
 
 # -- events ------------------------------------------------------------------------------------------------
@@ -52,8 +51,8 @@ class Scanned:
 
     ``number`` tells it from the scanner's other scans, ``utc_offset_min`` is how far local time was ahead of UTC.
     ``held`` names the hold of another station on the unit; then ``purpose`` is what the machine says it is to be
-    run for, if it says so. ``ran`` is what this agent ran on the piece. ``late``: its operator was told no,
-    since it was not answered in time; until then its ``ticket`` tells who decides.
+    run for, if it says so. ``ran`` is what this agent ran on the piece. ``late``: its operator was told no, since
+    it was not answered in time.
     """
 
     scanner: str
@@ -69,7 +68,6 @@ class Scanned:
     purpose: Purpose | None = None
     ran: Runs = field(default_factory=dict)
     late: bool = False
-    ticket: Ticket = field(default_factory=Ticket, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

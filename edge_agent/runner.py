@@ -121,18 +121,19 @@ class StationRunner:
         kept, charts = outbox.state(STATIONS + self.name), outbox.states(charts_key(self.name))
         self._before = State(read_kept(station.name, kept), read_memory(charts))
         self._state, self._resumed = station.take_over(self._before.kept, self._before.charts, papers())
-        self._events: asyncio.Queue[Event] = asyncio.Queue(WAITING_LIMIT)
+        self._events: asyncio.Queue[tuple[Event, Ticket]] = asyncio.Queue(WAITING_LIMIT)
+        self._ticket = Ticket()
         self._seen: dict[str, object] = {}
         self._wake = asyncio.Event()
         self._prompt: str | None = None
         self._said: Prompt | None = None
         self._change: Changeover | None = None
 
-    async def post(self, event: Event) -> None:
-        """Hand over an event; waits when too many wait already."""
+    async def post(self, event: Event, ticket: Ticket | None = None) -> None:
+        """Hand over an event; waits when too many wait already. ``ticket``: of a scan that may be withdrawn."""
         if isinstance(event, DeviceBack):  # what was seen of it before it went is no longer so
             self._seen = {tag: seen for tag, seen in self._seen.items() if not tag.startswith(event.device + ".")}
-        await self._events.put(event)
+        await self._events.put((event, ticket or Ticket()))
         self._wake.set()
 
     async def act(self, made: Callable[[int], Lift | RestartChart]) -> Reply:
@@ -203,7 +204,9 @@ class StationRunner:
                     await self._wake.wait()
             self._wake.clear()
             while not self._events.empty():
-                await self._take(self._events.get_nowait())
+                event, self._ticket = self._events.get_nowait()
+                await self._take(event)
+            self._ticket = Ticket()  # of what nobody withdraws
             if self._seen:
                 seen, self._seen = self._seen, {}
                 ran = self._own.of_seen(self._state.kept.order, self.station.settings.subject, seen)
@@ -214,8 +217,8 @@ class StationRunner:
                 await self._free_left_tag()
 
     async def _take(self, event: Event) -> None:
-        if isinstance(event, Scanned):
-            event = replace(event, late=event.ticket.withdrawn)
+        if isinstance(event, Scanned) and self._ticket.withdrawn:
+            event, self._ticket = replace(event, late=True), Ticket()
         waiting, order = self._state.phase is Phase.WAITING, self._state.kept.order
         self._state, effects = self.station.step(self._state, event, self._papers())
         if waiting and isinstance(event, Observed) and self._state.phase is Phase.RELEASING:
@@ -364,8 +367,7 @@ class StationRunner:
             case Write():
                 return await self._write(effect)
             case Answer():
-                if isinstance(cause, Scanned):
-                    cause.ticket.decide()  # without a commit
+                self._ticket.decide()  # also without a commit
                 self._answer(effect)
             case Reply():
                 waiting = self._acts.get(effect.number)
@@ -380,7 +382,6 @@ class StationRunner:
 
     async def _commit(self, effect: Commit, cause: Event) -> Event:
         """Committed; or the scan that it decides on, where that was withdrawn before there was room."""
-        ticket = cause.ticket if isinstance(cause, Scanned) and not cause.late else Ticket()
         runs: tuple[RunIndex, ...] = ()
         if effect.ran is not None:
             runs = tuple(
@@ -394,10 +395,10 @@ class StationRunner:
         states = self._stored(effect.kept, effect.charts) | self._own.taken(effect.facts)
         batch = Batch(facts, states, runs, identities)
         try:
-            on_disk = await self._store(batch, ticket)
+            on_disk = await self._store(batch)
         except Invalid as error:
             log.error("record-not-storable", station=self.station.name, error=str(error))
-            on_disk = await self._store(replace(batch, facts=self._storable(effect.facts)), ticket)
+            on_disk = await self._store(replace(batch, facts=self._storable(effect.facts)))
         if not on_disk:
             return cause
         if any(isinstance(data, OperationRecord) for data in effect.facts):
@@ -416,15 +417,14 @@ class StationRunner:
             kept += [OperationsEvent("reading-bad", {"tag": tag, "status": "BadNotStorable"}) for tag in given_up]
         return tuple(self._fact(data, self.station.name) for data in kept)
 
-    async def _store(self, batch: Batch, ticket: Ticket | None = None) -> bool:
+    async def _store(self, batch: Batch) -> bool:
         """Until it is on disk. A buffer at its cap stops the line: nothing is answered while it takes nothing.
 
-        False: the scan whose ``ticket`` this is was withdrawn, and nothing was stored.
+        False: the scan that this decides on was withdrawn, and nothing was stored.
         """
-        ticket = ticket or Ticket()
         while True:
             try:
-                async with ticket.deciding() as may:
+                async with self._ticket.deciding() as may:
                     if may:
                         await asyncio.wrap_future(self._outbox.commit(batch))
                     return may
