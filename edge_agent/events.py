@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from pydantic import JsonValue
 
@@ -209,12 +210,25 @@ class Answer:
     number: int = 0
 
 
+class Until(Enum):
+    """What ends a prompt, if none takes its place before."""
+
+    NEXT = auto()  # nothing else
+    ACCEPTED = auto()  # a scan counts
+    WRITTEN = auto()  # the tag that it names was written
+    RECORDED = auto()  # a run is recorded
+    STORED = auto()  # there is room again
+    LIFTED = auto()  # it does not stand against a start any more
+    APPROVED = auto()  # the line file is
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the operator should know or do now: a code and its parameters."""
 
     code: str
     params: Mapping[str, JsonValue]
+    until: Until = Until.NEXT
 
 
 @dataclass(frozen=True, slots=True)

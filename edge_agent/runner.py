@@ -36,6 +36,7 @@ from edge_agent.events import (
     RestartChart,
     Scanned,
     Tick,
+    Until,
     Write,
     WriteDone,
     WriteFailed,
@@ -45,6 +46,7 @@ from edge_agent.leaving import last_words, told_unlocked
 from edge_agent.outbox import Batch, IdentityIndex, Outbox, RunIndex
 from edge_agent.own_runs import OwnRuns
 from edge_agent.papers import Papers
+from edge_agent.prompting import Prompting
 from edge_agent.recording import good_value, storable
 from edge_agent.run_record import NOT_APPROVED
 from edge_agent.station import Station
@@ -125,8 +127,7 @@ class StationRunner:
         self._ticket = Ticket()
         self._seen: dict[str, object] = {}
         self._wake = asyncio.Event()
-        self._prompt: str | None = None
-        self._said: Prompt | None = None
+        self._prompting = Prompting(station.name)
         self._change: Changeover | None = None
 
     async def post(self, event: Event, ticket: Ticket | None = None) -> None:
@@ -180,6 +181,7 @@ class StationRunner:
     def status(self) -> StationStatus:
         kept = self._state.kept
         unmet = self.station.missing(self._state, self._papers())
+        barriers = self.station.barriers(self._state, self._papers())
         missing = tuple(r.needs if r.kind in ("material", "barrier") and r.needs else r.kind for r in unmet)
         return StationStatus(
             self._state.phase.value,
@@ -187,11 +189,11 @@ class StationRunner:
             kept.operator,
             kept.last_cycle,
             missing,
-            self._prompt,
+            self._prompting.standing([barrier.why for barrier in barriers]),
             self.station.approved,
             kept.holds,
             tuple(sorted((stream.characteristic, stream.key) for stream in self._state.charts.streams.values())),
-            self.station.barriers(self._state, self._papers()),
+            barriers,
         )
 
     async def run(self) -> None:
@@ -260,8 +262,9 @@ class StationRunner:
     async def _say_change(self, then: State, resumed: Resumed) -> None:
         """Commit by what the station works now: charts that begin a new segment, and whether it is approved."""
         approved = self.station.approved
+        self._prompting.over(Until.APPROVED)
         if not approved:
-            self._prompt = NOT_APPROVED
+            self._prompting.say(Prompt(NOT_APPROVED, {}, Until.APPROVED))
         before, tag = then.kept, _hold_tag(self.station)
         kept = replace(self._state.kept, configuration=self.configuration, approved=approved)
         if tag is None or kept.hold_tag is None or tag[0] == kept.hold_tag[0]:
@@ -369,15 +372,14 @@ class StationRunner:
             case Answer():
                 self._ticket.decide()  # also without a commit
                 self._answer(effect)
+                if effect.accepted:
+                    self._prompting.over(Until.ACCEPTED)
             case Reply():
                 waiting = self._acts.get(effect.number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(effect)
             case Prompt():
-                self._prompt = effect.code
-                if effect != self._said:  # a machine that is away is written to again and again, for days
-                    log.info("prompt", station=self.station.name, code=effect.code, **effect.params)
-                self._said = effect
+                self._prompting.say(effect)
         return None
 
     async def _commit(self, effect: Commit, cause: Event) -> Event:
@@ -402,6 +404,7 @@ class StationRunner:
         if not on_disk:
             return cause
         if any(isinstance(data, OperationRecord) for data in effect.facts):
+            self._prompting.over(Until.RECORDED)
             self._failpoint("station.after_commit")
         return Committed()
 
@@ -427,11 +430,11 @@ class StationRunner:
                 async with self._ticket.deciding() as may:
                     if may:
                         await asyncio.wrap_future(self._outbox.commit(batch))
+                        self._prompting.over(Until.STORED)
                     return may
             except Refused as error:
-                if self._prompt != BUFFER_FULL:
+                if self._prompting.say(Prompt(BUFFER_FULL, {}, Until.STORED)):
                     log.error(BUFFER_FULL, station=self.station.name, error=str(error))
-                self._prompt = BUFFER_FULL
                 await self._stop_machine()
                 await asyncio.sleep(FULL_PAUSE_S)
 
@@ -485,6 +488,7 @@ class StationRunner:
             await self._plant.write(effect.tag, effect.value)
         except LotkeeperError as error:
             return WriteFailed(effect.tag, str(error))
+        self._prompting.over(Until.WRITTEN, effect.tag)
         if acknowledge and effect.value:
             self._failpoint("station.after_ack")
         return WriteDone(effect.tag)

@@ -53,6 +53,7 @@ from edge_agent.events import (
     RestartChart,
     Scanned,
     Tick,
+    Until,
     Write,
     WriteDone,
     WriteFailed,
@@ -196,7 +197,9 @@ class Station:
             case Captured():
                 return self._captured(state, event, papers)
             case CaptureFailed():
-                return replace(state, phase=Phase.START), (Prompt("capture-failed", {"error": event.error}),)
+                return replace(state, phase=Phase.START), (
+                    Prompt("capture-failed", {"error": event.error}, Until.RECORDED),
+                )
             case Scanned(late=True):
                 return self._scans.too_late(state, event)
             case Scanned():
@@ -238,7 +241,7 @@ class Station:
         if not facts:
             return None
         then = replace(state, kept=replace(state.kept, barred=kept))
-        prompts = tuple(Prompt(one.why, one.params) for one in kept if one not in state.kept.barred)
+        prompts = tuple(Prompt(one.why, one.params, Until.LIFTED) for one in kept if one not in state.kept.barred)
         return commit(state, facts, then, prompts[-1:])
 
     def _device_back(self, state: State, device: str) -> State:
@@ -333,7 +336,7 @@ class Station:
     def _written(self, state: State, event: WriteDone | WriteFailed) -> Step:
         trigger = self.settings.trigger
         if isinstance(event, WriteFailed):
-            prompt = Prompt("write-failed", {"tag": event.tag, "error": event.error})
+            prompt = Prompt("write-failed", {"tag": event.tag, "error": event.error}, Until.WRITTEN)
             # a lock is written again at the next tick, an acknowledge stays in its phase until it succeeds
             return self._interlock.forget(state, (event.tag,)), (prompt,)
         if event.tag != trigger.acknowledge:
@@ -353,7 +356,9 @@ class Station:
         cycle = recording.integer_value(event.readings, trigger.cycle)
         if trigger.cycle is not None and cycle is None:
             # without the cycle nothing could tell this run from the last one: try again, never guess
-            return replace(state, phase=Phase.START), (Prompt("cycle-not-read", {"tag": trigger.cycle}),)
+            return replace(state, phase=Phase.START), (
+                Prompt("cycle-not-read", {"tag": trigger.cycle}, Until.RECORDED),
+            )
         if cycle is not None and cycle == state.kept.last_cycle:
             return self._answer(state)
         pieces = self._of_run(state, event)

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from edge_agent import scans
 from edge_agent.barriers import BarrierRules
 from edge_agent.chart_facts import subject_ref
-from edge_agent.events import Answer, Married, Prompt, Scanned
+from edge_agent.events import Answer, Married, Prompt, Scanned, Until
 from edge_agent.holds import holding
 from edge_agent.papers import Papers, WorkOrder
 from edge_agent.recording import MountedLot
@@ -86,7 +86,7 @@ class ScanRules:
             kind, name, version = why.relied_on
             params |= {"document": f"{kind}/{name}", "version": str(version)}
         fact = OperationsEvent("scan-refused", params, order=state.kept.order, device=event.scanner)
-        prompt = Prompt(why.reason, {"expected": why.expected, "found": why.found})
+        prompt = Prompt(why.reason, {"expected": why.expected, "found": why.found}, Until.ACCEPTED)
         return commit(state, (fact,), state, (Answer(event.scanner, False, event.number), prompt))
 
     def _accept(

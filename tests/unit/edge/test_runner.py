@@ -208,8 +208,10 @@ def test_a_write_that_fails_is_tried_again_once_a_tick() -> None:
     async def scene(world: World, made: StationRunner) -> None:
         world.plc["cycle"] = 7
         shows(made, done=True)
+        await until(lambda: made.status.prompt == "write-failed")
         await until(lambda: made.status.phase == "waiting")
         assert world.count("write", ("plc.ack", True)) == 4
+        assert made.status.prompt is None, "it was written"
 
     with capture_logs() as said:
         play(scene, world)
@@ -239,8 +241,10 @@ def test_a_capture_that_fails_is_tried_again_once_a_tick() -> None:
     async def scene(world: World, made: StationRunner) -> None:
         world.plc["cycle"] = 7
         shows(made, done=True)
+        await until(lambda: made.status.prompt == "capture-failed")
         await until(lambda: world.records)
         assert world.count("read") == 4
+        await until(lambda: made.status.prompt is None)
 
     play(scene, world)
     assert len(world.records) == 1
@@ -258,10 +262,22 @@ def test_a_full_buffer_stops_the_line_and_loses_nothing(monkeypatch: pytest.Monk
         assert world.count("write", ("plc.ack", True)) == 0
         await until(lambda: world.count("write", ("plc.permit", False)))
         await until(lambda: world.count("write", ("plc.ack", True)))
+        assert made.status.prompt is None, "there is room"
 
     play(scene, world)
     assert len(world.records) == 1
     assert world.count("asked") == 4
+
+
+def test_a_scan_that_counts_ends_what_was_said_of_the_one_before() -> None:
+    async def scene(world: World, made: StationRunner) -> None:
+        await made.post(plain("what is this?"))
+        await until(lambda: made.status.prompt == "scan-not-understood")
+        await made.post(plain("WO-1"))
+        await until(lambda: world.count("answer", True))
+        assert made.status.prompt is None
+
+    play(scene)
 
 
 def test_a_disk_that_fails_ends_the_station() -> None:
