@@ -55,6 +55,8 @@ class _Route:
     listed: Listed | None
     thinner: Thinner | None
     types: tuple[str, ...] = ()
+    learned: int = 0
+    """What ``listed`` had learned of types when this was last compared with it."""
 
 
 class Feed:
@@ -84,7 +86,8 @@ class Feed:
 
     def _take(self, block: ReadingBlock) -> None:
         route = self._routes.get(id(block.group)) or self._route(block.group)
-        if route.types is not block.types and route.types != block.types:
+        same = route.types is block.types or route.types == block.types
+        if not same or (route.listed is not None and route.learned != route.listed.learned):
             self._retype(route, block.types)
         if route.grid is not None:
             part = block if route.plain is None else _part(block, route.plain)
@@ -155,6 +158,7 @@ class Feed:
             if not route.listed.fits(route.numbers, told):
                 self._collector.drain(route.listed)
             route.listed.learn(route.numbers, told)
+            route.learned = route.listed.learned
         places = range(len(types)) if route.plain is None else route.plain.tolist()
         if not places:
             return

@@ -6,6 +6,7 @@ Nothing here is done per value: blocks stay numpy arrays from the driver to the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,19 @@ def series_tag(tag: TagSettings) -> SeriesTag:
     return SeriesTag(tag.name, tag.unit, tag.deadband, tag.on_change, tag.heartbeat, tag.average)
 
 
+_PLAIN: dict[str, frozenset[type]] = {
+    "b": frozenset({bool}),
+    "i": frozenset({int, bool}),
+    "u": frozenset({int, bool}),
+    "f": frozenset({float, int, bool}),
+}
+"""By the kind of a column: the types whose values it holds as they are, or refuses with an error."""
+
+
 def typed(
     values: NDArray[Any], status: NDArray[np.uint32], data_type: str
 ) -> tuple[NDArray[Any] | list[Any], NDArray[np.uint32]]:
-    """Values of one data type as a chunk's column, and their statuses: a value that is not of it is bad."""
+    """Values of one data type as a chunk's column, and their statuses: what is not of it is bad, not cut."""
     bad = status >= BAD_SEVERITY
     dtype = DTYPES.get(data_type)
     if dtype is None:
@@ -64,11 +74,18 @@ def typed(
             plain = [None if gone else value for gone, value in zip(bad.tolist(), plain, strict=True)]
         return plain, status
     if bad.any():
-        values = np.where(bad, 0, values)
-    try:
-        return values.astype(dtype, copy=False), status
-    except (TypeError, ValueError, OverflowError):
-        return _fitting(values, status, dtype)
+        values = np.where(bad, dtype.type(0).item(), values)
+    if _is_plain(values, dtype):
+        with suppress(TypeError, ValueError, ArithmeticError), np.errstate(over="raise"):
+            return values.astype(dtype, copy=False), status
+    return _fitting(values, status, dtype)
+
+
+def _is_plain(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether numpy neither cuts a value (2.7 to 2), nor wraps one, nor reads a number out of a text."""
+    if values.dtype == OBJECTS:
+        return _PLAIN[dtype.kind].issuperset(map(type, values.tolist()))
+    return dtype.kind == "f" == values.dtype.kind or np.can_cast(values.dtype, dtype)
 
 
 def _fitting(
@@ -77,9 +94,13 @@ def _fitting(
     found, status = np.zeros(len(values), dtype), status.copy()
     for at, value in enumerate(values):
         try:
-            found[at] = value
-        except (TypeError, ValueError, OverflowError):
-            status[at] = BAD_TYPE_MISMATCH
+            with np.errstate(over="raise"):
+                found[at] = value
+            fits = not isinstance(value, str | bytes) and (dtype.kind == "f" or found[at] == value)
+        except (TypeError, ValueError, ArithmeticError):
+            fits = False
+        if not fits:
+            found[at], status[at] = 0, BAD_TYPE_MISMATCH
     return found, status
 
 
@@ -154,6 +175,8 @@ class Listed:
         self.patience_s = patience_s
         self._tags, self._describe = list(tags), describe
         self._types = [tag.type_name if tag.average is None else "float64" for tag in tags]
+        self.learned = 0
+        """How often a tag was found to have another data type."""
         self._rows: list[tuple[int, NDArray[np.intp], Kept]] = []
         self.values = 0
 
@@ -169,8 +192,9 @@ class Listed:
     def learn(self, numbers: NDArray[np.intp], types: Sequence[str]) -> None:
         """From now on tags have these data types."""
         for number, data_type in zip(numbers.tolist(), types, strict=True):
-            if self._tags[number].average is None and data_type:
+            if self._tags[number].average is None and data_type and self._types[number] != data_type:
                 self._types[number] = data_type
+                self.learned += 1
 
     def know(self, numbers: NDArray[np.intp], tags: Sequence[TagSettings]) -> None:
         """What was learned of these tags since, such as a unit that their server told."""

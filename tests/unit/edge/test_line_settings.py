@@ -27,6 +27,7 @@ devices:
       - {name: carrier, node_id: "ns=2;s=R", data_type: string}
       - {name: curve, node_id: "ns=2;s=F", data_type: "float64[]"}
       - {name: torque, node_id: "ns=2;s=T", data_type: float64}
+      - {name: permit, node_id: "ns=2;s=P", data_type: bool, access: write}
       - {name: spare, node_id: "ns=2;s=X", data_type: float64}
   scanner: {driver: serial_scanner, port: /dev/ttyUSB0}
 stations:
@@ -36,7 +37,7 @@ stations:
     order: {scan: scanner, pattern: "WO-.*"}
     operator: {scan: scanner, pattern: "B[0-9]{6}"}
     trigger: {tag: plc.done, acknowledge: plc.ack, cycle: plc.cycle}
-    permit: {tag: plc.ack, needs: [order, operator]}
+    permit: {tag: plc.permit, needs: [order, operator]}
     subject: {kind: carrier, tag: plc.carrier}
     capture: [plc.torque]
     counters: {total: plc.cycle}
@@ -87,7 +88,7 @@ def test_the_line_of_these_tests_is_fine(tmp_path: Path) -> None:
         ("cycle: plc.cycle}", "cycle: plc.carrier}", "trigger.cycle", "plc.carrier}", "is no number", "count"),
         ("cycle: plc.cycle}", "cycle: plc.cycle, running: plc.run}", "trigger.running", "plc.run}",
          "no device has", "plc."),
-        ("permit: {tag: plc.ack", "permit: {tag: plc.done", "permit.tag", "plc.done, needs", "read only",
+        ("permit: {tag: plc.permit", "permit: {tag: plc.done", "permit.tag", "plc.done, needs", "read only",
          "access: write"),
         ("tag: plc.carrier", "tag: other.carrier", "subject.tag", "other.carrier", "no device has",
          "plc.carrier"),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from drivers.base import BlockBuilder, Group
@@ -16,6 +17,7 @@ from drivers.status import BAD_NO_DATA, BAD_STALE, BAD_TYPE_MISMATCH
 from edge_agent import telemetry
 from edge_agent.counters import Counters
 from edge_agent.feed import Feed
+from edge_agent.lanes import typed
 from edge_agent.outbox import GivenUp, Outbox, verify
 from edge_agent.telemetry import Context, Telemetry
 from records import durable
@@ -242,6 +244,50 @@ def test_a_type_that_the_server_decides_may_change(tmp_path: Path) -> None:
         collect(outbox, scene)
         assert sorted(map(str, told_of(outbox, "a"))) == sorted(map(str, [(0, 7), (0, 8), (0, 1.5), (0, "x")]))
         assert told_of(outbox, "b") == [(0, 7), (0, 1.5), (0, "x"), (0, 8)]
+
+
+def test_a_type_that_changed_in_other_company_alters_no_value(tmp_path: Path) -> None:
+    """Notifications with other sets of tags are other groups: 2.7 was kept as the good whole number 2."""
+    settings = opcua([{"name": tag, "data_type": None, "mode": "subscribe"} for tag in "ab"])
+    a, b = settings.tags
+    alone, both = Group.of("plc", [a]), Group.of("plc", [a, b])
+
+    def scene(made: Telemetry) -> None:
+        feed = made.feed("plc", settings)
+        told: list[tuple[Group, str, tuple[Any, ...]]] = [
+            (alone, "float64", (1.5,)),
+            (both, "int64", (2, 7)),
+            (alone, "float64", (2.7,)),
+        ]
+        for group, data_type, values in told:
+            builder = BlockBuilder(group)
+            for value in values:
+                builder.add(value, data_type=data_type)
+            feed.take(builder.block(CLOCK.now_us()))
+
+    with buffer(tmp_path) as outbox:
+        collect(outbox, scene)
+        assert told_of(outbox, "a") == [(0, 1.5), (0, 2), (0, 2.7)]
+        assert told_of(outbox, "b") == [(0, 7)]
+
+
+@pytest.mark.parametrize(
+    ("data_type", "given", "kept"),
+    [
+        ("int64", [1.5, 2.0, "5", -(2**63)], [None, 2, None, -(2**63)]),
+        ("uint8", [1.7, 256, 255, -1], [None, None, 255, None]),
+        ("float64", ["5", 5, 0.1], [None, 5.0, 0.1]),
+        ("float32", [1e39, 1.5, float("inf")], [None, 1.5, float("inf")]),
+    ],
+)
+def test_no_value_is_made_to_fit(data_type: str, given: list[object], kept: list[object]) -> None:
+    values = np.empty(len(given), object)
+    values[:] = given
+    column, status = typed(values, np.zeros(len(given), np.uint32), data_type)
+    assert [
+        None if bad else value for bad, value in zip(status.tolist(), np.asarray(column).tolist(), strict=True)
+    ] == kept
+    assert set(status[status != 0].tolist()) <= {BAD_TYPE_MISMATCH}
 
 
 def test_much_is_committed_at_once_while_somebody_waits_and_together_while_nobody_does(tmp_path: Path) -> None:
