@@ -201,27 +201,36 @@ def _exact(reading: Reading) -> JsonValue:
 
 LARGEST_READING = 256 * 1024
 """Most bytes of one reading in a record that would not go into the buffer otherwise."""
+READINGS_TOGETHER = 2 * 1024 * 1024
+"""Most bytes of all its readings; the rest of what a record may take is for everything else in it."""
 
 
 def storable(data: Data) -> tuple[Data, tuple[str, ...]]:
     """The same without readings that no buffer can hold, which become bad ones; and the tags of those.
 
-    A machine's cycle is recorded whatever it shows: refusing the whole record would stop the line for good.
+    A machine's cycle is recorded whatever it shows: refusing the whole record would stop the line for good. Where
+    all of them are too much together, the largest are given up.
     """
     if not isinstance(data, OperationRecord):
         return data, ()
-    given_up = tuple(reading.tag for reading in data.readings if not _fits(reading))
+    sizes = {at: _bytes(reading) for at, reading in enumerate(data.readings)}
+    kept = sorted((size, at) for at, size in sizes.items() if size is not None and size <= LARGEST_READING)
+    while sum(size for size, _ in kept) > READINGS_TOGETHER:
+        kept.pop()
+    left = {at for _, at in kept}
     readings = tuple(
-        replace(reading, value=None, quality=Quality.BAD, status="BadNotStorable", raw=None)
-        if reading.tag in given_up
-        else reading
-        for reading in data.readings
+        reading
+        if at in left
+        else replace(reading, value=None, quality=Quality.BAD, status="BadNotStorable", raw=None)
+        for at, reading in enumerate(data.readings)
     )
+    given_up = tuple(reading.tag for at, reading in enumerate(data.readings) if at not in left)
     return replace(data, readings=readings), given_up
 
 
-def _fits(reading: Reading) -> bool:
+def _bytes(reading: Reading) -> int | None:
+    """In a record; None: it cannot be written at all."""
     try:
-        return len(json.dumps([reading.value, reading.raw], ensure_ascii=False).encode()) <= LARGEST_READING
+        return len(json.dumps([reading.value, reading.raw], ensure_ascii=False).encode())
     except UnicodeEncodeError:
-        return False
+        return None

@@ -403,6 +403,31 @@ def test_a_reading_that_no_buffer_can_hold_costs_itself_and_not_the_line(tmp_pat
     ]
 
 
+def test_a_cycle_whose_curves_are_too_much_together_is_recorded_without_the_largest(tmp_path: Path) -> None:
+    """It was refused whole: the agent ended, and again at each start, for the machine still said done."""
+    world = World()
+    outbox = open_outbox(tmp_path, SystemClock())
+    world.commit = outbox.commit  # type: ignore[method-assign]
+    curves = {f"plc.c{n:02}": [at / 7 + n for at in range(10_000 + 10 * n)] for n in range(30)}
+    world.shown = dict(curves)
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: made.status.phase == "waiting")
+
+    capture: list[JsonValue] = [*curves]
+    play(scene, world, ASSEMBLE | {"capture": capture})
+    facts = [decode(e.kind, e.body or b"").data for e in export(outbox.path)]
+    outbox.close()
+    (record,) = [fact for fact in facts if isinstance(fact, OperationRecord)]
+    kept = {r.tag: r.value for r in record.readings if r.tag in curves and r.quality == "good"}
+    assert 8 <= len(kept) < len(curves)
+    assert kept == dict([*curves.items()][: len(kept)]), "the smaller ones, whole"
+    told = [f.params["tag"] for f in facts if isinstance(f, OperationsEvent) and f.code == "reading-bad"]
+    assert told == [*curves][len(kept) :]
+
+
 def test_a_person_s_act_is_committed_before_it_is_answered_and_refused_with_a_reason() -> None:
     world = World()
     held = Hold("h-1", "hold_station", Cause("torque", "", "nelson1"), 1, 0)
