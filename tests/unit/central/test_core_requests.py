@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from central import doctor
+from central.agent_requests import LONGEST
 from central.store import asked as asked_rows
 from central.store import intake
 from records.errors import Invalid
@@ -151,7 +152,7 @@ def test_kinds_have_their_own_order(rig: Rig, agent: Agent) -> None:
         (TOPIC, lambda rig, agent: asked(rig, agent, name="testing-1"), "topic", "testing-1"),
         (TOPIC, lambda rig, agent: asked(rig, agent, "make-coffee"), "request", "make-coffee"),
         (TOPIC, lambda rig, agent: asked(rig, agent, later_s=7200), "request", "clock"),
-        (TOPIC, lambda rig, agent: asked(rig, agent) + b" " * 300_000, "request", "more than a request may have"),
+        (TOPIC, lambda rig, agent: asked(rig, agent) + b" " * LONGEST, "request", "more than a request may have"),
         (request_topic("p7", "assembly-1"), asked, "topic", "partition p0"),
         (request_topic("p0", "nobody-1"), asked, "unknown-agent", "nobody-1"),
     ],
