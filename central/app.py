@@ -320,9 +320,8 @@ def _assemble(
     ingest.requests |= {SYNC: sync.answer, SHOW: sync.shown}
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)
-    erp = None
-    if settings.erp is not None:
-        erp = Erp(open_link(settings.erp), store, facts, clock, settings.erp.poll_interval)
+    at_erp = settings.erp
+    erp = None if at_erp is None else Erp(open_link(at_erp), store, facts, clock, at_erp.poll_interval)
     orders = Orders(store, facts, clock, erp, settings.items, mqtt)
     lines = LineStatus(store, facts, clock, mqtt.publish_document)
     reviews = _reviews(settings, store, facts, clock, orders, holds, lines)

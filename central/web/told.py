@@ -111,13 +111,32 @@ def _moment(_words: Words, value: JsonValue) -> str:
     return iso_z(int(digits)) or "" if int(digits) else ""  # 0: none, which is no moment
 
 
+def _carried(words: Words, value: JsonValue) -> str:
+    """What a restore did not undo: its holds, its revocations, and whether that is all."""
+    told = value if isinstance(value, dict) else {}
+    parts = (
+        (N_("holds set since: %(names)s"), told.get("holds")),
+        (N_("held again until a person decides: %(names)s"), told.get("holds_again")),
+        (N_("revoked since: %(names)s"), told.get("revoked")),
+    )
+    said_ = [
+        words(text, names=", ".join(map(str, names))) for text, names in parts if isinstance(names, list) and names
+    ]
+    if told.get("unknown"):
+        said_.append(words(N_("nobody knows what else was decided since the backup")))
+    return "; ".join(said_) or words(N_("nothing"))
+
+
 _SAID: Mapping[str, Callable[[Words, JsonValue], str]] = {
     "about": _texts(document),
     "anchors_lost_after": _moment,
+    "at_us": _moment,
+    "carried_over": _carried,
     "document": _texts(document),
     "held_until": _moment,
     "kind": _texts(document),
     "missing": _records,
+    "since_us": _moment,
     "unaccounted": _cycles,
     "until": _moment,
     "why": _texts(why),
