@@ -11,11 +11,11 @@ from records.model import OperationRecord
 honest = StationRunner._commit
 
 
-async def answer_first(self: StationRunner, effect: Any) -> Any:
+async def answer_first(self: StationRunner, effect: Any, cause: Any) -> Any:
     if any(isinstance(data, OperationRecord) for data in effect.facts):
         await self._plant.write(self.station.settings.trigger.acknowledge, True)
         await asyncio.sleep(0.05)
-    return await honest(self, effect)
+    return await honest(self, effect, cause)
 
 
 StationRunner._commit = answer_first  # type: ignore[method-assign]
