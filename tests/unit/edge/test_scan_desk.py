@@ -19,6 +19,7 @@ from edge_agent.papers import Papers
 from edge_agent.settings import LineSettings
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
+from edge_agent.ticket import Ticket
 from records.errors import Unreachable
 from records.model import Purpose, Quality, Reading
 from tests.unit.edge.stations import ASSEMBLE, LABEL, NOW_US, VS, papers, reading
@@ -75,10 +76,11 @@ class Post:
     def station(self) -> Station:
         return Station(self.name, StationSettings.model_validate(self.settings), {})
 
-    async def post(self, event: Scanned) -> None:
+    async def post(self, event: Scanned, ticket: Ticket) -> None:
         self.seen.append(event)
         said = self.rule(event)
         if said is not None:
+            ticket.decide()
             answer = Answer(event.scanner, said, event.number)
             asyncio.get_running_loop().call_soon(self.desk[0].answered, answer)
 
