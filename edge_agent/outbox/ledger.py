@@ -280,16 +280,16 @@ def give_up_pending(connection: sqlite3.Connection) -> None:
     """End every epoch at its last acknowledged row, and note the rows that stood behind it as still to do.
 
     Those must be stored again under the epoch that is opened next, so that rows which wait for central are
-    always of the current epoch alone.
+    always of the current epoch alone; before what was still to do, since that came later.
     """
     through = acknowledged(connection)
-    spans = to_do(connection)
+    given_up: list[Span] = []
     for epoch in epochs(connection):
         settled = min(max(through - epoch.first_position + 1, 0), epoch.standing)
         if settled < epoch.standing or epoch.settled is None:
             connection.execute("UPDATE epochs SET settled = ? WHERE number = ?", (settled, epoch.number))
-            spans.append((epoch.number, max(settled, epoch.pruned) + 1, epoch.standing))
-    note_to_do(connection, spans)
+            given_up.append((epoch.number, max(settled, epoch.pruned) + 1, epoch.standing))
+    note_to_do(connection, [*given_up, *to_do(connection)])
 
 
 def to_do(connection: sqlite3.Connection) -> list[Span]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,11 @@ DOUBTFUL = 200
 """Of rows in a row that only a later one could prove, no more are kept in mind."""
 
 _SAVING = "saving"
-"""Name and position in the file that was set aside, while it is being saved from."""
+"""Name of the file that was set aside, and how many of the rows that wait in it were gone through, while it is
+being saved from. It does not change, so they are the same rows in the same order at every start.
+"""
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError, Damaged)
+"""What reading a damaged file may raise."""
 
 _COPIED = {
     "runs": ("order_reference", "station", "subject"),
@@ -153,13 +157,13 @@ def prepare(
     schema.assert_whole(connection)
     saving = schema.noted_control(connection, _SAVING)
     if saving is not None:
-        name, _, position = saving.rpartition("/")
+        name, _, through = saving.rpartition("/")
         folder = Path(connection.execute("PRAGMA database_list").fetchone()[2]).parent
-        _save(connection, folder / name, int(position), context().at_us)
+        _save(connection, folder / name, int(through), context().at_us)
 
 
 def _save(connection: sqlite3.Connection, kept: Path, behind: int, at_us: int) -> None:
-    """Store again what a damaged file still proves behind a position, a piece at a time, then the rest of it."""
+    """Store again what a damaged file still proves behind so many rows, a piece at a time, then the rest of it."""
     try:
         with closing(open_reader(kept)) as old:
             former = _former(old)
@@ -187,15 +191,14 @@ def _save_rows(
 ) -> None:
     piece: list[Envelope] = []
     size, reached = 0, behind
-    for position, envelope in _all_provable(old, behind):
+    for reached, envelope in _all_provable(old, behind):
         piece.append(envelope)
-        reached = position
         size += len(envelope.body or b"")
         if len(piece) >= again.ROWS or size >= again.BYTES:
             with transaction(connection):
                 ledger.store_again(connection, piece, at_us)
                 aside.note_saved(connection, name, len(piece))
-                schema.note_control(connection, _SAVING, f"{name}/{position}")
+                schema.note_control(connection, _SAVING, f"{name}/{reached}")
             piece, size = [], 0
     with transaction(connection):  # with how far it went: else a crash behind it would store the piece twice
         ledger.store_again(connection, piece, at_us)
@@ -204,28 +207,35 @@ def _save_rows(
 
 
 def _all_provable(old: sqlite3.Connection, behind: int) -> Iterator[tuple[int, Envelope]]:
-    """Position and row of what holds, over all epochs, until nothing more can be read."""
+    """What holds of the rows that wait, behind so many of them, until nothing more can be read; each with how
+    many were gone through.
+    """
+    before = 0
     try:
-        through, to_do = ledger.acknowledged(old), _to_do(old)
-        for noted in ledger.epochs(old):
-            epoch = noted
-            if noted.settled is None and ledger.goes_on(old, noted):
-                count = "SELECT count(*) FROM records WHERE position > ?"
-                more = old.execute(count, (noted.position(noted.last),)).fetchone()[0]
-                epoch = replace(noted, last=noted.last + more)
-            done = behind - epoch.first_position + 1
-            for first, last in waiting(epoch, through, to_do):
-                for envelope in _provable(old, epoch, max(first, done + 1), last):
-                    yield epoch.position(envelope.seq), envelope
-    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
+        for epoch, first, last in waiting(_epochs(old), ledger.acknowledged(old), _to_do(old)):
+            for envelope in _provable(old, epoch, first + max(behind - before, 0), last):
+                yield before + envelope.seq - first + 1, envelope
+            before += last - first + 1
+    except _UNREADABLE:
         return
+
+
+def _epochs(old: sqlite3.Connection) -> list[ledger.Epoch]:
+    """The epochs of a damaged file, the current one with what stands behind the row noted as its last."""
+    known = ledger.epochs(old)
+    with suppress(*_UNREADABLE):
+        if known and known[-1].settled is None and ledger.goes_on(old, known[-1]):
+            last, count = known[-1], "SELECT count(*) FROM records WHERE position > ?"
+            more = old.execute(count, (last.position(last.last),)).fetchone()[0]
+            known[-1] = replace(last, last=last.last + more)
+    return known
 
 
 def _to_do(old: sqlite3.Connection) -> list[ledger.Span]:
     """What was still to be stored again in a damaged file; nothing when that cannot be read."""
     try:
         return ledger.to_do(old)
-    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
+    except _UNREADABLE:
         return []
 
 
@@ -275,7 +285,7 @@ def _row(old: sqlite3.Connection, epoch: ledger.Epoch, seq: int) -> tuple[Envelo
         if row is None or row.body is None:
             return None, None
         return replace(row, digest=chain.digest(row.body)), ledger.hash_at(old, epoch, seq - 1)
-    except (sqlite3.DatabaseError, UnicodeDecodeError, Damaged):
+    except _UNREADABLE:
         return None, None
 
 

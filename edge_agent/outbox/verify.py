@@ -58,26 +58,26 @@ def looking(path: Path) -> Iterator[sqlite3.Connection]:
 
 def pending(connection: sqlite3.Connection) -> Pending:
     """What central has not committed yet, with what is still to be stored again."""
-    acknowledged, to_do = ledger.acknowledged(connection), ledger.to_do(connection)
-    spans = [
-        (epoch.position(first), epoch.position(last))
-        for epoch in ledger.epochs(connection)
-        for first, last in waiting(epoch, acknowledged, to_do)
-    ]
+    stretches = waiting(ledger.epochs(connection), ledger.acknowledged(connection), ledger.to_do(connection))
+    spans = [(epoch.position(first), epoch.position(last)) for epoch, first, last in stretches]
     if not spans:
         return Pending(0, None)
-    row = connection.execute("SELECT stored_us FROM records WHERE position = ?", (spans[0][0],)).fetchone()
+    row = connection.execute("SELECT stored_us FROM records WHERE position = ?", (min(spans)[0],)).fetchone()
     return Pending(sum(last - first + 1 for first, last in spans), None if row is None else int(row[0]))
 
 
-def waiting(epoch: ledger.Epoch, acknowledged: int, to_do: Iterable[ledger.Span]) -> list[tuple[int, int]]:
-    """Rows (first and last seq, in order) that central has not committed: those that stand behind a position, and
-    those that are still to be stored again.
+def waiting(
+    epochs: Iterable[ledger.Epoch], acknowledged: int, to_do: Iterable[ledger.Span]
+) -> Iterator[tuple[ledger.Epoch, int, int]]:
+    """Rows (of an epoch, from a seq to another) that central has not committed, in the order in which it gets
+    them: those that stand behind a position, then those that are still to be stored again.
     """
-    spans = [(acknowledged - epoch.first_position + 2, epoch.standing)]
-    spans += [(first, last) for number, first, last in to_do if number == epoch.number]
-    held = [(max(first, epoch.pruned + 1), last) for first, last in spans]
-    return [(first, last) for first, last in held if first <= last]
+    known = {epoch.number: epoch for epoch in epochs}
+    standing = [(e.number, acknowledged - e.first_position + 2, e.standing) for e in known.values()]
+    for number, first, last in (*standing, *to_do):
+        held = max(first, known[number].pruned + 1)
+        if held <= last:
+            yield known[number], held, last
 
 
 def inspect(path: Path) -> Contents:

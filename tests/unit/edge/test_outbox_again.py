@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.outbox import Batch, Outbox, Outcome, again, export, inspect, schema, verify
+from edge_agent.outbox import Batch, Outbox, Outcome, again, export, inspect, ledger, schema, verify
 from edge_agent.outbox.aside import set_aside
 from edge_agent.outbox.exporting import runs
 from records.clock import FakeClock
@@ -274,11 +274,61 @@ def test_of_a_file_damaged_while_its_backlog_was_stored_again_the_rest_is_saved_
     assert outbox.finding.why == "damaged"
     (one,) = set_aside(tmp_path)
     if note == "kept":
-        assert sorted(waiting(outbox)) == list(range(1, 21))
+        assert waiting(outbox) == list(range(1, 21)), "each once, in order"
         assert one.left == 0
     else:
         assert len(waiting(outbox)) == done
         assert (one.left, one.concerns) == (None, True)
+    outbox.close()
+
+
+def test_a_file_whose_backlog_was_being_stored_again_is_saved_in_pieces_that_go_on_in_order(
+    tmp_path: Path, clock: FakeClock, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: rows still to be stored again went before the copies of those that come before them. A start that is
+    ended between two pieces goes on behind the last.
+    """
+    outbox = open_outbox(tmp_path, clock, failpoint=disk)
+    fill(outbox, 1, 20)
+    cut(outbox, disk, ahead(outbox))
+    outbox.close()
+    with closing(open_writer(outbox.path)) as connection:
+        unguarded(connection, "UPDATE epochs SET head = zeroblob(32)")
+    store, turns = ledger.store_again, iter([True, False] * 3)
+
+    def die(*args: object) -> int:
+        if next(turns, True):
+            return store(*args)  # type: ignore[arg-type]
+        raise Damaged("the power went")
+
+    monkeypatch.setattr(ledger, "store_again", die)
+    for _ in range(3):  # each start comes a piece further
+        with pytest.raises(Damaged, match="the power went"):
+            open_outbox(tmp_path, clock)
+    outbox = open_outbox(tmp_path, clock)
+    assert waiting(outbox) == list(range(1, 21)), "each once, in order"
+    assert verify(outbox.path).ok
+    outbox.close()
+
+
+def test_an_older_copy_of_a_file_whose_backlog_was_being_stored_again_keeps_its_order(
+    tmp_path: Path, clock: FakeClock, disk: Disk
+) -> None:
+    """Bug: the copies already made of the earlier rows were stored behind those still to be made."""
+    outbox = open_outbox(tmp_path, clock, failpoint=disk)
+    fill(outbox, 1, 20)
+    cut(outbox, disk, ahead(outbox))
+    outbox.close()
+    older = outbox.path.read_bytes()
+    disk.room = None
+    outbox = open_outbox(tmp_path, clock)
+    fill(outbox, 21, 21)
+    outbox.close()
+    outbox.path.write_bytes(older)
+    outbox = open_outbox(tmp_path, clock)
+    assert outbox.finding.why == "restored"
+    assert waiting(outbox) == list(range(1, 21)), "each once, in order"
+    assert verify(outbox.path).ok
     outbox.close()
 
 
