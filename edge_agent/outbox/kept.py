@@ -23,14 +23,16 @@ class KeptDocuments:
         self._writer = writer
         self._read = read
 
-    def put(self, *documents: KeptDocument, time: bytes | None = None) -> Future[None]:
-        """Store documents in place of those of their kinds and ids that are no newer, and a note of the time that
-        they count in.
+    def put(self, document: KeptDocument | None = None, *, time: bytes | None = None) -> Future[None]:
+        """Store a document in place of the one of its kind and id that is no newer, and a note of the time that
+        all count in.
 
         Raises:
             StorageFailed: the disk failed. The future raises Refused: there is no room.
         """
-        rows = [(each.kind, each.id, each.version, each.payload, each.newest_us) for each in documents]
+        rows: list[tuple[str, str, int, bytes, int]] = []
+        if document is not None:
+            rows.append((document.kind, document.id, document.version, document.payload, document.newest_us))
         if time is not None:
             rows.append((*TIME, 0, time, 0))
 

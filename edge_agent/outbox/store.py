@@ -129,6 +129,7 @@ class Outbox:
         self._index_rows = rows.index_rows(max_bytes)
         self._unfinished = False
         """Whether what is on disk has a backlog that is still to be stored again."""
+        self._going: Future[None] | None = None
         self._no_room_at: int | None = None
         self._room_left = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
@@ -428,10 +429,11 @@ class Outbox:
         so_far = replace(so_far, stored_again=so_far.stored_again + stored)
         return Again(so_far) if again.waits(connection) else so_far
 
-    def _finish(self, connection: sqlite3.Connection, so_far: int | None) -> int | Again[int | None]:
-        """Store again what is left to do, as one step after the other; how many rows."""
-        stored = (so_far or 0) + (self._piece(connection) if again.waits(connection) else 0)
-        return Again(stored) if again.waits(connection) else stored
+    def _finish(self, connection: sqlite3.Connection, _: None) -> None | Again[None]:
+        """Store again what is left to do, as one step after the other."""
+        if again.waits(connection):
+            self._piece(connection)
+        return Again(None) if again.waits(connection) else None
 
     def _piece(self, connection: sqlite3.Connection) -> int:
         if self._max_bytes is not None and rows.used_bytes(connection) >= self._max_bytes:
@@ -439,9 +441,11 @@ class Outbox:
         return again.go_on(connection, self._context())
 
     def _go_on(self) -> None:
-        """Where the disk was full while a backlog was stored again: go on, before what is asked for next."""
-        if self._unfinished:
-            self._writer.submit_steps(self._finish)
+        """Where the disk was full while a backlog was stored again: go on, before what is asked for next. A try
+        that waits in the queue is before it, too.
+        """
+        if self._unfinished and (self._going is None or self._going.done()):
+            self._going = self._writer.submit_steps(self._finish)
 
     def prune(self) -> int:
         """Forget what is acknowledged and older than ``keep_acknowledged_s``; how many rows.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from edge_agent.outbox.exporting import runs
 from records.clock import FakeClock
 from records.durable import Writer, open_writer
 from records.errors import Damaged, NoRoom, Refused
-from records.model import OperationsEvent, decode
+from records.model import Header, OperationsEvent, decode
 from records.wire import Watermark
 from tests.rigs.outboxes import AGENT, batch, fact, fill, header, held, mark, numbers, open_outbox, unguarded
 
@@ -145,6 +147,36 @@ def test_nothing_of_the_line_overtakes_a_backlog_that_finds_no_room(outbox: Outb
     now = waiting(outbox)
     assert [number for number in now if number != 100] == list(range(1, 22))
     assert now.index(100) < 20
+
+
+def test_what_is_committed_while_a_backlog_is_stored_again_is_committed_together(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: each put a job between itself and the one before it, so that none shared a commit."""
+    commits: list[str] = []
+    begun, may_go = threading.Event(), threading.Event()
+    honest = again.go_on
+
+    def held_up(connection: sqlite3.Connection, header: Header) -> int:
+        begun.set()
+        assert may_go.wait(60)
+        return honest(connection, header)
+
+    monkeypatch.setattr(again, "go_on", held_up)
+    outbox = open_outbox(tmp_path, clock, failpoint=commits.append)
+    fill(outbox, 1, 20)
+    with ThreadPoolExecutor(1) as pool:
+        applied = pool.submit(outbox.apply, ahead(outbox))
+        assert begun.wait(60)
+        commits.clear()
+        futures = [outbox.commit(batch(number)) for number in range(21, 31)]
+        may_go.set()
+        for future in futures:
+            future.result()
+        assert applied.result().stored_again == 20
+    assert waiting(outbox) == list(range(1, 31))
+    assert commits.count("outbox.before_commit") == 3, "the piece, a look for more of them, and the ten"
+    outbox.close()
 
 
 def test_a_start_on_a_full_disk_leaves_the_backlog_for_later(tmp_path: Path, clock: FakeClock, disk: Disk) -> None:
