@@ -65,6 +65,9 @@ class Lane:
     ``apply_every_s``: central's watermarks are acted on at most so often, the newest of them, unless the window is
     full: each costs a commit. With ``eager`` also at once when nothing else is to be sent, so that only a backlog
     waits. ``on_acknowledged`` hears how many rows central has confirmed.
+
+    ``blocked``: why nothing of it can be sent. ``no_room``: why central's word on it is not noted, which keeps
+    nothing from being sent.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Lane:
         self.outbox = outbox
         self.ack_topic = ack_topic(identity.file.agent, outbox.stream)
         self.blocked: str | None = None
+        self.no_room: str | None = None
         self.highest = 0
         self._publish = publish
         self._settings, self._clock, self._sizes = settings, clock, sizes
@@ -145,9 +149,9 @@ class Lane:
         self._mark = None
         return mark
 
-    def put_off(self, mark: Mark, now_s: float) -> bool:
+    def put_off(self, mark: Mark, why: str, now_s: float) -> bool:
         """There is no room to note a watermark, which is tried again soon; whether central has confirmed more."""
-        self._mark = self._mark or mark
+        self._mark, self.no_room = self._mark or mark, why
         self._room_from_s = now_s + NO_ROOM_S
         self._send_from_s = min(self._send_from_s, max(now_s, self._rest_until_s))
         return self._reach(mark, now_s)

@@ -163,7 +163,6 @@ class Uplink:
         self._thread: threading.Thread | None = None
         self._connected = False
         self._error: str | None = None
-        self._no_room: str | None = None
         self._silent: Lane | None = None
         self._answered_s = clock.monotonic_s()
         self._head_due_s = self._prune_due_s = clock.monotonic_s()
@@ -238,9 +237,8 @@ class Uplink:
         if self._fence.closed:
             return FENCED
         not_kept = None if self._documents is None else self._documents.not_kept
-        return (
-            records or self._error or self._no_room or not_kept or (telemetry and f"telemetry waits: {telemetry}")
-        )
+        no_room = next((lane.no_room for lane in self._lanes if lane.no_room is not None), None)
+        return records or self._error or no_room or not_kept or (telemetry and f"telemetry waits: {telemetry}")
 
     def _committed(self, lane: Lane) -> None:
         lane.wake()
@@ -395,11 +393,10 @@ class Uplink:
             try:
                 applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
             except Refused as error:
-                moved = lane.put_off(mark, now_s)
-                self._no_room = f"{NOT_NOTED}: {error}"
+                moved = lane.put_off(mark, f"{NOT_NOTED}: {error}", now_s)
             else:
                 moved = applied is not None and applied.outcome is not Outcome.UNCHANGED
-                self._no_room = None
+                lane.no_room = None
                 if applied is not None:
                     self._heard(mark.said.generation)
                     lane.applied(mark, applied, now_s)
@@ -407,9 +404,11 @@ class Uplink:
                 self._error = self._silent = None
 
     def _heard(self, generation: int) -> None:
-        if self._generation not in (None, generation):
+        """Of either stream: what is said of the other may be older."""
+        known = self._generation
+        if known is not None and generation > known:
             self._on_restored()
-        self._generation = generation
+        self._generation = generation if known is None else max(known, generation)
 
     # -- what goes out -------------------------------------------------------------------------------------
 

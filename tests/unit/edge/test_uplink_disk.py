@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent.documents import Documents
 from edge_agent.outbox import Batch, Outbox
-from edge_agent.uplink import Uplink
+from edge_agent.uplink import Uplink, lane, service
 from records import durable
 from records.clock import SystemClock
 from records.errors import Busy
@@ -65,16 +65,24 @@ class Bench:
     documents: Documents
     uplinks: list[Uplink] = field(default_factory=list)
 
-    def uplink(self) -> Uplink:
+    def uplink(self, telemetry: Outbox | None = None) -> Uplink:
         settings = quick(self.broker.url, max_frame_bytes=1500)
-        made = Uplink(self.outbox, self.identity, settings, CLOCK, documents=self.documents, failpoint=self.disk)
+        made = Uplink(
+            self.outbox,
+            self.identity,
+            settings,
+            CLOCK,
+            documents=self.documents,
+            telemetry=telemetry,
+            failpoint=self.disk,
+        )
         made.start()
         self.uplinks.append(made)
         until(lambda: made.status().connected)
         return made
 
-    def central(self) -> TinyCentral:
-        return TinyCentral(self.broker.port, CENTRAL, ring_of(self.identity), AGENT)
+    def central(self, stream: str = "records") -> TinyCentral:
+        return TinyCentral(self.broker.port, CENTRAL, ring_of(self.identity), AGENT, stream=stream)
 
 
 @pytest.fixture
@@ -114,6 +122,27 @@ def test_a_full_disk_keeps_nothing_that_is_on_it_from_central(bench: Bench) -> N
         bench.documents.keep()
         until(lambda: uplink.status().last_error is None)
         assert max(central.received.values()) == 1, "and nothing was sent twice"
+
+
+def test_what_keeps_the_word_on_records_from_being_noted_is_said_beside_telemetry_that_goes_well(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: central's word on telemetry took the reason away, until the other was tried again."""
+    monkeypatch.setattr(lane, "NO_ROOM_S", 3600.0)
+    monkeypatch.setattr(service, "TELEMETRY_APPLY_S", 0.05)
+    telemetry = Outbox(tmp_path / "trend", AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
+    with bench.central():
+        bench.disk.full = True
+        uplink = bench.uplink(telemetry)
+        until(lambda: (uplink.status().last_error or "").startswith(service.NOT_NOTED))
+        with bench.central("telemetry"):
+            until(lambda: telemetry.pending().records == 0)
+            telemetry.keep([b"a chunk"]).result()
+            until(lambda: telemetry.pending().records == 0)  # so what came of the first is known
+        assert (uplink.status().last_error or "").startswith(service.NOT_NOTED)
+        bench.disk.full = False
+        uplink.stop()
+    telemetry.close()
 
 
 def test_more_writes_than_may_wait_do_not_end_the_way_to_central(

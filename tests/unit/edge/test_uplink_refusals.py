@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,17 @@ class Bench:
     uplinks: list[Uplink] = field(default_factory=list)
     committed: dict[int, Envelope] = field(default_factory=dict)
 
-    def uplink(self, url: str | None = None, telemetry: Outbox | None = None, **changes: object) -> Uplink:
+    def telemetry(self, folder: Path) -> Outbox:
+        """A buffer of the other stream."""
+        return Outbox(folder, AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
+
+    def uplink(
+        self,
+        url: str | None = None,
+        telemetry: Outbox | None = None,
+        on_restored: Callable[[], None] = lambda: None,
+        **changes: object,
+    ) -> Uplink:
         settings = quick(url or self.broker.url, **{"settle_s": 0.05, "limits": SEEN} | changes)
         made = Uplink(
             self.outbox,
@@ -51,6 +61,7 @@ class Bench:
             CLOCK,
             lambda code, params: self.events.append((code, params)),
             telemetry=telemetry,
+            on_restored=on_restored,
         )
         made.start()
         self.uplinks.append(made)
@@ -124,7 +135,7 @@ def test_a_refused_head_is_said_and_records_go_on(bench: Bench) -> None:
 
 
 def test_what_keeps_only_telemetry_is_said_until_it_goes(bench: Bench, tmp_path: Path) -> None:
-    telemetry = Outbox(tmp_path / "trend", AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
+    telemetry = bench.telemetry(tmp_path / "trend")
     telemetry.keep([b"a chunk"]).result()
     code = [0x87]
     bench.broker.answer = lambda seen: code[0] if seen.topic.endswith("/telemetry") else bench.commit(seen)
@@ -205,7 +216,7 @@ def test_what_the_broker_has_not_answered_is_not_sent_again_on_the_same_connecti
 
 
 def test_telemetry_never_stands_before_a_record_with_more_than_one_frame(bench: Bench, tmp_path: Path) -> None:
-    telemetry = Outbox(tmp_path / "trend", AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
+    telemetry = bench.telemetry(tmp_path / "trend")
     telemetry.keep([new_id(2000).encode() for _ in range(20)]).result()
     held = [True]
     bench.broker.answer = lambda seen: (
@@ -274,15 +285,28 @@ def test_a_record_over_the_brokers_limit_goes_once_the_limit_is_raised(bench: Be
     assert [code for code, _ in bench.events] == ["record-undeliverable"]
 
 
-def test_notes_are_compared_at_once_when_central_was_restored(bench: Bench) -> None:
-    """It may lack what this line holds: a hold, say, that no other line has heard of."""
-    uplink, asked = bench.uplink(), list[int]()
-    uplink._on_restored = lambda: asked.append(1)
+def test_notes_are_compared_at_once_when_central_was_restored(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may lack what this line holds: a hold, say, that no other line has heard of. What it says of the other
+    stream may be older, or say the same later: nothing was restored by that.
+    """
+    monkeypatch.setattr(service, "TELEMETRY_APPLY_S", 0.05)
+    telemetry, asked = bench.telemetry(tmp_path / "trend"), list[int]()
+    uplink = bench.uplink(telemetry=telemetry, on_restored=lambda: asked.append(1))
     fill(bench.outbox, 1, 2)
     until(lambda: uplink.status().pending == 0)
     assert asked == []
     last = bench.committed[len(bench.committed)]
     bench.broker.tell(ack_topic(AGENT, "records"), sign(mark(last, generation=2), CENTRAL))
     until(lambda: asked == [1])
-    fill(bench.outbox, 3, 3)
+    for generation in (1, 2):
+        telemetry.keep([b"a chunk"]).result()
+        said = mark(held(telemetry)[-1], generation)
+        bench.broker.tell(ack_topic(AGENT, "telemetry"), sign(said, CENTRAL))
+        until(lambda: telemetry.pending().records == 0)
+    bench.broker.tell(ack_topic(AGENT, "records"), sign(mark(last, generation=3), CENTRAL))
+    until(lambda: len(asked) > 1)
     uplink.stop()
+    assert asked == [1, 1]
+    telemetry.close()
