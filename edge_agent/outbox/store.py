@@ -429,7 +429,7 @@ class Outbox:
         so_far = replace(so_far, stored_again=so_far.stored_again + stored)
         return Again(so_far) if again.waits(connection) else so_far
 
-    def _finish(self, connection: sqlite3.Connection, _: None) -> None | Again[None]:
+    def _finish(self, connection: sqlite3.Connection, _: None) -> Again[None] | None:
         """Store again what is left to do, as one step after the other."""
         if again.waits(connection):
             self._piece(connection)
