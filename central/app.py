@@ -332,7 +332,7 @@ def _assemble(
         holds,
         Ground(store, facts, clock, mqtt.publish_document),
         ChartAdministration(access, charts, sets, products, ORIGIN),
-        _keeping(settings, store, facts, clock, backups, ingest, mqtt, reviews, holds),
+        _keeping(settings, store, facts, clock, backups, ingest, mqtt, reviews),
         Rollover(keys, store, facts, clock, mqtt.publish_document, (facts.sign_with, mqtt.sign_with)),
     )
     return Central(
@@ -397,12 +397,11 @@ def _keeping(
     ingest: Ingest,
     mqtt: Mqtt,
     reviews: Reviews,
-    holds: Holds,
 ) -> Keeping:
     """What keeps and shows the evidence as a whole."""
     importer = Importer(store, facts, ingest, mqtt.resync)
     certificates = Certificates(store, reviews, clock, settings.head_grace_s)
-    retention = Retention(store, facts, clock, settings.retention, holds.standing)
+    retention = Retention(store, facts, clock, settings.retention)
     return Keeping(backups, importer, certificates, retention)
 
 

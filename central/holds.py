@@ -138,15 +138,24 @@ class Holds:
             known = list(self._known.values())
         return sorted(known, key=lambda one: (not one.stands, -one.since_us, one.id))
 
-    def standing(self) -> list[Hold]:
-        """Those that nobody has released."""
-        return [one for one in self.listed() if one.stands]
+    def standing(self, connection: Connection | None = None) -> list[Hold]:
+        """Those that nobody has released. A job asks by its ``connection``: it shares its transaction with others,
+        whose holds nobody else sees yet.
+        """
+        return [one for one in (self.listed() if connection is None else known_in(connection)) if one.stands]
 
     def get(self, id_: str) -> Hold | None:
         return next((one for one in self.listed() if one.id == id_), None)
 
-    def on_lot(self, product: str | None, lot: str, orders: Sequence[str], serials: Sequence[str]) -> list[Hold]:
-        """What stands against a lot, its orders or its pieces."""
+    def on_lot(
+        self,
+        product: str | None,
+        lot: str,
+        orders: Sequence[str],
+        serials: Sequence[str],
+        connection: Connection | None = None,
+    ) -> list[Hold]:
+        """What stands against a lot, its orders or its pieces. ``connection``: as of ``standing``."""
 
         def concerns(held: Held) -> bool:
             if held.kind == "order":
@@ -154,7 +163,7 @@ class Holds:
             ids = {"lot": (lot,), "unit": serials}.get(held.kind, ())
             return held.product == product and held.id in ids
 
-        return [one for one in self.standing() if concerns(one.held)]
+        return [one for one in self.standing(connection) if concerns(one.held)]
 
     # -- deciding ------------------------------------------------------------------------------------------
 
@@ -240,11 +249,8 @@ class Holds:
         lot, product = (held.id if held.kind == "lot" else None), held.product
 
         def job(connection: Connection) -> Document:
-            stated = self._facts.state(connection, decision, order=order, lot=lot, product=product)
-            kept = [one for one in self.standing() if one.id != target.id]
-            if act is Act.HOLD:
-                kept.append(Hold(target.id, held, why.reason, user.id, now_us, stated.hash))
-            return self._facts.issue(connection, HOLDS, PLANT, lines_content(kept))
+            self._facts.state(connection, decision, order=order, lot=lot, product=product)
+            return self._facts.issue(connection, HOLDS, PLANT, lines_content(known_in(connection)))
 
         self._tell(EVERY_AGENT, self._store.write(job))
 

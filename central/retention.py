@@ -1,7 +1,7 @@
 """Bodies past their retention are given up: a tombstone each, under an act that says who and why.
 
-- Telemetry that came longer ago than ``retention.telemetry``. Trends are no part of a device history record; what
-  a record needs of them is in the record itself.
+- Telemetry that came, and ends by its agent's clock, longer ago than ``retention.telemetry``. Trends
+  are no part of a device history record; what a record needs of them is in the record itself.
 - Records that came longer ago than ``retention.records``, and stand in no device history record that is younger,
   that was neither released nor rejected, or that quality holds (its lot, an order, a unit or a component's lot of
   it); nor does the judgement of one read them (``central.store.needed``).
@@ -26,7 +26,7 @@ from pydantic import JsonValue
 from central.access import Actor
 from central.domain import GivenUp
 from central.facts import Facts
-from central.holds import Hold
+from central.holds import known_in
 from central.settings import RetentionSettings
 from central.store import retention as sql
 from central.store.engine import Connection, Store
@@ -75,10 +75,7 @@ class Retention:
         facts: Facts,
         clock: Clock,
         settings: RetentionSettings,
-        holds: Callable[[], Sequence[Hold]] = lambda: (),
     ) -> None:
-        """``holds``: those of quality that stand."""
-        self._holds = holds
         self._store = store
         self._facts = facts
         self._clock = clock
@@ -89,10 +86,10 @@ class Retention:
         """What may be given up now; changes nothing."""
         limits = self._limits()
         with self._store.read() as connection:
-            found = sql.past(connection, limits, self._held())
+            found = sql.past(connection, limits, _held(connection))
             records = sum(1 for _ in sql.to_give_up(connection, found))
-            telemetry = sql.telemetry_before(connection, limits.telemetry_us)
-            parts = len(sql.whole_parts(connection, limits.telemetry_us))
+            telemetry = sql.telemetry_before(connection, limits)
+            parts = len([*sql.whole_parts(connection, limits)])
         now = found.standing
         return Retained(False, records, telemetry, parts, now.records_us, limits.telemetry_us, now.held_by)
 
@@ -131,23 +128,23 @@ class Retention:
 
         def part_of(connection: Connection) -> int | None:
             """The next whole part; how many chunks it had."""
-            parts = sql.whole_parts(connection, limits.telemetry_us)
-            if not parts:
+            part = next(sql.whole_parts(connection, limits), None)
+            if part is None:
                 return None
-            count = sql.count_in(connection, parts[0])
-            stated = act(connection, 0, count, parts[0], limits.telemetry_us)
-            sql.bury_part(connection, parts[0], by.user, stated.hash)
+            count = sql.count_in(connection, part)
+            stated = act(connection, 0, count, part, limits.telemetry_us)
+            sql.bury_part(connection, part, by.user, stated.hash)
             return count
 
         def chunks(connection: Connection) -> int | None:
-            rows = sql.next_telemetry(connection, limits.telemetry_us, AT_ONCE)
+            rows = sql.next_telemetry(connection, limits, AT_ONCE)
             if rows:
                 sql.bury(connection, rows, by.user, act(connection, 0, len(rows), None, limits.telemetry_us).hash)
             return len(rows) or None
 
         def bury(found: Past, rows: list[int], connection: Connection) -> bool:
             orders = sql.orders_in(connection, rows)
-            if not sql.still(connection, limits, self._held(), found, orders):
+            if not sql.still(connection, limits, _held(connection), found, orders):
                 return False
             stated = act(connection, len(rows), 0, None, found.standing.records_us, orders)
             sql.bury(connection, rows, by.user, stated.hash)
@@ -167,7 +164,7 @@ class Retention:
         found: Past | None = None
         while True:
             with self._store.read() as connection:
-                found = found or sql.past(connection, limits, self._held())
+                found = found or sql.past(connection, limits, _held(connection))
                 rows = list(islice(sql.to_give_up(connection, found, after), AT_ONCE))
             if not rows:
                 return gone
@@ -184,12 +181,15 @@ class Retention:
                 done, runs = done + count, runs + 1
         return done, runs
 
-    def _held(self) -> list[sql.Held]:
-        return [(hold.held.kind, hold.held.id, hold.held.product) for hold in self._holds()]
-
     def _limits(self) -> Limits:
         now_us = self._clock.now_us()
         return Limits(
+            now_us,
             now_us - round(self._settings.telemetry * MICROSECONDS),
             now_us - round(self._settings.records * MICROSECONDS),
         )
+
+
+def _held(connection: Connection) -> list[sql.Held]:
+    """What quality holds, as this very connection sees it: a job also what another of its transaction stated."""
+    return [(one.held.kind, one.held.id, one.held.product) for one in known_in(connection) if one.stands]

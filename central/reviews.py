@@ -49,6 +49,9 @@ REST_MOST_S = 1.0
 SHOWN_KEPT = 64
 """Contents that were shown lately, so that a signer can be told what has changed since."""
 
+HoldsOn = Callable[[str | None, str, Sequence[str], Sequence[str], Connection | None], Sequence[Hold]]
+"""What stands against a product's lot, its orders or its serials (``Holds.on_lot``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Made:
@@ -83,7 +86,7 @@ class Reviews:
         *,
         limits: Limits | None = None,
         rules: Rules | None = None,
-        holds: Callable[[str | None, str, Sequence[str], Sequence[str]], Sequence[Hold]] = lambda *_: (),
+        holds: HoldsOn = lambda *_: (),
         lines: LineStatus | None = None,
         rest: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -336,16 +339,16 @@ class Reviews:
             self.sweep([order.reference for order in record.orders])
             return signed
 
-    def holds(self, record: DeviceHistoryRecord) -> Sequence[Hold]:
-        """What quality holds of this lot, its orders and its pieces."""
+    def holds(self, record: DeviceHistoryRecord, connection: Connection | None = None) -> Sequence[Hold]:
+        """What quality holds of this lot, its orders and its pieces. ``connection``: of the job that asks."""
         serials = [piece.serial for piece in record.evidence.units if piece.serial is not None]
         orders = [order.reference for order in record.orders]
-        return self._holds(record.product, record.lot, orders, serials)
+        return self._holds(record.product, record.lot, orders, serials, connection)
 
-    def _with_holds(self, made: _Made) -> _Made:
+    def _with_holds(self, made: _Made, connection: Connection | None = None) -> _Made:
         """What quality holds now keeps the lot from being released; a decided one takes no signature anyway."""
         record = made.record
-        standing = () if any(b.code == DECIDED for b in record.blockers) else self.holds(record)
+        standing = () if any(b.code == DECIDED for b in record.blockers) else self.holds(record, connection)
         if not standing:
             return made
         return replace(made, record=replace(record, blockers=(*map(_blocker, standing), *record.blockers)))
@@ -376,7 +379,7 @@ class Reviews:
                 raise SignatureRefused(
                     f"something about lot {record.lot} arrived at this very moment", "content-changed"
                 )
-            held = self._with_holds(made).record  # one set since then, too: it names no order perhaps
+            held = self._with_holds(made, connection).record  # one set since then, too: it names no order perhaps
             signature.check(held, meaning, user, reason, self._rules)
             return self._facts.state(connection, decision, product=record.product, lot=record.lot).hash
 

@@ -465,8 +465,10 @@ def _joined(connection: Connection, first: StoredFact, before: str) -> bool:
 
 def _after(first: StoredFact, last: Head | None) -> bool:
     """Whether an epoch that names none before it began when all of the one before was here, as its head says: a PC
-    that died was replaced, and its file was imported.
+    that died was replaced, and its file was imported. It began when it says, but no later than it came: where the
+    new PC's clock is wrong, only a head from after it came will do.
     """
     data = first.fact.data
     alone = isinstance(data, EpochOpened) and data.predecessor is None
-    return alone and last is not None and last.at_us >= first.fact.header.at_us
+    began_us = max(first.fact.header.at_us, first.received_us)
+    return alone and last is not None and last.at_us >= began_us

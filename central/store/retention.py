@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, literal, or_, select, update
 
 from central.domain import GivenUp
 from central.store import findings, partitions
@@ -13,12 +13,16 @@ from central.store.needed import ALWAYS, Needed, needed_of
 from central.store.partitions import Part
 from central.store.rows import parts
 from central.store.schema import body, envelope, fact_index, fact_subject, telemetry_body, tombstone
+from central.store.telemetry import telemetry_chunk
+from records.clock import MICROSECONDS
 from records.model import SubjectKind
 from records.wire import CENTRAL
 
 RECORDS = "records"
 REASON = "retention"
 READ_AT_ONCE = 5000
+CLOCKS_DIFFER_US = 86_400 * MICROSECONDS
+"""A chunk that ends further ahead than that was made by a clock that was wrong."""
 _SETTLED = ("released", "rejected")
 _NO_END = 2**63 - 1
 
@@ -28,8 +32,11 @@ Held = tuple[str, str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What was received before these times may be given up, if no record under retention stands against it."""
+    """What was received before these times may be given up, if no record under retention stands against it, and
+    unless it was made since, by its agent's clock.
+    """
 
+    now_us: int
     telemetry_us: int
     records_us: int
 
@@ -180,21 +187,37 @@ def to_give_up(connection: Connection, found: Past, after: int = 0) -> Iterator[
         after = rows[-1].id
 
 
-def telemetry_before(connection: Connection, until_us: int) -> int:
+def telemetry_before(connection: Connection, limits: Limits) -> int:
     """How many chunks may go."""
-    query = select(func.count()).where(telemetry_body.c.received_us < until_us)
-    return connection.execute(query).scalar_one()
+    return connection.execute(select(func.count()).where(*_going(limits))).scalar_one()
 
 
-def next_telemetry(connection: Connection, until_us: int, limit: int) -> list[int]:
+def next_telemetry(connection: Connection, limits: Limits, most: int) -> list[int]:
     """The rows of the next chunks to give up."""
-    query = select(telemetry_body.c.envelope_id).where(telemetry_body.c.received_us < until_us)
-    return list(connection.execute(query.order_by(telemetry_body.c.envelope_id).limit(limit)).scalars())
+    query = select(telemetry_body.c.envelope_id).where(*_going(limits))
+    return list(connection.execute(query.order_by(telemetry_body.c.envelope_id).limit(most)).scalars())
 
 
-def whole_parts(connection: Connection, until_us: int) -> list[Part]:
+def whole_parts(connection: Connection, limits: Limits) -> Iterator[Part]:
     """Parts of telemetry of which all may be given up; none where the database has no parts."""
-    return partitions.parts_before(connection, telemetry_body.name, until_us)
+    for part in partitions.parts_before(connection, telemetry_body.name, limits.telemetry_us):
+        if connection.execute(_young(limits).where(*_within(part)).limit(1)).first() is None:
+            yield part
+
+
+def _going(limits: Limits) -> tuple[ColumnElement[bool], ...]:
+    return telemetry_body.c.received_us < limits.telemetry_us, ~_young(limits).correlate(telemetry_body).exists()
+
+
+def _young(limits: Limits) -> Select[tuple[int]]:
+    """Chunks that end within the retention, by their agent's clock: central's was behind when they came. One that
+    ends in a time that has not come goes by when it came.
+    """
+    latest_us = limits.now_us + CLOCKS_DIFFER_US
+    return select(telemetry_chunk.c.envelope_id).where(
+        telemetry_chunk.c.envelope_id == telemetry_body.c.envelope_id,
+        telemetry_chunk.c.last_us.between(limits.telemetry_us, latest_us),
+    )
 
 
 def bury(connection: Connection, rows: list[int], by: str, act: str) -> None:

@@ -44,13 +44,13 @@ def exported(folder: Path, plant: Plant) -> Path:
     return out
 
 
-def of_a_dead_pc(plant: Plant, order: str) -> Path:
-    """The file of a PC that made one run and never had a network."""
+def dead_pc(plant: Plant, order: str) -> Path:
+    """The disk of a PC that made one run and never had a network."""
     folder = plant.folder / "old"
     outbox = open_outbox(folder, plant.clock)
     outbox.commit(Batch((plant.run(order, 1),))).result()
     outbox.close()
-    return exported(folder, plant)
+    return folder
 
 
 def take(plant: Plant, path: Path) -> None:
@@ -86,12 +86,13 @@ def test_an_epoch_that_was_never_heard_of_is_not_the_newest(plant: Plant) -> Non
     """Bug: the live line was told of the imported epoch, took its own for rolled back, and a finished lot, all of
     it here and proven, turned incomplete.
     """
-    file = of_a_dead_pc(plant, "WO-1")
+    disk = dead_pc(plant, "WO-1")
     plant.work("WO-2", 2, 3)
     plant.work("WO-3", 4)
     state_head(plant)
     live = plant.outbox.head().epoch
     assert plant.certificate("WO-2").grade is Grade.CYCLES_NOT_PROVABLE
+    file = exported(disk, plant)
     take(plant, file)
     assert sorted(filter(None, plant.cycles())) == [1, 2, 3, 4]
     assert hears(plant, plant.outbox) != "rolled_back"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from central.app import Central, build
 from central.facts import Facts, Origin
@@ -137,3 +142,19 @@ def rig(folder: Path) -> Iterator[Rig]:
         yield opened
     finally:
         opened.store.close()
+
+
+def in_one_group(store: Store, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """``act`` writes in another thread, and its job shares the transaction of the next one of this thread."""
+    submit, here = store.submit, threading.get_ident()
+    queued, gate = threading.Event(), threading.Event()
+    store.submit(lambda _: gate.wait(60))
+
+    def noted(job: Callable[[Any], Any], weight: int = 0) -> Future[Any]:
+        future = submit(job, weight)
+        (gate if threading.get_ident() == here else queued).set()
+        return future
+
+    monkeypatch.setattr(store, "submit", noted)
+    threading.Thread(target=act, daemon=True).start()
+    assert queued.wait(60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from central.agent_certificate import certificate_of
 from central.certificate import certify
 from central.domain import ChainPart, Grade
 from central.store import reached
+from records.model import EpochOpened, Fact, encode
+from tests.unit.central.core_rig import HEADER, Agent
 from tests.unit.central.factories import Line, S, order
 from tests.unit.central.test_domain_reviews import Plant
 
@@ -120,6 +123,36 @@ def test_a_head_that_comes_again_says_what_it_said_when_it_came_first(plant: Pla
         send_now(plant, line, "testing-1")
     assert results == ["head", "ignored"]
     assert chain_of(plant, "assembly-1").grade is Grade.TAIL_UNKNOWN
+
+
+def replaced(plant: Plant, opened_us: int) -> Agent:
+    """assembly-1 lives on a new PC, which knows nothing of the old one; its clock said this when it began."""
+    new = Agent("assembly-1", plant.agents["assembly-1"].key)
+    new.envelopes.clear()
+    new.write_body("epoch_opened", encode(Fact(replace(HEADER, at_us=opened_us), EpochOpened("created"))))
+    assert plant.rig.ingest.take(new.topic, new.frame()).result == "committed"
+    return new
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_a_new_pc_whose_clock_is_wrong_proves_nothing_of_the_old_one(plant: Plant, wrong: bool) -> None:
+    """Bug: it began in 1970, so any head of the old PC was later, and a lot without its tail was COMPLETE."""
+    line = Line().clean()
+    send_now(plant, line)
+    head_now(plant, line, "assembly-1")
+    line.piece(5)
+    line.wash((5,))
+    send_now(plant, line, "testing-1")
+    head_now(plant, line, "testing-1")
+    old = plant.agents["assembly-1"]
+    new = plant.agents["assembly-1"] = replaced(plant, 0 if wrong else line.now_us)
+    head_now(plant, line, "assembly-1")
+    assert chain_of(plant, "assembly-1").grade is Grade.INCOMPLETE
+    plant.agents["assembly-1"] = old  # its disk is read after all, and its file imported
+    plant.send(line, "assembly-1")
+    head_now(plant, line, "assembly-1")
+    plant.agents["assembly-1"] = new
+    assert chain_of(plant, "assembly-1").grade is Grade.COMPLETE
 
 
 @pytest.mark.parametrize("said", ["head", "record"])

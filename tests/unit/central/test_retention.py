@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -24,6 +25,7 @@ from records.errors import ConfigurationError
 from records.model import OperationsEvent
 from records.wire import CENTRAL
 from tests.rigs import stores
+from tests.rigs.trends import TrendAgent, polled
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
@@ -192,6 +194,35 @@ def test_telemetry_goes_by_itself_and_in_whole_parts_where_there_are_parts(rig: 
     assert (kept(rig, trend), kept(rig, agent)) == ([], [1])
     found = proven(rig)
     assert (found.ok, found.tombstones) == (True, 5), found
+
+
+@pytest.mark.parametrize("behind_days", [0, 3 * 365])
+def test_telemetry_that_came_while_centrals_clock_was_behind_is_as_old_as_it_is(
+    rig: Rig, behind_days: int
+) -> None:
+    """Bug: central's clock was put right, and chunks of a minute before were given up."""
+    began_us = rig.clock.now_us()
+    rig.clock.jump(-behind_days * 86_400)
+    behind_us = rig.clock.now_us()
+    rig.store.write(lambda c: partitions.make_ahead(c, behind_us))
+    sender = TrendAgent().enrol(rig.store, behind_us)
+    chunk = functools.partial(sender.body, polled(began_us, 5, float))
+    sender.send(rig.ingest, chunk(), chunk())
+    rig.clock.jump(behind_days * 86_400)
+    retention = Retention(rig.store, rig.facts, rig.clock, SETTINGS)
+    for days, gone in ((0, 0), (25, 0), (50, 2)):
+        rig.clock.advance(days * 86_400)
+        assert retention.look().telemetry == gone
+        assert retention.apply(by=BY, reason="disk").telemetry == gone, "in whole parts, too"
+    assert proven(rig).ok
+
+
+def test_a_chunk_of_a_time_that_has_not_come_goes_by_when_it_came(rig: Rig) -> None:
+    """Else a line whose clock is ahead for years would fill the disk."""
+    sender = TrendAgent().enrol(rig.store, rig.clock.now_us())
+    sender.send(rig.ingest, sender.body(polled(rig.clock.now_us() + 4000 * DAY_US, 5, float)))
+    rig.clock.advance(75 * 86_400)
+    assert Retention(rig.store, rig.facts, rig.clock, SETTINGS).apply(by=BY, reason="disk").telemetry == 1
 
 
 def test_who_reads_one_moment_finds_a_body_or_a_tombstone_beside_an_act(rig: Rig) -> None:

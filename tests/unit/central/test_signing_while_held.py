@@ -14,6 +14,7 @@ from central.holds import Held, Holds
 from central.reviews import Reviews
 from central.signature import SignatureRefused
 from records.model import Act
+from tests.unit.central import core_rig
 from tests.unit.central.factories import Line
 from tests.unit.central.test_domain_reviews import MANAGER, QA, Plant
 
@@ -64,24 +65,34 @@ def reviewed(plant: HeldPlant) -> str:
     return record.content_hash
 
 
-def hold_while_signing(plant: HeldPlant, held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is committed after the record was read for the signature, and before the signature is."""
+def hold_while_signing(
+    plant: HeldPlant, held: Held, monkeypatch: pytest.MonkeyPatch, *, in_group: bool = False
+) -> None:
+    """It is stated after the record was read for the signature, and before the signature is, in a transaction of
+    its own or in that one.
+    """
     real = module.signature.decision
 
     def racing(*args: object) -> object:
-        plant.hold(held)
+        if in_group:
+            core_rig.in_one_group(plant.rig.store, lambda: plant.hold(held), monkeypatch)
+        else:
+            plant.hold(held)
         return real(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module.signature, "decision", racing)
 
 
+@pytest.mark.parametrize("in_group", [False, True])
 @pytest.mark.parametrize("held", [OF_LOT, OF_UNIT, OF_ORDER])
 def test_no_lot_is_released_behind_a_hold_that_stands(
-    plant: HeldPlant, held: Held, monkeypatch: pytest.MonkeyPatch
+    plant: HeldPlant, held: Held, in_group: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: a hold of a lot or a unit names no order, and the release that came at the same moment was taken."""
+    """Bugs: a hold of a lot or a unit names no order, and the release that came at the same moment was taken; also
+    one whose job was in the same transaction.
+    """
     content_hash = reviewed(plant)
-    hold_while_signing(plant, held, monkeypatch)
+    hold_while_signing(plant, held, monkeypatch, in_group=in_group)
     with pytest.raises(SignatureRefused) as refused:
         plant.reviews.sign(plant.id, "released", MANAGER, "", content_hash)
     assert refused.value.code in ("blocked", "content-changed")
