@@ -65,6 +65,9 @@ def run_app(app: typer.Typer) -> None:
             code = app(standalone_mode=not as_json)  # else Typer ends the process itself, with words alone
         finally:
             sys.stdout.flush()  # here, where it can be told
+    except SystemExit as ended:
+        aborted = isinstance(ended.__context__, typer.Abort)  # nothing was typed
+        sys.exit(ConfigurationError.exit_code if aborted else ended.code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:  # who read the answer has gone
@@ -79,7 +82,7 @@ def _fail(error: Exception, *, as_json: bool, debug: bool) -> int:
     """Tell of an error; its exit code."""
     if debug:
         traceback.print_exc()
-    told = _typed_wrong(error) if isinstance(error, TyperException) else ours(error)
+    told = _typed_wrong(error) if isinstance(error, TyperException | typer.Abort) else ours(error)
     if as_json and not _Answer.given:
         with suppress(OSError):  # stdout may be what failed
             print_json({"error": told.to_json()})
@@ -88,10 +91,10 @@ def _fail(error: Exception, *, as_json: bool, debug: bool) -> int:
     return told.exit_code
 
 
-def _typed_wrong(error: TyperException) -> ConfigurationError:
-    """What Typer found wrong with a command line, or that nothing more came from stdin."""
-    say = getattr(error, "format_message", lambda: "nothing was typed")
-    return ConfigurationError(say(), hint="see --help")
+def _typed_wrong(error: TyperException | typer.Abort) -> ConfigurationError:
+    """What Typer found wrong with a command line, or that nothing came from stdin where it was asked for."""
+    said = error.format_message() if isinstance(error, TyperException) else "nothing was typed"
+    return ConfigurationError(said, hint="see --help")
 
 
 def _leave_stdout() -> None:

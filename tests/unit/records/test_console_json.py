@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from records import errors
 from records.console import print_json, run_app
 from records.errors import (
     KINDS,
@@ -109,6 +110,17 @@ def test_what_is_typed_wrong_is_a_document_too(
     assert "Usage" in run(*words).err
 
 
+def test_what_is_asked_for_and_not_typed_is_typed_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: a password that an empty stdin did not give was a fault of Lotkeeper."""
+    run = command(EOFError(), monkeypatch, capsys)
+    said = run("--json")
+    assert (said.json["error"]["code"], said.code) == ("configuration", 2)
+    assert said.json["error"]["message"] == "nothing was typed"
+    assert run().code == 2
+
+
 def test_problems_of_a_file_have_their_places(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -126,6 +138,8 @@ def test_who_had_an_answer_gets_no_second_document(
 
 
 def test_errors_come_through_another_process_as_they_were() -> None:
+    ours = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, LotkeeperError)}
+    assert set(KINDS) == ours
     for kind in KINDS:
         back = from_json(kind("so", hint="thus").to_json())
         assert (type(back), back.message, back.hint) == (kind, "so", "thus")
