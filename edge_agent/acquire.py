@@ -22,7 +22,7 @@ from edge_agent.holds import all_holding
 from edge_agent.outbox import Outbox
 from edge_agent.own_runs import OwnRuns
 from edge_agent.papers import Papers
-from edge_agent.recording import purpose_of
+from edge_agent.recording import identifier, purpose_of
 from edge_agent.runner import StationRunner
 from edge_agent.scans import order_of, recognise, unit_of
 from edge_agent.settings import LineSettings
@@ -224,9 +224,9 @@ class ScanDesk:
         pieces = [Subject(SubjectKind.UNIT, serial, product, subject.scheme)]
         carrier = await self._read(runner, subject.carrier)
         if carrier is not None and carrier.quality is not Quality.BAD:
-            text = str(carrier.value or "").strip() or None
-            scan = replace(scan, carrier=text, known_as=self._outbox.identity(product, subject.scheme, serial))
-            pieces += [] if text is None else [Subject(SubjectKind.CARRIER, text)]
+            name = identifier(carrier.value)
+            scan = replace(scan, carrier=name, known_as=self._outbox.identity(product, subject.scheme, serial))
+            pieces += [] if name is None else [Subject(SubjectKind.CARRIER, name)]
         refs = [subject_ref(piece) for piece in pieces]
         scan = replace(scan, ran=self._own.of(order.reference if order else None, refs))
         held = next((hold for each in self._everyone for hold in all_holding(each.holds, refs)), None)

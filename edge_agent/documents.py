@@ -35,7 +35,7 @@ MOST_DOCUMENTS = 10_000
 or those of the whole plant, such as what quality holds."""
 LARGEST = 4 * 1024 * 1024
 """Most bytes of a document."""
-LONGEST_KIND, LONGEST_ID = 63, 500
+LONGEST_KIND, LONGEST_NAME = 63, 500
 KEEP_EVERY_S = 60.0
 """How often it is written to disk when central was last heard, and the time that is counted. A start adds that
 much to ages; a PC that lost its power and comes up in the past takes that much away."""
@@ -133,7 +133,7 @@ class Documents:
         document = unsign(Document, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
         if topic != down_topic(agent, document.kind, document.id):
             raise Invalid(f"the document {document.kind} {document.id} came on the topic {topic}")
-        if len(document.kind) > LONGEST_KIND or len(document.id) > LONGEST_ID:
+        if len(document.kind) > LONGEST_KIND or len(document.id) > LONGEST_NAME:
             raise Invalid(f"the document {document.kind[:LONGEST_KIND]} has too long a name")
         if retained and document.kind == SYNC:
             return False

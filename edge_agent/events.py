@@ -216,7 +216,7 @@ class Until(Enum):
     NEXT = auto()  # nothing else
     ACCEPTED = auto()  # a scan counts
     WRITTEN = auto()  # the tag that it names was written
-    RECORDED = auto()  # a run is recorded
+    READ = auto()  # the machine's values were read, or are not asked for any more
     STORED = auto()  # there is room again
     LIFTED = auto()  # it does not stand against a start any more
     APPROVED = auto()  # the line file is

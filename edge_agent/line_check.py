@@ -20,7 +20,7 @@ from edge_agent.scheme_check import check_schemes
 from records.errors import Problem
 from records.yaml import did_you_mean
 
-_LONGEST_ID = 20
+_GS1_ID = 20
 """Characters of a GS1 serial (AI 21) or lot (AI 10)."""
 
 _TEXTS = ("string", "guid", "bytestring", "node_id", "expanded_node_id", "qualified_name", "localized_text")
@@ -103,8 +103,8 @@ def _doubtful_id(line: LineView, use: Use, tag: TagSettings) -> Iterator[Problem
         yield line.problem(use.path, message, "give the tag data_type: string")
     elif use.kind == "identity" and isinstance(tag, ModbusTag) and kind == "string":
         room = 2 * tag.count
-        if room < _LONGEST_ID:
-            message = f"{use.tag} holds {room} characters, a GS1 serial or lot has up to {_LONGEST_ID}"
+        if room < _GS1_ID:
+            message = f"{use.tag} holds {room} characters, a GS1 serial or lot has up to {_GS1_ID}"
             yield line.problem(use.path, message, "a longer one would be cut: check the machine's longest")
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from edge_agent.chart_facts import subject_ref
+from edge_agent.recording import identifier
 from edge_agent.route_status import FAILED, PASSED, SCRAP, OwnRun, Runs
 from edge_agent.station_settings import SubjectSource
 from records.model import (
@@ -65,8 +66,10 @@ class OwnRuns:
 
     def of_seen(self, order: str | None, source: SubjectSource, seen: Mapping[str, object]) -> Runs:
         """Of the piece that a station's reader sees among these values."""
-        name = str(seen.get(source.tag or "") or "").strip()
-        return self.of(order, [subject_ref(Subject(source.kind, name))]) if self.wanted and name else {}
+        name = identifier(seen.get(source.tag or ""))
+        if name is None or not self.wanted:
+            return {}
+        return self.of(order, [subject_ref(Subject(source.kind, name))])
 
     def taken(self, facts: Sequence[Data]) -> dict[str, JsonValue]:
         """Take in what these facts say; the states to commit with them."""

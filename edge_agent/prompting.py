@@ -34,6 +34,7 @@ class Prompting:
 
     def standing(self, barriers: Iterable[str]) -> str | None:
         """The code that the operator should see while ``barriers`` (their codes) stand against a start."""
-        if self._now is not None and self._now.until is Until.LIFTED and self._now.code not in barriers:
-            self._now = None
-        return None if self._now is None else self._now.code
+        now = self._now
+        if now is None or (now.until is Until.LIFTED and now.code not in barriers):
+            return None
+        return now.code

@@ -48,7 +48,7 @@ PROMPTS: Mapping[str, str] = {
     "capture-failed": "The machine's values could not be read; it is asked again.",
     "cycle-not-read": "The machine's cycle number could not be read; it is asked again.",
     "write-failed": "The machine could not be told; it is tried again.",
-    "buffer-full": "Nothing can be recorded: the buffer or the disk is full.",
+    "buffer-full": "Nothing can be recorded: the buffer or the disk is full, or the disk is too slow.",
     "configuration-not-approved": "The line file is not approved: runs are set-up only.",
 }
 

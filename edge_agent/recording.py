@@ -48,11 +48,15 @@ def good_value(readings: Mapping[str, Reading], tag: str | None) -> JsonValue:
     return readings[tag].value
 
 
-def text_value(readings: Mapping[str, Reading], tag: str | None) -> str | None:
-    """The value as non-empty text, else None: also where it is longer than an identifier can be."""
-    value = good_value(readings, tag)
+def identifier(value: object) -> str | None:
+    """A value as the text that names something, None where it is empty or longer than an identifier can be."""
     text = "" if value is None else str(value).strip()
     return text if 0 < len(text) <= LONGEST_ID else None
+
+
+def text_value(readings: Mapping[str, Reading], tag: str | None) -> str | None:
+    """The value as an identifier; None also when it was not read well."""
+    return identifier(good_value(readings, tag))
 
 
 def integer_value(readings: Mapping[str, Reading], tag: str | None) -> int | None:

@@ -227,6 +227,8 @@ class StationRunner:
             self._failpoint("station.after_done_falls")
         if order is not None and self._state.kept.order != order:
             self._order_ended()
+        if self._state.phase not in (Phase.START, Phase.CAPTURING):
+            self._prompting.over(Until.READ)
         for effect in effects:
             outcome = await self._perform(effect, event)
             if outcome is not None:
@@ -265,7 +267,7 @@ class StationRunner:
         self._prompting.over(Until.APPROVED)
         if not approved:
             self._prompting.say(Prompt(NOT_APPROVED, {}, Until.APPROVED))
-        before, tag = then.kept, _hold_tag(self.station)
+        before, tag = then.kept, self.station.hold_tag
         kept = replace(self._state.kept, configuration=self.configuration, approved=approved)
         if tag is None or kept.hold_tag is None or tag[0] == kept.hold_tag[0]:
             kept = replace(kept, hold_tag=kept.hold_tag if tag is None else tag)
@@ -311,7 +313,7 @@ class StationRunner:
         Otherwise ``_free_left_tag`` does it by the new rules, once their locks stand.
         """
         left, after = self._state.kept.hold_tag, change.station
-        tag = None if after is None else _hold_tag(after)
+        tag = None if after is None else after.hold_tag
         if left is None or (tag is not None and tag[0] == left[0]):
             return
         if after is not None and change.plant.may_free(left[0]):
@@ -329,7 +331,7 @@ class StationRunner:
 
     async def _free_left_tag(self) -> None:
         """Another line file names another tag for the hold, or none: the old one must not stay set for ever."""
-        left, tag = self._state.kept.hold_tag, _hold_tag(self.station)
+        left, tag = self._state.kept.hold_tag, self.station.hold_tag
         if left is None or (tag is not None and tag[0] == left[0]) or self._state.after is not None:
             return
         if not self._plant.may_free(left[0]):
@@ -404,7 +406,6 @@ class StationRunner:
         if not on_disk:
             return cause
         if any(isinstance(data, OperationRecord) for data in effect.facts):
-            self._prompting.over(Until.RECORDED)
             self._failpoint("station.after_commit")
         return Committed()
 
@@ -492,9 +493,3 @@ class StationRunner:
         if acknowledge and effect.value:
             self._failpoint("station.after_ack")
         return WriteDone(effect.tag)
-
-
-def _hold_tag(station: Station) -> tuple[str, bool] | None:
-    """Where the station's rules tell a hold, and by which value."""
-    hold = station.settings.hold
-    return None if hold is None else (hold.tag, hold.value)

@@ -151,6 +151,12 @@ class Station:
         """The order that a run captured now belongs to."""
         return self._recorder.order(state, readings)
 
+    @property
+    def hold_tag(self) -> tuple[str, bool] | None:
+        """Where the rules tell a hold, and by which value."""
+        hold = self.settings.hold
+        return None if hold is None else (hold.tag, hold.value)
+
     def stopping(self) -> tuple[Write, ...]:
         """What tells the machine to stop at once; ``told_anew`` lets it go on."""
         return self._interlock.stopping()
@@ -198,7 +204,7 @@ class Station:
                 return self._captured(state, event, papers)
             case CaptureFailed():
                 return replace(state, phase=Phase.START), (
-                    Prompt("capture-failed", {"error": event.error}, Until.RECORDED),
+                    Prompt("capture-failed", {"error": event.error}, Until.READ),
                 )
             case Scanned(late=True):
                 return self._scans.too_late(state, event)
@@ -275,8 +281,8 @@ class Station:
             state = replace(state, counts=told is None or told.counts)
         if reader is None or reader not in event.values:
             return state
-        name = str(event.values[reader] or "").strip()
-        if not name:
+        name = recording.identifier(event.values[reader])
+        if name is None:
             return replace(state, seen=None)
         return replace(state, seen=_piece(Subject(self.settings.subject.kind, name), event.at_us, event.ran))
 
@@ -357,7 +363,7 @@ class Station:
         if trigger.cycle is not None and cycle is None:
             # without the cycle nothing could tell this run from the last one: try again, never guess
             return replace(state, phase=Phase.START), (
-                Prompt("cycle-not-read", {"tag": trigger.cycle}, Until.RECORDED),
+                Prompt("cycle-not-read", {"tag": trigger.cycle}, Until.READ),
             )
         if cycle is not None and cycle == state.kept.last_cycle:
             return self._answer(state)

@@ -70,7 +70,7 @@ class Collect(Settings):
 
 
 def _gtin(code: str) -> str:
-    if not code.isdecimal() or code[-1] == (digit := check_digit(code[:-1])):
+    if code[-1] == (digit := check_digit(code[:-1])):
         return code
     raise ValueError(f"the check digit of {code} is wrong: no label can hold it (it would be {code[:-1]}{digit})")
 

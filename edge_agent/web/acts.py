@@ -69,9 +69,7 @@ async def act(parts: Parts, station: str, made: Act) -> Reply:
             return await runner.act(made)
     except TimeoutError:
         if runner.status.prompt == BUFFER_FULL:
-            raise Refused(
-                f"nothing can be recorded at {station}: the buffer is full until central is reached"
-            ) from None
+            raise Refused(f"nothing can be recorded at {station} now; see status") from None
         raise
 
 
@@ -144,7 +142,7 @@ async def _from_a_form(
     except Invalid:
         return words("The agent has no station %(station)s.", station=station), {}
     except Refused:
-        return words("Nothing can be recorded now: the buffer is full until central is reached."), {}
+        return words("Nothing can be recorded at %(station)s now; see the status page.", station=station), {}
     except TimeoutError:
         return words("The station does not answer now. Look at the status page whether it has happened."), {}
     if reply.refused is not None:

@@ -196,7 +196,9 @@ CHINESE: Mapping[str, str] = {
     "The machine's values could not be read; it is asked again.": "无法读取设备的值；将再次读取。",
     "The machine's cycle number could not be read; it is asked again.": "无法读取设备的循环号；将再次读取。",
     "The machine could not be told; it is tried again.": "无法写入设备；将再次尝试。",
-    "Nothing can be recorded: the buffer or the disk is full.": "无法记录：缓冲区或磁盘已满。",
+    "Nothing can be recorded: the buffer or the disk is full, or the disk is too slow.": (
+        "无法记录：缓冲区或磁盘已满，或磁盘太慢。"
+    ),
     "The line file is not approved: runs are set-up only.": "产线文件未批准：运行仅限调试。",
     # after signals
     "After signals": "信号之后",
@@ -252,8 +254,8 @@ CHINESE: Mapping[str, str] = {
     "The chart begins anew, and that is recorded.": "控制图已重新开始并已记录。",
     "%(rule)s, on the chart of spread": "%(rule)s（离散控制图）",
     "The agent has no station %(station)s.": "代理没有工位 %(station)s。",
-    "Nothing can be recorded now: the buffer is full until central is reached.": (
-        "目前无法记录：缓冲区已满，须等中央服务恢复连接。"
+    "Nothing can be recorded at %(station)s now; see the status page.": (
+        "工位 %(station)s 目前无法记录。请查看状态页。"
     ),
     "The station does not answer now. Look at the status page whether it has happened.": (
         "工位暂无响应。请在状态页查看是否已执行。"

@@ -167,6 +167,7 @@ def test_a_counter_that_cannot_be_read_is_absent_and_never_zero(
         ("  ", None),
         ("", None),
         (17, "17"),
+        (0, "0"),
         (None, None),
         ("C" * LONGEST_ID, "C" * LONGEST_ID),
         ("C" * (LONGEST_ID + 1), None),

@@ -18,7 +18,15 @@ from edge_agent.requirements import BARRIER
 from edge_agent.route_status import Lack, OwnRun, PieceHere, RouteReader, Routes
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
-from records.model import MaterialActual, MaterialKind, OperationRecord, OperationsEvent, Subject, SubjectKind
+from records.model import (
+    LONGEST_ID,
+    MaterialActual,
+    MaterialKind,
+    OperationRecord,
+    OperationsEvent,
+    Subject,
+    SubjectKind,
+)
 from records.wire import Document
 from tests.unit.edge.stations import ASSEMBLE, LABEL, NOW_US, VB, VS, gs1, papers, plain, told
 from tests.unit.edge.test_station import Bench
@@ -200,6 +208,14 @@ def test_offline_the_agents_own_runs_are_enough() -> None:
     found.feed(plain("WO-1"))
     arrives(found, "C-1", {"OP10": OwnRun(letter="p", at_us=NOW_US - S)})
     assert barred(found) == []
+
+
+def test_a_piece_whose_tag_is_longer_than_an_identifier_is_not_read_here_as_at_its_run() -> None:
+    """Bug: it was waited for, under a name that no record can have."""
+    found = bench(WELD, pieces(), horizon(NOW_US - 5 * S))
+    found.feed(plain("WO-1"))
+    arrives(found, f" {'C' * (LONGEST_ID + 1)}")
+    assert (found.state.seen, barred(found)) == (None, [])
 
 
 def test_a_machine_in_setup_is_not_barred_and_warnings_bar_nothing() -> None:

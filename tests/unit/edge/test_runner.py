@@ -250,6 +250,28 @@ def test_a_capture_that_fails_is_tried_again_once_a_tick() -> None:
     assert len(world.records) == 1
 
 
+@pytest.mark.parametrize("then", ["done goes", "the cycle is recorded already"])
+def test_what_was_said_of_a_capture_that_failed_ends_where_nothing_is_to_be_captured_any_more(then: str) -> None:
+    """Bug: it stood until the next run was recorded."""
+
+    async def scene(world: World, made: StationRunner) -> None:
+        world.plc["cycle"] = 7
+        shows(made, done=True)
+        await until(lambda: world.records)
+        shows(made, done=False)
+        await until(lambda: made.status.phase == "idle")
+        world.unread = 10**9
+        shows(made, done=True)
+        await until(lambda: made.status.prompt == "capture-failed")
+        if then == "done goes":
+            shows(made, done=False)
+        else:
+            world.unread = 0
+        await until(lambda: made.status.prompt is None)
+
+    assert len(play(scene).records) == 1
+
+
 def test_a_full_buffer_stops_the_line_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "FULL_PAUSE_S", 0.01)
     world = World()

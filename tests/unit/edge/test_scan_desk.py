@@ -21,7 +21,7 @@ from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
 from edge_agent.ticket import Ticket
 from records.errors import Unreachable
-from records.model import Purpose, Quality, Reading
+from records.model import LONGEST_ID, Purpose, Quality, Reading
 from tests.unit.edge.stations import ASSEMBLE, LABEL, NOW_US, VS, papers, reading
 
 UNIT = f"]d201{VS}10WO-1\x1d210001"
@@ -260,7 +260,9 @@ def test_a_label_comes_with_its_carrier_and_what_is_known_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "machines", [Reader(), Reader(carrier=""), Reader(carrier="C-1", bad=True)], ids=["away", "empty", "bad"]
+    "machines",
+    [Reader(), Reader(carrier=""), Reader(carrier="C-1", bad=True), Reader(carrier="C" * (LONGEST_ID + 1))],
+    ids=["away", "empty", "bad", "longer than an identifier"],
 )
 def test_a_carrier_that_cannot_be_read_is_none_and_never_the_last_one(machines: Reader) -> None:
     (post,) = work(Wand(UNIT), (LABEL, yes), machines=machines)

@@ -189,7 +189,7 @@ def test_a_counter_of_known_width_wraps_and_says_what_it_left_out(
 def test_a_cycle_count_that_cannot_be_read_is_tried_again_and_never_guessed() -> None:
     bench = Bench(station(ASSEMBLE)).ready()
     bench.see(done=True)
-    assert Prompt("cycle-not-read", {"tag": "plc.cycle"}, Until.RECORDED) in bench.feed(captured(None))
+    assert Prompt("cycle-not-read", {"tag": "plc.cycle"}, Until.READ) in bench.feed(captured(None))
     assert bench.records == []
     assert Capture(bench.core.settings.captured()) in bench.feed(Tick(NOW_US, 1.0))
     bench.feed(captured(7))
