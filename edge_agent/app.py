@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import signal
-import sys
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -57,16 +55,13 @@ from edge_agent.sync import Sync
 from edge_agent.telemetry import Context
 from edge_agent.trend import Trend
 from edge_agent.uplink import Uplink, UplinkSettings
-from records.clock import MICROSECONDS, Clock, SystemClock, utc_offset_min
+from records.clock import MICROSECONDS, Clock, utc_offset_min
 from records.configuration import ConfigurationRecord
 from records.errors import ConfigurationError, Damaged, Refused, StorageFailed
-from records.failpoint import failpoint_from_environment
 from records.keys import Identity
 from records.kinds import DERIVED
-from records.logs import set_up_log
 from records.model import Data, Fact, Header, OperationsEvent
-from records.process import end_for_storage, end_with_any_thread, keep_pauses_short
-from records.threads import run_with_threads
+from records.process import keep_pauses_short
 from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC
 from records.yaml import Loaded, refuse
 
@@ -334,7 +329,19 @@ class Agent:
         tell_set_aside(self.outbox, self.record)
         for station, words in departed(self.outbox, self._loaded.value.stations):
             facts = tuple(self.fact(data, station) for data in words.facts)
-            await asyncio.wrap_future(self.outbox.commit(Batch(facts, words.states)))
+            await self._commit(partial(Batch, facts, words.states), urgent=True)  # a machine may stand unlocked
+
+    async def _commit(self, batch: Callable[[], Batch], *, urgent: bool) -> bool:
+        """Try until it is on disk, each time what ``batch`` makes; False: the agent was told to stop before."""
+        while True:
+            try:
+                await asyncio.wrap_future(self.outbox.commit(batch(), urgent=urgent))
+                return True
+            except Refused as error:
+                log.error("buffer-full", error=str(error))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), FULL_PAUSE_S)
+                return False
 
     # -- the configuration ---------------------------------------------------------------------------------
 
@@ -350,18 +357,13 @@ class Agent:
         committed = Committed(self.outbox, software())
         news: tuple[Data, ...] = () if committed.holds(loaded.hash) else (record,)
         said = (*news, *others, OperationsEvent("configuration-loaded", params))
-        while True:
+
+        def batch() -> Batch:
             header = self._header(loaded, None)
-            batch = Batch(tuple(Fact(header, data) for data in said), committed.with_(loaded.hash))
-            try:
-                await asyncio.wrap_future(self.outbox.commit(batch, urgent=not news))
-                break
-            except Refused as error:
-                log.error("buffer-full", error=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), FULL_PAUSE_S)
-                return
-        self._loaded, self._in_force = loaded, loaded.hash
+            return Batch(tuple(Fact(header, data) for data in said), committed.with_(loaded.hash))
+
+        if await self._commit(batch, urgent=not news):
+            self._loaded, self._in_force = loaded, loaded.hash
 
     async def reload(self, loaded: Loaded[LineSettings]) -> None:
         """Go over to another configuration: all of it is built and on disk before anything that runs is touched.
@@ -475,23 +477,3 @@ def _kept(code: str, stored: Future[Place]) -> None:
     error = stored.exception()
     if error is not None:
         log.error("event-not-kept", code=code, error=str(error))
-
-
-def run_agent(loaded: Loaded[LineSettings]) -> None:
-    """Run one agent as a process until SIGTERM or Ctrl-C; SIGHUP reads the line file again at once."""
-    set_up_log()
-    end_with_any_thread()
-
-    async def main() -> None:
-        agent = Agent(loaded, SystemClock(), failpoint=failpoint_from_environment(), on_failure=end_for_storage)
-        loop = asyncio.get_running_loop()
-        if sys.platform == "win32":
-            signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(agent.stop))
-            signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(agent.stop))
-        else:
-            for name in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(name, agent.stop)
-            loop.add_signal_handler(signal.SIGHUP, agent.watch.now)
-        await agent.run()
-
-    run_with_threads(main())

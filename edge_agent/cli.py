@@ -139,7 +139,7 @@ def _space(loaded: Loaded[LineSettings]) -> list[str]:
 @app.command(epilog="Example: lotkeeper-edge run config/lines/valve-assembly.yaml")
 def run(line: LineFile) -> None:
     """Run the agent until it is told to stop (SIGTERM, Ctrl-C)."""
-    from edge_agent.app import run_agent  # the protocol libraries are loaded only here
+    from edge_agent.process import run_agent  # the protocol libraries are loaded only here
 
     run_agent(load_line(line))
 

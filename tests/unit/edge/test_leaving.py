@@ -9,15 +9,19 @@ import pytest
 
 from edge_agent.changeover import Changeover
 from edge_agent.chart_memory import ChartMemory, changes, read_memory
+from edge_agent.configuration import Committed
 from edge_agent.holds import Cause, Hold
 from edge_agent.leaving import last_words
 from edge_agent.outbox import Batch, export
 from edge_agent.runner import StationRunner
+from edge_agent.settings import load_line
+from edge_agent.software import software
 from edge_agent.station_state import Kept, as_json, charts_key, read_kept, stored
 from records.keys import SigningKey
 from records.model import Data, OperationsEvent, decode
 from tests.rigs.outboxes import make_identity, open_outbox
 from tests.unit.edge.stations import ASSEMBLE
+from tests.unit.edge.test_agent_app import events as events_of
 from tests.unit.edge.test_agent_app import run, write_line
 from tests.unit.edge.test_changeover import HOLD, NO_HOLD, held_world, of_hold, other
 from tests.unit.edge.test_runner import World, play, shows, until
@@ -112,3 +116,17 @@ def test_a_station_that_was_removed_while_no_agent_ran_is_heard_at_the_next_star
     found = [decode(e.kind, e.body or b"") for e in export(tmp_path / "buffer" / "records.db")]
     told = [fact for fact in found if fact.header.station == "old press"]
     assert codes(tuple(fact.data for fact in told)) == ["spc-subgroup", "hold-locks-nothing"]
+
+
+def test_a_station_that_left_is_heard_over_a_full_buffer_and_ends_no_agent(tmp_path: Path) -> None:
+    """Bug: what it had to say found no room, which ended the agent at each start."""
+    make_identity(tmp_path / "identity", SigningKey.generate())
+    file = write_line(tmp_path)
+    file.write_text(file.read_text().replace("{path: buffer}", "{path: buffer, records_max: 1B}"))
+    outbox = open_outbox(tmp_path / "buffer")
+    known = Committed(outbox, software()).with_(load_line(file).hash)  # by which it ran before
+    states = stored("old press", as_json(HELD), changes(ChartMemory(), with_an_open_subgroup()))
+    outbox.commit(Batch((), {**known, **states})).result()
+    outbox.close()
+    run(tmp_path, lambda *_: any(event.code == "hold-locks-nothing" for event in events_of(tmp_path)))
+    assert [event.code for event in events_of(tmp_path)].count("hold-locks-nothing") == 1
