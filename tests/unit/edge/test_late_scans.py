@@ -12,6 +12,7 @@ from edge_agent import acquire, runner
 from edge_agent.acquire import ScanDesk
 from edge_agent.events import Answer
 from edge_agent.runner import StationRunner
+from edge_agent.ticket import Ticket
 from records.clock import SystemClock
 from records.model import OperationsEvent
 from tests.unit.edge.stations import ASSEMBLE, NOW_US, VS, papers, station
@@ -44,6 +45,25 @@ class Wand:
         self.answers.append(accepted)
 
 
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The desk waits for its stations until they have answered."""
+    monkeypatch.setattr(acquire, "ANSWER_LIMIT_S", 60.0)
+
+
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch, once: Callable[[], object] = lambda: True) -> asyncio.Event:
+    """From the next scan on the desk waits for ``once`` and not for long; set when it wants a ticket back."""
+    wanted, honest = asyncio.Event(), Ticket.withdraw
+
+    async def withdraw(ticket: Ticket) -> bool:
+        await until(once)  # however slow this machine is
+        wanted.set()
+        return await honest(ticket)
+
+    monkeypatch.setattr(Ticket, "withdraw", withdraw)
+    monkeypatch.setattr(acquire, "ANSWER_LIMIT_S", 0.2)
+    return wanted
+
+
 class Place(World):
     """Machine and buffer of stations, where no unit was married before."""
 
@@ -62,7 +82,7 @@ def play(
     places: int = 1,
 ) -> list[Place]:
     """Stations that share one scanner, each on a place of its own, while the scene happens at the first."""
-    monkeypatch.setattr(acquire, "ANSWER_LIMIT_S", 0.2)
+    patient(monkeypatch)
     monkeypatch.setattr(runner, "FULL_PAUSE_S", 0.01)
 
     async def all_of_it() -> list[Place]:
@@ -110,6 +130,7 @@ def test_a_scan_that_the_operator_was_told_no_to_counts_never_even_when_there_is
         wand.scan("B000001")
         await until(lambda: wand.answers == [True])
         world.full = 10**9
+        in_a_hurry(monkeypatch)
         wand.scan(UNIT)
         await until(lambda: wand.answers == [True, False])
         world.full = 0
@@ -130,9 +151,9 @@ def test_a_scan_whose_commit_is_under_way_is_answered_by_it_however_long_it_take
 ) -> None:
     async def scene(world: Place, wand: Wand, runners: list[StationRunner]) -> None:
         world.hold = asyncio.Event()
+        wanted = in_a_hurry(monkeypatch, lambda: world.count("asked") == 1)
         wand.scan(UNIT)
-        await until(lambda: world.count("asked") == 1)
-        await asyncio.sleep(2 * acquire.ANSWER_LIMIT_S)
+        await wanted.wait()
         assert wand.answers == []
         world.hold.set()
         await until(lambda: wand.answers)
@@ -157,10 +178,12 @@ def test_a_scan_that_waits_behind_a_machine_that_does_not_answer_is_refused_when
         world.plc["cycle"] = 1
         shows(runners[0], done=True)
         await until(lambda: runners[0].status.phase == "capturing")
+        in_a_hurry(monkeypatch)
         wand.scan("B000001")
         await until(lambda: wand.answers == [False])
         silent.set()
         await until(lambda: world.refused)
+        patient(monkeypatch)
         wand.scan("B000001")
         await until(lambda: len(wand.answers) == 2)
         assert wand.answers == [False, True]
@@ -176,6 +199,7 @@ def test_one_of_two_stations_that_does_not_decide_in_time_is_a_no_and_refuses(
 
     async def scene(world: Place, wand: Wand, runners: list[StationRunner]) -> None:
         world.full = 10**9
+        in_a_hurry(monkeypatch, lambda: runners[1].status.operator)
         wand.scan("B000001")
         await until(lambda: wand.answers == [False])
         world.full = 0
@@ -183,9 +207,10 @@ def test_one_of_two_stations_that_does_not_decide_in_time_is_a_no_and_refuses(
         assert [made.status.operator for made in runners] == [None, "B000001"]
         world.hold = asyncio.Event()
         asked = world.count("asked")
+        wanted = in_a_hurry(monkeypatch, lambda: world.count("asked") > asked)
         wand.scan("B000001")
-        await until(lambda: world.count("asked") > asked)
-        await asyncio.sleep(2 * acquire.ANSWER_LIMIT_S)
+        await wanted.wait()
+        assert wand.answers == [False]
         world.hold.set()
         await until(lambda: len(wand.answers) == 2)
         assert wand.answers == [False, True]
