@@ -42,6 +42,7 @@ PROMPTS: Mapping[str, str] = {
     "operation-not-known": "Waiting for word of this piece's earlier operations.",
     "lot-used-up": "Too little is left of the mounted lot.",
     "identifier-too-long": "Scan refused: the code is longer than an identifier can be.",
+    "load-full": "Scan refused: the load is full. Run it first.",
     # what central told
     "document-too-old": "What central told the line is older than allowed.",
     # the machine and the agent itself

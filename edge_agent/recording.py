@@ -146,6 +146,19 @@ def subject_results(
     )
 
 
+LOAD_TOGETHER = 3 * 512 * 1024
+"""Most bytes that all subjects of a run may take in its record; the rest is for its readings."""
+_SUBJECT_BYTES, _TEST_BYTES = 700, 400
+"""Most that is written of a subject beside its names, where it is scrap too, and of a test."""
+
+
+def fits_a_record(subjects: Iterable[tuple[Subject, str | None]], tests: int) -> bool:
+    """Whether one run can be recorded of these subjects, each with its position and so many tests."""
+    names = [f"{subject.id}{subject.product}{position}".encode() for subject, position in subjects]
+    each = _SUBJECT_BYTES + tests * _TEST_BYTES
+    return sum(each + 2 * len(name) for name in names) <= LOAD_TOGETHER
+
+
 def consumed(
     materials: Sequence[Material], lots: Sequence[MountedLot], target: Subject, purpose: Purpose
 ) -> tuple[MaterialActual, ...]:

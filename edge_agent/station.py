@@ -94,7 +94,7 @@ class Station:
         self.approved = approved
         self._barriers = BarrierRules(settings, characteristics, ages)
         self._recorder = RunRecorder(name, settings, characteristics, approved, line, self._barriers.ages)
-        self._scans = ScanRules(settings, self._barriers)
+        self._scans = ScanRules(settings, self._barriers, len(characteristics))
         self._requirements = start_requirements(settings)
         self._interlock = Interlock(settings)
         plans = {n: c.reactions for n, c in characteristics.items()}

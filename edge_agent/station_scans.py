@@ -12,7 +12,7 @@ from edge_agent.chart_facts import subject_ref
 from edge_agent.events import Answer, Married, Prompt, Scanned, Until
 from edge_agent.holds import holding
 from edge_agent.papers import Papers, WorkOrder
-from edge_agent.recording import MountedLot
+from edge_agent.recording import MountedLot, fits_a_record
 from edge_agent.route_status import PieceHere
 from edge_agent.station_settings import StationSettings
 from edge_agent.station_state import Kept, Loaded, State, Step, commit
@@ -22,8 +22,9 @@ from records.model import Data, OperationsEvent, Purpose, Subject, SubjectKind
 class ScanRules:
     """Pure, as the station is. While a run goes on, what names the next order or piece has to wait."""
 
-    def __init__(self, settings: StationSettings, barriers: BarrierRules) -> None:
-        self.settings, self._barriers = settings, barriers
+    def __init__(self, settings: StationSettings, barriers: BarrierRules, tests: int) -> None:
+        """``tests``: how many each unit of a run has at most."""
+        self.settings, self._barriers, self._tests = settings, barriers, tests
 
     def take(self, state: State, event: Scanned, papers: Papers) -> Step:
         """Recognise a scan by its content and commit what it changes, or why it is refused."""
@@ -157,11 +158,11 @@ class ScanRules:
             slot = 1 + sum(
                 1 for held in kept.loaded if held.position and held.position.startswith(container + "/")
             )
-            kept = replace(
-                kept,
-                container=container,
-                loaded=(*kept.loaded, self._loaded(event, unit, f"{container}/{slot}")),
-            )
+            loaded = (*kept.loaded, self._loaded(event, unit, f"{container}/{slot}"))
+            if not fits_a_record([(held.subject, held.position) for held in loaded], self._tests):
+                full = scans.Refusal("load-full", expected="run of the load", found=str(len(kept.loaded)))
+                return self._refuse(state, event, full)
+            kept = replace(kept, container=container, loaded=loaded)
         married: tuple[Married, ...] = ()
         if event.carrier is not None:
             married = (Married(unit.subject, unit.order.reference, event.carrier),)

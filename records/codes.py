@@ -189,6 +189,7 @@ SCAN_REFUSALS: tuple[str, ...] = (
     "operation-skipped",  # the piece has an earlier operation of its routing not behind it
     "lot-used-up",  # too little is left of the component's lot, as far as central knows
     "identifier-too-long",  # longer than records.model.LONGEST_ID
+    "load-full",  # one record holds no further unit
 )
 """Why a scan was refused (parameter ``reason`` of ``scan-refused``)."""
 

@@ -258,6 +258,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The scanned code gives a name that is longer than an identifier can be. The station said no."),
         N_("Check which label was scanned. A pattern in the line file can take the part that is meant."),
     ),
+    "load-full": CodeText(
+        N_("Scan for a full load"),
+        N_("The load has as many units as one record can hold. The station said no."),
+        N_("Run the load, then scan the unit for the next one. Nothing has to be decided here."),
+    ),
     "document-stale": CodeText(
         N_("Scan refused for old instructions"),
         N_("What says that the scan is right is older than the line allows, since central was not reached."),

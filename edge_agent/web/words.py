@@ -180,6 +180,7 @@ CHINESE: Mapping[str, str] = {
     "Waiting for word of this piece's earlier operations.": "正在等待该工件前序工序的信息。",
     "Too little is left of the mounted lot.": "当前批次剩余数量不足。",
     "Scan refused: the code is longer than an identifier can be.": "扫码被拒绝：条码内容超过标识允许的长度。",
+    "Scan refused: the load is full. Run it first.": "扫码被拒绝：本批装载已满。请先运行。",
     "an earlier operation of the piece": "该工件的前序工序",
     "word of the piece's earlier operations": "该工件前序工序的信息",
     "a lot that has not expired": "未过期的批次",

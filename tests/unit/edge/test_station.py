@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_agent import recording
 from edge_agent.events import (
     Answer,
     Capture,
@@ -27,18 +28,35 @@ from edge_agent.events import (
     WriteDone,
     WriteFailed,
 )
+from edge_agent.outbox.store import MAX_BODY
 from edge_agent.papers import LotStatus, Papers
 from edge_agent.papers import Step as RouteStep
 from edge_agent.station import Station
 from edge_agent.station_settings import StationSettings
-from edge_agent.station_state import Kept, Phase, State
-from records.model import MaterialKind, OperationRecord, OperationsEvent, Outcome, Purpose, Quality, Result
+from edge_agent.station_state import Kept, Loaded, Phase, State
+from records.model import (
+    LONGEST_ID,
+    Fact,
+    Header,
+    MaterialActual,
+    MaterialKind,
+    OperationRecord,
+    OperationsEvent,
+    Outcome,
+    Purpose,
+    Quality,
+    Result,
+    Subject,
+    SubjectKind,
+    encode,
+)
 from tests.unit.edge.stations import (
     ASSEMBLE,
     FOREIGN,
     LABEL,
     NOW_US,
     SR,
+    TORQUE,
     VB,
     VS,
     WASH,
@@ -342,6 +360,32 @@ def test_a_load_of_many_units_is_one_record_with_positions() -> None:
         ("S3", "TRAY-002/1"),
     ]
     assert bench.state.kept.loaded == ()
+
+
+@pytest.mark.parametrize(
+    ("tests", "product"), [(0, "VS-100"), (1, "VS-100"), (10, "VS-100"), (10, "件" * LONGEST_ID)]
+)
+def test_a_load_takes_no_more_units_than_a_record_can_hold(tests: int, product: str) -> None:
+    """Bug: the record of such a load fitted into no buffer, which ended the agent at each start."""
+    names = {f"torque of the screw number {n}": TORQUE for n in range(tests)}
+    bench = Bench(Station("s", StationSettings.model_validate(WASH | {"capture": ["plc.torque"]}), names))
+    bench.see(done=False)
+    bench.feed(plain("TRAY-001"))
+    units = [Subject(SubjectKind.UNIT, f"{n:06d}", product, "gs1") for n in range(5000)]
+    places = [(unit, f"TRAY-001/{n}") for n, unit in enumerate(units)]
+    taken = next(n for n in range(len(places)) if not recording.fits_a_record(places[: n + 1], tests))
+    loaded = tuple(Loaded(unit, place) for unit, place in places[: taken - 1])
+    bench.state = replace(bench.state, kept=replace(bench.state.kept, order="WO-1", loaded=loaded))
+    further = next(n for n in range(10) if Answer("scanner", False) in bench.feed(label(a21=f"S{n}")))
+    assert refusal(bench, label(a21="S9")) == "load-full"
+    record = bench.cycle(1, result=2, torque=2.123456789012345)
+    assert record is not None
+    assert further > 0
+    assert len(record.subjects) == len(loaded) + further > 100
+    scrap = replace(record, subjects=tuple(replace(one, result=Result.SCRAP) for one in record.subjects))
+    gone = tuple(MaterialActual(MaterialKind.SCRAPPED, one.subject, None, "1") for one in scrap.subjects)
+    body = encode(Fact(Header(0, 0, "suzhou", "valve-1", "s", "test", None), replace(scrap, materials=gone)))
+    assert len(body) + recording.READINGS_TOGETHER < MAX_BODY
 
 
 def test_a_unit_outside_a_container_has_to_wait() -> None:
