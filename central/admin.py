@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
+from structlog.typing import FilteringBoundLogger
 
 from central.access import Access, Actor
 from central.chart_admin import ChartAdministration
@@ -53,7 +54,7 @@ from central.requests import (
 )
 from central.rollover import Rollover
 from records.clock import iso_z, new_secret
-from records.errors import Invalid
+from records.errors import Invalid, LotkeeperError
 from records.foreign import ours
 from records.keys import write_private
 from records.wire import Document
@@ -198,9 +199,9 @@ _DOCUMENT = TypeAdapter(Document)
 class AdminServer:
     """The running server's side."""
 
-    def __init__(self, folder: Path, administration: Administration) -> None:
+    def __init__(self, folder: Path, administration: Administration, log: FilteringBoundLogger) -> None:
         self._file = folder / ADMIN_FILE
-        self._administration = administration
+        self._administration, self._log = administration, log
         self._secret = new_secret()
         self._server: socketserver.ThreadingTCPServer | None = None
         self._thread: threading.Thread | None = None
@@ -242,4 +243,6 @@ class AdminServer:
                 raise Invalid("wrong secret")
             return json.dumps({"answer": self._administration.do(request)}).encode()
         except Exception as error:  # the command that asked must hear of it, whatever it is
+            if not isinstance(error, LotkeeperError):  # it tells the command one line, and where it was stays here
+                self._log.error("administration-failed", exc_info=True)
             return json.dumps({"error": ours(error).to_json()}).encode()

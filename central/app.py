@@ -359,7 +359,7 @@ def _assemble(
         backups,
         administration,
         Schedule(clock, settings.time_zone, log),
-        AdminServer(settings.folder, administration),
+        AdminServer(settings.folder, administration, log),
         log,
         on_failure,
         lock,

@@ -50,19 +50,25 @@ def telemetry(
         raise ConfigurationError("--json and --csv exclude each other")
     if tag is not None and agent is None:
         raise ConfigurationError("--tag needs --agent", hint="lotkeeper-central telemetry shows what there is")
+    if tag is None and (begin is not None or end is not None):
+        raise ConfigurationError("--from and --to need --tag", hint="which tags there are has no span")
     to_us = SystemClock().now_us() if end is None else moment(end)
     from_us = to_us - USUAL_US if begin is None else moment(begin)
     if to_us <= from_us:
         raise ConfigurationError("--to is not after --from")
     with reading(load_settings(config).value.database) as connection:
-        known = devices(connection)
-        if agent is not None:
-            require(known, agent, tag)
         if agent is None or tag is None:
-            _write(_tags(known, agent), json=json, as_csv=as_csv)
-        else:
-            found = _readings(connection, agent, tag, from_us, to_us)
-            _write((point.to_json() for point in found), json=json, as_csv=as_csv)
+            known = devices(connection)
+            if agent is not None:
+                require(known, agent)
+            _write(_tags(known, agent), "", json=json, as_csv=as_csv)
+            return
+        found = _readings(connection, agent, tag, from_us, to_us)
+        first = next(found, None)
+        if first is None:  # else it is here, whether or not its agent sends it still
+            require(devices(connection), agent, tag)
+        rows = (point.to_json() for point in chain([] if first is None else [first], found))
+        _write(rows, " of this span", json=json, as_csv=as_csv)
 
 
 def _readings(connection: Connection, agent: str, tag: str, from_us: int, to_us: int) -> Iterator[Point]:
@@ -79,7 +85,7 @@ def _tags(known: list[DeviceTags], agent: str | None) -> Iterator[dict[str, Json
     return (one for device in known if agent in (None, device.agent) for one in device.to_json())
 
 
-def _write(rows: Iterator[dict[str, JsonValue]], *, json: bool, as_csv: bool) -> None:
+def _write(rows: Iterator[dict[str, JsonValue]], where: str, *, json: bool, as_csv: bool) -> None:
     """As one JSON document, as CSV, or in columns for people."""
     from central.sheets import cell
 
@@ -88,7 +94,7 @@ def _write(rows: Iterator[dict[str, JsonValue]], *, json: bool, as_csv: bool) ->
         return
     first = next(rows, None)
     if first is None:
-        typer.echo("nothing is here of this span", err=True)
+        typer.echo(f"no telemetry is here{where}", err=True)
         return
     if not as_csv:
         for row in chain([first], rows):

@@ -115,7 +115,8 @@ def unreached(connection: Connection, clock: Clock) -> Iterator[Told]:
     told = snapshots.newest_params(connection, CENTRAL, UNREACHED, "audit")
     what = f"{told.get('kind')} {told.get('id')}"
     say = f"at {iso_z(last_us)} {told.get('agent')} held {what} above what central says: "
-    do = "central never signed that, and its line hears nothing new of it: look at that PC, and enrol it anew"
+    do = "nothing shows that central signed that, and its line hears nothing new of it: look at that PC, "
+    do += "and enrol it anew"
     yield Told("documents", "bad", f"{say}{told.get('why')}", do)
 
 
@@ -199,8 +200,8 @@ def workers(connection: Connection) -> Iterator[Told]:
     partitions in.
     """
     known, now_us = leases.known(connection), leases.now_us(connection)
-    partitions = agents.partitions(connection)
-    leased = {each: known[PARTITION + each] for each in partitions if PARTITION + each in known}
+    enrolled_in = agents.partitions(connection)
+    leased = {each: known[PARTITION + each] for each in enrolled_in if PARTITION + each in known}
     dead = {name: one for name, one in leased.items() if 0 < one.until_us < now_us}
     if dead and (busy := _busy(connection)) is not None:
         yield busy
@@ -210,17 +211,16 @@ def workers(connection: Connection) -> Iterator[Told]:
         yield Told("workers", "bad", say, "start a worker or serve: records of its lines wait at the broker")
     if leased and not dead:
         taken = sum(one.until_us > now_us for one in leased.values())
-        yield Told("workers", "fine", f"{taken} of {len(partitions)} partitions are taken in")
+        yield Told("workers", "fine", f"{taken} of {len(enrolled_in)} partitions are taken in")
 
 
 def _busy(connection: Connection) -> Told | None:
     """Whether one that writes holds up all others: then nobody can renew a lease, and no worker need be gone."""
     held = server_state.write_lock(connection)
-    if held is None or (held.for_s is not None and held.for_s < BUSY_S):
+    if held is None or held.old_s is None or held.old_s < BUSY_S:
         return None
-    since = "" if held.for_s is None else f" for {held.for_s:.0f} s"
-    say = f"session {held.pid} of the database ({held.program}, {held.state}) writes{since}, {held.waiting} wait: "
-    say += "no process can renew its partitions meanwhile"
+    say = f"session {held.pid} of the database ({held.program}, {held.state}) has the write lock, its transaction "
+    say += f"is {held.old_s:.0f} s old, {held.waiting} wait: no process can renew its partitions meanwhile"
     do = "ask again in a minute; a session that goes on, or stands still, is ended by "
     return Told("workers", "warning", say, f"{do}SELECT pg_terminate_backend({held.pid})")
 

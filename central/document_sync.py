@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from central import lost_time
 from central.facts import Facts
 from central.holds import Holds
-from central.store import documents, snapshots
+from central.store import documents
 from central.store.engine import Connection, Store
-from records.clock import MICROSECONDS, Clock
+from records.clock import Clock
 from records.errors import Damaged, Invalid
 from records.fields import Int64
 from records.keys import KeyRing
@@ -45,7 +45,9 @@ MOST_SHOWN = 50
 UNREACHED = "document-unreached"
 """Code of the fact that a line holds what central cannot go above."""
 
-TOLD_EVERY_US = 43_200 * MICROSECONDS
+TOLD_EVERY_S = 43_200.0
+ASKED = 3
+"""When an agent is asked so often for one document, and never shows it, that is told: a request may be lost."""
 
 Place = tuple[str, str]
 _Name = Annotated[str, Field(max_length=500)]
@@ -93,7 +95,9 @@ class DocumentSync:
     ) -> None:
         self._store, self._facts, self._clock, self._publish = store, facts, clock, publish
         self._holds, self._ring = holds, ring
-        self._asked: dict[tuple[str, Place], int] = {}
+        self._asked: dict[tuple[str, Place], tuple[int, int]] = {}
+        """Version and how often, of what was not shown yet."""
+        self._told_s: dict[tuple[str, Place, str], float] = {}
         self._seen: dict[str, tuple[int, str]] = {}
 
     def answer(self, request: Request) -> None:
@@ -125,11 +129,13 @@ class DocumentSync:
             self._say(request, {"round": told.round})
 
     def _note_asked(self, agent: str, ahead: dict[Place, int]) -> None:
-        """What an agent was asked for before, and told again instead of showing it, is not reached."""
+        """What an agent is asked for again and again, and does not show, is not reached."""
         for place, version in ahead.items():
-            if self._asked.get((agent, place)) == version:
+            before, times = self._asked.get((agent, place), (version, 0))
+            times = times + 1 if before == version else 1
+            self._asked[agent, place] = version, times
+            if times >= ASKED:
                 self._unreached(agent, place, f"it does not show its version {version}")
-            self._asked[agent, place] = version
 
     def _say(self, request: Request, content: JsonValue) -> None:
         now_us = self._clock.now_us()
@@ -170,6 +176,7 @@ class DocumentSync:
             told = _Shown.model_validate(request.content)
         except ValidationError as error:
             raise Invalid(f"no document: {error.errors()[0]['loc']}") from error
+        self._asked.pop((request.agent, (told.kind, told.id)), None)
         try:
             document = self._proven(request.agent, told)
         except (Invalid, Damaged) as error:
@@ -202,15 +209,13 @@ class DocumentSync:
 
     def _unreached(self, agent: str, place: Place, why: str) -> None:
         """State it; the same twice a day, since who does not hear must not be forgotten."""
-        params: dict[str, JsonValue] = {"agent": agent, "kind": place[0], "id": place[1], "why": why}
-
-        def job(connection: Connection) -> None:
-            last_us = snapshots.last_at_us(connection, CENTRAL, UNREACHED) or 0
-            known = snapshots.newest_params(connection, CENTRAL, UNREACHED, "audit") == params
-            if not known or self._clock.now_us() - last_us > TOLD_EVERY_US:
-                self._facts.state(connection, OperationsEvent(UNREACHED, params), stream="audit")
-
-        self._store.write(job)
+        now_s = self._clock.monotonic_s()
+        self._told_s = {one: at_s for one, at_s in self._told_s.items() if now_s - at_s < TOLD_EVERY_S}
+        if (agent, place, why) in self._told_s:
+            return
+        event = OperationsEvent(UNREACHED, {"agent": agent, "kind": place[0], "id": place[1], "why": why})
+        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        self._told_s[agent, place, why] = now_s
 
 
 def _is_more(document: Document | None, version: int, digest: str) -> bool:

@@ -22,6 +22,7 @@ from pydantic import JsonValue
 from central import reasons
 from central.access import Capability, User
 from central.domain import opaque_id
+from central.dossier import whole
 from central.facts import Facts
 from central.signature import REASON_MAX, SignatureRefused
 from central.store import documents, search
@@ -341,7 +342,8 @@ def _take(known: dict[str, Hold], fact: StoredFact) -> None:
         told = data.params
         held, id_ = _held(told.get("held")), str(told.get("hold"))
         if held is not None:
-            why = (str(told.get("reason")), str(told.get("by")), int(str(told.get("since_us"))))
+            since_us = whole(told.get("since_us"))  # of a database that nobody has verified, perhaps
+            why = (str(told.get("reason")), str(told.get("by")), at_us if since_us is None else since_us)
             known[id_] = Hold(id_, held, *why, fact.hash, carried=str(told.get("source")))
         return
     if not isinstance(data, Decision) or data.target.kind != TARGET:

@@ -121,16 +121,15 @@ class Importer:
 
     def _admit(self, agent: str, reason: str | None) -> None:
         with self._store.read() as connection:
-            theirs = [key for key in agents.keys(connection) if key.owner == agent]
-        if not theirs:
+            enrolled = agents.agent_of(connection, agent)
+        if enrolled is None:
             raise ConfigurationError(
                 f"{agent[:100]} was never enrolled here: nobody can vouch for these records",
                 hint="is this the central of its plant? after a restore, enrol it again",
             )
-        newest = max(theirs, key=lambda key: key.since_us)
-        if newest.until_us is not None and reason is None:
+        if enrolled.revoked_us is not None and reason is None:
             raise Refused(
-                f"{agent} was revoked on {iso_z(newest.until_us)}",
+                f"{agent} was revoked on {iso_z(enrolled.revoked_us)}",
                 hint="to take its records all the same: --accept-revoked --reason 'why'",
             )
 

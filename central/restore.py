@@ -50,7 +50,7 @@ from records.model import OperationsEvent
 from records.wire import CENTRAL, CENTRAL_KEYS, HOLDS, PLANT, Head
 
 UNFINISHED = "restore-unfinished"
-"""File in central's folder while a restore is under way."""
+"""File in central's folder while a restore is under way: where the former database is to lie, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def restore(
         held = _present(settings, source, replace=replace)
         aside = _place_aside(settings, clock)
         former = None if aside is None else _former(settings, source, aside)
-        replace_file(settings.folder / UNFINISHED, str(source).encode())
+        replace_file(settings.folder / UNFINISHED, str(aside or "").encode())
         backup.copy_folder(source / backup.KEYS, settings.keys)
         if not settings.anchors_file.exists():
             shutil.copyfile(_furthest_anchors(settings, source), settings.anchors_file)
@@ -361,12 +361,9 @@ def _place_aside(settings: CentralSettings, clock: Clock) -> Path | None:
     if database.exists():
         stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
         return database.with_name(f"{database.name}.replaced-{stamp}")
-    if not (settings.folder / UNFINISHED).exists():
-        return None
-    aside = [
-        p for p in database.parent.glob(f"{database.name}.replaced-*") if not p.name.endswith(("-wal", "-shm"))
-    ]
-    return max(aside, default=None)
+    mark = settings.folder / UNFINISHED
+    told = mark.read_text() if mark.exists() else ""
+    return Path(told) if told else None
 
 
 def _former(settings: CentralSettings, source: Path, aside: Path) -> Former | None:

@@ -17,7 +17,7 @@ _ROLE = text(
 
 _LOCKS = text(
     "SELECT l.pid, l.granted, a.application_name AS program, a.state, "
-    "extract(epoch FROM clock_timestamp() - a.xact_start) AS for_s "
+    "extract(epoch FROM clock_timestamp() - a.xact_start) AS old_s "
     "FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
     "WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.classid::bigint = :high AND l.objid::bigint = :low "
     "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -48,7 +48,8 @@ def state_of(connection: Connection) -> ServerState | None:
 
 @dataclass(frozen=True, slots=True)
 class WriteLock:
-    """Who has the one write lock now. ``for_s``: since its transaction began; None: our role may not see that.
+    """Who has the one write lock now. ``old_s``: since its transaction began, which may have waited for the lock
+    itself; None: our role may not see that.
 
     ``waiting``: sessions that wait for it.
     """
@@ -56,7 +57,7 @@ class WriteLock:
     pid: int
     program: str
     state: str
-    for_s: float | None
+    old_s: float | None
     waiting: int
 
 
@@ -68,5 +69,5 @@ def write_lock(connection: Connection) -> WriteLock | None:
     held = next((row for row in rows if row.granted), None)
     if held is None:
         return None
-    for_s = None if held.for_s is None else float(held.for_s)
-    return WriteLock(held.pid, held.program or "?", held.state or "?", for_s, len(rows) - 1)
+    old_s = None if held.old_s is None else float(held.old_s)
+    return WriteLock(held.pid, held.program or "?", held.state or "?", old_s, len(rows) - 1)

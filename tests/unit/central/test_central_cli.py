@@ -8,12 +8,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import Result
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from central import serving
+from central.admin import Administration, AdminServer
 from central.cli import app
-from records.errors import ConfigurationError, Refused
+from central.requests import HoldList, ask_server
+from records.errors import ConfigurationError, LotkeeperError, Refused
 
 
 def test_init_without_a_password_makes_nothing_and_can_be_typed_again(
@@ -85,3 +89,20 @@ def test_records_are_given_up_by_a_person_who_may_release_lots(
     done = run(*act, "--user", "max", "--password-stdin")
     assert (done.exit_code, done.exception) == (0, None)
     assert "gave up 0 records" in done.output
+
+
+def test_a_fault_of_the_server_is_logged_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: the command that asked was told that --debug shows where, and nothing anywhere did."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("at the worst moment")
+
+    monkeypatch.setattr(Administration, "do", broken)
+    server = AdminServer(tmp_path, object.__new__(Administration), structlog.get_logger())
+    server.start()
+    try:
+        with capture_logs() as said, pytest.raises(LotkeeperError, match="at the worst moment"):
+            ask_server(tmp_path, HoldList(by="anna"))
+    finally:
+        server.stop()
+    assert [(one["event"], one["exc_info"]) for one in said] == [("administration-failed", True)]

@@ -13,6 +13,7 @@ from central import cli_telemetry
 from central.app import build
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
+from records.telemetry import SeriesTag
 from tests.rigs.trends import BAD, TrendAgent, polled
 from tests.unit.typing_commands import Type
 
@@ -54,13 +55,31 @@ def test_readings_are_told_in_all_three_ways(trended: Type, monkeypatch: pytest.
 def test_an_empty_span_is_no_error_and_tags_are_told(trended: Type) -> None:
     early = ("--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z")
     assert trended(*FORCE, *early, "--json").json == []
-    assert "nothing is here of this span" in trended(*FORCE, *early).err
+    assert "no telemetry is here of this span" in trended(*FORCE, *early).err
     tags = trended("telemetry", "--json").json
     assert [(one["agent"], one["tag"]) for one in tags] == [
         ("trend-1", "welder.force"),
         ("trend-1", "welder.word"),
     ]
     assert trended("telemetry", "--agent", "trend-1", "--json").json == tags
+
+
+def test_a_tag_that_was_renamed_is_still_read(typed: Type, tmp_path: Path) -> None:
+    """Bug: only the tags of a device's last two minutes were known, though the readings are here."""
+    loaded = load_settings(tmp_path / "central.yaml")
+    with closing(build(loaded.value, SystemClock(), configuration=loaded.hash)) as central:
+        agent = TrendAgent().enrol(central.store, central.clock.now_us())
+        agent.send(central.ingest, agent.body(polled(START_US, 5, float)))
+        agent.force = SeriesTag("clamp_force", "N")
+        agent.send(central.ingest, agent.body(polled(START_US + 7200 * SECOND, 5, float)))
+    assert "welder.clamp_force" in {one["tag"] for one in typed("telemetry", "--json").json}
+    assert len(typed(*FORCE, *SPAN, "--json").json) == 5
+    early = ("--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z")
+    assert "tags: welder.clamp_force" in typed(*FORCE, *early).err
+
+
+def test_where_there_is_no_telemetry_at_all_that_is_said(typed: Type) -> None:
+    assert "no telemetry is here\n" in typed("telemetry").err
 
 
 @pytest.mark.parametrize(
@@ -71,7 +90,8 @@ def test_an_empty_span_is_no_error_and_tags_are_told(trended: Type) -> None:
         (("--tag", "welder.force"), "--tag needs --agent"),
         (("--agent", "trend-1", "--json", "--csv"), "exclude each other"),
         (("--agent", "trend-1", "--tag", "welder.force", "--from", "yesterday"), "2026-11-26T08:00:00Z"),
-        (("--from", "2026-11-26T08:00:00Z", "--to", "2026-11-26T08:00:00Z"), "is not after"),
+        ((*FORCE[1:], "--from", "2026-11-26T08:00:00Z", "--to", "2026-11-26T08:00:00Z"), "is not after"),
+        (("--agent", "trend-1", "--from", "2026-11-26T08:00:00Z"), "--from and --to need --tag"),
     ],
 )
 def test_what_is_typed_wrong_names_what_there_is(trended: Type, words: tuple[str, ...], told: str) -> None:

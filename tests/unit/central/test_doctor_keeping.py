@@ -131,7 +131,7 @@ def test_nobody_is_called_gone_while_one_that_writes_holds_up_all_others(
     done.result()
     if stores.is_server():
         assert told.state == "warning"
-        assert "(lotkeeper writer, idle in transaction) writes for" in told.says
+        assert "(lotkeeper writer, idle in transaction) has the write lock, its transaction is" in told.says
         assert "pg_terminate_backend(" in str(told.do)
     else:
         assert told.state == "bad", "a file has no such lock, and no workers either"

@@ -13,8 +13,9 @@ import pytest
 from central.access import Actor
 from central.importing import Imported, Importer
 from central.ingest import Ingest
-from central.store import envelopes, intake
+from central.store import agents, envelopes, intake
 from central.verify import Verification, verify
+from records.clock import iso_z
 from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.exported import ExportHeader, write_export
 from records.keys import SigningKey
@@ -149,20 +150,13 @@ def test_a_stranger_and_what_is_no_export_are_refused(rig: Rig, agent: Agent, tm
     assert stated(rig) == []
 
 
-def test_a_revoked_agent_is_refused_before_anything_is_taken(
-    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from central.store import agents
-
-    believed = agents.keys
-
-    def revoked(connection: object) -> list[object]:
-        return [type(key)(key.owner, key.public, key.since_us, key.since_us + 1) for key in believed(connection)]  # type: ignore[arg-type]
-
-    monkeypatch.setattr(agents, "keys", revoked)
+def test_a_revoked_agent_is_refused_before_anything_is_taken(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    """Bug: a key that ends long ago told that the agent was revoked in 1970."""
+    at_us = rig.clock.now_us()
+    rig.store.write(lambda connection: agents.revoke(connection, agent.name, "stolen", "anna", at_us))
     rig.ingest = Ingest(rig.store, rig.facts, rig.clock)
     path = exported(tmp_path, agent)
-    with pytest.raises(Refused, match=r"was revoked on .*--accept-revoked"):
+    with pytest.raises(Refused, match=f"was revoked on {iso_z(at_us)}.*--accept-revoked"):
         importer(rig).take(path, by=BY)
     assert held(rig, agent) == []
     assert importer(rig).take(path, by=BY, reason="its disk was found").ok

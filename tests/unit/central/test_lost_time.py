@@ -285,6 +285,21 @@ def test_a_clock_that_was_ahead_does_not_keep_central_from_the_lines(plant: Plan
         assert line.held() == {"A", "B", "C"}
 
 
+def test_a_hold_that_is_told_oddly_stands_and_ends_no_restore(plant: Plant) -> None:
+    """Bug: nobody has verified the database that is set aside, and one odd fact in it ended every restore."""
+    odd = {"hold": "H-odd", "held": LOT2.to_json(), "reason": "contaminated", "by": "", "since_us": "soon"}
+    with closing(plant.open()) as central:
+        central.holds.open()
+        source, origin = plant.back_up(central), central.origin
+        hold(plant, central, LOT)
+        for params in (odd, odd | {"hold": "H-none", "held": {"kind": "spirit"}}):
+            event = OperationsEvent("hold-carried-over", params)
+            central.store.write(lambda c, event=event: central.facts.state(c, event))  # type: ignore[misc]
+    put_back(plant, source, origin)
+    with closing(plant.open()) as central:
+        assert {one.held for one in central.holds.standing()} == {LOT, LOT2}
+
+
 @pytest.mark.parametrize("place", ["copied", "declared", "set_aside", "replaced"])
 def test_a_restore_that_is_done_again_still_knows_what_was_held(plant: Plant, place: str) -> None:
     with closing(plant.open()) as central:
@@ -297,10 +312,15 @@ def test_a_restore_that_is_done_again_still_knows_what_was_held(plant: Plant, pl
             raise KeyboardInterrupt
 
     plant.clock.advance(5)
+    earlier = plant.settings.folder / "central.db.replaced-29990101T000000Z"
+    earlier.write_bytes(b"of a restore while the clock was ahead")
     with pytest.raises(KeyboardInterrupt):
         restore.restore(plant.settings, source, plant.clock, origin, WHY, replace=True, failpoint=cut)
     done = put_back(plant, source, origin)
     assert len(done.carried.holds) == 1
+    assert done.set_aside is not None
+    assert done.set_aside.exists()
+    assert done.set_aside != earlier
     with closing(plant.open()) as central:
         assert {one.held for one in central.holds.standing()} == {LOT}
     assert plant.verify().ok
