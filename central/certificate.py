@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import JsonValue
 
 from central.causes import UNKNOWN, discrepancy
-from central.counters import Period, Tick, declared, periods, ticks
+from central.counters import Period, Tick, declarations, declared, periods, ticks
 from central.domain import (
     Certificate,
     ChainEvidence,
@@ -143,9 +143,10 @@ def _cycles(dossier: Dossier, rows: Mapping[tuple[str, str], Sequence[Tick]]) ->
     parts = []
     for (agent, station), row in rows.items():
         begun = False
+        stated = declarations(dossier, agent, station)
         for number, period in enumerate(periods(dossier, agent, row), start=1):
             if any(tick.ours for tick in period.rows):
-                told = declared(dossier, agent, station, period)
+                told = declared(dossier, stated, period)
                 parts.append(_period(agent, station, number, period, told, whole_period=begun))
                 begun = True
     return parts

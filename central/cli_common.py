@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,7 @@ __all__ = [
     "password",
     "say",
     "signed",
+    "typed",
 ]
 
 Config = Annotated[Path, typer.Option("--config", metavar="CENTRAL.yaml", help="Central's settings.")]
@@ -53,11 +55,22 @@ def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
         ConfigurationError: what was typed cannot be taken. Invalid: a file of records cannot. Else what the parts
             raise.
     """
-    try:
+    with nullcontext() if isinstance(request, ExportImport) else typed():  # a file's content nobody has typed
         return _done(loaded, request)
+
+
+@contextmanager
+def typed() -> Iterator[None]:
+    """Within it what is Invalid is what somebody typed; what was named and is not there stays Unknown.
+
+    Raises:
+        ConfigurationError: in its place.
+    """
+    try:
+        yield
+    except Unknown:
+        raise
     except Invalid as error:
-        if isinstance(error, Unknown) or isinstance(request, ExportImport):
-            raise
         raise ConfigurationError(error.message, hint=error.hint) from error
 
 

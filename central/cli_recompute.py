@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from central.cli_common import DEFAULT_CONFIG, Config, Json, load_settings
+from central.cli_common import DEFAULT_CONFIG, Config, Json, load_settings, typed
 from records.console import print_json
-from records.errors import ConfigurationError, Invalid, Unknown
 
 SHOWN = 20
 """Most differences that a person is shown of each kind; --json tells more."""
@@ -30,13 +29,8 @@ def command(progress: Callable[[], Callable[[int], None]]) -> Callable[..., None
         from central.store.engine import reading
 
         settings = load_settings(config).value
-        with reading(settings.database) as connection:
-            try:
-                result = again(connection, lot, product, progress())
-            except Unknown:
-                raise
-            except Invalid as error:
-                raise ConfigurationError(error.message, hint=error.hint) from error
+        with reading(settings.database) as connection, typed():
+            result = again(connection, lot, product, progress())
         told = result.to_json()
         if json:
             print_json(told)

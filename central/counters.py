@@ -7,14 +7,14 @@ away in between. At the end of 16 or 32 bits a count goes on at 0: that is no ga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pydantic import JsonValue
 
 from central.causes import discrepancy
-from central.domain import FactLike, Finding
+from central.domain import Finding
 from central.dossier import Dossier, Stated, whole
 from records.model import OperationRecord
 
@@ -70,7 +70,7 @@ COUNTING = (*AWAY, REPLACED, MISSED)
 
 def periods(dossier: Dossier, agent: str, row: Sequence[Tick]) -> list[Period]:
     """One station's records, cut where its count steps back and where another machine stands there."""
-    place = _places(dossier)
+    place = dossier.place
     events = [(place(s.fact), s) for s in dossier.counting_events if s.fact.agent == agent]
     found: list[Period] = []
     latest: Tick | None = None
@@ -89,22 +89,30 @@ def periods(dossier: Dossier, agent: str, row: Sequence[Tick]) -> list[Period]:
     return found
 
 
-def declared(dossier: Dossier, agent: str, station: str, period: Period) -> list[range]:
-    """Cycles of this counting that the agent itself stated as missed: after the last record of the counting before
-    it, and before its own last one. The same number in another counting is another cycle.
-    """
-    place = _places(dossier)
-    begin = (-1, 0) if period.before is None else place(period.before.record.fact)
-    end = place(period.rows[-1].record.fact)
-    found: list[range] = []
+Declared = tuple[tuple[int, int], range]
+"""Where it was stated, and the cycles."""
+
+
+def declarations(dossier: Dossier, agent: str, station: str) -> list[Declared]:
+    """What the agent itself stated as missed at a station."""
+    found: list[Declared] = []
     for event in dossier.counting_events:
         fact, params = event.fact, event.data.params
-        first, last = whole(params.get("first")), whole(params.get("last"))
-        if event.data.code != MISSED or first is None or last is None:
+        if event.data.code != MISSED or (fact.agent, fact.fact.header.station or "") != (agent, station):
             continue
-        if (fact.agent, fact.fact.header.station or "") == (agent, station) and begin < place(fact) < end:
-            found.append(range(first, last + 1))
+        first, last = whole(params.get("first")), whole(params.get("last"))
+        if first is not None and last is not None:
+            found.append((dossier.place(fact), range(first, last + 1)))
     return found
+
+
+def declared(dossier: Dossier, stated: Sequence[Declared], period: Period) -> list[range]:
+    """Cycles of this counting that were stated as missed: after the last record of the counting before it, and
+    before its own last one. The same number in another counting is another cycle.
+    """
+    begin = (-1, 0) if period.before is None else dossier.place(period.before.record.fact)
+    end = dossier.place(period.rows[-1].record.fact)
+    return [cycles for at, cycles in stated if begin < at < end]
 
 
 def _counts_for(tick: Tick, device: str | None) -> bool:
@@ -113,17 +121,9 @@ def _counts_for(tick: Tick, device: str | None) -> bool:
     return device is None or not devices or device in devices
 
 
-def _places(dossier: Dossier) -> Callable[[FactLike], tuple[int, int]]:
-    """What puts facts of one agent in their order: epochs in the order of their opening, then by seq."""
-    opened = [(e.agent, e.epoch) for e in dossier.epochs]
-    opened += [(c.agent, c.epoch) for c in dossier.chains if (c.agent, c.epoch) not in opened]
-    ranks = {chain: rank for rank, chain in enumerate(opened)}
-    return lambda fact: (ranks.get((fact.agent, fact.epoch), 0), fact.seq)
-
-
 def ticks(dossier: Dossier) -> dict[tuple[str, str], list[Tick]]:
     """(agent, station) -> its records in the order of the machine, epochs joined in the order of their opening."""
-    place = _places(dossier)
+    place = dossier.place
     ours = {s.data.run_id for s in dossier.records}
     found: dict[tuple[str, str], list[Tick]] = {}
     neighbours = dossier.neighbour_records

@@ -7,7 +7,7 @@ new epoch (same run id) counts once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -160,6 +160,14 @@ class Dossier:
     @cached_property
     def ended_us(self) -> int | None:
         return max((s.data.ended_us for s in self.records), default=None)
+
+    @cached_property
+    def place(self) -> Callable[[FactLike], tuple[int, int]]:
+        """What puts facts of one agent in their order: epochs in the order of their opening, then by seq."""
+        opened = [(e.agent, e.epoch) for e in self.epochs]
+        opened += [(c.agent, c.epoch) for c in self.chains if (c.agent, c.epoch) not in opened]
+        ranks = {chain: rank for rank, chain in enumerate(opened)}
+        return lambda fact: (ranks.get((fact.agent, fact.epoch), 0), fact.seq)
 
     def known_us(self, agent: str) -> int:
         """The time up to which everything that the agent recorded is here, as far as that can be told."""

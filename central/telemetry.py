@@ -52,6 +52,11 @@ class Point:
     unit: str | None
     left_out: int | None = None
 
+    @property
+    def quality(self) -> str:
+        """Good, uncertain or bad; a code of the pages' group quality."""
+        return QUALITIES[self.status >> 30]
+
     def to_json(self) -> dict[str, JsonValue]:
         """As programs get it."""
         return {
@@ -59,7 +64,7 @@ class Point:
             "source_time": iso_z(self.source_us),
             "value": self.value,
             "unit": self.unit,
-            "quality": QUALITIES[self.status >> 30],
+            "quality": self.quality,
             "status": statuses.word(self.status),
             "left_out": self.left_out,
         }

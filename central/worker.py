@@ -103,7 +103,7 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
     keys = CentralKeys.open(settings.keys)
     clock, log = SystemClock(), structlog.get_logger()
     assert_own(settings, keys.ring, anchors_too=False)
-    store = Store(settings.database, end_for_storage, writer=f"worker {name}")
+    store = Store(settings.database, end_for_storage, alone=False)
     try:
         with store.read() as connection:
             if intake.newest_watermark(connection, CENTRAL, "records") is None:

@@ -23,7 +23,7 @@ from central.store import agents
 from central.store.database import Database
 from central.store.engine import Store
 from central.store.schema import envelope, metadata
-from records.clock import SystemClock
+from records.clock import Clock, SystemClock
 from records.keys import KeyRing, PublicKey, SigningKey
 from records.wire import CENTRAL, decode_frame
 
@@ -66,15 +66,21 @@ class Stopwatch:
         return Took(time.perf_counter() - self._wall, self._now() - self._cpu)
 
 
+def new_central(store: Store, folder: Path) -> tuple[Facts, Clock]:
+    """What states facts in a new database, opened, and its clock; anchors lie in ``folder``."""
+    clock, key = SystemClock(), SigningKey.generate()
+    ring = KeyRing([PublicKey(CENTRAL, key.public.hex())])
+    facts = Facts(key, ring, clock, Origin("suzhou", "Asia/Shanghai", "bench", None), folder / "anchors.jsonl")
+    store.write(facts.open)
+    return facts, clock
+
+
 class Intake:
     """Central's store, facts and ingest over a new database."""
 
     def __init__(self, folder: Path, database: Database) -> None:
-        clock, key = SystemClock(), SigningKey.generate()
         self.store = Store(database)
-        ring = KeyRing([PublicKey(CENTRAL, key.public.hex())])
-        facts = Facts(key, ring, clock, Origin("suzhou", "Asia/Shanghai", "bench", None), folder / "anchors.jsonl")
-        self.store.write(facts.open)
+        facts, clock = new_central(self.store, folder)
         self._committing = Committing(clock, Quarantine(self.store, facts, clock))
         self._lines = [Line(f"line-{number}") for number in range(LINES)]
         for line in self._lines:

@@ -13,18 +13,15 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from benchmarks.rig.frames import Line, run
+from benchmarks.rig.intake import new_central
 from central.dossiers import Report
-from central.facts import Facts, Origin
 from central.ingest import Ingest
 from central.links.base import ErpLot, WorkOrder
 from central.reviews import Reviews
 from central.store import agents
 from central.store.database import Database
 from central.store.engine import Store
-from records.clock import SystemClock
-from records.keys import KeyRing, PublicKey, SigningKey
 from records.model import OperationRecord, Subject, SubjectKind
-from records.wire import CENTRAL
 
 T = TypeVar("T")
 
@@ -49,6 +46,10 @@ class Judged:
 class _Timed(Store):
     """Notes how long each job was at work."""
 
+    def __init__(self, database: Database) -> None:
+        self.took_s: list[float] = []
+        super().__init__(database)
+
     def submit(self, job: Callable[[Connection], T], weight: int = 0) -> Future[T]:
         def timed(connection: Connection) -> T:
             began_s = time.perf_counter()
@@ -57,7 +58,6 @@ class _Timed(Store):
             finally:
                 self.took_s.append(time.perf_counter() - began_s)
 
-        self.took_s = getattr(self, "took_s", [])
         return super().submit(timed, weight)
 
 
@@ -81,11 +81,8 @@ def _again(agent: str, station: str, number: int, at_us: int) -> OperationRecord
 
 def judged(name: str, folder: Path, database: Database, findings: int) -> list[Judged]:
     """The first sweep of all, one when nothing has come, one when a run has."""
-    clock, key = SystemClock(), SigningKey.generate()
     store = _Timed(database)
-    ring = KeyRing([PublicKey(CENTRAL, key.public.hex())])
-    facts = Facts(key, ring, clock, Origin("suzhou", "Asia/Shanghai", "bench", None), folder / "anchors.jsonl")
-    store.write(facts.open)
+    facts, clock = new_central(store, folder)
     ingest = Ingest(store, facts, clock)
     line = Line("line-1", make=_again)
     enrol = partial(agents.enrol, name=line.name, partition="p0", public=line.key.public.hex(), now_us=0)

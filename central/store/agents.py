@@ -72,9 +72,9 @@ class Issued:
 def all_agents(connection: Connection) -> list[Agent]:
     """Enrolled agents by name, revoked ones too."""
     newest = {key.owner: key for key in keys(connection)}
-    revoked = _revoked_keys(connection)
+    since_us = {each.key: each.at_us for each in revoked(connection)}
     rows = connection.execute(select(agent).order_by(agent.c.id))
-    return [Agent(row.id, row.partition, row.enrolled_us, revoked.get(newest[row.id].id)) for row in rows]
+    return [Agent(row.id, row.partition, row.enrolled_us, since_us.get(newest[row.id].id)) for row in rows]
 
 
 def agent_of(connection: Connection, name: str) -> Agent | None:
@@ -120,13 +120,13 @@ def keys(connection: Connection) -> list[PublicKey]:
     whatever central's clock said when it was revoked.
     """
     rows = connection.execute(select(agent_key).order_by(agent_key.c.owner, agent_key.c.since_us)).all()
-    revoked = _revoked_keys(connection)
+    ended = {each.key for each in revoked(connection)}
     found: list[PublicKey] = []
     for index, row in enumerate(rows):
         following = rows[index + 1] if index + 1 < len(rows) else None
         replaced = following is not None and following.owner == row.owner
         ends = [following.since_us + OVERLAP_US] if replaced and following is not None else []
-        if row.key in revoked:
+        if row.key in ended:
             ends.append(0)
         found.append(PublicKey(row.owner, row.public, row.since_us, min(ends, default=None)))
     return found
@@ -139,8 +139,8 @@ def keys_stamp(connection: Connection) -> str:
 
 def revoke(connection: Connection, name: str, reason: str, by: str, now_us: int) -> list[str]:
     """Believe none of an agent's keys any more; the ids of those that were not revoked before."""
-    revoked = _revoked_keys(connection)
-    found = [key.id for key in keys(connection) if key.owner == name and key.id not in revoked]
+    before = {each.key for each in revoked(connection)}
+    found = [key.id for key in keys(connection) if key.owner == name and key.id not in before]
     for key in found:
         keep_revoked(connection, Revoked(key, name, now_us, reason, by))
     return found
@@ -167,10 +167,6 @@ def keep_revoked(connection: Connection, each: Revoked) -> None:
     """State again that a key was revoked."""
     values = {"key": each.key, "owner": each.owner, "at_us": each.at_us, "reason": each.reason, "by": each.by}
     connection.execute(key_revocation.insert().values(values))
-
-
-def _revoked_keys(connection: Connection) -> dict[str, int]:
-    return {row.key: row.at_us for row in connection.execute(select(key_revocation))}
 
 
 # -- certificates ------------------------------------------------------------------------------------------

@@ -92,16 +92,7 @@ def loose_events(connection: Connection, where: Iterable[Span]) -> list[StoredFa
     """Events without an order between the order's first and last fact of each chain."""
     found: list[StoredFact] = []
     for span in where:
-        query = (
-            with_body()
-            .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-            .where(
-                *_within(span),
-                fact_index.c.work_order.is_(None),
-                fact_index.c.code.in_(LOOSE),
-                fact_index.c.readable.is_(True),
-            )
-        )
+        query = _coded(span, LOOSE).where(fact_index.c.work_order.is_(None))
         found += [stored(row) for row in connection.execute(query)]
     return found
 
@@ -239,17 +230,17 @@ def counting_events(
         (begin, first), (end, last) = min(theirs), max(theirs)
         for place in range(begin, end + 1):
             low, high = first if place == begin else 1, last if place == end else _NO_END
-            query = (
-                with_body()
-                .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-                .where(
-                    *_within(Span(agent, opened[agent][place], None, low, high)),
-                    fact_index.c.code.in_(COUNTING),
-                    fact_index.c.readable.is_(True),
-                )
-            )
+            query = _coded(Span(agent, opened[agent][place], None, low, high), COUNTING)
             found += [stored(row) for row in connection.execute(query)]
     return found
+
+
+def _coded(span: Span, codes: Sequence[str]) -> Select[tuple[object, ...]]:
+    return (
+        with_body()
+        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+        .where(*_within(span), fact_index.c.code.in_(codes), fact_index.c.readable.is_(True))
+    )
 
 
 def _machine(span: Span) -> Select[tuple[object, ...]]:

@@ -73,11 +73,11 @@ class Store:
         database: Database,
         on_failure: Callable[[StorageFailed], None] | None = None,
         *,
-        writer: str | None = None,
+        alone: bool = True,
     ) -> None:
         """Open or make the database, bring its tables up to date and check its guards.
 
-        On a server ``writer`` names this process among several that write; None: it must be the only one.
+        ``alone``: on a server this process must be the only one that writes; else it is one of several.
 
         Raises:
             Damaged: no database, or a guard is missing. StorageFailed: the disk refuses, or a server that does not
@@ -90,7 +90,7 @@ class Store:
         else:
             from central.store.postgres import PostgresStore  # its library is loaded where there is a server
 
-            self._back = PostgresStore(database, _prepare, on_failure, writer)
+            self._back = PostgresStore(database, _prepare, on_failure, alone)
         self.database = database
 
     def submit(self, job: Callable[[Connection], T], weight: int = 0) -> Future[T]:

@@ -94,7 +94,7 @@ class _Pending(Promised[T]):
 class PostgresStore:
     """One database on a server, opened. ``prepare`` runs first, in one transaction.
 
-    ``writer``: this process is one of several that write into the database; None: it must be the only one.
+    ``alone``: this process must be the only one that writes into the database; else it is one of several.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class PostgresStore:
         server: Server,
         prepare: Callable[[Connection], None],
         on_failure: Callable[[StorageFailed], None] | None,
-        writer: str | None = None,
+        alone: bool = True,
     ) -> None:
         """Connect, check the server, prepare.
 
@@ -112,7 +112,7 @@ class PostgresStore:
         """
         self.label = str(server)
         self._server = server
-        self._alone = writer is None
+        self._alone = alone
         self._mark_name = f"commit-mark/{new_id()}"
         self._prepare = prepare
         self._on_failure = on_failure

@@ -127,7 +127,9 @@ class Desk(Protocol):
     def finding(self, finding_id: str) -> Finding | None: ...
 
     def decide(self, finding_id: str, content_hash: str, visitor: Visitor, act: str, reason: str) -> None:
-        """Close a finding. Raises Refused: no right, closed already; Invalid: no reason."""
+        """Close a finding that was shown with this content hash. Raises Refused: no right, closed already;
+        FindingChanged: it says something else by now; Invalid: no reason.
+        """
 
     def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:
         """Sign what has this hash. Raises SignInRefused: password; SignatureRefused: right, blockers, changed."""

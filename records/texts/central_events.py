@@ -32,7 +32,7 @@ TEXTS: Mapping[str, EventText] = {
         Said("A record number came with another content.", "同一记录号收到了不同内容。"),
     ),
     "request-time-forgotten": EventText(
-        Said("Central's clock was ahead", "中央系统时钟曾超前"),
+        Said("Central's clock was ahead", "中央服务时钟曾超前"),
         Said(
             "The agent's last request was taken at a time that is still to come. It is asked anew from now on.",
             "该代理的上一个请求记录于尚未到来的时间，现已作废，其后的请求重新受理。",
@@ -141,10 +141,10 @@ TEXTS: Mapping[str, EventText] = {
         ),
     ),
     "document-unreached": EventText(
-        Said("A line does not hear central", "产线收不到中央系统的内容"),
+        Said("A line does not hear central", "产线收不到中央服务的内容"),
         Said(
             "The agent says that it holds a newer document than central ever signed, and does not show it.",
-            "该代理称其持有比中央系统所签发的更新的文件，却未能出示。",
+            "该代理称其持有比中央服务所签发的更新的文件，却未能出示。",
         ),
     ),
     "certificate-issued": EventText(

@@ -222,18 +222,18 @@ TEXTS: Mapping[str, EventText] = {
     ),
     "clock-offset": EventText(
         Said("Clock of the agent is wrong", "代理的时钟有误"),
-        Said("The line PC's clock is far from that of central.", "产线电脑的时钟与中央系统相差过大。"),
+        Said("The line PC's clock is far from that of central.", "产线电脑的时钟与中央服务相差过大。"),
     ),
     "clock-agrees": EventText(
         Said("Clock of the agent is right again", "代理的时钟恢复正确"),
-        Said("The line PC's clock agrees with that of central.", "产线电脑的时钟与中央系统一致。"),
+        Said("The line PC's clock agrees with that of central.", "产线电脑的时钟与中央服务一致。"),
     ),
     "buffer-set-aside": EventText(
         Said("File of the buffer set aside", "缓冲区文件已另行保存"),
         Said(
             "A start found a file in the agent's buffer that is damaged or of another agent, and keeps it beside. "
             "Records that wait in it come to central only by a person.",
-            "代理启动时在缓冲区发现已损坏或属于其他代理的文件，并另行保存。其中等待的记录须由人员送交中央系统。",
+            "代理启动时在缓冲区发现已损坏或属于其他代理的文件，并另行保存。其中等待的记录须由人员送交中央服务。",
         ),
     ),
 }

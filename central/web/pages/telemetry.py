@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 
-from central.telemetry import QUALITIES, Point, TagTrend
+from central.telemetry import Point, TagTrend
 from central.web.i18n import N_
 from central.web.show import unit_text
 from central.web.times import local_us
@@ -112,7 +112,6 @@ def tag_page(visit: Enter, agent: str, tag: str, span: int = USUAL_S, at: str = 
         links=Links(address(agent, tag), visit.show.zone),
         rows=rows,
         more=more,
-        quality=quality,
         last_us=known[0].last_us,
         api=urlencode({"agent": agent, "tag": tag, "from": _z(shown.from_us), "to": _z(shown.to_us)}),
     )
@@ -120,11 +119,6 @@ def tag_page(visit: Enter, agent: str, tag: str, span: int = USUAL_S, at: str = 
 
 def address(agent: str, tag: str) -> str:
     return f"/telemetry/{quote(agent, safe='')}/{quote(tag, safe='')}"
-
-
-def quality(point: Point) -> str:
-    """A code of the group quality."""
-    return QUALITIES[point.status >> 30]
 
 
 def stretch(now_us: int, zone: str, span_s: int, from_text: str, to_text: str, at: str = "") -> Stretch:

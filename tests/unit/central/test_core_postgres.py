@@ -86,7 +86,7 @@ def test_one_that_stands_still_within_a_transaction_holds_nobody_up(
     place: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(session._WRITER, "idle_in_transaction_session_timeout", "2s")
-    paused, other = Store(place, writer="paused"), Store(place, writer="other")
+    paused, other = Store(place, alone=False), Store(place, alone=False)
     began, go_on = threading.Event(), threading.Event()
 
     def stand_still(connection: Connection) -> int:
@@ -175,7 +175,7 @@ def test_a_commit_in_doubt_is_looked_up_beside_another_process_of_the_same_name(
     place: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psycopg, "connect", _Cut.connect)
-    one, other = Store(place, writer="worker a"), Store(place, writer="worker a")
+    one, other = Store(place, alone=False), Store(place, alone=False)
     monkeypatch.setattr(_Cut, "then", lambda: other.write(lambda c: None))
     ran: list[int] = []
 
@@ -199,16 +199,16 @@ def test_marks_of_commits_go_with_their_process_and_those_of_killed_ones_after_a
                 connection.execute(text("SELECT name FROM meta WHERE name LIKE 'commit-mark/%'")).scalars()
             )
 
-    Store(place, writer="worker a").close()
+    Store(place, alone=False).close()
     assert marks() == []
-    store = Store(place, writer="worker a")
+    store = Store(place, alone=False)
     left = [("commit-mark/now", "a", 0), ("commit-mark/old", "b", 86_401)]
     query = text("INSERT INTO meta VALUES (:name, :token || ' ' || extract(epoch FROM now())::bigint - :age)")
     for name, token, age in left:
         told = {"name": name, "token": token, "age": age}
         store.write(lambda c, told=told: c.execute(query, told).close())  # type: ignore[misc]
     store.close()
-    Store(place, writer="worker b").close()
+    Store(place, alone=False).close()
     assert marks() == ["commit-mark/now"]
 
 
@@ -361,7 +361,7 @@ def test_a_second_central_is_refused_and_a_named_writer_is_not(
     monkeypatch.setattr("central.store.postgres.TAKING_OVER_S", 0.0)
     with pytest.raises(Refused, match="another central"):
         Store(place)
-    other = Store(place, writer="worker-2")
+    other = Store(place, alone=False)
     try:
         assert other.write(lambda c: add(c, "other")) == 1
     finally:
@@ -370,7 +370,7 @@ def test_a_second_central_is_refused_and_a_named_writer_is_not(
 
 def test_numbers_are_given_in_the_order_of_commits(place: Server, store: Store) -> None:
     """A second writer waits until what the first one wrote can be seen."""
-    other = Store(place, writer="worker-2")
+    other = Store(place, alone=False)
     entered, go_on = threading.Event(), threading.Event()
 
     def slow(connection: Connection) -> int:
