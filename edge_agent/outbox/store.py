@@ -160,9 +160,7 @@ class Outbox:
                 self._running = RunningTime(connection, clock)
                 self._unfinished = again.waits(connection)
             self._write_note(sync=True)
-            if self._unfinished:
-                with suppress(NoRoom):
-                    self._writer.submit_steps(self._finish).result()
+            self._take_up_again()
         except (sqlite3.Error, OSError) as error:
             self._lock.release()
             raise StorageFailed(
@@ -172,6 +170,12 @@ class Outbox:
         except BaseException:
             self._lock.release()
             raise
+
+    def _take_up_again(self) -> None:
+        """Go on storing again what the last start did not finish; without room for it, later."""
+        if self._unfinished:
+            with suppress(NoRoom):
+                self._writer.submit_steps(self._finish).result()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         recovery.prepare(connection, self.agent, self.stream, self.finding, self._context)

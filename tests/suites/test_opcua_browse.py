@@ -18,13 +18,19 @@ from asyncua.ua import uaerrors
 
 from drivers.opcua.browse import Filters, Found, Walk
 from drivers.opcua.limits import Limits
+from edge_agent import cli
 from edge_agent.settings import load_line
 from edge_agent.skeleton import Names
 from tests.rigs.opcua_server import SECURED, NodeOpcUaServer, ServerSettings
-from tests.unit.typing_commands import Said, Type
-from tests.unit.typing_commands import typed as typed  # the fixture
+from tests.unit.typing_commands import Said, Type, typing
 
 MANY = 20_500
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Type a command; what it said and how it ended."""
+    return typing("lotkeeper-edge", cli.main, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
