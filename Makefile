@@ -8,6 +8,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 JOBS ?= 2
 PYTEST_ARGS ?=
+# Hundreds of processes start in a run: half of a start would go into compiling what the last one compiled.
+unexport PYTHONDONTWRITEBYTECODE
 ifneq ($(JOBS),1)
 PARALLEL := --numprocesses=$(JOBS) --dist=loadfile
 endif

@@ -66,7 +66,7 @@ def make_environment() -> None:
         run([uv, "venv", "--quiet", "--python", sys.executable, str(VENV)])
     say("installing what requirements.lock names into .venv")
     into = ["--quiet", "--python", str(PYTHON)]
-    run([uv, "pip", "sync", *into, "--require-hashes", str(LOCK)])
+    run([uv, "pip", "sync", *into, "--require-hashes", "--compile-bytecode", str(LOCK)])
     run([uv, "pip", "install", *into, "--no-deps", "--no-build-isolation", "--editable", str(ROOT)])
     STAMP.write_text(wanted)
 

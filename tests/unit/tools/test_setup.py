@@ -67,6 +67,7 @@ def test_a_step_that_fails_is_done_again_next_time(
 def test_every_package_comes_with_its_hash(steps: list[list[str]]) -> None:
     setup.make_environment()
     assert "--require-hashes" in steps[1]
+    assert "--compile-bytecode" in steps[1]  # else each start of a program compiles all that it imports
     assert "--no-deps" in steps[2]
 
 
