@@ -189,7 +189,7 @@ class Shares:
             leases.renew(connection, PARTITION + partition, leaving.token, self._lease_s)
         kept = sorted(set(self._held) - set(lost))
         everywhere = agents.partitions(connection)
-        looked_us = at_us if self._looked_us is None else self._looked_us
+        looked_us = at_us if self._looked_us is None else min(self._looked_us, at_us)  # it may be set back
         held = {each for each, lease in leases.known(connection).items() if lease.until_us > looked_us}
         alive = sorted(each for each in held if each.startswith(WORKER))  # by name: who gets one of the rest
         share = len(everywhere) // len(alive) + (alive.index(name) < len(everywhere) % len(alive))

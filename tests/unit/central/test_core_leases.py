@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from central.ingest import Ingest
 from central.shares import Shares
@@ -228,3 +228,13 @@ def test_who_cannot_read_its_keys_keeps_what_it_has(plant: Rig) -> None:
 def end_now(rig: Rig) -> None:
     """The time of every lease ends at this moment."""
     rig.store.write(lambda c: c.execute(update(lease).values(until_us=leases.now_us(c))).rowcount)
+
+
+def test_a_database_clock_that_is_set_back_ends_no_process(plant: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Process(plant, "first"), Process(plant, "second")
+    for process in (first, second, first, second):
+        process.turn()
+    hour_earlier = {name: text(f"SELECT ({now.text}) - 3600000000") for name, now in leases._NOW.items()}
+    monkeypatch.setattr(leases, "_NOW", hour_earlier)
+    for _ in range(2):
+        assert (first.turn(), second.turn()) == (["p0", "p1"], ["p2", "p3"])
