@@ -171,6 +171,23 @@ class Comparison:
 
 RESULTS = {"1": "pass", "2": "fail", "3": "scrap", "4": "aborted"}
 """What a machine's result register means (the plant's own table)."""
+_OF_A_COPY = ("epoch", "seq", "hash", "received_at", "stored_as")
+"""In what two records of one run differ when the second was stored again under a new epoch."""
+
+
+def held_once(items: Iterable[Mapping[str, JsonValue]]) -> list[HeldRecord]:
+    """Items of ``operation-records``, each run once as central counts it: copies that were stored again go.
+
+    A run that is there twice and does not say why, or whose copy differs, stays twice.
+    """
+    kept: dict[str, dict[str, JsonValue]] = {}
+    told: list[HeldRecord] = []
+    for item in sorted(items, key=lambda item: item["stored_as"] is not None):
+        same = {name: value for name, value in item.items() if name not in _OF_A_COPY}
+        first = kept.setdefault(str(item["run_id"]), same)
+        if first is same or first != same or item["stored_as"] is None:
+            told.append(HeldRecord.model_validate(item))
+    return told
 
 
 def compare(truth: Truth, records: Sequence[HeldRecord]) -> Comparison:

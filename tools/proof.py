@@ -79,6 +79,12 @@ NOTES = {
         7,
     ): "the hour: on a full disk the agent was ended by SIGBUS seven times, and started again; nothing was "
     "lost. The small disk of the harness had blocks of 1 KiB; it has 4 KiB since, and `check` warns of less",
+    (
+        "same-id",
+        1127,
+    ): "the harness: it took runs that central lists once more as stored again, and says so of, for "
+    "doubles; the copies were equal, and central counts them once; mended, and a test since",
+    ("files", 1127): "the harness: the same, of a record that came twice when the agent's log was deleted; mended",
 }
 """Why a leg was not fine, where it was looked into."""
 
@@ -88,7 +94,8 @@ HEAD = """\
 Each line is a loop of one fault in a small plant of real processes: three machines with their handshake, the
 agent, Mosquitto with persistence off, central. The machines keep a ledger on a disk of their own before any
 register shows a value. Afterwards it is compared with central's records by station and machine cycle, value by
-value, and both chains are verified. This page is made by `python -m tools.proof` from
+value, and both chains are verified. A run that is there again and says where it was first counts once, as at
+central. This page is made by `python -m tools.proof` from
 [the file of results](../reference/faults-results.jsonl), one line a leg with its seed and commit.
 
 To do one again: `lotkeeper-sim faults SCENARIO --cycles N --seed S --json`; all of them: `make faults`

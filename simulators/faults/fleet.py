@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from records.errors import LotkeeperError
-from simulators.check import HeldRecord, Truth, compare
+from simulators.check import Truth, compare, held_once
 from simulators.faults.fast_line import FastLine
 from simulators.faults.leg import Leg
 from simulators.faults.outcome import Outcome
@@ -186,14 +186,13 @@ class Fleet:
             while waiting := pc.pending:  # however long it takes, as long as it gets less
                 self.until("a buffer that gets empty", lambda pc=pc, w=waiting: pc.pending < w, alive)  # type: ignore[misc]
 
-    def judge(self, outcome: Outcome, items: Sequence[Mapping[str, Any]] | None = None) -> None:
-        """All ledgers against central's records, and every chain. ``items``: what counts of the records."""
+    def judge(self, outcome: Outcome) -> None:
+        """All ledgers against central's records, and every chain."""
         truths = [pc.line.truth for pc in self.pcs]
         truth = Truth(
             tuple(cycle for one in truths for cycle in one.cycles), (), (), (), all(one.finished for one in truths)
         )
-        found = self.plant.client.all("operation-records") if items is None else items
-        records = [HeldRecord.model_validate(item) for item in found]
+        records = held_once(self.plant.client.all("operation-records"))
         outcome.records = len(truth.cycles)
         outcome.comparison = compare(truth, records)
         if not truth.finished:

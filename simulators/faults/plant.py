@@ -16,7 +16,7 @@ import httpx
 
 from records.clock import Clock
 from records.errors import LotkeeperError
-from simulators.check import HeldRecord, Truth, compare
+from simulators.check import Truth, compare, held_once
 from simulators.demo_check import CentralClient
 from simulators.faults.broker import ForgetfulBroker
 from simulators.faults.fast_line import FastLine
@@ -319,7 +319,7 @@ class Plant:
     def look(self, outcome: Outcome) -> Truth:
         """Ledger against central's records as they are now; gives the ledger."""
         truth = self.line.truth
-        records = [HeldRecord.model_validate(item) for item in self.client.all("operation-records")]
+        records = held_once(self.client.all("operation-records"))
         outcome.records = len(truth.cycles)
         outcome.comparison = compare(truth, records)
         return truth

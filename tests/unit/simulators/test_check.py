@@ -17,6 +17,7 @@ from simulators.check import (
     Truth,
     compare,
     erp_disagreements,
+    held_once,
     read_ledger,
     same_value,
 )
@@ -291,3 +292,32 @@ def test_lines_are_sorted_by_what_they_are() -> None:
     }
     found = truth(CYCLE, scan, {"type": "trouble", "code": "drift"}, *UNITS, {"type": "something new"})
     assert [len(part) for part in (found.cycles, found.scans, found.troubles, found.units)] == [1, 1, 1, 3]
+
+
+def test_a_run_that_was_stored_again_counts_once_and_one_that_does_not_say_so_is_doubled() -> None:
+    def item(epoch: str, former: JsonValue = None, order: str = "WO-1") -> dict[str, JsonValue]:
+        where: dict[str, JsonValue] = {
+            "epoch": epoch,
+            "seq": 26,
+            "hash": epoch * 2,
+            "received_at": f"at {epoch}",
+            "stored_as": former,
+        }
+        what: dict[str, JsonValue] = {
+            "agent": "a-1",
+            "station": "s",
+            "cycle": 7,
+            "operation": "OP10",
+            "purpose": "production",
+        }
+        return {"run_id": "r", "order": order, "subjects": [], **where, **what}
+
+    def counted(*items: dict[str, JsonValue]) -> list[str]:
+        return [held.epoch for held in held_once(items)]
+
+    was: JsonValue = {"epoch": "a", "seq": 26, "hash": "aa"}
+    first, copies = item("a"), (item("b", was), item("c", was))
+    assert counted(first, *copies) == counted(*copies, first) == ["a"]
+    assert counted(*copies) == ["b"]
+    assert counted(first, item("b", was, order="WO-2")) == ["a", "b"]
+    assert counted(first, item("b")) == ["a", "b"]
