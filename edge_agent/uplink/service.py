@@ -291,7 +291,7 @@ class Uplink:
             if not self._connected and now_s - began_s > CONNECT_S:
                 self._fault(f"the broker did not accept the connection within {CONNECT_S:.0f} s")
                 return False
-            event = self._next_event(now_s)
+            event = self._next_event(link, now_s)
             if event is not None and not isinstance(event, Wake) and event.link is link:
                 self._handle(event)
             for answer in link.delivered():
@@ -329,11 +329,13 @@ class Uplink:
                 if lane.outbox.stream == oldest.what:
                     lane.ended(oldest, lost.code, self._clock.monotonic_s())
 
-    def _next_event(self, now_s: float) -> Event | None:
-        if not self._connected:
-            wait_s = 1.0
-        else:
-            due = [self._head_due_s - now_s, self._prune_due_s - now_s]
+    def _next_event(self, link: Link, now_s: float) -> Event | None:
+        """Wait for what happens next. Nothing falls due for who is not connected yet, or only listens."""
+        wait_s = 1.0
+        if self._connected and link.listening is None:
+            due = [self._prune_due_s - now_s]
+            if link.room_for_others:  # else the broker's next answer wakes
+                due.append(self._head_due_s - now_s)
             due += [in_s for lane in self._lanes if (in_s := lane.due_in_s(now_s)) is not None]
             wait_s = max(min(due), 0.0)
         try:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from edge_agent.documents import Documents
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.uplink import Limits, Uplink, service
-from edge_agent.uplink.link import Link
+from edge_agent.uplink.link import Event, Link
 from records.clock import SystemClock, new_id
 from records.keys import Identity, SigningKey
-from records.wire import Envelope, ack_topic, decode_frame, sign
+from records.wire import FENCE, HELLO, Document, Envelope, ack_topic, decode_frame, down_topic, sign
 from tests.rigs.fake_broker import PUBLISH, Cut, FakeBroker, Published, packet
 from tests.rigs.mosquitto import Mosquitto
 from tests.rigs.outboxes import AGENT, fact, fill, held, make_identity, mark, number_of, open_outbox
@@ -46,13 +47,15 @@ class Bench:
         """A buffer of the other stream."""
         return Outbox(folder, AGENT, CLOCK, context=lambda: fact(1).header, stream="telemetry")
 
-    def uplink(
+    def make(
         self,
         url: str | None = None,
         telemetry: Outbox | None = None,
         on_restored: Callable[[], None] = lambda: None,
+        documents: Documents | None = None,
         **changes: object,
     ) -> Uplink:
+        """One that is not started yet."""
         settings = quick(url or self.broker.url, **{"settle_s": 0.05, "limits": SEEN} | changes)
         made = Uplink(
             self.outbox,
@@ -60,11 +63,22 @@ class Bench:
             settings,
             CLOCK,
             lambda code, params: self.events.append((code, params)),
+            documents=documents,
             telemetry=telemetry,
             on_restored=on_restored,
         )
-        made.start()
         self.uplinks.append(made)
+        return made
+
+    def uplink(
+        self,
+        url: str | None = None,
+        telemetry: Outbox | None = None,
+        on_restored: Callable[[], None] = lambda: None,
+        **changes: object,
+    ) -> Uplink:
+        made = self.make(url, telemetry, on_restored, **changes)
+        made.start()
         return made
 
     def commit(self, seen: Published) -> int:
@@ -310,3 +324,50 @@ def test_notes_are_compared_at_once_when_central_was_restored(
     uplink.stop()
     assert asked == [1, 1]
     telemetry.close()
+
+
+def waits_of(uplink: Uplink, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long it means to wait whenever it looks for what has come, from now on."""
+    waits: list[float] = []
+    get = uplink._inbox.get
+
+    def noted(block: bool = True, timeout: float | None = None) -> Event:
+        if timeout is not None:
+            waits.append(timeout)
+        return get(block, timeout)
+
+    monkeypatch.setattr(uplink._inbox, "get", noted)
+    return waits
+
+
+def test_an_agent_that_may_only_listen_waits_for_central_and_does_not_spin(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = Documents(bench.outbox, bench.identity.central, CLOCK)
+    uplink = bench.make(documents=documents)
+    fence = Document(FENCE, AGENT, 1, CLOCK.now_us(), {"instances": [uplink._fence.instance], "kept": "other"})
+    documents.take(down_topic(AGENT, FENCE, AGENT), AGENT, sign(fence, CENTRAL))
+    waits = waits_of(uplink, monkeypatch)
+    uplink.start()
+    bench.broker.wait(lambda: any(HELLO.encode() in each for each in bench.broker.payloads("requests")))
+    before = len(waits)
+    for _ in range(3):
+        uplink._wake()
+    until(lambda: len(waits) >= before + 3)
+    assert 0.0 not in waits
+
+
+def test_a_broker_that_answers_no_message_is_waited_for_without_spinning(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.broker.answer = lambda _: None
+    monkeypatch.setattr(Link, "room_for_others", property(lambda link: link.oldest is None))
+    uplink = bench.make(head_interval_s=0.01, prune_interval_s=30.0)
+    waits = waits_of(uplink, monkeypatch)
+    uplink.start()
+    bench.broker.wait(lambda: bench.broker.payloads(AGENT))
+    before = len(waits)
+    for _ in range(3):
+        uplink._wake()
+    until(lambda: len(waits) >= before + 3)
+    assert 0.0 not in waits[before:]
