@@ -147,8 +147,11 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
     rows = telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US)
     for opened, (first_us, body) in enumerate(rows):
         # what begins later cannot hold anything before this
-        if opened >= MOST_CHUNKS or (len(found) > limit and sum(at < first_us for at in found) > limit):
-            next_us = max(first_us, from_us)
+        # and those that begin before the span are all opened: asking again would begin with them
+        if first_us > from_us and (
+            opened >= MOST_CHUNKS or (len(found) > limit and sum(at < first_us for at in found) > limit)
+        ):
+            next_us = first_us
             break
         for point in () if body is None else _points(body, name):
             if from_us <= point.edge_us < to_us and (point.left_out is None or point.edge_us not in found):

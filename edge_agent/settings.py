@@ -49,6 +49,16 @@ def _name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 
+
+def _shown(text: str) -> str:
+    """Stands in tables, logs and each record."""
+    if not text.strip() or not text.isprintable():
+        raise fault(
+            f"{text!r} cannot be shown", hint="letters, digits and marks in one row, such as Sealing line 2"
+        )
+    return text
+
+
 _AGENT = r"[a-z0-9][a-z0-9-]{0,62}"
 
 
@@ -137,9 +147,9 @@ class LineSettings(Settings):
 
     agent: Annotated[str, AfterValidator(_agent)] = Field(json_schema_extra={"pattern": f"^{_AGENT}$"})
     """The agent's name, unique in the plant; its identity and all its records carry it."""
-    site: str = Field(min_length=1)
+    site: Annotated[str, AfterValidator(_shown)] = Field(min_length=1)
     """The plant."""
-    line: str = Field(min_length=1)
+    line: Annotated[str, AfterValidator(_shown)] = Field(min_length=1)
     """The line, as people call it."""
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """IANA name of the zone that the line's clocks on the wall show; records keep UTC and this offset."""

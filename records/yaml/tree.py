@@ -14,6 +14,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from records.errors import Problem
@@ -23,6 +24,11 @@ MAX_ITEMS = 200_000
 MAX_DEPTH = 60
 ROOT = "(file)"
 
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What may not stand in a YAML file as it is (YAML 1.2.2, 5.1)."""
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
+"""What cannot be told on: no database takes a NUL, and half a surrogate pair is no character."""
+_RETYPE = "type this place anew; what cannot be seen may have come in by a copy"
 _CORE = "tag:yaml.org,2002:"
 _TEXT_TAGS = {"str", "timestamp", "value", "binary"}
 
@@ -140,14 +146,32 @@ def _compose(text: str) -> Node:
         line, col = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         what = " ".join(str(part) for part in (error.context, error.problem) if part)
         raise _Wrong(line, col, f"this is no valid YAML: {what}", _syntax_hint(what)) from None
-    except (YAMLError, RecursionError) as error:
-        raise _Wrong(1, 1, f"this is no valid YAML: {str(error).splitlines()[0]}") from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise _broken(text) from error
     if not documents or documents[0] is None:
         raise _Wrong(1, 1, "the file is empty")
     if len(documents) > 1:
         mark = documents[1].start_mark
         raise _Wrong(mark.line + 1, mark.column + 1, "a second document begins here", "one file, one document")
     return documents[0]
+
+
+def _broken(text: str) -> _Wrong:
+    """What is wrong with a text that could not be composed and for which no place was told."""
+    if found := _UNPRINTABLE.search(text):
+        before = text[: found.start()]
+        line, col = before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1
+        return _Wrong(line, col, f"the character U+{ord(found[0]):04X} cannot stand in a file", _RETYPE)
+    line, col, depth = 1, 1, 0
+    try:
+        for event in YAML(typ="safe", pure=True).parse(text):
+            line, col = event.end_mark.line + 1, event.end_mark.column + 1
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return _Wrong(line, col, f"nested deeper than {MAX_DEPTH} levels")
+    except (YAMLError, ValueError):
+        pass  # behind the last event
+    return _Wrong(line, col, "this is no valid YAML: what stands behind this place cannot be read", _RETYPE)
 
 
 def _take(documents: Iterator[Any], count: int) -> Iterator[Node]:
@@ -235,6 +259,10 @@ class _Builder:
         name = tag.removeprefix(_CORE)
         plain = node.style is None
         item = Item(line, col, scalar=text, text=text, plain=plain, file=self.file, path=path)
+        if found := _UNKEPT.search(text):
+            self.wrong(
+                node.start_mark, path, f"the character U+{ord(found[0]):04X} cannot be kept in a text", _RETYPE
+            )
         if not tag.startswith(_CORE):
             self.wrong(node.start_mark, path, f"the tag {tag} is not known here", "write the value without a tag")
         elif name == "null":
@@ -256,7 +284,7 @@ def _number(text: str) -> int | float | str:
     if bare in _SPECIAL:
         return _SPECIAL[bare]
     try:
-        if re.fullmatch(r"[-+]?0[xob][0-9a-f]+", bare):
+        if re.fullmatch(r"[-+]?0[xob][0-9a-f]{1,400}", bare):
             return int(bare, 0)
         if re.fullmatch(r"[-+]?[0-9]{1,400}", bare):
             return int(bare)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from central import cli_telemetry
+from central import cli_telemetry, telemetry
 from central.app import build
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
@@ -50,6 +50,15 @@ def test_readings_are_told_in_all_three_ways(trended: Type, monkeypatch: pytest.
     ]
     shown = trended(*FORCE, *SPAN).out.splitlines()
     assert (len(shown), shown[1]) == (10, f"{iso_z(START_US + SECOND)}  1.0  N  good  Good")
+
+
+def test_a_span_that_begins_within_more_chunks_than_are_opened_at_once_ends(
+    trended: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the answer was empty and told to ask again from the very same time."""
+    monkeypatch.setattr(telemetry, "MOST_CHUNKS", 0)
+    later = ("--from", iso_z(START_US + 2 * SECOND), *SPAN[2:])
+    assert len(trended(*FORCE, *later, "--json").json) == 8
 
 
 def test_an_empty_span_is_no_error_and_tags_are_told(trended: Type) -> None:

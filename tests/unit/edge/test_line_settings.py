@@ -117,6 +117,7 @@ def test_the_line_of_these_tests_is_fine(tmp_path: Path) -> None:
         ('"mqtt://127.0.0.1:1883', '"central.plant:1883', "uplink.broker", '"central.plant', "no address",
          "mqtts://"),
         ("agent: press-1", "agent: central", "agent", "central", "central itself", "another name"),
+        ("line: valve-1", 'line: "valve\\e[2J"', "line", '"valve', "cannot be shown", "in one row"),
         ("line: valve-1", "line: valve-1\ntime_zone: Asia/Shangai", "time_zone", "Asia/Shangai", "no IANA",
          "Asia/Shanghai"),
     ],

@@ -158,6 +158,27 @@ def test_a_limit_has_the_unit_of_what_was_written(text: str, expected: str) -> N
             "agent: !secret a",
             "line.yaml:1:8: agent: the tag !secret is not known here (write the value without a tag)",
         ),
+        (
+            "agent: a\nsite: x\0y",
+            "line.yaml:2:8: (file): the character U+0000 cannot stand in a file "
+            "(type this place anew; what cannot be seen may have come in by a copy)",
+        ),
+        (
+            'agent: a\nsite: "x\\0y"',
+            "line.yaml:2:7: site: the character U+0000 cannot be kept in a text "
+            "(type this place anew; what cannot be seen may have come in by a copy)",
+        ),
+        (
+            'agent: a\nsite: "\\ud800"',
+            "line.yaml:2:7: site: the character U+D800 cannot be kept in a text "
+            "(type this place anew; what cannot be seen may have come in by a copy)",
+        ),
+        (
+            'agent: a\nsite: "\\U00110000"',
+            "line.yaml:2:5: (file): this is no valid YAML: what stands behind this place cannot be read "
+            "(type this place anew; what cannot be seen may have come in by a copy)",
+        ),
+        ("agent: a\nsite: " + "[" * 900, "line.yaml:2:67: (file): nested deeper than 60 levels"),
         ("agent: a\nsite:", "line.yaml:2:6: site: a text is needed, found nothing"),
     ],
 )
@@ -174,6 +195,11 @@ def test_a_file_that_is_no_utf8_names_the_byte() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse(b"agent: a\nsite: \xff", Line, file="line.yaml")
     assert str(caught.value).startswith("line.yaml:2:7: (file): the file is no UTF-8 text")
+
+
+def test_a_number_too_long_to_print_is_a_text() -> None:
+    longest = "0x" + "f" * 5000
+    assert parse(f"agent: a\nsite: {longest}".encode(), Line, file="line.yaml").value.site == longest
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:
