@@ -26,8 +26,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from central import anchors, backup, holds, lost_time
 from central.facts import Facts, Origin
@@ -50,7 +51,7 @@ from records.model import OperationsEvent
 from records.wire import CENTRAL, CENTRAL_KEYS, HOLDS, PLANT, Head
 
 UNFINISHED = "restore-unfinished"
-"""File in central's folder while a restore is under way: where the former database is to lie, if there is one."""
+"""File in central's folder while a restore is under way (``_Mark``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,25 @@ class Restored:
             "set_aside": None if self.set_aside is None else str(self.set_aside),
             "carried_over": self.carried.to_json(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """``aside``: where the former database is to lie ("": there is none). ``backup``: what is put into which
+    ``database``, by the SHA-256 of its ``manifest``.
+    """
+
+    aside: str
+    backup: str
+    manifest: str
+    database: str
+
+    @classmethod
+    def of(cls, settings: CentralSettings, source: Path, aside: Path | None) -> Self:
+        return cls(str(aside or ""), str(source), backup.digest(source / backup.MANIFEST), str(settings.database))
+
+
+_MARK = TypeAdapter(_Mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +145,7 @@ def restore(
         held = _present(settings, source, replace=replace)
         aside = _place_aside(settings, clock)
         former = None if aside is None else _former(settings, source, aside)
-        replace_file(settings.folder / UNFINISHED, str(aside or "").encode())
+        replace_file(settings.folder / UNFINISHED, _MARK.dump_json(_Mark.of(settings, source, aside)))
         backup.copy_folder(source / backup.KEYS, settings.keys)
         if not settings.anchors_file.exists():
             shutil.copyfile(_furthest_anchors(settings, source), settings.anchors_file)
@@ -209,7 +229,7 @@ def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Stand
     """How far the present database is; None when there is none, or none that can be read."""
     database = settings.database
     if not isinstance(database, Path):
-        return _on_server(settings, database)
+        return _on_server(settings, source, database)
     if not database.exists():
         return None
     try:
@@ -233,11 +253,11 @@ def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Stand
     return held
 
 
-def _on_server(settings: CentralSettings, database: Database) -> Standing | None:
+def _on_server(settings: CentralSettings, source: Path, database: Database) -> Standing | None:
     """A server's database takes a backup only while it is empty; None when it is.
 
     Raises:
-        Refused: it is not. Unreachable: the server.
+        Refused: it is not, and no restore of this very backup into it was cut short. Unreachable: the server.
     """
     try:
         with reading(database) as connection:
@@ -246,12 +266,25 @@ def _on_server(settings: CentralSettings, database: Database) -> Standing | None
         return None
     if held.records == 0:
         return None
-    if not (settings.folder / UNFINISHED).exists():
+    mark, ours = _unfinished(settings), _Mark.of(settings, source, None)
+    if mark is None or mark.database != ours.database:
         raise Refused(
             f"{database} holds {held.records} records",
             hint="make an empty database on the server, name it in central.yaml and restore into that one",
         )
+    if mark.manifest != ours.manifest:
+        raise Refused(
+            f"{database} holds what a restore of {mark.backup} has put there, which was cut short",
+            hint="run that one again; for another backup make an empty database and name it in central.yaml",
+        )
     return held
+
+
+def _unfinished(settings: CentralSettings) -> _Mark | None:
+    """What a restore that was cut short was about; None: there was none, or nobody can read it."""
+    with suppress(FileNotFoundError, ValidationError):
+        return _MARK.validate_json((settings.folder / UNFINISHED).read_bytes())
+    return None
 
 
 def _declare(
@@ -361,9 +394,8 @@ def _place_aside(settings: CentralSettings, clock: Clock) -> Path | None:
     if database.exists():
         stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
         return database.with_name(f"{database.name}.replaced-{stamp}")
-    mark = settings.folder / UNFINISHED
-    told = mark.read_text() if mark.exists() else ""
-    return Path(told) if told else None
+    mark = _unfinished(settings)
+    return Path(mark.aside) if mark is not None and mark.aside else None
 
 
 def _former(settings: CentralSettings, source: Path, aside: Path) -> Former | None:
