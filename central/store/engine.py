@@ -24,6 +24,8 @@ from typing import Protocol, TypeVar
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoReaderFree
 
 import central.store
 from central.store import partitions, search
@@ -32,9 +34,9 @@ from central.store.guards import assert_guards, make_guards
 from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records.errors import Refused, StorageFailed
+from records.errors import Busy, Refused, StorageFailed, Unreachable
 
-__all__ = ["Connection", "Store", "assert_guards", "at_any_version", "reading"]
+__all__ = ["Connection", "Store", "assert_guards", "at_any_version", "is_away", "reading"]
 
 T = TypeVar("T")
 
@@ -160,6 +162,11 @@ class Store:
     def close(self) -> None:
         """Finish what waits and close. Safe to call twice."""
         self._back.close()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error says that the database cannot be used now: away, too slow, its disk failed."""
+    return isinstance(error, Busy | StorageFailed | Unreachable | OperationalError | NoReaderFree)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
+from central.store.engine import is_away
 from central.web import plots, rules, security, told
 from central.web.api import install as install_api
 from central.web.api.problems import Problem, problem_of
@@ -39,8 +40,8 @@ from central.web.pages import (
     trace,
 )
 from central.web.params import label, limit_set_id, span_text, spoken, stream_text, value_text, version_text
-from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, static_files
-from records.errors import Busy, LotkeeperError, StorageFailed, Unknown, Unreachable
+from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, passing, static_files
+from records.errors import LotkeeperError, Unknown
 
 LARGEST_FORM = 64 * 1024
 """Most bytes that a request may bring."""
@@ -52,7 +53,14 @@ TITLES = {
     409: N_("This cannot be done now"),
     422: N_("Something in the address or form is wrong"),
     500: N_("Something went wrong here"),
+    503: N_("Central cannot use its database now"),
 }
+
+AWAY = N_(
+    "What you sent is stored as a whole or not at all, never half: look whether it is there before you send it "
+    "again. Try again in a minute. If it stays so, tell whoever looks after central: "
+    "lotkeeper-central doctor says why."
+)
 
 FOR_MONITORS = ("/healthz", "/metrics")
 """Read by programs, like all below /api/."""
@@ -161,13 +169,33 @@ def _answer(
     request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **params: object
 ) -> Response:
     """A page for people, a problem document for programs; never a traceback. ``params``: of the detail."""
-    if request.url.path.startswith("/api/") or request.url.path in FOR_MONITORS:
+    if _for_programs(request):
         return problem_of(status, detail, headers=headers)
-    visit = look(request)
+    try:
+        visit = look(passing(request))
+    except Exception as error:
+        if is_away(error):
+            return _away(request, error)
+        raise
     title = visit.words(TITLES.get(status, TITLES[500]))
     return visit.page(
-        "error.html", status=status, title=title, text=visit.words(detail, **params) if detail else ""
+        "error.html", status=status, title=title, text=visit.words(detail, **params) if detail else "", again=None
     )
+
+
+def _away(request: Request, error: Exception) -> Response:
+    """Who asks cannot be known: people get a page as before the sign-in, and its address to try again."""
+    if _for_programs(request):
+        return problem_of(503, str(error) if isinstance(error, LotkeeperError) else AWAY)
+    visit = passing(request)
+    again = visit.here if request.method == "GET" else None
+    return visit.page(
+        "error.html", status=503, title=visit.words(TITLES[503]), text=visit.words(AWAY), again=again
+    )
+
+
+def _for_programs(request: Request) -> bool:
+    return request.url.path.startswith("/api/") or request.url.path in FOR_MONITORS
 
 
 def _needs_sign_in(request: Request, _error: Exception) -> Response:
@@ -207,12 +235,14 @@ def _invalid(request: Request, error: Exception) -> Response:
 def _ours(request: Request, error: Exception) -> Response:
     if not isinstance(error, LotkeeperError):
         raise error
-    away = isinstance(error, Busy | Unreachable | StorageFailed)
-    status = 503 if away else 404 if isinstance(error, Unknown) else 409
-    return _answer(request, status, str(error))
+    if is_away(error):
+        return _away(request, error)
+    return _answer(request, 404 if isinstance(error, Unknown) else 409, str(error))
 
 
-def _unexpected(request: Request, _error: Exception) -> Response:
+def _unexpected(request: Request, error: Exception) -> Response:
+    if is_away(error):
+        return _away(request, error)
     return _answer(request, 500, N_("The fault is written to central's log. Nothing that you sent was half done."))
 
 

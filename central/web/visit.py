@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -231,12 +231,11 @@ def origin(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-def look(request: Request) -> Visit:
-    """A visit that may be anonymous."""
+def passing(request: Request) -> Visit:
+    """A visit of nobody in particular: nothing is read from the database."""
     desk: Desk = request.app.state.desk
     spoken = words(preferred(request.cookies.get("lk_language"), request.headers.get("accept-language")))
     theme = request.cookies.get("lk_theme", "auto")
-    token = request.cookies.get(security.SESSION, "")
     return Visit(
         request=request,
         desk=desk,
@@ -245,8 +244,14 @@ def look(request: Request) -> Visit:
         show=show.Show(desk.time_zone, spoken, desk.now_us()),
         theme=theme if theme in THEMES else "auto",
         csrf=security.csrf_token(request),
-        visitor=desk.session(token, origin(request)) if token else None,
+        visitor=None,
     )
+
+
+def look(visit: Annotated[Visit, Depends(passing)]) -> Visit:
+    """A visit that may be anonymous."""
+    token = visit.request.cookies.get(security.SESSION, "")
+    return replace(visit, visitor=visit.desk.session(token, visit.origin)) if token else visit
 
 
 def enter(visit: Annotated[Visit, Depends(look)]) -> Visit:
@@ -275,6 +280,7 @@ def needs(right: Capability) -> Callable[[Visit], Visit]:
     return check
 
 
+Passing = Annotated[Visit, Depends(passing)]
 Look = Annotated[Visit, Depends(look)]
 Enter = Annotated[Visit, Depends(enter)]
 Form_ = Depends(checked_form)

@@ -11,10 +11,14 @@ from conftest import Site, dhr_of, form_token, site
 from fastapi.routing import APIRoute
 from fixture_central import PASSWORD, FixtureCentral
 from markupsafe import escape
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoReaderFree
 from starlette.routing import BaseRoute
 
+from central.access import Access
 from central.web import create_app
 from central.web.pages.evidence import TABS
+from records.errors import Busy, StorageFailed
 
 OPEN = {"/sign-in", "/sign-out", "/preferences", "/static/{name}", "/healthz", "/metrics"}
 PLACES = {"{dhr_id}": "x", "{name:path}": "x", "{reference:path}": "x", "{finding_id}": "x", "{chain_hash}": "ab"}
@@ -324,6 +328,30 @@ def test_errors_are_pages_for_people(quality: httpx.Client) -> None:
     assert "wrong form: before." in quality.get("/audit?before=x").text
     form = quality.get("/preferences")
     assert (form.status_code, "A form is sent here" in form.text) == (405, True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StorageFailed("central.db: the disk failed"),
+        Busy("central.db: 1000 writes wait"),
+        OperationalError("SELECT", {}, Exception("disk I/O error")),
+        NoReaderFree("no connection is free"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_by_a_page(
+    own: Site, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    client = own.signed_in("mueller")
+
+    def session(_access: Access, _token: str) -> None:
+        raise error
+
+    monkeypatch.setattr(Access, "session", session)
+    answer = client.get("/dhrs")
+    assert answer.status_code == 503
+    assert "Central cannot use its database now" in answer.text
+    assert str(error) not in answer.text
 
 
 def test_a_body_that_is_too_large_is_not_read(quality: httpx.Client) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Site, dhr_of, site
+from conftest import Site, dhr_of, form_token, site
 from fixture_central import PASSWORD, whole_story
 from test_web_pages import _sign
 
@@ -63,18 +64,52 @@ def test_telemetry_is_drawn_from_a_server(served: Site) -> None:
     assert 'class="lk-line"' in client.get("/telemetry/trend-1/welder.force").text
 
 
-def test_monitors_are_told_by_json_that_the_database_lets_nobody_in(served: Site) -> None:
-    database = served.central.store.database
+@contextmanager
+def letting_nobody_in(made: Site) -> Iterator[None]:
+    database = made.central.store.database
     assert isinstance(database, Server)
-    client = served.signed_in("mueller")
     with postgres.shared().admin() as admin:
         admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false".encode())
         admin.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (database.name,)
         )
+        try:
+            yield
+        finally:
+            admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true".encode())
+
+
+def test_monitors_are_told_by_json_that_the_database_lets_nobody_in(served: Site) -> None:
+    client = served.signed_in("mueller")
+    with letting_nobody_in(served):
         answers = [client.get(path) for path in ("/healthz", "/metrics")]
-        admin.execute(f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS true".encode())
     for answer in answers:
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert "does not let central in" in answer.json()["detail"]
     assert client.get("/healthz").json()["status"] == "ok"
+
+
+def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site) -> None:
+    client, stranger = served.signed_in("mueller"), served.visitor()
+    token, other = form_token(client, "/"), form_token(stranger, "/sign-in")
+    with letting_nobody_in(served):
+        shown = [client.get(path) for path in ("/", "/dhrs?state=all", "/nope", "/static/nope.css")]
+        sent = [
+            client.post("/sign-out", data={"csrf": token}),
+            stranger.post("/sign-in", data={"csrf": other, "user": "mueller", "password": PASSWORD}),
+        ]
+        assert stranger.get("/sign-in").status_code == 200
+        chosen = client.post("/preferences", data={"csrf": token, "language": "zh-CN", "next": "/dhrs"})
+        assert (chosen.status_code, chosen.headers["location"]) == (303, "/dhrs")
+        chinese = client.get("/dhrs")
+    for answer in (*shown, *sent):
+        assert (answer.status_code, "<!doctype html>" in answer.text) == (503, True), answer.url
+        assert "Central cannot use its database now" in answer.text
+        assert "stored as a whole or not at all" in answer.text
+        assert 'class="door"' in answer.text
+    assert 'href="/dhrs?state=all">Try again</a>' in shown[1].text
+    assert all("Try again</a>" not in answer.text for answer in sent)
+    assert chinese.status_code == 503
+    assert "无法使用其数据库" in chinese.text
+    assert "Central cannot" not in chinese.text
+    assert client.get("/dhrs").status_code == 200

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from central.access import SignInRefused
 from central.web import security
 from central.web.i18n import LANGUAGES
-from central.web.visit import THEMES, Form_, Look, Text
+from central.web.visit import THEMES, Form_, Look, Passing, Text
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,7 +45,7 @@ def sign_out(visit: Look) -> Response:
 
 
 @router.post("/preferences", dependencies=[Form_])
-def preferences(visit: Look, language: Text = "", theme: Text = "", next: Text = "/") -> Response:  # noqa: A002
+def preferences(visit: Passing, language: Text = "", theme: Text = "", next: Text = "/") -> Response:  # noqa: A002
     """Remember language or theme for a year, and go back to the page."""
     answer = visit.go(security.local_path(next))
     if language in LANGUAGES:
