@@ -225,7 +225,10 @@ class Holds:
                 raise Unknown(f"there is no hold {id_}")
             if not user.may(Capability.APPROVE):
                 raise self._refused(user, id_, f"{user.id} ({user.role.value}) may not release holds")
-            if not one.stands or content_hash != one.content_hash:
+            if not one.stands:
+                message = f"the hold {id_} was released already, by {one.released_by} at {iso_z(one.released_us)}"
+                raise self._refused(user, id_, message, "released-already")
+            if content_hash != one.content_hash:
                 raise self._refused(user, id_, f"the hold {id_} is not as it was shown", "content-changed")
             target = Target(TARGET, id_, one.hash)
             self._decide(Act.RELEASE, target, user, why, "standing", "released", one.content_hash, one.held)

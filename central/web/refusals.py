@@ -21,6 +21,7 @@ TEXTS: Mapping[str, str] = {
         "Ask somebody else."
     ),
     "signed-already": N_("Nothing was signed: this person has signed this content with this meaning already."),
+    "released-already": N_("Nothing was signed: this hold was released already. This page says by whom and when."),
     "content-changed": N_("Nothing was signed: it is not as it was shown. Look at it again."),
     "unsound": N_("Nothing was signed: the bytes of this line file do not have its hash."),
     "blocked": N_("Nothing was signed: something must be done first."),

@@ -353,6 +353,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "user-disabled": N_("disabled user"),
         "locked": N_("account locked"),
         "content-changed": N_("the content has changed"),
+        "released-already": N_("it was released already"),
         "not-allowed": N_("the role may not do this"),
         "same-person": N_("the reviewer or author may not sign"),
         "blocked": N_("something must be done first"),
