@@ -15,12 +15,17 @@ from pydantic import JsonValue
 
 from central.committing import Behind, Outcome
 from central.facts import Facts
-from central.store.engine import Store
+from central.store import intake, snapshots
+from central.store.engine import Connection, Store
+from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock
-from records.model import OperationsEvent
+from records.model import OperationsEvent, decode
+from records.wire import CENTRAL
 
 CODE = "central-behind"
 """Code of the fact that says so, in the audit stream; params: the chain, what central has of it, what came."""
+
+_PARAMS = ("agent", "epoch", "stream", "held", "offered")
 
 LASTING_US = 300 * MICROSECONDS
 """Several times as long as an agent takes to send again from where it believes that central is."""
@@ -36,6 +41,38 @@ class _Hole:
     behind: Behind
     since_us: int
     told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What an agent was told that central has, and central has no more: it goes on at ``offered``."""
+
+    agent: str
+    epoch: str
+    stream: str
+    held: int
+    offered: str
+    since_us: int
+
+
+def gone(connection: Connection) -> list[Gone]:
+    """Of each chain what was told of it since the last stated restore and still stands."""
+    told: dict[tuple[str, str, str], Gone] = {}
+    restored_us = snapshots.last_at_us(connection, CENTRAL, RESTORED) or 0
+    for item in snapshots.coded(connection, CODE, "audit"):
+        fact = None if item.body is None or item.agent != CENTRAL else decode(item.kind, item.body)
+        if fact is None or not isinstance(fact.data, OperationsEvent) or fact.header.at_us < restored_us:
+            continue
+        agent, epoch, stream, held, offered = (str(fact.data.params.get(name)) for name in _PARAMS)
+        chain, former = (agent, epoch, stream), told.get((agent, epoch, stream))
+        if former is None or former.held != int(held):
+            told[chain] = Gone(*chain, int(held), offered, fact.header.at_us)
+    return [one for chain, one in told.items() if _through(connection, chain) == one.held]
+
+
+def _through(connection: Connection, chain: tuple[str, str, str]) -> int:
+    mark = intake.watermark_of(connection, *chain)
+    return 0 if mark is None else mark.committed_through
 
 
 class Ahead:

@@ -16,9 +16,8 @@ from central.doctor_told import State, Told
 from central.document_sync import UNREACHED
 from central.settings import CentralSettings
 from central.shares import PARTITION
-from central.store import agents, intake, leases, partitions, search, server_state, snapshots
+from central.store import agents, leases, partitions, search, server_state, snapshots
 from central.store.engine import Connection
-from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
 from records.wire import CENTRAL
@@ -90,21 +89,13 @@ def records(connection: Connection) -> Iterator[Told]:
 
 
 def behind(connection: Connection) -> Iterator[Told]:
-    """Whether an agent goes on behind records that central confirmed and has no more."""
-    last_us = snapshots.last_at_us(connection, CENTRAL, ahead.CODE)
-    restored_us = snapshots.last_at_us(connection, CENTRAL, RESTORED)
-    if last_us is None or (restored_us or 0) > last_us:
-        return
-    told = snapshots.newest_params(connection, CENTRAL, ahead.CODE, "audit")
-    place = [str(told.get(name)) for name in ("agent", "epoch", "stream")]
-    mark = intake.watermark_of(connection, *place)
-    if str(0 if mark is None else mark.committed_through) != told.get("held"):
-        return
-    say = (
-        f"{place[0]} goes on at {told.get('offered')} of {place[1]}/{place[2]} since {iso_z(last_us)}: it was "
-        f"told that central has all before, and central has {told.get('held')} of it"
-    )
-    yield Told("what was confirmed", "bad", say, ahead.DO)
+    """Which agents go on behind records that central confirmed and has no more."""
+    for one in ahead.gone(connection):
+        say = (
+            f"{one.agent} goes on at {one.offered} of {one.epoch}/{one.stream} since {iso_z(one.since_us)}: it "
+            f"was told that central has all before, and central has {one.held} of it"
+        )
+        yield Told("what was confirmed", "bad", say, ahead.DO)
 
 
 def unreached(connection: Connection, clock: Clock) -> Iterator[Told]:

@@ -37,7 +37,8 @@ class AgentLine:
 
     ``head`` is the last seq that the agent itself has signed for; None where none has come. ``state``: online,
     waiting (the agent has records that central has not), offline, silent (enrolled, nothing received), revoked
-    (none of its keys is believed any more).
+    (none of its keys is believed any more). ``ahead``: it goes on behind records that central once confirmed and
+    has no more.
     """
 
     agent: str
@@ -53,10 +54,11 @@ class AgentLine:
     quarantined: int
     conflicts: int
     last_record_us: int | None
+    ahead: bool
 
     @property
     def healthy(self) -> bool:
-        return self.state == "online" and not self.quarantined and not self.conflicts
+        return self.state == "online" and not self.quarantined and not self.conflicts and not self.ahead
 
 
 @dataclass(frozen=True, slots=True)

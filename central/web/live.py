@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from central import ground_view, reasons, telemetry
+from central import ahead, ground_view, reasons, telemetry
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
 from central.backup import last_backup_us
@@ -343,6 +343,7 @@ class LiveDesk:
             heads = [(h, us) for h, us, _ in intake.heads(connection) if h.stream == RECORDS]
             held = Counter(q.agent for q in intake.quarantined(connection))
             conflicts = Counter(c.agent for c in intake.conflicts(connection))
+            gone = {one.agent for one in ahead.gone(connection)}
         presence = self._central.ingest.presence()
         known = {a.id: a for a in enrolled}
         lines: list[AgentLine] = []
@@ -369,6 +370,7 @@ class LiveDesk:
                     held[name],
                     conflicts[name],
                     last.received_us if last else None,
+                    name in gone,
                 )
             )
         return lines

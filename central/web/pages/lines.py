@@ -14,6 +14,12 @@ router = APIRouter(include_in_schema=False)
 def advice(agent: AgentLine) -> list[tuple[str, bool]]:
     """What to do about an agent, and whether it is urgent, the worst first; empty when all is well."""
     found: list[tuple[str, bool]] = []
+    if agent.ahead:
+        text = N_(
+            "It was told that central has records which central has no more, so it does not send them again. "
+            "Was an older copy of the database put back? lotkeeper-central doctor says what to do."
+        )
+        found.append((text, True))
     if agent.conflicts:
         text = N_(
             "Two contents for one record: a disk was rolled back or a record was changed. "

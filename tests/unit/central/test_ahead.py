@@ -65,6 +65,22 @@ def test_an_agent_that_goes_on_behind_what_an_older_copy_lacks_is_told_of(rig: R
         again.store.close()
 
 
+def test_each_agent_that_goes_on_behind_is_told_until_it_sends_again(rig: Rig) -> None:
+    """Bug: only the one that was noticed last was told, and nothing once that one had sent again."""
+    first, second = rig.enrol(Agent()), rig.enrol(Agent("assembly-2"))
+    for agent in (first, second):
+        agent.write(*(event(order=f"WO-{n}") for n in range(4)))
+        for _ in range(3):
+            rig.ingest.take(agent.topic, agent.frame(3))
+            rig.clock.advance(LASTING_S)
+    assert [line.split(" goes")[0] for line in told(rig)] == [first.name, second.name]
+    rig.ingest.take(second.topic, second.frame())
+    (said,) = told(rig)
+    assert f"{first.name} goes on at 3" in said
+    rig.ingest.take(first.topic, first.frame())
+    assert told(rig) == []
+
+
 def test_a_frame_that_was_lost_on_its_way_is_no_such_hole(rig: Rig) -> None:
     agent = rig.enrol(Agent())
     agent.write(*(event(order=f"WO-{n}") for n in range(9)))
