@@ -7,7 +7,6 @@ as not accounted for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -221,10 +220,10 @@ def _stated(connection: Connection, agent: str) -> dict[tuple[str, int], list[ra
     """Cycles that the agent itself stated as missed, by epoch and seq of the event."""
     found: dict[tuple[str, int], list[range]] = {}
     for item in snapshots.coded(connection, MISSED, dossiers.RECORDS):
-        if item.agent != agent or item.body is None:
+        said = snapshots.said_by(item) if item.agent == agent else None
+        if said is None:
             continue
-        params = json.loads(item.body)["data"]["params"]
-        first, last = whole(params.get("first")), whole(params.get("last"))
+        first, last = whole(said.params.get("first")), whole(said.params.get("last"))
         if first is not None and last is not None:
             found[item.epoch, item.seq] = [range(first, last + 1)]
     return found

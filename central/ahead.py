@@ -14,18 +14,19 @@ import structlog
 from pydantic import JsonValue
 
 from central.committing import Behind, Outcome
+from central.dossier import whole
 from central.facts import Facts
 from central.store import intake, snapshots
 from central.store.engine import Connection, Store
 from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock
-from records.model import OperationsEvent, decode
+from records.model import OperationsEvent
 from records.wire import CENTRAL
 
 CODE = "central-behind"
 """Code of the fact that says so, in the audit stream; params: the chain, what central has of it, what came."""
 
-_PARAMS = ("agent", "epoch", "stream", "held", "offered")
+_PARAMS = ("agent", "epoch", "stream", "offered")
 
 LASTING_US = 300 * MICROSECONDS
 """Several times as long as an agent takes to send again from where it believes that central is."""
@@ -60,13 +61,13 @@ def gone(connection: Connection) -> list[Gone]:
     told: dict[tuple[str, str, str], Gone] = {}
     restored_us = snapshots.last_at_us(connection, CENTRAL, RESTORED) or 0
     for item in snapshots.coded(connection, CODE, "audit"):
-        fact = None if item.body is None or item.agent != CENTRAL else decode(item.kind, item.body)
-        if fact is None or not isinstance(fact.data, OperationsEvent) or fact.header.at_us < restored_us:
+        said = snapshots.said_by(item) if item.agent == CENTRAL else None
+        if said is None or said.at_us < restored_us:
             continue
-        agent, epoch, stream, held, offered = (str(fact.data.params.get(name)) for name in _PARAMS)
-        chain, former = (agent, epoch, stream), told.get((agent, epoch, stream))
-        if former is None or former.held != int(held):
-            told[chain] = Gone(*chain, int(held), offered, fact.header.at_us)
+        agent, epoch, stream, offered = (str(said.params.get(name)) for name in _PARAMS)
+        chain, held = (agent, epoch, stream), whole(said.params.get("held"))
+        if held is not None and (chain not in told or told[chain].held != held):
+            told[chain] = Gone(*chain, held, offered, said.at_us)
     return [one for chain, one in told.items() if _through(connection, chain) == one.held]
 
 

@@ -12,7 +12,6 @@ there is none, the lines may know more of holds (``central.document_sync``); of 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,9 +102,10 @@ def unknown(connection: Connection) -> list[range]:
     """Versions of the lines' document of holds that were issued in a lost time of which nobody knows all."""
     found = []
     for item in snapshots.coded(connection, RESTORED, "audit"):
+        said = snapshots.said_by(item)
         with suppress(KeyError, TypeError, ValueError):
-            params = json.loads(item.body or b"")["data"]["params"]
-            found.append(range(int(params[HOLDS_AFTER]) + 1, int(params[DOCUMENTS_FROM])))
+            if said is not None:
+                found.append(range(int(said.params[HOLDS_AFTER]) + 1, int(said.params[DOCUMENTS_FROM])))
     return found
 
 

@@ -146,8 +146,8 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
     next_us: int | None = None
     rows = telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US)
     for opened, (first_us, body) in enumerate(rows):
-        # what begins later cannot hold anything before this
-        # and those that begin before the span are all opened: asking again would begin with them
+        # What begins later cannot hold anything before this. What begins before the span is opened, however much
+        # it is: asking again would begin with it.
         if first_us > from_us and (
             opened >= MOST_CHUNKS or (len(found) > limit and sum(at < first_us for at in found) > limit)
         ):

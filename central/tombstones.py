@@ -17,7 +17,6 @@ records which are not here, or has stated nothing since; and an act is, until an
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -264,9 +263,6 @@ class _Told:
 def _said(items: Iterable[Envelope], code: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Who stated an event, and its parameters; of this code alone."""
     for item in items:
-        try:
-            data = json.loads(item.body or b"")["data"]
-            if code is None or data["code"] == code:
-                yield item.agent, dict(data["params"])
-        except (KeyError, TypeError, ValueError):
-            continue
+        said = snapshots.said_by(item)
+        if said is not None and code in (None, said.code):
+            yield item.agent, said.params

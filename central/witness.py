@@ -9,7 +9,6 @@ it.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,7 +154,9 @@ def disagreement(
 def _kept(connection: Connection) -> Iterator[tuple[Envelope, dict[str, Any], int]]:
     """Anchors that agents keep: the record, what it says, and of when it is."""
     for item in snapshots.coded(connection, anchors.KEPT, "records"):
-        params = _params(item)
+        if (said := snapshots.said_by(item)) is None:
+            continue
+        params = said.params
         try:
             heads = params["heads"]
             if all(int(told["last"]) > 0 and bytes.fromhex(told["hash"]) for told in heads):
@@ -172,15 +173,16 @@ def _restores(connection: Connection, batches: Sequence[Sequence[Head]]) -> Iter
         reach = max((own[place][item.epoch, item.stream] for place in named), default=0)
         if item.agent != CENTRAL or reach < item.seq:
             continue
+        if (said := snapshots.said_by(item)) is None:
+            continue
         try:
-            fact = json.loads(item.body or b"")
-            params = fact["data"]["params"]
+            params = said.params
             through = {(str(a), str(e), str(s)): int(n) for a, e, s, n in params["through"]}
             after = params.get(ANCHORS_LOST)
             unanchored_us = None if after is None else int(after)
-            at_us, held_until_us = int(fact["header"]["at_us"]), int(params["held_until"])
+            held_until_us = int(params["held_until"])
             first = _first_after(own, through)
-            yield Restore(at_us, held_until_us, through, first, named[0], unanchored_us)
+            yield Restore(said.at_us, held_until_us, through, first, named[0], unanchored_us)
         except (KeyError, TypeError, ValueError):
             continue
 
@@ -196,11 +198,3 @@ def _first_after(own: Sequence[Mapping[tuple[str, str], int]], through: Mapping[
 def _places(batches: Sequence[Sequence[Head]]) -> dict[int, int]:
     """Moment (microseconds) -> which batch was made then."""
     return {batch[0].at_us: place for place, batch in enumerate(batches)}
-
-
-def _params(item: Envelope) -> dict[str, Any]:
-    try:
-        params = json.loads(item.body or b"")["data"]["params"]
-    except (KeyError, TypeError, ValueError):
-        return {}
-    return params if isinstance(params, dict) else {}

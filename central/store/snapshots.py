@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 from sqlalchemy import Connection, func, inspect, select
@@ -15,8 +16,6 @@ from central.store.database import Database
 from central.store.rows import whole
 from central.store.schema import envelope, fact_index, meta, watermark
 from records import durable
-from records.errors import Invalid
-from records.model import OperationsEvent, decode
 from records.wire import Envelope, Head
 
 NAME = "central.db"
@@ -130,10 +129,26 @@ def newest_coded(connection: Connection, agent: str, code: str, stream: str) -> 
 def newest_params(connection: Connection, agent: str, code: str, stream: str) -> dict[str, JsonValue]:
     """The parameters of an agent's newest event of a code; none, where none can be read."""
     found = newest_coded(connection, agent, code, stream)
-    with suppress(Invalid):
-        data = None if found is None or found.body is None else decode(found.kind, found.body).data
-        return data.params if isinstance(data, OperationsEvent) else {}
-    return {}
+    said = None if found is None else said_by(found)
+    return {} if said is None else said.params
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event, read without its schema; ``at_us``: by the clock of who stated it."""
+
+    code: str
+    at_us: int
+    params: dict[str, Any]
+
+
+def said_by(item: Envelope) -> Said | None:
+    """What an event says, of any schema, in a database that nobody may have verified; None: it cannot be read."""
+    try:
+        fact = json.loads(item.body or b"")
+        return Said(str(fact["data"]["code"]), int(fact["header"]["at_us"]), dict(fact["data"]["params"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def coded(connection: Connection, code: str, stream: str) -> Iterator[Envelope]:
