@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from central.links.settings import ErpSettings, ItemSettings
 from central.store.database import Database, Server
-from records.yaml import Duration, Loaded, Secret, Settings, load
+from records.yaml import Duration, Loaded, Secret, Settings, Shown, load
 
 HEADS_MISSED = 4
 SHORTEST_HEAD_GRACE_S = 60.0
@@ -181,7 +181,7 @@ class CentralSettings(Settings):
     minute) an agent that has not is a discrepancy of the lots it worked on.
     """
 
-    site: Annotated[str, Field(min_length=1, max_length=100)]
+    site: Annotated[Shown, Field(min_length=1, max_length=100)]
     time_zone: str
     folder: Path
     postgres: DatabaseSettings | None = Field(default=None, alias="database")

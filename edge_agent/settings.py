@@ -24,7 +24,19 @@ from edge_agent.line_check import check_line, doubtful
 from edge_agent.line_view import LineView
 from edge_agent.own_certificates import folder_beside, with_certificates
 from edge_agent.station_settings import Pattern, StationSettings
-from records.yaml import DROP, Duration, Loaded, Parts, Settings, Size, did_you_mean, fault, parse, read_file
+from records.yaml import (
+    DROP,
+    Duration,
+    Loaded,
+    Parts,
+    Settings,
+    Shown,
+    Size,
+    did_you_mean,
+    fault,
+    parse,
+    read_file,
+)
 
 
 def _zone(name: str) -> str:
@@ -48,16 +60,6 @@ def _name(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-
-
-def _shown(text: str) -> str:
-    """Stands in tables, logs and each record."""
-    if not text.strip() or not text.isprintable():
-        raise fault(
-            f"{text!r} cannot be shown", hint="letters, digits and marks in one row, such as Sealing line 2"
-        )
-    return text
-
 
 _AGENT = r"[a-z0-9][a-z0-9-]{0,62}"
 
@@ -147,9 +149,9 @@ class LineSettings(Settings):
 
     agent: Annotated[str, AfterValidator(_agent)] = Field(json_schema_extra={"pattern": f"^{_AGENT}$"})
     """The agent's name, unique in the plant; its identity and all its records carry it."""
-    site: Annotated[str, AfterValidator(_shown)] = Field(min_length=1)
+    site: Shown = Field(min_length=1)
     """The plant."""
-    line: Annotated[str, AfterValidator(_shown)] = Field(min_length=1)
+    line: Shown = Field(min_length=1)
     """The line, as people call it."""
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     """IANA name of the zone that the line's clocks on the wall show; records keep UTC and this offset."""

@@ -236,10 +236,16 @@ class Judge:
                 self.figures.problems.append(f"lot {lot} is {dhr['state']} after its release was signed")
 
     def _sign(self, lot: str, user: str, meaning: str) -> None:
-        """As people do: who is told that something has come meanwhile looks again, and then signs."""
+        """As people do: who is told that something has come meanwhile looks again, and then signs.
+
+        Raises:
+            NotNow: it was refused until the end.
+        """
         looks = itertools.count()
+        refused: NotNow | None = None
 
         def signed() -> bool:
+            nonlocal refused
             (dhr,) = self._central.all("dhrs", lot=lot)
             body: dict[str, JsonValue] = {
                 "user": user,
@@ -250,11 +256,15 @@ class Judge:
             }
             try:
                 self._central.post(f"dhrs/{dhr['id']}/signatures", body, f"{meaning}-{lot}-{next(looks)}")
-            except NotNow:
+            except NotNow as error:
+                refused = error
                 return False
             return True
 
-        self._plant.processes.wait_for(f"{lot} {meaning}", signed, SETTLE_LIMIT_S)
+        try:
+            self._plant.processes.wait_for(f"{lot} {meaning}", signed, SETTLE_LIMIT_S)
+        except Unreachable as error:
+            raise error if refused is None else refused from error
 
     def _compare(self) -> None:
         records = [HeldRecord.model_validate(item) for item in self._central.all("operation-records")]

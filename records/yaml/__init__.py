@@ -27,7 +27,7 @@ from records.yaml.messages import did_you_mean, problems_of
 from records.yaml.models import known_keys, models_for, types_below
 from records.yaml.partial import DROP, Parts, Sound
 from records.yaml.tree import ROOT, Item, Path, Tree
-from records.yaml.types import Duration, Secret, Settings, Size, fault
+from records.yaml.types import Duration, Secret, Settings, Shown, Size, fault
 
 __all__ = [
     "DROP",
@@ -39,6 +39,7 @@ __all__ = [
     "Path",
     "Secret",
     "Settings",
+    "Shown",
     "Size",
     "Tree",
     "configuration_hash",

@@ -242,6 +242,8 @@ class _Builder:
                 merged.extend(found.rows if found.rows is not None else [found])
                 continue
             key = str(key_node.value)
+            if not self.can_be_kept(key_node, path):
+                continue
             if key in keys:
                 first = keys[key][1]
                 self.wrong(mark, (*path, key), f"`{key}` stands here twice", f"the first is in line {first}")
@@ -254,15 +256,18 @@ class _Builder:
             for key, entry in other.keys.items():
                 keys.setdefault(key, entry)
 
+    def can_be_kept(self, node: ScalarNode, path: Path) -> bool:
+        if found := _UNKEPT.search(str(node.value)):
+            what = f"the character U+{ord(found[0]):04X} cannot be kept in a text"
+            self.wrong(node.start_mark, path, what, _RETYPE)
+        return found is None
+
     def scalar(self, node: ScalarNode, path: Path, line: int, col: int) -> Item:
         text, tag = str(node.value), str(node.tag)
         name = tag.removeprefix(_CORE)
         plain = node.style is None
         item = Item(line, col, scalar=text, text=text, plain=plain, file=self.file, path=path)
-        if found := _UNKEPT.search(text):
-            self.wrong(
-                node.start_mark, path, f"the character U+{ord(found[0]):04X} cannot be kept in a text", _RETYPE
-            )
+        self.can_be_kept(node, path)
         if not tag.startswith(_CORE):
             self.wrong(node.start_mark, path, f"the tag {tag} is not known here", "write the value without a tag")
         elif name == "null":

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -82,6 +83,17 @@ def fault(message: str, *, at: str | tuple[str | int, ...] = (), hint: str | Non
     path = (at,) if isinstance(at, str) else at
     context = {"message": message, "at": list(path), "hint": hint}
     return PydanticCustomError("lotkeeper", "{message}", context)
+
+
+def _shown(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        hint = "letters, digits and marks in one row, such as Sealing line 2"
+        raise fault(f"{text!r} cannot be shown", hint=hint)
+    return text
+
+
+Shown = Annotated[str, AfterValidator(_shown)]
+"""A name that stands in tables, logs and each record."""
 
 
 def _duration(value: object) -> float:

@@ -169,6 +169,11 @@ def test_a_limit_has_the_unit_of_what_was_written(text: str, expected: str) -> N
             "(type this place anew; what cannot be seen may have come in by a copy)",
         ),
         (
+            'agent: a\nsite: b\n"x\\0": {}',
+            "line.yaml:3:1: (file): the character U+0000 cannot be kept in a text "
+            "(type this place anew; what cannot be seen may have come in by a copy)",
+        ),
+        (
             'agent: a\nsite: "\\ud800"',
             "line.yaml:2:7: site: the character U+D800 cannot be kept in a text "
             "(type this place anew; what cannot be seen may have come in by a copy)",

@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import pytest
 
-from simulators.demo_check import CentralClient, Judge
+from records.errors import Unreachable
+from simulators.demo_check import CentralClient, Judge, NotNow
+
+LOOKS = 3
+
+
+class Central:
+    """Whose evidence changes between each two looks until it has been signed ``refusals`` times in vain."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals, self.looks = refusals, 0
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            self.looks += 1
+            item = {"id": "d", "content_hash": f"h{self.looks}"}
+            return httpx.Response(200, json={"items": [item], "next": None})
+        assert f'"content_hash":"h{self.looks}"' in request.content.decode(), "what was seen last is signed"
+        self.asked.append(request.headers["Idempotency-Key"])
+        refused = len(self.asked) <= self.refusals
+        return httpx.Response(409 if refused else 201, json={"detail": "something arrived"} if refused else {})
+
+
+def judge(central: Central) -> Any:
+    def wait_for(what: str, ready: Callable[[], bool], _limit_s: float) -> None:
+        if not any(ready() for _ in range(LOOKS)):
+            raise Unreachable(f"{what}: not there")
+
+    client = CentralClient("http://central", "token")
+    client._http = httpx.Client(base_url="http://central/api/v1", transport=httpx.MockTransport(central))
+    made: Any = Judge.__new__(Judge)
+    made._central = client
+    made._plant = SimpleNamespace(password="x", processes=SimpleNamespace(wait_for=wait_for))
+    return made
 
 
 def test_who_is_told_that_something_came_looks_again_and_signs() -> None:
     """A record that came between looking and signing ended the whole run."""
-    asked: list[str] = []
-    seen: Counter[str] = Counter()
+    central = Central(refusals=1)
+    judge(central)._sign("WO-1", "qa", "reviewed")
+    assert central.asked == ["reviewed-WO-1-0", "reviewed-WO-1-1"], "an answer is given once for each key"
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen[request.method] += 1
-        if request.method == "GET":
-            return httpx.Response(
-                200, json={"items": [{"id": "d", "content_hash": f"h{seen['GET']}"}], "next": None}
-            )
-        asked.append(request.headers["Idempotency-Key"])
-        assert f'"content_hash":"h{seen["GET"]}"' in request.content.decode()
-        return httpx.Response(409 if len(asked) == 1 else 201, json={})
 
-    def wait_for(_what: str, ready: Callable[[], bool], _limit_s: float) -> None:
-        while not ready():
-            pass
-
-    central = CentralClient("http://central", "token")
-    central._http = httpx.Client(base_url="http://central/api/v1", transport=httpx.MockTransport(answer))
-    judge: Any = Judge.__new__(Judge)
-    judge._central = central
-    judge._plant = SimpleNamespace(password="x", processes=SimpleNamespace(wait_for=wait_for))
-    judge._sign("WO-1", "qa", "reviewed")
-    assert asked == ["reviewed-WO-1-0", "reviewed-WO-1-1"], "an answer is given once for each key"
+def test_what_is_refused_until_the_end_is_told_as_central_said_it() -> None:
+    with pytest.raises(NotNow, match="something arrived"):
+        judge(Central(refusals=LOOKS))._sign("WO-1", "qa", "reviewed")
