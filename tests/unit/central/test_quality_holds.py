@@ -115,10 +115,13 @@ def test_what_is_signed_is_what_was_shown(desk: Desk) -> None:
     with pytest.raises(SignatureRefused) as refused:
         desk.holds.hold(UNIT, person(), "x", LOT.content_hash)
     assert refused.value.code == "content-changed"
-    desk.release(made)
     with pytest.raises(SignatureRefused) as refused:
-        desk.release(made)
+        desk.holds.release(made.id, person(), "judged good", "0" * 64)
     assert refused.value.code == "content-changed"
+    desk.release(made)
+    with pytest.raises(SignatureRefused, match="released already, by li at ") as refused:
+        desk.release(made)
+    assert refused.value.code == "released-already"
 
 
 def test_the_same_hold_sent_again_is_one_and_another_reason_is_another(desk: Desk) -> None:
