@@ -70,14 +70,16 @@ def test_it_serves_from_a_server_that_may_crash(
         central.start()
         wire.deliver(central.ring, 10, agent.frame(1, 10))
         server.stop(signal.SIGQUIT)
-        wire.send_until(lambda: central.log.read_text().count("ingest-failed") > 1, agent.frame(11))
+        # the intake fails, or waits in the writer for the server: whichever of the two meets it first
+        wire.send_until(
+            lambda: bool(re.search("ingest-failed|database-lost", central.log.read_text())), agent.frame(11)
+        )
         server.start()
         wire.deliver(central.ring, 20, agent.frame(11))
         assert not central.ended, "it goes on by itself"
-    over = re.search(r"ingest-works-again.*times=(\d+)", central.log.read_text())
-    assert over is not None
-    told = central.log.read_text().count("ingest-failed")
-    assert told < int(over.group(1)), "bug: a line for each message that came meanwhile"
+    told = central.log.read_text()
+    assert told.count("ingest-failed") == 0 or "ingest-works-again" in told
+    assert told.count("database-lost") == told.count("database-back") <= 1
     assert held(central, agent) == sent
     assert not (central.folder / "data" / "central.db").exists()
 

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from central import dossiers, mqtt
 from central.assessment import Assessment, Limits
@@ -20,7 +21,7 @@ from central.jobs import Guarded, Woken
 from central.mqtt import Mqtt
 from central.reviews import Reviews
 from central.settings import BrokerSettings
-from records.errors import StorageFailed
+from records.errors import StorageFailed, Unreachable
 from records.keys import SigningKey
 from records.wire import Document, Head, Request, Watermark, sign, up_topic
 from tests.unit.central import core_rig
@@ -221,6 +222,31 @@ def test_many_records_in_few_bytes_are_no_short_frame_and_others_do_not_wait_for
         disk.commit()
         work(link)
     assert disk.began.count("drain") == 7
+
+
+def test_a_database_that_is_away_fills_no_log_however_many_messages_meet_it(link: Mqtt) -> None:
+    """Bug: a line for each message that came meanwhile."""
+    disk = Disk(link)
+    left = 20
+
+    def begin(topic: str, payload: bytes) -> object:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise Unreachable("the database does not let central in")
+        taking: Any = disk.begin(topic, payload)
+        taking.done = True
+        link._work.urgent(mqtt._End())
+        return taking
+
+    ingest: Any = SimpleNamespace(begin=begin, send=disk.send)
+    link._ingest = ingest
+    for _ in range(21):
+        comes(link, "press-1", 500)
+    with capture_logs() as said:
+        link._run()
+    told = [(line["event"], line.get("times")) for line in said if line["event"].startswith("ingest")]
+    assert told == [("ingest-failed", None), ("ingest-works-again", 20)]
 
 
 def test_who_works_for_long_by_itself_rests_longer(rig: Rig) -> None:
