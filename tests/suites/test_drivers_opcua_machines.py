@@ -21,6 +21,9 @@ from tests.rigs.opcua_server import ServerSettings
 
 pytestmark = pytest.mark.node_opcua
 
+PATIENT = "5s"
+"""For scenes in which nothing falls silent: an answer that a busy machine gives late is no loss."""
+
 
 @pytest.fixture(scope="module", params=[NodeOpcUaRig, SecuredOpcUaRig], ids=["open", "secured"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -55,7 +58,7 @@ def test_a_node_that_is_deleted_is_bad_alone_and_good_again_when_it_is_back(serv
         assert scene.states == ["connected"], "one bad node is no loss"
         rig.running.set("doomed", 5)
 
-    server.play(job, tags=["count", "doomed"])
+    server.play(job, timeout=PATIENT, tags=["count", "doomed"])
 
 
 def test_a_node_that_comes_back_during_a_read_stays_back(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +190,9 @@ def test_a_server_that_reads_few_nodes_at_once_is_asked_in_parts(made: Made) -> 
         limits = {"maxNodesPerRead": 2, "maxMonitoredItemsPerCall": 2}
         rig = made(ServerSettings(limits=limits))
         await rig.start()
-        async with scene_of(rig, tags=["torque", "count", "done", "ack", "carrier", "told", "doomed"]) as scene:
+        async with scene_of(
+            rig, timeout=PATIENT, tags=["torque", "count", "done", "ack", "carrier", "told", "doomed"]
+        ) as scene:
             await until(lambda: scene.shows("told", 7), "the subscribed value")
             await scene.heals(3001)
             assert scene.states == ["connected"]
