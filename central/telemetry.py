@@ -6,6 +6,7 @@ from where to ask again.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ MOST_TREND_CHUNKS = 90_000
 MOST_READINGS = 2_000_000
 """Most readings that one trend holds in memory."""
 MOST_NAMED = 50
+_Told = tuple[int, int | None, int, str]
+"""What tells one reading from another: its two times, status and value."""
 QUALITIES = ("good", "uncertain", "bad", "bad")
 """By the two highest bits of a status."""
 NEWEST_US, NEWEST = 120 * MICROSECONDS, 200
@@ -140,26 +143,60 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
 
     A chunk that was stored again after a disk was rolled back is there twice, and one that was on its way when its
     agent thinned it is there beside what was left of it; each reading is told once, as it was read where possible.
+    Readings of one moment, as a server tells what it had queued, are all told, and never on two pages: where there
+    are more of them than ``limit`` the page is longer.
     """
     device, _, name = tag.partition(".")
-    found: dict[int, Point] = {}
+    found = _Once()
     next_us: int | None = None
     rows = telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US)
     for opened, (first_us, body) in enumerate(rows):
         # What begins later cannot hold anything before this. What begins before the span is opened, however much
         # it is: asking again would begin with it.
-        if first_us > from_us and (
-            opened >= MOST_CHUNKS or (len(found) > limit and sum(at < first_us for at in found) > limit)
-        ):
+        if first_us > from_us and (opened >= MOST_CHUNKS or found.are_more_than(limit, first_us)):
             next_us = first_us
             break
-        for point in () if body is None else _points(body, name):
-            if from_us <= point.edge_us < to_us and (point.left_out is None or point.edge_us not in found):
-                found[point.edge_us] = point
-    told = [found[at] for at in sorted(found) if next_us is None or at < next_us]
-    if len(told) > limit:
-        return Points(tuple(told[:limit]), told[limit].edge_us)
-    return Points(tuple(told), next_us)
+        points = [] if body is None else _points(body, name)
+        found.add([point for point in points if from_us <= point.edge_us < to_us])
+    return _page([point for point in found.told() if next_us is None or point.edge_us < next_us], limit, next_us)
+
+
+class _Once:
+    """Readings of one chunk after the other. What two chunks hold is told once, as it was read where possible."""
+
+    def __init__(self) -> None:
+        self._whole, self._thinned = set[_Told](), set[_Told]()
+        self._points: list[tuple[_Told, Point]] = []
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Those of one chunk, which may hold the same twice."""
+        own = [((p.edge_us, p.source_us, p.status, repr(p.value)), p) for p in points]
+        known = self._whole if points and points[0].left_out is None else self._thinned
+        self._points += [each for each in own if each[0] not in known]
+        known.update(told for told, _ in own)
+
+    def are_more_than(self, limit: int, before_us: int) -> bool:
+        """Whether there are more readings than that before a time, about."""
+        return len(self._points) > limit and len(self.told(before_us)) > limit
+
+    def told(self, before_us: int | None = None) -> list[Point]:
+        """By time, those of one moment as they came."""
+        points = [
+            point
+            for told, point in self._points
+            if (point.left_out is None or told not in self._whole)
+            and (before_us is None or point.edge_us < before_us)
+        ]
+        return sorted(points, key=lambda point: point.edge_us)
+
+
+def _page(told: list[Point], limit: int, next_us: int | None) -> Points:
+    """The first readings of those in order, the moments whole."""
+    if len(told) <= limit:
+        return Points(tuple(told), next_us)
+    times = [point.edge_us for point in told]
+    cut = bisect_left(times, times[limit]) or bisect_right(times, times[limit])
+    return Points(tuple(told[:cut]), times[cut] if cut < len(told) else next_us)
 
 
 def read_trend(
@@ -195,7 +232,8 @@ def read_trend(
         last = track, chunk.series.interval_s
         units[track.tag.unit or ""] = None
         patience = patience_us(chunk.series, track.tag)
-        stretches.append(Stretch(track.edge_us, track.status, _numbers(tag, track), patience, track.left_out))
+        numbers = _numbers(tag, track)
+        stretches.append(Stretch(track.edge_us, track.source_us, track.status, numbers, patience, track.left_out))
         held += len(track.edge_us)
     made = trend(stretches, from_us, to_us if next_us is None else next_us, buckets, now_us)
     return TagTrend(

@@ -107,27 +107,34 @@ def test_a_changed_packed_chunk_is_found_by_verify_and_told_by_a_trend(rig: Rig)
 def of(times_s: list[float], values: list[float], statuses: list[int] | None = None) -> Stretch:
     times = np.array([START_US + round(t * SECOND) for t in times_s], np.int64)
     status = np.array(statuses or [0] * len(values), np.uint32)
-    return Stretch(times, status, np.array(values, np.float64), 2_750_000)
+    return Stretch(times, np.zeros_like(times), status, np.array(values, np.float64), 2_750_000)
 
 
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 99_999), st.floats(-1e9, 1e9), st.sampled_from([0, UNCERTAIN, BAD]))),
+    st.lists(st.integers(0, 20)),
     st.integers(1, 50),
 )
-def test_no_extreme_is_hidden_and_every_reading_counted(rows: list[tuple[int, float, int]], buckets: int) -> None:
-    seen = {at: (value, status) for at, value, status in rows[::-1]}  # the first of each moment counts
-    stretch = Stretch(
-        np.array([at for at, _, _ in rows], np.int64),
-        np.array([status for _, _, status in rows], np.uint32),
-        np.array([value for _, value, _ in rows], np.float64),
-        None,
-    )
-    made = trend([stretch], 0, 100_000, buckets, 100_000)
+def test_no_extreme_is_hidden_and_every_reading_counted(
+    rows: list[tuple[int, float, int]], again: list[int], buckets: int
+) -> None:
+    def chunk(rows: list[tuple[int, float, int]]) -> Stretch:
+        return Stretch(
+            np.array([at for at, _, _ in rows], np.int64),
+            np.zeros(len(rows), np.int64),
+            np.array([status for _, _, status in rows], np.uint32),
+            np.array([value for _, value, _ in rows], np.float64),
+            None,
+        )
+
+    twice = [rows[n] for n in again if n < len(rows)]
+    made = trend([chunk(rows), chunk(twice)], 0, 100_000, buckets, 100_000)
     assert len(made.low) <= buckets
-    assert made.readings == len(seen)
+    assert made.readings == len(rows)
+    in_order = sorted(rows, key=lambda row: row[0])
     for n in range(len(made.low)):
-        inside = [seen[at] for at in sorted(seen) if n * made.width_us <= at < (n + 1) * made.width_us]
+        inside = [row[1:] for row in in_order if n * made.width_us <= row[0] < (n + 1) * made.width_us]
         numbers = [value for value, status in inside if status != BAD]
         if numbers:
             told = made.low[n], made.high[n], made.first[n], made.last[n]
@@ -155,13 +162,20 @@ def test_silence_is_told_where_it_is_also_at_both_ends_but_not_in_the_future() -
 
 def test_what_an_agent_thinned_out_is_no_silence_and_gives_way_to_what_was_read() -> None:
     times = np.array([0, 20, 40, 70], np.int64) * SECOND
-    thin = Stretch(
-        times, np.zeros(4, np.uint32), np.array([1.0, 9.0, 3.0, 4.0]), 2_750_000, np.array([0, 19, 19, 0])
-    )
+    none, good, values = np.zeros(4, np.int64), np.zeros(4, np.uint32), np.array([1.0, 9.0, 3.0, 4.0])
+    thin = Stretch(times, none, good, values, 2_750_000, np.array([0, 19, 19, 0]))
     made = trend([thin], 0, 71 * SECOND, 71, 71 * SECOND)
     assert np.flatnonzero(made.silent_us).tolist() == list(range(40, 70)), "a hole that was there before"
-    whole = Stretch(times[1:2], np.zeros(1, np.uint32), np.array([9.5]), 2_750_000)
-    assert trend([thin, whole], 0, 71 * SECOND, 71, 71 * SECOND).high[20] == 9.5
+    whole = Stretch(times[:1], none[:1], good[:1], values[:1], 2_750_000)
+    made = trend([thin, whole], 0, 71 * SECOND, 71, 71 * SECOND)
+    assert made.readings == 4
+    assert np.flatnonzero(made.silent_us).tolist() == list(range(40, 70))
+    apart = [
+        Stretch(times[at], none[at], good[at], values[at], 2_750_000, np.array(left))
+        for at, left in ((slice(0, 2), [0, 19]), (slice(2, 4), [19, 0]))
+    ]
+    made = trend(apart, 0, 71 * SECOND, 71, 71 * SECOND)
+    assert np.flatnonzero(made.silent_us).tolist() == list(range(40, 70)), "two pieces of what was left"
 
 
 def test_how_long_a_tag_may_say_nothing() -> None:
@@ -199,6 +213,27 @@ def test_a_trend_opens_only_chunks_that_overlap_and_says_where_it_ends(
         assert part.next_us is not None
         rest = asked("welder.force", part.next_us)
         assert (rest.next_us, rest.trend.readings) == (None, 120)
+
+
+def test_readings_of_one_moment_are_all_told_in_their_order(rig: Rig) -> None:
+    """An OPC UA server tells at once what it had queued: one answer, many readings."""
+    agent = TrendAgent(interval_s=None).enrol(rig.store, rig.clock.now_us())
+    first = [(START_US, value, 0) for value in (1.0, 9.0, 1.0, -3.0)]
+    later = [(START_US + SECOND, value, 0) for value in (2.0, 2.0, 5.0)]
+    agent.send(rig.ingest, agent.body(first), agent.body(later), agent.body(first))
+    with rig.store.read() as connection:
+        found = read_trend(connection, agent.name, "welder.force", START_US, START_US + HOUR, 1, START_US + HOUR)
+        shown = found.trend
+        assert (shown.readings, shown.low[0], shown.high[0], shown.first[0], shown.last[0]) == (7, -3, 9, 1, 5)
+        for limit, pages in ((1000, [7]), (5, [4, 3]), (3, [4, 3]), (1, [4, 3])):
+            told: list[list[object]] = []
+            at_us: int | None = START_US
+            while at_us is not None:
+                page = telemetry.read(connection, agent.name, "welder.force", at_us, START_US + HOUR, limit)
+                told.append([point.value for point in page.points])
+                at_us = page.next_us
+            assert [value for values in told for value in values] == [value for _, value, _ in first + later]
+            assert [len(values) for values in told] == pages
 
 
 def test_devices_tell_the_tags_of_their_newest_chunks(rig: Rig) -> None:
