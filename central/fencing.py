@@ -18,13 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from central.facts import Facts
 from central.store import agents, documents, instances
 from central.store.engine import Connection, Store
 from records.clock import MICROSECONDS, Clock
 from records.errors import Invalid
+from records.fence import Fenced
 from records.model import OperationsEvent
 from records.wire import FENCE, Document, Request
 
@@ -43,8 +44,12 @@ class Start:
     key_us: int = 0
 
     @property
+    def newest_first(self) -> tuple[str, ...]:
+        return self.instance, *self.before
+
+    @property
     def own(self) -> frozenset[str]:
-        return frozenset((self.instance, *self.before))
+        return frozenset(self.newest_first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,32 +158,25 @@ class Fencing:
         stored = instances.held(connection, agent)
         held = None if stored is None else _HELD.validate_json(stored)
         document = documents.newest(connection, FENCE, agent)
-        fenced = _instances(document)
-        if start.own & set(fenced) and (held is None or start.key_us <= held.holder.key_us):
+        fenced = Fenced.of(document)
+        decided = held is not None and start.key_us > held.holder.key_us
+        if fenced.names(start.newest_first) is not None and not decided:
             return document
         verdict = judge(held, start, self._clock.now_us())
         instances.keep(connection, agent, _HELD.dump_json(verdict.held).decode())
-        kept = [each for each in fenced if each not in verdict.held.holder.own]
+        kept, holder = fenced.instances, verdict.held.holder
+        if fenced.names(holder.newest_first) is not None:
+            kept = tuple(each for each in kept if each not in holder.own)
         if verdict.fenced is not None:
-            kept = [verdict.fenced, *kept][:MOST_FENCED]
+            kept = (verdict.fenced, *kept)[:MOST_FENCED]
             self._say(connection, agent, verdict)
-        if kept == fenced:
+        if kept == fenced.instances:
             return None
-        content: JsonValue = {
-            "instances": list[JsonValue](kept),
-            "kept": verdict.kept.instance,
-            "why": verdict.why,
-        }
-        return self._facts.issue(connection, FENCE, agent, content if kept else None)
+        content = Fenced(kept, verdict.kept.instance, verdict.why).to_json()
+        return self._facts.issue(connection, FENCE, agent, content)
 
     def _say(self, connection: Connection, agent: str, verdict: Verdict) -> None:
         kept = verdict.kept.instance
         structlog.get_logger().error("agent-doubled", agent=agent, fenced=verdict.fenced, kept=kept)
         params = {"agent": agent, "instance": verdict.fenced, "kept": kept, "reason": verdict.why}
         self._facts.state(connection, OperationsEvent("agent-doubled", dict(params)))
-
-
-def _instances(document: Document | None) -> list[str]:
-    content = None if document is None else document.content
-    named = content.get("instances") if isinstance(content, dict) else None
-    return [str(each) for each in named] if isinstance(named, list) else []

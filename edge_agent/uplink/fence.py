@@ -2,7 +2,7 @@
 
 An instance is one start of one agent. It says hello with its own id and those of the starts before it in the same
 buffer, so that central can tell a restart from a second agent. Who is named in central's signed ``fence``
-document, itself or a start before it, goes on recording and stops sending, until central takes the name away.
+document (``records.fence``) goes on recording and stops sending, until central takes the name away.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from edge_agent.outbox import Batch, Outbox
 from edge_agent.uplink.incoming import OnEvent
 from records.clock import Clock, new_id
 from records.errors import Refused
+from records.fence import Fenced
 from records.keys import Identity
 from records.wire import FENCE
 
@@ -41,11 +42,11 @@ class Fence:
         self._before = [each for each in stored if isinstance(each, str)] if isinstance(stored, list) else []
 
     def begin(self) -> None:
-        """Put this start's id on disk, before anything is sent."""
+        """Put this start's id on disk, before anything is sent; also where the buffer is at its cap."""
         try:
             starts = list[JsonValue]([self.instance, *self._before][:MOST_BEFORE])
-            self._outbox.commit(Batch(state={STATE: starts})).result()
-        except Refused as error:  # a full buffer: the next start is then taken for a stranger's until it is heard
+            self._outbox.commit(Batch(state={STATE: starts}), urgent=True).result()
+        except Refused as error:  # a full disk: the next start is then taken for a stranger's until it is heard
             structlog.get_logger().warning("instance-not-kept", reason=str(error))
 
     def hello(self) -> JsonValue:
@@ -62,20 +63,17 @@ class Fence:
     def closed(self) -> bool:
         """Whether central has told this agent not to send. The first time that there are two, it is recorded."""
         document = None if self._documents is None else self._documents.get(FENCE, self._identity.file.agent)
-        content = None if document is None else document.content
-        fenced = content.get("instances") if isinstance(content, dict) else None
-        if not isinstance(content, dict) or not isinstance(fenced, list):
-            return False
-        named = next((each for each in (self.instance, *self._before) if each in fenced), None)
+        fenced = Fenced.of(document)
+        named = fenced.names((self.instance, *self._before))
         if named is not None:
-            self._tell(named, content)
-        elif fenced and content.get("kept") == self.instance:  # a later start of it has nothing new to tell
-            self._tell(str(fenced[0]), content)
+            self._tell(named, fenced)
+        elif fenced.instances and fenced.kept == self.instance:  # a later start of it has nothing new to tell
+            self._tell(fenced.instances[0], fenced)
         return named is not None
 
-    def _tell(self, fenced: str, content: dict[str, JsonValue]) -> None:
+    def _tell(self, start: str, fenced: Fenced) -> None:
         """Record once that there are two, whichever of them this is."""
-        if self._told != fenced:
-            self._told = fenced
-            params: dict[str, JsonValue] = {"agent": self._identity.file.agent, "instance": fenced}
-            self._on_event("agent-doubled", {**params, "kept": content.get("kept"), "reason": content.get("why")})
+        if self._told != start:
+            self._told = start
+            params: dict[str, JsonValue] = {"agent": self._identity.file.agent, "instance": start}
+            self._on_event("agent-doubled", {**params, "kept": fenced.kept, "reason": fenced.why})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,39 @@ def test_the_second_pc_is_fenced_and_keeps_its_records(plant: Plant, copied: boo
     second = plant.pc("second", 1010, again)
     until(lambda: settled(second, first))
     assert plant.held() == [*range(1, 36), *range(1001, 1011)], "nothing lost, nothing twice"
+
+
+def test_a_copy_of_a_running_pc_that_is_enrolled_again_takes_its_place(plant: Plant) -> None:
+    """Bug: the fence of the one that it was copied from was its own fence too, and neither sent any more."""
+    first = plant.pc("first", 0)
+    first.commit(5)
+    until(lambda: first.uplink.status().pending == 0)
+    copy_of_running(plant.folder / "first", plant.folder / "second")
+    second = plant.pc("second", 1000)
+    second.commit(5)
+    first.commit(5)
+    until(lambda: settled(first, second))
+
+    again = make_identity(plant.folder / "again", plant.rig.key)
+    plant.enrol(again)
+    for number in (1005, 1010):  # started again, too
+        second.uplink.stop()
+        second.outbox.close()
+        second = plant.pc("second", number, again)
+        second.commit(5)
+        first.commit(5)
+        until(partial(settled, second, first))
+    held = plant.held()
+    assert [number for number in held if number > 1000] == [*range(1001, 1016)]
+    assert held[:10] == [*range(1, 11)], "and what the other one sent before it heard of it"
+    assert len(held) == len(set(held))
+
+
+def copy_of_running(folder: Path, to: Path) -> None:
+    """An image of the disk."""
+    to.mkdir()
+    with closing(sqlite3.connect(folder / "records.db")) as source:
+        source.execute("VACUUM INTO ?", (str(to / "records.db"),))
 
 
 @pytest.mark.parametrize("copied", [False, True], ids=["its own buffer", "a copy of the disk"])

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from central.fencing import SILENT_US, Fencing, Held, Start, judge
 from central.store import agents, documents
 from records.errors import Invalid
+from records.fence import Fenced
 from records.keys import SigningKey
 from records.wire import FENCE, Document, Request
 from tests.unit.central.core_rig import Agent, Rig
@@ -201,6 +202,34 @@ def test_the_fenced_one_is_told_by_a_document_that_stays_until_it_is_enrolled_ag
         assert documents.newest(connection, FENCE, bench.agent.name) == bench.told[-1]
     events = [stored.fact.data for stored in bench.rig.store.facts(agent="central")]
     assert [getattr(data, "code", "") for data in events].count("agent-doubled") == 3
+
+
+def test_a_copy_of_a_running_disk_that_is_enrolled_again_is_not_fenced_with_its_origin(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for start in (A, A2, Start("c", ("a2", "a")), A2):
+        bench.hello(start)
+    assert bench.instances() == ["c"]
+    key = SigningKey.generate()
+    bench.rig.store.write(
+        lambda c: agents.enrol(c, bench.agent.name, "p0", key.public.hex(), bench.rig.clock.now_us())
+    )
+    bench.hello(Start("c2", ("c", "a2", "a")), key)
+    assert bench.instances() is None
+    bench.hello(A2)
+    assert bench.instances() == ["a2"]
+    told = len(bench.told)
+    for start in (Start("c2", ("c", "a2", "a")), Start("c3", ("c2", "c", "a2", "a"))):
+        bench.hello(start, key)
+    assert len(bench.told) == told, "the one that goes on is told nothing, and its origin is not let in again"
+    fenced = Fenced.of(bench.told[-1])
+    assert fenced.names(("c3", "c2", "c", "a2", "a")) is None
+    assert fenced.names(("a3", "a2", "a")) == "a2"
+    bench.hello(Start("d", ("c3", "c2", "c", "a2", "a")), key)
+    bench.hello(Start("c3", ("c2", "c", "a2", "a")), key)
+    fenced = Fenced.of(bench.told[-1])
+    assert fenced.instances == ("d", "a2"), "nor a copy of the copy"
+    assert fenced.names(("d", "c3", "c2", "c", "a2", "a")) == "d"
+    assert fenced.names(("c4", "c3", "c2", "c", "a2", "a")) is None
 
 
 @pytest.mark.parametrize("content", [None, {}, {"instance": 1, "before": [], "key": "k"}, [1]])
