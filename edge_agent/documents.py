@@ -221,7 +221,9 @@ class Documents:
         """Until when a document that came now is known to have been the newest; ``known``: the same one before."""
         if not retained:
             return now_us
-        return min(now_us, document.issued_us + self._ahead_us) if known is None else known.newest_us
+        if known is not None:
+            return known.newest_us
+        return max(min(now_us, document.issued_us + self._ahead_us), 0)  # of an age at most, whatever is said
 
     def _compare_clocks(self, document: Document, received_us: int) -> None:
         """An answer to a comparison of notes bears central's time, and is on its way for seconds at most."""

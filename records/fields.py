@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from functools import partial
 from operator import is_
 from typing import Annotated, TypeVar, cast
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, JsonValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import (
     chain_schema,
@@ -56,6 +57,15 @@ class Word(StrEnum):
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 """A whole number that JSON and every database hold: how many, or which one of a row."""
+
+
+def _writable(value: JsonValue) -> JsonValue:
+    json.dumps(value, allow_nan=False)  # ValueError: also of a number with more digits than Python writes
+    return value
+
+
+Writable = Annotated[JsonValue, AfterValidator(_writable)]
+"""What was read from JSON and can be written as JSON again: no infinity (``1e999`` is read as one) or NaN."""
 
 T = TypeVar("T")
 Later = Annotated[T | None, Field(exclude_if=partial(is_, None))]

@@ -22,12 +22,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from records.certificates import finish_pair
 from records.chain import fields
@@ -90,14 +90,18 @@ def write_private(path: Path, content: bytes) -> None:
     replace_private(path, content)
 
 
+Moment = Annotated[int, Field(ge=0, lt=2**53)]
+"""UTC microseconds, to the year 2255: what every clock, calendar and database here can hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class PublicKey:
     """A believed key. ``until_us`` None: valid until replaced."""
 
     owner: str
-    public: str  # 64 hexadecimal digits
-    since_us: int = 0
-    until_us: int | None = None
+    public: Annotated[str, Field(pattern=r"\A[0-9a-fA-F]{64}\z")]
+    since_us: Moment = 0
+    until_us: Moment | None = None
 
     @property
     def id(self) -> str:
@@ -179,7 +183,7 @@ class IdentityFile:
     central_keys: tuple[PublicKey, ...]
     broker_user: str | None = None
     authority: Literal["own", "plant"] = "own"
-    signing_since_us: int = 0
+    signing_since_us: Moment = 0
 
 
 _IDENTITY = TypeAdapter(IdentityFile)

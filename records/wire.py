@@ -30,7 +30,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from records import chain
 from records.errors import Damaged, Invalid
-from records.fields import Int64
+from records.fields import Int64, Writable
 from records.keys import KeyRing, SigningKey
 from records.kinds import PAPERS
 
@@ -360,7 +360,7 @@ class Document:
     id: str
     version: Int64
     issued_us: Int64
-    content: JsonValue
+    content: Writable
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +373,7 @@ class Request:
     agent: str
     kind: str
     at_us: Int64
-    content: JsonValue
+    content: Writable
 
 
 _BODIES: dict[type, tuple[Purpose, TypeAdapter[object]]] = {

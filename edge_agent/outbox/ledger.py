@@ -168,9 +168,11 @@ def hash_at(connection: sqlite3.Connection, epoch: Epoch, seq: int) -> bytes | N
     """The chain hash of one row, also of the last pruned one and of the place before the first; else None."""
     if seq == epoch.pruned:
         return epoch.pruned_hash
+    if not epoch.pruned < seq <= epoch.last:  # however far ahead
+        return None
     look = "SELECT CAST(hash AS BLOB) FROM records WHERE position = ?"  # whatever the disk made of it
     row = connection.execute(look, (epoch.position(seq),)).fetchone()
-    return None if row is None or row[0] is None or not epoch.pruned < seq <= epoch.last else bytes(row[0])
+    return None if row is None or row[0] is None else bytes(row[0])
 
 
 def beginning(connection: sqlite3.Connection, epoch: Epoch) -> Place:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from edge_agent.documents import Documents
 from edge_agent.outbox import Applied, Outbox, Outcome
 from records.clock import Clock
-from records.errors import Damaged, Invalid, LotkeeperError
+from records.errors import Damaged, Invalid, LotkeeperError, StorageFailed
 from records.keys import Identity
 from records.wire import CENTRAL, CENTRAL_KEYS, Watermark, ack_topic, down_topic, unsign
 
@@ -22,6 +22,7 @@ OnEvent = Callable[[str, dict[str, JsonValue]], None]
 
 REPORT_EVERY_S = 60.0
 """Payloads that are refused make at most one event of each kind in this time, with their count."""
+MISTAKE = "this agent makes a mistake with it, which its log tells"
 
 
 @dataclass(slots=True)
@@ -49,7 +50,11 @@ class Incoming:
         self.refused = 0
 
     def take(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """Act on one message that is no watermark. ``retained``: the broker kept it, central may be dead."""
+        """Act on one message that is no watermark. ``retained``: the broker kept it, central may be dead.
+
+        Raises:
+            StorageFailed: the disk failed.
+        """
         try:
             if payload and topic == down_topic(self._agent, CENTRAL_KEYS, CENTRAL):
                 self._on_central_keys(payload)
@@ -57,6 +62,12 @@ class Incoming:
                 self._documents.take(topic, self._agent, payload, retained=retained)
         except (Invalid, Damaged) as error:
             self._refuse("payload-refused", {"topic": topic, "reason": error.message})
+        except StorageFailed:
+            raise
+        except Exception as error:
+            # A mistake of ours with one payload: the broker repeats it at each connect, and records must go on.
+            self._log.exception("payload-mistaken", topic=topic)
+            self._refuse("payload-refused", {"topic": topic, "reason": f"{MISTAKE}: {error!r}"})
 
     def watermark(self, stream: str, payload: bytes) -> Watermark | None:
         """What central says of a stream; None when it did not say it."""

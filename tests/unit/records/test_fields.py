@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from records.fields import Int64
+from records.fields import Int64, Writable
 
 INT64: TypeAdapter[int] = TypeAdapter(Int64)
 
@@ -48,3 +48,10 @@ def test_an_integer_of_more_bits_is_refused(number: int) -> None:
     for text in (f'"{number}"', str(number)):
         with pytest.raises(ValidationError, match="not a 64-bit integer"):
             INT64.validate_json(text)
+
+
+@pytest.mark.parametrize("text", ["Infinity", "NaN", "1e999", '{"a": [-1e999]}', "9" * 5000])
+def test_what_json_cannot_write_again_is_no_content(text: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter[JsonValue](Writable).validate_json(text)
+    assert TypeAdapter[JsonValue](Writable).validate_json('{"a": [1e99, 1]}') == {"a": [1e99, 1]}

@@ -79,9 +79,11 @@ def test_private_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 def test_what_is_wrong_with_an_identity_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no identity"):
         Identity.open(tmp_path)
-    (tmp_path / "identity.json").write_text('{"agent": 1}')
-    with pytest.raises(ConfigurationError, match="damaged"):
-        Identity.open(tmp_path)
+    no_key = '{"agent": "a-1", "partition": "p0", "central_keys": [{"owner": "central", "public": "zz"}]}'
+    for damaged in ('{"agent": 1}', no_key):
+        (tmp_path / "identity.json").write_text(damaged)
+        with pytest.raises(ConfigurationError, match="damaged"):
+            Identity.open(tmp_path)
     Identity.write(tmp_path, IdentityFile("a-1", "p0", ()), SigningKey.generate(), None)
     (tmp_path / "signing.key").write_text("no key")
     with pytest.raises(ConfigurationError, match="cannot read the signing key"):
