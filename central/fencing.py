@@ -7,7 +7,8 @@ silent for ``SILENT_US`` is gone, and the claimant takes its place: a PC that wa
 restored. Another stranger meanwhile is the claimant's rival and takes nothing from it; when the claimant is heard
 again, these two are alive, whatever became of the holder, and the rival is fenced. An earlier start that is heard
 after its successor shows that the successor is a copy of its disk: the copy is fenced. A key that was enrolled
-later wins at once; so a person decides by enrolling one PC again.
+later wins at once; so a person decides by enrolling one PC again. A key that an agent changes by itself says
+nothing.
 
 To be fenced costs no record: the agent goes on recording, and stops sending.
 """
@@ -21,7 +22,8 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from central.facts import Facts
-from central.store import agents, documents, instances
+from central.renewals import enrolled_us
+from central.store import documents, instances
 from central.store.engine import Connection, Store
 from records.clock import MICROSECONDS, Clock
 from records.errors import Invalid
@@ -37,7 +39,9 @@ MOST_FENCED = 50
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of an agent: its id, those before it in its buffer, and since when its key is believed."""
+    """One start of an agent: its id, those before it in its buffer, and since when its identity is believed: a key
+    that was enrolled, with those that the agent has made in place of it.
+    """
 
     instance: str
     before: tuple[str, ...]
@@ -153,8 +157,7 @@ class Fencing:
 
     def _take(self, connection: Connection, agent: str, told: _Hello) -> Document | None:
         """The document to publish: a new one, or the one that this start has not heeded."""
-        since = {key.id: key.since_us for key in agents.keys(connection) if key.owner == agent}
-        start = Start(told.instance, told.before, since.get(told.key, 0))
+        start = Start(told.instance, told.before, enrolled_us(connection, agent).get(told.key, 0))
         stored = instances.held(connection, agent)
         held = None if stored is None else _HELD.validate_json(stored)
         document = documents.newest(connection, FENCE, agent)

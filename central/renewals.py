@@ -17,7 +17,7 @@ from central.agent_requests import Handler
 from central.authority import authority_pem, sign_request
 from central.enrol import Enrolment, check_new_key
 from central.facts import Facts
-from central.store import agents, documents
+from central.store import agents, documents, snapshots
 from central.store.engine import Connection, Store
 from records.certificates import certificate_of, same_key
 from records.clock import Clock, iso_z
@@ -27,6 +27,8 @@ from records.model import OperationsEvent
 from records.wire import CERTIFICATE, SIGNING_KEY, Document, Request
 
 ORIGIN = "the agent itself"
+KEY_CHANGED = "agent-key-changed"
+"""Code of the fact, in the audit stream, that an agent signs with a key of its own making from now on."""
 APART_US = 600 * 1_000_000
 """Between two certificates, or two keys, of one agent: a broken one must not fill central's store."""
 
@@ -112,10 +114,25 @@ class Renewals:
                 "replaced": own[-1].public,
                 "until": iso_z(since_us + OVERLAP_US),
             }
-            self._facts.state(connection, OperationsEvent("agent-key-changed", params), stream="audit")
+            self._facts.state(connection, OperationsEvent(KEY_CHANGED, params), stream="audit")
             return self._facts.issue(connection, SIGNING_KEY, agent, {"public": public})
 
         self._publish(agent, self._store.write(job))
+
+
+def enrolled_us(connection: Connection, agent: str) -> dict[str, int]:
+    """By the id of each key of an agent: since when the identity is believed that it belongs to. A key that the
+    agent made for itself belongs to the one before it, so that no PC gets ahead of another by changing its key.
+    """
+    changes = map(snapshots.said_by, snapshots.coded(connection, KEY_CHANGED, "audit"))
+    renewed = {said.params.get("key") for said in changes if said is not None}
+    found: dict[str, int] = {}
+    since_us = 0
+    for key in agents.keys(connection):
+        if key.owner == agent:
+            since_us = since_us if key.public in renewed else key.since_us
+            found[key.id] = since_us
+    return found
 
 
 def _not_too_often(held: Document | None, now_us: int) -> None:

@@ -2,9 +2,10 @@
 
 Every minute it looks at what it holds. When a third of the certificate's time is left (30 days at least) it makes
 a new key, asks central for a certificate, and takes both into use at once; a signing key is replaced once a year
-in the same way. The private keys never leave the identity folder, and a process killed in between goes on with
-what it asked. Where the plant's authority signs, the agent warns instead, from the same moment on, and a person
-brings the file (``lotkeeper-edge identity``).
+in the same way, but not while central keeps to another agent of this identity, whose key that would end. The
+private keys never leave the identity folder, and a process killed in between goes on with what it asked. Where the
+plant's authority signs, the agent warns instead, from the same moment on, and a person brings the file
+(``lotkeeper-edge identity``).
 
 Central's keys change by an announcement that the former key signed. Who was away for longer than both are believed
 (30 days) does not believe it: then a person brings central's keys, by enrolling the agent again.
@@ -61,6 +62,10 @@ class Way(Protocol):
     @property
     def reached(self) -> bool:
         """Whether the broker is reached now."""
+
+    @property
+    def fenced(self) -> bool:
+        """Whether central keeps to another agent of this identity."""
 
     def request(self, kind: str, content: JsonValue) -> None:
         """Ask central."""
@@ -204,7 +209,9 @@ class Renewal:
         waiting = (self._identity.folder / SIGNING_ASKED).exists()
         if not waiting and (since_us == 0 or self._clock.now_us() < since_us + SIGNING_KEY_US):
             return
-        if self._may_ask(SIGNING_KEY):
+        if not self._way.fenced and self._may_ask(
+            SIGNING_KEY
+        ):  # a newer key ends the one of whom central keeps to
             key = asked_key(self._identity.folder)
             content: dict[str, JsonValue] = {"public": key.public.hex(), "proof": prove(self._agent, key)}
             self._way.request(SIGNING_KEY, content)

@@ -210,10 +210,15 @@ class Uplink:
         return self._connected
 
     @property
+    def fenced(self) -> bool:
+        """Whether central keeps to another agent of this identity."""
+        return self._fence.closed
+
+    @property
     def live(self) -> bool:
         """Whether what is committed as telemetry now goes to central at once."""
         lane = self._telemetry
-        return self._connected and lane is not None and not lane.waiting and not self._fence.closed
+        return self._connected and lane is not None and not lane.waiting and not self.fenced
 
     def status(self) -> UplinkStatus:
         """How it is now."""

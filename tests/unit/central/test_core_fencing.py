@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from central.fencing import SILENT_US, Fencing, Held, Start, judge
+from central.renewals import Renewals
 from central.store import agents, documents
 from records.errors import Invalid
 from records.fence import Fenced
-from records.keys import SigningKey
+from records.keys import SigningKey, prove
 from records.wire import FENCE, Document, Request
 from tests.unit.central.core_rig import Agent, Rig
 
@@ -202,6 +203,42 @@ def test_the_fenced_one_is_told_by_a_document_that_stays_until_it_is_enrolled_ag
         assert documents.newest(connection, FENCE, bench.agent.name) == bench.told[-1]
     events = [stored.fact.data for stored in bench.rig.store.facts(agent="central")]
     assert [getattr(data, "code", "") for data in events].count("agent-doubled") == 3
+
+
+def renew(bench: Bench, key: SigningKey) -> None:
+    """As each agent does by itself, once a year."""
+    folder = bench.rig.folder
+    renewals = Renewals(bench.rig.store, bench.rig.facts, bench.rig.clock, None, folder, lambda *_: None)  # type: ignore[arg-type]
+    name = bench.agent.name
+    content: JsonValue = {"public": key.public.hex(), "proof": prove(name, key)}
+    bench.rig.clock.advance(3600.0)
+    renewals.signing_key(Request(name, "signing-key", bench.rig.clock.now_us(), content))
+
+
+def test_a_key_that_an_agent_changes_by_itself_decides_nothing(tmp_path: Path) -> None:
+    """Bug: of two PCs with one identity the one won that had changed its key later, also a copy long fenced."""
+    bench = Bench(tmp_path)
+    for start in (A, B, A):
+        bench.hello(start)
+    fresh = SigningKey.generate()
+    renew(bench, fresh)
+    bench.hello(B2, fresh)
+    assert bench.instances() == ["b"]
+    bench.hello(A2)
+    bench.hello(Start("b3", ("b2", "b")), fresh)
+    assert bench.instances() == ["b"]
+
+    # who was enrolled later wins, and stays when the other one changes its key
+    enrolled, other = SigningKey.generate(), SigningKey.generate()
+    bench.rig.store.write(
+        lambda c: agents.enrol(c, bench.agent.name, "p0", enrolled.public.hex(), bench.rig.clock.now_us())
+    )
+    bench.hello(Start("b4", ("b3", "b2", "b")), enrolled)
+    assert bench.instances() == ["a2"]
+    renew(bench, other)
+    bench.hello(A3, other)
+    bench.hello(Start("b5", ("b4", "b3", "b2", "b")), enrolled)
+    assert bench.instances() == ["a2"]
 
 
 def test_a_copy_of_a_running_disk_that_is_enrolled_again_is_not_fenced_with_its_origin(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ class Bench:
         self.identity = make_identity(folder / "identity", SigningKey.generate())
         (folder / "authority").mkdir()
         create_authority(folder / "authority", "suzhou", self.clock.now_us() - 3650 * DAY_US // 2)
-        self.folder, self.tls, self.reached = folder, tls, False
+        self.folder, self.tls, self.reached, self.fenced = folder, tls, False, False
         self.outbox = open_outbox(folder / "buffer", self.clock)
         self.asked: list[str] = []
         self.warned: list[JsonValue] = []
@@ -108,3 +109,17 @@ def test_early_in_the_window_nobody_is_troubled(bench: Bench) -> None:
     renewal = bench.start(0.7 * YEARS_S)
     assert [bench.look(renewal, after_s) for after_s in (0, ASK_EVERY_S)] == [None, None]
     assert bench.asked.count("certificate") == 2
+
+
+def test_one_that_is_fenced_changes_no_signing_key(bench: Bench) -> None:
+    """Bug: the key of the PC that central keeps to was believed for 30 days more only."""
+    file = replace(bench.identity.file, signing_since_us=bench.clock.now_us() - 366 * DAY_US)
+    bench.identity.file = file
+    renewal = bench.start(0)
+    bench.fenced = True
+    for _ in range(3):
+        bench.look(renewal, ASK_EVERY_S)
+    assert bench.asked == []
+    bench.fenced = False
+    bench.look(renewal, LOOK_EVERY_S)
+    assert bench.asked == ["signing-key"]
