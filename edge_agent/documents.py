@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from edge_agent.counted_time import CountedTime
 from edge_agent.outbox import KeptDocument, Outbox
-from records.clock import Clock
+from records.clock import MOST_AHEAD_US, Clock
 from records.errors import Damaged, Invalid, Refused
 from records.keys import KeyRing
 from records.wire import CENTRAL, OF_ONE_AGENT, PLANT, SYNC, Document, down_topic, unsign
@@ -140,6 +140,9 @@ class Documents:
         key = (document.kind, document.id)
         with self._lock:
             known = self._known.get(key)
+        if document.kind == SYNC and known is not None and self._is_of_wrong_clock(known.document):
+            known = None
+            self._forget(key)
         if known is not None and document.version < known.document.version:
             self.outdated += 1
             return False
@@ -238,10 +241,20 @@ class Documents:
                 (key for key in self._known if key[0] not in OF_ONE_AGENT and key[1] != PLANT),
                 key=lambda key: (self._known[key].document.content is not None, self._known[key].newest_us),
             )
-            del self._known[oldest]
-            self._waiting.pop(oldest, None)
-        with suppress(Refused):  # no room to forget it: the next start does
-            self._outbox.documents.drop(*oldest).result()
+        self._forget(oldest)
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        with self._lock:
+            del self._known[key]
+            self._waiting.pop(key, None)
+        with suppress(Refused):  # no room for that: another time
+            self._outbox.documents.drop(*key).result()
+
+    def _is_of_wrong_clock(self, answer: Document) -> bool:
+        """The version of an answer to a comparison of notes is when that was asked for, by this PC's clock. One that
+        was far ahead, as central's was that answered, must not stand before all later ones.
+        """
+        return answer.version > self._clock.now_us() + MOST_AHEAD_US
 
 
 def same(one: Document, other: Document) -> bool:

@@ -232,6 +232,31 @@ def test_a_hold_that_came_while_the_clock_was_ahead_is_there_after_central_s_key
         again.take(down_topic(AGENT, "holds", "plant"), AGENT, sign(held, KEY))
 
 
+def test_an_answer_that_a_clock_far_ahead_had_asked_for_stands_before_no_later_one(pc: Pc) -> None:
+    """Bug: with the plant's clocks set a year ahead for a moment, no comparison of notes was answered for a year."""
+
+    def answer(number: int) -> Document:
+        now_us = pc.clock.now_us()
+        return Document(SYNC, AGENT, now_us, now_us, {"round": f"round {number}"})
+
+    heard: list[str] = []
+    pc.documents = Documents(pc.outbox, RING, pc.clock, lambda kind, _: heard.append(kind))
+    pc.clock.jump(365 * DAY)
+    pc.tell(answer(1))
+    pc.clock.jump(-365 * DAY)
+    for number in (2, 3):
+        pc.clock.advance(HOUR)
+        pc.tell(answer(number))
+        assert pc.documents.get(SYNC, AGENT) == answer(number)
+    assert heard == [SYNC] * 3
+    old = Document(SYNC, AGENT, pc.clock.now_us() - 1, pc.clock.now_us(), {"round": "played again"})
+    pc.tell(old)
+    assert pc.documents.get(SYNC, AGENT) == answer(3)
+    pc.start()
+    assert pc.documents.get(SYNC, AGENT) == answer(3)
+    assert pc.documents.central_us() == pc.clock.now_us()
+
+
 def test_the_time_is_noted_while_nobody_is_heard(pc: Pc, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_EVERY_S", 0.0)
     pc.clock.advance(5 * HOUR)
