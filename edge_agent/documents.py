@@ -251,8 +251,8 @@ class Documents:
             self._outbox.documents.drop(*key).result()
 
     def _is_of_wrong_clock(self, answer: Document) -> bool:
-        """The version of an answer to a comparison of notes is when that was asked for, by this PC's clock. One that
-        was far ahead, as central's was that answered, must not stand before all later ones.
+        """An answer to a comparison of notes has for its version when that was asked for, by this PC's clock. One
+        of a clock that was far ahead, as central's was that answered, must not stand before all later ones.
         """
         return answer.version > self._clock.now_us() + MOST_AHEAD_US
 

@@ -233,7 +233,7 @@ def test_a_hold_that_came_while_the_clock_was_ahead_is_there_after_central_s_key
 
 
 def test_an_answer_that_a_clock_far_ahead_had_asked_for_stands_before_no_later_one(pc: Pc) -> None:
-    """Bug: with the plant's clocks set a year ahead for a moment, no comparison of notes was answered for a year."""
+    """Bug: when all clocks of the plant had been a year ahead, no comparison of notes was answered for a year."""
 
     def answer(number: int) -> Document:
         now_us = pc.clock.now_us()
