@@ -146,7 +146,14 @@ def _identity(
 
     secret = None if password_file is None else new_secret()
     made = make_identity(
-        wanted.keys, agent, wanted.out, wanted.now_us, partition=partition, secret=secret, plant=wanted.csr
+        wanted.keys,
+        agent,
+        wanted.out,
+        wanted.now_us,
+        partition=partition,
+        secret=secret,
+        plant=wanted.csr,
+        tell=_tell,
     )
     if password_file is not None and made.password_line is not None:
         add_password(password_file, made.password_line)
@@ -238,13 +245,13 @@ def _server(wanted: _Wanted, hosts: list[str], port: int) -> None:
         complete(wanted.out, wanted.signed, wanted.now_us, hosts[0] if hosts else "central", hosts)
         made = [wanted.out / name for name in ("tls.key", "tls.crt", "ca.crt")]
     elif hosts:
-        made = make_broker(wanted.keys, hosts, wanted.out, port, wanted.now_us, plant=wanted.csr)
+        made = make_broker(wanted.keys, hosts, wanted.out, port, wanted.now_us, plant=wanted.csr, tell=_tell)
         lists = BrokerLists(by=me(), folder=str(wanted.out.resolve()), revocation=not wanted.csr)
         told = administer(wanted.loaded, lists)
         written = told.get("written") if isinstance(told, dict) else None
         made += [wanted.out / str(name) for name in (written if isinstance(written, list) else ())]
     else:
-        made = make_client(wanted.keys, wanted.out, wanted.now_us, plant=wanted.csr)
+        made = make_client(wanted.keys, wanted.out, wanted.now_us, plant=wanted.csr, tell=_tell)
     text = f"made {wanted.out}: run mosquitto with it" if hosts else f"made {', '.join(map(str, made))}"
     if wanted.csr:
         what = f"a TLS server of {', '.join(hosts)}" if hosts else "the common name central, for a TLS client"
@@ -274,6 +281,10 @@ def _broker_words(broker: JsonValue) -> list[str]:
     return [
         f"the broker's lists are in {broker['folder']}: let mosquitto read them again (systemctl reload mosquitto)"
     ]
+
+
+def _tell(what: str) -> None:
+    typer.echo(what, err=True)
 
 
 def _read(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from central.authority import authority_pem, issue_client, issue_server, sign_re
 from central.broker import Broker, broker_configuration, password_line
 from central.keys import CentralKeys
 from central.store.configurations import OPEN, mode_of
-from records.certificates import AUTHORITY, CERTIFICATE, KEY, ask, check_signed, install
+from records.certificates import AUTHORITY, CERTIFICATE, KEY, Tell, ask, check_signed, install, unheard
 from records.enrolment import Asked, Reply
 from records.errors import ConfigurationError
 from records.files import make_folder, replace_file
@@ -79,10 +79,12 @@ def make_identity(
     partition: str = "p0",
     secret: str | None = None,
     plant: bool = False,
+    tell: Tell = unheard,
 ) -> MadeIdentity:
     """Write an identity folder: signing key, TLS key and certificate, central's keys, perhaps a broker password.
 
-    ``plant``: another authority signs; the folder gets a request in the place of a certificate.
+    ``plant``: another authority signs; the folder gets a request in the place of a certificate, and ``tell`` hears
+    of one that was there and is of no use.
 
     Raises:
         ConfigurationError: the name cannot be one, or the authority is missing.
@@ -91,7 +93,7 @@ def make_identity(
     check_name(partition, "partition")
     make_folder(folder)
     if plant:
-        ask(folder, agent)
+        ask(folder, agent, tell=tell)
     else:
         issue_client(keys.folder, folder, agent, now_us)
     signing = SigningKey.generate()
@@ -176,15 +178,22 @@ def reply(
 
 
 def make_broker(
-    keys: CentralKeys, hosts: Sequence[str], folder: Path, port: int, now_us: int, *, plant: bool = False
+    keys: CentralKeys,
+    hosts: Sequence[str],
+    folder: Path,
+    port: int,
+    now_us: int,
+    *,
+    plant: bool = False,
+    tell: Tell = unheard,
 ) -> list[Path]:
     """Write what a mosquitto with mutual TLS needs but for the lists (``BrokerFiles``); the files.
 
-    ``plant``: another authority signs; the folder gets a request in the place of a certificate.
+    ``plant``, ``tell``: as of an identity.
     """
     make_folder(folder)
     if plant:
-        ask(folder, hosts[0], hosts)
+        ask(folder, hosts[0], hosts, tell=tell)
     else:
         issue_server(keys.folder, folder, list(hosts), now_us)
     place = folder.resolve()
@@ -194,10 +203,12 @@ def make_broker(
     return [folder / name for name in (*names, "mosquitto.conf")]
 
 
-def make_client(keys: CentralKeys, folder: Path, now_us: int, *, plant: bool = False) -> list[Path]:
+def make_client(
+    keys: CentralKeys, folder: Path, now_us: int, *, plant: bool = False, tell: Tell = unheard
+) -> list[Path]:
     """Central's own certificate at the broker, made anew; the files."""
     if plant:
-        ask(folder, CENTRAL)
+        ask(folder, CENTRAL, tell=tell)
         return [folder / "tls.csr"]
     issue_client(keys.folder, folder, CENTRAL, now_us)
     return [folder / KEY, folder / CERTIFICATE]

@@ -38,15 +38,18 @@ def request(
     """Make keys in the folder and a request that is carried to central. Asked again it has the same keys."""
     from records.enrolment import asked_key, make_request
 
+    told: list[JsonValue] = []
     try:
-        path = make_request(out, agent, SystemClock().now_us(), new=new)
+        path = make_request(out, agent, SystemClock().now_us(), new=new, tell=told.append)
     except OSError as error:
         raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from error
     key = asked_key(out)
     if json:
         answer: dict[str, JsonValue] = {"agent": agent, "request": str(path), "csr": str(out / "tls.csr")}
-        print_json(answer | {"key": key.public.hex(), "key_id": key.id})
+        print_json(answer | {"key": key.public.hex(), "key_id": key.id, "set_aside": told})
         return
+    for what in told:
+        typer.echo(what)
     typer.echo(f"made keys for {agent}; the signing key is {key.id} (central shows the same)")
     typer.echo(
         f"carry {path} to central: lotkeeper-central enrol {agent} --request {path.name} --out reply.json\n"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -23,12 +24,12 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from edge_agent.documents import Documents
 from edge_agent.identity_view import FILES
+from records.certificates import ASKED, DAY_US, Certificate, ask, certificate_of, forget, install, look_at_files
 from records.certificates import CERTIFICATE as CERTIFICATE_FILE
-from records.certificates import DAY_US, Certificate, ask, certificate_of, install, look_at_files
 from records.clock import Clock, iso_z
 from records.enrolment import SIGNING_ASKED, asked_key
 from records.errors import Damaged, Invalid, LotkeeperError
-from records.keys import Identity, KeyRing, PublicKey, prove
+from records.keys import Identity, KeyRing, PublicKey, SigningKey, prove
 from records.wire import CENTRAL, CENTRAL_KEYS, CERTIFICATE, SIGNING_KEY, Document, signed_by, unsign
 
 LOOK_EVERY_S = 60.0
@@ -167,7 +168,8 @@ class Renewal:
             self._warn("certificate", why, found.until_us)
             return
         if self._may_ask(CERTIFICATE):
-            self._way.request(CERTIFICATE, {"csr": ask(self._identity.folder, self._agent).decode()})
+            csr = ask(self._identity.folder, self._agent, tell=partial(self._warn, "certificate", until_us=None))
+            self._way.request(CERTIFICATE, {"csr": csr.decode()})
         missing = self._why_none_came(ended=now_us >= found.until_us)
         if missing is not None and now_us > (found.renew_us + found.until_us) // 2:
             self._warn("certificate", missing, found.until_us)
@@ -190,7 +192,7 @@ class Renewal:
     def _take_certificate(self) -> None:
         document = self._documents.get(CERTIFICATE, self._agent)
         content = None if document is None else document.content
-        if not isinstance(content, dict) or not (self._identity.folder / "tls.key.asked").exists():
+        if not isinstance(content, dict) or not (self._identity.folder / ASKED).exists():
             return
         pem = str(content.get("certificate")).encode()
         try:
@@ -209,10 +211,9 @@ class Renewal:
         waiting = (self._identity.folder / SIGNING_ASKED).exists()
         if not waiting and (since_us == 0 or self._clock.now_us() < since_us + SIGNING_KEY_US):
             return
-        if not self._way.fenced and self._may_ask(
-            SIGNING_KEY
-        ):  # a newer key ends the one of whom central keeps to
-            key = asked_key(self._identity.folder)
+        may_ask = not self._way.fenced  # a newer key ends the one of whom central keeps to
+        if may_ask and self._may_ask(SIGNING_KEY):
+            key = self._asked_key()
             content: dict[str, JsonValue] = {"public": key.public.hex(), "proof": prove(self._agent, key)}
             self._way.request(SIGNING_KEY, content)
         self.told(SIGNING_KEY)
@@ -223,12 +224,15 @@ class Renewal:
         waiting = self._identity.folder / SIGNING_ASKED
         if not isinstance(content, dict) or not waiting.exists():
             return
-        key = asked_key(self._identity.folder)
+        key = self._asked_key()
         if content.get("public") != key.public.hex():
             return  # the answer to an earlier request
         self._identity.sign_with(key, self._clock.now_us())
-        waiting.unlink()
+        forget(waiting)
         self._renewed("signing-key", key.id, None)
+
+    def _asked_key(self) -> SigningKey:
+        return asked_key(self._identity.folder, tell=partial(self._warn, "signing-key", until_us=None))
 
     # -- central's keys ------------------------------------------------------------------------------------
 

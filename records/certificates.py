@@ -10,8 +10,7 @@ ones before either takes its place, and ``finish_pair`` ends what was begun.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +27,22 @@ from records.files import make_folder, replace_file, replace_private, sync_folde
 
 KEY, CERTIFICATE, AUTHORITY, REQUEST = "tls.key", "tls.crt", "ca.crt", "tls.csr"
 ASKED = "tls.key.asked"
+ASIDE = ".aside"
+"""Ends the name of what waited for an answer and was of no use any more."""
 NEXT = ".next"
 LEAST_RSA_BITS = 2048
 LONGEST_CHAIN = 5
 DAY_US = 86_400 * 1_000_000
 RENEW_FROM_US = 30 * DAY_US
 """A certificate is renewed when less than a third of its time is left, and in any case so long before its end."""
+
+
+Tell = Callable[[str], None]
+"""Hears, in words for a person, what was done beside what was asked for."""
+
+
+def unheard(_what: str) -> None:
+    """Nobody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,27 +226,58 @@ def look_at_files(folder: Path) -> Certificate:
     return certificate_of(held[CERTIFICATE])
 
 
-def ask(folder: Path, name: str, hosts: Sequence[str] = ()) -> bytes:
+def ask(folder: Path, name: str, hosts: Sequence[str] = (), *, tell: Tell = unheard) -> bytes:
     """A request (PEM) for a new certificate, also left as ``tls.csr``; asked again it is the same one.
 
-    The key that it is for waits beside it. What the folder holds stays in use until ``install``.
+    The key that it is for waits beside it. What the folder holds stays in use until ``install``. Where the two do
+    not belong together no answer would ever fit: they are set aside, ``tell`` hears why, and others are made.
 
     Raises:
         OSError: the folder cannot be written.
     """
     make_folder(folder)
     key, request = folder / ASKED, folder / REQUEST
+    asks_for = name if not hosts else hosts[0]
     if key.exists() and request.exists():
-        pem = request.read_bytes()
-        with suppress(Invalid):
-            read_request(pem, name if not hosts else hosts[0][:64])
-            return pem
+        try:
+            return _waiting(key, request, asks_for[:64] if hosts else asks_for)
+        except Invalid as error:
+            aside = set_aside(request), set_aside(key)
+            tell(f"{error.message}: set aside as {' and '.join(path.name for path in aside)}, and asked anew")
     fresh = new_key_pem()
     request.unlink(missing_ok=True)  # so that no request stands beside another key
     replace_private(key, fresh)
-    pem = request_pem(fresh, name if not hosts else hosts[0], hosts)
+    pem = request_pem(fresh, asks_for, hosts)
     replace_file(request, pem)
     return pem
+
+
+def _waiting(key: Path, request: Path, name: str) -> bytes:
+    """The request, when the key is its own. Raises Invalid: either cannot be read, or they are of two keys."""
+    pem = _read(request)
+    asked = read_request(pem, name)
+    try:
+        held = _spki(_public_of(_read(key)))
+    except Invalid as error:
+        raise Invalid(f"{key}: {error.message}") from error
+    if held != _spki(asked):
+        raise Invalid(f"{key} is not the key of {request}")
+    return pem
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file another name, in the place of what was set aside before; its new path. Raises OSError."""
+    aside = path.with_name(path.name + ASIDE)
+    path.replace(aside)
+    sync_folder(path.parent)
+    return aside
+
+
+def forget(*waited: Path) -> None:
+    """What waited for an answer has it: take it away, and what was set aside in its place before."""
+    for path in waited:
+        path.unlink(missing_ok=True)
+        path.with_name(path.name + ASIDE).unlink(missing_ok=True)
 
 
 def install(
@@ -259,13 +299,12 @@ def install(
     if not keys:
         raise Invalid(f"{folder} holds no key: nothing was asked for from here")
     wanted = _spki(read_certificates(certificate_pem)[0].public_key())
-    key = next((each for each in keys if _spki(_private(each).public_key()) == wanted), keys[0])
+    key = next((each for each in keys if _is_for(each, wanted)), keys[0])
     found = check_pair(key, certificate_pem, authority, now_us, name, hosts)
     if authority_pem is not None:
         replace_file(folder / AUTHORITY, authority_pem)
     write_pair(folder, key, certificate_pem)
-    waiting.unlink(missing_ok=True)
-    (folder / REQUEST).unlink(missing_ok=True)
+    forget(waiting, folder / REQUEST)
     return found
 
 
@@ -320,6 +359,13 @@ def _private(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
 
 def _public_of(pem: bytes) -> object:
     return _any_private(pem).public_key()
+
+
+def _is_for(key_pem: bytes, wanted: bytes) -> bool:
+    try:
+        return _spki(_public_of(key_pem)) == wanted
+    except Invalid:
+        return False
 
 
 def _any_private(pem: bytes) -> PrivateKeyTypes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from records.certificates import ASKED, REQUEST, ask, install
+from records.certificates import ASKED, REQUEST, Tell, ask, forget, install, set_aside, unheard
 from records.errors import ConfigurationError, Invalid, LotkeeperError, Refused
 from records.files import make_folder, replace_file, sync_folder
 from records.keys import Identity, IdentityFile, KeyRing, PublicKey, SigningKey, write_identity
@@ -24,6 +24,7 @@ KIND = "enrol"
 REPLY_KIND = "enrolment"
 REQUEST_FILE = "request.json"
 SIGNING_ASKED = "signing.key.asked"
+ASK_AGAIN = "make another request with: lotkeeper-edge identity request --new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,12 @@ _REPLY = TypeAdapter(Reply)
 _SELF_SIGNED = TypeAdapter(dict[str, str])
 
 
-def make_request(folder: Path, agent: str, now_us: int, *, new: bool = False) -> Path:
+def make_request(folder: Path, agent: str, now_us: int, *, new: bool = False, tell: Tell = unheard) -> Path:
     """Make a line PC's keys in its identity folder and the request that is carried to central.
 
     Keys that are there and were never answered are kept, so that a reply which is on its way still fits; with
-    ``new`` they are made anew, and no such reply does.
+    ``new`` they are made anew, and no such reply does. ``tell`` hears of keys that were there and are damaged:
+    these are set aside, and others are made.
 
     Raises:
         Refused: the folder is of another agent, or has asked for another. OSError: it cannot be written.
@@ -65,8 +67,8 @@ def make_request(folder: Path, agent: str, now_us: int, *, new: bool = False) ->
             (folder / name).unlink(missing_ok=True)
     else:
         _check_owner(folder, agent)
-    signing = asked_key(folder)
-    csr = ask(folder, agent).decode()
+    signing = asked_key(folder, tell=tell)
+    csr = ask(folder, agent, tell=tell).decode()
     content = _ASKED.dump_python(Asked(agent, signing.public.hex(), csr))
     replace_file(folder / REQUEST_FILE, sign(Request(agent, KIND, now_us, content), signing))
     return folder / REQUEST_FILE
@@ -85,11 +87,17 @@ def _check_owner(folder: Path, agent: str) -> None:
         )
 
 
-def asked_key(folder: Path) -> SigningKey:
-    """The signing key that central shall believe next; made at the first call, kept until it is in use."""
+def asked_key(folder: Path, *, tell: Tell = unheard) -> SigningKey:
+    """The signing key that central shall believe next; made at the first call, kept until it is in use.
+
+    One that cannot be read is set aside, ``tell`` hears why, and another is made. Raises OSError.
+    """
     path = folder / SIGNING_ASKED
     if path.exists():
-        return SigningKey.load(path)
+        try:
+            return SigningKey.load(path)
+        except ConfigurationError as error:
+            tell(f"{error.message}: set aside as {set_aside(path).name}, and another was made")
     signing = SigningKey.generate()
     signing.save(path)
     return signing
@@ -159,19 +167,32 @@ def accept(folder: Path, payload: bytes, now_us: int) -> Identity:
         raise ConfigurationError(
             f"{folder} has asked for nothing", hint="make a request with: lotkeeper-edge identity request"
         )
-    agent = read_request_file(asked.read_bytes()).agent
+    request = read_request_file(asked.read_bytes())
+    agent, waiting = request.agent, folder / SIGNING_ASKED
     if agent != reply.identity.agent:
         raise Invalid(f"the reply is for {reply.identity.agent}, this folder asked for {agent}")
+    _check_waiting(waiting, request)
     if reply.certificate is not None and reply.ca is not None:
         install(folder, reply.certificate.encode(), reply.ca.encode(), now_us, agent)
     if reply.mode is not None:
         replace_file(folder / "mode.json", reply.mode.encode())
     write_identity(folder, replace(reply.identity, signing_since_us=now_us))
-    if (folder / SIGNING_ASKED).exists():
-        (folder / SIGNING_ASKED).replace(folder / "signing.key")
+    if waiting.exists():
+        waiting.replace(folder / "signing.key")
         sync_folder(folder)
+    forget(waiting)
     asked.unlink()
     return Identity.open(folder)
+
+
+def _check_waiting(waiting: Path, request: Asked) -> None:
+    """Raises Invalid: the signing key that waits is not the one that central was shown."""
+    try:
+        key = SigningKey.load(waiting) if waiting.exists() else None
+    except ConfigurationError as error:
+        raise Invalid(error.message, hint=ASK_AGAIN) from error
+    if key is not None and key.public.hex() != request.public:
+        raise Invalid(f"{waiting} is not the key that was asked for", hint=ASK_AGAIN)
 
 
 def accept_certificate(folder: Path, certificate: bytes, ca: bytes | None, now_us: int) -> Identity:

@@ -167,6 +167,29 @@ def test_keys_that_central_refuses_are_made_anew_as_it_advises(tmp_path: Path, c
     edge("identity", "accept", str(reply), "--out", str(folder))
 
 
+def test_keys_that_were_damaged_while_they_waited_are_told_and_made_anew(
+    tmp_path: Path, central: CentralProcess
+) -> None:
+    """Bug: a signing key that could not be read was taken into use, and the agent did not start any more."""
+    folder, reply = tmp_path / "identity", tmp_path / "reply.json"
+    ask = ("identity", "request", "--out", str(folder), "--agent", "sealing-1")
+    answer = ("--request", str(folder / "request.json"), "--out", str(reply))
+    edge(*ask)
+    central.command("enrol", "sealing-1", *answer)
+    (folder / "signing.key.asked").write_bytes(b"")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert "signing.key.asked" in edge("identity", "accept", str(reply), "--out", str(folder), code=1)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "tls.key.asked").write_bytes(b"")
+    said = edge(*ask)
+    assert "set aside as signing.key.asked.aside" in said
+    assert "set aside as tls.csr.aside and tls.key.asked.aside" in said
+    assert "set aside" not in edge(*ask)
+    central.command("enrol", "sealing-1", *answer)
+    edge("identity", "accept", str(reply), "--out", str(folder))
+    assert Identity.open(folder).file.agent == "sealing-1"
+
+
 def test_a_request_that_its_own_key_did_not_sign_is_refused(tmp_path: Path, central: CentralProcess) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     for name, folder in (("sealing-1", one), ("sealing-2", two)):
