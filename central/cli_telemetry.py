@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,20 +64,42 @@ def telemetry(
                 require(known, agent)
             _write(_tags(known, agent), "", json=json, as_csv=as_csv)
             return
-        found = _readings(connection, agent, tag, from_us, to_us)
+        missing = _Missing()
+        found = _readings(connection, agent, tag, from_us, to_us, missing)
         first = next(found, None)
         if first is None:  # else it is here, whether or not its agent sends it still
             require(devices(connection), agent, tag)
         rows = (point.to_json() for point in chain([] if first is None else [first], found))
         _write(rows, " of this span", json=json, as_csv=as_csv)
+    missing.tell()
 
 
-def _readings(connection: Connection, agent: str, tag: str, from_us: int, to_us: int) -> Iterator[Point]:
+@dataclass(slots=True)
+class _Missing:
+    """Whether any of what a device sent in the span is not here to be read."""
+
+    given_up: bool = False
+    unreadable: bool = False
+
+    def tell(self) -> None:
+        """Beside the readings; what is damaged is not fine."""
+        if self.given_up:
+            typer.echo("some of this span is past its retention: what it held is not here", err=True)
+        if self.unreadable:
+            typer.echo("some of this span is damaged in the database: run lotkeeper-central verify", err=True)
+            raise typer.Exit(1)
+
+
+def _readings(
+    connection: Connection, agent: str, tag: str, from_us: int, to_us: int, missing: _Missing
+) -> Iterator[Point]:
     from central.telemetry import read
 
     next_us: int | None = from_us
     while next_us is not None:
         found = read(connection, agent, tag, next_us, to_us, AT_ONCE)
+        missing.given_up |= found.given_up > 0
+        missing.unreadable |= found.unreadable > 0
         yield from found.points
         next_us = found.next_us
 

@@ -75,10 +75,15 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Readings in the order of the agent's clock. ``next_us``: ask again from there for more; None at the end."""
+    """Readings in the order of the agent's clock. ``next_us``: ask again from there for more; None at the end.
+
+    ``given_up``, ``unreadable``: of the device's chunks that were looked into, as in ``TagTrend``.
+    """
 
     points: tuple[Point, ...]
     next_us: int | None
+    given_up: int = 0
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,7 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
     """
     device, _, name = tag.partition(".")
     found = _Once()
+    given_up = unreadable = 0
     next_us: int | None = None
     rows = telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US)
     for opened, (first_us, body) in enumerate(rows):
@@ -156,9 +162,17 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
         if first_us > from_us and (opened >= MOST_CHUNKS or found.are_more_than(limit, first_us)):
             next_us = first_us
             break
-        points = [] if body is None else _points(body, name)
+        if body is None:
+            given_up += 1
+            continue
+        try:
+            points = _points(body, name)
+        except Invalid:
+            unreadable += 1
+            continue
         found.add([point for point in points if from_us <= point.edge_us < to_us])
-    return _page([point for point in found.told() if next_us is None or point.edge_us < next_us], limit, next_us)
+    shown, next_us = _page([p for p in found.told() if next_us is None or p.edge_us < next_us], limit, next_us)
+    return Points(tuple(shown), next_us, given_up, unreadable)
 
 
 class _Once:
@@ -190,13 +204,13 @@ class _Once:
         return sorted(points, key=lambda point: point.edge_us)
 
 
-def _page(told: list[Point], limit: int, next_us: int | None) -> Points:
-    """The first readings of those in order, the moments whole."""
+def _page(told: list[Point], limit: int, next_us: int | None) -> tuple[list[Point], int | None]:
+    """The first readings of those in order, the moments whole, and from where to ask on."""
     if len(told) <= limit:
-        return Points(tuple(told), next_us)
+        return told, next_us
     times = [point.edge_us for point in told]
     cut = bisect_left(times, times[limit]) or bisect_right(times, times[limit])
-    return Points(tuple(told[:cut]), times[cut] if cut < len(told) else next_us)
+    return told[:cut], times[cut] if cut < len(told) else next_us
 
 
 def read_trend(

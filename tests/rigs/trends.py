@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -66,3 +67,13 @@ def polled(
 ) -> list[Reading]:
     """So many readings on a grid; ``value`` of the number of each."""
     return [(begin_us + n * every_us, value(n), status) for n in range(count)]
+
+
+def spoil(by_hand: Callable[[str], list[Any]], seq: int, body: bytes) -> None:
+    """Put these bytes in the place of a chunk, as somebody with all rights can. ``by_hand``: does a statement."""
+    name = "guard_telemetry_body_update"
+    ((guard,),) = by_hand(f"SELECT sql FROM sqlite_master WHERE name = '{name}'")
+    by_hand(f"DROP TRIGGER {name}")
+    chunk = f"(SELECT id FROM envelope WHERE stream = 'telemetry' AND seq = {seq})"
+    by_hand(f"UPDATE telemetry_body SET body = X'{body.hex()}' WHERE envelope_id = {chunk}")
+    by_hand(guard)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
@@ -15,7 +17,8 @@ from playwright.sync_api import Browser
 from test_web_browser import chromium, visit
 
 from records.clock import iso_z
-from tests.rigs.trends import BAD, UNCERTAIN, TrendAgent, polled
+from tests.rigs import stores
+from tests.rigs.trends import BAD, UNCERTAIN, TrendAgent, polled, spoil
 
 __all__ = ["chromium"]
 
@@ -161,6 +164,21 @@ def test_every_page_around_it_answers(trended: Site) -> None:
         assert client.get(path).status_code == 404
     older = client.get(f"/telemetry/trend-1/welder.force?{urlencode({'to': '2020-01-01T00:00'})}").text
     assert "No readings in this span" in older
+
+
+def test_a_damaged_chunk_is_told_beside_the_others(tmp_path: Path) -> None:
+    """Bug: page and interface refused a whole span for one chunk of it."""
+    with site(tmp_path, whole_story(3)) as made:
+        now_us = made.central.clock.now_us()
+        agent = TrendAgent().enrol(made.central.store, now_us)
+        parts = [polled(now_us - HOUR + n * 300 * SECOND, 300, float) for n in range(12)]
+        agent.send(made.central.ingest, *map(agent.body, parts))
+        spoil(partial(stores.by_hand, tmp_path), 12, b"damaged")
+        page = made.signed_in("mueller").get("/telemetry/trend-1/welder.force")
+        assert page.status_code == 200
+        assert "1 chunk of this device and span is damaged in the database" in page.text
+        told = made.program("read").get("/api/v1/telemetry", params={**span(made), "limit": 5000}).json()
+        assert (len(told["items"]), told["unreadable"], told["given_up"], told["next"]) == (3300, 1, 0, None)
 
 
 @pytest.mark.browser

@@ -44,6 +44,13 @@ class TelemetryItem(Item):
         return cls.model_validate(point.to_json())
 
 
+class TelemetryItems(Items[TelemetryItem]):
+    """``given_up``: how many chunks of the device in the span are past their retention, ``unreadable`` damaged."""
+
+    given_up: int = 0
+    unreadable: int = 0
+
+
 class TrendBucket(Item):
     """Readings from ``time`` on, of so many microseconds: how many of which quality, and of those that are not bad
     the lowest, highest, first and last. ``silent_us``: how much of it lies between readings too far apart.
@@ -124,14 +131,17 @@ def telemetry(
     end: To,
     cursor: Annotated[Moment | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 1000,
-) -> Items[TelemetryItem]:
+) -> TelemetryItems:
     """Readings of one telemetry tag over a span of its agent's clock, oldest first; 404 when nobody sends it."""
     if end <= begin:
         raise Problem(422, "`to` is not after `from`")
     found = call.desk.telemetry(agent, tag, to_us(cursor or begin), to_us(end), limit)
     if not found.points:
         require(call.desk.telemetry_devices(), agent, tag)
-    return Items(items=[TelemetryItem.of(point) for point in found.points], next=_z(found.next_us))
+    items = [TelemetryItem.of(point) for point in found.points]
+    return TelemetryItems(
+        items=items, next=_z(found.next_us), given_up=found.given_up, unreadable=found.unreadable
+    )
 
 
 @router.get("/telemetry/tags", tags=["telemetry"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from central.app import build
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
 from records.telemetry import SeriesTag
-from tests.rigs.trends import BAD, TrendAgent, polled
+from tests.rigs import stores
+from tests.rigs.trends import BAD, TrendAgent, polled, spoil
 from tests.unit.typing_commands import Type
 
 START_US = 1_795_000_000_000_000
@@ -59,6 +61,16 @@ def test_a_span_that_begins_within_more_chunks_than_are_opened_at_once_ends(
     monkeypatch.setattr(telemetry, "MOST_CHUNKS", 0)
     later = ("--from", iso_z(START_US + 2 * SECOND), *SPAN[2:])
     assert len(trended(*FORCE, *later, "--json").json) == 8
+
+
+def test_a_damaged_chunk_keeps_no_others_from_being_told(trended: Type, tmp_path: Path) -> None:
+    """Bug: no reading of an hour could be had, by command or program, where one chunk of it was damaged."""
+    database = load_settings(tmp_path / "central.yaml").value.database
+    assert isinstance(database, Path)
+    spoil(partial(stores.by_hand, database.parent), 1, b"damaged")
+    said = trended(*FORCE, *SPAN, "--json")
+    assert (said.code, len(said.json)) == (1, 5)
+    assert "damaged in the database: run lotkeeper-central verify" in said.err
 
 
 def test_an_empty_span_is_no_error_and_tags_are_told(trended: Type) -> None:

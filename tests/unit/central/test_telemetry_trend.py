@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from records.keys import PublicKey
 from records.telemetry import Series, SeriesTag
 from records.wire import CENTRAL
 from tests.rigs import stores
-from tests.rigs.trends import BAD, UNCERTAIN, TrendAgent, polled
+from tests.rigs.trends import BAD, UNCERTAIN, TrendAgent, polled, spoil
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Rig
 
@@ -83,18 +84,13 @@ def test_chunks_lie_compressed_and_are_proven_beside_those_stored_as_they_came(
 def test_a_changed_packed_chunk_is_found_by_verify_and_told_by_a_trend(rig: Rig) -> None:
     agent = TrendAgent().enrol(rig.store, rig.clock.now_us())
     agent.send(rig.ingest, *(agent.body(polled(START_US + n * 60 * SECOND, 60, float)) for n in range(3)))
-    name = "guard_telemetry_body_update"
-    ((guard,),) = stores.by_hand(rig.folder, f"SELECT sql FROM sqlite_master WHERE name = '{name}'")
-    stores.by_hand(rig.folder, f"DROP TRIGGER {name}")
     packed = pack(agent.body(polled(START_US, 60, lambda n: -1.0)))
-    changed = packed[:-1] + bytes([packed[-1] ^ 1])
-    second = "(SELECT id FROM envelope WHERE stream = 'telemetry' AND seq = 2)"
-    statement = f"UPDATE telemetry_body SET body = X'{changed.hex()}' WHERE envelope_id = {second}"
-    stores.by_hand(rig.folder, statement)
-    stores.by_hand(rig.folder, guard)
+    spoil(partial(stores.by_hand, rig.folder), 2, packed[:-1] + bytes([packed[-1] ^ 1]))
     with rig.store.read() as connection:
         found = read_trend(connection, agent.name, "welder.force", START_US, START_US + HOUR, 60, START_US + HOUR)
+        listed = telemetry.read(connection, agent.name, "welder.force", START_US, START_US + HOUR, 999)
     assert (found.unreadable, found.trend.readings) == (1, 120)
+    assert (listed.unreadable, len(listed.points), listed.next_us) == (1, 120, None)
     outcome = proved(rig)
     assert not outcome.ok
     assert outcome.first_bad is not None
