@@ -61,8 +61,8 @@ class Renewals:
         """Sign what an agent asks for itself.
 
         Raises:
-            Invalid: no certificate request of this agent. Refused: the plant's authority signs for it, or it asks
-            too often.
+            Invalid: no certificate request of this agent. Refused: the plant's authority signs for it, it asks too
+            often, or was revoked meanwhile.
         """
         agent, csr = request.agent, _text(request.content, "csr").encode()
         with self._store.read() as connection:
@@ -85,6 +85,7 @@ class Renewals:
         }
 
         def job(connection: Connection) -> Document:
+            _check_believed(connection, agent)
             self._enrolment.note_certificate(connection, agent, signed, "own", Actor(agent, ORIGIN))
             return self._facts.issue(connection, CERTIFICATE, agent, content)
 
@@ -94,13 +95,15 @@ class Renewals:
         """Believe another key that an agent shows to hold; the former one is believed for 30 days more.
 
         Raises:
-            Invalid: it does not show that. Refused: the key is known otherwise, or it asks too often.
+            Invalid: it does not show that. Refused: the key is known otherwise, it asks too often, or was revoked
+            meanwhile.
         """
         agent, public = request.agent, _text(request.content, "public")
         check_proof(agent, public, _text(request.content, "proof"))
         now_us = self._clock.now_us()
 
         def job(connection: Connection) -> Document:
+            _check_believed(connection, agent)
             own = [key for key in agents.keys(connection) if key.owner == agent]
             held = documents.newest(connection, SIGNING_KEY, agent)
             if held is not None and own[-1].public == public:
@@ -133,6 +136,13 @@ def enrolled_us(connection: Connection, agent: str) -> dict[str, int]:
             since_us = since_us if key.public in renewed else key.since_us
             found[key.id] = since_us
     return found
+
+
+def _check_believed(connection: Connection, agent: str) -> None:
+    """Inside the very job that answers: a request that was checked before may be answered after a revocation."""
+    known = agents.agent_of(connection, agent)
+    if known is None or known.revoked_us is not None:
+        raise Refused(f"{agent} was revoked while its request was on its way")
 
 
 def _not_too_often(held: Document | None, now_us: int) -> None:

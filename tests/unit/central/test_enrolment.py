@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from central.access import Actor
 from central.authority import create_authority, issue_client, listed_serials
 from central.broker import BrokerFiles
 from central.enrol import Enrolment
+from central.renewals import Renewals
 from central.store import agents, intake
 from central.verify import verify
-from records.certificates import DAY_US, certificate_of
+from records.certificates import DAY_US, certificate_of, new_key_pem, request_pem
 from records.errors import ConfigurationError, Refused, Unknown
-from records.keys import SigningKey
+from records.keys import SigningKey, prove
 from records.model import OperationsEvent
+from records.wire import CERTIFICATE, SIGNING_KEY, Document, Request, request_topic, sign
 from tests.unit.central.core_rig import Agent, Rig, event, rig
 
 BY = Actor("li.na", "command line")
@@ -176,3 +179,38 @@ def test_lists_are_written_only_when_they_change(ground: Ground) -> None:
     (ground.files.folder / "access.acl").write_text("topic readwrite #\n")
     (ground.files.folder / "revoked.crl").write_text("nothing")
     assert ground.files.write() == ["access.acl", "revoked.crl"]
+
+
+@pytest.mark.parametrize("kind", [SIGNING_KEY, CERTIFICATE])
+def test_a_renewal_that_was_on_its_way_undoes_no_revocation(ground: Ground, kind: str) -> None:
+    """Bug: revoked between the check of its request and the answer, an agent was believed again by its new key, or
+    had a certificate that is in no revocation list.
+    """
+    line = agent()
+    serial = ground.enrol(line)
+    rig, fresh = ground.rig, SigningKey.generate()
+    told: list[Document] = []
+    renewals = Renewals(
+        rig.store, rig.facts, rig.clock, ground.enrolment, ground.keys, lambda _, document: told.append(document)
+    )
+
+    def revoked_meanwhile(request: Request) -> None:
+        ground.enrolment.revoke(line.name, "stolen", by=BY)
+        rig.clock.advance(1.0)
+        renewals.handlers[kind](request)
+
+    rig.ingest.requests[kind] = revoked_meanwhile
+    content: dict[str, JsonValue] = {
+        "public": fresh.public.hex(),
+        "proof": prove(line.name, fresh),
+        "csr": request_pem(new_key_pem(), line.name).decode(),
+    }
+    asked = sign(Request(line.name, kind, rig.clock.now_us(), content), line.key)
+    taken = rig.ingest.take(request_topic("p0", line.name), asked)
+    assert (taken.result, told) == ("quarantined", [])
+    assert "was revoked" in taken.detail
+    assert [known.revoked_us is None for known in ground.enrolment.agents()] == [False]
+    with rig.store.read() as connection:
+        assert all(key.ended(rig.clock.now_us()) for key in agents.keys(connection))
+        assert [each.serial for each in agents.certificates(connection)] == [serial]
+    assert ground.revoked() == {serial}
