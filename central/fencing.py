@@ -94,8 +94,8 @@ def judge(held: Held | None, hello: Start, now_us: int) -> Verdict:
         alive = claimant is not None and claimant.instance not in hello.own
         return Verdict(mine, claimant.instance if claimant and alive else None, TWO_ARE_ALIVE)
     if hello.key_us != holder.key_us:
-        if hello.key_us > holder.key_us:
-            return Verdict(mine, holder.instance, "another-was-enrolled-later")
+        if hello.key_us > holder.key_us:  # most often of a PC that is gone: two there are when it is heard again
+            return Verdict(mine)
         return Verdict(held, hello.instance, "another-was-enrolled-later")
     if hello.instance in holder.before:
         return Verdict(mine, holder.instance, COPY)
