@@ -4,7 +4,7 @@ The file (``records.exported``) is not trusted: every frame in it is signed by i
 one that came over the network, so importing again, or before, or after, changes nothing. What is whole in a
 damaged file is taken, and the place of the damage is named. Records signed by a key that was revoked or replaced
 are taken only where a person has decided so, with a reason; the decision and every import stand in the audit
-stream.
+stream before the first record of it is taken.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from records.foreign import of_path
 from records.model import OperationsEvent
 from records.wire import DAMAGED, unverified
 
-IMPORTED = "export-imported"
-"""Code of the fact that states an import, in the audit stream."""
+IMPORT_BEGUN, IMPORTED = "export-import-begun", "export-imported"
+"""Codes of the facts that state an import, in the audit stream: before its first record is taken, and its end. Of
+one that was cut short the first alone tells how its records came, and who decided it.
+"""
 
 CHUNK = 1024 * 1024
 MOST_NAMED = 20
@@ -94,6 +96,8 @@ class Importer:
             with path.open("rb") as file:
                 exported = read_export(file)
                 self._admit(exported.header.agent, reason)
+                by_whom: dict[str, JsonValue] = {"by": by.user, "origin": by.origin, "reason": reason}
+                self._state(IMPORT_BEGUN, {"agent": exported.header.agent, "digest": digest, **by_whom})
                 result, bare = self._frames(exported, digest, by_any_key=reason is not None)
         except OSError as error:
             told = f"{path} cannot be read: {error.strerror}"
@@ -108,16 +112,17 @@ class Importer:
             "quarantined": result.quarantined,
             "holes": result.holes,
             "damage": result.damage,
-            "by": by.user,
-            "origin": by.origin,
-            "reason": reason,
+            **by_whom,
         }
         if bare:  # their disk can say it no more: this is what explains to verify that they have no body
             params["without_body"] = [[*chain, str(first), str(last)] for chain, first, last in _runs(bare)]
-        event = OperationsEvent(IMPORTED, params)
-        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        self._state(IMPORTED, params)
         self._tell(result.agent)
         return result
+
+    def _state(self, code: str, params: dict[str, JsonValue]) -> None:
+        event = OperationsEvent(code, params)
+        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
 
     def _admit(self, agent: str, reason: str | None) -> None:
         with self._store.read() as connection:

@@ -140,6 +140,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "signature-refused": ("user", "target", "reason", "origin"),
     "central-started": ("software",),
     "chain-verified": ("ok", "records", "reason"),
+    "export-import-begun": ("agent", "digest", "by", "origin", "reason"),
     "export-imported": (
         *("agent", "digest", "made", "new", "known", "conflicts", "quarantined", "holes", "damage"),
         *(

@@ -98,6 +98,13 @@ TEXTS: Mapping[str, EventText] = {
         Said("Chain verified", "记录链已校验"),
         Said("All stored records were checked against their chain.", "已按记录链校验全部记录。"),
     ),
+    "export-import-begun": EventText(
+        Said("Import of records begun", "开始导入记录"),
+        Said(
+            "An agent's records are taken from a file. Where no end of it follows, it was cut short.",
+            "正在从文件导入代理的记录。若其后没有结束记录，则导入被中断。",
+        ),
+    ),
     "export-imported": EventText(
         Said("Records imported", "记录已导入"),
         Said(

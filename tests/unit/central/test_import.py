@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from central.access import Actor
+from central.committing import Outcome
 from central.importing import Imported, Importer
 from central.ingest import Ingest
 from central.store import agents, envelopes, intake
@@ -121,6 +123,34 @@ def test_another_history_of_the_same_keys_is_a_conflict(rig: Rig, agent: Agent, 
     done = importer(rig).take(exported(tmp_path, twin), by=BY)
     assert (done.ok, done.conflicts) == (False, 3)
     assert held(rig, agent) == [e.hash for e in agent.envelopes]
+
+
+def test_an_import_that_was_cut_short_is_in_the_audit_stream_before_its_first_record(
+    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: central was killed in the midst; nothing told how those records came, nor who let a revoked key in."""
+    bring, taken = Ingest.bring, list[bytes]()
+
+    def killed(self: Ingest, name: str, payload: bytes, *, by_any_key: bool) -> Outcome:
+        if taken:
+            raise SystemExit
+        taken.append(payload)
+        return bring(self, name, payload, by_any_key=by_any_key)
+
+    monkeypatch.setattr(Ingest, "bring", killed)
+    with pytest.raises(SystemExit):
+        importer(rig).take(exported(tmp_path, agent), by=BY, reason="its disk was found")
+    assert len(held(rig, agent)) == 4
+    facts = rig.store.facts(codes=["export-import-begun"], stream="audit")
+    (told,) = [dict(f.fact.data.params) for f in facts if isinstance(f.fact.data, OperationsEvent)]
+    digest = hashlib.sha256((tmp_path / "agent.lkexport").read_bytes()).hexdigest()
+    assert told == {
+        "agent": agent.name,
+        "digest": digest,
+        "by": "anna",
+        "origin": "test",
+        "reason": "its disk was found",
+    }
 
 
 def test_a_revoked_key_needs_a_decision_and_a_reason(rig: Rig, agent: Agent, tmp_path: Path) -> None:
