@@ -190,7 +190,11 @@ def goes_on(connection: sqlite3.Connection, epoch: Epoch) -> bool:
 
 
 def append(connection: sqlite3.Connection, bodies: Iterable[Body], at_us: int) -> Appended:
-    """Chain bodies behind the last row of the current epoch."""
+    """Chain bodies behind the last row of the current epoch.
+
+    A row that is refused has written nothing yet. OR FAIL says so to SQLite, which else copies the page of each
+    row, lest it must be taken back.
+    """
     found = connection.execute(_TAIL).fetchone()
     if found is None:
         raise Damaged("the outbox has no epoch")
@@ -207,7 +211,7 @@ def append(connection: sqlite3.Connection, bodies: Iterable[Body], at_us: int) -
         links.append(link)
     if rows:
         connection.executemany(
-            "INSERT INTO records (position, epoch, seq, schema, kind, digest, hash, body, stored_us)"
+            "INSERT OR FAIL INTO records (position, epoch, seq, schema, kind, digest, hash, body, stored_us)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )

@@ -15,8 +15,10 @@ from sqlite_utils import Database
 from records.errors import Damaged
 
 APPLICATION_ID = 0x4C4B4F42  # "LKOB"
-FORMAT = 2
-"""1 had the same tables, and a guard for which the end of the epoch had to be written after every row."""
+FORMAT = 3
+"""1 and 2 had the same tables and other guards of order: with 1 the end of the epoch had to be written after every
+row; 2 refused with ABORT, for which SQLite kept a copy of the page that a row goes to, of every row.
+"""
 NO_GENERATION = -1
 """Central's generation before it was first heard."""
 
@@ -95,15 +97,16 @@ a row that is deleted, never that of one which became shorter.
 """
 
 
-def _in_order(*allowed: str) -> str:
+def _in_order(refuse: str, *allowed: str) -> str:
+    """A guard before the row, so that FAIL leaves as little of it as ABORT."""
     return f"""
 CREATE TRIGGER records_in_order BEFORE INSERT ON records
 WHEN {" AND ".join(f"NOT {condition}" for condition in allowed)}
-BEGIN SELECT RAISE(ABORT, 'a record must follow the last one'); END""".strip()
+BEGIN SELECT RAISE({refuse}, 'a record must follow the last one'); END""".strip()
 
 
 TRIGGERS: dict[str, str] = {
-    "records_in_order": _in_order(_FOLLOWS),
+    "records_in_order": _in_order("FAIL", _FOLLOWS),
     "records_unchanged": """
 CREATE TRIGGER records_unchanged BEFORE UPDATE ON records
 WHEN NOT (
@@ -123,8 +126,8 @@ BEGIN SELECT RAISE(ABORT, 'records are append-only'); END""".strip(),
 
 def triggers(stream: str, version: int = FORMAT) -> dict[str, str]:
     """The guards of a buffer of this stream in a file of that format, by name."""
-    follows = _FOLLOWED if version == 1 else _FOLLOWS
-    return TRIGGERS | {"records_in_order": _in_order(follows, *((_THINS,) if stream == THINNED else ()))}
+    allowed = [_FOLLOWED if version == 1 else _FOLLOWS, *((_THINS,) if stream == THINNED else ())]
+    return TRIGGERS | {"records_in_order": _in_order("FAIL" if version == FORMAT else "ABORT", *allowed)}
 
 
 def migrate(connection: sqlite3.Connection) -> None:
