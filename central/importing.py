@@ -24,7 +24,7 @@ from central.ingest import Ingest
 from central.store import agents, intake
 from central.store.engine import Store
 from records.clock import iso_z
-from records.errors import ConfigurationError, Damaged, Invalid, Refused
+from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unknown
 from records.exported import Exported, read_export
 from records.foreign import of_path
 from records.model import OperationsEvent
@@ -87,11 +87,13 @@ class Importer:
         """Import one file. ``reason``: why records by keys that are believed no more are taken too.
 
         Raises:
-            Unknown, Refused, Unreachable, StorageFailed: the file cannot be read. Invalid: it is no export.
+            Unknown, Refused, Unreachable, StorageFailed: the file cannot be read, or is a folder, pipe, device.
+            Invalid: it is no export.
             ConfigurationError: its agent was never enrolled. Refused: all keys of its agent were revoked, and no
             reason was given.
         """
         try:
+            _check_file(path)
             digest = _digest(path)
             with path.open("rb") as file:
                 exported = read_export(file)
@@ -192,6 +194,13 @@ def _runs(records: Iterable[_Record]) -> Iterator[tuple[tuple[str, str], int, in
     for (epoch, stream, _), run in groupby(rising, lambda each: (each[1][0], each[1][1], each[1][2] - each[0])):
         seqs = [seq for _, (_, _, seq) in run]
         yield (epoch, stream), seqs[0], seqs[-1]
+
+
+def _check_file(path: Path) -> None:
+    """Raises Unknown: a pipe would keep its reader waiting, and a device may never end. OSError."""
+    if not path.is_file():
+        path.stat()  # says what else is wrong
+        raise Unknown(f"{path} is no ordinary file: nothing was read", hint="write the export into a file first")
 
 
 def _digest(path: Path) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +181,27 @@ def test_a_stranger_and_what_is_no_export_are_refused(rig: Rig, agent: Agent, tm
     with pytest.raises(Invalid, match="newer central"):
         importer(rig).take(tmp_path / "future", by=BY)
     assert stated(rig) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such pipes nor such devices")
+def test_what_is_no_file_is_refused_and_not_waited_for(rig: Rig, tmp_path: Path) -> None:
+    """Bug: a pipe that nobody writes, and a device without an end, kept the import waiting for ever."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("/dev/zero")
+    said: list[str] = []
+
+    def take(path: Path) -> None:
+        with pytest.raises(Unknown) as refused:
+            importer(rig).take(path, by=BY)
+        said.append(str(refused.value))
+
+    for path in (pipe, tmp_path, link, Path("/dev/zero")):
+        waiting = threading.Thread(target=take, args=(path,), daemon=True)
+        waiting.start()
+        waiting.join(20)
+        assert said.pop() == f"{path} is no ordinary file: nothing was read (write the export into a file first)"
+    assert not stated(rig)
 
 
 def test_a_revoked_agent_is_refused_before_anything_is_taken(rig: Rig, agent: Agent, tmp_path: Path) -> None:
