@@ -245,7 +245,7 @@ class Identity:
         Raises:
             OSError: the folder cannot be written; they are believed until the agent ends.
         """
-        self.file = replace(self.file, central_keys=tuple(keys))
+        self.file = replace(self._present(), central_keys=tuple(keys))
         self.central.replace(self.file.central_keys)
         write_identity(self.folder, self.file)
 
@@ -253,8 +253,16 @@ class Identity:
         """Sign with another key from now on. Raises OSError: the folder cannot be written."""
         key.save(self.folder / "signing.key")
         self.signing = key
-        self.file = replace(self.file, signing_since_us=since_us)
+        self.file = replace(self._present(), signing_since_us=since_us)
         write_identity(self.folder, self.file)
+
+    def _present(self) -> IdentityFile:
+        """What the folder says by now: a person may have changed it while the agent runs."""
+        with suppress(ConfigurationError):
+            present = read_identity(self.folder)
+            if present.agent == self.file.agent:
+                return present
+        return self.file
 
 
 def read_identity(folder: Path) -> IdentityFile:

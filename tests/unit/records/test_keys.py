@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from records.errors import ConfigurationError, Damaged
-from records.keys import Identity, IdentityFile, KeyRing, PublicKey, SigningKey, key_id
+from records.keys import Identity, IdentityFile, KeyRing, PublicKey, SigningKey, key_id, write_identity
 
 RFC8032_SECRET = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
 RFC8032_PUBLIC = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
@@ -94,3 +95,21 @@ def test_what_is_wrong_with_an_identity_is_said(tmp_path: Path) -> None:
     (tmp_path / "signing.key").write_bytes(other)
     with pytest.raises(ConfigurationError, match="no Ed25519 key"):
         Identity.open(tmp_path)
+
+
+def test_a_key_change_of_a_running_agent_keeps_what_a_person_has_changed_meanwhile(tmp_path: Path) -> None:
+    """Bug: that the plant's authority signs from now on was forgotten with the agent's next key."""
+    first, second = SigningKey.generate(), SigningKey.generate()
+    keys = [PublicKey("central", key.public.hex()) for key in (first, second)]
+    Identity.write(tmp_path, IdentityFile("a-1", "p0", (keys[0],)), SigningKey.generate(), None)
+    running = Identity.open(tmp_path)
+    write_identity(tmp_path, replace(running.file, authority="plant", partition="p1"))
+    fresh = SigningKey.generate()
+    running.sign_with(fresh, 7)
+    running.believe(keys)
+    again = Identity.open(tmp_path)
+    assert again.file == IdentityFile("a-1", "p1", tuple(keys), None, "plant", 7)
+    assert (again.signing.id, running.central.keys()) == (fresh.id, tuple(keys))
+    (tmp_path / "identity.json").write_text("damaged")
+    running.sign_with(fresh, 8)
+    assert Identity.open(tmp_path).file == replace(again.file, signing_since_us=8)
