@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
 from pydantic import JsonValue
 
-from central.requests import ExportImport, Request, ask_server
+from central.requests import ExportImport, NoServer, Request, ask_server
 from central.settings import CentralSettings, load_settings
 from records.clock import SystemClock, to_us
 from records.console import print_json
 from records.errors import ConfigurationError, Invalid, Refused, Unknown
-from records.files import InstanceLock
+from records.files import is_held
 from records.yaml import Loaded
 
 __all__ = [
@@ -46,6 +47,9 @@ PasswordStdin = Annotated[
 Decider = Annotated[str, typer.Option("--user", help="Who decides; a quality role.")]
 Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
 DEFAULT_CONFIG = Path("central.yaml")
+LOCK = "instance.lock"
+WAIT_S, STEP_S = 30.0, 0.1
+"""How long a command waits for another one, or for a central that starts or ends, and between two looks."""
 
 
 def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
@@ -75,14 +79,27 @@ def typed() -> Iterator[None]:
 
 
 def _done(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
+    """Where another command is at work, or central starts or ends, it waits for that."""
+    folder, clock = loaded.value.folder, SystemClock()
+    until_s = clock.monotonic_s() + WAIT_S
+    while True:
+        try:
+            return ask_server(folder, request) if is_held(folder / LOCK) else _do_here(loaded, request)
+        except NoServer:
+            if clock.monotonic_s() > until_s:
+                raise
+            sleep(STEP_S)
+
+
+def _do_here(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
     from central.app import build
 
-    settings = loaded.value
     try:
-        InstanceLock(settings.folder / "instance.lock").release()
+        opened = build(loaded.value, SystemClock(), configuration=loaded.hash)
     except Refused:
-        return ask_server(settings.folder, request)
-    opened = build(settings, SystemClock(), configuration=loaded.hash)
+        if is_held(loaded.value.folder / LOCK):  # by another one that was quicker
+            return ask_server(loaded.value.folder, request)
+        raise
     try:
         return opened.administration.do(request)
     finally:

@@ -127,8 +127,9 @@ def import_export(
     say(
         json,
         answer,
-        f"{told.get('agent')}: {told.get('new')} records new, {told.get('known')} known, {told.get('conflicts')} "
-        f"conflicts, {told.get('quarantined')} in quarantine, {told.get('holes')} behind a gap",
+        f"{told.get('agent')}: new {_rows(told, 'new')}; known {_rows(told, 'known')}; frames: "
+        f"{told.get('conflicts')} in conflict, {told.get('quarantined')} in quarantine, {told.get('holes')} "
+        "behind a gap",
     )
     if told.get("damage") and not json:
         typer.echo(f"the file is damaged: {told['damage']}", err=True)
@@ -141,6 +142,11 @@ def import_export(
             err=True,
         )
     raise typer.Exit(0 if told.get("ok") else 1)
+
+
+def _rows(told: Mapping[str, JsonValue], name: str) -> str:
+    chunks = int(str(told.get(f"{name}_telemetry", 0)))
+    return f"{int(str(told.get(name, 0))) - chunks} records and {chunks} telemetry chunks"
 
 
 def retention(

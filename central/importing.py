@@ -23,12 +23,13 @@ from central.facts import Facts
 from central.ingest import Ingest
 from central.store import agents, intake
 from central.store.engine import Store
+from central.store.envelopes import TELEMETRY
 from records.clock import iso_z
 from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unknown
 from records.exported import Exported, read_export
 from records.foreign import of_path
 from records.model import OperationsEvent
-from records.wire import DAMAGED, unverified
+from records.wire import DAMAGED, FrameHeader, unverified
 
 IMPORT_BEGUN, IMPORTED = "export-import-begun", "export-imported"
 """Codes of the facts that state an import, in the audit stream: before its first record is taken, and its end. Of
@@ -44,7 +45,8 @@ _Record = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Records by what became of them; ``conflicts``, ``quarantined`` and ``holes`` count frames (and heads).
+    """Records and telemetry chunks by what became of them, chunks alone in ``new_telemetry`` and
+    ``known_telemetry``; ``conflicts``, ``quarantined`` and ``holes`` count frames (and heads).
 
     ``holes``: frames behind records that are neither here nor in the file. ``damage``: where the file ended before
     its end, and why. ``through``: how far the agent's chains are committed now. ``without_body``: records that
@@ -64,6 +66,8 @@ class Imported:
     through: dict[str, int]
     without_body: int = 0
     without_body_named: tuple[str, ...] = ()
+    new_telemetry: int = 0
+    known_telemetry: int = 0
 
     @property
     def ok(self) -> bool:
@@ -153,7 +157,10 @@ class Importer:
                 found["known"] += outcome.known
                 found[outcome.result] += 1
                 if outcome.new or outcome.known:
-                    bare += _lost_bodies(frame)
+                    told = unverified(frame)
+                    bare += _lost_bodies(told)
+                    found[f"new {told.stream}"] += outcome.new
+                    found[f"known {told.stream}"] += outcome.known
         except (Invalid, Damaged) as error:
             damage = error.message
         for head in header.heads:
@@ -174,13 +181,14 @@ class Importer:
             newest,
             len(bare),
             tuple("/".join(map(str, record)) for record in bare[:MOST_NAMED]),
+            found[f"new {TELEMETRY}"],
+            found[f"known {TELEMETRY}"],
         )
         return result, bare
 
 
-def _lost_bodies(frame: bytes) -> list[_Record]:
+def _lost_bodies(header: FrameHeader) -> list[_Record]:
     """Which records of a frame that was taken lost their content on their disk."""
-    header = unverified(frame)
     return [
         (header.epoch, header.stream, seq)
         for seq, entry in enumerate(header.records, header.first)

@@ -285,24 +285,41 @@ def read_request(line: bytes) -> tuple[str, Request]:
         raise Invalid("no request") from None
 
 
+class NoServer(Unreachable):
+    """Nobody listens in a folder that a process holds: another command, or a central that starts or ends."""
+
+
 def ask_server(folder: Path, request: Request) -> JsonValue:
     """Have the running server do it.
 
     Raises:
-        Unreachable: no server answers. LotkeeperError: what the server refused, as it said it.
+        NoServer: none listens. Unreachable: it may not be asked, or it ended before it answered. LotkeeperError:
+            what the server refused, as it said it.
     """
     try:
         place = json.loads((folder / ADMIN_FILE).read_bytes())
-        with socket.create_connection(("127.0.0.1", int(place["port"])), TIMEOUT_S) as connection:
+        connection = socket.create_connection(("127.0.0.1", int(place["port"])), TIMEOUT_S)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise NoServer(
+            f"{folder} is in use by a process that takes no requests",
+            hint="another command is at work, or central starts or ends: try again when it has",
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Unreachable(
+            f"central is running in {folder} but cannot be asked: {error}",
+            hint="run this command as the account that runs central, or stop central first",
+        ) from error
+    try:
+        with connection:
             connection.settimeout(LONG_S if isinstance(request, LONG) else TIMEOUT_S)
             line = {"secret": place["secret"], "request": request.model_dump()}
             connection.sendall(json.dumps(line).encode() + b"\n")
             with connection.makefile("rb") as file:
                 answer = json.loads(file.readline())
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise Unreachable(
-            f"central is running in {folder} but cannot be asked: {error}",
-            hint="run this command as the account that runs central, or stop central first",
+            f"central in {folder} was asked and has not answered: it ended, or is still at work",
+            hint="what it did is not known: see its log and the audit trail, then ask again",
         ) from error
     if "error" in answer:
         raise from_json(answer["error"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -13,11 +15,12 @@ from click.testing import Result
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from central import serving
+from central import cli_common, serving
 from central.admin import Administration, AdminServer
 from central.cli import app
 from central.requests import HoldList, ask_server
-from records.errors import ConfigurationError, LotkeeperError, Refused
+from records.errors import ConfigurationError, LotkeeperError, Refused, Unreachable
+from records.files import InstanceLock
 
 
 def test_init_without_a_password_makes_nothing_and_can_be_typed_again(
@@ -106,3 +109,42 @@ def test_a_fault_of_the_server_is_logged_with_its_place(tmp_path: Path, monkeypa
     finally:
         server.stop()
     assert [(one["event"], one["exc_info"]) for one in said] == [("administration-failed", True)]
+
+
+def test_a_command_waits_for_another_one_that_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: of two commands at once, one was told that central ran and that it was asked by the wrong account."""
+    monkeypatch.chdir(tmp_path)
+    words = ["init", "--site", "plant", "--time-zone", "Europe/Berlin", "--password-stdin"]
+    assert CliRunner().invoke(app, words, input="Correct-Horse-9\n").exit_code == 0
+    other = InstanceLock(tmp_path / "central-data" / "instance.lock")
+    monkeypatch.setattr(cli_common, "sleep", lambda _: other.release())
+    said = CliRunner().invoke(app, ["hold", "list"])
+    assert (said.exit_code, said.exception) == (0, None)
+
+    other = InstanceLock(tmp_path / "central-data" / "instance.lock")
+    monkeypatch.setattr(cli_common, "WAIT_S", 0.0)
+    monkeypatch.setattr(cli_common, "sleep", lambda _: None)
+    with closing(socket.create_server(("127.0.0.1", 0))) as gone:
+        port = gone.getsockname()[1]
+    for left in (None, json.dumps({"port": port, "secret": "of one that was killed"})):
+        if left is not None:
+            (tmp_path / "central-data" / "admin.json").write_text(left)
+        said = CliRunner().invoke(app, ["hold", "list"])
+        assert isinstance(said.exception, Unreachable)
+        assert "in use by a process that takes no requests" in str(said.exception)
+    other.release()
+
+
+def test_a_central_that_ends_before_it_answers_is_told_as_that(tmp_path: Path) -> None:
+    """Bug: whoever imported a file while central was killed was told to be of another account."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as central:
+        (tmp_path / "admin.json").write_text(json.dumps({"port": central.getsockname()[1], "secret": "x"}))
+
+        def end() -> None:
+            central.accept()[0].close()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        with pytest.raises(Unreachable, match="has not answered: it ended"):
+            ask_server(tmp_path, HoldList(by="anna"))
+        ending.join()

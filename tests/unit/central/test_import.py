@@ -93,6 +93,17 @@ def test_a_file_is_taken_once_and_again_changes_nothing(rig: Rig, agent: Agent, 
     )
 
 
+def test_telemetry_is_not_counted_as_records(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    """Bug: of 321 records and 86 chunks of a file the import said "407 records"."""
+    telemetry = Agent(agent.name, agent.key, stream="telemetry")
+    telemetry.write_body("telemetry", b"{}")
+    path = exported(tmp_path, agent, agent.frame(), telemetry.frame())
+    rig.ingest.take(agent.topic, agent.frame(1, 4))
+    first, again = (importer(rig).take(path, by=BY) for _ in range(2))
+    assert (first.new, first.new_telemetry, first.known, first.known_telemetry) == (10, 2, 4, 0)
+    assert (again.new, again.new_telemetry, again.known, again.known_telemetry) == (0, 0, 14, 2)
+
+
 @pytest.mark.parametrize("cut", [1, 4, 5, 40, 300])
 def test_what_is_whole_in_a_file_that_was_cut_off_is_taken(
     rig: Rig, agent: Agent, tmp_path: Path, cut: int
