@@ -170,14 +170,12 @@ class Limits:
 class Access:
     """Accounts, sessions and tokens. Its methods block (a hash takes a while): call them from a thread."""
 
-    def __init__(
-        self, store: Store, facts: Facts, clock: Clock, limits: Limits, hasher: PasswordHasher | None = None
-    ) -> None:
+    def __init__(self, store: Store, facts: Facts, clock: Clock, limits: Limits) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
         self._limits = limits
-        self._hasher = hasher or PasswordHasher()
+        self._hasher = PasswordHasher()  # argon2id with the costs of RFC 9106, section 4, second option
         self._hashing = threading.BoundedSemaphore(2)  # each hash takes 64 MiB
         self._nobody: str | None = None
 

@@ -12,9 +12,12 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import typer
+import typer.main
 from pydantic import JsonValue
 from typer.exceptions import TyperException
 
@@ -62,7 +65,7 @@ def run_app(app: typer.Typer) -> None:
     keep_stderr()
     try:
         try:
-            code = app(standalone_mode=not as_json)  # else Typer ends the process itself, with words alone
+            code = _command(app)(standalone_mode=not as_json)  # else Typer ends the process itself, with words alone
         finally:
             sys.stdout.flush()  # here, where it can be told
     except SystemExit as ended:
@@ -76,6 +79,12 @@ def run_app(app: typer.Typer) -> None:
     except Exception as error:
         sys.exit(_fail(error, as_json=as_json, debug=debug))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@cache
+def _command(app: typer.Typer) -> Callable[..., object]:
+    """A hundred commands with all their options take a second to read: once in a process."""
+    return typer.main.get_command(app)
 
 
 def _fail(error: Exception, *, as_json: bool, debug: bool) -> int:

@@ -8,22 +8,31 @@ not expect fails the run.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tomllib
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import structlog
+from argon2 import PasswordHasher
 
 from simulators.processes import end_in_order
 from tests.rigs.stores import on_postgres
 
 HERE = Path(__file__).parent
+MEMORY = Path("/dev/shm")
+"""Where tests keep their folders, if it is there: what is tested is what the disk is told, and thousands of databases
+each wait for it. Power is cut and disks are filled elsewhere (``tests/machine``, ``simulators.faults``)."""
+ENOUGH_BYTES = 4 << 30
+QUICK = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
+"""Argon2's smallest costs."""
 EXPECTED = HERE / "expected_skips.toml"
 
 PROGRAMS = {
@@ -152,6 +161,8 @@ def pytest_configure(config: pytest.Config) -> None:
     end_in_order()  # SIGTERM, too, ends fixtures: servers and mounted disks would stay behind
     if not hasattr(config, "workerinput"):  # in a worker process the main one watches
         config.pluginmanager.register(Watch(config.getoption("--strict-skips")), "suite-watch")
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -181,6 +192,14 @@ def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     kind = getattr(request, "param", "sqlite")
     with on_postgres() if kind == "postgres" else nullcontext():
         yield kind
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """A password costs this process as little as can be; processes that tests start take what a plant has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("central.access.PasswordHasher", partial(PasswordHasher, **QUICK))
+        yield
 
 
 @pytest.fixture(autouse=True)

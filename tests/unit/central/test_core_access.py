@@ -33,8 +33,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 @pytest.fixture
 def access(rig: Rig) -> Access:
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # there are many tries in these tests
-    made = Access(rig.store, rig.facts, rig.clock, LIMITS, hasher)
+    made = Access(rig.store, rig.facts, rig.clock, LIMITS)
     made.add_user("li.na", "qa", PASSWORD, by=ADMIN, name="Li Na")
     return made
 
@@ -74,6 +73,17 @@ def test_a_session_ends_when_idle_and_at_the_latest(rig: Rig, access: Access) ->
         assert access.session(cookie) is not None
     rig.clock.advance(61)
     assert access.session(cookie) is None
+
+
+def test_a_plant_keeps_passwords_at_the_costs_of_rfc_9106(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("central.access.PasswordHasher", PasswordHasher)
+    plant = Access(rig.store, rig.facts, rig.clock, LIMITS)
+    plant.add_user("li.na", "qa", PASSWORD, by=ADMIN)
+    ((kept,),) = stores.by_hand(tmp_path, "SELECT password_hash FROM account")
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert plant.sign_in("li.na", PASSWORD, origin="10.0.0.1").cookie
 
 
 def test_wrong_passwords_lock_for_a_while(rig: Rig, access: Access) -> None:
