@@ -26,7 +26,6 @@ def test_it_stops_in_order_and_goes_on_where_it_was(tmp_path: Path) -> None:
     agent = OneAgent(tmp_path)
     agent.start_machine("near")
     with agent:
-        until(lambda: agent.events("device-connected"))
         assert agent.sign_on("WO-1") == ACK
         until(lambda: len(agent.cycles("near")) > 3)
         second = subprocess.run(

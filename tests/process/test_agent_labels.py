@@ -52,7 +52,6 @@ def test_units_are_known_by_hibc_labels_and_by_patterns_of_the_line(tmp_path: Pa
         "far": Subject(SubjectKind.UNIT, "0001", "VS-100", "hibc"),
     }
     with agent:
-        until(agent, lambda: any(event.device == "scanner" for event in agent.events("device-connected")))
         texts = ("B000001", PLANT, HIBC + check_character(HIBC))
         assert agent.sign_on(*texts) == b"\x06"
         assert agent.scan(HIBC[:-2]) == b"\x15"  # the end is missing

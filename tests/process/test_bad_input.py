@@ -255,7 +255,6 @@ def test_a_scan_that_is_no_barcode_is_refused_recorded_and_changes_nothing(tmp_p
     agent = OneAgent(tmp_path)
     agent.start_machine("near")
     with agent:
-        until(lambda: any(e.device == "scanner" for e in agent.events("device-connected")))
         assert agent.sign_on("WO-1", "B100001") == ACK
         for content, _, _ in bad:
             agent.send(content)

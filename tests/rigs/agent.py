@@ -77,6 +77,7 @@ class OneAgent:
         self.central = SigningKey.generate()
         self.ports = {machine: free_port() for machine in MACHINES}
         self.process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
         self._machines: dict[str, subprocess.Popen[bytes]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if identity is None:
@@ -124,6 +125,7 @@ class OneAgent:
         os.close(self._slave)
 
     def start(self) -> Self:
+        self._starts += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [command("lotkeeper-edge"), "run", str(self.line)], stdout=log, stderr=subprocess.STDOUT
@@ -173,8 +175,16 @@ class OneAgent:
         self.send(text.encode("latin-1") + b"\r")
         return self.answer()
 
+    def until_scanner(self, limit_s: float = 60.0) -> None:
+        """What a scanner reads before the agent has opened its port is gone, as on a real port."""
+        deadline = time.monotonic() + limit_s
+        while sum(event.device == "scanner" for event in self.events("device-connected")) < self._starts:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
     def sign_on(self, *texts: str) -> bytes:
         """Read these labels, each until it is taken: while a run is on, an order has to wait."""
+        self.until_scanner()
         answer = b""
         for text in texts:
             for _ in range(50):
