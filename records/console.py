@@ -65,7 +65,7 @@ def run_app(app: typer.Typer) -> None:
     keep_stderr()
     try:
         try:
-            code = _command(app)(standalone_mode=not as_json)  # else Typer ends the process itself, with words alone
+            code = _command(app)(standalone_mode=not as_json)  # else it ends the process itself, with words alone
         finally:
             sys.stdout.flush()  # here, where it can be told
     except SystemExit as ended:

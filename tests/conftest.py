@@ -28,11 +28,9 @@ from tests.rigs.stores import on_postgres
 
 HERE = Path(__file__).parent
 MEMORY = Path("/dev/shm")
-"""Where tests keep their folders, if it is there: what is tested is what the disk is told, and thousands of databases
-each wait for it. Power is cut and disks are filled elsewhere (``tests/machine``, ``simulators.faults``)."""
+"""Where tests keep their folders, if it is there: what is tested is what the disk is told, and thousands of
+databases each wait for it. Power is cut and disks are filled in ``tests/machine`` and ``simulators.faults``."""
 ENOUGH_BYTES = 4 << 30
-QUICK = {"time_cost": 1, "memory_cost": 8, "parallelism": 1}
-"""Argon2's smallest costs."""
 EXPECTED = HERE / "expected_skips.toml"
 
 PROGRAMS = {
@@ -198,7 +196,8 @@ def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
 def quick_passwords() -> Iterator[None]:
     """A password costs this process as little as can be; processes that tests start take what a plant has."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("central.access.PasswordHasher", partial(PasswordHasher, **QUICK))
+        least = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr("central.access.PasswordHasher", least)
         yield
 
 
