@@ -133,6 +133,10 @@ def import_export(
     )
     if told.get("damage") and not json:
         typer.echo(f"the file is damaged: {told['damage']}", err=True)
+    why = told.get("quarantined_why")
+    if isinstance(why, list) and not json:
+        for wrong in why:
+            typer.echo(f"quarantine: {wrong}", err=True)
     bare, named = told.get("without_body"), told.get("without_body_named")
     if bare and isinstance(named, list) and not json:
         more = f" and {int(str(bare)) - len(named)} more" if int(str(bare)) > len(named) else ""

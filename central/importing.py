@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from central.access import Actor
+from central.committing import Outcome
 from central.facts import Facts
 from central.ingest import Ingest
 from central.store import agents, intake
@@ -50,7 +51,8 @@ class Imported:
 
     ``holes``: frames behind records that are neither here nor in the file. ``damage``: where the file ended before
     its end, and why. ``through``: how far the agent's chains are committed now. ``without_body``: records that
-    came without their content, which their disk had lost; the first of them are named.
+    came without their content, which their disk had lost; the first of them are named. ``quarantined_why``: what
+    was wrong with frames and heads in quarantine, each once, the first as well.
     """
 
     agent: str
@@ -68,6 +70,7 @@ class Imported:
     without_body_named: tuple[str, ...] = ()
     new_telemetry: int = 0
     known_telemetry: int = 0
+    quarantined_why: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -75,7 +78,11 @@ class Imported:
         return not (self.conflicts or self.quarantined or self.holes or self.damage)
 
     def to_json(self) -> dict[str, JsonValue]:
-        return {"ok": self.ok, **asdict(self), "without_body_named": [*self.without_body_named]}
+        named: dict[str, JsonValue] = {
+            "without_body_named": [*self.without_body_named],
+            "quarantined_why": [*self.quarantined_why],
+        }
+        return {"ok": self.ok, **asdict(self), **named}
 
 
 class Importer:
@@ -148,6 +155,7 @@ class Importer:
         found: Counter[str] = Counter()
         damage: str | None = None
         bare: list[_Record] = []
+        why: dict[str, None] = {}
         header, agent = exported.header, exported.header.agent
         try:
             for _, frame in exported.frames:
@@ -156,6 +164,7 @@ class Importer:
                 found["new"] += outcome.new
                 found["known"] += outcome.known
                 found[outcome.result] += 1
+                _name(why, outcome)
                 if outcome.new or outcome.known:
                     told = unverified(frame)
                     bare += _lost_bodies(told)
@@ -164,7 +173,9 @@ class Importer:
         except (Invalid, Damaged) as error:
             damage = error.message
         for head in header.heads:
-            found[self._ingest.bring_head(agent, head.encode(), by_any_key=by_any_key).result] += 1
+            outcome = self._ingest.bring_head(agent, head.encode(), by_any_key=by_any_key)
+            found[outcome.result] += 1
+            _name(why, outcome)
         with self._store.read() as connection:
             newest = {w.stream: w.committed_through for w in intake.watermarks(connection) if w.agent == agent}
         result = Imported(
@@ -183,8 +194,15 @@ class Importer:
             tuple("/".join(map(str, record)) for record in bare[:MOST_NAMED]),
             found[f"new {TELEMETRY}"],
             found[f"known {TELEMETRY}"],
+            tuple(why),
         )
         return result, bare
+
+
+def _name(why: dict[str, None], outcome: Outcome) -> None:
+    """Remember what was wrong with a frame or head, once and in the order in which it was met."""
+    if outcome.result == "quarantined" and len(why) < MOST_NAMED:
+        why[outcome.detail] = None
 
 
 def _lost_bodies(header: FrameHeader) -> list[_Record]:

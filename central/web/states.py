@@ -55,7 +55,11 @@ STATES: Mapping[str, Mapping[str, Status]] = {
     },
     "hold": {
         "standing": _state("hold", N_("Held by quality")),
-        "released": _state("ok", N_("Released")),
+        "released": _state("ok", N_("Hold released")),
+    },
+    "advice": {
+        "urgent": _state("bad", N_("Problem")),
+        "look": _state("warning", N_("Look")),
     },
     "fitness": {
         "fit": _state("ok", N_("Fit")),

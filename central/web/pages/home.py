@@ -12,7 +12,7 @@ from central.links.base import WorkOrder
 from central.web.desk import AgentLine
 from central.web.i18n import N_, Words
 from central.web.pages.lines import advice
-from central.web.states import Status
+from central.web.states import Status, status
 from central.web.visit import Enter
 
 router = APIRouter(include_in_schema=False)
@@ -66,7 +66,7 @@ def problems(
     erp: ErpStatus | None,
 ) -> list[Problem]:
     """Everything that does not run, worst first."""
-    bad, warning = Status("bad", "diamond", words(N_("Problem"))), Status("warning", "triangle", words(N_("Look")))
+    bad, warning = status(words, "advice", "urgent"), status(words, "advice", "look")
     found: list[Problem] = []
     for agent in agents:
         for text, urgent in advice(agent)[:1]:

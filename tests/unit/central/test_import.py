@@ -23,7 +23,7 @@ from central.verify import Verification, verify
 from records.clock import iso_z
 from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.exported import ExportHeader, write_export
-from records.keys import SigningKey
+from records.keys import SigningKey, key_id
 from records.model import EpochOpened, OperationsEvent
 from records.wire import DAMAGED, Tombstone, encode_frame
 from tests.unit.central import core_rig
@@ -172,7 +172,11 @@ def test_a_revoked_key_needs_a_decision_and_a_reason(rig: Rig, agent: Agent, tmp
     rig.enrol(Agent(agent.name, SigningKey.generate()))
     rig.clock.advance(31 * 86_400)
     path = exported(tmp_path, agent, head_us=rig.clock.now_us())
-    assert importer(rig).take(path, by=BY).quarantined == 4, "three frames and a head"
+    refused = importer(rig).take(path, by=BY)
+    assert refused.quarantined == 4, "three frames and a head"
+    key = f"key {key_id(agent.key.public)} of {agent.name} is not valid any more"
+    assert refused.quarantined_why == (f"signature: {key}", f"head: {key}")
+    assert refused.to_json()["quarantined_why"] == [*refused.quarantined_why]
     assert held(rig, agent) == []
     done = importer(rig).take(path, by=BY, reason="the PC was stolen, its disk was found")
     assert (done.ok, done.new) == (True, 12)

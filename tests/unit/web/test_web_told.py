@@ -107,8 +107,8 @@ def test_what_a_decision_changed() -> None:
 @pytest.mark.parametrize(
     ("language", "told_as"),
     [
-        ("en", ("Put on hold", "Hold H-1", "Customer complaint: 4711", ("Held by quality", "Released"))),
-        ("zh-CN", ("已扣留", "扣留 H-1", "客户投诉: 4711", ("质量扣留中", "已放行"))),
+        ("en", ("Put on hold", "Hold H-1", "Customer complaint: 4711", ("Held by quality", "Hold released"))),
+        ("zh-CN", ("已扣留", "扣留 H-1", "客户投诉: 4711", ("质量扣留中", "已解除扣留"))),
     ],
 )
 def test_an_entry_of_the_audit_trail_in_words(language: str, told_as: tuple[object, ...]) -> None:
