@@ -47,6 +47,7 @@ from central.mqtt import EVERYBODY, Mqtt, Part
 from central.orders import Orders
 from central.proposals import Issue, Kind, Proposals
 from central.renewals import Renewals
+from central.requests import LOCK_FILE
 from central.restore import assert_whole
 from central.retention import Retention
 from central.reviews import Reviews
@@ -277,7 +278,7 @@ def build(
     log = log or structlog.get_logger()
     failed = on_failure or (lambda error: log.critical("storage-failed", error=str(error)))
     with ExitStack() as undo:
-        lock = InstanceLock(settings.folder / "instance.lock")
+        lock = InstanceLock(settings.folder / LOCK_FILE)
         undo.callback(lock.release)
         assert_whole(settings.folder)
         keys = CentralKeys.open(settings.keys)

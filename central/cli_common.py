@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from pydantic import JsonValue
 
-from central.requests import ExportImport, NoServer, Request, ask_server
+from central.requests import LOCK_FILE, ExportImport, NoServer, Request, ask_server
 from central.settings import CentralSettings, load_settings
 from records.clock import SystemClock, to_us
 from records.console import print_json
@@ -47,7 +47,6 @@ PasswordStdin = Annotated[
 Decider = Annotated[str, typer.Option("--user", help="Who decides; a quality role.")]
 Reason = Annotated[str, typer.Option(help="Why, in that person's words.")]
 DEFAULT_CONFIG = Path("central.yaml")
-LOCK = "instance.lock"
 WAIT_S, STEP_S = 30.0, 0.1
 """How long a command waits for another one, or for a central that starts or ends, and between two looks."""
 
@@ -84,7 +83,7 @@ def _done(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
     until_s = clock.monotonic_s() + WAIT_S
     while True:
         try:
-            return ask_server(folder, request) if is_held(folder / LOCK) else _do_here(loaded, request)
+            return ask_server(folder, request) if is_held(folder / LOCK_FILE) else _do_here(loaded, request)
         except NoServer:
             if clock.monotonic_s() > until_s:
                 raise
@@ -97,7 +96,7 @@ def _do_here(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
     try:
         opened = build(loaded.value, SystemClock(), configuration=loaded.hash)
     except Refused:
-        if is_held(loaded.value.folder / LOCK):  # by another one that was quicker
+        if is_held(loaded.value.folder / LOCK_FILE):  # by another one that was quicker
             return ask_server(loaded.value.folder, request)
         raise
     try:

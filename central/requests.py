@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 from records.errors import Invalid, Unreachable, from_json
 
-ADMIN_FILE = "admin.json"
+ADMIN_FILE, LOCK_FILE = "admin.json", "instance.lock"
+"""In central's folder: where a running server is asked, and the lock of the one process that may write there."""
 TIMEOUT_S = 30.0
 LONG_S = 6 * 3600.0
 """For what reads the whole database."""

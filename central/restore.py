@@ -35,6 +35,7 @@ from central.facts import Facts, Origin
 from central.footing import LostAnchors, lost_anchors, unanchored
 from central.keys import PUBLIC, CentralKeys, as_content, public_keys
 from central.lost_time import Carried, Former
+from central.requests import LOCK_FILE
 from central.settings import CentralSettings
 from central.store import documents, intake, moving, snapshots
 from central.store.database import Database
@@ -138,7 +139,7 @@ def restore(
     """
     theirs = backup.keys_of(source)
     make_folder(settings.folder)
-    lock = InstanceLock(settings.folder / "instance.lock")
+    lock = InstanceLock(settings.folder / LOCK_FILE)
     try:
         proven = backup.prove(source, _present_keys(settings, source, theirs) or theirs)
         _refuse_flawed(proven, meant=flawed)
@@ -185,7 +186,7 @@ def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -
     Raises:
         Refused: central runs. ConfigurationError, Damaged, StorageFailed: keys, anchors or the database.
     """
-    lock = InstanceLock(settings.folder / "instance.lock")
+    lock = InstanceLock(settings.folder / LOCK_FILE)
     try:
         done, carried = _declare(settings, settings.database, None, clock, origin, why, 0, None)
     finally:

@@ -245,7 +245,7 @@ class Documents:
 
     def _forget(self, key: tuple[str, str]) -> None:
         with self._lock:
-            del self._known[key]
+            self._known.pop(key, None)
             self._waiting.pop(key, None)
         with suppress(Refused):  # no room for that: another time
             self._outbox.documents.drop(*key).result()

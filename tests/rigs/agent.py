@@ -23,6 +23,7 @@ from records.model import Data, Header, OperationRecord, OperationsEvent, decode
 from records.wire import CENTRAL, Document, Envelope, sign
 from simulators.processes import command
 from simulators.sockets import free_port
+from tests.rigs.uplinks import until
 
 MACHINES = ("near", "far")
 ORDER: dict[str, JsonValue] = {
@@ -175,12 +176,9 @@ class OneAgent:
         self.send(text.encode("latin-1") + b"\r")
         return self.answer()
 
-    def until_scanner(self, limit_s: float = 60.0) -> None:
+    def until_scanner(self) -> None:
         """What a scanner reads before the agent has opened its port is gone, as on a real port."""
-        deadline = time.monotonic() + limit_s
-        while sum(event.device == "scanner" for event in self.events("device-connected")) < self._starts:
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
+        until(lambda: sum(e.device == "scanner" for e in self.events("device-connected")) >= self._starts)
 
     def sign_on(self, *texts: str) -> bytes:
         """Read these labels, each until it is taken: while a run is on, an order has to wait."""

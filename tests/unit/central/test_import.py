@@ -28,6 +28,7 @@ from records.model import EpochOpened, OperationsEvent
 from records.wire import DAMAGED, Tombstone, encode_frame
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
+from tests.unit.typing_commands import Type
 
 BY = Actor("anna", "test")
 
@@ -165,6 +166,20 @@ def test_an_import_that_was_cut_short_is_in_the_audit_stream_before_its_first_re
         "origin": "test",
         "reason": "its disk was found",
     }
+
+
+def test_the_command_says_why_frames_are_in_quarantine(typed: Type, tmp_path: Path) -> None:
+    agent = Agent("assembly-1", SigningKey.generate())
+    agent.write(*(event(order=f"WO-{n}") for n in range(11)))
+    assert typed("enrol", agent.name, "--out", tmp_path / "another").code == 0
+    said = typed("import", exported(tmp_path, agent))
+    assert (said.code, said.out) == (
+        1,
+        "assembly-1: new 0 records and 0 telemetry chunks; known 0 records and 0 telemetry chunks; frames: "
+        "0 in conflict, 3 in quarantine, 0 behind a gap\n",
+    )
+    (why,) = said.err.splitlines()
+    assert why.startswith("quarantine: signature: ")
 
 
 def test_a_revoked_key_needs_a_decision_and_a_reason(rig: Rig, agent: Agent, tmp_path: Path) -> None:
