@@ -201,17 +201,6 @@ def test_the_guards_refuse_what_is_not_appending(tmp_path: Path, statement: str)
 # -- space ---------------------------------------------------------------------------------------------------
 
 
-def test_what_waits_together_at_the_cap_is_taken_or_refused_and_never_promised_and_gone(tmp_path: Path) -> None:
-    """A full file takes back the whole transaction by itself, not the row that found no room."""
-    outbox = open_outbox(tmp_path, max_bytes=300_000)
-    promised = {number: outbox.commit(Batch((fact(number, text="x" * 500),))) for number in range(1, 1001)}
-    taken = [number for number, future in promised.items() if future.exception() is None]
-    assert 0 < len(taken) < len(promised), "the cap is met on the way"
-    assert numbers(outbox) == taken
-    outbox.close()
-    assert verify(tmp_path / "records.db").ok
-
-
 def test_at_its_cap_the_buffer_frees_what_is_acknowledged_and_then_refuses(tmp_path: Path) -> None:
     outbox = open_outbox(tmp_path, max_bytes=300_000)
     number = 0

@@ -159,6 +159,28 @@ def test_a_file_at_its_cap_takes_nothing_of_that_commit_and_goes_on(tmp_path: Pa
     assert (numbers(tmp_path / "a.db"), failures) == ([1], [])
 
 
+@pytest.mark.parametrize("refuse", ["ABORT", "FAIL"])
+def test_what_waits_with_the_row_that_finds_no_room_is_never_promised_and_gone(
+    tmp_path: Path, refuse: str
+) -> None:
+    """With FAIL (the edge's rows, decision 56) SQLite takes back the whole transaction by itself, not the row."""
+    writer = Writer(tmp_path / "a.db", table, max_bytes=40_000)
+    gate = threading.Event()
+
+    def rows(connection: sqlite3.Connection) -> int:
+        connection.execute("CREATE TABLE IF NOT EXISTS big (b)")
+        connection.executemany(f"INSERT OR {refuse} INTO big VALUES (?)", [("x" * 3000,)] * 20)
+        return 0
+
+    writer.submit(lambda _: gate.wait(10))
+    promised = [writer.submit(insert(1)), writer.submit(rows), writer.submit(insert(2))]
+    gate.set()
+    assert [type(future.exception(timeout=10)) for future in promised] == [NoRoom] * 3
+    assert writer.submit(insert(3)).result(timeout=10) == 3
+    writer.close()
+    assert numbers(tmp_path / "a.db") == [3]
+
+
 @pytest.mark.parametrize(("made_with", "opened_with"), [(4096, 8192), (8192, 4096)])
 def test_a_file_keeps_its_pages_and_its_cap_counts_bytes(tmp_path: Path, made_with: int, opened_with: int) -> None:
     path = tmp_path / "a.db"
