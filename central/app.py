@@ -53,7 +53,7 @@ from central.retention import Retention
 from central.reviews import Reviews
 from central.rollover import Rollover
 from central.settings import CentralSettings
-from central.shares import Shares
+from central.shares import SERVE, Shares
 from central.signature import Rules
 from central.store import documents, intake, partitions, snapshots
 from central.store.engine import Store
@@ -77,8 +77,6 @@ VERIFY = "verify"
 BACKUP = "backup"
 VERIFY_HOUR = 3
 POST_INTERVAL_S = 5.0
-SERVE = "serve"
-"""The name of this process among those that take records in."""
 HORIZON = "horizon"
 HORIZON_INTERVAL_S = 5.0
 """How often lines hear how far central knows the operations, where a station asks for that, and of lots what had

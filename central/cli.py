@@ -104,7 +104,8 @@ def init(
     if json:
         print_json({"config": str(config), "folder": str(settings.folder), "admin": admin})
     else:
-        typer.echo(f"made {config} and {settings.folder}; {admin} is its administrator")
+        made = f"{config} and {settings.folder}" if new else f"{settings.folder}, as {config} says"
+        typer.echo(f"made {made}; {admin} is its administrator")
         typer.echo(f"keep a copy of {settings.keys} in a safe place: what is lost there cannot be made again")
 
 

@@ -15,7 +15,7 @@ from central import ahead
 from central.doctor_told import State, Told
 from central.document_sync import UNREACHED
 from central.settings import CentralSettings
-from central.shares import PARTITION
+from central.shares import PARTITION, SERVE, WORKER
 from central.store import agents, leases, partitions, search, server_state, snapshots
 from central.store.engine import Connection
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
@@ -151,7 +151,8 @@ def second_place(path: Path, also: Path) -> Told:
     except OSError as error:
         do = "mount it again, or correct anchors: {also: ...}"
         return Told("copy of the anchors", "unreachable", f"{also} cannot be read: {error.strerror}", do)
-    return Told("copy of the anchors", "fine", f"{also} is the same as {path}, but for its last {behind} bytes")
+    lacks = f", but for the last {behind} bytes" if behind else ""
+    return Told("copy of the anchors", "fine", f"{also} is the same as {path}{lacks}")
 
 
 def server(connection: Connection, clock: Clock) -> Iterator[Told]:
@@ -185,7 +186,8 @@ def server(connection: Connection, clock: Clock) -> Iterator[Told]:
 
 
 def workers(connection: Connection) -> Iterator[Told]:
-    """Partitions whose worker is gone and that nobody has taken over; nothing where none was ever leased.
+    """Partitions whose worker is gone and that nobody has taken over, and whether workers go on without serve;
+    nothing where none was ever leased.
 
     A worker that ended for good keeps the lease of its own name: that says nothing while others take its
     partitions in.
@@ -198,8 +200,14 @@ def workers(connection: Connection) -> Iterator[Told]:
         yield busy
         return
     for name, one in dead.items():
-        say = f"{one.holder} had partition {name} until {iso_z(one.until_us)}, and nobody took it over"
+        say = f"{one.holder.split()[0]} had partition {name} until {iso_z(one.until_us)}, and nobody took it over"
         yield Told("workers", "bad", say, "start a worker or serve: records of its lines wait at the broker")
+    serve = known.get(WORKER + SERVE)
+    alive = [name for name, one in known.items() if name.startswith(WORKER) and one.until_us > now_us]
+    if alive and serve is not None and serve.until_us <= now_us:
+        last = f"it was heard of until {iso_z(serve.until_us)}" if serve.until_us else "it was ended"
+        do = "start it: pages, jobs, documents for the lines and their requests wait; workers take in records only"
+        yield Told("workers", "bad", f"{SERVE} does not run: {last}", do)
     if leased and not dead:
         taken = sum(one.until_us > now_us for one in leased.values())
         yield Told("workers", "fine", f"{taken} of {len(enrolled_in)} partitions are taken in")

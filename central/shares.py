@@ -35,6 +35,8 @@ from records.keys import SigningKey
 
 PARTITION = "partition/"
 WORKER = "worker/"
+SERVE = "serve"
+"""The name of ``serve`` among those that take records in."""
 TURNS = 4
 """Turns in the time of a lease."""
 GRACE_S = 0.3

@@ -99,10 +99,10 @@ def test_a_server_and_its_workers(rig: Rig) -> None:
         told = {one.check: one.state for one in doctor.server(connection, SystemClock())}
     assert told.get("parts by month", "fine") == "fine"
     rig.enrol(Agent("line-1"))
-    take(rig, "partition/p0", "first", 60.0)
+    take(rig, "partition/p0", "first abc", 60.0)
     with rig.store.read() as connection:
         assert states(doctor.workers(connection)) == {"workers": "fine"}
-    take(rig, "partition/p0", "first", -60.0)
+    take(rig, "partition/p0", "first abc", -60.0)
     with rig.store.read() as connection:
         (dead,) = doctor.workers(connection)
     assert (dead.state, dead.says.split()[:4]) == ("bad", ["first", "had", "partition", "p0"])
@@ -147,8 +147,28 @@ def test_a_worker_that_was_killed_for_good_is_not_told_of_once_its_partition_is_
     assert (told.state, told.says) == ("fine", "1 of 1 partitions are taken in")
 
 
-def take(rig: Rig, name: str, holder: str, seconds: float) -> None:
-    assert rig.store.write(lambda connection: leases.take(connection, name, holder, seconds)) is not None
+def test_workers_that_go_on_without_serve_do_not_hide_that_it_is_gone(rig: Rig) -> None:
+    rig.enrol(Agent("line-1"))
+    take(rig, "worker/serve", "serve abc", -60.0)
+    take(rig, "worker/first", "first abc", 60.0)
+    take(rig, "partition/p0", "first abc", 60.0)
+    with rig.store.read() as connection:
+        gone, fine = doctor.workers(connection)
+    assert (gone.state, fine.state) == ("bad", "fine")
+    assert gone.says.startswith("serve does not run: it was heard of until ")
+    token = take(rig, "worker/serve", "serve def", 60.0)
+    with rig.store.read() as connection:
+        assert states(doctor.workers(connection)) == {"workers": "fine"}
+    rig.store.write(lambda connection: leases.release(connection, "worker/serve", token))
+    with rig.store.read() as connection:
+        gone, _ = doctor.workers(connection)
+    assert gone.says == "serve does not run: it was ended"
+
+
+def take(rig: Rig, name: str, holder: str, seconds: float) -> int:
+    token = rig.store.write(lambda connection: leases.take(connection, name, holder, seconds))
+    assert token is not None
+    return token
 
 
 def test_a_large_file_of_anchors_is_told(tmp_path: Path) -> None:
