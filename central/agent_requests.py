@@ -3,7 +3,8 @@
 A request counts when its agent is enrolled, sent it under its own name and partition, signed it with a key that is
 believed now, and made it after its last one of that kind, by its own clock. So a request that somebody recorded
 and plays again does nothing. Anything else goes to quarantine. A request may be lost: who needs an answer asks
-again.
+again. Who made it at a wrong time may be told so (``untimely``): such an answer names what it answers, so that one
+that somebody plays again has no meaning for the agent, and changes nothing here.
 
 A last one whose time is still to come, by more than any clock may be ahead, was taken while central's own clock
 was ahead: it is forgotten, and stated. In its place only a request of this very time counts, so that of what was
@@ -49,13 +50,22 @@ class NotTaken(Exception):
 
 
 class AgentRequests:
-    """Checks requests and gives them to ``handlers``, by kind."""
+    """Checks requests and gives them to ``handlers``, by kind; those that are refused for their time to
+    ``untimely``, once that is noted.
+    """
 
-    def __init__(self, store: Store, facts: Facts, clock: Clock, handlers: dict[str, Handler]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        facts: Facts,
+        clock: Clock,
+        handlers: dict[str, Handler],
+        untimely: dict[str, Handler],
+    ) -> None:
         self._store = store
         self._facts = facts
         self._clock = clock
-        self._handlers = handlers
+        self._handlers, self._untimely = handlers, untimely
 
     def take(self, partition: str, agent: str, payload: bytes) -> bool:
         """Have one payload answered; False when this very one was already.
@@ -71,6 +81,8 @@ class AgentRequests:
             raise NotTaken("request", f"this central knows no request {request.kind[:_KIND_LONGEST]!r}")
         noted = self._store.write(lambda connection: self._note(connection, request, payload))
         if isinstance(noted, NotTaken):
+            if request.kind in self._untimely:
+                self._untimely[request.kind](request)
             raise noted
         if not noted:
             return False

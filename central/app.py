@@ -317,10 +317,10 @@ def _assemble(
     holds = Holds(store, facts, clock, mqtt.publish_document)
     sync = DocumentSync(store, facts, clock, mqtt.publish_document, holds, keys.ring)
     ingest.requests |= {SYNC: sync.answer, SHOW: sync.shown}
+    ingest.untimely[SYNC] = sync.refused
     charts, sets, products = _chart_parts(settings, store, facts, clock, configurations, mqtt)
     backups = Backups(settings, keys, store, facts, clock, origin, failpoint)
-    at_erp = settings.erp
-    erp = None if at_erp is None else Erp(open_link(at_erp), store, facts, clock, at_erp.poll_interval)
+    erp = _erp(settings, store, facts, clock)
     orders = Orders(store, facts, clock, erp, settings.items, mqtt)
     lines = LineStatus(store, facts, clock, mqtt.publish_document)
     reviews = _reviews(settings, store, facts, clock, orders, holds, lines)
@@ -364,6 +364,11 @@ def _assemble(
         lock,
         make_shares,
     )
+
+
+def _erp(settings: CentralSettings, store: Store, facts: Facts, clock: Clock) -> Erp | None:
+    at = settings.erp
+    return None if at is None else Erp(open_link(at), store, facts, clock, at.poll_interval)
 
 
 def _reviews(

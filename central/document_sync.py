@@ -32,6 +32,7 @@ from records.wire import (
     OF_ONE_AGENT,
     PLANT,
     SYNC,
+    SYNC_REFUSED,
     SYNCED,
     Document,
     Request,
@@ -52,6 +53,7 @@ ASKED = 3
 Place = tuple[str, str]
 _Name = Annotated[str, Field(max_length=500)]
 _HIGHEST = 2**63 - 1
+LONGEST_ROUND = 64
 
 
 class _Known(BaseModel):
@@ -59,7 +61,7 @@ class _Known(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    round: Annotated[str, Field(max_length=64)]
+    round: Annotated[str, Field(max_length=LONGEST_ROUND)]
     after: tuple[_Name, _Name] | None = None
     through: tuple[_Name, _Name] | None = None
     known: dict[_Name, dict[_Name, tuple[Int64, _Name]]]
@@ -127,6 +129,15 @@ class DocumentSync:
             self._note_asked(request.agent, {place: held[place][0] for place in ahead[:MOST_SHOWN]})
         elif told.through is None:
             self._say(request, {"round": told.round})
+
+    def refused(self, request: Request) -> None:
+        """Tell an agent by central's clock that its request was not taken for its time: its clock is wrong, or it
+        has asked for something else since, and knows so by the round.
+        """
+        told = request.content.get("round") if isinstance(request.content, dict) else None
+        if isinstance(told, str) and len(told) <= LONGEST_ROUND:
+            now_us = self._clock.now_us()
+            self._publish(request.agent, Document(SYNC_REFUSED, request.agent, now_us, now_us, {"round": told}))
 
     def _note_asked(self, agent: str, ahead: dict[Place, int]) -> None:
         """What an agent is asked for again and again, and does not show, is not reached."""

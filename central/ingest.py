@@ -106,7 +106,8 @@ class Ingest:
     ``on_done`` from any thread when a transaction of what was begun has ended.
 
     ``fence`` is asked in each transaction that commits records, and raises where another process is to do so.
-    ``requests``: who answers what agents ask for, by kind; who answers registers itself before the start.
+    ``requests``: who answers what agents ask for, by kind, ``untimely``: who tells them that their clock is
+    wrong; who answers registers itself before the start.
     """
 
     def __init__(
@@ -123,7 +124,8 @@ class Ingest:
         self._presence: dict[str, Presence] = {}
         self._believed = Believed(store)
         self.requests: dict[str, Handler] = {}
-        self._asked = AgentRequests(store, facts, clock, self.requests)
+        self.untimely: dict[str, Handler] = {}
+        self._asked = AgentRequests(store, facts, clock, self.requests, self.untimely)
         self.quarantine = Quarantine(store, facts, clock)
         self.ahead = Ahead(store, facts, clock)
         self._committing = Committing(clock, self.quarantine, fence)

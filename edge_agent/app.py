@@ -62,7 +62,7 @@ from records.keys import Identity
 from records.kinds import DERIVED
 from records.model import Data, Fact, Header, OperationsEvent
 from records.process import keep_pauses_short
-from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC
+from records.wire import CENTRAL, CERTIFICATE, OF_ONE_AGENT, SIGNING_KEY, SYNC, SYNC_REFUSED
 from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
@@ -210,6 +210,9 @@ class Agent:
     def _document_changed(self, kind: str, document: str) -> None:
         if kind == SYNC:
             self.sync.answered()
+            return
+        if kind == SYNC_REFUSED:
+            self.sync.refused()
             return
         if kind == ANCHOR:
             self._keep_anchor()

@@ -28,7 +28,7 @@ from edge_agent.outbox import KeptDocument, Outbox
 from records.clock import MOST_AHEAD_US, Clock
 from records.errors import Damaged, Invalid, Refused
 from records.keys import KeyRing
-from records.wire import CENTRAL, OF_ONE_AGENT, PLANT, SYNC, Document, down_topic, unsign
+from records.wire import CENTRAL, OF_ONE_AGENT, PLANT, SYNC, SYNC_REFUSED, Document, down_topic, unsign
 
 MOST_DOCUMENTS = 10_000
 """Most documents that are kept; withdrawn ones and those confirmed longest ago give way, never the agent's own
@@ -128,16 +128,15 @@ class Documents:
             Invalid: no document, too large, on another document's topic, or its version has another content.
             Damaged: not signed by central.
         """
-        if len(payload) > LARGEST:
-            raise Invalid(f"a document of {len(payload)} bytes is over the limit of {LARGEST}")
-        document = unsign(Document, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
-        if topic != down_topic(agent, document.kind, document.id):
-            raise Invalid(f"the document {document.kind} {document.id} came on the topic {topic}")
-        if len(document.kind) > LONGEST_KIND or len(document.id) > LONGEST_NAME:
-            raise Invalid(f"the document {document.kind[:LONGEST_KIND]} has too long a name")
-        if retained and document.kind == SYNC:
+        document = self._believed(topic, agent, payload)
+        if retained and document.kind in (SYNC, SYNC_REFUSED):
             return False
         key = (document.kind, document.id)
+        if document.kind == SYNC_REFUSED:  # of this moment only: who asked looks at it now
+            with self._lock:
+                self._known[key] = _Known(document, payload, 0)
+            self._on_change(*key)
+            return True
         with self._lock:
             known = self._known.get(key)
         if document.kind == SYNC and known is not None and self._is_of_wrong_clock(known.document):
@@ -164,6 +163,16 @@ class Documents:
         if news:
             self._on_change(document.kind, document.id)
         return news
+
+    def _believed(self, topic: str, agent: str, payload: bytes) -> Document:
+        if len(payload) > LARGEST:
+            raise Invalid(f"a document of {len(payload)} bytes is over the limit of {LARGEST}")
+        document = unsign(Document, payload, self._ring, CENTRAL, at_us=self._clock.now_us())
+        if topic != down_topic(agent, document.kind, document.id):
+            raise Invalid(f"the document {document.kind} {document.id} came on the topic {topic}")
+        if len(document.kind) > LONGEST_KIND or len(document.id) > LONGEST_NAME:
+            raise Invalid(f"the document {document.kind[:LONGEST_KIND]} has too long a name")
+        return document
 
     def signed(self, kind: str, document: str) -> bytes | None:
         """The newest version as central signed it, also of a withdrawn one; None when there is none."""

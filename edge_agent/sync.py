@@ -7,6 +7,9 @@ is made good by the next round. Central's answer to the last piece says that all
 A central that was restored from a backup may have lost what this agent holds. It then asks to be shown that, as it
 is signed; the agent shows each once and begins anew. Of what quality holds it shows what it held when it asked,
 even if a newer document has come since: in that, a hold may be missing that only the lines still know of.
+
+An agent whose clock is wrong is not answered, but told by central's clock that it is refused. From that it knows
+how far its own is off; nothing of what it holds is the newer for it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from pydantic import JsonValue
 from edge_agent.clock_offset import ClockOffset
 from edge_agent.documents import Documents
 from records.clock import Clock, new_id
-from records.wire import HOLDS, PLANT, SHOW, SYNC, SYNCED, Document, content_digest
+from records.wire import HOLDS, PLANT, SHOW, SYNC, SYNC_REFUSED, SYNCED, Document, content_digest
 
 EVERY_S = 600.0
 """How often notes are compared while the connection stands: a quiet line hears of central at least so often."""
@@ -90,6 +93,14 @@ class Sync:
             self._offset.answered(answer.issued_us)
         self._documents.heard()
         return True
+
+    def refused(self) -> None:
+        """Take central's word that what was asked now came at a wrong time: how far this clock is off."""
+        told = self._documents.get(SYNC_REFUSED, self._agent)
+        content = None if told is None else told.content
+        mine = isinstance(content, dict) and self._round is not None and content.get("round") == self._round
+        if mine and self._offset is not None and told is not None:
+            self._offset.answered(told.issued_us)
 
     def _show(self, asked: JsonValue) -> None:
         """What was shown and is asked for again is left: central does not believe it, and says so there."""

@@ -449,13 +449,13 @@ CONFIGURATION = "configuration"
 HELLO = "hello"
 """Kind of a request: an agent says which start of it speaks."""
 FENCE = "fence"
-"""Kind of a document, id is an agent: ``{"instances": [...], "kept": ..., "why": ...}``, starts that
-must not send, since another agent of this name runs."""
+"""Kind of a document, id is an agent: ``{"instances": [...], "kept", "why"}``, starts that must not send."""
 SYNC = "sync"
 """Kind of a request, and of the document that answers it: which versions an agent holds; they are the newest."""
+SYNC_REFUSED = "sync-refused"
+"""Kind of a document, id is an agent: ``{"round"}``, whose time was wrong when it was issued. It is not kept."""
 SHOW = "show"
-"""Kind of a request: an agent shows a document as central signed it, ``{"kind", "id", "signed"}``, since central's
-answer to ``sync`` asked for it: ``{"round", "show": [[kind, id], ...]}``."""
+"""Kind of a request: ``{"kind", "id", "signed"}``, asked for by ``{"round", "show": [[kind, id], ...]}``."""
 CERTIFICATE = "certificate"
 """Kind of a document, id is an agent: ``{"certificate": PEM, "ca": PEM, "not_after": ISO}``, what it asked for."""
 SIGNING_KEY = "signing-key"
@@ -463,7 +463,7 @@ SIGNING_KEY = "signing-key"
 CENTRAL_KEYS = "central-keys"
 """Kind of a document for all, id is ``central``: ``{"keys": [...]}`` (``records.keys.PublicKey``), signed by the
 key before the newest of them."""
-OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE, SYNC, CERTIFICATE, SIGNING_KEY)
+OF_ONE_AGENT = (AGENT_MODE, CONFIGURATION, FENCE, SYNC, SYNC_REFUSED, CERTIFICATE, SIGNING_KEY)
 """Kinds whose id is the agent that they are for; no other agent is told."""
 HOLDS = "holds"
 """Kind of the document that tells what quality holds in the plant; its id is ``PLANT``."""

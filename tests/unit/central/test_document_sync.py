@@ -119,6 +119,42 @@ def test_the_answer_says_that_all_is_the_newest(both: Both) -> None:
     assert both.documents.age_s("work-order", "WO-1") == 5
 
 
+def test_a_refusal_tells_of_the_clock_once_and_confirms_nothing(both: Both) -> None:
+    """What somebody recorded and plays again, to central or to the agent, has the round of another time."""
+    both.hear(both.issue("WO-1", "one"))
+    both.rig.clock.advance(1200)
+    asked: list[Request] = []
+    sync = Sync(
+        AGENT,
+        both.documents,
+        lambda kind, content: asked.append(Request(AGENT, kind, both.clock.now_us(), content)),
+        both.clock,
+        both.offset,
+    )
+    for _ in range(2):
+        sync.begin()
+        both.clock.advance(1)
+    both.said.clear()
+    for request in (*asked, asked[-1]):
+        both.central.refused(request)
+    both.central.refused(Request(AGENT, SYNC, 1, {"round": "x" * 100}))
+    found = []
+    for _, document in both.said:
+        both.hear(document)
+        sync.refused()
+        found.append(both.offset.now())
+        both.rig.clock.advance(3600)
+    assert found[0] is None
+    assert found[1] == found[2]
+    assert found[1] is not None
+    assert found[1].seconds == pytest.approx(-1198.5)
+    assert len(found) == 3
+    assert both.documents.age_s("work-order", "WO-1") == 2
+    assert not sync.answered()
+    both.clock.advance(1000)
+    assert sync.unanswered_s() == 1002
+
+
 def test_who_is_not_answered_knows_since_when(both: Both) -> None:
     """Bug: an agent whose requests were refused looked well, and knew of no hold."""
     both.sync.connected()
