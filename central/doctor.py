@@ -23,7 +23,7 @@ from central.broker_probe import probe
 from central.doctor_told import State, Told
 from central.keys import CentralKeys
 from central.settings import CentralSettings
-from central.store import agents, asked, documents, intake
+from central.store import agents, asked, documents, intake, snapshots
 from central.store.engine import Connection, assert_guards, reading
 from records.certificates import DAY_US, certificate_of, check_pair
 from records.clock import MICROSECONDS, Clock, iso_z, new_id
@@ -238,13 +238,19 @@ def requests(connection: Connection, clock: Clock, believed: set[str]) -> Iterat
 def doubled(connection: Connection, clock: Clock, believed: set[str]) -> Iterator[Told]:
     """Two agents with one identity; one of them keeps what it records."""
     now_us = clock.now_us()
-    lately = [
-        each
+    stated = {
+        said.params.get("agent"): said.at_us
+        for each in snapshots.coded(connection, "agent-doubled", "records")
+        if each.agent == CENTRAL and (said := snapshots.said_by(each)) is not None
+    }  # a restore issues documents again
+    fenced = {
+        each.id: stated.get(each.id, each.issued_us)
         for each in documents.of_kind(connection, FENCE)
-        if each.id in believed and each.content is not None and abs(now_us - each.issued_us) < DOUBLED_US
-    ]
-    for each in lately:
-        say = f"two agents ran as {each.id} on {iso_z(each.issued_us)}: one was told to keep what it records"
+        if each.id in believed and each.content is not None
+    }
+    lately = {agent: at_us for agent, at_us in fenced.items() if abs(now_us - at_us) < DOUBLED_US}
+    for agent, at_us in lately.items():
+        say = f"two agents ran as {agent} on {iso_z(at_us)}: one was told to keep what it records"
         do = "find the second PC and stop its agent, or give it a name of its own (docs/how-to/"
         yield Told("identities", "warning", say, f"{do}two-pcs-with-one-identity.md)")
     if not lately:

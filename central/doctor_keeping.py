@@ -18,6 +18,7 @@ from central.settings import CentralSettings
 from central.shares import PARTITION, SERVE, WORKER
 from central.store import agents, leases, partitions, search, server_state, snapshots
 from central.store.engine import Connection
+from central.witness import RESTORED
 from records.clock import MICROSECONDS, Clock, iso_z, to_us
 from records.configuration import ConfigurationRecord
 from records.wire import CENTRAL
@@ -38,18 +39,18 @@ DURABLE: dict[str, State] = {"fsync": "bad", "full_page_writes": "bad", "synchro
 
 def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     """How old the newest backup is, and whether the lines keep long enough what it may lack."""
-    last_us = snapshots.last_at_us(connection, CENTRAL, "backup-made")
+    last_us, which = _newest_backup(connection)
     age_s = None if last_us is None else (clock.now_us() - last_us) / MICROSECONDS
     plan = settings.backup
     if age_s is None or last_us is None:
         do = "lotkeeper-central backup --out FOLDER now, and set backup: {folder: ...} on another disk"
         yield Told("backup", "bad" if plan else "warning", "none was ever made", do)
     elif plan is not None and age_s > LATE * plan.every:
-        say = f"the newest is from {iso_z(last_us)}, one is due every {plan.every / 3600:.0f} h"
+        say = f"the newest{which} is from {iso_z(last_us)}, one is due every {plan.every / 3600:.0f} h"
         yield Told("backup", "bad", say, f"is central running, and is there room in {plan.folder}? See its log")
     else:
         wanted = None if plan else "set backup: {folder: ...} on another disk, so that none is forgotten"
-        yield Told("backup", "fine" if plan else "warning", f"the newest is from {iso_z(last_us)}", wanted)
+        yield Told("backup", "fine" if plan else "warning", f"the newest{which} is from {iso_z(last_us)}", wanted)
     yield from _flawed(connection)
     if plan is None:
         return
@@ -61,6 +62,18 @@ def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> 
         yield Told("lines' own copies", "warning", say, do)
     if not short:
         yield Told("lines' own copies", "fine", "every line keeps its records until the next backup and longer")
+
+
+def _newest_backup(connection: Connection) -> tuple[int | None, str]:
+    """When the newest backup was made, None: never; and words where it is the one that was restored, which cannot
+    hold the fact that it was made.
+    """
+    made_us = snapshots.last_at_us(connection, CENTRAL, "backup-made")
+    restored = snapshots.newest_params(connection, CENTRAL, RESTORED, "audit")
+    folder, until = restored.get("backup"), restored.get("held_until")
+    if folder is None or not isinstance(until, str) or (made_us is not None and made_us > int(until)):
+        return made_us, ""
+    return int(until), f", {folder}, was restored and"
 
 
 def _flawed(connection: Connection) -> Iterator[Told]:

@@ -44,7 +44,7 @@ from central.store.orders import ORDER_DOCUMENT
 from central.store.snapshots import Standing
 from central.witness import ANCHORS_LOST, DOCUMENTS_FROM, HOLDS_AFTER, RESTORED
 from records import durable
-from records.clock import MICROSECONDS, Clock, from_us, iso_z
+from records.clock import MICROSECONDS, Clock, from_us, iso_z, new_id
 from records.errors import LotkeeperError, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file, sync_folder
 from records.keys import PublicKey
@@ -79,18 +79,21 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """``aside``: where the former database is to lie ("": there is none). ``backup``: what is put into which
-    ``database``, by the SHA-256 of its ``manifest``.
+    """``aside``: where the former database is to lie ("": there is none), also when a restore is done again.
+    ``anchored_us``: of the last anchors before it was begun; None: there were none. ``backup``: what is put into
+    which ``database``, by the SHA-256 of its ``manifest``.
     """
 
     aside: str
+    anchored_us: int | None
     backup: str
     manifest: str
     database: str
 
     @classmethod
-    def of(cls, settings: CentralSettings, source: Path, aside: Path | None) -> Self:
-        return cls(str(aside or ""), str(source), backup.digest(source / backup.MANIFEST), str(settings.database))
+    def of(cls, settings: CentralSettings, source: Path, aside: Path | None, anchored_us: int | None) -> Self:
+        manifest = backup.digest(source / backup.MANIFEST)
+        return cls(str(aside or ""), anchored_us, str(source), manifest, str(settings.database))
 
 
 _MARK = TypeAdapter(_Mark)
@@ -141,12 +144,16 @@ def restore(
     make_folder(settings.folder)
     lock = InstanceLock(settings.folder / LOCK_FILE)
     try:
-        proven = backup.prove(source, _present_keys(settings, source, theirs) or theirs)
-        _refuse_flawed(proven, meant=flawed)
-        held = _present(settings, source, replace=replace)
+        believed = _present_keys(settings, source, theirs) or theirs
+        manifest = backup.read_manifest(source, believed)
+        _refuse_flawed(source, manifest, meant=flawed)
+        held = _present(settings, source, manifest.records, replace=replace)  # before what takes minutes
+        proven = backup.prove(source, believed)
         aside = _place_aside(settings, clock)
-        former = None if aside is None else _former(settings, source, aside)
-        replace_file(settings.folder / UNFINISHED, _MARK.dump_json(_Mark.of(settings, source, aside)))
+        anchored = _last_anchored(settings, source)
+        former = None if aside is None else _former(settings, source, aside, anchored)
+        mark = _Mark.of(settings, source, aside, anchored[0].at_us if anchored else None)
+        replace_file(settings.folder / UNFINISHED, _MARK.dump_json(mark))
         backup.copy_folder(source / backup.KEYS, settings.keys)
         if not settings.anchors_file.exists():
             shutil.copyfile(_furthest_anchors(settings, source), settings.anchors_file)
@@ -161,7 +168,7 @@ def restore(
             done, carried = _declare(settings, fresh, proven, clock, origin, why, generation, former)
             failpoint("restore.declared")
             if aside is not None and settings.database.exists():
-                _set_aside(settings.database, aside)
+                _set_aside(settings.database, _free(settings.database, clock) if aside.exists() else aside)
             failpoint("restore.set_aside")
             fresh.replace(settings.database)
             sync_folder(settings.database.parent)
@@ -194,11 +201,10 @@ def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -
     return Restored(None, done.generation, done.records, done.committed_us, None, carried)
 
 
-def _refuse_flawed(proven: backup.Backup, *, meant: bool) -> None:
-    flaws = proven.manifest.flaws
-    if flaws and not meant:
+def _refuse_flawed(source: Path, manifest: backup.Manifest, *, meant: bool) -> None:
+    if manifest.flaws and not meant:
         raise Refused(
-            f"{proven.folder} was made of a database that did not hold: {'; '.join(flaws)}",
+            f"{source} was made of a database that did not hold: {'; '.join(manifest.flaws)}",
             hint="take an earlier backup: the lines send again what it lacks; or restore this one all the same "
             "with --flawed: verify then goes on naming what is wrong",
         )
@@ -226,8 +232,10 @@ def _furthest_anchors(settings: CentralSettings, source: Path) -> Path:
     return given
 
 
-def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Standing | None:
-    """How far the present database is; None when there is none, or none that can be read."""
+def _present(settings: CentralSettings, source: Path, given: int, *, replace: bool) -> Standing | None:
+    """How far the present database is; None when there is none, or none that can be read. ``given``: how many
+    records the backup holds.
+    """
     database = settings.database
     if not isinstance(database, Path):
         return _on_server(settings, source, database)
@@ -243,11 +251,9 @@ def _present(settings: CentralSettings, source: Path, *, replace: bool) -> Stand
             f"the present database cannot be read: {error.message}",
             hint="restore over it with --replace: it is set aside, not deleted",
         ) from error
-    with reading(source / backup.DATABASE) as connection:
-        given = snapshots.standing(connection)
-    if held.records > given.records and not replace:
+    if held.records > given and not replace:
         raise Refused(
-            f"the present database holds {held.records - given.records} records more than the backup, the last of "
+            f"the present database holds {held.records - given} records more than the backup, the last of "
             f"{iso_z(held.committed_us)}",
             hint="restore over it with --replace: it is set aside, not deleted",
         )
@@ -267,7 +273,7 @@ def _on_server(settings: CentralSettings, source: Path, database: Database) -> S
         return None
     if held.records == 0:
         return None
-    mark, ours = _unfinished(settings), _Mark.of(settings, source, None)
+    mark, ours = _unfinished(settings), _Mark.of(settings, source, None, None)
     if mark is None or mark.database != ours.database:
         raise Refused(
             f"{database} holds {held.records} records",
@@ -388,28 +394,43 @@ def _issue_again(connection: Connection, facts: Facts, keys: CentralKeys, *, hol
 
 
 def _place_aside(settings: CentralSettings, clock: Clock) -> Path | None:
-    """Where the present database is to lie, or lies since a restore that was cut short; None: there is none."""
-    database = settings.database
+    """Where the former database is to lie, or lies since a restore that was cut short; None: there is none."""
+    database, mark = settings.database, _unfinished(settings)
     if not isinstance(database, Path):
         return None
-    if database.exists():
-        stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
-        return database.with_name(f"{database.name}.replaced-{stamp}")
+    if mark is not None and mark.aside and Path(mark.aside).exists():
+        return Path(mark.aside)
+    return _free(database, clock) if database.exists() else None
+
+
+def _free(database: Path, clock: Clock) -> Path:
+    """A name for a database that is set aside now."""
+    stamp = from_us(clock.now_us()).strftime("%Y%m%dT%H%M%SZ")
+    place = database.with_name(f"{database.name}.replaced-{stamp}")
+    return place.with_name(f"{place.name}-{new_id(2)}") if place.exists() else place
+
+
+def _last_anchored(settings: CentralSettings, source: Path) -> list[Head]:
+    """What was anchored last before this restore was begun: one that was cut short has anchored what it made, and
+    of that the former database knows nothing.
+    """
+    keys = CentralKeys.open(settings.keys if (settings.keys / PUBLIC).exists() else source / backup.KEYS)
+    found = list(anchors.batches(anchors.read_anchors(settings.anchors_file, keys.ring, tail_only=True)))
     mark = _unfinished(settings)
-    return Path(mark.aside) if mark is not None and mark.aside else None
+    if mark is None:
+        return found[-1] if found else []
+    return next((each for each in reversed(found) if each[0].at_us == mark.anchored_us), [])
 
 
-def _former(settings: CentralSettings, source: Path, aside: Path) -> Former | None:
-    """What the present database still tells, which will lie at ``aside``."""
+def _former(settings: CentralSettings, source: Path, aside: Path, anchored: list[Head]) -> Former | None:
+    """What the former database still tells, which lies at ``aside``, or will."""
     database = settings.database
-    present = database if isinstance(database, Path) and database.exists() else aside
+    present = database if isinstance(database, Path) and not aside.exists() else aside
     with reading(source / backup.DATABASE) as connection:
         marks = [w for w in intake.watermarks(connection) if w.agent == CENTRAL]
         floor = documents.floor(connection)
     ends = [Head(w.agent, w.epoch, w.stream, w.committed_through, w.hash, 0) for w in marks]
-    keys = CentralKeys.open(settings.keys if (settings.keys / PUBLIC).exists() else source / backup.KEYS)
-    anchored = list(anchors.batches(anchors.read_anchors(settings.anchors_file, keys.ring, tail_only=True)))
-    return lost_time.read(present, aside, [*ends, *(anchored[-1] if anchored else ())], floor)
+    return lost_time.read(present, aside, [*ends, *anchored], floor)
 
 
 def _set_aside(database: Path, aside: Path) -> None:
