@@ -42,7 +42,7 @@ from typing import TypeVar
 
 from records.errors import Busy, Damaged, LotkeeperError, NoRoom, StorageFailed
 from records.files import make_folder, sync_folder
-from records.jobs import A, Alike, Job, Kind, Pending, Step, Steps, primary_code, run_all
+from records.jobs import A, Alike, Job, Kind, Pending, Single, Step, Steps, primary_code, run_all
 
 T = TypeVar("T")
 
@@ -266,7 +266,7 @@ class Writer:
             The future raises NoRoom when the disk is full or the file at its cap, Busy when too many jobs wait:
             nothing was stored then.
         """
-        return self._queue(Pending(job, weight))
+        return self._queue(Single(job, weight))
 
     def submit_alike(self, kind: Kind[A, T], given: A, weight: int = 0) -> Future[T]:
         """As ``submit``, for jobs of a kind that cost less together: ``kind`` is called with what all of them that

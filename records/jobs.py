@@ -75,11 +75,27 @@ class Promised(Generic[T]):
 
 
 class Pending(Promised[T]):
+    """A job that waits for its commit. It holds what it was given and never itself: that would keep all of it,
+    megabytes of bodies, until the garbage collector comes by.
+    """
+
     kind: Kind[Any, T] | None = None
 
-    def __init__(self, work: Job[T | Again[T | None]], weight: int) -> None:
+    def __init__(self, weight: int) -> None:
         super().__init__()
-        self.work, self.weight = work, weight
+        self.weight = weight
+
+    def work(self, connection: sqlite3.Connection) -> T | Again[T | None]:
+        raise NotImplementedError
+
+
+class Single(Pending[T]):
+    def __init__(self, job: Job[T], weight: int) -> None:
+        super().__init__(weight)
+        self._job = job
+
+    def work(self, connection: sqlite3.Connection) -> T:
+        return self._job(connection)
 
 
 class Steps(Pending[T]):
@@ -88,11 +104,11 @@ class Steps(Pending[T]):
     """
 
     def __init__(self, step: Step[T]) -> None:
-        super().__init__(self._next, 0)
+        super().__init__(0)
         self._step = step
         self._so_far: T | None = None
 
-    def _next(self, connection: sqlite3.Connection) -> T | Again[T | None]:
+    def work(self, connection: sqlite3.Connection) -> T | Again[T | None]:
         return self._step(connection, self._so_far)
 
     def committed(self) -> bool:
@@ -107,10 +123,10 @@ class Alike(Pending[T]):
     """What a job of a kind was given."""
 
     def __init__(self, kind: Kind[A, T], given: A, weight: int) -> None:
-        super().__init__(self._alone, weight)
+        super().__init__(weight)
         self.kind, self.given = kind, given
 
-    def _alone(self, connection: sqlite3.Connection) -> T:
+    def work(self, connection: sqlite3.Connection) -> T:
         return self.kind(connection, (self.given,))[0]  # type: ignore[misc]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -431,6 +434,36 @@ def test_jobs_of_one_kind_are_done_at_once_and_the_one_that_fails_takes_only_its
     assert jobs[6].result(timeout=10) == "stored 6"
     assert calls == [(1, 2, 3), (5, 5000, 6), (5,), (5000,), (6,)]
     assert numbers(tmp_path / "a.db") == [1, 2, 3, 4, 5, 6]
+    writer.close()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_what_a_job_was_given_goes_with_its_answer_and_waits_for_no_collector(tmp_path: Path) -> None:
+    class Given:
+        """Megabytes of bodies."""
+
+    def alike(_: sqlite3.Connection, given: Sequence[Given]) -> list[int]:
+        return [len(given)]
+
+    def plain(_: sqlite3.Connection, given: Given) -> bool:
+        return given is not None
+
+    writer = Writer(tmp_path / "a.db", table)
+    one, two, three = Given(), Given(), Given()
+    held = [weakref.ref(given) for given in (one, two, three)]
+    assert writer.submit_alike(alike, one).result(timeout=10) == 1
+    assert writer.submit(partial(plain, given=two)).result(timeout=10)
+    assert writer.submit_steps(partial(lambda *_, given: given is not None, given=three)).result(timeout=10)
+    del one, two, three
+    assert writer.submit(insert(1)).result(timeout=10) == 1, "the writer has left those before"
+    assert [each() for each in held] == [None, None, None]
     writer.close()
 
 
