@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +106,20 @@ def test_root_installs_only_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp
     assert calls[1][0] == "install"
     assert calls[1][-1] == "mosquitto"
     assert not policy.exists()
+
+
+def test_the_python_that_is_named_goes_before_the_systems_own(tmp_path: Path) -> None:
+    mine = tmp_path / "python"
+    mine.symlink_to(Path(sys.executable).resolve())
+    named = {**os.environ, "LOTKEEPER_PYTHON": str(mine)}
+    assert chosen(named) == str(mine)
+    unfit = tmp_path / "unfit"
+    unfit.write_text("#!/bin/sh\nexit 1\n")
+    unfit.chmod(0o755)
+    assert chosen({**named, "LOTKEEPER_PYTHON": str(unfit)}) not in ("", str(unfit))
+
+
+def chosen(environment: dict[str, str]) -> str:
+    words = ["sh", str(Path(setup.__file__).with_name("python.sh"))]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
