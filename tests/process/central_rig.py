@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -20,9 +18,9 @@ from central.cli import main
 from central.keys import public_keys
 from records.keys import KeyRing
 from records.wire import CENTRAL, Document, Watermark, ack_topic, unsign
+from tests.rigs.started import Started
 from tests.unit.central.core_rig import Agent
 
-COMMAND = (sys.executable, "-c", "from central.cli import main; main()")
 WAIT_S = 60.0
 RESEND_S = 1.0
 
@@ -130,7 +128,7 @@ class CentralProcess:
             "site: suzhou\ntime_zone: Asia/Shanghai\nfolder: data\n"
             f"http: {{port: 0}}\nbroker: {{url: '{broker_url}'}}\nanchor_interval: 1s\n{more}"
         )
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Started | None = None
         self.command("init", "--password-stdin", password="a long password")
 
     def command(self, *words: str, password: str = "", code: int = 0) -> str:
@@ -148,12 +146,7 @@ class CentralProcess:
 
     def start(self, **environment: str) -> Self:
         self.log.write_bytes(b"")
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--config", str(self.config)],
-                stderr=log,
-                env={**os.environ, **environment},
-            )
+        self.process = Started("lotkeeper-central", ["serve", "--config", str(self.config)], self.log, environment)
         wait_until(lambda: b"serves" in self.log.read_bytes() or self.ended, "central")
         assert environment or not self.ended, self.log.read_text()
         return self

@@ -3,7 +3,6 @@ nothing is doubled, nothing is altered against the ledger of truth, and charts s
 
 from __future__ import annotations
 
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -151,35 +150,12 @@ def test_killed_at_each_phase_of_the_handshake(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(480)
-def test_answering_before_the_commit_would_lose_cycles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answering_before_the_commit_would_lose_cycles(tmp_path: Path) -> None:
     """The mutation: an agent that acknowledges first. The same kills must then cost records, or the test above
     proves nothing."""
-    rig = LineRig(tmp_path, units=10)
-    script = str(mutant(tmp_path))  # made before two threads start it
-    monkeypatch.setattr("tests.rigs.line.command", lambda name: script)
+    rig = LineRig(tmp_path, units=10, mutants=("tests.rigs.mutants.answers_first",))
     kill_at(rig, {agent: ["station.answered_first:2"] for agent in AGENTS})
     assert compare(rig.truth, rig.records()).missing
-
-
-def mutant(folder: Path) -> Path:
-    """``lotkeeper-edge`` with the rule broken: the acknowledge is written before the record is committed."""
-    script = folder / "mutant.py"
-    script.write_text(
-        f"#!{sys.executable}\n"
-        "from edge_agent import runner\n"
-        "from edge_agent.cli import main\n"
-        "from records.model import OperationRecord\n"
-        "honest = runner.StationRunner._commit\n"
-        "async def answer_first(self, effect, cause):\n"
-        "    if any(isinstance(data, OperationRecord) for data in effect.facts):\n"
-        "        await self._plant.write(self.station.settings.trigger.acknowledge, True)\n"
-        "        self._failpoint('station.answered_first')\n"
-        "    return await honest(self, effect, cause)\n"
-        "runner.StationRunner._commit = answer_first\n"
-        "main()\n"
-    )
-    script.chmod(0o755)
-    return script
 
 
 @pytest.mark.faults

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,10 +23,11 @@ from records.clock import SystemClock
 from records.keys import Identity, IdentityFile, write_identity
 from records.model import OperationsEvent
 from records.wire import ack_topic, signed_by
-from tests.process.central_rig import COMMAND, CentralProcess, Wire, wait_until
+from tests.process.central_rig import CentralProcess, Wire, wait_until
 from tests.rigs import postgres
 from tests.rigs.mosquitto import Mosquitto
 from tests.rigs.outboxes import batch, open_outbox
+from tests.rigs.started import Started
 from tests.rigs.uplinks import quick
 from tests.unit.central.core_rig import Agent
 
@@ -89,7 +89,7 @@ class Plant:
             undo.callback(line.outbox.close)
         self.central.start()
         undo.callback(self.central.kill)
-        self.workers: dict[str, subprocess.Popen[bytes]] = {}
+        self.workers: dict[str, Started] = {}
         for worker in WORKERS:
             self.start(worker)
             undo.callback(self.kill, worker)
@@ -99,9 +99,8 @@ class Plant:
         wait_until(lambda: set(self.holders().values()) == EVERYBODY, "every process' share")
 
     def start(self, name: str) -> None:
-        with self.log(name).open("ab") as log:
-            words = [*COMMAND, "worker", "--name", name, "--config", str(self.central.config)]
-            self.workers[name] = subprocess.Popen(words, stderr=log)
+        words = ["worker", "--name", name, "--config", str(self.central.config)]
+        self.workers[name] = Started("lotkeeper-central", words, self.log(name))
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import subprocess
 import time
 import tty
 from pathlib import Path
@@ -21,8 +20,8 @@ from records.clock import SystemClock
 from records.keys import Identity, IdentityFile, PublicKey, SigningKey
 from records.model import Data, Header, OperationRecord, OperationsEvent, decode
 from records.wire import CENTRAL, Document, Envelope, sign
-from simulators.processes import command
 from simulators.sockets import free_port
+from tests.rigs.started import Started
 from tests.rigs.uplinks import until
 
 MACHINES = ("near", "far")
@@ -77,9 +76,9 @@ class OneAgent:
         self.log = folder / "agent.log"
         self.central = SigningKey.generate()
         self.ports = {machine: free_port() for machine in MACHINES}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Started | None = None
         self._starts = 0
-        self._machines: dict[str, subprocess.Popen[bytes]] = {}
+        self._machines: dict[str, Started] = {}
         folder.mkdir(parents=True, exist_ok=True)
         if identity is None:
             identity = folder / "identity"
@@ -127,10 +126,7 @@ class OneAgent:
 
     def start(self) -> Self:
         self._starts += 1
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [command("lotkeeper-edge"), "run", str(self.line)], stdout=log, stderr=subprocess.STDOUT
-            )
+        self.process = Started("lotkeeper-edge", ["run", str(self.line)], self.log)
         return self
 
     @property
@@ -150,8 +146,7 @@ class OneAgent:
 
     def start_machine(self, machine: str) -> None:
         words = ["plc-modbus", "--port", str(self.ports[machine]), "--every", "0.1", "--handshake"]
-        with (self.folder / f"{machine}.log").open("ab") as log:
-            self._machines[machine] = subprocess.Popen([command("lotkeeper-sim"), *words], stdout=log, stderr=log)
+        self._machines[machine] = Started("lotkeeper-sim", words, self.folder / f"{machine}.log")
 
     def stop_machine(self, machine: str) -> None:
         process = self._machines.pop(machine)

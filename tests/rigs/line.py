@@ -6,8 +6,6 @@ The agents find their work orders and lots among the documents that their buffer
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,6 +29,7 @@ from simulators.check import (
     read_ledger,
 )
 from simulators.processes import Processes, command
+from tests.rigs.started import Started
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "config" / "lines"
 AGENTS = {"assembly-1": "valve-assembly.yaml", "testing-1": "valve-testing.yaml"}
@@ -41,10 +40,12 @@ LOTS: tuple[dict[str, JsonValue], ...] = (
 
 
 class LineRig:
-    """One order of ``units`` pieces on the simulated line."""
+    """One order of ``units`` pieces on the simulated line. ``mutants``: modules that break a rule of agents."""
 
-    def __init__(self, folder: Path, units: int, *, speed: float = 400.0, seed: int = 1) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, units: int, *, speed: float = 400.0, seed: int = 1, mutants: tuple[str, ...] = ()
+    ) -> None:
+        self.folder, self.mutants = folder, mutants
         self.processes = Processes(folder / "logs", SystemClock(), time.sleep)
         self.central = SigningKey.generate()
         for agent in AGENTS:
@@ -125,17 +126,11 @@ class LineRig:
     def line(self, agent: str) -> Path:
         return self.folder / agent / "line.yaml"
 
-    def start(self, agent: str, failpoint: str | None = None) -> subprocess.Popen[bytes]:
+    def start(self, agent: str, failpoint: str | None = None) -> Started:
         """Start an agent; with a failpoint it dies there. Not watched: it may die."""
-        environment = os.environ | ({"LOTKEEPER_FAILPOINT": failpoint} if failpoint else {})
-        log = (self.folder / "logs" / f"{agent}.log").open("ab")
-        with log:
-            return subprocess.Popen(
-                [command("lotkeeper-edge"), "run", str(self.line(agent))],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
+        environment = {"LOTKEEPER_FAILPOINT": failpoint} if failpoint else {}
+        log = self.folder / "logs" / f"{agent}.log"
+        return Started("lotkeeper-edge", ["run", str(self.line(agent))], log, environment, self.mutants)
 
     def stop(self) -> None:
         self.processes.stop_all()

@@ -14,6 +14,7 @@ honest = StationRunner._commit
 async def answer_first(self: StationRunner, effect: Any, cause: Any) -> Any:
     if any(isinstance(data, OperationRecord) for data in effect.facts):
         await self._plant.write(self.station.settings.trigger.acknowledge, True)
+        self._failpoint("station.answered_first")
         await asyncio.sleep(0.05)
     return await honest(self, effect, cause)
 
