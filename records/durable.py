@@ -220,10 +220,10 @@ class Writer:
     ``prepare`` runs once in that thread before the first job (schema, triggers, recovery); what it raises is
     raised by the constructor. ``on_failure`` is called once, in that thread, when the disk failed.
     ``before_commit`` and ``after_commit`` are called in that thread around every COMMIT: before it nothing is
-    promised, after it everything is on disk and the futures are not yet done. ``max_bytes`` is SQLite's own cap of
-    the file, which jobs of ``submit_steps`` may pass. ``page_bytes``: of the
-    file's pages, if it is new. ``on_full`` is called in that thread when the volume is
-    full, and tells whether it has freed something.
+    promised and the connection holds what will be, after it everything is on disk and the futures are not yet
+    done. ``max_bytes`` is SQLite's own cap of the file, which jobs of ``submit_steps`` may pass. ``page_bytes``:
+    of the file's pages, if it is new. ``on_full`` is called in that thread when the volume is full, and tells
+    whether it has freed something.
     """
 
     def __init__(
@@ -232,8 +232,8 @@ class Writer:
         prepare: Callable[[sqlite3.Connection], None] | None = None,
         on_failure: Callable[[StorageFailed], None] | None = None,
         *,
-        before_commit: Callable[[], None] | None = None,
-        after_commit: Callable[[sqlite3.Connection], None] | None = None,
+        before_commit: Callable[[sqlite3.Connection], None] | None = None,
+        after_commit: Callable[[], None] | None = None,
         max_bytes: int | None = None,
         page_bytes: int = PAGE_BYTES,
         on_full: Callable[[], bool] = lambda: False,
@@ -327,12 +327,13 @@ class Writer:
             while not self._jobs.empty():
                 waiting.append(self._jobs.get())
             while waiting:
-                group = _group(waiting)
-                if group is None:
+                if waiting[0] is None:
                     if self._failed is None:
                         connection.close()
                     return
-                self._work(connection, group)
+                self._work(connection, _group(waiting))  # what was written goes with its answers: no name for it
+                if self._failed is None:
+                    self._tidy(connection)
 
     def _work(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> None:
         refused: LotkeeperError | None = self._failed
@@ -342,8 +343,6 @@ class Writer:
             refused = self._commit(connection, group)
         for pending in group:
             pending.settle(self._failed or refused)
-        if self._failed is None:
-            self._tidy(connection)
 
     def _take_steps(self, connection: sqlite3.Connection, job: Steps[object]) -> LotkeeperError | None:
         self._cap(connection, None)
@@ -368,10 +367,10 @@ class Writer:
                     for kind, alike in groupby(batch, key=attrgetter("kind")):
                         run_all(connection, kind, list(alike))
                     if self._before_commit is not None:
-                        self._before_commit()
+                        self._before_commit(connection)
                 self._log_bytes += _GROUP_PAGES * self._page_bytes + sum(pending.weight for pending in batch)
                 if self._after_commit is not None:
-                    self._after_commit(connection)
+                    self._after_commit()
                 return None
             except (sqlite3.Error, OSError) as error:
                 if primary_code(error) != sqlite3.SQLITE_FULL:
@@ -442,17 +441,17 @@ def _size_of_log(path: Path) -> int:
     return log.stat().st_size if log.exists() else 0
 
 
-def _group(waiting: deque[Pending[object] | None]) -> list[Pending[object]] | None:
-    """The jobs that are committed together next; None: the writer closes."""
-    first = waiting.popleft()
-    if first is None:
-        return None
-    group, weight = [first], first.weight
-    while waiting and not isinstance(first, Steps) and len(group) < GROUP_LIMIT and weight < GROUP_BYTES:
+def _group(waiting: deque[Pending[object] | None]) -> list[Pending[object]]:
+    """The jobs that are committed together next: the first that waits, and others behind it."""
+    group: list[Pending[object]] = []
+    weight = 0
+    while waiting and len(group) < GROUP_LIMIT and weight < GROUP_BYTES:
         following = waiting[0]
-        if following is None or isinstance(following, Steps):
+        if following is None or (group and isinstance(following, Steps)):
             break
         group.append(following)
         weight += following.weight
         waiting.popleft()
+        if isinstance(following, Steps):
+            break
     return group

@@ -134,6 +134,7 @@ class Outbox:
         self._room_left = 0
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._latest: Place | None = None
+        self._coming: tuple[Place | None, bool] = None, False  # _latest and _unfinished of this commit
         self._noted: Place | None = None
         self._note = Note(self.path, agent, stream)
         self._synced_s = self._noted_s = -math.inf
@@ -145,7 +146,7 @@ class Outbox:
                 self.path,
                 self._prepare,
                 on_failure,
-                before_commit=lambda: failpoint("outbox.before_commit"),
+                before_commit=self._before_commit,
                 after_commit=self._after_commit,
                 max_bytes=None if max_bytes is None else max_bytes + RESERVE,
                 page_bytes=PAGE_BYTES if stream == THINNED else RECORDS_PAGE_BYTES,
@@ -267,10 +268,13 @@ class Outbox:
         if self._thinning is not None:
             self._room_left = min(self._room_left, self._thinning.look_after(used))
 
-    def _after_commit(self, connection: sqlite3.Connection) -> None:
+    def _before_commit(self, connection: sqlite3.Connection) -> None:
+        self._coming = ledger.current(connection).place, again.waits(connection)  # needs no lock of its own here
+        self._failpoint("outbox.before_commit")
+
+    def _after_commit(self) -> None:
         self._failpoint("outbox.after_commit")
-        self._latest = ledger.current(connection).place
-        self._unfinished = again.waits(connection)
+        self._latest, self._unfinished = self._coming
         now_s = self._clock.monotonic_s()
         if self._latest != self._noted and now_s - self._noted_s >= self._note_every_s:
             self._noted_s = now_s

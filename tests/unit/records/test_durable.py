@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +217,7 @@ def test_a_full_volume_is_tried_once_more_when_something_was_freed(
 def test_steps_have_a_transaction_each_and_nothing_comes_between(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     commits: list[list[int]] = []
-    writer = Writer(path, table, after_commit=lambda _: commits.append(numbers(path)), max_bytes=40_000)
+    writer = Writer(path, table, after_commit=lambda: commits.append(numbers(path)), max_bytes=40_000)
     gate = threading.Event()
 
     def step(connection: sqlite3.Connection, so_far: int | None) -> int | jobs.Again[int | None]:
@@ -445,30 +444,29 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_what_a_job_was_given_goes_with_its_answer_and_waits_for_no_collector(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["alike", "plain", "steps"])
+def test_what_a_job_was_given_goes_with_its_answer_and_waits_for_no_collector(tmp_path: Path, how: str) -> None:
     class Given:
         """Megabytes of bodies."""
 
-    def alike(_: sqlite3.Connection, given: Sequence[Given]) -> list[int]:
-        return [len(given)]
-
-    def plain(_: sqlite3.Connection, given: Given) -> bool:
-        return given is not None
+    def submit(given: Given) -> Future[bool]:
+        if how == "alike":
+            return writer.submit_alike(lambda _, all_given: [one is not None for one in all_given], given)
+        if how == "plain":
+            return writer.submit(lambda _: given is not None)
+        return writer.submit_steps(lambda *_: given is not None)
 
     writer = Writer(tmp_path / "a.db", table)
-    one, two, three = Given(), Given(), Given()
-    held = [weakref.ref(given) for given in (one, two, three)]
-    assert writer.submit_alike(alike, one).result(timeout=10) == 1
-    assert writer.submit(partial(plain, given=two)).result(timeout=10)
-    assert writer.submit_steps(partial(lambda *_, given: given is not None, given=three)).result(timeout=10)
-    del one, two, three
-    assert writer.submit(insert(1)).result(timeout=10) == 1, "the writer has left those before"
-    assert [each() for each in held] == [None, None, None]
+    given, gone = Given(), threading.Event()
+    weakref.finalize(given, gone.set)
+    assert submit(given).result(timeout=10)
+    del given
+    assert gone.wait(10), "while the writer waits for the next one"
     writer.close()
 
 
 def test_a_hook_that_fails_stops_the_writer_instead_of_promising(tmp_path: Path) -> None:
-    def fail() -> None:
+    def fail(_: sqlite3.Connection) -> None:
         raise RuntimeError("no")
 
     writer = Writer(tmp_path / "a.db", table, before_commit=fail)
