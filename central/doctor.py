@@ -24,10 +24,10 @@ from central.doctor_told import State, Told
 from central.keys import CentralKeys
 from central.settings import CentralSettings
 from central.store import agents, asked, documents, intake, snapshots
-from central.store.engine import Connection, assert_guards, reading
+from central.store.engine import Connection, assert_guards, at_any_version, reading
 from records.certificates import DAY_US, certificate_of, check_pair
 from records.clock import MICROSECONDS, Clock, iso_z, new_id
-from records.errors import LotkeeperError
+from records.errors import LotkeeperError, StorageFailed, Unreachable
 from records.wire import CENTRAL, FENCE
 
 LEAST_FREE = 1 << 30
@@ -48,6 +48,7 @@ def examine(settings: CentralSettings, clock: Clock) -> list[Told]:
         _folder,
         _keys,
         _own_certificate,
+        _locks,
         _ground,
         _database,
         _anchors,
@@ -168,6 +169,12 @@ def _own_certificate(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
 
 
 # -- what is stored ------------------------------------------------------------------------------------------
+
+
+def _locks(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
+    """First of what asks the database: who holds it up keeps the others waiting."""
+    with suppress(StorageFailed, Unreachable), at_any_version(settings.database, whole=False) as connection:
+        yield from doctor_keeping.locks(connection)
 
 
 def _ground(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:

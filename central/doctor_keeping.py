@@ -198,6 +198,16 @@ def server(connection: Connection, clock: Clock) -> Iterator[Told]:
     yield _clock("database server", leases.now_us(connection), clock)
 
 
+def locks(connection: Connection) -> Iterator[Told]:
+    """Sessions of the database that keep central's waiting; nothing while nobody waits for long."""
+    for one in server_state.holding_up(connection):
+        if one.for_s >= BUSY_S:
+            say = f"session {one.pid} of the database (user {one.owner}, program {one.program}, {one.state}) "
+            say += f"holds a lock; central waits for it since {one.for_s:.0f} s, with {one.waiting} sessions"
+            do = f"let it end what it does, or end it: SELECT pg_terminate_backend({one.pid})"
+            yield Told("locks", "warning" if one.ours else "bad", say, do)
+
+
 def workers(connection: Connection) -> Iterator[Told]:
     """Partitions whose worker is gone and that nobody has taken over, and whether workers go on without serve;
     nothing where none was ever leased.
@@ -205,7 +215,7 @@ def workers(connection: Connection) -> Iterator[Told]:
     A worker that ended for good keeps the lease of its own name: that says nothing while others take its
     partitions in.
     """
-    known, now_us = leases.known(connection), leases.now_us(connection)
+    known, now_us = leases.known(connection), leases.moment_us(connection)
     enrolled_in = agents.partitions(connection)
     leased = {each: known[PARTITION + each] for each in enrolled_in if PARTITION + each in known}
     dead = {name: one for name, one in leased.items() if 0 < one.until_us < now_us}
@@ -228,6 +238,9 @@ def workers(connection: Connection) -> Iterator[Told]:
 
 def _busy(connection: Connection) -> Told | None:
     """Whether one that writes holds up all others: then nobody can renew a lease, and no worker need be gone."""
+    if any(one.for_s >= BUSY_S for one in server_state.holding_up(connection)):
+        say = "no process can renew its partitions while central waits for a lock: see locks"
+        return Told("workers", "warning", say, "ask again once that lock is free")
     held = server_state.write_lock(connection)
     if held is None or held.old_s is None or held.old_s < BUSY_S:
         return None

@@ -183,8 +183,10 @@ def reading(database: Database) -> Iterator[Connection]:
 
 
 @contextmanager
-def at_any_version(database: Database) -> Iterator[Connection]:
+def at_any_version(database: Database, *, whole: bool = True) -> Iterator[Connection]:
     """The same for who asks what is there at all: there may be no tables, or those of an older central.
+
+    ``whole``: no part of it is dropped meanwhile. Who reads no record needs that not, and waits for no lock.
 
     Raises:
         StorageFailed, Damaged, Unreachable: as ``reading``.
@@ -199,7 +201,8 @@ def at_any_version(database: Database) -> Iterator[Connection]:
     engine = readers(database)
     try:
         with reader(engine, str(database)) as connection:
-            partitions.keep(connection)
+            if whole:
+                partitions.keep(connection)
             yield connection
     finally:
         engine.dispose()

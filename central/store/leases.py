@@ -29,6 +29,9 @@ _NOW = {
     "sqlite": text("SELECT CAST((julianday('now') - 2440587.5) * 86400000000.0 AS INTEGER)"),
     "postgresql": text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"),
 }
+_MOMENT = _NOW | {
+    "postgresql": text("SELECT CAST(extract(epoch FROM transaction_timestamp()) * 1000000 AS bigint)")
+}
 _TOKEN = select(lease.c.token).where(lease.c.name == bindparam("of_name"))
 
 
@@ -99,3 +102,8 @@ def held(connection: Connection) -> dict[str, str]:
 def now_us(connection: Connection) -> int:
     """The database's clock."""
     return int(connection.execute(_NOW[connection.dialect.name]).scalar_one())
+
+
+def moment_us(connection: Connection) -> int:
+    """The database's clock when what this transaction reads was so: later, every lease in it has ended."""
+    return int(connection.execute(_MOMENT[connection.dialect.name]).scalar_one())

@@ -197,6 +197,9 @@ class PostgresStore:
                     return
                 except _Broken as broken:
                     last: Exception = broken
+                    _log.warning(
+                        "commit-once-more", error=str(broken), hint="lotkeeper-central doctor names who locks"
+                    )
                 except _Lost as lost:
                     last = lost
                     if self._resume(lost):
@@ -349,12 +352,17 @@ def reader(engine: Engine, label: str) -> Iterator[Connection]:
     """One moment of the database (REPEATABLE READ).
 
     Raises:
-        Unreachable: the server is away, or was lost meanwhile.
+        Unreachable: the server is away, or was lost meanwhile, or another session locks what is read.
     """
     try:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise Unreachable(
+                f"{label} does not let central read: another session has locked what is asked for",
+                hint="lotkeeper-central doctor names that session",
+            ) from error
         if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
             raise Unreachable(f"{label} does not answer: {error.orig}", hint="is the server running?") from error
         raise

@@ -24,6 +24,18 @@ _LOCKS = text(
 )
 
 
+_HOLDING_UP = text(
+    "WITH waiting AS (SELECT pid, query_start FROM pg_stat_activity "
+    "WHERE wait_event_type = 'Lock' AND usename = current_user AND datname = current_database()) "
+    "SELECT b.pid, a.usename AS owner, a.usename = current_user AS ours, a.application_name AS program, a.state, "
+    "max(extract(epoch FROM clock_timestamp() - w.query_start)) AS for_s, "
+    "(SELECT count(*) FROM waiting) AS waiting "
+    "FROM waiting w CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS b(pid) "
+    "LEFT JOIN pg_stat_activity a ON a.pid = b.pid WHERE cardinality(pg_blocking_pids(b.pid)) = 0 "
+    "GROUP BY b.pid, a.usename, a.application_name, a.state ORDER BY b.pid"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """``settings``: as the server has them for new sessions. ``may``: the role has all that central needs."""
@@ -71,3 +83,37 @@ def write_lock(connection: Connection) -> WriteLock | None:
         return None
     old_s = None if held.old_s is None else float(held.old_s)
     return WriteLock(held.pid, held.program or "?", held.state or "?", old_s, len(rows) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A session that holds up others and waits for none itself. ``ours``: it is our role's; of a stranger's,
+    ``program`` and ``state`` may not be seen. ``for_s``: how long the first waits for it; ``waiting``: how many of
+    our role's sessions wait for any lock.
+    """
+
+    pid: int
+    owner: str
+    ours: bool
+    program: str
+    state: str
+    for_s: float
+    waiting: int
+
+
+def holding_up(connection: Connection) -> list[Holding]:
+    """Who keeps our role's sessions waiting now; nobody where the database is a file."""
+    if connection.dialect.name == "sqlite":
+        return []
+    return [
+        Holding(
+            row.pid,
+            row.owner or "?",
+            bool(row.ours),
+            row.program or "?",
+            row.state or "?",
+            float(row.for_s),
+            row.waiting,
+        )
+        for row in connection.execute(_HOLDING_UP)
+    ]

@@ -33,7 +33,11 @@ _WRITER = {
     # one that stands still within a transaction holds up all others that write
     "idle_in_transaction_session_timeout": "10s",
 }
-_READER = {"default_transaction_isolation": "repeatable read", "default_transaction_read_only": "on"}
+_READER = {
+    "default_transaction_isolation": "repeatable read",
+    "default_transaction_read_only": "on",
+    "lock_timeout": "10s",  # people wait for it
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def connect(server: Server, purpose: str, *, read_only: bool = False) -> psycopg
     except psycopg.OperationalError as error:
         raise Unreachable(
             f"{server} does not let central in: {' '.join(str(error).split())}",
-            hint="is it running, do user, password and pg_hba.conf agree?",
+            hint="is it running, is a connection free (max_connections), do user, password, pg_hba.conf agree?",
         ) from error
     try:
         query = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS t(name, value)"
