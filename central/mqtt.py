@@ -51,6 +51,9 @@ from records.wire import (
 EVERYBODY = "*"
 TAKEN_OVER = 0x8E
 """Why a broker ends a connection: another one came with the same client id."""
+SHORT_S, SHORT_TIMES = 5.0, 3
+"""Connections that end so soon, so often in a row: two processes may have one client id and end each other's.
+Mosquitto does not say so."""
 UNDER_WAY, UNDER_WAY_RECORDS = 16, 100
 """Most frames and records that are on their way to the disk at once, beside short ones: who comes next waits for
 all of them. More of them drain backlogs faster and let others wait longer (docs/explanation/speed.md)."""
@@ -203,6 +206,7 @@ class Mqtt:
         self._closing = threading.Event()
         self._client = self._make_client()
         self._connection = 0
+        self._connected_s, self._short = 0.0, 0
         self._state = BrokerState(False, clock.now_us(), "not started")
         self._wanted: dict[str, _Say] = {}  # topic -> what is to be retained there, until the broker has it
         self._on_the_way: dict[int, _Say] = {}  # at most one per topic, so that the later one wins
@@ -264,6 +268,7 @@ class Mqtt:
             self._change(False, f"the broker refuses: {code}")
             return
         self._connection += 1
+        self._connected_s = self._clock.monotonic_s()
         client.subscribe([(f"{TOPIC_ROOT}/{topic}", 1) for topic in self._part.hears])
         self._change(True, None)
         self._work.urgent(_Resync())
@@ -275,7 +280,13 @@ class Mqtt:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _p: object
     ) -> None:
         if self._state.connected:
-            self._change(False, f"the connection ended: {code}", meant=self._closing.is_set() or self.lost)
+            meant = self._closing.is_set() or self.lost
+            self._change(False, f"the connection ended: {code}", meant=meant)
+            lasted_s = self._clock.monotonic_s() - self._connected_s
+            self._short = self._short + 1 if lasted_s < SHORT_S and not meant else 0
+            if self._short == SHORT_TIMES:
+                do = "a worker or central that still runs on another database has it: stop that one"
+                self._log.error("broker-session-contested", client_id=self._part.client_id, perhaps=do)
         if self._part.partition is not None and code.value == TAKEN_OVER:
             self._leave()
 

@@ -131,6 +131,24 @@ def test_central_hears_again_after_a_mistake_in_paho_s_thread(
         assert held(central, agent) == hashes(agent)
 
 
+def test_a_second_central_at_the_same_broker_is_guessed_at(
+    tmp_path: Path, central: Central, broker: Mosquitto
+) -> None:
+    """Mosquitto ends the one's connection when the other comes, and does not say why."""
+    other = make_central(tmp_path / "other", broker.url)
+    broker.start()
+    with structlog.testing.capture_logs() as said:
+        central.start()
+        other.start()
+        try:
+            wait_until(lambda: any(e["event"] == "broker-session-contested" for e in said), "a guess")
+        finally:
+            other.close()
+    told = next(e for e in said if e["event"] == "broker-session-contested")
+    assert told["client_id"] == "lotkeeper-central"
+    assert "another database" in told["perhaps"]
+
+
 def test_an_agent_enrolled_later_is_told_what_there_is(central: Central, broker: Mosquitto) -> None:
     broker.start()
     issue(central, "lots", "VB-10", 3, "lots")
