@@ -211,6 +211,7 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Told]:
     revoked = sum(agent.revoked_us is not None for agent in known)
     yield Told("agents", "fine", f"{len(known)} enrolled, {revoked} of them revoked")
     believed = {agent.id for agent in known if agent.revoked_us is None}
+    yield from refused(connection, believed)
     yield from requests(connection, clock, believed)
     yield from doubled(connection, clock, believed)
     ahead = {
@@ -223,6 +224,26 @@ def _agents(connection: Connection, clock: Clock) -> Iterator[Told]:
         yield Told("clocks", "warning", say, "let both keep time by the same NTP server")
     if not ahead:
         yield Told("clocks", "fine", f"no agent's clock is more than {CLOCK_AHEAD_S:.0f} s ahead of central's")
+
+
+def refused(connection: Connection, believed: set[str]) -> Iterator[Told]:
+    """Agents of which nothing is taken: one that was enrolled after the backup that was restored, a PC that has
+    a former identity.
+    """
+    taken: dict[str, int] = {}
+    for head, received_us, _ in intake.heads(connection):
+        taken[head.agent] = max(received_us, taken.get(head.agent, 0))
+    found = [
+        each
+        for each in intake.refused_last(connection)
+        if each.agent in believed and each.received_us > taken.get(each.agent, 0)
+    ]
+    for each in found:
+        say = f"what {each.agent} sends is refused, the last on {iso_z(each.received_us)}: {each.detail}"
+        do = "is it the PC that is meant? Then enrol it again (docs/how-to/enrol-an-agent.md), it keeps all. "
+        yield Told("messages", "bad", say, f"{do}The page Lines and agents shows what was refused")
+    if not found:
+        yield Told("messages", "fine", "what agents send is taken")
 
 
 def requests(connection: Connection, clock: Clock, believed: set[str]) -> Iterator[Told]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
 
@@ -285,7 +286,20 @@ def add_quarantined(connection: Connection, item: Quarantined) -> None:
 
 def quarantined(connection: Connection, limit: int = 1000) -> list[Quarantined]:
     """What lies in quarantine, oldest first."""
-    rows = connection.execute(select(quarantine).order_by(quarantine.c.id).limit(limit))
+    return _quarantined(connection, select(quarantine).order_by(quarantine.c.id).limit(limit))
+
+
+def refused_last(connection: Connection) -> list[Quarantined]:
+    """The last that each agent sent over the network and of which nothing was taken."""
+    each = select(func.max(quarantine.c.id)).where(
+        quarantine.c.agent.is_not(None), quarantine.c.envelope_id.is_(None), ~quarantine.c.topic.like("import/%")
+    )
+    return _quarantined(
+        connection, select(quarantine).where(quarantine.c.id.in_(each.group_by(quarantine.c.agent)))
+    )
+
+
+def _quarantined(connection: Connection, query: Select[Any]) -> list[Quarantined]:
     return [
         Quarantined(
             r.id,
@@ -299,7 +313,7 @@ def quarantined(connection: Connection, limit: int = 1000) -> list[Quarantined]:
             r.envelope_id,
             r.received_us,
         )
-        for r in rows
+        for r in connection.execute(query)
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from central import doctor_keeping as doctor
+from central.doctor import refused
 from central.doctor_told import Told
 from central.settings import BackupSettings, CentralSettings
 from central.store import leases, partitions
@@ -83,6 +84,33 @@ def test_the_second_place_of_the_anchors_must_be_there_and_agree(rig: Rig) -> No
     for wrong in ("other\n", "one\ntwo\nthree\n"):
         also.write_text(wrong)
         assert doctor.second_place(own, also).state == "bad"
+
+
+def test_an_agent_of_which_nothing_is_taken_is_told(rig: Rig) -> None:
+    """As after a restore of a backup from before it was enrolled with the key that it has."""
+    agent, believed = rig.enrol(Agent("line-1")), {"line-1"}
+    agent.write(OperationsEvent("agent-start", {}))
+    other_key = Agent("line-1")
+    other_key.write(OperationsEvent("agent-start", {}))
+    assert rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us())).result == "head"
+    with rig.store.read() as connection:
+        assert states(refused(connection, believed)) == {"messages": "fine"}
+    rig.clock.advance(5.0)
+    assert rig.ingest.take(other_key.topic, other_key.frame()).result == "quarantined"
+    with rig.store.read() as connection:
+        (told,) = refused(connection, believed)
+        assert states(refused(connection, set())) == {"messages": "fine"}, (
+            "a revoked one is refused as it should be"
+        )
+    assert told.state == "bad"
+    assert told.says.startswith("what line-1 sends is refused, the last on ")
+    assert told.says.endswith("which is not a known key of line-1")
+    assert "enrol it again" in str(told.do)
+    rig.clock.advance(5.0)
+    assert rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us())).result == "head"
+    rig.ingest.bring("line-1", other_key.frame(), by_any_key=False)
+    with rig.store.read() as connection:
+        assert states(refused(connection, believed)) == {"messages": "fine"}
 
 
 def test_a_server_and_its_workers(rig: Rig) -> None:
