@@ -11,6 +11,7 @@ import hmac
 import json
 import socketserver
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,14 +54,16 @@ from central.requests import (
     read_request,
 )
 from central.rollover import Rollover
-from records.clock import iso_z, new_secret
+from records.clock import SystemClock, iso_z, new_secret
 from records.errors import Invalid, LotkeeperError
 from records.foreign import ours
 from records.keys import write_private
+from records.progress import Tell, silent
 from records.wire import Document
 
 ORIGIN = "command line"
 LONGEST_LINE = 1024 * 1024
+TELL_EVERY_S = 1.0
 
 
 class Administration:
@@ -86,8 +89,8 @@ class Administration:
         self._keeping = keeping
         self._rollover = rollover
 
-    def do(self, request: Request) -> JsonValue:
-        """The answer as JSON. Raises what the parts raise."""
+    def do(self, request: Request, tell: Tell = silent) -> JsonValue:
+        """The answer as JSON. ``tell`` hears how far what takes long is. Raises what the parts raise."""
         by = Actor(request.by, ORIGIN)
         match request:
             case UserAdd():
@@ -112,7 +115,7 @@ class Administration:
             case ConfigurationDecide():
                 return self._decide(request)
             case BackupMake() | CertificateAsk() | ExportImport() | RetentionShow():
-                return self._keeping.do(request, by)
+                return self._keeping.do(request, by, tell)
             case RetentionApply():
                 return self._give_up(request)
             case HoldList() | HoldSet() | HoldRelease() | GroundShow() | GroundLoad():
@@ -196,6 +199,20 @@ class Administration:
 _DOCUMENT = TypeAdapter(Document)
 
 
+class _Telling:
+    """Says how far a request is, once a second."""
+
+    def __init__(self, say: Callable[[bytes], None]) -> None:
+        self._say, self._clock = say, SystemClock()
+        self._next_s = self._clock.monotonic_s()
+
+    def __call__(self, count: int, total: int | None = None, /) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._next_s:
+            self._next_s = now_s + TELL_EVERY_S
+            self._say(json.dumps({"done": [count, total]}).encode())
+
+
 class AdminServer:
     """The running server's side."""
 
@@ -215,7 +232,11 @@ class AdminServer:
 
             def handle(self) -> None:
                 with suppress(OSError):  # the other side is gone: nobody is left to be told
-                    self.wfile.write(answer(self.rfile.readline(LONGEST_LINE)) + b"\n")
+                    self.wfile.write(answer(self.rfile.readline(LONGEST_LINE), self._tell) + b"\n")
+
+            def _tell(self, line: bytes) -> None:
+                with suppress(OSError):  # what was begun is done all the same
+                    self.wfile.write(line + b"\n")
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -235,13 +256,13 @@ class AdminServer:
             self._server.server_close()
             self._server = None
 
-    def answer(self, line: bytes) -> bytes:
-        """One request's answer, as JSON."""
+    def answer(self, line: bytes, say: Callable[[bytes], None]) -> bytes:
+        """One request's answer, as JSON; before it ``say`` hears every second how far it is."""
         try:
             secret, request = read_request(line)
             if not hmac.compare_digest(secret.encode(), self._secret.encode()):
                 raise Invalid("wrong secret")
-            return json.dumps({"answer": self._administration.do(request)}).encode()
+            return json.dumps({"answer": self._administration.do(request, _Telling(say))}).encode()
         except Exception as error:  # the command that asked must hear of it, whatever it is
             if not isinstance(error, LotkeeperError):  # it tells the command one line, and where it was stays here
                 self._log.error("administration-failed", exc_info=True)

@@ -38,6 +38,7 @@ from records.files import make_folder, replace_file, sync_folder
 from records.foreign import of_path
 from records.keys import KeyRing, PublicKey
 from records.model import OperationsEvent
+from records.progress import Tell, silent
 from records.wire import CENTRAL, Document, sign, unsign
 
 MANIFEST = "manifest.json"
@@ -125,8 +126,9 @@ class Backups:
         self._failpoint = failpoint
         self._one = threading.Lock()
 
-    def make(self, out: Path | None, *, by: Actor) -> Backup:
-        """One backup in ``out`` (None: the folder of the settings), stated in the audit stream.
+    def make(self, out: Path | None, *, by: Actor, tell: Tell = silent) -> Backup:
+        """One backup in ``out`` (None: the folder of the settings), stated in the audit stream. ``tell`` hears how
+        many of its records are checked.
 
         Raises:
             ConfigurationError: no folder is known. Unknown, Refused, StorageFailed: it cannot be written.
@@ -138,7 +140,7 @@ class Backups:
         if folder is None:
             raise ConfigurationError("where to?", hint="give --out FOLDER, or set backup.folder in central.yaml")
         with self._one:
-            made = self._make(folder)
+            made = self._make(folder, tell)
             self._failpoint("backup.after_rename")
             params: dict[str, JsonValue] = {
                 **made.to_json(), "bytes": str(made.bytes), "by": by.user, "origin": by.origin
@@ -153,7 +155,7 @@ class Backups:
                 _prune(folder, configured.keep, made.folder, self._keys.public)
         return made
 
-    def _make(self, folder: Path) -> Backup:
+    def _make(self, folder: Path, tell: Tell) -> Backup:
         now_us = self._clock.now_us()
         name = from_us(now_us).strftime("central-%Y%m%dT%H%M%SZ")
         final, part = folder / name, folder / f"{name}.part"
@@ -165,7 +167,7 @@ class Backups:
                 shutil.rmtree(rest)
             part.mkdir(mode=0o700)
             self._copy(part)
-            manifest = self._manifest(part, now_us)
+            manifest = self._manifest(part, now_us, tell)
             content: JsonValue = _MANIFEST.dump_python(manifest, mode="json")
             signed = sign(Document(KIND, name, 1, now_us, content), self._keys.signing)
             replace_file(part / MANIFEST, signed)
@@ -186,10 +188,10 @@ class Backups:
         self._failpoint("backup.after_database")
         copy_folder(self._settings.keys, part / KEYS)
 
-    def _manifest(self, part: Path, now_us: int) -> Manifest:
-        flaws = _flaws(part, self._keys.public)
+    def _manifest(self, part: Path, now_us: int, tell: Tell) -> Manifest:
         with reading(part / DATABASE) as connection:
             standing = snapshots.standing(connection)
+        flaws = _flaws(part, self._keys.public, lambda count: tell(count, standing.records))
         files = {
             path.relative_to(part).as_posix(): FileEntry(path.stat().st_size, digest(path))
             for path in sorted(part.rglob("*"))
@@ -233,7 +235,7 @@ def keys_of(folder: Path) -> tuple[PublicKey, ...]:
     return public_keys(folder / KEYS)
 
 
-def prove(folder: Path, believed: Sequence[PublicKey]) -> Backup:
+def prove(folder: Path, believed: Sequence[PublicKey], tell: Tell = silent) -> Backup:
     """Read a whole backup: manifest and signature, every digest, SQLite's check, every chain and anchor.
 
     What its manifest calls flawed is (``Manifest.flaws``): who asks decides whether that will do.
@@ -243,15 +245,16 @@ def prove(folder: Path, believed: Sequence[PublicKey]) -> Backup:
     """
     manifest = read_manifest(folder, believed)
     size = _read_back(folder, manifest)
-    if not manifest.flaws and (found := _flaws(folder, believed)):
+    known = manifest.records
+    if not manifest.flaws and (found := _flaws(folder, believed, lambda count: tell(count, known))):
         raise Damaged(f"the database in {folder} does not verify: {found[0]}", hint="take an earlier backup")
     return Backup(folder, manifest, size)
 
 
-def _flaws(folder: Path, believed: Sequence[PublicKey]) -> tuple[str, ...]:
+def _flaws(folder: Path, believed: Sequence[PublicKey], tell: Callable[[int], None]) -> tuple[str, ...]:
     """What is wrong with the database of a backup: () when nothing is."""
     # what central anchored while the copy was made is in the database alone
-    result = verify(folder / DATABASE, folder / ANCHORS, believed, complete=False)
+    result = verify(folder / DATABASE, folder / ANCHORS, believed, tell, complete=False)
     if not result.ok:
         return result.flaws
     with reading(folder / DATABASE) as connection:

@@ -37,9 +37,10 @@ from central.requests import (
 )
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
-from records.console import Progress, print_json, run_app
+from records.console import print_json, run_app
 from records.errors import ConfigurationError, Refused, Unknown
 from records.files import make_folder, replace_file
+from records.progress import Progress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -153,7 +154,8 @@ def verify(
     trusted = anchors or settings.anchors_file
     known = public_keys(settings.keys)
     also = settings.anchors.also if anchors is None else None
-    result = check(settings.database, trusted, known, _progress(), complete=anchors is None, also=also)
+    with Progress("records read") as progress:
+        result = check(settings.database, trusted, known, progress, complete=anchors is None, also=also)
     place = result.first_bad
     if json:
         print_json(
@@ -333,13 +335,7 @@ def _template(site: str | None, time_zone: str | None) -> str:
     return "".join(f"{texts.get(line.split(' ', 1)[0], line)}\n" for line in lines)
 
 
-def _progress() -> Progress:
-    return Progress("records read")
-
-
-app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --json")(
-    cli_recompute.command(_progress)
-)
+app.command("recompute", epilog="Example: lotkeeper-central recompute WO-1000 --json")(cli_recompute.recompute)
 app.command("telemetry", epilog=cli_telemetry.EXAMPLES)(cli_telemetry.telemetry)
 app.command("import", epilog=cli_keep.IMPORT_EXAMPLES)(cli_keep.import_export)
 app.command("certificate", epilog=cli_keep.CERTIFICATE_EXAMPLES)(cli_keep.certificate)

@@ -20,6 +20,7 @@ from records.clock import SystemClock, to_us
 from records.console import print_json
 from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.files import is_held
+from records.progress import Tell, silent
 from records.yaml import Loaded
 
 __all__ = [
@@ -51,15 +52,15 @@ WAIT_S, STEP_S = 30.0, 0.1
 """How long a command waits for another one, or for a central that starts or ends, and between two looks."""
 
 
-def administer(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
-    """Do it here when nothing runs, else have the running server do it.
+def administer(loaded: Loaded[CentralSettings], request: Request, tell: Tell = silent) -> JsonValue:
+    """Do it here when nothing runs, else have the running server do it. ``tell`` hears how far what takes long is.
 
     Raises:
         ConfigurationError: what was typed cannot be taken. Invalid: a file of records cannot. Else what the parts
             raise.
     """
     with nullcontext() if isinstance(request, ExportImport) else typed():  # a file's content nobody has typed
-        return _done(loaded, request)
+        return _done(loaded, request, tell)
 
 
 @contextmanager
@@ -77,30 +78,31 @@ def typed() -> Iterator[None]:
         raise ConfigurationError(error.message, hint=error.hint) from error
 
 
-def _done(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
+def _done(loaded: Loaded[CentralSettings], request: Request, tell: Tell) -> JsonValue:
     """Where another command is at work, or central starts or ends, it waits for that."""
     folder, clock = loaded.value.folder, SystemClock()
     until_s = clock.monotonic_s() + WAIT_S
     while True:
         try:
-            return ask_server(folder, request) if is_held(folder / LOCK_FILE) else _do_here(loaded, request)
+            held = is_held(folder / LOCK_FILE)
+            return ask_server(folder, request, tell) if held else _do_here(loaded, request, tell)
         except NoServer:
             if clock.monotonic_s() > until_s:
                 raise
             sleep(STEP_S)
 
 
-def _do_here(loaded: Loaded[CentralSettings], request: Request) -> JsonValue:
+def _do_here(loaded: Loaded[CentralSettings], request: Request, tell: Tell) -> JsonValue:
     from central.app import build
 
     try:
         opened = build(loaded.value, SystemClock(), configuration=loaded.hash)
     except Refused:
         if is_held(loaded.value.folder / LOCK_FILE):  # by another one that was quicker
-            return ask_server(loaded.value.folder, request)
+            return ask_server(loaded.value.folder, request, tell)
         raise
     try:
-        return opened.administration.do(request)
+        return opened.administration.do(request, tell)
     finally:
         opened.close()
 

@@ -24,6 +24,7 @@ from central.requests import BackupMake, CertificateAsk, ExportImport, Retention
 from records.clock import SystemClock
 from records.errors import ConfigurationError
 from records.failpoint import failpoint_from_environment
+from records.progress import Progress
 
 CERTIFICATE_EXAMPLES = (
     "Example: lotkeeper-central certificate --lot L-2026-118 --product VS-100 --json\n\n"
@@ -122,7 +123,8 @@ def import_export(
     if accept_revoked != bool(given):
         raise ConfigurationError("--accept-revoked and --reason go together", hint="the reason is kept for ever")
     request = ExportImport(by=me(), file=str(file.resolve()), reason=given or None)
-    answer = administer(load_settings(config), request)
+    with Progress("kB of the file taken") as progress:
+        answer = administer(load_settings(config), request, progress)
     told = answer if isinstance(answer, dict) else {}
     say(
         json,
@@ -200,7 +202,8 @@ def backup(
     """
     loaded = load_settings(config)
     request = BackupMake(by=me(), out=None if out is None else str(out.resolve()))
-    answer = administer(loaded, request)
+    with Progress("records of the copy checked") as progress:
+        answer = administer(loaded, request, progress)
     told = answer if isinstance(answer, dict) else {}
     flaws = told.get("flaws")
     if not isinstance(flaws, list) or not flaws:
@@ -248,16 +251,18 @@ def restore(
         done = declare(settings, SystemClock(), origin, why)
     else:
         failpoint = failpoint_from_environment()
-        done = put_back(
-            settings,
-            backup.resolve(),
-            SystemClock(),
-            origin,
-            why,
-            replace=replace,
-            flawed=flawed,
-            failpoint=failpoint,
-        )
+        with Progress("records of the backup checked") as progress:
+            done = put_back(
+                settings,
+                backup.resolve(),
+                SystemClock(),
+                origin,
+                why,
+                replace=replace,
+                flawed=flawed,
+                failpoint=failpoint,
+                tell=progress,
+            )
     aside = "" if done.set_aside is None else f"; the former database is kept as {done.set_aside}"
     text = f"restored {done.held} records{aside}. Start central: the lines send again what is missing"
     say(json, done.to_json(), "\n".join([text, *done.carried.told()]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -10,36 +9,32 @@ from pydantic import JsonValue
 
 from central.cli_common import DEFAULT_CONFIG, Config, Json, load_settings, typed
 from records.console import print_json
+from records.progress import Progress
 
 SHOWN = 20
 """Most differences that a person is shown of each kind; --json tells more."""
 
 
-def command(progress: Callable[[], Callable[[int], None]]) -> Callable[..., None]:
-    """The command; ``progress`` makes what tells how far it is."""
+def recompute(
+    lot: Annotated[str, typer.Argument(metavar="LOT", help="The lot, as its records name it.")],
+    product: Annotated[str | None, typer.Option(help="Its product, where several have such a lot.")] = None,
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Scale raw registers and judge charts again, and compare with the records; exit 1 on a difference."""
+    from central.recompute import recompute as again
+    from central.store.engine import reading
 
-    def recompute(
-        lot: Annotated[str, typer.Argument(metavar="LOT", help="The lot, as its records name it.")],
-        product: Annotated[str | None, typer.Option(help="Its product, where several have such a lot.")] = None,
-        config: Config = DEFAULT_CONFIG,
-        json: Json = False,
-    ) -> None:
-        """Scale raw registers and judge charts again, and compare with the records; exit 1 on a difference."""
-        from central.recompute import recompute as again
-        from central.store.engine import reading
-
-        settings = load_settings(config).value
-        with reading(settings.database) as connection, typed():
-            result = again(connection, lot, product, progress())
-        told = result.to_json()
-        if json:
-            print_json(told)
-        else:
-            for line in _lines(told, differing=result.differing):
-                typer.echo(line)
-        raise typer.Exit(0 if result.ok else 1)
-
-    return recompute
+    settings = load_settings(config).value
+    with reading(settings.database) as connection, typed(), Progress("records read") as progress:
+        result = again(connection, lot, product, progress)
+    told = result.to_json()
+    if json:
+        print_json(told)
+    else:
+        for line in _lines(told, differing=result.differing):
+            typer.echo(line)
+    raise typer.Exit(0 if result.ok else 1)
 
 
 def _lines(told: dict[str, JsonValue], *, differing: bool) -> list[str]:

@@ -30,6 +30,7 @@ from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unknow
 from records.exported import Exported, read_export
 from records.foreign import of_path
 from records.model import OperationsEvent
+from records.progress import Tell, silent
 from records.wire import DAMAGED, FrameHeader, unverified
 
 IMPORT_BEGUN, IMPORTED = "export-import-begun", "export-imported"
@@ -38,6 +39,7 @@ one that was cut short the first alone tells how its records came, and who decid
 """
 
 CHUNK = 1024 * 1024
+KB = 1000
 MOST_NAMED = 20
 """So many records that came without content are named in the answer; all are counted, and named in the fact."""
 _Record = tuple[str, str, int]
@@ -94,8 +96,9 @@ class Importer:
         self._ingest = ingest
         self._tell = tell
 
-    def take(self, path: Path, *, by: Actor, reason: str | None = None) -> Imported:
-        """Import one file. ``reason``: why records by keys that are believed no more are taken too.
+    def take(self, path: Path, *, by: Actor, reason: str | None = None, tell: Tell = silent) -> Imported:
+        """Import one file. ``reason``: why records by keys that are believed no more are taken too. ``tell`` hears
+        how many kB of the file are taken.
 
         Raises:
             Unknown, Refused, Unreachable, StorageFailed: the file cannot be read, or is a folder, pipe, device.
@@ -111,7 +114,12 @@ class Importer:
                 self._admit(exported.header.agent, reason)
                 by_whom: dict[str, JsonValue] = {"by": by.user, "origin": by.origin, "reason": reason}
                 self._state(IMPORT_BEGUN, {"agent": exported.header.agent, "digest": digest, **by_whom})
-                result, bare = self._frames(exported, digest, by_any_key=reason is not None)
+                size = path.stat().st_size // KB
+
+                def far(offset: int) -> None:
+                    tell(offset // KB, size)
+
+                result, bare = self._frames(exported, digest, far, by_any_key=reason is not None)
         except OSError as error:
             told = f"{path} cannot be read: {error.strerror}"
             raise of_path(error, told, hint="the account that runs central must be able to") from error
@@ -151,14 +159,17 @@ class Importer:
                 hint="to take its records all the same: --accept-revoked --reason 'why'",
             )
 
-    def _frames(self, exported: Exported, digest: str, *, by_any_key: bool) -> tuple[Imported, list[_Record]]:
+    def _frames(
+        self, exported: Exported, digest: str, far: Callable[[int], None], *, by_any_key: bool
+    ) -> tuple[Imported, list[_Record]]:
         found: Counter[str] = Counter()
         damage: str | None = None
         bare: list[_Record] = []
         why: dict[str, None] = {}
         header, agent = exported.header, exported.header.agent
         try:
-            for _, frame in exported.frames:
+            for offset, frame in exported.frames:
+                far(offset)
                 outcome = self._ingest.bring(agent, frame, by_any_key=by_any_key)
                 found["frames"] += 1
                 found["new"] += outcome.new

@@ -13,6 +13,7 @@ from central.importing import Importer
 from central.requests import BackupMake, CertificateAsk, ExportImport, RetentionShow
 from central.retention import Retention
 from records.errors import Refused
+from records.progress import Tell
 
 
 class Keeping:
@@ -26,14 +27,17 @@ class Keeping:
         self._certificates = certificates
         self._retention = retention
 
-    def do(self, request: BackupMake | CertificateAsk | ExportImport | RetentionShow, by: Actor) -> JsonValue:
+    def do(
+        self, request: BackupMake | CertificateAsk | ExportImport | RetentionShow, by: Actor, tell: Tell
+    ) -> JsonValue:
         """The answer as JSON. Raises what the parts raise."""
         match request:
             case BackupMake():
                 out = None if request.out is None else Path(request.out)
-                return self._backups.make(out, by=by).to_json()
+                return self._backups.make(out, by=by, tell=tell).to_json()
             case ExportImport():
-                return self._importer.take(Path(request.file), by=by, reason=request.reason).to_json()
+                file = Path(request.file)
+                return self._importer.take(file, by=by, reason=request.reason, tell=tell).to_json()
             case RetentionShow():
                 return self._retention.look().to_json()
             case CertificateAsk(agent=str(agent)):

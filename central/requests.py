@@ -1,7 +1,8 @@
 """What the command line can ask of central, and how it asks the running server.
 
 The server listens on a loopback port of its own choice and writes port and a secret into ``admin.json``, which
-only the account that runs central can read. One request and one answer, each one line of JSON.
+only the account that runs central can read. One request and one answer, each one line of JSON; before the answer
+to what takes long come lines ``{"done": [count, total]}``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from records.errors import Invalid, Unreachable, from_json
+from records.progress import Tell, silent
 
 ADMIN_FILE, LOCK_FILE = "admin.json", "instance.lock"
 """In central's folder: where a running server is asked, and the lock of the one process that may write there."""
@@ -290,8 +292,8 @@ class NoServer(Unreachable):
     """Nobody listens in a folder that a process holds: another command, or a central that starts or ends."""
 
 
-def ask_server(folder: Path, request: Request) -> JsonValue:
-    """Have the running server do it.
+def ask_server(folder: Path, request: Request, tell: Tell = silent) -> JsonValue:
+    """Have the running server do it. ``tell`` hears how far it is.
 
     Raises:
         NoServer: none listens. Unreachable: it may not be asked, or it ended before it answered. LotkeeperError:
@@ -316,7 +318,8 @@ def ask_server(folder: Path, request: Request) -> JsonValue:
             line = {"secret": place["secret"], "request": request.model_dump()}
             connection.sendall(json.dumps(line).encode() + b"\n")
             with connection.makefile("rb") as file:
-                answer = json.loads(file.readline())
+                while "done" in (answer := json.loads(file.readline())):
+                    tell(*answer["done"])
     except (OSError, ValueError) as error:
         raise Unreachable(
             f"central in {folder} was asked and has not answered: it ended, or is still at work",

@@ -49,6 +49,7 @@ from records.errors import LotkeeperError, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file, sync_folder
 from records.keys import PublicKey
 from records.model import OperationsEvent
+from records.progress import Tell, silent
 from records.wire import CENTRAL, CENTRAL_KEYS, HOLDS, PLANT, Head
 
 UNFINISHED = "restore-unfinished"
@@ -131,10 +132,12 @@ def restore(
     replace: bool = False,
     flawed: bool = False,
     failpoint: Callable[[str], None] = lambda _: None,
+    tell: Tell = silent,
 ) -> Restored:
     """Put a backup in the place of the database. ``replace``: even of one that holds more, or that is damaged.
 
-    ``flawed``: even a backup of a database that did not hold when it was copied.
+    ``flawed``: even a backup of a database that did not hold when it was copied. ``tell`` hears how many of its
+    records are checked.
 
     Raises:
         Refused: central runs, the backup is of another central, or the present database holds more.
@@ -148,7 +151,7 @@ def restore(
         manifest = backup.read_manifest(source, believed)
         _refuse_flawed(source, manifest, meant=flawed)
         held = _present(settings, source, manifest.records, replace=replace)  # before what takes minutes
-        proven = backup.prove(source, believed)
+        proven = backup.prove(source, believed, tell)
         aside = _place_aside(settings, clock)
         anchored = _last_anchored(settings, source)
         former = None if aside is None else _former(settings, source, aside, anchored)

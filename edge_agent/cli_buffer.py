@@ -11,8 +11,9 @@ from pydantic import JsonValue
 
 from edge_agent.cli_line import load_line
 from records.clock import SystemClock, iso_z
-from records.console import Progress, print_json
+from records.console import print_json
 from records.errors import ConfigurationError
+from records.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,9 +163,9 @@ def export(
     opened, clock = Identity.open(identity), SystemClock()
     moment = (iso_z(clock.now_us()) or "").replace("-", "").replace(":", "")[:15]
     target = out or Path(f"{opened.file.agent}-{moment}Z.lkexport")
-    made = Export(folder, opened, software(), everything=everything).write(
-        target, STREAMS[:1] if records_only else STREAMS, clock, Progress("records written")
-    )
+    export = Export(folder, opened, software(), everything=everything)
+    with Progress("records written") as progress:
+        made = export.write(target, STREAMS[:1] if records_only else STREAMS, clock, progress)
     beside = [one for one in set_aside(folder) if one.concerns]
     whole = made.whole and not any(one.agent == made.agent for one in beside)
     if json:

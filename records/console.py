@@ -21,7 +21,6 @@ import typer.main
 from pydantic import JsonValue
 from typer.exceptions import TyperException
 
-from records.clock import SystemClock
 from records.errors import ConfigurationError, LotkeeperError
 from records.foreign import ours
 from records.logs import keep_stderr
@@ -40,19 +39,6 @@ def print_json(value: JsonValue) -> None:
     """The one JSON document of this command."""
     _Answer.given = True
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-class Progress:
-    """Tells how far a long command is, once a second on stderr; nothing when it takes less."""
-
-    def __init__(self, what: str) -> None:
-        self._what, self._clock = what, SystemClock()
-        self._next_s = self._clock.monotonic_s() + 1.0
-
-    def __call__(self, count: int) -> None:
-        if self._clock.monotonic_s() >= self._next_s:
-            self._next_s += 1.0
-            sys.stderr.write(f"{count} {self._what}\n")
 
 
 def run_app(app: typer.Typer) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from records import progress
+
 
 class Said:
     """What a command wrote and how it ended."""
@@ -28,7 +30,10 @@ Type = Callable[..., Said]
 def typing(
     program: str, main: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Type:
-    """Type a command of the program; what it said and how it ended."""
+    """Type a command of the program; what it said and how it ended. How far it is it never says, however busy the
+    machine is.
+    """
+    monkeypatch.setattr(progress, "FIRST_S", 3600.0)
 
     def run(*words: object) -> Said:
         monkeypatch.setattr(sys, "argv", [program, *map(str, words)])

@@ -6,15 +6,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import JsonValue
 
-from central import backup, doctor, doctor_keeping
+from central import admin, backup, doctor, doctor_keeping, restore, verify
 from central.fencing import Fencing
+from central.requests import BackupMake, ask_server
 from central.store.engine import reading
 from records.clock import iso_z
 from records.errors import Damaged, Refused
 from records.wire import HELLO, Request
-from tests.unit.central.test_backup import Plant
+from tests.unit.central.test_backup import WHY, Plant
 
 
 @pytest.fixture
@@ -73,3 +75,32 @@ def test_a_fence_that_a_restore_issued_again_is_told_with_its_own_time(plant: Pl
             (told,) = doctor.doubled(connection, plant.clock, {name})
         assert told.state == state
         assert (str(iso_z(doubled_us)) in told.says) == (state == "warning")
+
+
+def test_backup_and_restore_tell_how_far_they_are(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: a minute and more without a word, also where the running server does it."""
+    monkeypatch.setattr(verify, "PROGRESS_STEP", 1)
+    monkeypatch.setattr(admin, "TELL_EVERY_S", 0.0)
+    far: list[tuple[int, int | None]] = []
+
+    def tell(count: int, total: int | None = None, /) -> None:
+        far.append((count, total))
+
+    with closing(plant.open()) as central:
+        plant.send(central, "WO-1", "WO-2")
+        server = admin.AdminServer(plant.settings.folder, central.administration, structlog.get_logger())
+        server.start()
+        try:
+            request = BackupMake(by="anna", out=str(plant.folder / "asked"))
+            answer = ask_server(plant.settings.folder, request, tell)
+        finally:
+            server.stop()
+        origin = central.origin
+    assert isinstance(answer, dict)
+    records = answer["records"]
+    assert far[-1] == (records, records)
+    assert [count for count, _ in far] == sorted(count for count, _ in far)
+    far.clear()
+    made = Path(str(answer["backup"]))
+    restore.restore(plant.settings, made, plant.clock, origin, WHY, replace=True, tell=tell)
+    assert far[-1] == (records, records)

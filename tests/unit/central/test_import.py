@@ -105,6 +105,14 @@ def test_telemetry_is_not_counted_as_records(rig: Rig, agent: Agent, tmp_path: P
     assert (again.new, again.new_telemetry, again.known, again.known_telemetry) == (0, 0, 14, 2)
 
 
+def test_an_import_tells_how_far_it_is(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    path = exported(tmp_path, agent)
+    far: list[tuple[int, int | None]] = []
+    importer(rig).take(path, by=BY, tell=lambda count, total=None, /: far.append((count, total)))
+    assert far
+    assert {total for _, total in far} == {path.stat().st_size // 1000}
+
+
 @pytest.mark.parametrize("cut", [1, 4, 5, 40, 300])
 def test_what_is_whole_in_a_file_that_was_cut_off_is_taken(
     rig: Rig, agent: Agent, tmp_path: Path, cut: int
