@@ -40,6 +40,10 @@ one that was cut short the first alone tells how its records came, and who decid
 
 CHUNK = 1024 * 1024
 KB = 1000
+NO_FILE = (
+    "is the name right, and is it on this machine? A central that runs as a service has a /tmp of its own: put "
+    "the file elsewhere, where the account that runs central can read it"
+)
 MOST_NAMED = 20
 """So many records that came without content are named in the answer; all are counted, and named in the fact."""
 _Record = tuple[str, str, int]
@@ -121,6 +125,8 @@ class Importer:
 
                 result, bare = self._frames(exported, digest, far, by_any_key=reason is not None)
         except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise Unknown(f"there is no file {path}", hint=NO_FILE) from error
             told = f"{path} cannot be read: {error.strerror}"
             raise of_path(error, told, hint="the account that runs central must be able to") from error
         params: dict[str, JsonValue] = {

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from edge_agent.outbox.exporting import Owner, owner, runs
 from records.clock import Clock, iso_z
-from records.errors import ConfigurationError, Damaged, Refused, StorageFailed, Unreachable
+from records.errors import ConfigurationError, Damaged, Refused, Unreachable
 from records.exported import ExportHeader, write_export
 from records.files import sync_folder
+from records.foreign import of_path
 from records.keys import Identity
 from records.wire import DAMAGED, Envelope, Head, encode_frame, sign
 
@@ -69,9 +70,9 @@ class Export:
         """Write ``out``: it appears whole and on disk, or not at all.
 
         Raises:
-            Unreachable: there is no buffer. StorageFailed: it cannot be read, or the file not be written.
-            ConfigurationError: the file exists, its folder does not, or the identity is of another agent.
-            Damaged: it is no buffer. Refused: the file may not be made there.
+            Unreachable: there is no buffer. StorageFailed: it cannot be read, or the file not be written. NoRoom:
+            for the file. ConfigurationError: the file exists, its folder does not, or the identity is of another
+            agent. Damaged: it is no buffer. Refused: the file may not be made there.
         """
         if out.exists():
             raise ConfigurationError(f"{out} exists", hint="name another file with --out")
@@ -103,7 +104,7 @@ class Export:
         except PermissionError as error:
             raise Refused(f"{out} may not be written: {error.strerror}", hint="name a file with --out") from error
         except OSError as error:
-            raise StorageFailed(f"cannot write {out}: {error}", hint="check rights and free space") from error
+            raise of_path(error, f"cannot write {out}: {error}", hint="check rights and free space") from error
         finally:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)

@@ -187,7 +187,7 @@ def snapshot(source: Path, target: Path) -> None:
     ``target`` appears whole or not at all, and is on disk when this returns.
 
     Raises:
-        StorageFailed: the source cannot be read or the copy cannot be written.
+        StorageFailed: the source cannot be read or the copy cannot be written. NoRoom: for the copy.
     """
     fresh = target.with_name(target.name + ".new")
     try:
@@ -198,7 +198,8 @@ def snapshot(source: Path, target: Path) -> None:
         fresh.replace(target)
         sync_folder(target.parent)
     except (sqlite3.Error, OSError) as error:
-        raise StorageFailed(f"cannot copy {source} to {target}: {error}", hint="check rights and space") from error
+        kind = NoRoom if primary_code(error) == sqlite3.SQLITE_FULL else StorageFailed
+        raise kind(f"cannot copy {source} to {target}: {error}", hint="check rights and space") from error
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 
-from records.errors import Lacking, LotkeeperError, Refused, StorageFailed, Unknown, Unreachable
+from records.errors import Lacking, LotkeeperError, NoRoom, Refused, StorageFailed, Unknown, Unreachable
 from records.process import lacks
 
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+FULL, FAILING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), (errno.EIO,)
 """What a full or failing disk says, wherever it was met: not what is wrong with a path or its rights."""
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
 NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -15,7 +15,7 @@ NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def of_path(error: OSError, message: str, *, hint: str) -> LotkeeperError:
     """What the system said of a file or folder that somebody named, with our words."""
-    kinds = {StorageFailed: OF_THE_DISK, Unknown: NOT_THERE, Refused: NO_RIGHT}
+    kinds = {NoRoom: FULL, StorageFailed: FAILING, Unknown: NOT_THERE, Refused: NO_RIGHT}
     kind = next((kind for kind, codes in kinds.items() if error.errno in codes), Unreachable)
     return kind(message, hint=hint)
 

@@ -32,7 +32,7 @@ MEANINGS = {
     "invalid": "what was to be checked or taken cannot be taken",
     "unknown": "what was named (a file, lot, agent, token, ...) is not there",
     "damaged": "a stored chain, file or signature does not verify",
-    "storage-failed": "the disk is full or fails",
+    "storage-failed": "the disk fails, or did not keep what a process must keep",
 }
 
 

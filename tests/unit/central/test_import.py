@@ -213,8 +213,9 @@ def test_a_stranger_and_what_is_no_export_are_refused(rig: Rig, agent: Agent, tm
     (tmp_path / "letter").write_bytes(b"Dear Sirs")
     with pytest.raises(Invalid, match="no export"):
         importer(rig).take(tmp_path / "letter", by=BY)
-    with pytest.raises(Unknown, match="cannot be read"):
+    with pytest.raises(Unknown, match="there is no file") as missing:
         importer(rig).take(tmp_path / "nothing", by=BY)
+    assert str(missing.value.hint).startswith("is the name right"), "before it speaks of rights"
     (tmp_path / "future").write_text(json.dumps({"format": "lotkeeper-export", "version": 9, "agent": "a"}) + "\n")
     with pytest.raises(Invalid, match="newer central"):
         importer(rig).take(tmp_path / "future", by=BY)

@@ -61,6 +61,9 @@ def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
 
 
+FULL = Path("/dev/full")
+
+
 def records(rows: list[Envelope]) -> list[int | None]:
     return [number_of(row.body or b"{}") for row in rows if row.stream == "records"]
 
@@ -148,6 +151,14 @@ def test_a_broken_chain_ends_the_stream_and_is_said(typed: Type, folder: Folder)
     assert records(rows) == [4, 5, 6]
     assert sum(row.stream == "telemetry" for row in rows) == 3, "the other stream comes whole"
     assert not verify(folder.path / "buffer" / "records.db").ok
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+def test_a_full_disk_is_no_room(typed: Type, folder: Folder) -> None:
+    (folder.path / "out.lkexport.new").symlink_to(FULL)
+    said, out = write(typed, folder)
+    assert (said.code, said.json["error"]["code"]) == (74, "no-room")
+    assert not out.exists()
 
 
 def test_what_cannot_be_exported_is_refused_and_leaves_no_file(typed: Type, folder: Folder) -> None:

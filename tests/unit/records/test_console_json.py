@@ -88,7 +88,9 @@ def test_an_error_is_one_document_on_stdout_and_its_words_on_stderr(
         (OSError(errno.EROFS, "Read-only file system"), "refused", 3),
         (OSError(errno.EMFILE, "Too many open files"), "lacking", 3),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset"), "unreachable", 3),
-        (OSError(errno.ENOSPC, "No space left on device"), "storage-failed", 74),
+        (OSError(errno.ENOSPC, "No space left on device"), "no-room", 74),
+        (OSError(errno.EFBIG, "File too large"), "no-room", 74),
+        (OSError(errno.EIO, "Input/output error"), "storage-failed", 74),
         (KeyError("x"), "fault", 1),
     ],
 )
