@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ from records.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from central.store.engine import Connection
-    from central.telemetry import DeviceTags, Point
+    from central.telemetry import DeviceTags, Point, Points
 
 EXAMPLES = (
     "Example: lotkeeper-central telemetry --agent sealing-1\n\n"
@@ -67,7 +67,7 @@ def telemetry(
         missing = _Missing()
         found = _readings(connection, agent, tag, from_us, to_us, missing)
         first = next(found, None)
-        if first is None:  # else it is here, whether or not its agent sends it still
+        if first is None and not missing:  # else it is here, whether or not its agent sends it still
             require(devices(connection), agent, tag)
         rows = (point.to_json() for point in chain([] if first is None else [first], found))
         _write(rows, " of this span", json=json, as_csv=as_csv)
@@ -79,14 +79,29 @@ class _Missing:
     """Whether any of what a device sent in the span is not here to be read."""
 
     given_up: bool = False
-    unreadable: bool = False
+    unreadable: list[int] = field(default_factory=list)
+    """When the first and last damaged chunk of each page began; how many, in ``count``."""
+    count: int = 0
+
+    def __bool__(self) -> bool:
+        return self.given_up or self.count > 0
+
+    def add(self, found: Points) -> None:
+        """What one page of the span lacks."""
+        self.given_up |= found.given_up > 0
+        if found.unreadable:
+            self.count += found.unreadable.count
+            self.unreadable += [found.unreadable.first_us, found.unreadable.last_us]
 
     def tell(self) -> None:
         """Beside the readings; what is damaged is not fine."""
         if self.given_up:
             typer.echo("some of this span is past its retention: what it held is not here", err=True)
-        if self.unreadable:
-            typer.echo("some of this span is damaged in the database: run lotkeeper-central verify", err=True)
+        if self.count:
+            from central.telemetry import MEND, Unreadable
+
+            damaged = Unreadable(self.count, min(self.unreadable), max(self.unreadable))
+            typer.echo(f"{damaged.says()}: {MEND}", err=True)
             raise typer.Exit(1)
 
 
@@ -98,8 +113,7 @@ def _readings(
     next_us: int | None = from_us
     while next_us is not None:
         found = read(connection, agent, tag, next_us, to_us, AT_ONCE)
-        missing.given_up |= found.given_up > 0
-        missing.unreadable |= found.unreadable > 0
+        missing.add(found)
         yield from found.points
         next_us = found.next_us
 

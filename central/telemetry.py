@@ -19,7 +19,7 @@ from central.store.engine import Connection
 from central.trend import Stretch, Trend, patience_us, trend
 from drivers import status as statuses
 from records.clock import MICROSECONDS, iso_z
-from records.errors import Invalid, Unknown
+from records.errors import Damaged, Invalid, Unknown
 from records.telemetry import BAD, DTYPES, Chunk, SeriesTag, Track, decode_chunk, series_of
 
 LONGEST_US = 3600 * 1_000_000
@@ -74,6 +74,32 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Chunks that are here and damaged: how many, and when the first and the last began by the agent's clock."""
+
+    count: int
+    first_us: int
+    last_us: int
+
+    @classmethod
+    def of(cls, began_us: Sequence[int]) -> Unreadable:
+        """Those that began at these times."""
+        return cls(len(began_us), min(began_us), max(began_us)) if began_us else UNREADABLE_NONE
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def says(self) -> str:
+        """For people: how many, of when, and what to do."""
+        many = f"{self.count} chunk{'s' if self.count > 1 else ''} that began from {iso_z(self.first_us)} to "
+        return f"{many}{iso_z(self.last_us)} cannot be read: damaged in the database"
+
+
+UNREADABLE_NONE = Unreadable(0, 0, 0)
+MEND = "run lotkeeper-central verify; restore a backup of before: the line sends again what it lacks"
+
+
+@dataclass(frozen=True, slots=True)
 class Points:
     """Readings in the order of the agent's clock. ``next_us``: ask again from there for more; None at the end.
 
@@ -83,7 +109,7 @@ class Points:
     points: tuple[Point, ...]
     next_us: int | None
     given_up: int = 0
-    unreadable: int = 0
+    unreadable: Unreadable = UNREADABLE_NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +129,7 @@ class TagTrend:
     left_out: int
     chunks: int
     given_up: int
-    unreadable: int
+    unreadable: Unreadable
     next_us: int | None
 
     @property
@@ -117,12 +143,16 @@ class TagTrend:
 
 @dataclass(frozen=True, slots=True)
 class DeviceTags:
-    """The telemetry tags that a device had at last, and when its newest chunk began by the agent's clock."""
+    """The telemetry tags that a device had at last, and when its newest chunk began by the agent's clock.
+
+    ``unreadable``: of its newest chunks; what tags were in them nobody knows.
+    """
 
     agent: str
     device: str
     last_us: int
     tags: tuple[tuple[SeriesTag, str], ...]
+    unreadable: Unreadable = UNREADABLE_NONE
 
     def to_json(self) -> list[dict[str, JsonValue]]:
         """Each tag as programs get it."""
@@ -153,7 +183,7 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
     """
     device, _, name = tag.partition(".")
     found = _Once()
-    given_up = unreadable = 0
+    given_up, unreadable = 0, list[int]()
     next_us: int | None = None
     rows = telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US)
     for opened, (first_us, body) in enumerate(rows):
@@ -168,11 +198,11 @@ def read(connection: Connection, agent: str, tag: str, from_us: int, to_us: int,
         try:
             points = _points(body, name)
         except Invalid:
-            unreadable += 1
+            unreadable.append(first_us)
             continue
         found.add([point for point in points if from_us <= point.edge_us < to_us])
     shown, next_us = _page([p for p in found.told() if next_us is None or p.edge_us < next_us], limit, next_us)
-    return Points(tuple(shown), next_us, given_up, unreadable)
+    return Points(tuple(shown), next_us, given_up, Unreadable.of(unreadable))
 
 
 class _Once:
@@ -225,7 +255,8 @@ def read_trend(
     stretches: list[Stretch] = []
     last: tuple[Track, float | None] | None = None
     units: dict[str, None] = {}
-    opened = given_up = unreadable = held = 0
+    opened = given_up = held = 0
+    unreadable: list[int] = []
     next_us: int | None = None
     for first_us, body in telemetry.chunks(connection, agent, device, from_us, to_us, LONGEST_US):
         if (opened >= MOST_TREND_CHUNKS or held >= MOST_READINGS) and first_us > from_us:
@@ -238,7 +269,7 @@ def read_trend(
         try:
             chunk = decode_chunk(body)
         except Invalid:
-            unreadable += 1
+            unreadable.append(first_us)
             continue
         track = chunk.track(name)
         if track is None:
@@ -259,7 +290,7 @@ def read_trend(
         _left_out(stretches, from_us, to_us),
         opened,
         given_up,
-        unreadable,
+        Unreadable.of(unreadable),
         next_us,
     )
 
@@ -283,15 +314,18 @@ def devices(connection: Connection) -> list[DeviceTags]:
     found: list[DeviceTags] = []
     for agent, device, last_us in telemetry.sources(connection):
         tags: dict[str, tuple[SeriesTag, str]] = {}
-        for body in telemetry.newest(connection, agent, device, last_us - NEWEST_US, NEWEST):
+        unreadable: list[int] = []
+        for first_us, body in telemetry.newest(connection, agent, device, last_us - NEWEST_US, NEWEST):
             try:
                 series = series_of(body)
             except Invalid:
+                unreadable.append(first_us)
                 continue
             for column in series.columns:
                 for tag in column.tags:
                     tags.setdefault(tag.name, (tag, column.type))
-        found.append(DeviceTags(agent, device, last_us, tuple(tags[name] for name in sorted(tags))))
+        named = tuple(tags[name] for name in sorted(tags))
+        found.append(DeviceTags(agent, device, last_us, named, Unreadable.of(unreadable)))
     return found
 
 
@@ -299,13 +333,17 @@ def require(known: Sequence[DeviceTags], agent: str, tag: str | None = None) -> 
     """Return quietly where telemetry of the agent, and of ``DEVICE.TAG``, is here.
 
     Raises:
-        Unknown: names what is here.
+        Unknown: names what is here. Damaged: chunks of the device are here that may hold the tag.
     """
     agents = dict.fromkeys(found.agent for found in known)
     if agent not in agents:
         raise Unknown(f"no telemetry is here of an agent {agent!r}", hint=_named("agents", [*agents]))
     tags = [f"{found.device}.{name.name}" for found in known if found.agent == agent for name, _ in found.tags]
     if tag is not None and tag not in tags:
+        for one in known:
+            if one.agent == agent and one.unreadable and tag.startswith(f"{one.device}."):
+                say = f"no readings of {tag} can be told: of the newest of {agent} {one.device}, "
+                raise Damaged(f"{say}{one.unreadable.says()}", hint=MEND)
         raise Unknown(f"{agent} sends no telemetry of a tag {tag!r}", hint=_named("tags", tags))
 
 

@@ -87,11 +87,13 @@ def sources(connection: Connection) -> list[tuple[str, str, int]]:
         found.append((row.agent, row.device, connection.execute(newest).scalar_one()))
 
 
-def newest(connection: Connection, agent: str, device: str, since_us: int, limit: int) -> Iterator[bytes]:
-    """Bodies of the newest chunks of a device that began at or after ``since_us``, the newest first."""
+def newest(
+    connection: Connection, agent: str, device: str, since_us: int, limit: int
+) -> Iterator[tuple[int, bytes]]:
+    """(first time, body) of the newest chunks of a device that began since ``since_us``, the newest first."""
     table = telemetry_chunk.c
     rows = connection.execute(
-        select(telemetry_body.c.body)
+        select(table.first_us, telemetry_body.c.body)
         .select_from(telemetry_chunk)
         .join(envelope, envelope.c.id == table.envelope_id)
         .join(telemetry_body, OF_TELEMETRY)
@@ -99,4 +101,4 @@ def newest(connection: Connection, agent: str, device: str, since_us: int, limit
         .order_by(table.first_us.desc())
         .limit(limit)
     )
-    return (unpack(body) for body in rows.scalars())
+    return ((row.first_us, unpack(row.body)) for row in rows)

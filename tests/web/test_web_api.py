@@ -256,6 +256,8 @@ def test_telemetry_of_a_tag_is_read_over_a_span(own: Site) -> None:
         "next": None,
         "given_up": 0,
         "unreadable": 0,
+        "unreadable_from": None,
+        "unreadable_to": None,
     }
     page = program.get("/api/v1/telemetry", params={**span, "tag": "welder.word", "limit": 1}).json()
     assert [item["value"] for item in page["items"]] == ["a"]

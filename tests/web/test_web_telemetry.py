@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -16,7 +17,7 @@ from fixture_central import whole_story
 from playwright.sync_api import Browser
 from test_web_browser import chromium, visit
 
-from records.clock import iso_z
+from records.clock import iso_z, to_us
 from tests.rigs import stores
 from tests.rigs.trends import BAD, UNCERTAIN, TrendAgent, polled, spoil
 
@@ -179,6 +180,32 @@ def test_a_damaged_chunk_is_told_beside_the_others(tmp_path: Path) -> None:
         assert "1 chunk of this device and span is damaged in the database" in page.text
         told = made.program("read").get("/api/v1/telemetry", params={**span(made), "limit": 5000}).json()
         assert (len(told["items"]), told["unreadable"], told["given_up"], told["next"]) == (3300, 1, 0, None)
+
+
+def test_a_tag_whose_only_chunks_are_damaged_is_told_of(tmp_path: Path) -> None:
+    """Bug: the interface said that nobody sends it, and the page that its chunks were past their retention."""
+    with site(tmp_path, whole_story(3)) as made:
+        now_us = made.central.clock.now_us()
+        agent = TrendAgent().enrol(made.central.store, now_us)
+        began_us = [now_us - 1200 * SECOND, now_us - 600 * SECOND]
+        agent.send(made.central.ingest, *(agent.body(polled(at_us, 300, float)) for at_us in began_us))
+        for seq in (1, 2):
+            spoil(partial(stores.by_hand, tmp_path), seq, b"damaged")
+        program, reader = made.program("read"), made.signed_in("mueller")
+        told = program.get("/api/v1/telemetry", params=span(made)).json()
+        assert (told["items"], told["unreadable"]) == ([], 2)
+        assert [to_us(datetime.fromisoformat(told[f"unreadable_{end}"])) for end in ("from", "to")] == began_us
+        early = {"from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z"}
+        refused = program.get("/api/v1/telemetry", params=span(made) | early)
+        assert refused.status_code == 409
+        assert "cannot be read: damaged in the database" in refused.text
+        assert "restore a backup" in refused.text
+        assert program.get("/api/v1/telemetry", params=span(made) | {"agent": "nobody-1"}).status_code == 404
+        page = reader.get("/telemetry").text
+        assert "past their retention" not in page
+        assert "1 of the newest chunks of this device is damaged" in page
+        assert "Restore a backup of before" in page
+        assert "Restore a backup of before" in reader.get("/telemetry/trend-1/welder.force").text
 
 
 @pytest.mark.browser

@@ -45,10 +45,15 @@ class TelemetryItem(Item):
 
 
 class TelemetryItems(Items[TelemetryItem]):
-    """``given_up``: how many chunks of the device in the span are past their retention, ``unreadable`` damaged."""
+    """``given_up``: how many chunks of the device in the span are past their retention, ``unreadable`` damaged,
+    which began from ``unreadable_from`` to ``unreadable_to``: lotkeeper-central verify names them, and a backup of
+    before that is restored has the line send them again.
+    """
 
     given_up: int = 0
     unreadable: int = 0
+    unreadable_from: str | None = None
+    unreadable_to: str | None = None
 
 
 class TrendBucket(Item):
@@ -99,7 +104,7 @@ class TelemetryTrend(Item):
             left_out=found.left_out,
             chunks=found.chunks,
             given_up=found.given_up,
-            unreadable=found.unreadable,
+            unreadable=found.unreadable.count,
             next=_z(found.next_us),
         )
 
@@ -132,15 +137,23 @@ def telemetry(
     cursor: Annotated[Moment | None, Query(description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 1000,
 ) -> TelemetryItems:
-    """Readings of one telemetry tag over a span of its agent's clock, oldest first; 404 when nobody sends it."""
+    """Readings of one telemetry tag over a span of its agent's clock, oldest first; 404 when nobody sends it, 409
+    when nobody can tell, since the newest chunks of its device are damaged.
+    """
     if end <= begin:
         raise Problem(422, "`to` is not after `from`")
     found = call.desk.telemetry(agent, tag, to_us(cursor or begin), to_us(end), limit)
-    if not found.points:
+    damaged = found.unreadable
+    if not (found.points or found.given_up or damaged):
         require(call.desk.telemetry_devices(), agent, tag)
     items = [TelemetryItem.of(point) for point in found.points]
     return TelemetryItems(
-        items=items, next=_z(found.next_us), given_up=found.given_up, unreadable=found.unreadable
+        items=items,
+        next=_z(found.next_us),
+        given_up=found.given_up,
+        unreadable=damaged.count,
+        unreadable_from=_z(damaged.first_us) if damaged else None,
+        unreadable_to=_z(damaged.last_us) if damaged else None,
     )
 
 
@@ -170,6 +183,6 @@ def telemetry_trend(
         found = call.desk.trend(agent, tag, to_us(begin), to_us(end), buckets)
     except Invalid as error:
         raise Problem(422, str(error)) from error
-    if found.tag is None:
+    if found.tag is None and not (found.given_up or found.unreadable):
         require(call.desk.telemetry_devices(), agent, tag)
     return TelemetryTrend.of(found)

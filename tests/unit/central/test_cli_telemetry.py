@@ -70,7 +70,24 @@ def test_a_damaged_chunk_keeps_no_others_from_being_told(trended: Type, tmp_path
     spoil(partial(stores.by_hand, database.parent), 1, b"damaged")
     said = trended(*FORCE, *SPAN, "--json")
     assert (said.code, len(said.json)) == (1, 5)
+    assert "1 chunk that began from" in said.err
     assert "damaged in the database: run lotkeeper-central verify" in said.err
+
+
+def test_a_tag_whose_only_chunks_are_damaged_is_told_of(trended: Type, tmp_path: Path) -> None:
+    """Bug: the command said that nobody sends it."""
+    database = load_settings(tmp_path / "central.yaml").value.database
+    assert isinstance(database, Path)
+    for seq in (1, 2):
+        spoil(partial(stores.by_hand, database.parent), seq, b"damaged")
+    said = trended(*FORCE, *SPAN, "--json")
+    assert (said.code, said.json) == (1, [])
+    last = iso_z(START_US + 3600 * SECOND)
+    assert f"2 chunks that began from {iso_z(START_US)} to {last} cannot be read" in said.err
+    assert "restore a backup of before" in said.err
+    early = ("--from", "2020-01-01T00:00:00Z", "--to", "2020-01-02T00:00:00Z")
+    said = trended(*FORCE, *early, "--json")
+    assert (said.code, said.json["error"]["code"]) == (1, "damaged")
 
 
 def test_an_empty_span_is_no_error_and_tags_are_told(trended: Type) -> None:

@@ -89,8 +89,9 @@ def test_a_changed_packed_chunk_is_found_by_verify_and_told_by_a_trend(rig: Rig)
     with rig.store.read() as connection:
         found = read_trend(connection, agent.name, "welder.force", START_US, START_US + HOUR, 60, START_US + HOUR)
         listed = telemetry.read(connection, agent.name, "welder.force", START_US, START_US + HOUR, 999)
-    assert (found.unreadable, found.trend.readings) == (1, 120)
-    assert (listed.unreadable, len(listed.points), listed.next_us) == (1, 120, None)
+    damaged = telemetry.Unreadable(1, START_US + 60 * SECOND, START_US + 60 * SECOND)
+    assert (found.unreadable, found.trend.readings) == (damaged, 120)
+    assert (listed.unreadable, len(listed.points), listed.next_us) == (damaged, 120, None)
     outcome = proved(rig)
     assert not outcome.ok
     assert outcome.first_bad is not None
