@@ -136,7 +136,7 @@ class Administration:
                 keys = self._enrolment.revoke(request.agent, request.reason, by=by)
                 return {"agent": request.agent, "keys": [*keys], "broker": self._enrolment.broker()}
             case KeysRoll():
-                return self._rollover.roll(request.reason, by=by)
+                return self._rollover.roll(request.reason, by=by, clock_was_ahead=request.clock_was_ahead)
             case BrokerLists():
                 written = self._enrolment.lists_into(Path(request.folder), revocation=request.revocation)
                 return {"written": [*written]}

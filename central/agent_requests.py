@@ -1,7 +1,8 @@
 """What agents ask of central outside of their records: checked, never taken twice, given to who answers it.
 
 A request counts when its agent is enrolled, sent it under its own name and partition, signed it with a key that is
-believed now, and made it after its last one of that kind, by its own clock. So a request that somebody recorded
+believed now (and that is the key which its content names, where it names one), and made it after its last one of
+that kind, by its own clock. So a request that somebody recorded
 and plays again does nothing. Anything else goes to quarantine. A request may be lost: who needs an answer asks
 again. Who made it at a wrong time may be told so (``untimely``): such an answer names what it answers, so that one
 that somebody plays again has no meaning for the agent, and changes nothing here.
@@ -27,7 +28,7 @@ from records.clock import MOST_AHEAD_US, Clock, iso_z
 from records.errors import Damaged, Invalid, LotkeeperError, StorageFailed
 from records.keys import KeyRing
 from records.model import OperationsEvent
-from records.wire import MAX_FRAME, Request, unsign
+from records.wire import MAX_FRAME, Request, signed_by, unsign
 
 Handler = Callable[[Request], None]
 """Answers one request in the intake's thread, after it was noted. Raises LotkeeperError to refuse it."""
@@ -110,6 +111,12 @@ class AgentRequests:
             raise NotTaken("not-a-frame", error.message) from error
         if request.agent != agent:
             raise NotTaken("topic", f"the request is of {request.agent[:100]}")
+        told, key = request.content, signed_by(payload)
+        if isinstance(told, dict) and told.get("key", key) != key:
+            detail = (
+                f"the {request.kind[:_KIND_LONGEST]} is signed by key {key} and names {str(told['key'])[:100]}"
+            )
+            raise NotTaken("signature", f"{detail}: its agent errs, or somebody else made it")
         return request
 
     def _note(self, connection: Connection, request: Request, payload: bytes) -> bool | NotTaken:

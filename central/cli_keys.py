@@ -18,12 +18,20 @@ app = typer.Typer(no_args_is_help=True, help="Central's own signing key.")
 @app.command(epilog="Example: lotkeeper-central keys roll --reason 'yearly change'")
 def roll(
     reason: Annotated[str, typer.Option(help="Why it is changed; stands in the audit trail.")],
+    clock_was_ahead: Annotated[
+        bool,
+        typer.Option(
+            "--clock-was-ahead",
+            help="The last change bears a time that has not come, since central's clock was wrong: change it "
+            "again now. An agent that has not connected since that change must be enrolled again.",
+        ),
+    ] = False,
     config: Config = DEFAULT_CONFIG,
     json: Json = False,
 ) -> None:
     """Sign with a new key from now on. Agents hear of it by themselves; the former one is believed for 30 days."""
     loaded = load_settings(config)
-    answer = administer(loaded, KeysRoll(by=me(), reason=reason))
+    answer = administer(loaded, KeysRoll(by=me(), reason=reason, clock_was_ahead=clock_was_ahead))
     told = answer if isinstance(answer, dict) else {}
     text = (
         f"central signs with the key {told.get('key')} from now on; the former one, {told.get('replaced')}, is "

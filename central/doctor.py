@@ -37,6 +37,10 @@ CLOCK_AHEAD_S = 10.0
 LATELY_US = 86_400 * MICROSECONDS
 """An agent asks every ten minutes while it is connected: what was refused before this is over."""
 
+KEY_OF_LATER = (
+    "if it is right, the key was made by a clock that was ahead: lotkeeper-central keys roll --clock-was-ahead"
+)
+
 DOUBLED_US = 7 * DAY_US
 """For how long it is told that two agents had one identity: nobody hears when the second PC has gone."""
 
@@ -121,7 +125,7 @@ def _keys(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     present = next(key for key in keys.public if key.id == keys.signing.id)
     if now_us < present.since_us:
         say = f"central's key is from {iso_z(present.since_us)}, the clock says {iso_z(now_us)}"
-        yield Told("clock", "bad", say, "set this machine's clock right (NTP)")
+        yield Told("clock", "bad", say, f"set this machine's clock right (NTP); {KEY_OF_LATER}")
     if present.ended(now_us):
         say = f"central signs with {present.id}, which ended on {iso_z(present.until_us)}"
         yield Told("signing key", "bad", say, "restore the folder of keys from the newest copy")

@@ -27,6 +27,10 @@ from records.keys import OVERLAP_US, KeyRing, PublicKey, SigningKey
 from records.wire import CENTRAL, Document, sign
 
 _KEYS = TypeAdapter(tuple[PublicKey, ...])
+WAS_AHEAD = (
+    "that is still to come: this clock was ahead then, or is behind now. Set it right; if it was ahead, and every "
+    "agent has connected since that change, change the key again with --clock-was-ahead"
+)
 PRESENT, NEXT, PUBLIC, ANNOUNCED = "central.key", "central.key.next", "central.json", "announced.json"
 
 
@@ -108,23 +112,27 @@ class CentralKeys:
         path = self.folder / ANNOUNCED
         return path.read_bytes() if path.exists() else None
 
-    def prepare(self, now_us: int) -> tuple[SigningKey, tuple[PublicKey, ...]]:
+    def prepare(self, now_us: int, *, clock_was_ahead: bool = False) -> tuple[SigningKey, tuple[PublicKey, ...]]:
         """A new key, and the public keys that will be believed with it; nothing is in force yet.
+
+        ``clock_was_ahead``: also where the last change bears a time that has not come, by a clock that was wrong.
+        No key before it is believed for longer than from a change today, then.
 
         Raises:
             Refused: the last change is less than 30 days ago: agents that were away could not follow two.
         """
-        present = max(self.public, key=lambda key: key.since_us)
-        if len(self.public) > 1 and now_us < present.since_us + OVERLAP_US:
+        present = next(key for key in self.public if key.id == self.signing.id)
+        before_us = max((key.until_us for key in self.public if key.until_us is not None), default=0)
+        ahead = len(self.public) > 1 and present.since_us > now_us
+        if now_us < before_us and not (ahead and clock_was_ahead):
+            hint = "wait until the one before it is not believed any more, 30 days after the change"
             raise Refused(
-                f"central's key was changed on {iso_z(present.since_us)}",
-                hint="wait until the one before it is not believed any more, 30 days after the change",
+                f"central's key was changed on {iso_z(present.since_us)}", hint=WAS_AHEAD if ahead else hint
             )
         fresh = SigningKey.generate()
         fresh.save(self.folder / NEXT)
-        former = tuple(
-            replace(key, until_us=now_us + OVERLAP_US) if key.until_us is None else key for key in self.public
-        )
+        until_us = now_us + OVERLAP_US
+        former = tuple(replace(key, until_us=min(key.until_us or until_us, until_us)) for key in self.public)
         return fresh, (*former, PublicKey(CENTRAL, fresh.public.hex(), now_us))
 
     def change(self, fresh: SigningKey, public: tuple[PublicKey, ...], document: Document) -> None:

@@ -106,6 +106,7 @@ class KeysRoll(_Request):
 
     do: Literal["keys-roll"] = "keys-roll"
     reason: str
+    clock_was_ahead: bool = False
 
 
 class BrokerLists(_Request):

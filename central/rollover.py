@@ -36,8 +36,9 @@ class Rollover:
         self._publish = publish
         self._signers = signers
 
-    def roll(self, reason: str, *, by: Actor) -> dict[str, JsonValue]:
+    def roll(self, reason: str, *, by: Actor, clock_was_ahead: bool = False) -> dict[str, JsonValue]:
         """Sign with a new key from now on; the new key's id, the former one's, and until when that is believed.
+        ``clock_was_ahead``: as in ``CentralKeys.prepare``.
 
         Raises:
             ConfigurationError: no reason. Refused: the last change is less than 30 days ago.
@@ -45,7 +46,7 @@ class Rollover:
         if not reason.strip():
             raise ConfigurationError("changing central's key needs a reason", hint="--reason TEXT")
         now_us, former = self._clock.now_us(), self._keys.signing
-        fresh, public = self._keys.prepare(now_us)
+        fresh, public = self._keys.prepare(now_us, clock_was_ahead=clock_was_ahead)
         until = iso_z(now_us + OVERLAP_US)
         told: dict[str, JsonValue] = {"key": fresh.id, "replaced": former.id, "until": until}
 

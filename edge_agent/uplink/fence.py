@@ -49,14 +49,14 @@ class Fence:
         except Refused as error:  # a full disk: the next start is then taken for a stranger's until it is heard
             structlog.get_logger().warning("instance-not-kept", reason=str(error))
 
-    def hello(self) -> JsonValue:
-        """What central is told at each connection."""
+    def hello(self, key: str) -> JsonValue:
+        """What central is told at each connection; ``key``: the id of the key that signs it."""
         return {
             "instance": self.instance,
             "before": list[JsonValue](self._before),
             "epoch": self._outbox.head().epoch,
             "started_us": str(self._started_us),
-            "key": self._identity.signing.id,
+            "key": key,
         }
 
     @property

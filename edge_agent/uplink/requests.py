@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 import structlog
 from pydantic import JsonValue
@@ -12,6 +13,8 @@ from records.clock import MOST_AHEAD_US, Clock
 from records.keys import Identity
 from records.wire import Request, request_topic, sign
 
+Content = JsonValue | Callable[[str], JsonValue]
+"""What is asked, or what makes it of the id of the key that signs it."""
 MOST_WAITING = 100
 """Most requests that wait for a connection; the oldest gives way, since whoever asked asks again."""
 
@@ -23,12 +26,12 @@ class Requests:
         self.topic = request_topic(identity.file.partition, identity.file.agent)
         self._identity, self._clock = identity, clock
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[str, JsonValue]] = deque()
+        self._waiting: deque[tuple[str, Content]] = deque()
         self._last_us = 0
         self._log = structlog.get_logger().bind(agent=identity.file.agent)
 
-    def ask(self, kind: str, content: JsonValue) -> None:
-        """Let it wait for its turn."""
+    def ask(self, kind: str, content: Content) -> None:
+        """Let it wait for its turn. What names the key that signs it is made when it is signed."""
         with self._lock:
             if len(self._waiting) == MOST_WAITING:
                 given_up, _ = self._waiting.popleft()
@@ -45,5 +48,6 @@ class Requests:
             kind, content = self._waiting.popleft()
             now_us = self._clock.now_us()
             self._last_us = now_us if self._last_us > now_us + MOST_AHEAD_US else max(now_us, self._last_us + 1)
-            request = Request(self._identity.file.agent, kind, self._last_us, content)
-        return sign(request, self._identity.signing)
+            at_us, key = self._last_us, self._identity.signing
+        told = content(key.id) if callable(content) else content
+        return sign(Request(self._identity.file.agent, kind, at_us, told), key)

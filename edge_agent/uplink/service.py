@@ -363,7 +363,7 @@ class Uplink:
                     lane.restart(now_s)
                 self._head_due_s = now_s
                 if self._documents is not None:
-                    self._requests.ask(HELLO, self._fence.hello())
+                    self._requests.ask(HELLO, self._fence.hello)
                 self._log.info("uplink-connected")
                 self._on_connected()
             case Message(_, topic, payload, retained):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from central import doctor
 from central.agent_requests import LONGEST
@@ -36,6 +37,11 @@ TOPIC = request_topic("p0", "assembly-1")
 def asked(rig: Rig, agent: Agent, kind: str = "sync", *, later_s: float = 0, name: str = "assembly-1") -> bytes:
     at_us = rig.clock.now_us() + round(later_s * 1e6)
     return sign(Request(name, kind, at_us, {"known": {}}), agent.key)
+
+
+def hello(rig: Rig, agent: Agent, key: str | None) -> bytes:
+    content: JsonValue = {"instance": "one", "before": [], "key": key}
+    return sign(Request(agent.name, "hello", rig.clock.now_us(), content), agent.key)
 
 
 def answering(rig: Rig, kind: str = "sync") -> list[Request]:
@@ -133,6 +139,12 @@ def test_who_is_refused_for_its_clock_is_known_until_it_is_taken_again(
         assert asked_rows.refusals(connection) == [], "a database that was last opened by a central of before"
 
 
+def test_a_hello_names_the_key_that_signed_it(rig: Rig, agent: Agent) -> None:
+    seen = answering(rig, "hello")
+    assert rig.ingest.take(TOPIC, hello(rig, agent, agent.key.id)).result == "request"
+    assert len(seen) == 1
+
+
 def test_kinds_have_their_own_order(rig: Rig, agent: Agent) -> None:
     sync, renewal = answering(rig), answering(rig, "certificate")
     late, early = asked(rig, agent, later_s=5), asked(rig, agent, "certificate")
@@ -153,6 +165,8 @@ def test_kinds_have_their_own_order(rig: Rig, agent: Agent) -> None:
         (TOPIC, lambda rig, agent: asked(rig, agent, "make-coffee"), "request", "make-coffee"),
         (TOPIC, lambda rig, agent: asked(rig, agent, later_s=7200), "request", "clock"),
         (TOPIC, lambda rig, agent: asked(rig, agent) + b" " * LONGEST, "request", "more than a request may have"),
+        (TOPIC, lambda rig, agent: hello(rig, agent, "0123456789abcdef"), "signature", "names 0123456789abcdef"),
+        (TOPIC, lambda rig, agent: hello(rig, agent, None), "signature", "names None"),
         (request_topic("p7", "assembly-1"), asked, "topic", "partition p0"),
         (request_topic("p0", "nobody-1"), asked, "unknown-agent", "nobody-1"),
     ],

@@ -14,8 +14,11 @@ from central.keys import NEXT, CentralKeys
 from central.rollover import Rollover
 from central.settings import CentralSettings
 from records.clock import FakeClock
-from records.keys import KeyRing
+from records.errors import Refused
+from records.keys import OVERLAP_US, KeyRing
 from records.wire import CENTRAL, CENTRAL_KEYS, Document, unsign
+
+DAY_S = 86_400.0
 
 
 class Killed(BaseException):
@@ -38,9 +41,39 @@ def plant(tmp_path: Path) -> Plant:
     return Plant(tmp_path / "central")
 
 
-def roll(central: Central) -> None:
+def roll(central: Central, *, clock_was_ahead: bool = False) -> None:
     rollover = Rollover(central.keys, central.store, central.facts, central.clock, lambda *_: None, ())
-    rollover.roll("yearly", by=Actor("a", "test"))
+    rollover.roll("yearly", by=Actor("a", "test"), clock_was_ahead=clock_was_ahead)
+
+
+def test_a_change_by_a_clock_that_was_far_ahead_is_not_waited_for(plant: Plant) -> None:
+    """Bug: the next change had to wait until that time had come, and 30 days more, and the former key was believed
+    for as long.
+    """
+    with closing(plant.start()) as central:
+        plant.clock.jump(900 * DAY_S)
+        roll(central)
+        plant.clock.jump(-900 * DAY_S)
+        with pytest.raises(Refused) as refused:
+            roll(central)
+        assert "--clock-was-ahead" in str(refused.value.hint)
+        roll(central, clock_was_ahead=True)
+        keys = central.keys.public
+        assert [key.until_us for key in keys] == [plant.clock.now_us() + OVERLAP_US] * 2 + [None]
+        assert (keys[-1].id, keys[-1].since_us) == (central.keys.signing.id, plant.clock.now_us())
+        for late in (False, True):  # now it is a change like any other
+            with pytest.raises(Refused, match="was changed on"):
+                roll(central, clock_was_ahead=late)
+        plant.clock.advance(30 * DAY_S)
+        roll(central)
+
+
+def test_a_change_of_the_day_before_is_waited_for_whatever_is_said(plant: Plant) -> None:
+    with closing(plant.start()) as central:
+        roll(central)
+        plant.clock.advance(DAY_S)
+        with pytest.raises(Refused, match="was changed on"):
+            roll(central, clock_was_ahead=True)
 
 
 def test_before_the_database_told_of_it_nothing_has_changed(plant: Plant) -> None:
