@@ -163,7 +163,7 @@ def test_a_backup_that_was_changed_is_not_restored(plant: Plant, harm: object, s
         made = plant.back_up(central)
     harm(made)  # type: ignore[operator]
     with pytest.raises(LotkeeperError, match=said) as refused:
-        plant.restore(made)
+        plant.restore(made, replace=True)
     assert "init" not in str(refused.value), "new keys are the last thing that a restore needs"
     with closing(plant.open()):
         pass  # nothing was touched
