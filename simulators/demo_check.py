@@ -192,6 +192,7 @@ class Judge:
     def _close_and_confirm(self) -> None:
         """Findings go on appearing while records settle, so close until the ERP has every order."""
         seen: dict[str, str] = {}
+        looks = itertools.count()
 
         def settled() -> bool:
             findings = [
@@ -200,12 +201,12 @@ class Judge:
             seen.update({finding["id"]: finding["code"] for _, finding in findings})
             for kind, finding in findings:
                 if finding["state"] == "open":
-                    self._close(kind, finding)
+                    self._close(kind, finding, next(looks))
             orders = self._central.all("work-orders")
             return bool(orders) and all(order["posting"] == "posted" for order in orders)
 
         try:
-            self._plant.processes.wait_for("every order confirmed to the ERP", settled, SETTLE_LIMIT_S)
+            self._again("every order confirmed to the ERP", settled)
         finally:
             self.figures.exceptions = dict(Counter(seen.values()))
         for trouble in self._truth.troubles:
@@ -213,7 +214,7 @@ class Judge:
             if needed is None or any(code not in self.figures.exceptions for code in needed):
                 self.figures.unexplained.append(trouble.code)
 
-    def _close(self, kind: str, finding: dict[str, Any]) -> None:
+    def _close(self, kind: str, finding: dict[str, Any], look: int) -> None:
         act = "concession" if finding["code"] in CONCESSIONS else "close"
         body: dict[str, JsonValue] = {
             "act": act,
@@ -222,7 +223,7 @@ class Judge:
             "user": "manager",
             "password": self._plant.password,
         }
-        self._central.post(f"{kind}/{finding['id']}/decisions", body, f"close-{finding['id']}")
+        self._central.post(f"{kind}/{finding['id']}/decisions", body, f"close-{finding['id']}-{look}")
 
     def _release(self) -> None:
         clean = [reference for reference in self._plant.plan.references if self._plant.plan.clean(reference)]
@@ -236,16 +237,10 @@ class Judge:
                 self.figures.problems.append(f"lot {lot} is {dhr['state']} after its release was signed")
 
     def _sign(self, lot: str, user: str, meaning: str) -> None:
-        """As people do: who is told that something has come meanwhile looks again, and then signs.
-
-        Raises:
-            NotNow: it was refused until the end.
-        """
+        """Raises NotNow: it was refused until the end."""
         looks = itertools.count()
-        refused: NotNow | None = None
 
         def signed() -> bool:
-            nonlocal refused
             (dhr,) = self._central.all("dhrs", lot=lot)
             body: dict[str, JsonValue] = {
                 "user": user,
@@ -254,15 +249,30 @@ class Judge:
                 "reason": "demo",
                 "content_hash": dhr["content_hash"],
             }
+            self._central.post(f"dhrs/{dhr['id']}/signatures", body, f"{meaning}-{lot}-{next(looks)}")
+            return True
+
+        self._again(f"{lot} {meaning}", signed)
+
+    def _again(self, what: str, done: Callable[[], bool]) -> None:
+        """As people do: who is told that something has come meanwhile looks again, and then decides.
+
+        Raises:
+            NotNow: the last look was refused. Unreachable: not done in time.
+        """
+        refused: NotNow | None = None
+
+        def looked() -> bool:
+            nonlocal refused
+            refused = None
             try:
-                self._central.post(f"dhrs/{dhr['id']}/signatures", body, f"{meaning}-{lot}-{next(looks)}")
+                return done()
             except NotNow as error:
                 refused = error
                 return False
-            return True
 
         try:
-            self._plant.processes.wait_for(f"{lot} {meaning}", signed, SETTLE_LIMIT_S)
+            self._plant.processes.wait_for(what, looked, SETTLE_LIMIT_S)
         except Unreachable as error:
             raise error if refused is None else refused from error
 

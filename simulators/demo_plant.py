@@ -24,6 +24,7 @@ from simulators.brokers import Amqtt, Broker, Mosquitto
 from simulators.demo_erp import DemoErp, open_erp
 from simulators.processes import Child, Processes, command
 from simulators.sockets import free_port
+from simulators.starters import WarmStarter
 from simulators.tryton_setup import FIRST_ORDER, lots_in_stock
 
 AGENTS = {"assembly-1": "valve-assembly.yaml", "testing-1": "valve-testing.yaml"}
@@ -76,6 +77,7 @@ class DemoPlant:
         self._broker: Broker | None = None
         self._erp: DemoErp | None = None
         self._agents: dict[str, Child] = {}
+        self._central = WarmStarter("lotkeeper-central", ("central.admin", "central.app"))
 
     @property
     def config(self) -> Path:
@@ -128,11 +130,11 @@ class DemoPlant:
             self._broker.stop()
         if self._erp is not None:
             self._erp.stop()
+        self._central.close()
 
-    def central(self, *words: str, stdin: str | None = None, fine: tuple[int, ...] = (0,)) -> str:
+    def central(self, *words: str, stdin: str = "", fine: tuple[int, ...] = (0,)) -> str:
         """Run a command of central on this plant; gives its stdout."""
-        arguments = [command("lotkeeper-central"), *words, "--config", str(self.config)]
-        return self.processes.run(f"lotkeeper-central {words[0]}", arguments, stdin=stdin, fine=fine)
+        return self._central.answer((*words, "--config", str(self.config)), stdin=stdin, fine=fine)
 
     # -- parts ---------------------------------------------------------------------------------------------
 

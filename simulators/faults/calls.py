@@ -6,9 +6,9 @@ from records.errors import LotkeeperError
 from simulators.faults.kills import at_work
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
-from simulators.faults.supervisor import Process
 from simulators.faults.tracing import SYNCS, WRITES, Tracer
 from simulators.faults.transactions import KINDS, UPGRADES, Transaction, the_agent, the_central
+from simulators.starters import Process
 
 KILLED = -9
 STORAGE_FAILED = 74

@@ -14,7 +14,8 @@ from pathlib import Path
 from simulators.faults.kills import SETTLING_S, at_work
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
-from simulators.faults.supervisor import Process, memory
+from simulators.faults.supervisor import memory
+from simulators.starters import Process
 
 SHORT_S = (1.0, 3.0)
 """How long something is short."""

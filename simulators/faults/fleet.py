@@ -16,7 +16,7 @@ from simulators.faults.leg import Leg
 from simulators.faults.outcome import Outcome
 from simulators.faults.plant import CENTRAL, EDGE, NOTHING
 from simulators.faults.postgres import LocalPostgres
-from simulators.faults.supervisor import Process
+from simulators.starters import Process
 
 REST_S, POLL_MS = 0.2, 50
 """Gentler than where one agent is all that there is."""

@@ -153,13 +153,9 @@ def _rows(plant: Plant, name: str) -> Rows | None:
 
 def _judge(plant: Plant, name: str, whole: Rows | None) -> str:
     if name == EDGE:
-        code, _, _ = plant.workshop.commands[EDGE].run(
-            ["buffer", "verify", str(plant.line_file), "--json"], plant.folder
-        )
+        code, _, _ = plant.workshop.commands[EDGE].run(["buffer", "verify", str(plant.line_file), "--json"])
     else:
-        code, _, _ = plant.workshop.commands[CENTRAL].run(
-            ["verify", "--config", str(plant.config), "--json"], plant.folder
-        )
+        code, _, _ = plant.workshop.commands[CENTRAL].run(["verify", "--config", str(plant.config), "--json"])
     if code in FOUND:
         return "detected"
     if code != FINE:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
-from simulators.faults.supervisor import Process
+from simulators.starters import Process
 
 EARLIEST_S, LATEST_S = 0.02, 0.4
 """When, after it is at work, a process is killed."""

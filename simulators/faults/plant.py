@@ -21,8 +21,9 @@ from simulators.demo_check import CentralClient
 from simulators.faults.broker import ForgetfulBroker
 from simulators.faults.fast_line import FastLine
 from simulators.faults.outcome import Outcome
-from simulators.faults.supervisor import Process, Starter, Supervisor, WarmStarter, WholeStarter
+from simulators.faults.supervisor import Supervisor
 from simulators.sockets import reserved_port
+from simulators.starters import Process, Starter, WarmStarter, WholeStarter
 
 AGENT = "tester-1"
 EDGE, CENTRAL = "lotkeeper-edge", "lotkeeper-central"
@@ -92,19 +93,6 @@ class Workshop:
         """End every process that was started through it."""
         for starter in (*self.starters.values(), *self.commands.values()):
             starter.close()
-
-    def run(
-        self, name: str, words: list[str], folder: Path, *, stdin: str = "", fine: tuple[int, ...] = (0,)
-    ) -> str:
-        """Run one of our commands; its stdout.
-
-        Raises:
-            LotkeeperError: it ended with another code than ``fine``.
-        """
-        code, out, err = self.commands[name].run(words, folder, stdin)
-        if code not in fine:
-            raise LotkeeperError(f"{name} {' '.join(words[:2])} ended with code {code}: {(err or out).strip()}")
-        return out
 
 
 class Plant:
@@ -283,12 +271,11 @@ class Plant:
         )
 
     def ask_edge(self, *words: str, fine: tuple[int, ...] = (0,)) -> str:
-        return self.workshop.run(EDGE, list(words), self.folder, fine=fine)
+        return self.workshop.commands[EDGE].answer(words, fine=fine)
 
     def ask_central(self, *words: str, stdin: str = "", fine: tuple[int, ...] = (0,)) -> str:
-        return self.workshop.run(
-            CENTRAL, [*words, "--config", str(self.config)], self.folder, stdin=stdin, fine=fine
-        )
+        words = (*words, "--config", str(self.config))
+        return self.workshop.commands[CENTRAL].answer(words, stdin=stdin, fine=fine)
 
     def settle(self) -> None:
         """Wait until nothing is under way: no machine waits for its answer, and central has every record."""

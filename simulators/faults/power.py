@@ -10,7 +10,8 @@ from simulators.faults.disk import LoopDisk
 from simulators.faults.kills import EARLIEST_S, LATEST_S, SETTLING_S, start_over
 from simulators.faults.leg import Leg
 from simulators.faults.plant import Plant
-from simulators.faults.supervisor import Process, tail
+from simulators.faults.supervisor import tail
+from simulators.starters import Process
 
 Part = Literal["agent", "central"]
 

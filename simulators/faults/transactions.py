@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from records.durable import open_reader
 from simulators.faults.older import make_0001
 from simulators.faults.plant import CENTRAL, EDGE, PASSWORD, Plant
-from simulators.faults.supervisor import Process
+from simulators.starters import Process
 
 CHUNKS_S = 2.5
 """In this time an agent commits telemetry more than once, and central takes it."""

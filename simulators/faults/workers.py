@@ -14,7 +14,7 @@ from simulators.faults.fleet import Fleet
 from simulators.faults.kills import CENTRAL_POINTS, EARLIEST_S, ENDED_AT_POINT, LATEST_S, SETTLING_S, YOUNG_S
 from simulators.faults.leg import Leg
 from simulators.faults.postgres import LocalPostgres
-from simulators.faults.supervisor import Process
+from simulators.starters import Process
 
 AGENTS = 3
 WORKERS = ("one", "two")

@@ -1,7 +1,7 @@
 """Our commands as processes of their own, forked from a parent that has loaded them: loading takes a start longer
 than everything that it does.
 
-They are real processes that end by real signals (``simulators.faults.warm``). Starts as a person makes them, a new
+They are real processes that end by real signals (``simulators.warm``). Starts as a person makes them, a new
 interpreter each, are tested in ``tests/demo`` and by ``test_wheel.py``.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from simulators.faults.plant import LOADED
-from simulators.faults.supervisor import WarmStarter
+from simulators.starters import WarmStarter
 
 POLL_S = 0.01
 NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from records.errors import Unreachable
-from simulators.demo_check import CentralClient, Judge, NotNow
+from simulators.demo_check import CentralClient, Figures, Judge, NotNow
 
 LOOKS = 3
 
@@ -33,7 +33,7 @@ class Central:
         return httpx.Response(409 if refused else 201, json={"detail": "something arrived"} if refused else {})
 
 
-def judge(central: Central) -> Any:
+def judge(central: Callable[[httpx.Request], httpx.Response]) -> Any:
     def wait_for(what: str, ready: Callable[[], bool], _limit_s: float) -> None:
         if not any(ready() for _ in range(LOOKS)):
             raise Unreachable(f"{what}: not there")
@@ -56,3 +56,34 @@ def test_who_is_told_that_something_came_looks_again_and_signs() -> None:
 def test_what_is_refused_until_the_end_is_told_as_central_said_it() -> None:
     with pytest.raises(NotNow, match="something arrived"):
         judge(Central(refusals=LOOKS))._sign("WO-1", "qa", "reviewed")
+
+
+def test_a_finding_that_changed_while_it_was_looked_at_is_looked_at_again_and_closed() -> None:
+    """One more record that it names, come between looking and closing, ended the check: nothing was confirmed."""
+    asked: list[str] = []
+    state = {"looks": 0, "closed": False}
+
+    def central(request: httpx.Request) -> httpx.Response:
+        resource = request.url.path.rsplit("/", 1)[-1]
+        if request.method == "POST":
+            asked.append(request.headers["Idempotency-Key"])
+            assert f'"content_hash":"h{state["looks"]}"' in request.content.decode(), (
+                "what was seen last is closed"
+            )
+            state["closed"] = len(asked) > 1
+            return httpx.Response(201 if state["closed"] else 409, json={"detail": "it has changed"})
+        items: list[dict[str, object]] = []
+        if resource == "exceptions":
+            state["looks"] += 1
+            shown = "closed" if state["closed"] else "open"
+            items = [{"id": "f", "code": "retested", "state": shown, "content_hash": f"h{state['looks']}"}]
+        elif resource == "work-orders":
+            items = [{"posting": "posted" if state["closed"] else "waiting"}]
+        return httpx.Response(200, json={"items": items, "next": None})
+
+    made = judge(central)
+    made.figures, made._truth = Figures(units=1, orders=1), SimpleNamespace(troubles=())
+    made._close_and_confirm()
+    assert state["closed"]
+    assert len(set(asked)) == len(asked), "an answer is given once for each key"
+    assert made.figures.exceptions == {"retested": 1}

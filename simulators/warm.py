@@ -1,7 +1,7 @@
 """A parent that has loaded one of our commands and forks a child for each start: a real process in a few
 milliseconds, which is what makes a thousand kills cheap.
 
-    python -m simulators.faults.warm COMMAND [MODULE ...]
+    python -m simulators.warm COMMAND [MODULE ...]
 
 The child runs the command's own entry point with its own arguments and log. Orders come as JSON lines on stdin,
 each is answered by one line on stdout; when stdin ends every child is killed, so nothing outlives the harness.
