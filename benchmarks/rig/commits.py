@@ -61,13 +61,13 @@ def bare(folder: Path) -> Iterator[Take]:
 
         def take(facts: Sequence[Fact]) -> None:
             nonlocal link, seq
-            rows = []
+            rows, at_us = [], CLOCK.now_us()
             for fact in facts:
                 seq += 1
                 body, kind = encode(fact), kind_of(fact.data)
                 digest = chain.digest(body)
                 link = chain.next_hash(AGENT, EPOCH, STREAM, seq, SCHEMA, kind, link, digest)
-                rows.append((seq, SCHEMA, kind, digest, link, body, CLOCK.now_us()))
+                rows.append((seq, SCHEMA, kind, digest, link, body, at_us))
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             connection.execute("COMMIT")
