@@ -99,9 +99,11 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
 
 
 def _lost(part: Mapping[str, JsonValue]) -> str:
-    """What is not here and will not come, since the agent no longer had it."""
+    """What is not here and will not come: the agent no longer had it; or that what came before is unknown."""
     gaps = [f"{gap['first']} to {gap['last']} of {gap['epoch']}" for gap in _parts(part, "lost")]
-    return f", lost: records {', '.join(gaps)}" if gaps else ""
+    if gaps:
+        return f", lost: records {', '.join(gaps)}"
+    return ", what its agent made before it began is not proven" if part.get("joined") is False else ""
 
 
 def _parts(told: Mapping[str, JsonValue], name: str) -> list[Mapping[str, JsonValue]]:

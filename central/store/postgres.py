@@ -208,7 +208,7 @@ class PostgresStore:
         except StorageFailed as error:
             self._fail(error)
         except BaseException as error:  # whatever it was, nobody may go on as if it were on disk
-            told = str(error).strip() or repr(error)
+            told = " ".join(str(error).split()) or repr(error)
             self._fail(
                 StorageFailed(
                     f"{self.label}: the server did not keep a commit: {told}",

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from sqlalchemy import event
 
 from central.agent_certificate import certificate_of
+from central.cli_keep import certificate_lines
 from central.store.gaps import Gaps
 from records.errors import Unknown
 from records.model import EpochOpened, OperationRecord, OperationsEvent, Outcome, Purpose
@@ -134,6 +135,8 @@ def test_epochs_are_joined_by_what_they_name(rig: Rig) -> None:
         found = told(rig, second)
         assert found["chains"][-1]["joined"] is (grade == "complete")
         assert found["grade"] == grade
+        words = "what its agent made before it began is not proven"
+        assert [words in line for line in certificate_lines(found)].count(True) == (grade != "complete")
         if grade == "complete":
             assert found["cycles"][0]["recorded"] == 3
             first, last = second, second.envelopes[-1]

@@ -242,6 +242,16 @@ def test_a_job_that_fails_takes_only_itself_back(place: Server, store: Store) ->
     assert names(place) == ["first", "last"]
 
 
+def test_a_server_whose_disk_is_full_stops_the_store_and_says_so_in_one_line(
+    place: Server, store: Store, failures: list[StorageFailed]
+) -> None:
+    full = "DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100', HINT = 'Make some.'; END $$"
+    with pytest.raises(StorageFailed):
+        store.write(lambda connection: connection.execute(text(full)).rowcount)
+    assert ": the server did not keep a commit: no room HINT: Make some." in failures[0].message
+    assert names(place) == []
+
+
 def test_a_server_that_stays_away_stops_the_store(
     own: PostgresServer, failures: list[StorageFailed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
