@@ -17,6 +17,7 @@ from central.counters import COUNTING, MISSED, NEAR, REPLACED, SIZES
 from central.domain import EpochEvidence, Grade
 from central.dossier import whole
 from central.store import countings, dossiers, intake, snapshots
+from central.store.brought import Part, brought
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
 from records.clock import MICROSECONDS, iso_z
@@ -90,11 +91,13 @@ def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: flo
     chains = [_chain(connection, agent, link, links, epochs, now_us, grace_s) for link in links]
     stations = _countings(connection, agent, [link for link in links if link.stream == dossiers.RECORDS])
     grades = [Grade(str(chain["grade"])) for chain in chains] + [station.grade for station in stations]
+    parts = [Part(agent, link.epoch, link.stream, link.first, link.last) for link in links]
     return {
         "agent": agent,
         "grade": worst(grades).value,
         "chains": [*chains],
         "cycles": [station.to_json() for station in stations],
+        "brought": [each.to_json() for each in brought(connection, parts)],
     }
 
 

@@ -13,6 +13,8 @@ from central.agent_certificate import certificate_of
 from central.domain import ChainPart, Grade
 from central.reviews import Reviews
 from central.store import envelopes
+from central.store.brought import Part, brought
+from central.store.dossiers import RECORDS
 from central.store.engine import Connection, Store
 from records import chain
 from records.clock import Clock
@@ -55,6 +57,7 @@ class Certificates:
         proof = record.certificate
         with self._store.read() as connection:
             altered = list(altered_in(connection, proof.chains))
+            by_file = brought(connection, parts_of(proof.chains))
         told: JsonValue = to_jsonable_python(
             {
                 "lot": record.lot,
@@ -65,9 +68,15 @@ class Certificates:
                 "cycles": [asdict(cycle) for cycle in proof.cycles],
                 "given_up": None if record.given_up is None else record.given_up.to_json(),
                 "altered": [{"agent": agent, "epoch": epoch, "seq": seq} for agent, epoch, seq in altered],
+                "brought": [each.to_json() for each in by_file],
             }
         )
         return told
+
+
+def parts_of(chains: Iterable[ChainPart]) -> list[Part]:
+    """The records that a lot's certificate is about."""
+    return [Part(each.agent, each.epoch, RECORDS, each.first, each.last) for each in chains]
 
 
 def altered_in(connection: Connection, chains: Iterable[ChainPart]) -> Iterator[tuple[str, str, int]]:

@@ -73,7 +73,7 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
     for part in _parts(told, "chains"):
         name = f"{part.get('agent') or told.get('agent')}/{part['epoch']}/{part.get('stream', 'records')}"
         none = "no signed head" if "agent" in told else "no signed head from after the end of the order"
-        head = none if part["head_last"] is None else f"signed through {part['head_last']}"
+        head = none if part["head_last"] is None else f"signed through {part['head_last']}{_silent(part)}"
         lines.append(
             f"  {name}: records {part['first']} to {part['last']}, {part['missing']} missing, "
             f"{part['tombstones']} tombstones, {head}{_lost(part)}: {part['grade']}"
@@ -92,10 +92,33 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
             f"{part['recorded']} recorded, {len(missed) if isinstance(missed, list) else missed} declared missed, "
             f"not accounted for: {shown or 'none'}: {part['grade']}"
         )
+    for part in _parts(told, "brought"):
+        lines += _brought(part)
     for part in _parts(told, "altered"):
         lines.append(f"  {part['agent']}/{part['epoch']}: record {part['seq']} is not what was committed")
     lines.append(UNCHECKED)
     return lines
+
+
+def _silent(part: Mapping[str, JsonValue]) -> str:
+    """When an agent has stated that last, and whether it is silent since."""
+    at = part.get("head_at")
+    if at is None:
+        return ""
+    return f", silent since {at}" if part["grade"] == "tail-unknown" else f" at {at}"
+
+
+def _brought(part: Mapping[str, JsonValue]) -> list[str]:
+    """That records came by file instead of the network, and by whom."""
+    who = f"by {part['by']}" + ("" if part["reason"] is None else f" ({part['reason']})")
+    if part["ended"] is None:
+        begun = f"  an import of a file of {part['agent']}, begun at {part['begun']} {who}, was cut short:"
+        return [f"{begun} which of these records it brought is not known"]
+    return [
+        f"  {part['agent']}/{each['epoch']}/{each['stream']}: {each['records']} records of {each['first']} to "
+        f"{each['last']} came by file, not over the network, at {part['ended']} {who}"
+        for each in _parts(part, "records")
+    ]
 
 
 def _lost(part: Mapping[str, JsonValue]) -> str:

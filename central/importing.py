@@ -23,6 +23,7 @@ from central.committing import Outcome
 from central.facts import Facts
 from central.ingest import Ingest
 from central.store import agents, intake
+from central.store.brought import IMPORT_BEGUN, IMPORTED
 from central.store.engine import Store
 from central.store.envelopes import TELEMETRY
 from records.clock import iso_z
@@ -32,11 +33,6 @@ from records.foreign import of_path
 from records.model import OperationsEvent
 from records.progress import Tell, silent
 from records.wire import DAMAGED, FrameHeader, unverified
-
-IMPORT_BEGUN, IMPORTED = "export-import-begun", "export-imported"
-"""Codes of the facts that state an import, in the audit stream: before its first record is taken, and its end. Of
-one that was cut short the first alone tells how its records came, and who decided it.
-"""
 
 CHUNK = 1024 * 1024
 KB = 1000

@@ -15,13 +15,14 @@ from pydantic import JsonValue
 from central.audit import AuditEntry
 from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration
-from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
+from central.domain import ChainPart, DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
 from central.ground_view import Ground
 from central.holds import Held, Hold, Holds
 from central.links.base import ErpLot, WorkOrder
 from central.postings import Posting
 from central.recompute import Recomputed
+from central.store.brought import Brought
 from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
@@ -224,6 +225,9 @@ class Desk(Protocol):
     def dropped(self) -> dict[str, int]:
         """What was only counted since the start, because as much as is kept was there: by what it was."""
         ...
+
+    def brought(self, chains: Sequence[ChainPart]) -> list[Brought]:
+        """The imports of files that brought records of these."""
 
     def last_backup_us(self) -> int | None:
         """When the newest backup was made; None: never."""

@@ -13,9 +13,10 @@ from central import ahead, ground_view, reasons, telemetry
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
 from central.backup import last_backup_us
+from central.certificates import parts_of
 from central.charts import ChartPoint, ChartRef, Charts
 from central.configurations import Configuration, Configurations
-from central.domain import DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
+from central.domain import ChainPart, DeviceHistoryRecord, DhrSummary, Finding, SignatureLine
 from central.erp import ErpStatus
 from central.facts import Origin
 from central.ground_view import Ground, StationLine
@@ -30,6 +31,7 @@ from central.recompute import Recomputed, recompute
 from central.reviews import Reviews
 from central.settings import CentralSettings
 from central.store import agents, documents, intake
+from central.store.brought import Brought, brought
 from central.store.engine import Store
 from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
@@ -383,6 +385,10 @@ class LiveDesk:
     def dropped(self) -> dict[str, int]:
         kept = self._central.ingest.quarantine
         return {"quarantine": kept.dropped, "conflict": kept.conflicts_dropped}
+
+    def brought(self, chains: Sequence[ChainPart]) -> list[Brought]:
+        with self._central.store.read() as connection:
+            return brought(connection, parts_of(chains))
 
     def last_backup_us(self) -> int | None:
         return last_backup_us(self._central.store)

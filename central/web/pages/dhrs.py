@@ -135,6 +135,7 @@ def _page(
         tabs=TABS,
         told=_told(visit, dhr) if tab in ("events", "all") else {},
         grade_action=words(texts.finding_text(f"certificate-{dhr.certificate.grade.value}").action),
+        brought=visit.desk.brought(dhr.certificate.chains) if tab in ("certificate", "all") else [],
         charts=[charts.chart(s, words) for s in dhr.evidence.spc] if tab in ("charts", "all") else [],
         matrices=_matrices(visit, dhr, operation, tab),
         audit=audit_of(visit, dhr) if tab in ("audit", "all") else [],

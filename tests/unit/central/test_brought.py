@@ -1,0 +1,86 @@
+"""Certificates say which records came by file, who brought them and when; and since when an agent is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from central.agent_certificate import certificate_of
+from central.cli_keep import certificate_lines
+from central.ingest import Ingest
+from records.clock import iso_z
+from tests.unit.central import core_rig
+from tests.unit.central.core_rig import Agent, Rig, event
+from tests.unit.central.test_import import BY, exported, importer
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with core_rig.rig(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def agent(rig: Rig) -> Agent:
+    made = Agent()
+    made.write(*(event(order=f"WO-{n}") for n in range(11)))  # with the epoch's first: twelve records
+    return rig.enrol(made)
+
+
+def certificate(rig: Rig, agent: Agent) -> dict[str, Any]:
+    with rig.store.read() as connection:
+        return certificate_of(connection, agent.name, rig.clock.now_us(), 120.0)
+
+
+def test_records_that_came_by_file_are_told_with_who_brought_them(rig: Rig, agent: Agent, tmp_path: Path) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 4))
+    assert certificate(rig, agent)["brought"] == []
+    rig.clock.advance(5)
+    begun = iso_z(rig.clock.now_us())
+    part_of_it = exported(tmp_path, agent, agent.frame(1, 4), agent.frame(5, 8))
+    importer(rig).take(part_of_it, by=BY, reason="its PC died")
+    rig.ingest.take(agent.topic, agent.frame(9, 12))
+    importer(rig).take(exported(tmp_path, agent), by=BY)
+    told = certificate(rig, agent)
+    (brought,) = told["brought"]
+    assert (brought["by"], brought["reason"], brought["begun"], brought["ended"]) == (
+        "anna",
+        "its PC died",
+        begun,
+        begun,
+    )
+    part = {"epoch": agent.epoch, "stream": "records", "first": 5, "last": 8, "records": 4}
+    assert brought["records"] == [part], "what was here before, and what came later, came over the network"
+    text = "\n".join(certificate_lines(told))
+    assert f"4 records of 5 to 8 came by file, not over the network, at {begun} by anna (its PC died)" in text
+
+
+def test_an_import_that_was_cut_short_is_told_too(
+    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.ingest.take(agent.topic, agent.frame(1, 4))
+
+    def killed(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    path = exported(tmp_path, agent)
+    monkeypatch.setattr(Ingest, "bring", killed)
+    with pytest.raises(SystemExit):
+        importer(rig).take(path, by=BY)
+    told = certificate(rig, agent)
+    assert [(one["ended"], one["records"]) for one in told["brought"]] == [(None, [])]
+    assert "was cut short: which of these records it brought is not known" in "\n".join(certificate_lines(told))
+
+
+def test_a_silent_agent_is_told_with_since_when(rig: Rig, agent: Agent) -> None:
+    rig.ingest.take(agent.topic, agent.frame())
+    rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us()))
+    at = iso_z(rig.clock.now_us())
+    assert f"signed through 12 at {at}: complete" in "\n".join(certificate_lines(certificate(rig, agent)))
+    rig.clock.advance(3600)
+    assert f"signed through 12, silent since {at}: tail-unknown" in "\n".join(
+        certificate_lines(certificate(rig, agent))
+    )
