@@ -54,9 +54,8 @@ def found(central: CentralProcess, code: int, state: str) -> dict[str, str]:
 
 def test_a_plant_that_is_fine(central: CentralProcess, broker: Mosquitto) -> None:
     fine = found(central, 0, "fine")
-    assert {"folder", "signing key", "key files", "authority", "certificate", "database", "broker's lists"} <= set(
-        fine
-    )
+    kept = {"folder", "signing key", "key files", "authority", "certificate", "database", "broker's lists"}
+    assert kept | {"agents", "messages", "clocks"} <= set(fine)
     assert "nobody is let in without a certificate" in fine["broker"]
     assert set(found(central, 0, "warning")) == {"copy of the anchors", "backup"}
 
