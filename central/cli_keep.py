@@ -113,7 +113,11 @@ def _brought(part: Mapping[str, JsonValue]) -> list[str]:
     who = f"by {part['by']}" + ("" if part["reason"] is None else f" ({part['reason']})")
     if part["ended"] is None:
         begun = f"  an import of a file of {part['agent']}, begun at {part['begun']} {who}, was cut short:"
-        return [f"{begun} which of these records it brought is not known"]
+        return [
+            f"{begun} it may have brought {each['records']} records of {each['first']} to {each['last']} "
+            f"of {each['epoch']}/{each['stream']}"
+            for each in _parts(part, "records")
+        ]
     return [
         f"  {part['agent']}/{each['epoch']}/{each['stream']}: {each['records']} records of {each['first']} to "
         f"{each['last']} came by file, not over the network, at {part['ended']} {who}"

@@ -1,7 +1,8 @@
 """SQL of imports: which records came by a file instead of the network, who brought them, and when.
 
 An import states itself before its first record and after its last (``central.importing``). What was committed of
-its agent between the two came by it; an agent that sends at the same time sends what the file holds, too.
+its agent between the two came by it; an agent that sends at the same time sends what the file holds, too. One that
+was cut short may have brought what was committed since, until it was done again, and was made before it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """One import. ``ended_us`` None: it was cut short, and nobody knows which records it brought. ``reason``: why
-    records by keys that are believed no more were taken, too.
+    """One import. ``ended_us`` None: it was cut short, and ``parts`` are those that it may have brought.
+    ``reason``: why records by keys that are believed no more were taken, too.
     """
 
     agent: str
@@ -80,21 +81,21 @@ class _Stated:
 def brought(connection: Connection, parts: Sequence[Part]) -> list[Brought]:
     """The imports that brought any of these records, or may have, in their order."""
     begun: dict[tuple[str, str], _Stated] = {}
-    windows: list[tuple[_Stated, _Stated | None]] = []
+    windows: list[tuple[_Stated, _Stated | None, int | None]] = []
     for each in _stated(connection):
+        first = begun.pop(each.file, None)
         if each.code == IMPORT_BEGUN:
-            windows += [(begun.pop(each.file), None)] if each.file in begun else []
             begun[each.file] = each
-        elif each.file in begun:
-            windows.append((begun.pop(each.file), each))
-    windows += [(each, None) for each in begun.values()]
+        if first is not None:
+            windows.append((first, each if each.code == IMPORTED else None, each.id))
+    windows += [(each, None, None) for each in begun.values()]
     found = []
-    for first, last in sorted(windows, key=lambda window: window[0].id):
+    for first, last, until in sorted(windows, key=lambda window: window[0].id):
         agent, digest = first.file
-        own = [part for part in parts if part.agent == agent]
-        came = [] if last is None else [_came(connection, part, first.id, last.id) for part in own]
+        made_us = first.at_us if last is None else None
+        came = (_came(connection, part, first.id, until, made_us) for part in parts if part.agent == agent)
         taken = tuple(part for part in came if part.records)
-        if taken or (own and last is None):
+        if taken:
             reason = first.params.get("reason")
             why, ended_us = None if reason is None else str(reason), None if last is None else last.at_us
             found.append(Brought(agent, str(first.params.get("by")), why, first.at_us, ended_us, digest, taken))
@@ -112,15 +113,22 @@ def _stated(connection: Connection) -> list[_Stated]:
     return [_Stated(id_, said.code, said.at_us, said.params) for id_, said in told if said is not None]
 
 
-def _came(connection: Connection, part: Part, after: int, before: int) -> Part:
-    """Which of them were committed between two records."""
+def _came(connection: Connection, part: Part, after: int, before: int | None, made_us: int | None) -> Part:
+    """Which of them were committed after one record and before another, and made no later than at a time."""
     table = envelope.c
     query = select(func.count(), func.min(table.seq), func.max(table.seq)).where(
         table.agent == part.agent,
         table.epoch == part.epoch,
         table.stream == part.stream,
         table.seq.between(part.first, part.last),
-        table.id.between(after, before),
+        table.id > after,
     )
+    if before is not None:
+        query = query.where(table.id < before)
+    if made_us is not None:
+        made = select(fact_index.c.envelope_id).where(
+            fact_index.c.envelope_id == table.id, fact_index.c.at_us > made_us
+        )
+        query = query.where(~made.exists())
     count, first, last = connection.execute(query).one()
     return Part(part.agent, part.epoch, part.stream, first or 0, last or 0, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from central.agent_certificate import certificate_of
 from central.cli_keep import certificate_lines
 from central.ingest import Ingest
 from records.clock import iso_z
+from records.model import Fact, encode
 from tests.unit.central import core_rig
-from tests.unit.central.core_rig import Agent, Rig, event
+from tests.unit.central.core_rig import HEADER, Agent, Rig, event
 from tests.unit.central.test_import import BY, exported, importer
 
 
@@ -58,21 +60,40 @@ def test_records_that_came_by_file_are_told_with_who_brought_them(rig: Rig, agen
     assert f"4 records of 5 to 8 came by file, not over the network, at {begun} by anna (its PC died)" in text
 
 
-def test_an_import_that_was_cut_short_is_told_too(
+def test_an_import_that_was_cut_short_is_told_of_what_it_may_have_brought(
     rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.ingest.take(agent.topic, agent.frame(1, 4))
+    path, bring = exported(tmp_path, agent), Ingest.bring
 
     def killed(*_: object, **__: object) -> None:
         raise SystemExit
 
-    path = exported(tmp_path, agent)
-    monkeypatch.setattr(Ingest, "bring", killed)
-    with pytest.raises(SystemExit):
-        importer(rig).take(path, by=BY)
+    def cut_short() -> None:
+        monkeypatch.setattr(Ingest, "bring", killed)
+        with pytest.raises(SystemExit):
+            importer(rig).take(path, by=BY)
+        monkeypatch.setattr(Ingest, "bring", bring)
+
+    cut_short()
+    assert certificate(rig, agent)["brought"] == [], "what was here before did not come by it"
+    rig.ingest.take(agent.topic, agent.frame(5, 8))  # it may as well have come by the file
+    may_have = {"epoch": agent.epoch, "stream": "records", "first": 5, "last": 8, "records": 4}
     told = certificate(rig, agent)
-    assert [(one["ended"], one["records"]) for one in told["brought"]] == [(None, [])]
-    assert "was cut short: which of these records it brought is not known" in "\n".join(certificate_lines(told))
+    assert [(one["ended"], one["records"]) for one in told["brought"]] == [(None, [may_have])]
+    text = "\n".join(certificate_lines(told))
+    assert "was cut short: it may have brought 4 records of 5 to 8" in text
+    cut_short()
+    importer(rig).take(path, by=BY)
+    (first, again) = certificate(rig, agent)["brought"]
+    assert first["records"] == [may_have], "what came after it was done again came by another"
+    assert (again["ended"] is None, again["records"][0]["first"], again["records"][0]["last"]) == (False, 9, 12)
+    cut_short()
+    rig.clock.advance(60)
+    header = replace(HEADER, at_us=rig.clock.now_us())
+    agent.write_body("operations_event", encode(Fact(header, event(order="WO-later"))))
+    rig.ingest.take(agent.topic, agent.frame(13, 13))
+    assert len(certificate(rig, agent)["brought"]) == 2, "no file holds what was made after its import began"
 
 
 def test_a_silent_agent_is_told_with_since_when(rig: Rig, agent: Agent) -> None:
