@@ -15,6 +15,7 @@ from edge_agent.app import Agent
 from edge_agent.clock_offset import Offset
 from edge_agent.settings import load_line
 from records.clock import MICROSECONDS, SystemClock
+from tests.process.central_rig import wait_until
 from tests.process.test_central_broker import make_central
 from tests.rigs.mosquitto import Mosquitto
 from tests.rigs.outboxes import AGENT, make_identity
@@ -42,6 +43,7 @@ def central(tmp_path: Path) -> Iterator[Central]:
         made.enrolment.register(AGENT, "p0", identity.signing.public.hex(), by=Actor("test", "test"))
         write_line(tmp_path, broker=broker.url)
         made.start()
+        wait_until(lambda: made.mqtt.state.connected, "central at the broker")  # what is asked before is lost
         yield made
         made.close()
 
