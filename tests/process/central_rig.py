@@ -19,6 +19,7 @@ from central.keys import public_keys
 from records.keys import KeyRing
 from records.wire import CENTRAL, Document, Watermark, ack_topic, unsign
 from tests.rigs.started import Started
+from tests.rigs.uplinks import until
 from tests.unit.central.core_rig import Agent
 
 WAIT_S = 60.0
@@ -26,10 +27,7 @@ RESEND_S = 1.0
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come"
-        time.sleep(0.02)
+    until(condition, WAIT_S, f"{what} did not come")
 
 
 def run_command(

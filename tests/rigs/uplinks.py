@@ -34,11 +34,13 @@ def ring_of(identity: Identity) -> KeyRing:
     return KeyRing([PublicKey(identity.file.agent, identity.signing.public.hex())])
 
 
-def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Wait until a condition holds."""
+def until(
+    condition: Callable[[], object], timeout_s: float = 60.0, what: str = "what was waited for did not happen"
+) -> None:
+    """Wait until a condition holds; ``what`` is said where it never does."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "what was waited for did not happen"
+        assert time.monotonic() < deadline, what
         time.sleep(0.02)
 
 
