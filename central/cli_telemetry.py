@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ from records.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from central.store.engine import Connection
-    from central.telemetry import DeviceTags, Point, Points
+    from central.telemetry import DeviceTags, Point, Points, Unreadable
 
 EXAMPLES = (
     "Example: lotkeeper-central telemetry --agent sealing-1\n\n"
@@ -79,29 +79,24 @@ class _Missing:
     """Whether any of what a device sent in the span is not here to be read."""
 
     given_up: bool = False
-    unreadable: list[int] = field(default_factory=list)
-    """When the first and last damaged chunk of each page began; how many, in ``count``."""
-    count: int = 0
+    unreadable: Unreadable | None = None
 
     def __bool__(self) -> bool:
-        return self.given_up or self.count > 0
+        return self.given_up or bool(self.unreadable)
 
     def add(self, found: Points) -> None:
         """What one page of the span lacks."""
         self.given_up |= found.given_up > 0
-        if found.unreadable:
-            self.count += found.unreadable.count
-            self.unreadable += [found.unreadable.first_us, found.unreadable.last_us]
+        self.unreadable = found.unreadable if self.unreadable is None else self.unreadable | found.unreadable
 
     def tell(self) -> None:
         """Beside the readings; what is damaged is not fine."""
         if self.given_up:
             typer.echo("some of this span is past its retention: what it held is not here", err=True)
-        if self.count:
-            from central.telemetry import MEND, Unreadable
+        if self.unreadable:
+            from central.telemetry import MEND
 
-            damaged = Unreadable(self.count, min(self.unreadable), max(self.unreadable))
-            typer.echo(f"{damaged.says()}: {MEND}", err=True)
+            typer.echo(f"{self.unreadable.says()}: {MEND}", err=True)
             raise typer.Exit(1)
 
 

@@ -89,8 +89,15 @@ class Unreadable:
     def __bool__(self) -> bool:
         return self.count > 0
 
+    def __or__(self, more: Unreadable) -> Unreadable:
+        """Both together."""
+        if not (self and more):
+            return self or more
+        first_us, last_us = min(self.first_us, more.first_us), max(self.last_us, more.last_us)
+        return Unreadable(self.count + more.count, first_us, last_us)
+
     def says(self) -> str:
-        """For people: how many, of when, and what to do."""
+        """For people: how many, and of when; ``MEND`` is what to do."""
         many = f"{self.count} chunk{'s' if self.count > 1 else ''} that began from {iso_z(self.first_us)} to "
         return f"{many}{iso_z(self.last_us)} cannot be read: damaged in the database"
 

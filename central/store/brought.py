@@ -2,7 +2,8 @@
 
 An import states itself before its first record and after its last (``central.importing``). What was committed of
 its agent between the two came by it; an agent that sends at the same time sends what the file holds, too. One that
-was cut short may have brought what was committed since, until it was done again, and was made before it.
+was cut short may have brought what was committed since, until it was done again, and was made before it. Two
+imports of one file at once are told like that: the first as cut short by the second.
 """
 
 from __future__ import annotations
