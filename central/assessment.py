@@ -13,9 +13,10 @@ from pydantic import JsonValue
 
 from central import certificate, exceptions, genealogy, reconcile
 from central.causes import merged
-from central.domain import Certificate, Closing, Finding, FindingKind, Piece, Quantities
+from central.domain import Certificate, Closing, FactLike, Finding, FindingKind, Piece, Quantities
 from central.dossier import Dossier, Stated
 from records.model import Decision, OperationsEvent
+from records.wire import CENTRAL
 
 SYSTEM = "system"
 """Role of central itself in the decisions with which it closes findings whose cause is gone."""
@@ -47,13 +48,12 @@ class Assessment:
 def assess(dossier: Dossier, limits: Limits) -> Assessment:
     """Judge one order as far as it is known."""
     closings = closed(dossier.decisions)
-    opened = _opened(dossier)
     found = genealogy.pieces(dossier)
     early = [
         *exceptions.of_order(dossier, found, limits.document_age_max_s),
         *reconcile.of_serials(dossier, found),
     ]
-    standing = _stand(early, closings, opened)
+    standing = _stand(early, closings)
     pieces = genealogy.judged(dossier, found, standing)
     over = reconcile.ended(dossier, pieces, standing)
     proof = certificate.certify(dossier, over=over)
@@ -66,17 +66,31 @@ def assess(dossier: Dossier, limits: Limits) -> Assessment:
             ]
         ),
         closings,
-        opened,
     )
-    present = {finding.id for finding in findings}
+    pieces = genealogy.judged(dossier, found, findings)
+    quantities = reconcile.quantities(dossier, pieces)
+    return restated(Assessment(dossier, pieces, findings, (), proof, quantities, over), dossier)
+
+
+def restated(judged: Assessment, dossier: Dossier) -> Assessment:
+    """The same judgement where only ``is_opening`` facts have come to the dossier: they tell since when each
+    finding is stated, and which ones were stated once.
+    """
+    opened, closings = _opened(dossier), closed(dossier.decisions)
+    present = {finding.id for finding in judged.findings}
+    findings = [replace(f, opened_us=opened[f.id].opened_us if f.id in opened else None) for f in judged.findings]
     past = [
         replace(finding, state="closed", closing=closings[finding.id])
         for finding in opened.values()
         if finding.id not in present and finding.id in closings
     ]
-    pieces = genealogy.judged(dossier, found, findings)
-    quantities = reconcile.quantities(dossier, pieces)
-    return Assessment(dossier, pieces, findings, tuple(past), proof, quantities, over)
+    return replace(judged, dossier=dossier, findings=tuple(findings), past=tuple(past))
+
+
+def is_opening(fact: FactLike) -> bool:
+    """Whether central says in this fact that it opened a finding, which is no ground to judge anything by."""
+    data = fact.fact.data
+    return fact.agent == CENTRAL and isinstance(data, OperationsEvent) and data.code in _OPENED
 
 
 def closed(decisions: Iterable[Stated[Decision]]) -> dict[str, Closing]:
@@ -99,9 +113,7 @@ def closed(decisions: Iterable[Stated[Decision]]) -> dict[str, Closing]:
     return found
 
 
-def _stand(
-    found: Iterable[Finding], closings: Mapping[str, Closing], opened: Mapping[str, Finding]
-) -> tuple[Finding, ...]:
+def _stand(found: Iterable[Finding], closings: Mapping[str, Closing]) -> tuple[Finding, ...]:
     """The findings as they stand: closed where a person closed them.
 
     Central's own closing does not hold while the cause is there, a person's not for what has come since.
@@ -109,12 +121,10 @@ def _stand(
     standing = []
     for finding in found:
         closing = closings.get(finding.id)
-        held = opened.get(finding.id)
-        opened_us = held.opened_us if held is not None else None
         if closing is None or closing.system or closing.substance not in (None, finding.substance):
-            standing.append(replace(finding, opened_us=opened_us))
+            standing.append(finding)
         else:
-            standing.append(replace(finding, opened_us=opened_us, state="closed", closing=closing))
+            standing.append(replace(finding, state="closed", closing=closing))
     return tuple(standing)
 
 

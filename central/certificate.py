@@ -234,15 +234,29 @@ def of_certificate(dossier: Dossier, certificate: Certificate, *, over: bool, gr
         cycles: list[JsonValue] = [[c.station, [*c.unaccounted], [*c.doubled]] for c in broken_cycles]
         params: dict[str, JsonValue] = {"missing": missing, "unaccounted": cycles}
         found.append(_finding(dossier, "certificate-incomplete", params))
-    tails = sorted({c.agent for c in certificate.chains if c.grade is Grade.TAIL_UNKNOWN})
-    received_us = max((fact.received_us for fact in dossier.facts if fact.agent != CENTRAL), default=0)
-    waited_s = (dossier.now_us - received_us) / MICROSECONDS
-    if tails and waited_s > grace_s:
+    tails = _tails(certificate)
+    if tails and _waited(dossier, grace_s):
         found.append(_finding(dossier, "certificate-tail-unknown", {"agents": [*tails]}))
     blind = sorted({c.station for c in certificate.cycles if c.grade is Grade.CYCLES_NOT_PROVABLE})
     if blind:
         found.append(_finding(dossier, "certificate-cycles-not-provable", {"stations": [*blind]}))
     return found
+
+
+def by_time(dossier: Dossier, before: Dossier, certificate: Certificate, *, over: bool, grace_s: float) -> bool:
+    """Whether ``of_certificate`` says something else than ``before`` by nothing but the time of both dossiers."""
+    return over and bool(_tails(certificate)) and _waited(dossier, grace_s) != _waited(before, grace_s)
+
+
+def _tails(certificate: Certificate) -> list[str]:
+    """Agents of which nobody knows whether all of their records are here."""
+    return sorted({c.agent for c in certificate.chains if c.grade is Grade.TAIL_UNKNOWN})
+
+
+def _waited(dossier: Dossier, grace_s: float) -> bool:
+    """Whether the last record came longer ago than that."""
+    received_us = max((fact.received_us for fact in dossier.facts if fact.agent != CENTRAL), default=0)
+    return (dossier.now_us - received_us) / MICROSECONDS > grace_s
 
 
 def _finding(dossier: Dossier, code: str, params: dict[str, JsonValue]) -> Finding:

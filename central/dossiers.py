@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from central.assessment import Assessment, Limits, assess
+from central import certificate
+from central.assessment import Assessment, Limits, assess, is_opening, restated
 from central.causes import UNKNOWN
-from central.domain import Grade
 from central.dossier import Dossier
 from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
 from central.store import configurations
@@ -52,10 +52,13 @@ class OrderBook(Protocol):
 
 @dataclass
 class _Held:
-    """One order's facts as far as they were read, and what was last made of them."""
+    """One order's facts as far as they were read, and what was last made of them. ``grounds``: the cursor of the
+    newest fact that it was judged by.
+    """
 
     facts: list[StoredFact] = field(default_factory=list)
     cursor: int = 0
+    grounds: int = 0
     stamp: tuple[object, ...] | None = None
     assessment: Assessment | None = None
 
@@ -78,10 +81,19 @@ class Dossiers:
             self._held.move_to_end(reference)
             dossier = self._dossier(reference, held)
             self._forget()
-            stamp = _stamp(dossier)
-            if held.assessment is None or held.stamp != stamp or _waits(held.assessment):
-                held.assessment, held.stamp = assess(dossier, self._limits), stamp
-            return held.assessment
+            stamp = _stamp(dossier, held.grounds)
+            last = held.assessment
+            if last is None or held.stamp != stamp or self._turned(last, dossier):
+                last = assess(dossier, self._limits)
+            elif last.dossier.cursor != dossier.cursor:
+                last = restated(last, dossier)
+            held.assessment, held.stamp = last, stamp
+            return last
+
+    def _turned(self, last: Assessment, dossier: Dossier) -> bool:
+        """Whether time alone changes it: an unknown tail becomes a discrepancy after a while."""
+        grace_s = self._limits.tail_grace_s
+        return certificate.by_time(dossier, last.dossier, last.certificate, over=last.over, grace_s=grace_s)
 
     def _forget(self) -> None:
         """What has not been asked for longest, beyond what is kept."""
@@ -94,6 +106,8 @@ class Dossiers:
         for fact in self._store.facts(order=reference, after=held.cursor):
             held.facts.append(fact)
             held.cursor = fact.cursor
+            if not is_opening(fact):
+                held.grounds = fact.cursor
         order = self._orders.get(reference)
         report = self._orders.posting(reference)
         bare = Dossier(reference, order, tuple(held.facts))
@@ -159,8 +173,8 @@ def _worked_by(dossier: Dossier) -> set[tuple[str, str]]:
     return {(agent, hash_) for agent, hash_ in named if hash_ is not None}
 
 
-def _stamp(dossier: Dossier) -> tuple[object, ...]:
-    """What must be equal for an assessment to be still true."""
+def _stamp(dossier: Dossier, grounds: int) -> tuple[object, ...]:
+    """What must be equal for an assessment to be still true, the time apart."""
     loose: Sequence[str] = [fact.hash for fact in (*dossier.around, *dossier.neighbours, *dossier.counting)]
     lots = tuple(
         (item, number, lot.expiry, lot.status)
@@ -169,7 +183,7 @@ def _stamp(dossier: Dossier) -> tuple[object, ...]:
     )
     told = tuple(sorted(dossier.lots))
     return (
-        dossier.cursor,
+        grounds,
         None if dossier.order is None else replace(dossier.order, seen_us=0, version=0),
         tuple(loose),
         dossier.chains,
@@ -181,11 +195,6 @@ def _stamp(dossier: Dossier) -> tuple[object, ...]:
         dossier.reported,
         dossier.unapproved,
     )
-
-
-def _waits(assessment: Assessment) -> bool:
-    """Whether time alone can change it: an unknown tail becomes a discrepancy after a while."""
-    return assessment.over and assessment.certificate.grade is Grade.TAIL_UNKNOWN
 
 
 def has_agents_facts(assessment: Assessment) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeVar
 
 from pydantic import JsonValue
@@ -173,31 +174,46 @@ class Reviews:
         return True
 
     def _judge(self, references: Iterable[str]) -> int:
-        """An order that cannot be judged keeps no other from being judged; its error comes at the end."""
+        """Judge orders, those of one record together, and bring its row up to date while what was judged is here.
+
+        What cannot be judged keeps nothing else from being judged; its error comes at the end.
+        """
         changed = 0
-        ids: set[str] = set()
-        broken: Exception | None = None
-        for reference in dict.fromkeys(references):
-            self._give_way()
-            try:
-                if self._is_given_up(reference):
-                    continue
-                part = self._dossiers.assessment(reference)
-                if self._lines is not None:
-                    self._lines.judged(part)
-                if has_agents_facts(part):
-                    changed += self._findings.settle(part)
-                    ids |= self._assign(reference, part)
-            except StorageFailed:
-                raise
-            except Exception as error:
-                broken = broken or error
-        for id_ in sorted(ids):
-            self._give_way()
-            self._refresh(id_)
-        if broken is not None:
-            raise broken
+        broken: list[Exception] = []
+        for orders in self._by_record(references):
+            judged: dict[str, Assessment] = {}
+            ids: set[str] = set()
+            for reference in orders:
+                self._give_way()
+                with _noted(broken):
+                    if self._is_given_up(reference):
+                        continue
+                    part = self._dossiers.assessment(reference)
+                    if self._lines is not None:
+                        self._lines.judged(part)
+                    if has_agents_facts(part):
+                        stated = self._findings.settle(part)
+                        ids |= self._assign(reference, part)
+                        changed += stated
+                        if not stated:  # else the record tells of what was stated, too
+                            judged[reference] = part
+            for id_ in sorted(ids):
+                self._give_way()
+                with _noted(broken):
+                    self._refresh(id_, judged)
+        if broken:
+            raise broken[0]
         return changed
+
+    def _by_record(self, references: Iterable[str]) -> Iterable[list[str]]:
+        """Orders of one record together, each that belongs to none by itself."""
+        wanted = list(dict.fromkeys(references))
+        with self._store.read() as connection:
+            ids = sql.records_of(connection, wanted)
+        found: dict[tuple[str | None, str | None], list[str]] = {}
+        for reference in wanted:
+            found.setdefault((ids.get(reference), None if reference in ids else reference), []).append(reference)
+        return found.values()
 
     def _assign(self, reference: str, part: Assessment) -> set[str]:
         """The records that the order belongs to: its present one, and the one that it has left.
@@ -211,9 +227,9 @@ class Reviews:
             self._store.write(lambda connection: sql.assign(connection, reference, now))
         return {now} if before is None else {now, before}
 
-    def _refresh(self, id_: str) -> None:
-        """Bring the record's row in the queue up to date."""
-        made = self._make(id_)
+    def _refresh(self, id_: str, judged: Mapping[str, Assessment]) -> None:
+        """Bring the record's row in the queue up to date. ``judged``: orders that this sweep has just judged."""
+        made = self._make(id_, judged)
         if made is None:
             return
         summary = made.record.summary()
@@ -268,12 +284,12 @@ class Reviews:
             rows = [] if id_ is None else sql.summaries(connection, id_)
             return any(row.given_up is not None and reference in row.orders for row in rows)
 
-    def _make(self, id_: str) -> _Made | None:
+    def _make(self, id_: str, judged: Mapping[str, Assessment] = MappingProxyType({})) -> _Made | None:
         with self._store.read() as connection:
             references = sql.orders_of(connection, id_)
         if not references:
             return None
-        parts = tuple(self._dossiers.assessment(reference) for reference in references)
+        parts = tuple(judged.get(each) or self._dossiers.assessment(each) for each in references)
         decisions = self._decisions(id_, parts[0].dossier.lot)
         hashes = tuple(decision.fact.hash for decision in decisions)
         with self._keeping:
@@ -409,6 +425,17 @@ class Reviews:
     def confirmation_for(self, reference: str) -> Confirmation | None:
         """What the ERP is to be told of an order; None while anything stands against it."""
         return None if self._is_given_up(reference) else confirmation(self._dossiers.assessment(reference))
+
+
+@contextmanager
+def _noted(broken: list[Exception]) -> Iterator[None]:
+    """What breaks within is told later, a storage that failed at once."""
+    try:
+        yield
+    except StorageFailed:
+        raise
+    except Exception as error:
+        broken.append(error)
 
 
 def _record_of(connection: Connection, part: Assessment) -> str:

@@ -251,6 +251,15 @@ def dhr_of(connection: Connection, reference: str) -> str | None:
     ).scalar_one_or_none()
 
 
+def records_of(connection: Connection, references: Iterable[str]) -> dict[str, str]:
+    """Reference -> the id of the record that it belongs to, of those of these orders that belong to one."""
+    found: dict[str, str] = {}
+    for part in parts(references):
+        query = select(dhr_order.c.work_order, dhr_order.c.dhr_id).where(dhr_order.c.work_order.in_(part))
+        found |= {row.work_order: row.dhr_id for row in connection.execute(query)}
+    return found
+
+
 def orders_of(connection: Connection, dhr_id: str) -> list[str]:
     """The references of a record's orders."""
     query = select(dhr_order.c.work_order).where(dhr_order.c.dhr_id == dhr_id).order_by(dhr_order.c.work_order)
