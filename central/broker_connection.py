@@ -83,3 +83,9 @@ def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:
     """A watermark does not wait until the broker's machine has acknowledged the packet before, up to 40 ms."""
     if isinstance(sock, socket.socket):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def stop_loop(client: paho.Client) -> None:
+    """Wait until its thread has ended. Of paho itself this fails where it ends while it is looked at."""
+    with suppress(AttributeError):
+        client.loop_stop()

@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from central.broker_connection import stop_loop
 from central.doctor_told import State, Told
 from central.settings import BrokerSettings
 from records.clock import new_id
@@ -88,7 +89,7 @@ class _Probe:
 
     def close(self) -> None:
         self.client.disconnect()
-        self.client.loop_stop()
+        stop_loop(self.client)
 
 
 def _shake_hands(settings: BrokerSettings, *, certificate: bool) -> None:

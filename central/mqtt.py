@@ -25,7 +25,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from central.broker_connection import BrokerConnection
+from central.broker_connection import BrokerConnection, stop_loop
 from central.ingest import STREAMS, Ingest, Taking
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
@@ -227,7 +227,7 @@ class Mqtt:
         """Disconnect. What was not acknowledged comes again."""
         self._closing.set()
         self._client.disconnect()
-        self._client.loop_stop()
+        stop_loop(self._client)
         if self._worker.ident is not None:
             self._work.urgent(_End())
             self._worker.join()

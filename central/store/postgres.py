@@ -32,8 +32,8 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from central.store.database import WRITE_LOCK, Server
-from central.store.session import Identity, connect, identity_of, refuse_unsafe
+from central.store.database import Server
+from central.store.session import Identity, begin_writing, connect, identity_of, refuse_unsafe
 from records.clock import MICROSECONDS, SystemClock, iso_z, new_id
 from records.errors import Busy, LotkeeperError, Refused, StorageFailed, Unreachable
 from records.jobs import Promised
@@ -57,7 +57,6 @@ ATTEMPTS = 5
 INSTANCE_LOCK = 0x4C6F746B_6F6E6C79
 """Held by the session of a central that has the database for itself."""
 
-_BEGIN: LiteralString = f"BEGIN; SELECT pg_advisory_xact_lock({WRITE_LOCK})"
 _MARK: LiteralString = (
     "INSERT INTO meta (name, value) VALUES (%s, %s || ' ' || extract(epoch FROM clock_timestamp())::bigint) "
     "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value"
@@ -220,7 +219,7 @@ class PostgresStore:
         """Do a group's work in one transaction."""
         mark: str | None = None
         try:
-            self._raw.execute(_BEGIN)
+            begin_writing(self._raw)
             for pending in batch:
                 self._run_job(pending)
             token = new_id()
@@ -228,9 +227,10 @@ class PostgresStore:
             mark = token  # from here on its outcome may be unknown
             done = self._raw.execute("COMMIT")
         except psycopg.Error as error:
+            with suppress(psycopg.OperationalError):  # it may be gone by now
+                self._raw.execute("ROLLBACK")
             if self._raw.closed:
                 raise _Lost(error, mark) from error
-            self._raw.execute("ROLLBACK")
             if (error.sqlstate or "")[:2] in _AGAIN or error.sqlstate == "57014":
                 raise _Broken(str(error)) from error
             raise
@@ -315,7 +315,7 @@ class PostgresStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._raw.execute(_BEGIN)
+        begin_writing(self._raw)
         try:
             yield
         except BaseException:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, LiteralString
 
 import psycopg
+import structlog
 from psycopg.conninfo import make_conninfo
 
-from central.store.database import Server
+from central.store.database import WRITE_LOCK, Server
 from records.errors import StorageFailed, Unreachable
 
 OLDEST = 130_000
 """PostgreSQL 13: the oldest that the tests' statements are known to work with."""
+
+_log = structlog.get_logger()
+
+STILL_S = 10
+"""Who has the write lock and does nothing for so long holds up all others: its session is ended."""
+LOOKS = 6
+"""So many times ``STILL_S`` is waited for the write lock."""
 
 _NEEDED = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply")}
 """Without these "committed" is not "on disk"."""
@@ -30,14 +39,27 @@ _SESSION = {
 _WRITER = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
-    # one that stands still within a transaction holds up all others that write
-    "idle_in_transaction_session_timeout": "10s",
+    # not enough alone: the server stops this clock at a message that needs no answer, and has none in a COPY
+    "idle_in_transaction_session_timeout": f"{STILL_S}s",
 }
 _READER = {
     "default_transaction_isolation": "repeatable read",
     "default_transaction_read_only": "on",
     "lock_timeout": "10s",  # people wait for it
 }
+
+
+_STANDING: LiteralString = (
+    "SELECT a.pid, a.backend_start, a.xact_start, a.state_change, {copied} "
+    "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted "
+    "AND l.objsubid = 1 AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database()) AND a.wait_event = 'ClientRead'"
+)
+_COPIED: LiteralString = "(SELECT p.bytes_processed FROM pg_stat_progress_copy p WHERE p.pid = a.pid)"
+_END: LiteralString = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE pid = %s AND backend_start = %s AND xact_start = %s AND state_change = %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +121,67 @@ def refuse_unsafe(raw: psycopg.Connection[Any], label: str) -> None:
         wrong.append("it only lets read: a stand-by, or set so")
     if wrong:
         raise StorageFailed(f"{label}: {'; '.join(wrong)}", hint="mend postgresql.conf or the database")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A session that has the write lock and waits for its client. Seen twice the same, it did nothing meanwhile.
+
+    ``copied``: bytes that its COPY has taken.
+    """
+
+    pid: int
+    began: datetime
+    transaction: datetime
+    since: datetime
+    copied: int | None
+
+
+def begin_writing(raw: psycopg.Connection[Any]) -> None:
+    """Begin a transaction that has the write lock.
+
+    Its holder may be a process that was paused, or that a lost network cut off: who has done nothing between two
+    looks is ended, so that one machine that stands still does not hold up all others. Nothing is lost: what was
+    not committed is done again when that process goes on.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: others had it for a minute.
+    """
+    before: Standing | None = None
+    for left in reversed(range(LOOKS)):
+        try:
+            raw.execute(
+                f"BEGIN; SET LOCAL lock_timeout = '{STILL_S}s'; SELECT pg_advisory_xact_lock({WRITE_LOCK}); "
+                f"SET LOCAL lock_timeout = '{_SESSION['lock_timeout']}'".encode()
+            )
+        except psycopg.errors.LockNotAvailable:
+            raw.execute("ROLLBACK")
+            if not left:
+                raise
+            standing = _standing(raw)
+            if standing is not None and standing == before:
+                _end(raw, standing)
+            before = standing
+        else:
+            return
+
+
+def _standing(raw: psycopg.Connection[Any]) -> Standing | None:
+    query = _STANDING.format(copied=_COPIED)
+    if raw.info.server_version < 140_000:  # it does not tell how far a COPY is
+        query = _STANDING.format(copied="NULL") + " AND a.state <> 'active'"
+    row = raw.execute(query, (WRITE_LOCK >> 32, WRITE_LOCK & 0xFFFFFFFF)).fetchone()
+    return None if row is None else Standing(*row)
+
+
+def _end(raw: psycopg.Connection[Any], standing: Standing) -> None:
+    raw.execute(_END, (standing.pid, standing.began, standing.transaction, standing.since))
+    _log.warning(
+        "writer-ended",
+        pid=standing.pid,
+        since=standing.since.isoformat(timespec="seconds"),
+        why="it held the write lock and did nothing; was its process paused, or its machine cut off?",
+    )
 
 
 def identity_of(raw: psycopg.Connection[Any]) -> Identity:

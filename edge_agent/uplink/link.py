@@ -132,6 +132,12 @@ class _Client(paho.Client):
         finally:
             self.on_end(reason)
 
+    def loop_stop(self) -> MQTTErrorCode:
+        """Of paho itself this fails where its thread ends while it is looked at."""
+        with suppress(AttributeError):
+            return super().loop_stop()
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
 
 class Link:
     """A connection that is being made when the constructor returns. ``lost`` is set once it has ended.

@@ -105,6 +105,12 @@ class Plant:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
+    def said(self, name: str, after: int = 0) -> str:
+        """What a worker that runs has said, but for so many characters."""
+        said = self.log(name).read_text("utf-8")
+        assert self.workers[name].poll() is None, said
+        return said[after:]
+
     def kill(self, name: str) -> None:
         self.workers[name].kill()
         self.workers[name].wait()
@@ -169,7 +175,7 @@ def test_a_worker_and_serve_are_killed_and_another_takes_their_partitions(plant:
 
 def test_a_worker_that_stood_still_commits_nothing_under_a_lease_it_lost(plant: Plant) -> None:
     plant.wait_for_holders(*EVERYBODY)
-    before = len(plant.log("two").read_bytes())
+    before = len(plant.said("two"))
     plant.workers["two"].send_signal(signal.SIGSTOP)
     try:
         plant.commit(60)  # some of it lies in the paused process' socket
@@ -177,7 +183,7 @@ def test_a_worker_that_stood_still_commits_nothing_under_a_lease_it_lost(plant: 
         plant.arrived()
     finally:
         plant.workers["two"].send_signal(signal.SIGCONT)
-    wait_until(lambda: b"why=lost" in plant.log("two").read_bytes()[before:], "its notice")
+    wait_until(lambda: "why=lost" in plant.said("two", before), "its notice")
     plant.wait_for_holders(*EVERYBODY)
     plant.commit(20)
     plant.arrived()
