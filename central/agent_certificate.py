@@ -16,7 +16,7 @@ from central.certificate import worst
 from central.counters import COUNTING, MISSED, NEAR, REPLACED, SIZES
 from central.domain import EpochEvidence, Grade
 from central.dossier import whole
-from central.store import countings, dossiers, intake, snapshots
+from central.store import chains, countings, intake, snapshots
 from central.store.brought import Part, brought
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
@@ -87,15 +87,15 @@ def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: flo
     links = countings.links(connection, agent)
     if not links:
         raise Unknown(f"nothing is here of an agent {agent!r}")
-    epochs = {each.epoch: each for each in dossiers.epochs(connection, [agent])}
-    chains = [_chain(connection, agent, link, links, epochs, now_us, grace_s) for link in links]
-    stations = _countings(connection, agent, [link for link in links if link.stream == dossiers.RECORDS])
-    grades = [Grade(str(chain["grade"])) for chain in chains] + [station.grade for station in stations]
+    epochs = {each.epoch: each for each in chains.epochs(connection, [agent])}
+    told = [_chain(connection, agent, link, links, epochs, now_us, grace_s) for link in links]
+    stations = _countings(connection, agent, [link for link in links if link.stream == chains.RECORDS])
+    grades = [Grade(str(chain["grade"])) for chain in told] + [station.grade for station in stations]
     parts = [Part(agent, link.epoch, link.stream, link.first, link.last) for link in links]
     return {
         "agent": agent,
         "grade": worst(grades).value,
-        "chains": [*chains],
+        "chains": [*told],
         "cycles": [station.to_json() for station in stations],
         "brought": [each.to_json() for each in brought(connection, parts)],
     }
@@ -115,7 +115,7 @@ def _chain(
     """
     same = [each for each in links if each.stream == link.stream]
     newest = link is same[-1]
-    of_records = link.stream == dossiers.RECORDS
+    of_records = link.stream == chains.RECORDS
     own = epochs.get(link.epoch) if of_records else None
     held = intake.held_head(connection, agent, link.epoch, link.stream)
     head, stated_us = (None, 0) if held is None else (held[0], intake.stated_us(held[0].at_us, held[1]))
@@ -222,7 +222,7 @@ def _moments(connection: Connection, agent: str, links: list[Link]) -> Iterator[
 def _stated(connection: Connection, agent: str) -> dict[tuple[str, int], list[range]]:
     """Cycles that the agent itself stated as missed, by epoch and seq of the event."""
     found: dict[tuple[str, int], list[range]] = {}
-    for item in snapshots.coded(connection, MISSED, dossiers.RECORDS):
+    for item in snapshots.coded(connection, MISSED, chains.RECORDS):
         said = snapshots.said_by(item) if item.agent == agent else None
         if said is None:
             continue

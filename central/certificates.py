@@ -14,7 +14,7 @@ from central.domain import ChainPart, Grade
 from central.reviews import Reviews
 from central.store import envelopes
 from central.store.brought import Part, brought
-from central.store.dossiers import RECORDS
+from central.store.chains import RECORDS
 from central.store.engine import Connection, Store
 from records import chain
 from records.clock import Clock

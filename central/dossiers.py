@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,9 +17,9 @@ from central.assessment import Assessment, Limits, assess, is_opening, restated
 from central.causes import UNKNOWN
 from central.dossier import Dossier
 from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState, WorkOrder
-from central.store import configurations
+from central.store import configurations, search
 from central.store import dossiers as sql
-from central.store.engine import Store
+from central.store.engine import Connection, Store
 from central.stored import StoredFact
 from records.clock import Clock
 from records.model import MaterialKind, SubjectKind
@@ -43,11 +43,13 @@ class Report(Protocol):
 
 
 class OrderBook(Protocol):
-    """What the review needs of ``central.orders``."""
+    """What the review needs of ``central.orders``, now or as the connection sees it."""
 
-    def get(self, reference: str) -> WorkOrder | None: ...
-    def lots(self) -> Mapping[str, Mapping[str, ErpLot]]: ...
-    def posting(self, reference: str) -> Report | None: ...
+    def get(self, reference: str, connection: Connection | None = None) -> WorkOrder | None: ...
+    def posting(self, reference: str, connection: Connection | None = None) -> Report | None: ...
+    def lots_of(
+        self, used: Collection[tuple[str, str]], connection: Connection
+    ) -> Mapping[str, Mapping[str, ErpLot]]: ...
 
 
 @dataclass
@@ -103,59 +105,42 @@ class Dossiers:
             facts -= len(gone.facts)
 
     def _dossier(self, reference: str, held: _Held) -> Dossier:
-        for fact in self._store.facts(order=reference, after=held.cursor):
-            held.facts.append(fact)
-            held.cursor = fact.cursor
-            if not is_opening(fact):
-                held.grounds = fact.cursor
-        order = self._orders.get(reference)
-        report = self._orders.posting(reference)
-        bare = Dossier(reference, order, tuple(held.facts))
+        """The order at one moment of the database; its facts are read on."""
         with self._store.read() as connection:
-            where = sql.spans(connection, reference)
-            around = sql.loose_events(connection, where)
-            if bare.began_us is not None and bare.ended_us is not None:
-                around += sql.central_events(connection, bare.began_us, bare.ended_us)
-            machines = sql.machine_spans(connection, reference)
-            around += sql.shared_events(connection, reference, machines)
-            neighbours = sql.neighbours(connection, reference, machines)
-            counting = sql.counting_events(connection, machines, neighbours)
-            epochs = sql.epochs(connection, {span.agent for span in where})
-            chains = sql.chains(connection, reference, where, epochs)
-            product = bare.product or UNKNOWN
-            elsewhere = sql.elsewhere(connection, reference, _serials(bare), product)
-            unapproved = configurations.unapproved(connection, _worked_by(bare))
-        return Dossier(
-            reference=reference,
-            order=order,
-            facts=bare.facts,
-            around=tuple(around),
-            neighbours=tuple(neighbours),
-            counting=tuple(counting),
-            chains=chains,
-            epochs=epochs,
-            lots=self._lots_used(bare),
-            elsewhere=elsewhere,
-            differences=(report.differences or ()) if report is not None else (),
-            reported=report.confirmation if report is not None and report.state == "posted" else None,
-            unapproved=unapproved,
-            now_us=self._clock.now_us(),
-            cursor=held.cursor,
-        )
+            for fact in search.facts(connection, search.Wanted(order=reference, after=held.cursor)):
+                held.facts.append(fact)
+                held.cursor = fact.cursor
+                if not is_opening(fact):
+                    held.grounds = fact.cursor
+            order = self._orders.get(reference, connection)
+            report = self._orders.posting(reference, connection)
+            bare = Dossier(reference, order, tuple(held.facts))
+            beside = sql.surroundings(connection, reference, bare.began_us, bare.ended_us)
+            return replace(
+                bare,
+                around=beside.around,
+                neighbours=beside.neighbours,
+                counting=beside.counting,
+                chains=beside.chains,
+                epochs=beside.epochs,
+                lots=self._orders.lots_of(_lots_used(bare), connection),
+                elsewhere=sql.elsewhere(connection, reference, _serials(bare), bare.product or UNKNOWN),
+                differences=(report.differences or ()) if report is not None else (),
+                reported=report.confirmation if report is not None and report.state == "posted" else None,
+                unapproved=configurations.unapproved(connection, _worked_by(bare)),
+                now_us=self._clock.now_us(),
+                cursor=held.cursor,
+            )
 
-    def _lots_used(self, dossier: Dossier) -> dict[str, dict[str, ErpLot]]:
-        """Items that the ERP told about -> their lots among those that the order used."""
-        told = self._orders.lots()
-        used = {
-            (edge.source.product, edge.source.id)
-            for record in dossier.records
-            for edge in record.data.materials
-            if edge.kind is MaterialKind.CONSUMED and edge.source is not None
-        }
-        return {
-            item: {number: lot for number, lot in lots.items() if (item, number) in used}
-            for item, lots in told.items()
-        }
+
+def _lots_used(dossier: Dossier) -> set[tuple[str, str]]:
+    """Item and number of the component lots that went into the order."""
+    return {
+        (edge.source.product, edge.source.id)
+        for record in dossier.records
+        for edge in record.data.materials
+        if edge.kind is MaterialKind.CONSUMED and edge.source is not None and edge.source.product is not None
+    }
 
 
 def _serials(dossier: Dossier) -> set[str]:

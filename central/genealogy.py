@@ -261,9 +261,10 @@ def cured(piece: Piece, finding: Finding) -> bool:
 
 def materials(dossiers: Iterable[Dossier], found: Iterable[Piece]) -> tuple[MaterialLine, ...]:
     """Component lots of some orders with what they went into: lot -> pieces. Piece -> lots is ``Piece.used``."""
-    lots: dict[str, Mapping[str, ErpLot]] = {}
+    lots: dict[str, dict[str, ErpLot]] = {}
     for dossier in dossiers:
-        lots |= dossier.lots
+        for item, told in dossier.lots.items():
+            lots.setdefault(item, {}).update(told)
     uses: dict[tuple[str, str], list[tuple[LotUse, str]]] = {}
     for piece in found:
         for use in piece.used:

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from central.erp import Erp, ErpStatus
@@ -59,10 +60,14 @@ class Orders:
         with self._store.read() as connection:
             return tuple(self._intake.work_order(held) for held in rows.orders(connection))
 
-    def get(self, reference: str) -> WorkOrder | None:
-        with self._store.read() as connection:
-            held = rows.orders(connection, reference)
+    def get(self, reference: str, connection: Connection | None = None) -> WorkOrder | None:
+        """The order now, or as the connection sees it."""
+        with self._moment(connection) as moment:
+            held = rows.orders(moment, reference)
         return self._intake.work_order(held[0]) if held else None
+
+    def _moment(self, connection: Connection | None) -> AbstractContextManager[Connection]:
+        return self._store.read() if connection is None else nullcontext(connection)
 
     def lots(self) -> dict[str, dict[str, ErpLot]]:
         """Every lot that the ERP ever told us of, by item and number; quantity 0: not in stock now."""
@@ -72,13 +77,23 @@ class Orders:
                 found.setdefault(lot.item, {})[lot.number] = lot
             return found
 
+    def lots_of(self, used: Collection[tuple[str, str]], connection: Connection) -> dict[str, dict[str, ErpLot]]:
+        """Of these lots (item and number) those that the ERP ever told us of, by item and number; an item of which
+        it never told anything is missing.
+        """
+        told: dict[str, dict[str, ErpLot]] = {item: {} for item in rows.told_of(connection, {i for i, _ in used})}
+        for lot in rows.lots(connection, used):
+            told[lot.item][lot.number] = lot
+        return told
+
     def status(self) -> ErpStatus | None:
         """How the ERP answers; None when there is none."""
         return None if self._erp is None else self._erp.status()
 
-    def posting(self, reference: str) -> Posting | None:
+    def posting(self, reference: str, connection: Connection | None = None) -> Posting | None:
         """How far the report of this order is, step by step; None while there is nothing to report."""
-        return self._postings.get(reference)
+        with self._moment(connection) as moment:
+            return self._postings.get(reference, moment)
 
     def postings(self) -> Sequence[Posting]:
         """All reports, the oldest first."""

@@ -60,10 +60,9 @@ class Postings:
         self._facts = facts
         self._clock = clock
 
-    def get(self, order: str) -> Posting | None:
-        with self._store.read() as connection:
-            message = erp_outbox.message(connection, order)
-            return None if message is None else _posting(connection, message)
+    def get(self, order: str, connection: Connection) -> Posting | None:
+        message = erp_outbox.message(connection, order)
+        return None if message is None else _posting(connection, message)
 
     def list(self) -> Sequence[Posting]:
         """All, the oldest first."""
@@ -106,7 +105,8 @@ class Postings:
             if message.next_us > self._clock.now_us():
                 continue
             let_in = self._post(erp, message)
-            posting = self.get(message.order)
+            with self._store.read() as connection:
+                posting = self.get(message.order, connection)
             if posting is not None:
                 worked = (*worked, posting)
             if not let_in:

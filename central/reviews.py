@@ -186,14 +186,15 @@ class Reviews:
             for reference in orders:
                 self._give_way()
                 with _noted(broken):
-                    if self._is_given_up(reference):
+                    before, gone = self._place(reference)
+                    if gone is not None and reference in gone.orders:
                         continue
                     part = self._dossiers.assessment(reference)
                     if self._lines is not None:
                         self._lines.judged(part)
                     if has_agents_facts(part):
                         stated = self._findings.settle(part)
-                        ids |= self._assign(reference, part)
+                        ids |= self._assign(reference, part, before, fresh=gone is not None)
                         changed += stated
                         if not stated:  # else the record tells of what was stated, too
                             judged[reference] = part
@@ -215,14 +216,16 @@ class Reviews:
             found.setdefault((ids.get(reference), None if reference in ids else reference), []).append(reference)
         return found.values()
 
-    def _assign(self, reference: str, part: Assessment) -> set[str]:
+    def _assign(self, reference: str, part: Assessment, before: str | None, *, fresh: bool) -> set[str]:
         """The records that the order belongs to: its present one, and the one that it has left.
 
         A lot whose records were given up is judged no more: an order that came after has a record of its own.
+        ``fresh``: the one that it has belonged to is such a lot's.
         """
-        with self._store.read() as connection:
-            before = sql.dhr_of(connection, reference)
-            now = _record_of(connection, part)
+        now = dhr_id(part.dossier.product, part.dossier.lot)
+        if before != now or fresh:
+            with self._store.read() as connection:
+                now = _record_of(connection, part)
         if before != now:
             self._store.write(lambda connection: sql.assign(connection, reference, now))
         return {now} if before is None else {now, before}
@@ -278,11 +281,11 @@ class Reviews:
         orders = [order_line(self._orders.get(each), each, row.ordered) for each in row.orders]
         return last_judged(row, orders, held, self._decisions(id_, row.lot))
 
-    def _is_given_up(self, reference: str) -> bool:
+    def _place(self, reference: str) -> tuple[str | None, DhrSummary | None]:
+        """The record that an order belongs to so far, and its row if its records were given up."""
         with self._store.read() as connection:
-            id_ = sql.dhr_of(connection, reference)
-            rows = [] if id_ is None else sql.summaries(connection, id_)
-            return any(row.given_up is not None and reference in row.orders for row in rows)
+            id_, row = sql.place_of(connection, reference)
+        return id_, None if row is None or row.given_up is None else row
 
     def _make(self, id_: str, judged: Mapping[str, Assessment] = MappingProxyType({})) -> _Made | None:
         with self._store.read() as connection:
@@ -424,7 +427,10 @@ class Reviews:
 
     def confirmation_for(self, reference: str) -> Confirmation | None:
         """What the ERP is to be told of an order; None while anything stands against it."""
-        return None if self._is_given_up(reference) else confirmation(self._dossiers.assessment(reference))
+        _, gone = self._place(reference)
+        if gone is not None and reference in gone.orders:
+            return None
+        return confirmation(self._dossiers.assessment(reference))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from functools import cached_property
 from typing import Any
 
 from central.retention import APPLIED
-from central.store import dossiers, envelopes, intake, search, snapshots
+from central.store import chains, envelopes, intake, search, snapshots
 from central.store import tombstones as sql
 from central.store.engine import Connection
 from central.store.envelopes import TELEMETRY
@@ -257,7 +257,7 @@ class _Told:
     def _with_gaps(self) -> set[str]:
         """Agents that no longer had records when central asked for them again."""
         all_of_them = {agent for agent, _, _ in envelopes.chains(self._connection) if agent != CENTRAL}
-        return {each.agent for each in dossiers.epochs(self._connection, all_of_them) if each.gaps}
+        return {each.agent for each in chains.epochs(self._connection, all_of_them) if each.gaps}
 
 
 def _said(items: Iterable[Envelope], code: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -28,7 +28,7 @@ from pathlib import Path
 from central import anchor_copy, tombstones
 from central.domain import Gap
 from central.footing import lost_anchors
-from central.store import agents, dossiers, envelopes, index, intake, snapshots
+from central.store import agents, chains, envelopes, index, intake, snapshots
 from central.store.database import Database
 from central.store.engine import Connection, assert_guards, reading
 from central.witness import Key, Moment, Named, Witnesses, disagreement, witnesses
@@ -152,7 +152,7 @@ def verify(
             if damaged is not None:  # chains are walked by an index: a row that it hides is seen only here
                 return count.result(None, f"the database file is damaged: {damaged}")
             agents_here = {agent for agent, _, _ in envelopes.chains(connection) if agent != CENTRAL}
-            told = dossiers.epochs(connection, agents_here)
+            told = chains.epochs(connection, agents_here)
             count.gaps = tuple((each.agent, gap) for each in told for gap in each.gaps)
     except _Bad as bad:
         count.bad = count.bad or [bad]

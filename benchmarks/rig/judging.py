@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,14 +62,16 @@ class _Timed(Store):
 
 
 class _NoErp:
-    def get(self, _reference: str) -> WorkOrder | None:
+    def get(self, _reference: str, _connection: Connection | None = None) -> WorkOrder | None:
         return None
 
-    def lots(self) -> Mapping[str, Mapping[str, ErpLot]]:
+    def posting(self, _reference: str, _connection: Connection | None = None) -> Report | None:
+        return None
+
+    def lots_of(
+        self, _used: Collection[tuple[str, str]], _connection: Connection
+    ) -> Mapping[str, Mapping[str, ErpLot]]:
         return {}
-
-    def posting(self, _reference: str) -> Report | None:
-        return None
 
 
 def _again(agent: str, station: str, number: int, at_us: int) -> OperationRecord:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, or_, select
 
-from central.store.dossiers import RECORDS
+from central.store.chains import RECORDS
 from central.store.schema import envelope, fact_index, tombstone, watermark
 
 READ_AT_ONCE = 2000

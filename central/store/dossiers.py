@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
 
 from central.counters import COUNTING
-from central.domain import ChainEvidence, EpochEvidence, Gap
-from central.store import envelopes, intake, proven_head
-from central.store.gaps import Gaps
+from central.domain import ChainEvidence, EpochEvidence
+from central.store import chains
+from central.store.chains import CHAIN, ORDER, RECORDS, STATION, WITHIN, Opened, Span
 from central.store.rows import parts, stored, with_body
-from central.store.schema import envelope, fact_index, fact_subject, tombstone, watermark
+from central.store.schema import envelope, fact_index, fact_subject
 from central.stored import StoredFact
-from records.model import EpochOpened
-from records.wire import CENTRAL, Head
+from records.wire import CENTRAL
 
-RECORDS = "records"
 _NO_END = 2**63 - 1
 LOOSE = (
     "agent-started",
@@ -46,55 +44,131 @@ SHARED_WITHIN = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """First and last seq of an order's facts in one chain; ``station`` None: of all stations."""
+class Surroundings:
+    """What surrounds an order's facts, as ``central.dossier`` names it."""
 
-    agent: str
-    epoch: str
-    station: str | None
-    first: int
-    last: int
+    around: tuple[StoredFact, ...]
+    neighbours: tuple[StoredFact, ...]
+    counting: tuple[StoredFact, ...]
+    chains: tuple[ChainEvidence, ...]
+    epochs: tuple[EpochEvidence, ...]
+
+
+# -- statements, built once: a judgement takes dozens of them -------------------------------------------------
+
+_INDEXED = with_body().join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+_READABLE = _INDEXED.where(fact_index.c.readable.is_(True))
+_RUNS_THERE = _READABLE.where(fact_index.c.kind == "operation_record", STATION)
+_BOUNDS = (func.min(envelope.c.seq), func.max(envelope.c.seq))
+
+_SPANS = (
+    select(envelope.c.agent, envelope.c.epoch, *_BOUNDS)
+    .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+    .where(fact_index.c.work_order == ORDER, envelope.c.stream == RECORDS, envelope.c.agent != CENTRAL)
+    .group_by(envelope.c.agent, envelope.c.epoch)
+)
+_MACHINE_SPANS = (
+    select(envelope.c.agent, envelope.c.epoch, fact_index.c.station, *_BOUNDS)
+    .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
+    .where(
+        fact_index.c.work_order == ORDER,
+        fact_index.c.kind == "operation_record",
+        envelope.c.stream == RECORDS,
+    )
+    .group_by(envelope.c.agent, envelope.c.epoch, fact_index.c.station)
+)
+_LOOSE = _READABLE.where(*WITHIN, fact_index.c.code.in_(LOOSE), fact_index.c.work_order.is_(None))
+_COUNTING = _READABLE.where(*WITHIN, fact_index.c.code.in_(COUNTING))
+_OF_CENTRAL = _READABLE.where(
+    fact_index.c.agent == CENTRAL,
+    fact_index.c.stream == RECORDS,
+    or_(
+        fact_index.c.code == "conflict",
+        and_(
+            fact_index.c.code == "quarantined",
+            fact_index.c.at_us.between(bindparam("began_us"), bindparam("ended_us")),
+        ),
+    ),
+)
+_OTHERS = _RUNS_THERE.where(*WITHIN, or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != ORDER))
+_LAST_BEFORE = (
+    _RUNS_THERE.where(*CHAIN, envelope.c.seq < bindparam("first")).order_by(envelope.c.seq.desc()).limit(1)
+)
+
+
+def _subjects(which: ColumnElement[bool]) -> Select[Any]:
+    """What such records of a chain name, each with its station and order."""
+    columns = (fact_subject.c.envelope_id, fact_subject.c.kind, fact_subject.c.scheme, fact_subject.c.id)
+    return (
+        select(*columns, envelope.c.seq, fact_index.c.station, fact_index.c.work_order)
+        .join(envelope, envelope.c.id == fact_subject.c.envelope_id)
+        .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
+        .where(*WITHIN, which)
+        .order_by(envelope.c.seq)
+    )
+
+
+_SHARED = _subjects(
+    and_(
+        fact_index.c.code.in_(SHARED),
+        fact_index.c.work_order.is_not(None),
+        fact_index.c.work_order != ORDER,
+        fact_index.c.readable.is_(True),
+    )
+)
+_RUNS = _subjects(fact_index.c.kind == "operation_record")
+_ELSEWHERE = (
+    select(fact_subject.c.id, func.min(fact_index.c.work_order))
+    .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
+    .where(
+        fact_subject.c.id.in_(bindparam("serials", expanding=True)),
+        fact_subject.c.kind == "unit",
+        fact_subject.c.product == bindparam("product"),
+        fact_index.c.kind == "operation_record",
+        fact_index.c.work_order != ORDER,
+    )
+    .group_by(fact_subject.c.id)
+)
+
+
+# -- an order's records and those beside them -----------------------------------------------------------------
+
+
+def surroundings(
+    connection: Connection, reference: str, began_us: int | None, ended_us: int | None
+) -> Surroundings:
+    """What surrounds the facts of an order whose records say that it began and ended then."""
+    where, machines = spans(connection, reference), machine_spans(connection, reference)
+    opened = chains.opened(connection, {span.agent for span in (*where, *machines)})
+    around = _loose(connection, where)
+    if began_us is not None and ended_us is not None:
+        around += _facts(connection, _OF_CENTRAL, {"began_us": began_us, "ended_us": ended_us})
+    around += shared_events(connection, reference, machines)
+    beside = _neighbours(connection, reference, machines, opened)
+    counting = _counting(connection, machines, beside, opened)
+    told = chains.epochs_of(connection, {agent: opened[agent] for agent in sorted({s.agent for s in where})})
+    found = chains.evidence(connection, reference, where, told, opened)
+    return Surroundings(tuple(around), tuple(beside), tuple(counting), found, told)
 
 
 def spans(connection: Connection, reference: str) -> list[Span]:
     """Where the order's facts lie, per chain."""
-    query = (
-        select(envelope.c.agent, envelope.c.epoch, func.min(envelope.c.seq), func.max(envelope.c.seq))
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(fact_index.c.work_order == reference, envelope.c.stream == RECORDS, envelope.c.agent != CENTRAL)
-        .group_by(envelope.c.agent, envelope.c.epoch)
-    )
-    return [Span(agent, epoch, None, first, last) for agent, epoch, first, last in connection.execute(query)]
+    rows = connection.execute(_SPANS, {"order": reference})
+    return [Span(agent, epoch, None, first, last) for agent, epoch, first, last in rows]
 
 
 def machine_spans(connection: Connection, reference: str) -> list[Span]:
     """Where the order's operation records lie, per chain and station."""
-    query = (
-        select(
-            envelope.c.agent,
-            envelope.c.epoch,
-            fact_index.c.station,
-            func.min(envelope.c.seq),
-            func.max(envelope.c.seq),
-        )
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(
-            fact_index.c.work_order == reference,
-            fact_index.c.kind == "operation_record",
-            envelope.c.stream == RECORDS,
-        )
-        .group_by(envelope.c.agent, envelope.c.epoch, fact_index.c.station)
-    )
-    return [Span(*row) for row in connection.execute(query)]
+    return [Span(*row) for row in connection.execute(_MACHINE_SPANS, {"order": reference})]
 
 
-def loose_events(connection: Connection, where: Iterable[Span]) -> list[StoredFact]:
+def _facts(connection: Connection, query: Select[Any], values: Mapping[str, object]) -> list[StoredFact]:
+    return [stored(row) for row in connection.execute(query, values)]
+
+
+def _loose(connection: Connection, where: Iterable[Span]) -> list[StoredFact]:
     """Events without an order between the order's first and last fact of each chain."""
-    found: list[StoredFact] = []
-    for span in where:
-        query = _coded(span, LOOSE).where(fact_index.c.work_order.is_(None))
-        found += [stored(row) for row in connection.execute(query)]
-    return found
+    return [fact for span in where for fact in _facts(connection, _LOOSE, span.named())]
 
 
 def shared_events(connection: Connection, reference: str, where: Iterable[Span]) -> list[StoredFact]:
@@ -104,55 +178,44 @@ def shared_events(connection: Connection, reference: str, where: Iterable[Span])
     later one. An event is about this order's run where that was the subject's last one before it at its station (a
     carrier serves many orders). ``where``: the spans of machines.
     """
-    found: dict[int, StoredFact] = {}
+    machines_of: dict[tuple[str, str], list[Span]] = {}
     for span in where:
-        for ids in parts(_naming(connection, reference, span)):
+        machines_of.setdefault((span.agent, span.epoch), []).append(span)
+    found: dict[int, StoredFact] = {}
+    for machines in machines_of.values():
+        for ids in parts(_naming(connection, reference, machines)):
             query = with_body().where(envelope.c.id.in_(ids))
             found |= {row.id: stored(row) for row in connection.execute(query)}
     return list(found.values())
 
 
-def _naming(connection: Connection, reference: str, span: Span) -> list[int]:
-    """Ids of other orders' events at a station of which a subject was last worked on there for this order.
+def _naming(connection: Connection, reference: str, machines: Sequence[Span]) -> list[int]:
+    """Ids of other orders' events at stations of one chain of which a subject was last worked on there for this
+    order. They count from an order's first record there on until no chart names its pieces any more.
 
     Both sides are read by their place in the chain: a lot or carrier is named by any number of other records, too.
     """
-    others = and_(
-        fact_index.c.code.in_(SHARED),
-        fact_index.c.work_order.is_not(None),
-        fact_index.c.work_order != reference,
-        fact_index.c.readable.is_(True),
-    )
-    events = connection.execute(_subjects(span, others)).all()
+    first, last = min(span.first for span in machines), max(span.last for span in machines) + SHARED_WITHIN
+    place = machines[0].named(order=reference, first=first, last=last)
+    until = {span.station: (span.first, span.last + SHARED_WITHIN) for span in machines}
+
+    def there(row: Row[Any]) -> bool:
+        low, high = until.get(row.station, (1, 0))
+        return bool(low <= row.seq <= high)
+
+    events = [*filter(there, connection.execute(_SHARED, place))]
     if not events:
         return []
-    runs = deque(connection.execute(_subjects(span, fact_index.c.kind == "operation_record")))
-    last: dict[tuple[str, str, str], str | None] = {}
+    runs = deque(filter(there, connection.execute(_RUNS, place)))
+    latest: dict[tuple[str, str, str, str], str | None] = {}
     found: dict[int, None] = {}  # in their order, each once
     for event in events:
         while runs and runs[0].seq < event.seq:
             run = runs.popleft()
-            last[run.kind, run.scheme, run.id] = run.work_order
-        if last.get((event.kind, event.scheme, event.id)) == reference:
+            latest[run.station, run.kind, run.scheme, run.id] = run.work_order
+        if latest.get((event.station, event.kind, event.scheme, event.id)) == reference:
             found[event.envelope_id] = None
     return list(found)
-
-
-def _subjects(span: Span, which: ColumnElement[bool]) -> Select[Any]:
-    """What records of a station name, from an order's first one on until no chart names its pieces any more."""
-    columns = (fact_subject.c.envelope_id, fact_subject.c.kind, fact_subject.c.scheme, fact_subject.c.id)
-    return (
-        select(*columns, envelope.c.seq, fact_index.c.work_order)
-        .join(envelope, envelope.c.id == fact_subject.c.envelope_id)
-        .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
-        .where(
-            *_chain(span),
-            envelope.c.seq.between(span.first, span.last + SHARED_WITHIN),
-            fact_index.c.station == span.station,
-            which,
-        )
-        .order_by(envelope.c.seq)
-    )
 
 
 def read_by(connection: Connection, reference: str) -> tuple[list[Span], set[int]]:
@@ -160,31 +223,14 @@ def read_by(connection: Connection, reference: str) -> tuple[list[Span], set[int
     records outside of them. With ``epochs``, and with the order's own facts, that is all that it reads there.
     """
     where, machines = spans(connection, reference), machine_spans(connection, reference)
-    beside = neighbours(connection, reference, machines)
+    opened = chains.opened(connection, {span.agent for span in machines})
+    beside = _neighbours(connection, reference, machines, opened)
     around = [*shared_events(connection, reference, machines), *beside]
-    around += counting_events(connection, machines, beside)
+    around += _counting(connection, machines, beside, opened)
     return where, {fact.cursor for fact in around}
 
 
-def central_events(connection: Connection, began_us: int, ended_us: int) -> list[StoredFact]:
-    """What central stated about chains: every conflict, and what was quarantined in this time."""
-    query = (
-        with_body()
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(
-            fact_index.c.agent == CENTRAL,
-            fact_index.c.stream == RECORDS,
-            or_(
-                fact_index.c.code == "conflict",
-                and_(fact_index.c.code == "quarantined", fact_index.c.at_us.between(began_us, ended_us)),
-            ),
-            fact_index.c.readable.is_(True),
-        )
-    )
-    return [stored(row) for row in connection.execute(query)]
-
-
-def neighbours(connection: Connection, reference: str, where: Iterable[Span]) -> list[StoredFact]:
+def _neighbours(connection: Connection, reference: str, where: Iterable[Span], opened: Opened) -> list[StoredFact]:
     """Other orders' records of the same machines in the order's time, and each machine's last one before it.
 
     An order may lie in several epochs of an agent, and a machine's record before it in an earlier one.
@@ -192,274 +238,53 @@ def neighbours(connection: Connection, reference: str, where: Iterable[Span]) ->
     machines: dict[tuple[str, str | None], dict[str, Span]] = {}
     for span in where:
         machines.setdefault((span.agent, span.station), {})[span.epoch] = span
-    opened = _opened(connection, {agent for agent, _ in machines})
     found: list[StoredFact] = []
     for (agent, station), spans_of in machines.items():
-        order_of = [epoch for epoch in opened[agent] if epoch in spans_of]
-        begin, end = opened[agent].index(order_of[0]), opened[agent].index(order_of[-1])
+        epochs_of = [*opened[agent]]
+        order_of = [epoch for epoch in epochs_of if epoch in spans_of]
+        begin, end = epochs_of.index(order_of[0]), epochs_of.index(order_of[-1])
         first, last = spans_of[order_of[0]], spans_of[order_of[-1]]
-        for epoch in opened[agent][begin : end + 1]:
+        for epoch in epochs_of[begin : end + 1]:
             low = first.first if epoch == first.epoch else 1
             high = last.last if epoch == last.epoch else _NO_END
-            found += _others(connection, reference, Span(agent, epoch, station, low, high))
-        for epoch in reversed(opened[agent][: begin + 1]):
+            place = Span(agent, epoch, station, low, high)
+            found += _facts(connection, _OTHERS, place.named(order=reference))
+        for epoch in reversed(epochs_of[: begin + 1]):
             below = first.first if epoch == first.epoch else _NO_END
-            before = _last_before(connection, Span(agent, epoch, station, below, below))
-            if before is not None:
-                found.append(before)
+            before = _facts(connection, _LAST_BEFORE, Span(agent, epoch, station, below, below).named())
+            if before:
+                found += before
                 break
     return found
 
 
-def counting_events(
-    connection: Connection, where: Sequence[Span], beside: Sequence[StoredFact]
+def _counting(
+    connection: Connection, where: Sequence[Span], beside: Sequence[StoredFact], opened: Opened
 ) -> list[StoredFact]:
     """What agents say about the counts of their machines, from the records before the order's until its last.
 
-    ``where``: the spans of machines, ``beside``: their ``neighbours``.
+    ``where``: the spans of machines, ``beside``: their ``_neighbours``.
     """
-    opened = _opened(connection, {span.agent for span in where})
+    epochs_of = {agent: [*theirs] for agent, theirs in opened.items()}
     places: dict[str, list[tuple[int, int]]] = {}
     for agent, epoch, seq in (
         *((span.agent, span.epoch, seq) for span in where for seq in (span.first, span.last)),
         *((fact.agent, fact.epoch, fact.seq) for fact in beside),
     ):
-        places.setdefault(agent, []).append((opened[agent].index(epoch), seq))
+        places.setdefault(agent, []).append((epochs_of[agent].index(epoch), seq))
     found: list[StoredFact] = []
     for agent, theirs in places.items():
         (begin, first), (end, last) = min(theirs), max(theirs)
         for place in range(begin, end + 1):
             low, high = first if place == begin else 1, last if place == end else _NO_END
-            query = _coded(Span(agent, opened[agent][place], None, low, high), COUNTING)
-            found += [stored(row) for row in connection.execute(query)]
+            found += _facts(connection, _COUNTING, Span(agent, epochs_of[agent][place], None, low, high).named())
     return found
-
-
-def _coded(span: Span, codes: Sequence[str]) -> Select[tuple[object, ...]]:
-    return (
-        with_body()
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(*_within(span), fact_index.c.code.in_(codes), fact_index.c.readable.is_(True))
-    )
-
-
-def _machine(span: Span) -> Select[tuple[object, ...]]:
-    return (
-        with_body()
-        .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(
-            fact_index.c.kind == "operation_record",
-            fact_index.c.station == span.station,
-            fact_index.c.readable.is_(True),
-        )
-    )
-
-
-def _others(connection: Connection, reference: str, span: Span) -> list[StoredFact]:
-    query = _machine(span).where(
-        *_within(span), or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != reference)
-    )
-    return [stored(row) for row in connection.execute(query)]
-
-
-def _last_before(connection: Connection, span: Span) -> StoredFact | None:
-    query = _machine(span).where(*_chain(span), envelope.c.seq < span.first)
-    row = connection.execute(query.order_by(envelope.c.seq.desc()).limit(1)).first()
-    return None if row is None else stored(row)
-
-
-def _opened(connection: Connection, agents: Collection[str]) -> dict[str, list[str]]:
-    """Agent -> its epochs in the order in which they were opened."""
-    query = (
-        select(watermark.c.agent, watermark.c.epoch)
-        .where(watermark.c.stream == RECORDS, watermark.c.agent.in_(sorted(agents)))
-        .order_by(watermark.c.agent, watermark.c.opened)
-    )
-    found: dict[str, list[str]] = {}
-    for agent, epoch in connection.execute(query):
-        found.setdefault(agent, []).append(epoch)
-    return found
-
-
-def _chain(span: Span) -> tuple[ColumnElement[bool], ...]:
-    return (envelope.c.agent == span.agent, envelope.c.epoch == span.epoch, envelope.c.stream == RECORDS)
-
-
-def _within(span: Span) -> tuple[ColumnElement[bool], ...]:
-    return (*_chain(span), envelope.c.seq.between(span.first, span.last))
 
 
 def elsewhere(connection: Connection, reference: str, serials: Collection[str], product: str) -> dict[str, str]:
     """Serials of this product that another order's operation records name too -> that order."""
     found: dict[str, str] = {}
     for part in parts(sorted(serials)):
-        query = (
-            select(fact_subject.c.id, func.min(fact_index.c.work_order))
-            .join(fact_index, fact_index.c.envelope_id == fact_subject.c.envelope_id)
-            .where(
-                fact_subject.c.id.in_(part),
-                fact_subject.c.kind == "unit",
-                fact_subject.c.product == product,
-                fact_index.c.kind == "operation_record",
-                fact_index.c.work_order != reference,
-            )
-            .group_by(fact_subject.c.id)
-        )
-        found |= {row[0]: row[1] for row in connection.execute(query)}
+        rows = connection.execute(_ELSEWHERE, {"serials": part, "product": product, "order": reference})
+        found |= {row[0]: row[1] for row in rows}
     return found
-
-
-# -- chains ------------------------------------------------------------------------------------------------
-
-
-def chains(
-    connection: Connection, reference: str, where: Iterable[Span], told: Sequence[EpochEvidence]
-) -> tuple[ChainEvidence, ...]:
-    """What is known about the chains of an order's spans, in the order in which their epochs were opened.
-
-    ``told``: the epochs of the agents concerned.
-    """
-    rows = connection.execute(select(watermark).where(watermark.c.stream == RECORDS)).all()
-    opened = {(row.agent, row.epoch): row.opened for row in rows}
-    through = {(row.agent, row.epoch): row.committed_through for row in rows}
-    found = []
-    for span in sorted(where, key=lambda s: (s.agent, opened.get((s.agent, s.epoch), 0), s.epoch)):
-        key = (span.agent, span.epoch)
-        last = through.get(key, 0)
-        head = proven_head.proven(connection, *key)
-        behind = _behind(told, *key)
-        cut_off = bool(behind) and not _left_behind(connection, reference, span)
-        count, tombstones = connection.execute(
-            select(func.count(), func.count(tombstone.c.envelope_id))
-            .select_from(envelope.outerjoin(tombstone, tombstone.c.envelope_id == envelope.c.id))
-            .where(*_within(span))
-        ).one()
-        found.append(
-            ChainEvidence(
-                agent=span.agent,
-                epoch=span.epoch,
-                first=span.first,
-                last=span.last,
-                stored=count,
-                tombstones=tombstones,
-                through=last,
-                through_us=_time_of(connection, span, last),
-                head_last=None if head is None else head.last,
-                head_us=None if head is None else head.at_us,
-                lost_after=behind if cut_off else (),
-            )
-        )
-    return tuple(found)
-
-
-def _behind(told: Sequence[EpochEvidence], agent: str, epoch: str) -> tuple[Gap, ...]:
-    """What is lost behind a chain: named by the epoch after it, or together with a gap of its own."""
-    theirs = [each for each in told if each.agent == agent]
-    index = next((index for index, each in enumerate(theirs) if each.epoch == epoch), len(theirs))
-    return tuple(
-        gap
-        for place, each in enumerate(theirs[index + 1 :])
-        if place == 0 or any(gap.epoch == epoch for gap in each.gaps)
-        for gap in each.gaps
-    )
-
-
-def _left_behind(connection: Connection, reference: str, span: Span) -> bool:
-    """Whether every station that worked on the order in this chain went on to another order there."""
-    at_stations = select(fact_index.c.station, envelope.c.seq).join(
-        envelope, fact_index.c.envelope_id == envelope.c.id
-    )
-    worked = at_stations.where(
-        *_within(span), fact_index.c.work_order == reference, fact_index.c.station.is_not(None)
-    )
-    stations = {
-        station for (station,) in connection.execute(worked.with_only_columns(fact_index.c.station).distinct())
-    }
-    later = at_stations.where(
-        *_chain(span),
-        envelope.c.seq > span.last,
-        fact_index.c.work_order.is_not(None),
-        fact_index.c.work_order != reference,
-    )
-    went_on = (
-        connection.execute(later.where(fact_index.c.station == station).order_by(envelope.c.seq).limit(1)).first()
-        for station in stations
-    )
-    return bool(stations) and all(row is not None for row in went_on)
-
-
-def _time_of(connection: Connection, span: Span, seq: int) -> int:
-    query = (
-        select(fact_index.c.at_us, envelope.c.received_us)
-        .join(envelope, fact_index.c.envelope_id == envelope.c.id)
-        .where(*_chain(span), envelope.c.seq == seq)
-    )
-    row = connection.execute(query).one_or_none()
-    return 0 if row is None else intake.stated_us(row.at_us or 0, row.received_us)
-
-
-def epochs(connection: Connection, agents: Collection[str]) -> tuple[EpochEvidence, ...]:
-    """Every epoch of some agents, each agent's in the order in which they were opened."""
-    found = []
-    for agent, opened in _opened(connection, agents).items():
-        before: str | None = None
-        last: Head | None = None
-        named = Gaps(connection, agent)
-        for epoch in opened:
-            first = _first(connection, agent, epoch)
-            head = proven_head.proven(connection, agent, epoch)
-            gaps = named.named_in(epoch, first)
-            follows = False
-            if before is not None and first is not None:
-                follows = _joined(connection, first, before) or _after(first, last)
-            found.append(
-                EpochEvidence(
-                    agent=agent,
-                    epoch=epoch,
-                    opened_us=None
-                    if first is None
-                    else intake.stated_us(first.fact.header.at_us, first.received_us),
-                    joined=follows and not gaps,
-                    head_last=None if head is None else head.last,
-                    head_us=None if head is None else head.at_us,
-                    gaps=gaps,
-                )
-            )
-            before, last = epoch, head
-    return tuple(found)
-
-
-def _first(connection: Connection, agent: str, epoch: str) -> StoredFact | None:
-    query = with_body().where(
-        envelope.c.agent == agent,
-        envelope.c.epoch == epoch,
-        envelope.c.stream == RECORDS,
-        envelope.c.seq == 1,
-        envelope.c.kind == "epoch_opened",
-    )
-    row = connection.execute(query).one_or_none()
-    return None if row is None else stored(row)
-
-
-def _joined(connection: Connection, first: StoredFact, before: str) -> bool:
-    """Whether an epoch's first record names the epoch before it and a last record that is here, with its hash."""
-    data = first.fact.data
-    if not isinstance(data, EpochOpened) or data.predecessor != before:
-        return False
-    last = data.predecessor_last
-    mark = intake.watermark_of(connection, first.agent, before, RECORDS)
-    if last is None or mark is None or mark.committed_through < last:
-        return False
-    held = envelopes.hashes(connection, first.agent, before, RECORDS, last, last).get(last)
-    return last == 0 or (held is not None and held.hex() == data.predecessor_head)
-
-
-def _after(first: StoredFact, last: Head | None) -> bool:
-    """Whether an epoch that names none before it began when all of the one before was here, as its head says: a PC
-    that died was replaced, and its file was imported. It began when it says, but no later than it came: where the
-    new PC's clock is wrong, only a head from after it came will do.
-    """
-    data = first.fact.data
-    alone = isinstance(data, EpochOpened) and data.predecessor is None
-    began_us = max(first.fact.header.at_us, first.received_us)
-    return alone and last is not None and last.at_us >= began_us

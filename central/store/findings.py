@@ -244,11 +244,13 @@ def given_up(connection: Connection, dhr_id: str) -> GivenUp | None:
     return next((row.given_up for row in summaries(connection, dhr_id)), None)
 
 
-def dhr_of(connection: Connection, reference: str) -> str | None:
-    """The id of the record that an order belongs to."""
-    return connection.execute(
-        select(dhr_order.c.dhr_id).where(dhr_order.c.work_order == reference)
-    ).scalar_one_or_none()
+def place_of(connection: Connection, reference: str) -> tuple[str | None, DhrSummary | None]:
+    """The id of the record that an order belongs to, and that record's row of the queue."""
+    query = select(dhr_order.c.dhr_id, dhr.c.summary).outerjoin(dhr, dhr.c.id == dhr_order.c.dhr_id)
+    row = connection.execute(query.where(dhr_order.c.work_order == reference)).one_or_none()
+    if row is None:
+        return None, None
+    return row.dhr_id, None if row.summary is None else _SUMMARY.validate_json(row.summary)
 
 
 def records_of(connection: Connection, references: Iterable[str]) -> dict[str, str]:

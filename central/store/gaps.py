@@ -7,28 +7,38 @@ now under the very number is no gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from pydantic import JsonValue
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from central.domain import Gap
-from central.store import intake
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index
 from central.stored import StoredFact
 from records.model import EpochOpened, OperationsEvent
 
 RESTORED = "central-restored"
-_STREAM = "records"
+_IDS = (
+    select(fact_index.c.envelope_id)
+    .where(
+        fact_index.c.code == RESTORED,
+        fact_index.c.agent == bindparam("agent"),
+        fact_index.c.stream == "records",
+    )
+    .order_by(fact_index.c.envelope_id)
+)
 
 
 class Gaps:
-    """The gaps of one agent, each under the first of its epochs that names it; ask in the order of the epochs."""
+    """The gaps of one agent, each under the first of its epochs that names it; ask in the order of the epochs.
 
-    def __init__(self, connection: Connection, agent: str) -> None:
-        self._connection, self._agent = connection, agent
+    ``through``: epoch -> the last of its records that is here without a gap.
+    """
+
+    def __init__(self, connection: Connection, agent: str, through: Mapping[str, int]) -> None:
+        self._through = through
         self._told: dict[str, list[Gap]] = {}
         self._taken: dict[str, list[Gap]] = {}
         for fact in _restores(connection, agent):
@@ -40,9 +50,7 @@ class Gaps:
         found: list[Gap] = []
         for gap in (*self._told.get(epoch, ()), *_before(first)):
             if gap.epoch not in self._taken:
-                mark = intake.watermark_of(self._connection, self._agent, gap.epoch, _STREAM)
-                through = 0 if mark is None else mark.committed_through
-                self._taken[gap.epoch] = [Gap(gap.epoch, 1, through)]
+                self._taken[gap.epoch] = [Gap(gap.epoch, 1, self._through.get(gap.epoch, 0))]
             new = less(gap, self._taken[gap.epoch])
             self._taken[gap.epoch] += new
             found += new
@@ -51,9 +59,7 @@ class Gaps:
 
 def _restores(connection: Connection, agent: str) -> Iterator[StoredFact]:
     """What the agent told of restores, oldest first; found by its code: an agent's records are many, these few."""
-    c = fact_index.c
-    where = (c.code == RESTORED, c.agent == agent, c.stream == _STREAM)
-    ids = connection.execute(select(c.envelope_id).where(*where).order_by(c.envelope_id)).scalars().all()
+    ids = connection.execute(_IDS, {"agent": agent}).scalars().all()
     for part in parts(ids):
         query = with_body().where(envelope.c.id.in_(part)).order_by(envelope.c.id)
         yield from map(stored, connection.execute(query))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from central.store import dossiers
-from central.store.dossiers import Span
+from central.store.chains import Span
 from central.store.gaps import RESTORED
 from central.store.schema import envelope, fact_index
 from central.store.tombstones import EXPLAIN

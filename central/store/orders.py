@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, Connection, Table, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Table, delete, func, insert, select, tuple_, update
 
 from central.links.base import ErpLot, ErpOrder, PostingState
 from central.store.erp_outbox import erp_message
+from central.store.rows import parts
 from central.store.schema import document, fact_index, metadata
 from central.store.types import Text
 from records.quantity import quantity_text
@@ -141,9 +142,24 @@ def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:
     connection.execute(insert(erp_order).values(**values, seen_us=seen_us))
 
 
-def lots(connection: Connection) -> list[ErpLot]:
-    rows = connection.execute(select(erp_lot).order_by(erp_lot.c.item, erp_lot.c.number))
-    return [ErpLot(row.item, row.number, row.expiry, Decimal(row.quantity), row.status) for row in rows]
+def lots(connection: Connection, of: Collection[tuple[str, str]] | None = None) -> list[ErpLot]:
+    """All that the ERP ever told us of, or those of these (item, number), by item and number."""
+    query = select(erp_lot).order_by(erp_lot.c.item, erp_lot.c.number)
+    place = tuple_(erp_lot.c.item, erp_lot.c.number)
+    asked = [query] if of is None else [query.where(place.in_(part)) for part in parts(sorted(of))]
+    return [
+        ErpLot(row.item, row.number, row.expiry, Decimal(row.quantity), row.status)
+        for each in asked
+        for row in connection.execute(each)
+    ]
+
+
+def told_of(connection: Connection, items: Collection[str]) -> list[str]:
+    """Those of these items of which the ERP ever told us a lot."""
+    found: list[str] = []
+    for part in parts(sorted(items)):
+        found += connection.execute(select(erp_lot.c.item).where(erp_lot.c.item.in_(part)).distinct()).scalars()
+    return found
 
 
 def put_lots(connection: Connection, items: Collection[str], read: Collection[ErpLot]) -> None:

@@ -6,12 +6,13 @@ agent's clock, but no longer than until it came by central's: neither clock prov
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection
 
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, select, update
+from sqlalchemy import BigInteger, Column, Connection, LargeBinary, Table, and_, bindparam, select, update
 
 from central.store import envelopes, intake
-from central.store.schema import metadata
+from central.store.schema import head as stated
+from central.store.schema import metadata, watermark
 from central.store.types import Text
 from records.wire import Head
 
@@ -27,13 +28,35 @@ proven_head = Table(
     Column("at_us", BigInteger, nullable=False),  # until when it counts
 )
 
+_OF_AGENTS = select(proven_head).where(proven_head.c.agent.in_(bindparam("agents", expanding=True)))
+_HERE = (
+    select(
+        *(stated.c.agent, stated.c.epoch, stated.c.last, stated.c.hash, stated.c.at_us, stated.c.received_us),
+        proven_head.c.last.label("known_last"),
+        proven_head.c.at_us.label("known_us"),
+    )
+    .join(
+        watermark,
+        and_(
+            watermark.c.agent == stated.c.agent,
+            watermark.c.stream == stated.c.stream,
+            watermark.c.epoch == stated.c.epoch,
+            watermark.c.committed_through >= stated.c.last,
+        ),
+    )
+    .outerjoin(proven_head, and_(proven_head.c.agent == stated.c.agent, proven_head.c.epoch == stated.c.epoch))
+    .where(stated.c.stream == RECORDS)
+    .order_by(stated.c.agent, stated.c.received_us)
+)
+"""Heads of which all records are here, each with what is proven of its chain."""
 
-def proven(connection: Connection, agent: str, epoch: str) -> Head | None:
-    """The highest signed head of a chain whose records are all here; ``at_us`` is until when it counts."""
-    row = connection.execute(
-        select(proven_head).where(proven_head.c.agent == agent, proven_head.c.epoch == epoch)
-    ).one_or_none()
-    return None if row is None else Head(agent, epoch, RECORDS, row.last, row.hash.hex(), row.at_us)
+
+def of_agents(connection: Connection, agents: Collection[str]) -> dict[tuple[str, str], Head]:
+    """Agent and epoch -> the highest signed head of the chain whose records are all here, of some agents' chains;
+    ``at_us`` is until when it counts.
+    """
+    rows = connection.execute(_OF_AGENTS, {"agents": sorted(agents)})
+    return {(r.agent, r.epoch): Head(r.agent, r.epoch, RECORDS, r.last, r.hash.hex(), r.at_us) for r in rows}
 
 
 def provable(connection: Connection) -> list[Head]:
@@ -41,17 +64,13 @@ def provable(connection: Connection) -> list[Head]:
     time until which it counts.
     """
     found = []
-    for stated, received_us, _ in intake.heads(connection):
-        head = replace(stated, at_us=intake.stated_us(stated.at_us, received_us))
-        mark = intake.watermark_of(connection, head.agent, head.epoch, head.stream)
-        if head.stream != RECORDS or mark is None or mark.committed_through < head.last:
+    for row in connection.execute(_HERE):
+        at_us = intake.stated_us(row.at_us, row.received_us)
+        if row.known_last is not None and (row.known_last, row.known_us) >= (row.last, at_us):
             continue
-        known = proven(connection, head.agent, head.epoch)
-        if known is not None and (known.last, known.at_us) >= (head.last, head.at_us):
-            continue
-        held = envelopes.hashes(connection, head.agent, head.epoch, RECORDS, head.last, head.last)
-        if head.last == 0 or held.get(head.last) == bytes.fromhex(head.hash):
-            found.append(head)
+        held = envelopes.hashes(connection, row.agent, row.epoch, RECORDS, row.last, row.last)
+        if row.last == 0 or held.get(row.last) == row.hash:
+            found.append(Head(row.agent, row.epoch, RECORDS, row.last, row.hash.hex(), at_us))
     return found
 
 

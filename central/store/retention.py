@@ -240,7 +240,7 @@ def orders_in(connection: Connection, rows: list[int]) -> list[str]:
 
 def mark(connection: Connection, orders: Collection[str], gone: GivenUp) -> None:
     """The lots of these orders stay in the queue as they were judged last."""
-    for id_ in {findings.dhr_of(connection, order) for order in orders} - {None}:
+    for id_ in set(findings.records_of(connection, orders).values()):
         for row in findings.summaries(connection, id_):
             if row.given_up is None:
                 findings.put_summary(connection, replace(row, given_up=gone))

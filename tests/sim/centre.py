@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from central.facts import Facts, Origin
 from central.ingest import Ingest
-from central.store import agents, dossiers, intake
+from central.store import agents, chains, intake
 from central.store.engine import Store
 from central.store.lite import LiteStore
 from central.store.schema import meta
@@ -150,7 +150,7 @@ class Centre:
     def names(self, agent: str) -> Callable[[tuple[str, int]], bool]:
         """Whether the agent has said of an epoch and seq that it no longer had it after a restore."""
         with self.store.read() as connection:
-            gaps = [gap for each in dossiers.epochs(connection, [agent]) for gap in each.gaps]
+            gaps = [gap for each in chains.epochs(connection, [agent]) for gap in each.gaps]
         return lambda number: any(gap.epoch == number[0] and gap.first <= number[1] <= gap.last for gap in gaps)
 
     def close(self) -> list[str]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from central.access import Actor
 from central.domain import Grade
 from central.importing import Importer
-from central.store import dossiers, intake, proven_head
+from central.store import chains, intake, proven_head
 from edge_agent.export import Export
 from edge_agent.outbox import Batch, Outbox
 from records.clock import FakeClock
@@ -79,7 +79,7 @@ def hears(plant: Plant, outbox: Outbox) -> str:
 
 def epochs(plant: Plant) -> list[str]:
     with plant.central.store.read() as connection:
-        return [each.epoch for each in dossiers.epochs(connection, [AGENT])]
+        return [each.epoch for each in chains.epochs(connection, [AGENT])]
 
 
 def test_an_epoch_that_was_never_heard_of_is_not_the_newest(plant: Plant) -> None:

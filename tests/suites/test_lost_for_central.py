@@ -19,7 +19,7 @@ from central.agent_certificate import certificate_of
 from central.assessment import Limits
 from central.domain import Certificate, Grade
 from central.dossiers import Dossiers
-from central.store import dossiers, intake, proven_head
+from central.store import chains, intake, proven_head
 from central.verify import verify as verify_central
 from edge_agent.outbox import Batch, Outbox, export, verify
 from records.clock import FakeClock
@@ -153,7 +153,7 @@ class Plant:
         """What the line once made and that central neither holds nor names, under any of its numbers."""
         held = {(each.epoch, each.seq) for each in self.central.store.facts(agent=AGENT)}
         with self.central.store.read() as connection:
-            told = dossiers.epochs(connection, [AGENT])
+            told = chains.epochs(connection, [AGENT])
         gaps = [gap for each in told for gap in each.gaps]
         named = {(gap.epoch, seq) for gap in gaps for seq in range(gap.first, gap.last + 1)}
         assert not held & named
@@ -273,7 +273,7 @@ def test_a_file_that_was_lost_with_all_that_it_knew_is_named_as_far_as_the_note_
     assert plant.cycles() == [1, 2, 7, 8]
     assert plant.nameless() == set()
     with plant.central.store.read() as connection:
-        gap = dossiers.epochs(connection, [AGENT])[1].gaps[0]
+        gap = chains.epochs(connection, [AGENT])[1].gaps[0]
     assert (gap.epoch, gap.first, gap.last) == (first.epoch, 4, first.last)
     ring = [PublicKey(CENTRAL, plant.central.key.public.hex())]
     found = verify_central(plant.central.store.database, plant.folder / "central" / "anchors.jsonl", ring)

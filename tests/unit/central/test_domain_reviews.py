@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from central.links.base import Confirmation, ErpDifference, ErpLot, PostingState
 from central.reviews import CURSOR, Reviews
 from central.signature import Rules, SignatureRefused
 from central.store import envelopes, intake, proven_head
+from central.store.engine import Connection
 from records.clock import FakeClock
 from records.errors import Invalid, Refused, StorageFailed
 from records.model import Decision, EpochOpened, Fact, OperationsEvent, Purpose, Result, encode, kind_of
@@ -50,14 +51,17 @@ class Book:
     orders: dict[str, WorkOrder] = field(default_factory=dict)
     reports: dict[str, Told] = field(default_factory=dict)
 
-    def get(self, reference: str) -> WorkOrder | None:
+    def get(self, reference: str, _connection: Connection | None = None) -> WorkOrder | None:
         return self.orders.get(reference)
 
-    def lots(self) -> Mapping[str, Mapping[str, ErpLot]]:
-        return LOTS
-
-    def posting(self, reference: str) -> Told | None:
+    def posting(self, reference: str, _connection: Connection | None = None) -> Told | None:
         return self.reports.get(reference)
+
+    def lots_of(
+        self, used: Collection[tuple[str, str]], _connection: Connection
+    ) -> Mapping[str, Mapping[str, ErpLot]]:
+        known = {item: LOTS[item] for item, _ in used if item in LOTS}
+        return {item: {n: lot for n, lot in lots.items() if (item, n) in used} for item, lots in known.items()}
 
 
 class Plant:
@@ -736,13 +740,28 @@ def test_two_orders_of_one_lot_are_one_record(plant: Plant) -> None:
     assert lost == {"assemble": 46, "weld": 46, "leak_test": 46, "wash": 49}
 
 
+def test_component_lots_of_every_order_of_a_lot_are_told_as_the_erp_knows_them(plant: Plant) -> None:
+    """Bug: a lot of one order was called unknown to the ERP where another order had used others of that item."""
+    line = Line()
+    for reference, body in (("WO-1000", "VB-1"), ("WO-1001", "VB-9")):
+        plant.book.orders[reference] = order(reference, lot="LOT-7")
+        line.reference = reference
+        line.assemble(1, body=body)
+    plant.send(line)
+    plant.reviews.sweep()
+    record = plant.reviews.get(dhr_id("VS-100", "LOT-7"))
+    assert record is not None
+    known = {(line.item, line.lot): line.known_to_erp for line in record.evidence.materials}
+    assert known == {("VB-10", "VB-1"): True, ("VB-10", "VB-9"): False, ("SR-20", "SR-1"): True}
+
+
 def test_an_order_that_cannot_be_judged_keeps_no_other_from_being_judged(plant: Plant) -> None:
     plant.book.orders["WO-0999"] = order("WO-0999")
     line = Line().clean()
     line.event("order-started", "assemble", order="WO-0999", previous=None, ordered=False)
     get = plant.book.get
 
-    def broken(reference: str) -> WorkOrder | None:
+    def broken(reference: str, _connection: Connection | None = None) -> WorkOrder | None:
         if reference == "WO-0999":
             raise ZeroDivisionError
         return get(reference)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from central import dossiers, reviews
 from central.assessment import Assessment, Limits
@@ -18,6 +19,7 @@ from central.dossier import Dossier
 from central.dossiers import Dossiers
 from central.findings import Findings
 from records.model import Result
+from tests.unit.central.core_rig import Agent
 from tests.unit.central.factories import Line, order
 from tests.unit.central.test_domain_reviews import QA, Plant, troubled
 
@@ -170,6 +172,33 @@ def test_an_unknown_tail_is_judged_again_only_when_time_changes_it(plant: Plant,
         plant.reviews.sweep(everything=True)
     assert assessed == {"WO-1000": 2}
     assert [finding.code for finding in plant.reviews.findings() if finding.open] == ["certificate-tail-unknown"]
+
+
+def statements(plant: Plant) -> int:
+    """How many a sweep asks when everything is judged."""
+    plant.reviews.sweep()
+    asked: list[str] = []
+
+    def ask(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", ask)
+    try:
+        plant.reviews.sweep()
+    finally:
+        event.remove(Engine, "before_cursor_execute", ask)
+    return len(asked)
+
+
+def test_a_sweep_asks_the_database_as_often_however_many_agents_there_are(plant: Plant) -> None:
+    """Bug: each commit of any line made three statements for every agent of the plant."""
+    plant.all_here(Line().clean())
+    few = statements(plant)
+    for number in range(20):
+        agent = plant.agents[f"other-{number}"] = plant.rig.enrol(Agent(f"other-{number}"))
+        plant.rig.ingest.take(agent.topic, agent.frame())
+    plant.heads(plant.rig.clock.now_us())
+    assert statements(plant) == few
 
 
 def test_a_record_that_cannot_be_put_together_keeps_no_other_from_its_row(

@@ -178,6 +178,9 @@ def test_the_document_of_an_item_lists_its_lots_in_stock(central: Central) -> No
     }
     held = orders.lots()["VB-10"]
     assert (held["VB-1"].quantity, held["VB-2"].quantity) == (0, Decimal("1.5"))  # a lot once seen stays known
+    with central.rig.store.read() as connection:
+        used = orders.lots_of({("VB-10", "VB-2"), ("VB-10", "VB-3"), ("XX-1", "VB-1")}, connection)
+    assert used == {"VB-10": {"VB-2": held["VB-2"]}}, "of XX-1 the ERP never told anything"
 
 
 def test_an_order_that_vanishes_is_cancelled(central: Central) -> None:
