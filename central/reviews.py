@@ -158,11 +158,11 @@ class Reviews:
     def _prove_heads(self) -> bool:
         now_us = self._clock.now_us()
         with self._store.read() as connection:
-            ahead = proven_head.ahead(connection, now_us)
+            ahead, heads = proven_head.ahead(connection, now_us), proven_head.provable(connection)
         if ahead:
             self._store.write(lambda connection: proven_head.put_right(connection, now_us))
-        with self._store.read() as connection:
-            heads = proven_head.provable(connection)
+            with self._store.read() as connection:
+                heads = proven_head.provable(connection)
         if not heads:
             return False
 
