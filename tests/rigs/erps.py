@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -117,18 +119,17 @@ class TrytonRig:
     def is_write(self, method: str, body: bytes) -> bool:
         return not json.loads(body)["method"].endswith((".search_read", ".get_preferences", ".login"))
 
-    def call(self, method: str, *params: object) -> object:
-        """What somebody does in the ERP itself, as the interface user."""
+    @contextmanager
+    def signed_in(self) -> Iterator[TrytonRpc]:
+        """Somebody in the ERP itself, as the interface user; Tryton takes a quarter of a second to let one in."""
         secret = _secret(self.folder, self.server.password)
-        rpc = TrytonRpc(self.url, self.server.database, self.server.user, secret, 60)
-        try:
-            return rpc.call(method, *params)
-        finally:
-            rpc.close()
+        with closing(TrytonRpc(self.url, self.server.database, self.server.user, secret, 60)) as rpc:
+            yield rpc
 
     def cancel(self, erp_id: str) -> None:
-        self.call("production.draft", [int(erp_id)])
-        self.call("production.cancel", [int(erp_id)])
+        with self.signed_in() as rpc:
+            rpc.call("production.draft", [int(erp_id)])
+            rpc.call("production.cancel", [int(erp_id)])
 
     def doubles(self, confirmation: Confirmation) -> list[str]:
         """Counted in the ERP's own tables, not through the link."""
@@ -144,10 +145,11 @@ class TrytonRig:
             ("inspections", "quality.inspection", [["reference", "=", confirmation.key]], 1),
         ]
         found = []
-        for what, model, domain, count in wanted:
-            have = self.call(f"{model}.search_count", domain)
-            if have != count:
-                found.append(f"{have} {what}, not {count}")
+        with self.signed_in() as rpc:
+            for what, model, domain, count in wanted:
+                have = rpc.call(f"{model}.search_count", domain)
+                if have != count:
+                    found.append(f"{have} {what}, not {count}")
         return found
 
     def booked(self) -> dict[str, ErpBooked]:

@@ -49,7 +49,8 @@ def test_an_order_changed_between_reading_and_writing_is_noticed(
     write = TrytonPosting._write_moves
 
     def late(self: TrytonPosting, read: object, field: str, changes: list[object]) -> None:
-        tryton.call("production.write", [int(order.erp_id)], {"reference": order.reference})
+        with tryton.signed_in() as rpc:
+            rpc.call("production.write", [int(order.erp_id)], {"reference": order.reference})
         write(self, read, field, changes)  # type: ignore[arg-type]
 
     confirmation = confirmation_of(order)
