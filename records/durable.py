@@ -31,6 +31,7 @@ import shutil
 import sqlite3
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -252,6 +253,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
         self._failed: StorageFailed | None = None
         self._closed = False
+        self._began_s: float | None = None
         self._gate = threading.Lock()  # nothing is queued behind the closing mark
         self._connection: sqlite3.Connection | None = None
         ready: Future[None] = Future()
@@ -295,6 +297,12 @@ class Writer:
             pending.settle(Busy(f"{self.path}: {WAITING_LIMIT} writes wait", hint="the disk is too slow"))
         return pending.future
 
+    @property
+    def under_way_s(self) -> float:
+        """How long the writer has been at what it is doing; 0: it waits for work."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
+
     def close(self) -> None:
         """Finish what waits, checkpoint, close. Safe to call twice."""
         with self._gate:
@@ -332,9 +340,11 @@ class Writer:
                     if self._failed is None:
                         connection.close()
                     return
+                self._began_s = time.monotonic()
                 self._work(connection, _group(waiting))  # what was written goes with its answers: no name for it
                 if self._failed is None:
                     self._tidy(connection)
+                self._began_s = None
 
     def _work(self, connection: sqlite3.Connection, group: list[Pending[object]]) -> None:
         refused: LotkeeperError | None = self._failed

@@ -60,6 +60,9 @@ class _Back(Protocol):
     label: str
     thread: int | None
 
+    @property
+    def under_way_s(self) -> float: ...
+
     def submit(self, job: Callable[[Connection], T], weight: int) -> Future[T]: ...
 
     def read(self) -> AbstractContextManager[Connection]: ...
@@ -113,6 +116,13 @@ class Store:
         if threading.get_ident() == self._back.thread:
             raise RuntimeError("a write job may not wait for another one: use its connection")
         return self.submit(job).result()
+
+    @property
+    def under_way_s(self) -> float:
+        """How long the writer has been at what it is doing, a lock or a disk that it waits for included; 0: at
+        nothing.
+        """
+        return self._back.under_way_s
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection that can only read, and sees one moment of the database until the block ends.

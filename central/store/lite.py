@@ -58,6 +58,10 @@ class LiteStore:
 
         return self._writer.submit(run, weight)
 
+    @property
+    def under_way_s(self) -> float:
+        return self._writer.under_way_s
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         with self._readers.connect() as connection:

@@ -118,6 +118,7 @@ class PostgresStore:
         self._jobs: queue.Queue[_Pending[Any] | None] = queue.Queue()
         self._failed: StorageFailed | None = None
         self._closed = False
+        self._began_s: float | None = None
         self._gate = threading.Lock()  # nothing is queued behind the closing mark
         self._raw: psycopg.Connection[Any]
         self._session: Connection
@@ -142,6 +143,11 @@ class PostgresStore:
         if busy:  # outside the gate: whoever waits for it may come back here
             pending.settle(Busy(f"{self.label}: {WAITING_LIMIT} writes wait", hint="the server is too slow"))
         return pending.future
+
+    @property
+    def under_way_s(self) -> float:
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -183,8 +189,10 @@ class PostgresStore:
                 group.append(self._jobs.get())
             going_on = None not in group
             batch = [pending for pending in group if pending is not None]
+            self._began_s = time.monotonic()
             if batch and self._failed is None:
                 self._commit(batch)
+            self._began_s = None
             for pending in batch:
                 pending.settle(self._failed)
 

@@ -27,9 +27,13 @@ from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
 from central.web.visitors import Signing, Visitor
+from records.errors import Busy
 from records.reasons import Catalogue
 
-__all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor"]
+__all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor", "refuse_while_held_up"]
+
+HELD_UP_S = 20.0
+"""So long a write may have been under way before people are told at once, and do not wait behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +233,26 @@ class Desk(Protocol):
     def brought(self, chains: Sequence[ChainPart]) -> list[Brought]:
         """The imports of files that brought records of these."""
 
+    def write_under_way_s(self) -> float:
+        """How long the write that all others wait for has been under way; 0: none is."""
+        ...
+
     def last_backup_us(self) -> int | None:
         """When the newest backup was made; None: never."""
 
     def audit(self, *, user: str | None, code: str | None, before: int | None, limit: int) -> list[AuditEntry]:
         """Entries of the audit stream and decisions, the newest first; ``before`` is a cursor."""
+
+
+def refuse_while_held_up(desk: Desk) -> None:
+    """Nobody should wait behind a write that waits itself, for a lock or a disk: not for minutes, nor in the dark.
+
+    Raises:
+        Busy: one has been under way for longer than ``HELD_UP_S``.
+    """
+    since_s = desk.write_under_way_s()
+    if since_s > HELD_UP_S:
+        raise Busy(
+            f"nothing was stored: the write before it has been under way for {since_s:.0f} s",
+            hint="lotkeeper-central doctor says what it may wait for",
+        )

@@ -390,6 +390,9 @@ class LiveDesk:
         with self._central.store.read() as connection:
             return brought(connection, parts_of(chains))
 
+    def write_under_way_s(self) -> float:
+        return self._central.store.under_way_s
+
     def last_backup_us(self) -> int | None:
         return last_backup_us(self._central.store)
 

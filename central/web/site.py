@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from jinja2 import pass_context
@@ -18,7 +18,7 @@ from central.store.engine import is_away
 from central.web import plots, rules, security, told
 from central.web.api import install as install_api
 from central.web.api.problems import Problem, problem_of
-from central.web.desk import Desk
+from central.web.desk import Desk, refuse_while_held_up
 from central.web.i18n import N_
 from central.web.live import CentralParts, LiveDesk
 from central.web.pages import (
@@ -79,6 +79,7 @@ def create_site(desk: Desk) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(_refuse_while_held_up)],
     )
     files = static_files()
     templates = environment(files)
@@ -121,6 +122,12 @@ def create_site(desk: Desk) -> FastAPI:
     app.add_middleware(security.BodyLimit, limit=LARGEST_FORM)
     app.add_middleware(security.SecurityHeaders)
     return app
+
+
+def _refuse_while_held_up(request: Request) -> None:
+    """What is only read waits for no write."""
+    if request.method not in ("GET", "HEAD"):
+        refuse_while_held_up(request.app.state.desk)
 
 
 @pass_context

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from conftest import Site, dhr_of, form_token, site
 from fixture_central import PASSWORD, whole_story
+from sqlalchemy import text
 from test_web_pages import _sign
 
 from central.store.database import Server
+from central.web import desk
 from tests.rigs import postgres
 from tests.rigs.stores import on_postgres
 from tests.rigs.trends import TrendAgent, polled
+from tests.rigs.uplinks import until
 
 PAGES = (
     "/",
@@ -87,6 +90,31 @@ def test_monitors_are_told_by_json_that_the_database_lets_nobody_in(served: Site
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert "does not let central in" in answer.json()["detail"]
     assert client.get("/healthz").json()["status"] == "ok"
+
+
+def test_nobody_waits_behind_a_write_that_waits_itself(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: with a table locked forms had no answer for minutes, and monitors were told that all is well."""
+    monkeypatch.setattr(desk, "HELD_UP_S", 0.1)
+    store, client = served.central.store, served.signed_in("mueller")
+    assert isinstance(store.database, Server)
+    token = form_token(client, "/")
+    with postgres.shared().admin(store.database.name) as other, other.transaction():
+        other.execute("LOCK TABLE envelope IN SHARE ROW EXCLUSIVE MODE")
+        waiting = store.submit(lambda c: c.execute(text("DELETE FROM envelope WHERE false")).rowcount)
+        until(lambda: store.under_way_s > 0.1)
+        page = client.post("/sign-out", data={"csrf": token})
+        health = client.get("/healthz")
+        figures = client.get("/metrics").text
+        assert client.get("/").status_code == 200, "what is only read waits for nobody"
+    assert (page.status_code, "Central cannot use its database now" in page.text) == (503, True)
+    assert (health.status_code, health.headers["content-type"]) == (503, "application/problem+json")
+    assert "has been under way for 0 s (lotkeeper-central doctor" in health.json()["detail"]
+    assert "\nlotkeeper_write_under_way_seconds 0.0\n" not in figures
+    assert waiting.result() == 0
+    until(lambda: store.under_way_s == 0)
+    assert client.get("/healthz").json()["status"] == "ok"
+    assert "\nlotkeeper_write_under_way_seconds 0.0\n" in client.get("/metrics").text
+    assert client.post("/sign-out", data={"csrf": token}).status_code == 303
 
 
 def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from central.web.desk import Desk
+from central.web.desk import Desk, refuse_while_held_up
 from records.clock import MICROSECONDS, iso_z
 from records.logs import lines_dropped
 
@@ -40,6 +40,8 @@ class DeskFigures(Collector):
                     self._desk.dropped())  # fmt: skip
         text = "Lines of the log that could not be written"
         yield CounterMetricFamily("lotkeeper_log_lines_dropped", text, value=lines_dropped())
+        text = "How long the write that all others wait for has been under way"
+        yield GaugeMetricFamily("lotkeeper_write_under_way_seconds", text, value=self._desk.write_under_way_s())
         made_us = self._desk.last_backup_us()
         if made_us is not None:
             age_s = (self._desk.now_us() - made_us) / MICROSECONDS
@@ -60,9 +62,10 @@ def _each(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
 
 @router.get("/healthz")
 def healthz(request: Request) -> dict[str, str | None]:
-    """Answers only when the database answers. ``last_backup`` is null when none was ever made."""
+    """Answers only when the database answers, and takes writes. ``last_backup``: null when none was ever made."""
     desk: Desk = request.app.state.desk
     desk.agents()
+    refuse_while_held_up(desk)
     return {"status": "ok", "version": desk.version, "last_backup": iso_z(desk.last_backup_us())}
 
 
