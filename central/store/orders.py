@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import TypeAdapter
-from sqlalchemy import BigInteger, Column, Connection, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Table, delete, func, insert, select, update
 
 from central.links.base import ErpLot, ErpOrder, PostingState
 from central.store.erp_outbox import erp_message
@@ -145,13 +145,19 @@ def put_order(connection: Connection, order: ErpOrder, seen_us: int) -> None:
 def lots(connection: Connection, of: Collection[tuple[str, str]] | None = None) -> list[ErpLot]:
     """All that the ERP ever told us of, or those of these (item, number), by item and number."""
     query = select(erp_lot).order_by(erp_lot.c.item, erp_lot.c.number)
-    place = tuple_(erp_lot.c.item, erp_lot.c.number)
-    asked = [query] if of is None else [query.where(place.in_(part)) for part in parts(sorted(of))]
+    asked = [query] if of is None else [query.where(*_among(part)) for part in parts(sorted(of))]
     return [
         ErpLot(row.item, row.number, row.expiry, Decimal(row.quantity), row.status)
         for each in asked
         for row in connection.execute(each)
+        if of is None or (row.item, row.number) in of
     ]
+
+
+def _among(places: Sequence[tuple[str, str]]) -> tuple[ColumnElement[bool], ...]:
+    """Of these items and of these numbers: SQLite finds pairs by no index."""
+    items, numbers = zip(*places, strict=True)
+    return erp_lot.c.item.in_(sorted(set(items))), erp_lot.c.number.in_(sorted(set(numbers)))
 
 
 def told_of(connection: Connection, items: Collection[str]) -> list[str]:
