@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,8 @@ SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 1024
 SEEN_STEP_S = 60.0
 """A session's last use is stored no more often than this."""
+SEEN_WAIT_S = 1.0
+"""So long is waited for that at most; what could not be stored by then comes later, or with the next use."""
 
 _USER_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -295,8 +298,16 @@ class Access:
         seen_us = row.seen_us
         if now_us - seen_us > SEEN_STEP_S * MICROSECONDS:
             seen_us = now_us
-            self._store.write(lambda connection: sql.touch_session(connection, digest, now_us))
+            self._note_seen(digest, now_us)
         return Session(_user(row.account), row.began_us, self._ends_us(row.began_us, seen_us))
+
+    def _note_seen(self, digest: bytes, now_us: int) -> None:
+        """Who only reads a page does not wait for what holds up all writes, nor adds to what waits there."""
+        if self._store.under_way_s > SEEN_WAIT_S:
+            return
+        noted = self._store.submit(lambda connection: sql.touch_session(connection, digest, now_us))
+        with suppress(TimeoutError):
+            noted.result(SEEN_WAIT_S)
 
     def sign_out(self, cookie: str, *, origin: str) -> None:
         """End the session of a cookie; nothing happens when there is none."""

@@ -62,6 +62,8 @@ AWAY = N_(
     "lotkeeper-central doctor says why."
 )
 
+STORING_NOTHING = ("/preferences", "/api/v1/recompute")
+"""Sent as a form is, and only read."""
 FOR_MONITORS = ("/healthz", "/metrics")
 """Read by programs, like all below /api/."""
 
@@ -124,9 +126,9 @@ def create_site(desk: Desk) -> FastAPI:
     return app
 
 
-def _refuse_while_held_up(request: Request) -> None:
-    """What is only read waits for no write."""
-    if request.method not in ("GET", "HEAD"):
+async def _refuse_while_held_up(request: Request) -> None:
+    """What is only read waits for no write. Asked on the loop: all threads may be waiting for that write."""
+    if request.method not in ("GET", "HEAD") and request.url.path not in STORING_NOTHING:
         refuse_while_held_up(request.app.state.desk)
 
 

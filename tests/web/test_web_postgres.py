@@ -96,6 +96,7 @@ def test_nobody_waits_behind_a_write_that_waits_itself(served: Site, monkeypatch
     """Bug: with a table locked forms had no answer for minutes, and monitors were told that all is well."""
     monkeypatch.setattr(desk, "HELD_UP_S", 0.1)
     store, client = served.central.store, served.signed_in("mueller")
+    program = served.program("read")
     assert isinstance(store.database, Server)
     token = form_token(client, "/")
     with postgres.shared().admin(store.database.name) as other, other.transaction():
@@ -106,8 +107,11 @@ def test_nobody_waits_behind_a_write_that_waits_itself(served: Site, monkeypatch
         health = client.get("/healthz")
         figures = client.get("/metrics").text
         assert client.get("/").status_code == 200, "what is only read waits for nobody"
+        chosen = client.post("/preferences", data={"csrf": token, "theme": "dark"})
+        computed = program.post("/api/v1/recompute", params={"lot": "nope"})
     assert (page.status_code, "Central cannot use its database now" in page.text) == (503, True)
     assert (health.status_code, health.headers["content-type"]) == (503, "application/problem+json")
+    assert (chosen.status_code, computed.status_code) == (303, 404), "they store nothing"
     assert "has been under way for 0 s (lotkeeper-central doctor" in health.json()["detail"]
     assert "\nlotkeeper_write_under_way_seconds 0.0\n" not in figures
     assert waiting.result() == 0

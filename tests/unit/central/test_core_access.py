@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from central.store.schema import metadata
 from records.errors import ConfigurationError, Invalid, Refused
 from records.model import Act, Decision, Person, Signature, Target
 from tests.rigs import stores
+from tests.rigs.uplinks import until
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Rig
 
@@ -73,6 +75,24 @@ def test_a_session_ends_when_idle_and_at_the_latest(rig: Rig, access: Access) ->
         assert access.session(cookie) is not None
     rig.clock.advance(61)
     assert access.session(cookie) is None
+
+
+def test_who_only_reads_does_not_wait_behind_a_write_that_waits_itself(rig: Rig, access: Access) -> None:
+    """Bug: once a minute a person's page noted that it was seen, and waited for what held up all writes."""
+    cookie = access.sign_in("li.na", PASSWORD, origin="x").cookie
+    rig.clock.advance(590)
+    released = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = rig.store.submit(lambda _: released.wait(60))
+        try:
+            until(lambda: rig.store.under_way_s > 0)
+            assert pool.submit(access.session, cookie).result(timeout=20) is not None
+        finally:
+            released.set()
+        assert waiting.result()
+    rig.store.write(lambda _: None)
+    rig.clock.advance(590)
+    assert access.session(cookie) is not None, "what it could not wait for is stored all the same"
 
 
 def test_a_plant_keeps_passwords_at_the_costs_of_rfc_9106(
