@@ -435,13 +435,16 @@ class Reviews:
 
 @contextmanager
 def _noted(broken: list[Exception]) -> Iterator[None]:
-    """What breaks within is told later, a storage that failed at once."""
+    """What breaks within is told later, a storage that failed at once. Of many the first: an error holds on to all
+    that it was about.
+    """
     try:
         yield
     except StorageFailed:
         raise
     except Exception as error:
-        broken.append(error)
+        if not broken:
+            broken.append(error)
 
 
 def _record_of(connection: Connection, part: Assessment) -> str:

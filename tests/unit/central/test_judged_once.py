@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -217,3 +219,25 @@ def test_a_record_that_cannot_be_put_together_keeps_no_other_from_its_row(
     with pytest.raises(ZeroDivisionError):
         plant.reviews.sweep()
     assert sorted(row.id for row in plant.reviews.queue()) == others
+
+
+def test_of_orders_that_cannot_be_judged_no_more_than_one_stays_in_memory(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: each one's error kept its facts until the sweep had ended, thousands of them after a faulty update."""
+    one_after_the_other(plant, 6)
+    monkeypatch.setattr(dossiers, "ORDERS_KEPT", 1)
+    judged: list[weakref.ref[Assessment]] = []
+    alive: list[int] = []
+
+    def failing(_findings: Findings, part: Assessment) -> int:
+        judged.append(weakref.ref(part))
+        gc.collect()
+        alive.append(sum(each() is not None for each in judged))
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Findings, "settle", failing)
+    with pytest.raises(ZeroDivisionError):
+        plant.reviews.sweep()
+    assert len(alive) == 6
+    assert max(alive) <= 3, "the first one's, the one before, and this one"
