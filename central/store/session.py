@@ -53,8 +53,11 @@ _STANDING: LiteralString = (
     "SELECT a.pid, a.backend_start, a.xact_start, a.state_change, {copied} "
     "FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted "
     "AND l.objsubid = 1 AND l.classid::bigint = %s AND l.objid::bigint = %s AND l.database = "
-    "(SELECT oid FROM pg_database WHERE datname = current_database()) AND a.wait_event = 'ClientRead'"
+    "(SELECT oid FROM pg_database WHERE datname = current_database()) AND a.wait_event = 'ClientRead' "
+    "AND a.usename = session_user AND a.xact_start IS NOT NULL AND a.state_change IS NOT NULL"
 )
+"""Nothing of another role's session, which ours may not end, nor where ``track_activities`` is off: what cannot be
+seen to stand still is waited for."""
 _COPIED: LiteralString = "(SELECT p.bytes_processed FROM pg_stat_progress_copy p WHERE p.pid = a.pid)"
 _END: LiteralString = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -175,7 +178,9 @@ def _standing(raw: psycopg.Connection[Any]) -> Standing | None:
 
 
 def _end(raw: psycopg.Connection[Any], standing: Standing) -> None:
-    raw.execute(_END, (standing.pid, standing.began, standing.transaction, standing.since))
+    at = (standing.pid, standing.began, standing.transaction, standing.since)
+    if raw.execute(_END, at).fetchone() is None:
+        return  # it has gone on in this moment
     _log.warning(
         "writer-ended",
         pid=standing.pid,

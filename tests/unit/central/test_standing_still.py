@@ -74,22 +74,60 @@ def test_one_paused_within_a_copy_is_ended(store: Store, paused: Raw) -> None:
     assert_ended(paused)
 
 
-def test_a_copy_that_goes_on_is_not_ended(store: Store, paused: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[object]:
+    """What each look at the lock's holder has found."""
     seen: queue.Queue[object] = queue.Queue()
     look = session._standing
 
-    def looks(raw: Raw) -> object:
+    def looked(raw: Raw) -> object:
         found = look(raw)
         seen.put(found)
         return found
 
-    monkeypatch.setattr(session, "_standing", looks)
+    monkeypatch.setattr(session, "_standing", looked)
+    return seen
+
+
+def test_a_copy_that_goes_on_is_not_ended(store: Store, paused: Raw, looks: queue.Queue[object]) -> None:
     with paused.cursor() as cursor, cursor.copy(COPY) as copy:
         copy.write(rows(0))
         waiting = store.submit(write)
         for number in range(1, 5):
-            assert seen.get(timeout=40) is not None, "its client is not waited for: nothing is tried"
+            assert looks.get(timeout=40) is not None, "its client is not waited for: nothing is tried"
             copy.write(rows(number))
     paused.execute("ROLLBACK")
     waiting.result(timeout=40)
     assert not paused.closed
+
+
+def assert_waited_for(store: Store, raw: Raw, looks: queue.Queue[object]) -> None:
+    waiting = store.submit(write)
+    for _ in range(3):
+        assert looks.get(timeout=40) is None, "it would be ended"
+    raw.execute("ROLLBACK")
+    waiting.result(timeout=40)
+
+
+def test_one_of_which_the_server_tells_nothing_is_waited_for(
+    place: Server, store: Store, looks: queue.Queue[object]
+) -> None:
+    """Bug: where track_activities is off, central ended itself by a mistake of its own."""
+    with postgres.shared().admin() as admin:
+        admin.execute(f"ALTER DATABASE {place.name} SET track_activities = off".encode())
+    with closing(session.connect(place, "lotkeeper writer")) as raw:
+        session.begin_writing(raw)
+        assert_waited_for(store, raw, looks)
+
+
+def test_one_of_another_role_is_waited_for_though_ours_may_see_it(
+    place: Server, store: Store, looks: queue.Queue[object]
+) -> None:
+    """Bug: ours may not end it, and central ended itself for that."""
+    with postgres.shared().admin(place.name) as admin:
+        admin.execute(f"GRANT pg_read_all_stats TO {postgres.USER}".encode())
+        try:
+            session.begin_writing(admin)
+            assert_waited_for(store, admin, looks)
+        finally:
+            admin.execute(f"REVOKE pg_read_all_stats FROM {postgres.USER}".encode())
