@@ -34,6 +34,7 @@ __all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor", "refuse_
 
 HELD_UP_S = 20.0
 """So long a write may have been under way before people are told at once, and do not wait behind it."""
+CROWDED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +245,14 @@ class Desk(Protocol):
         """Entries of the audit stream and decisions, the newest first; ``before`` is a cursor."""
 
 
-def refuse_while_held_up(desk: Desk) -> None:
+def refuse_while_held_up(desk: Desk, *, crowded: bool = False) -> None:
     """Nobody should wait behind a write that waits itself, for a lock or a disk: not for minutes, nor in the dark.
 
     Raises:
-        Busy: one has been under way for longer than ``HELD_UP_S``.
+        Busy: one has been under way for longer than ``HELD_UP_S``; than ``CROWDED_S`` where many wait for it.
     """
     since_s = desk.write_under_way_s()
-    if since_s > HELD_UP_S:
+    if since_s > (CROWDED_S if crowded else HELD_UP_S):
         raise Busy(
             f"nothing was stored: the write before it has been under way for {since_s:.0f} s",
             hint="lotkeeper-central doctor says what it may wait for",

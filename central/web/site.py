@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -64,6 +64,8 @@ AWAY = N_(
 
 STORING_NOTHING = ("/preferences", "/api/v1/recompute")
 """Sent as a form is, and only read."""
+MOST_SENDING = 30
+"""Of the 40 threads that answer, so many may wait for a write that waits itself; the others are for who reads."""
 FOR_MONITORS = ("/healthz", "/metrics")
 """Read by programs, like all below /api/."""
 
@@ -97,6 +99,7 @@ def create_site(desk: Desk) -> FastAPI:
     templates.filters["spread_name"] = _spread_name
     templates.globals["span_text"] = span_text
     app.state.desk = desk
+    app.state.sending = 0
     app.state.templates = templates
     for area in (
         door,
@@ -126,10 +129,18 @@ def create_site(desk: Desk) -> FastAPI:
     return app
 
 
-async def _refuse_while_held_up(request: Request) -> None:
-    """What is only read waits for no write. Asked on the loop: all threads may be waiting for that write."""
-    if request.method not in ("GET", "HEAD") and request.url.path not in STORING_NOTHING:
-        refuse_while_held_up(request.app.state.desk)
+async def _refuse_while_held_up(request: Request) -> AsyncIterator[None]:
+    """What is only read waits for no write. On the loop: it counts alone, and all threads may be waiting."""
+    if request.method in ("GET", "HEAD") or request.url.path in STORING_NOTHING:
+        yield
+        return
+    state = request.app.state
+    refuse_while_held_up(state.desk, crowded=state.sending >= MOST_SENDING)
+    state.sending += 1
+    try:
+        yield
+    finally:
+        state.sending -= 1
 
 
 @pass_context

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from test_web_pages import _sign
 
 from central.store.database import Server
 from central.web import desk
+from central.web.site import MOST_SENDING
 from tests.rigs import postgres
 from tests.rigs.stores import on_postgres
 from tests.rigs.trends import TrendAgent, polled
@@ -119,6 +122,26 @@ def test_nobody_waits_behind_a_write_that_waits_itself(served: Site, monkeypatch
     assert client.get("/healthz").json()["status"] == "ok"
     assert "\nlotkeeper_write_under_way_seconds 0.0\n" in client.get("/metrics").text
     assert client.post("/sign-out", data={"csrf": token}).status_code == 303
+
+
+def test_who_reads_finds_a_thread_however_many_forms_wait(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: 40 forms that waited for a write took all threads; no page and no monitor had an answer any more."""
+    monkeypatch.setattr(desk, "CROWDED_S", 0.1)
+    store, client = served.central.store, served.signed_in("mueller")
+    assert isinstance(store.database, Server)
+    form = {"csrf": form_token(client, "/")}
+    with ThreadPoolExecutor(45) as pool:
+        with postgres.shared().admin(store.database.name) as other, other.transaction():
+            other.execute("LOCK TABLE envelope IN SHARE ROW EXCLUSIVE MODE")
+            waiting = store.submit(lambda c: c.execute(text("DELETE FROM envelope WHERE false")).rowcount)
+            until(lambda: store.under_way_s > 0.1)
+            sent = [pool.submit(client.post, "/sign-out", data=form, timeout=90) for _ in range(45)]
+            until(lambda: sum(each.done() for each in sent) == 45 - MOST_SENDING)
+            assert client.get("/healthz").json()["status"] == "ok"
+        answers = Counter(each.result().status_code for each in sent)
+    assert answers == {303: MOST_SENDING, 503: 45 - MOST_SENDING}
+    assert waiting.result() == 0
+    assert served.visitor().post("/sign-in", data=form).status_code == 403, "forms are taken again"
 
 
 def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site) -> None:
