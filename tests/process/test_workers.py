@@ -90,6 +90,7 @@ class Plant:
         self.central.start()
         undo.callback(self.central.kill)
         self.workers: dict[str, Started] = {}
+        self.dead: set[str] = set()  # as leases name them: one of the same name may live
         for worker in WORKERS:
             self.start(worker)
             undo.callback(self.kill, worker)
@@ -112,17 +113,24 @@ class Plant:
         return said[after:]
 
     def kill(self, name: str) -> None:
-        self.workers[name].kill()
-        self.workers[name].wait()
+        """End a worker or serve at once; what it held is held until its leases end, and by no process."""
+        if name == "serve":
+            self.central.kill()
+        else:
+            self.workers[name].kill()
+            self.workers[name].wait()
+        with reading(self.database) as connection:
+            left = leases.held(connection).values()
+        self.dead |= {holder for holder in left if holder.split()[0] == name}
 
     def holders(self) -> dict[str, str]:
-        """Partition -> the name of the process that takes it in."""
+        """Partition -> the name of the process that takes it in, and lives."""
         with reading(self.database) as connection:
             held = leases.held(connection)
         return {
             name.removeprefix("partition/"): holder.split()[0]
             for name, holder in held.items()
-            if name.startswith("partition/")
+            if name.startswith("partition/") and holder not in self.dead
         }
 
     def wait_for_holders(self, *names: str) -> None:
@@ -158,7 +166,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
 def test_a_worker_and_serve_are_killed_and_another_takes_their_partitions(plant: Plant) -> None:
     plant.commit(40)
     plant.kill("one")
-    plant.central.kill()
+    plant.kill("serve")
     plant.commit(20)
     plant.wait_for_holders("two")
     plant.arrived()
