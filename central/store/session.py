@@ -1,4 +1,6 @@
-"""A session of PostgreSQL's as central needs it: how it is opened, and what its server must promise."""
+"""A session of PostgreSQL's as central needs it: how it is opened, what its server must promise, and how it gets
+the lock under which alone anything is written.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ from psycopg.conninfo import make_conninfo
 from central.store.database import WRITE_LOCK, Server
 from records.errors import StorageFailed, Unreachable
 
+_log = structlog.get_logger()
+
 OLDEST = 130_000
 """PostgreSQL 13: the oldest that the tests' statements are known to work with."""
-
-_log = structlog.get_logger()
 
 STILL_S = 10
 """Who has the write lock and does nothing for so long holds up all others: its session is ended."""
