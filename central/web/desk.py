@@ -27,14 +27,9 @@ from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
 from central.web.visitors import Signing, Visitor
-from records.errors import Busy
 from records.reasons import Catalogue
 
-__all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor", "refuse_while_held_up"]
-
-HELD_UP_S = 20.0
-"""So long a write may have been under way before people are told at once, and do not wait behind it."""
-CROWDED_S = 1.0
+__all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,17 +238,3 @@ class Desk(Protocol):
 
     def audit(self, *, user: str | None, code: str | None, before: int | None, limit: int) -> list[AuditEntry]:
         """Entries of the audit stream and decisions, the newest first; ``before`` is a cursor."""
-
-
-def refuse_while_held_up(desk: Desk, *, crowded: bool = False) -> None:
-    """Nobody should wait behind a write that waits itself, for a lock or a disk: not for minutes, nor in the dark.
-
-    Raises:
-        Busy: one has been under way for longer than ``HELD_UP_S``; than ``CROWDED_S`` where many wait for it.
-    """
-    since_s = desk.write_under_way_s()
-    if since_s > (CROWDED_S if crowded else HELD_UP_S):
-        raise Busy(
-            f"nothing was stored: the write before it has been under way for {since_s:.0f} s",
-            hint="lotkeeper-central doctor says what it may wait for",
-        )

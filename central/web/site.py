@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -15,10 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from central.store.engine import is_away
-from central.web import plots, rules, security, told
+from central.web import plots, rules, security, sending, told
 from central.web.api import install as install_api
 from central.web.api.problems import Problem, problem_of
-from central.web.desk import Desk, refuse_while_held_up
+from central.web.desk import Desk
 from central.web.i18n import N_
 from central.web.live import CentralParts, LiveDesk
 from central.web.pages import (
@@ -40,6 +40,7 @@ from central.web.pages import (
     trace,
 )
 from central.web.params import label, limit_set_id, span_text, spoken, stream_text, value_text, version_text
+from central.web.sending import HeldUp
 from central.web.visit import NeedsSignIn, NotAllowed, NotThere, environment, look, passing, static_files
 from records.errors import LotkeeperError, Unknown
 
@@ -57,15 +58,21 @@ TITLES = {
 }
 
 AWAY = N_(
+    "Try again in a minute. If it stays so, tell whoever looks after central: lotkeeper-central doctor says why."
+)
+PERHAPS_STORED = N_(
     "What you sent is stored as a whole or not at all, never half: look whether it is there before you send it "
-    "again. Try again in a minute. If it stays so, tell whoever looks after central: "
-    "lotkeeper-central doctor says why."
+    "again."
+)
+NOTHING_STORED = N_("Nothing of what you sent is stored.")
+HELD_UP = N_("Nothing can be stored now")
+HELD_UP_SINCE = N_("A write has been under way for %(span)s, and until it ends the database takes in no other.")
+SEND_AGAIN = N_(
+    "Send it again in a moment: the back button of your browser leads to the form, as a rule with what you typed, "
+    "but for passwords. If it stays so, tell whoever looks after central: lotkeeper-central doctor says what the "
+    "write waits for."
 )
 
-STORING_NOTHING = ("/preferences", "/api/v1/recompute")
-"""Sent as a form is, and only read."""
-MOST_SENDING = 30
-"""Of the 40 threads that answer, so many may wait for a write that waits itself; the others are for who reads."""
 FOR_MONITORS = ("/healthz", "/metrics")
 """Read by programs, like all below /api/."""
 
@@ -83,7 +90,7 @@ def create_site(desk: Desk) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(_refuse_while_held_up)],
+        dependencies=[Depends(sending.place)],
     )
     files = static_files()
     templates = environment(files)
@@ -127,20 +134,6 @@ def create_site(desk: Desk) -> FastAPI:
     app.add_middleware(security.BodyLimit, limit=LARGEST_FORM)
     app.add_middleware(security.SecurityHeaders)
     return app
-
-
-async def _refuse_while_held_up(request: Request) -> AsyncIterator[None]:
-    """What is only read waits for no write. On the loop: it counts alone, and all threads may be waiting."""
-    if request.method in ("GET", "HEAD") or request.url.path in STORING_NOTHING:
-        yield
-        return
-    state = request.app.state
-    refuse_while_held_up(state.desk, crowded=state.sending >= MOST_SENDING)
-    state.sending += 1
-    try:
-        yield
-    finally:
-        state.sending -= 1
 
 
 @pass_context
@@ -191,27 +184,45 @@ def _answer(
     """A page for people, a problem document for programs; never a traceback. ``params``: of the detail."""
     if _for_programs(request):
         return problem_of(status, detail, headers=headers)
+    return _page(request, status, TITLES.get(status, TITLES[500]), detail, **params)
+
+
+def _page(request: Request, status: int, title: str, *texts: str, **params: object) -> Response:
+    """For people, as all their pages are. ``params``: of the texts."""
     try:
         visit = look(passing(request))
     except Exception as error:
         if is_away(error):
             return _away(request, error)
         raise
-    title = visit.words(TITLES.get(status, TITLES[500]))
-    return visit.page(
-        "error.html", status=status, title=title, text=visit.words(detail, **params) if detail else "", again=None
-    )
+    said = [visit.words(text, **params) for text in texts if text]
+    return visit.page("error.html", status=status, title=visit.words(title), texts=said, again=None)
 
 
 def _away(request: Request, error: Exception) -> Response:
     """Who asks cannot be known: people get a page as before the sign-in, and its address to try again."""
+    asked = request.method in ("GET", "HEAD")
+    said = (AWAY,) if asked else (PERHAPS_STORED, AWAY)
     if _for_programs(request):
-        return problem_of(503, str(error) if isinstance(error, LotkeeperError) else AWAY)
+        return problem_of(503, str(error) if isinstance(error, LotkeeperError) else " ".join(said))
     visit = passing(request)
-    again = visit.here if request.method == "GET" else None
     return visit.page(
-        "error.html", status=503, title=visit.words(TITLES[503]), text=visit.words(AWAY), again=again
+        "error.html",
+        status=503,
+        title=visit.words(TITLES[503]),
+        texts=[visit.words(each) for each in said],
+        again=visit.here if asked else None,
     )
+
+
+def _held_up(request: Request, error: Exception) -> Response:
+    """Where something was sent, it is certain that nothing of it is stored; everything can be read."""
+    if not isinstance(error, HeldUp):
+        raise error
+    if _for_programs(request):
+        return problem_of(503, str(error))
+    span = passing(request).show.span(error.since_s)
+    return _page(request, 503, HELD_UP, NOTHING_STORED, HELD_UP_SINCE, SEND_AGAIN, span=span)
 
 
 def _for_programs(request: Request) -> bool:
@@ -273,6 +284,7 @@ def _errors(app: FastAPI) -> None:
         NotThere: _not_there,
         HTTPException: _http,
         RequestValidationError: _invalid,
+        HeldUp: _held_up,
         LotkeeperError: _ours,
         Exception: _unexpected,
     }

@@ -15,8 +15,7 @@ from sqlalchemy import text
 from test_web_pages import _sign
 
 from central.store.database import Server
-from central.web import desk
-from central.web.site import MOST_SENDING
+from central.web import sending
 from tests.rigs import postgres
 from tests.rigs.stores import on_postgres
 from tests.rigs.trends import TrendAgent, polled
@@ -97,25 +96,36 @@ def test_monitors_are_told_by_json_that_the_database_lets_nobody_in(served: Site
 
 def test_nobody_waits_behind_a_write_that_waits_itself(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bug: with a table locked forms had no answer for minutes, and monitors were told that all is well."""
-    monkeypatch.setattr(desk, "HELD_UP_S", 0.1)
+    monkeypatch.setattr(sending, "HELD_UP_S", 0.1)
     store, client = served.central.store, served.signed_in("mueller")
-    program = served.program("read")
+    program, signer = served.program("read"), served.program("sign")
     assert isinstance(store.database, Server)
     token = form_token(client, "/")
+    lot = dhr_of(client, "WO-1001")
     with postgres.shared().admin(store.database.name) as other, other.transaction():
         other.execute("LOCK TABLE envelope IN SHARE ROW EXCLUSIVE MODE")
         waiting = store.submit(lambda c: c.execute(text("DELETE FROM envelope WHERE false")).rowcount)
         until(lambda: store.under_way_s > 0.1)
         page = client.post("/sign-out", data={"csrf": token})
+        signing = {
+            "meaning": "reviewed",
+            "reason": "r",
+            "user": "chen.li",
+            "password": PASSWORD,
+            "content_hash": "0",
+        }
+        told = signer.post(f"/api/v1/dhrs/{lot}/signatures", json=signing)
         health = client.get("/healthz")
         figures = client.get("/metrics").text
         assert client.get("/").status_code == 200, "what is only read waits for nobody"
         chosen = client.post("/preferences", data={"csrf": token, "theme": "dark"})
         computed = program.post("/api/v1/recompute", params={"lot": "nope"})
-    assert (page.status_code, "Central cannot use its database now" in page.text) == (503, True)
+    assert (page.status_code, told.status_code) == (503, 503)
+    assert "Nothing can be stored now" in page.text
+    assert told.json()["detail"].startswith("nothing is stored: a write has been under way for 0 s, and all ")
     assert (health.status_code, health.headers["content-type"]) == (503, "application/problem+json")
     assert (chosen.status_code, computed.status_code) == (303, 404), "they store nothing"
-    assert "has been under way for 0 s (lotkeeper-central doctor" in health.json()["detail"]
+    assert "(lotkeeper-central doctor says" in health.json()["detail"]
     assert "\nlotkeeper_write_under_way_seconds 0.0\n" not in figures
     assert waiting.result() == 0
     until(lambda: store.under_way_s == 0)
@@ -124,9 +134,36 @@ def test_nobody_waits_behind_a_write_that_waits_itself(served: Site, monkeypatch
     assert client.post("/sign-out", data={"csrf": token}).status_code == 303
 
 
+def test_whose_form_is_refused_reads_that_nothing_of_it_is_stored(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the page said that it is perhaps stored, to be looked for before it is sent again, as if signed out."""
+    monkeypatch.setattr(sending, "HELD_UP_S", 0.1)
+    store, client = served.central.store, served.signed_in("mueller")
+    assert isinstance(store.database, Server)
+    token = form_token(client, "/")
+    with postgres.shared().admin(store.database.name) as other, other.transaction():
+        other.execute("LOCK TABLE envelope IN SHARE ROW EXCLUSIVE MODE")
+        waiting = store.submit(lambda c: c.execute(text("DELETE FROM envelope WHERE false")).rowcount)
+        until(lambda: store.under_way_s > 0.1)
+        page = client.post("/sign-out", data={"csrf": token})
+        assert client.post("/preferences", data={"csrf": token, "language": "zh-CN"}).status_code == 303
+        chinese = client.post("/sign-out", data={"csrf": token})
+    assert waiting.result() == 0
+    for answer, title, nothing, stored in (
+        (page, "Nothing can be stored now", "Nothing of what you sent is stored.", "stored as a whole"),
+        (chinese, "目前无法保存任何内容", "您提交的内容完全没有保存。", "完整保存"),
+    ):
+        assert (answer.status_code, title in answer.text, nothing in answer.text) == (503, True, True)
+        assert stored not in answer.text, "that is said where it is not certain"
+        assert 'action="/sign-out"' in answer.text, "who was signed in still is"
+    assert "A write has been under way for 0 s" in page.text
+    assert "一项写入已进行 0" in chinese.text
+
+
 def test_who_reads_finds_a_thread_however_many_forms_wait(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bug: 40 forms that waited for a write took all threads; no page and no monitor had an answer any more."""
-    monkeypatch.setattr(desk, "CROWDED_S", 0.1)
+    monkeypatch.setattr(sending, "CROWDED_S", 0.1)
     store, client = served.central.store, served.signed_in("mueller")
     assert isinstance(store.database, Server)
     form = {"csrf": form_token(client, "/")}
@@ -136,10 +173,10 @@ def test_who_reads_finds_a_thread_however_many_forms_wait(served: Site, monkeypa
             waiting = store.submit(lambda c: c.execute(text("DELETE FROM envelope WHERE false")).rowcount)
             until(lambda: store.under_way_s > 0.1)
             sent = [pool.submit(client.post, "/sign-out", data=form, timeout=90) for _ in range(45)]
-            until(lambda: sum(each.done() for each in sent) == 45 - MOST_SENDING)
+            until(lambda: sum(each.done() for each in sent) == 45 - sending.PLACES)
             assert client.get("/healthz").json()["status"] == "ok"
         answers = Counter(each.result().status_code for each in sent)
-    assert answers == {303: MOST_SENDING, 503: 45 - MOST_SENDING}
+    assert answers == {303: sending.PLACES, 503: 45 - sending.PLACES}
     assert waiting.result() == 0
     assert served.visitor().post("/sign-in", data=form).status_code == 403, "forms are taken again"
 
@@ -160,7 +197,7 @@ def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site
     for answer in (*shown, *sent):
         assert (answer.status_code, "<!doctype html>" in answer.text) == (503, True), answer.url
         assert "Central cannot use its database now" in answer.text
-        assert "stored as a whole or not at all" in answer.text
+        assert ("stored as a whole or not at all" in answer.text) == (answer in sent), "of what was sent"
         assert 'class="door"' in answer.text
     assert 'href="/dhrs?state=all">Try again</a>' in shown[1].text
     assert all("Try again</a>" not in answer.text for answer in sent)

@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from central.web.desk import Desk, refuse_while_held_up
+from central.web.desk import Desk
+from central.web.sending import refuse_while_held_up
 from records.clock import MICROSECONDS, iso_z
 from records.logs import lines_dropped
 
