@@ -24,7 +24,7 @@ from central.facts import Facts
 from central.store import access as sql
 from central.store.engine import Connection, Store
 from records.clock import MICROSECONDS, Clock, iso_z, new_secret
-from records.errors import ConfigurationError, Invalid, Refused, Unknown
+from records.errors import Busy, ConfigurationError, Invalid, NoRoom, Refused, Unknown
 from records.model import OperationsEvent
 
 SHORTEST_PASSWORD = 8
@@ -302,11 +302,13 @@ class Access:
         return Session(_user(row.account), row.began_us, self._ends_us(row.began_us, seen_us))
 
     def _note_seen(self, digest: bytes, now_us: int) -> None:
-        """Who only reads a page does not wait for what holds up all writes, nor adds to what waits there."""
+        """Who only reads a page does not wait for what holds up all writes, nor adds to what waits there, and is
+        let in while nothing can be stored.
+        """
         if self._store.under_way_s > SEEN_WAIT_S:
             return
         noted = self._store.submit(lambda connection: sql.touch_session(connection, digest, now_us))
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, Busy, NoRoom):
             noted.result(SEEN_WAIT_S)
 
     def sign_out(self, cookie: str, *, origin: str) -> None:

@@ -34,7 +34,7 @@ from central.store.guards import assert_guards, make_guards
 from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records.errors import Busy, Refused, StorageFailed, Unreachable
+from records.errors import Busy, NoRoom, Refused, StorageFailed, Unreachable
 
 __all__ = ["Connection", "Store", "assert_guards", "at_any_version", "is_away", "reading"]
 
@@ -175,8 +175,8 @@ class Store:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error says that the database cannot be used now: away, too slow, its disk failed."""
-    return isinstance(error, Busy | StorageFailed | Unreachable | OperationalError | NoReaderFree)
+    """Whether an error says that the database cannot be used now: away, too slow, its disk full or failed."""
+    return isinstance(error, Busy | NoRoom | StorageFailed | Unreachable | OperationalError | NoReaderFree)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from central.access import SignInRefused
 from central.findings import FindingChanged
 from central.signature import SignatureRefused
+from central.store.engine import is_away
 from central.web import blockers
 from central.web.i18n import N_, Words
 from records.errors import LotkeeperError
@@ -50,7 +51,12 @@ PARTS: Mapping[str, str] = {
 
 
 def text(words: Words, error: LotkeeperError, reasons: Catalogue = NO_REASONS) -> str:
-    """The refusal; one without a code is shown as it was raised. ``reasons``: the plant's, of holds that stand."""
+    """The refusal; one without a code is shown as it was raised. ``reasons``: the plant's, of holds that stand.
+
+    Raises the error where it is no refusal: the database could not be used, and what was sent may be stored.
+    """
+    if is_away(error):
+        raise error
     if isinstance(error, SignInRefused):
         return words(TEXTS[error.reason])
     if isinstance(error, SignatureRefused) and error.code in TEXTS:

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from central.access import Access
 from central.web import create_app
 from central.web.pages.evidence import TABS
-from records.errors import Busy, StorageFailed
+from records.errors import Busy, NoRoom, StorageFailed
 
 OPEN = {"/sign-in", "/sign-out", "/preferences", "/static/{name}", "/healthz", "/metrics"}
 PLACES = {"{dhr_id}": "x", "{name:path}": "x", "{reference:path}": "x", "{finding_id}": "x", "{chain_hash}": "ab"}
@@ -335,6 +335,7 @@ def test_errors_are_pages_for_people(quality: httpx.Client) -> None:
     [
         StorageFailed("central.db: the disk failed"),
         Busy("central.db: 1000 writes wait"),
+        NoRoom("central.db: the disk is full: nothing was stored"),
         OperationalError("SELECT", {}, Exception("disk I/O error")),
         NoReaderFree("no connection is free"),
     ],

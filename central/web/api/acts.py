@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from central.access import Capability
 from central.findings import FindingChanged
-from central.signature import SignatureRefused
+from central.store.engine import is_away
 from central.web.api import items
 from central.web.api.calls import Call, Caller, Idempotency, Key
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.resources import found_dhr, found_finding
+from central.web.api.writes import carried_out
 from central.web.desk import Signing
 from records.errors import LotkeeperError, Refused
 
@@ -77,10 +78,11 @@ def _decide(
             call.desk.decide(finding_id, body.content_hash, visitor, body.act, body.reason)
         except FindingChanged as error:
             raise Problem(409, str(error)) from error
-        except Refused as error:
-            raise Problem(409 if _closed(call, finding_id) else 403, str(error)) from error
         except LotkeeperError as error:
-            raise Problem(409, str(error)) from error
+            if is_away(error):
+                raise
+            refused = isinstance(error, Refused) and not _closed(call, finding_id)
+            raise Problem(403 if refused else 409, str(error)) from error
         return items.FindingItem.of(found_finding(call.desk, kind, finding_id)).model_dump(mode="json")
 
     asked = [kind, finding_id, body.model_dump(exclude={"password"})]
@@ -127,15 +129,7 @@ def sign(request: Request, call: Caller, dhr_id: str, body: SignatureBody, key: 
 
     def work() -> object:
         signing = Signing(body.user, secret, body.meaning, body.reason, body.content_hash, call.visitor.origin)
-        try:
-            line = call.desk.sign(dhr_id, signing)
-        except SignatureRefused as error:
-            raise Problem(403 if error.code in ("not-allowed", "same-person") else 409, str(error)) from error
-        except Refused as error:
-            raise Problem(403, str(error)) from error
-        except LotkeeperError as error:
-            raise Problem(422, str(error)) from error
-        return items.SignatureItem.of(line).model_dump(mode="json")
+        return items.SignatureItem.of(call.desk.sign(dhr_id, signing)).model_dump(mode="json")
 
     asked = [dhr_id, body.model_dump(exclude={"password"})]
-    return once(request).once(call.visitor.id, key, asked, 201, work)
+    return once(request).once(call.visitor.id, key, asked, 201, lambda: carried_out(work))

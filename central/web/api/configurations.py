@@ -9,13 +9,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints
 
 from central.configurations import Configuration, difference
-from central.signature import SignatureRefused
 from central.web.api.acts import Reason, once
 from central.web.api.calls import Call, Caller, Items, Key, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
+from central.web.api.writes import carried_out
 from central.web.desk import Signing
-from records.errors import LotkeeperError, Refused
 
 router = APIRouter(responses=RESPONSES, prefix="/configurations", tags=["configurations"])
 
@@ -101,18 +100,11 @@ def approve(
 
     def work() -> object:
         signing = Signing(body.user, secret, body.act, body.reason, body.content_hash, call.visitor.origin)
-        try:
-            call.desk.decide_configuration(agent, hash_, signing)
-        except SignatureRefused as error:
-            raise Problem(403 if error.code == "not-allowed" else 409, str(error)) from error
-        except Refused as error:
-            raise Problem(403, str(error)) from error
-        except LotkeeperError as error:
-            raise Problem(422, str(error)) from error
+        call.desk.decide_configuration(agent, hash_, signing)
         return ConfigurationItem.of(_found(call, agent, hash_)).model_dump(mode="json")
 
     asked = [agent, hash_, body.model_dump(exclude={"password"})]
-    return once(request).once(call.visitor.id, key, asked, 201, work)
+    return once(request).once(call.visitor.id, key, asked, 201, lambda: carried_out(work))
 
 
 def _found(call: Call, agent: str, hash_: str) -> Configuration:

@@ -10,13 +10,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from central.holds import Held, Hold
-from central.signature import SignatureRefused
 from central.web.api.acts import Reason, once
 from central.web.api.calls import Call, Caller, Items, Key, Paged, cut
 from central.web.api.problems import RESPONSES, Problem
 from central.web.api.records import Item
+from central.web.api.writes import carried_out
 from central.web.desk import Signing
-from records.errors import LotkeeperError, Refused
 
 router = APIRouter(responses=RESPONSES, prefix="/holds", tags=["holds"])
 
@@ -116,13 +115,6 @@ def _answer(
     request: Request, call: Call, asked: object, key: str | None, decide: Callable[[], Hold]
 ) -> JSONResponse:
     def work() -> object:
-        try:
-            return HoldItem.of(decide()).model_dump(mode="json")
-        except SignatureRefused as error:
-            raise Problem(403 if error.code == "not-allowed" else 409, str(error)) from error
-        except Refused as error:
-            raise Problem(403, str(error)) from error
-        except LotkeeperError as error:
-            raise Problem(422, str(error)) from error
+        return HoldItem.of(decide()).model_dump(mode="json")
 
-    return once(request).once(call.visitor.id, key, asked, 201, work)
+    return once(request).once(call.visitor.id, key, asked, 201, lambda: carried_out(work))

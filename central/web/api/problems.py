@@ -38,6 +38,6 @@ class Problem(HTTPException):
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": {"type": "object"}}}}
-    for status in (401, 403, 404, 409, 422)
+    for status in (401, 403, 404, 409, 422, 503)
 }
 """For the OpenAPI document: what every operation may answer besides its result."""

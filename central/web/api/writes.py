@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from central.access import Capability
 from central.signature import SignatureRefused
+from central.store.engine import is_away
 from central.web.api.calls import Call
 from central.web.api.problems import Problem
 from central.web.visitors import Visitor
@@ -45,12 +46,12 @@ def needs_sign(call: Call) -> None:
 
 
 def carried_out(work: Callable[[], object]) -> object:
-    """The work's answer; refusals as problem documents."""
+    """The work's answer; refusals as problem documents. That the database cannot be used is none."""
     try:
         return work()
     except SignatureRefused as error:
         raise Problem(403 if error.code in ("not-allowed", "same-person") else 409, str(error)) from error
-    except Refused as error:
-        raise Problem(403, str(error)) from error
     except LotkeeperError as error:
-        raise Problem(422, str(error)) from error
+        if is_away(error):
+            raise
+        raise Problem(403 if isinstance(error, Refused) else 422, str(error)) from error

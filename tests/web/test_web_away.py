@@ -1,0 +1,53 @@
+"""A form or call that met a database which takes nothing in now: no fault of who sent it, and no refusal."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from conftest import Site, dhr_of, form_token
+from fixture_central import PASSWORD
+
+from records import durable
+
+
+@pytest.fixture
+def full(own: Site, monkeypatch: pytest.MonkeyPatch) -> tuple[httpx.Client, httpx.Client]:
+    """A person and a program while the disk is too slow for all the writes that wait."""
+    person, program = own.signed_in("chen.li"), own.program("sign")
+    monkeypatch.setattr(durable, "WAITING_LIMIT", 0)
+    return person, program
+
+
+def test_who_signs_or_decides_is_not_refused_as_a_person(full: tuple[httpx.Client, httpx.Client]) -> None:
+    """Bug: a page of 403 or 409 with a driver's English text; a program read 403 or 422: never send that again."""
+    person, program = full
+    lot = dhr_of(person, "WO-1001")
+    shown = re.search(r'name="content_hash" value="([0-9a-f]{64})"', person.get(f"/dhrs/{lot}").text)
+    assert shown is not None
+    who = {"user": "chen.li", "password": PASSWORD}
+    signing = who | {"content_hash": shown[1], "meaning": "reviewed", "reason": "r"}
+    found = person.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]
+    deciding = {"act": "close", "reason": "r", "content_hash": found["content_hash"]}
+    form = {"csrf": form_token(person, f"/dhrs/{lot}")}
+    pages = [
+        person.post(f"/dhrs/{lot}", data=form | signing),
+        person.post(f"/findings/{found['id']}", data=form | deciding),
+    ]
+    told = [
+        program.post(f"/api/v1/dhrs/{lot}/signatures", json=signing),
+        program.post(f"/api/v1/exceptions/{found['id']}/decisions", json=deciding | who),
+    ]
+    for answer in pages:
+        assert (answer.status_code, "Central cannot use its database now" in answer.text) == (503, True)
+        assert "stored as a whole or not at all" in answer.text
+    assert [(each.status_code, "writes wait" in each.json()["detail"]) for each in told] == [(503, True)] * 2
+
+
+def test_who_only_reads_is_let_in(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: once a minute a page notes that its person was seen, and failed where that could not be stored."""
+    person = own.signed_in("chen.li")
+    own.central.clock.advance(120)
+    monkeypatch.setattr(durable, "WAITING_LIMIT", 0)
+    assert person.get("/dhrs").status_code == 200
