@@ -64,7 +64,7 @@ class Certificates:
                 "product": record.product,
                 "orders": [order.reference for order in record.orders],
                 "grade": (Grade.INCOMPLETE if altered else proof.grade).value,
-                "chains": [asdict(chain) for chain in proof.chains],
+                "chains": [asdict(chain) | {"joined": not chain.unproven} for chain in proof.chains],
                 "cycles": [asdict(cycle) for cycle in proof.cycles],
                 "given_up": None if record.given_up is None else record.given_up.to_json(),
                 "altered": [{"agent": agent, "epoch": epoch, "seq": seq} for agent, epoch, seq in altered],

@@ -43,6 +43,11 @@ RESTORE_EXAMPLES = (
     "Example: lotkeeper-central restore --as-is --reason 'PostgreSQL put back from its own backup'"
 )
 
+UNPROVEN = (
+    "  -> an agent that began anew, on another PC or an older copy of its disk, does not know what had been made "
+    "last.\n     Export all that is on the disk of before (--all), once central has records of what follows, and "
+    "import it.\n     Without that disk a person closes this with a reason"
+)
 UNCHECKED = "  it counts records; whether hashes, signatures and anchors hold, lotkeeper-central verify says"
 FLAWED = (
     "keep the earlier backups, and restore the newest whole one: the lines send again what it lacks. "
@@ -96,6 +101,8 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
         lines += _brought(part)
     for part in _parts(told, "altered"):
         lines.append(f"  {part['agent']}/{part['epoch']}: record {part['seq']} is not what was committed")
+    if any(part.get("joined") is False and not part["lost"] for part in _parts(told, "chains")):
+        lines.append(UNPROVEN)
     lines.append(UNCHECKED)
     return lines
 
@@ -130,7 +137,7 @@ def _lost(part: Mapping[str, JsonValue]) -> str:
     gaps = [f"{gap['first']} to {gap['last']} of {gap['epoch']}" for gap in _parts(part, "lost")]
     if gaps:
         return f", lost: records {', '.join(gaps)}"
-    return ", what its agent made before it began is not proven" if part.get("joined") is False else ""
+    return ", what its agent made before it began anew is not proven" if part.get("joined") is False else ""
 
 
 def _parts(told: Mapping[str, JsonValue], name: str) -> list[Mapping[str, JsonValue]]:

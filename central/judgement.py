@@ -336,10 +336,10 @@ class ChainEvidence:
 class EpochEvidence:
     """One of an agent's epochs, whether or not an order has facts there.
 
-    ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: it names
-    the epoch before it, and a last record there that is here with the very hash; everything of the epoch before
-    is here then; ``gaps``: what is not, of whichever epochs before it, as far as it says. A head is as in
-    ``ChainEvidence``.
+    ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: everything
+    of the epoch before it is here, as it says, which names the last record there by what its own disk held, or as
+    that epoch's own head says, stated after this one began; ``gaps``: what is not, of whichever epochs before it,
+    as far as it says. A head is as in ``ChainEvidence``.
     """
 
     agent: str
@@ -369,6 +369,11 @@ class ChainPart:
     head_last: int | None
     grade: Grade
     lost: tuple[Gap, ...] = ()
+
+    @property
+    def unproven(self) -> bool:
+        """Whether nothing known is missing, but its agent began anew and nobody knows what it had made before."""
+        return self.grade is Grade.INCOMPLETE and not (self.missing or self.tombstones or self.lost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from records.model import EpochOpened
 from records.wire import Head
 
 RECORDS = "records"
+ROLLED_BACK = "rolled_back"
+"""Why an epoch began: central told its agent of records that its disk did not hold."""
 Opened = Mapping[str, Mapping[str, int]]
 """Agent -> its epochs in the order in which they were opened -> the last record that is here without a gap."""
 
@@ -187,7 +189,7 @@ def epochs_of(connection: Connection, here: Opened) -> tuple[EpochEvidence, ...]
             gaps = named.named_in(epoch, first)
             follows = False
             if before is not None and first is not None:
-                follows = _joined(connection, first, before, theirs[before]) or _after(first, last)
+                follows = _names_last(connection, first, before, theirs[before]) or _after(first, before, last)
             found.append(
                 EpochEvidence(
                     agent=agent,
@@ -214,13 +216,14 @@ def _firsts(connection: Connection, agent: str, theirs: Iterable[str]) -> dict[s
     return found
 
 
-def _joined(connection: Connection, first: StoredFact, before: str, through: int) -> bool:
+def _names_last(connection: Connection, first: StoredFact, before: str, through: int) -> bool:
     """Whether an epoch's first record names the epoch before it and a last record that is here, with its hash.
 
-    ``through``: how far the one before is here without a gap.
+    ``through``: how far the one before is here without a gap. A disk that was rolled back, or a new one, names
+    what central told it, which says nothing of what the disk before had made and not sent.
     """
     data = first.fact.data
-    if not isinstance(data, EpochOpened) or data.predecessor != before:
+    if not isinstance(data, EpochOpened) or data.predecessor != before or data.why == ROLLED_BACK:
         return False
     last = data.predecessor_last
     if last is None or through < last:
@@ -229,12 +232,15 @@ def _joined(connection: Connection, first: StoredFact, before: str, through: int
     return last == 0 or (held is not None and held.hex() == data.predecessor_head)
 
 
-def _after(first: StoredFact, last: Head | None) -> bool:
-    """Whether an epoch that names none before it began when all of the one before was here, as its head says: a PC
-    that died was replaced, and its file was imported. It began when it says, but no later than it came: where the
-    new PC's clock is wrong, only a head from after it came will do.
+def _after(first: StoredFact, before: str, last: Head | None) -> bool:
+    """Whether an epoch that names nothing behind the one before it began when all of that one was here, as its
+    head says: a PC that died was replaced, and its file was imported. It began when it says, but no later than it
+    came: where the new PC's clock is wrong, only a head from after it came will do.
+
+    The beginning of an epoch is nothing: a new file that rolls over before anything of it was taken names that.
     """
     data = first.fact.data
-    alone = isinstance(data, EpochOpened) and data.predecessor is None
-    began_us = max(first.fact.header.at_us, first.received_us)
-    return alone and last is not None and last.at_us >= began_us
+    if not isinstance(data, EpochOpened) or last is None:
+        return False
+    named = data.predecessor if data.predecessor_last else None
+    return named in (None, before) and last.at_us >= max(first.fact.header.at_us, first.received_us)

@@ -303,7 +303,7 @@ DISCREPANCY_TEXTS: dict[str, CodeText] = {
     ),
     "certificate-incomplete": CodeText(
         N_("Gap in the records"),
-        N_("Records or machine cycles of this lot are missing between the first and the last."),
+        N_("Records or machine cycles of this lot are missing, or nothing proves that there were no more."),
         N_("Find out what the line did in the gap. A lot with an unexplained gap must not be released."),
     ),
     "certificate-tail-unknown": CodeText(

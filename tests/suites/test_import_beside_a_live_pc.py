@@ -5,6 +5,7 @@ The real outbox, its real export and the real store of central, by hand as in ``
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from sqlalchemy import Connection
 
 from central.access import Actor
+from central.agent_certificate import certificate_of
+from central.cli_keep import UNPROVEN, certificate_lines
 from central.domain import Grade
 from central.importing import Importer
 from central.store import chains, intake, proven_head
@@ -40,8 +43,18 @@ def exported(folder: Path, plant: Plant) -> Path:
     if not identity.exists():
         Identity.write(identity, IdentityFile(AGENT, "p0", ()), plant.key, None)
     out = folder.with_suffix(".lkexport")
-    Export(folder, Identity.open(identity), "test").write(out, ("records",), plant.clock)
+    out.unlink(missing_ok=True)
+    Export(folder, Identity.open(identity), "test", everything=True).write(out, ("records",), plant.clock)
     return out
+
+
+def replaced(plant: Plant) -> Path:
+    """The PC dies, and a new one that knows nothing of it takes its place; the disk of the old one."""
+    plant.outbox.close()
+    disk = plant.folder / "old"
+    shutil.move(plant.folder / "edge", disk)
+    plant.open()
+    return disk
 
 
 def dead_pc(plant: Plant, order: str) -> Path:
@@ -122,3 +135,59 @@ def test_an_epoch_that_follows_the_newest_is_the_newest(plant: Plant) -> None:
     plant.open()
     plant.outbox.commit(batch(9)).result()
     assert hears(plant, plant.outbox) == "advanced"
+
+
+def grades(plant: Plant, order: str) -> tuple[Grade, str, str]:
+    """Of a lot, of its agent as a whole, and what is told of why."""
+    with plant.central.store.read() as connection:
+        told = certificate_of(connection, AGENT, plant.clock.now_us(), 120.0)
+    return plant.certificate(order).grade, str(told["grade"]), "\n".join(certificate_lines(told))
+
+
+def test_what_central_told_a_new_pc_does_not_prove_what_the_dead_one_had_not_sent(plant: Plant) -> None:
+    """Bug: the new PC named the last record that central has, and a lot of which two records had died with the old
+    disk was COMPLETE.
+    """
+    plant.work("WO-1", 1)
+    state_head(plant)
+    for number in (7, 8):
+        plant.outbox.commit(batch(number, plant.clock)).result()
+    disk = replaced(plant)
+    assert hears(plant, plant.outbox) == "rolled_back"
+    plant.work("WO-1", 2)
+    state_head(plant)
+    lot, agent, told = grades(plant, "WO-1")
+    assert (lot, agent) == (Grade.INCOMPLETE, "incomplete")
+    assert "what its agent made before it began anew is not proven: incomplete" in told
+    assert UNPROVEN in told
+    take(plant, exported(disk, plant))
+    state_head(plant)
+    assert grades(plant, "WO-1")[:2] == (Grade.COMPLETE, "complete")
+
+
+@pytest.mark.parametrize("known", ["before", "after"])
+def test_after_a_restore_too_the_file_of_a_dead_pc_proves_what_came_before_its_successor(
+    plant: Plant, known: str
+) -> None:
+    """Bug: the successor named the beginning of its own file as what came before, and no file, nor any head, ever
+    made the lot complete. ``known``: the agent was enrolled before the backup, or after it.
+    """
+    if known == "before":
+        plant.work("WO-1", 1)
+    backup = plant.back_up()
+    if known == "after":
+        plant.work("WO-1", 1)
+    plant.work("WO-1", 2)
+    plant.work("WO-1", 3, sent=False)
+    disk = replaced(plant)
+    assert hears(plant, plant.outbox) == "rolled_back"
+    plant.work("WO-1", 4)
+    plant.central.restore(backup, 2)
+    plant.work("WO-1", 5)
+    state_head(plant)
+    lot, agent, _ = grades(plant, "WO-1")
+    assert (lot is Grade.COMPLETE, agent) == (False, "incomplete")
+    take(plant, exported(disk, plant))
+    state_head(plant)
+    assert sorted(filter(None, plant.cycles())) == [1, 2, 3, 4, 5]
+    assert grades(plant, "WO-1")[:2] == (Grade.COMPLETE, "complete")

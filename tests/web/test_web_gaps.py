@@ -13,6 +13,7 @@ from fixture_central import erp_order
 
 from central.links.base import ErpOrder
 from central.store import agents
+from records.model import EpochOpened
 
 MISSING = "3–5, 8–12"
 
@@ -88,3 +89,49 @@ def test_an_agent_that_was_revoked_is_not_called_connected(made: Site) -> None:
     assert "已吊销" in chinese(client, "/lines")
     for page in ("/", "/lines"):
         assert "Enrol it again where the line still runs" in client.get(page).text
+
+
+class DeadPc(story.Agent):
+    """Its last head is from before its successor."""
+
+    def head(self, at_us: int) -> bytes:
+        return super().head(at_us - 3_600_000_000)
+
+
+class NewPc(story.Agent):
+    """It knows of the PC before it what central told."""
+
+    @property
+    def epoch(self) -> str:
+        return "5eff" * 6
+
+
+def a_dead_pc(plant: story.Plant) -> list[ErpOrder]:
+    """Between two pieces the PC of the first machines is replaced."""
+    story.begin(plant, "WO-1001", "VB-2026-031", "SR-2026-007")
+    for n in range(2):
+        if n == 1:
+            old = plant.agents["assembly-1"]
+            new, last = NewPc(old.name), old.envelopes[-1]
+            why = EpochOpened("rolled_back", old.epoch, last.seq, last.hash.hex())
+            new.write(plant.tick(1), None, why)
+            plant.agents = {
+                "the dead one": DeadPc(old.name, old.key, old.envelopes),
+                **plant.agents,
+                old.name: new,
+            }
+        plant.run("OP10", "WO-1001", [story.carrier(n)])
+        plant.run("OP20", "WO-1001", [story.carrier(n)])
+        plant.run("OP30", "WO-1001", [story.unit(f"{n:06d}")], materials=story._married(n, f"{n:06d}"))
+    plant.run("OP40", "WO-1001", [story.unit(f"{n:06d}") for n in range(2)])
+    return [erp_order(1, 2)]
+
+
+def test_a_certificate_says_why_it_is_incomplete_where_nothing_is_missing(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with site(tmp_path_factory.mktemp("dead"), a_dead_pc) as opened:
+        client = opened.signed_in("mueller")
+        page = f"/dhrs/{dhr_of(client, 'WO-1001')}?show=certificate"
+        assert "nobody knows what had been made last" in client.get(page).text
+        assert "请将原磁盘上的全部记录导出并导入" in chinese(client, page)

@@ -135,7 +135,7 @@ def test_epochs_are_joined_by_what_they_name(rig: Rig) -> None:
         found = told(rig, second)
         assert found["chains"][-1]["joined"] is (grade == "complete")
         assert found["grade"] == grade
-        words = "what its agent made before it began is not proven"
+        words = "what its agent made before it began anew is not proven"
         assert [words in line for line in certificate_lines(found)].count(True) == (grade != "complete")
         if grade == "complete":
             assert found["cycles"][0]["recorded"] == 3
