@@ -7,7 +7,9 @@ from those who only read: each request that is answered has one of the server's 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from fastapi import Request
 
@@ -45,19 +47,32 @@ def refuse_while_held_up(desk: Desk, *, crowded: bool = False) -> None:
         raise HeldUp(since_s)
 
 
+def places() -> asyncio.Semaphore:
+    """Those of one application, for ``place``: its ``app.state.places``."""
+    return asyncio.Semaphore(PLACES)
+
+
 async def place(request: Request) -> AsyncIterator[None]:
-    """Dependency of every request, on the loop: what may write is counted, what is only read waits for no write.
+    """Dependency of every request, on the loop: what may write gets a place before it takes a thread.
 
     Raises:
-        HeldUp: of what may write.
+        HeldUp: of what may write, also while it waits for a place.
     """
     if request.method in ("GET", "HEAD") or request.url.path in STORING_NOTHING:
         yield
         return
-    state = request.app.state
-    refuse_while_held_up(state.desk, crowded=state.sending >= PLACES)
-    state.sending += 1
+    taken: asyncio.Semaphore = request.app.state.places
+    await _take(taken, request.app.state.desk)
     try:
         yield
     finally:
-        state.sending -= 1
+        taken.release()
+
+
+async def _take(taken: asyncio.Semaphore, desk: Desk) -> None:
+    while True:
+        refuse_while_held_up(desk, crowded=taken.locked())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CROWDED_S):
+                await taken.acquire()
+                return

@@ -106,7 +106,7 @@ def create_site(desk: Desk) -> FastAPI:
     templates.filters["spread_name"] = _spread_name
     templates.globals["span_text"] = span_text
     app.state.desk = desk
-    app.state.sending = 0
+    app.state.places = sending.places()
     app.state.templates = templates
     for area in (
         door,

@@ -16,6 +16,7 @@ from test_web_pages import _sign
 
 from central.store.database import Server
 from central.web import sending
+from central.web.desk import Desk
 from tests.rigs import postgres
 from tests.rigs.stores import on_postgres
 from tests.rigs.trends import TrendAgent, polled
@@ -179,6 +180,37 @@ def test_who_reads_finds_a_thread_however_many_forms_wait(served: Site, monkeypa
     assert answers == {303: sending.PLACES, 503: 45 - sending.PLACES}
     assert waiting.result() == 0
     assert served.visitor().post("/sign-in", data=form).status_code == 403, "forms are taken again"
+
+
+def test_who_reads_finds_a_thread_in_the_first_second_of_a_lock(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: before it was known that writes are held up, 40 forms that came at once took all threads."""
+    monkeypatch.setattr(sending, "CROWDED_S", 600.0)
+    store, client = served.central.store, served.signed_in("mueller")
+    assert isinstance(store.database, Server)
+    form = {"csrf": form_token(client, "/")}
+    refuse_while_held_up, came = sending.refuse_while_held_up, []
+
+    def refuse(asked: Desk, *, crowded: bool = False) -> None:
+        came.append(crowded)
+        refuse_while_held_up(asked, crowded=crowded)
+
+    monkeypatch.setattr(sending, "refuse_while_held_up", refuse)
+    with ThreadPoolExecutor(60) as pool:
+        with postgres.shared().admin(store.database.name) as other, other.transaction():
+            other.execute("LOCK TABLE envelope IN SHARE ROW EXCLUSIVE MODE")
+            waiting = store.submit(lambda c: c.execute(text("DELETE FROM envelope WHERE false")).rowcount)
+            until(lambda: store.under_way_s > 0)
+            sent = [pool.submit(client.post, "/sign-out", data=form, timeout=90) for _ in range(60)]
+            until(lambda: len(came) == 60)
+            for path in PAGES[:4]:
+                assert client.get(path, timeout=15).status_code == 200
+            assert client.get("/healthz", timeout=15).json()["status"] == "ok"
+            assert not any(each.done() for each in sent)
+        answers = Counter(each.result().status_code for each in sent)
+    assert answers == {303: 60}, "nobody is refused: all of it was stored in the end"
+    assert waiting.result() == 0
 
 
 def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site) -> None:
