@@ -13,7 +13,10 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
+
+import httpx
 
 from central import doctor_keeping, footing
 from central.anchors import read_anchors
@@ -34,6 +37,8 @@ LEAST_FREE = 1 << 30
 LEAST_SHARE = 0.05
 LARGEST_WAL = 256 << 20
 CLOCK_AHEAD_S = 10.0
+ASK_S = 10.0
+STORES_NOTHING = "put that right; central goes on by itself, and the lines keep everything until then"
 LATELY_US = 86_400 * MICROSECONDS
 """An agent asks every ten minutes while it is connected: what was refused before this is over."""
 
@@ -53,6 +58,7 @@ def examine(settings: CentralSettings, clock: Clock) -> list[Told]:
         _keys,
         _own_certificate,
         _locks,
+        _serving,
         _ground,
         _database,
         _anchors,
@@ -179,6 +185,18 @@ def _locks(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
     """First of what asks the database: who holds it up keeps the others waiting."""
     with suppress(StorageFailed, Unreachable), at_any_version(settings.database, whole=False) as connection:
         yield from doctor_keeping.locks(connection)
+
+
+def _serving(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
+    """What a central that runs cannot do now; nothing where none answers, which need not run."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)  # noqa: S104
+    with suppress(httpx.HTTPError, ValueError):
+        answer = httpx.get(
+            f"http://{f'[{host}]' if ':' in host else host}:{settings.http.port}/healthz", timeout=ASK_S
+        )
+        told = answer.json() if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE else None
+        if isinstance(told, dict):
+            yield Told("central", "bad", f"it can store nothing: {told.get('detail')}", STORES_NOTHING)
 
 
 def _ground(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:

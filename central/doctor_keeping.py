@@ -35,6 +35,8 @@ UNREACHED_US = 86_400 * MICROSECONDS
 """For so long it is told of; who still does not hear is told of again."""
 DURABLE: dict[str, State] = {"fsync": "bad", "full_page_writes": "bad", "synchronous_commit": "warning"}
 """Settings that must be on; central sets the last one itself, for its own sessions."""
+CARELESS = ("data_sync_retry", "zero_damaged_pages", "ignore_checksum_failure")
+"""Settings that must be off: with them a server goes on over what its disk has lost, and says nothing."""
 
 
 def backups(connection: Connection, settings: CentralSettings, clock: Clock) -> Iterator[Told]:
@@ -176,11 +178,20 @@ def server(connection: Connection, clock: Clock) -> Iterator[Told]:
     old = found.version < OLDEST_SERVER
     newer = f"use PostgreSQL {OLDEST_SERVER // 10_000} or later" if old else None
     yield Told("database server", "bad" if old else "fine", f"it is PostgreSQL {found.version // 10_000}", newer)
+    if found.follows:
+        do = "let database: in central.yaml name the server that takes writes, or promote this one"
+        yield Told("database server", "bad", "it is a stand-by and only lets read", do)
     wrong = {name: state for name, state in DURABLE.items() if found.settings.get(name) in ("off", "local")}
     for name, state in wrong.items():
         do = f"set {name} = on in postgresql.conf and reload: what is committed could be lost"
         yield Told("durable settings", state, f"{name} is {found.settings[name]}", do)
-    if not wrong:
+    careless = [name for name in CARELESS if found.settings.get(name) == "on"]
+    for name in careless:
+        do = (
+            f"set {name} = off in postgresql.conf and restart: what its disk has lost would be lost without a word"
+        )
+        yield Told("durable settings", "bad", f"{name} is on", do)
+    if not wrong and not careless:
         yield Told("durable settings", "fine", "what it calls committed is on its disk")
     if not found.may:
         do = f"GRANT CREATE ON SCHEMA, and EXECUTE ON FUNCTION pg_control_system(), TO {found.role}"

@@ -43,7 +43,7 @@ from typing import TypeVar
 
 from records.errors import Busy, Damaged, LotkeeperError, NoRoom, StorageFailed
 from records.files import make_folder, sync_folder
-from records.jobs import A, Alike, Job, Kind, Pending, Single, Step, Steps, primary_code, run_all
+from records.jobs import A, Alike, Job, Kind, Pending, Refusing, Single, Step, Steps, primary_code, run_all
 
 T = TypeVar("T")
 
@@ -252,6 +252,7 @@ class Writer:
         self._restart_from = RESTART_BYTES
         self._jobs: queue.SimpleQueue[Pending[object] | None] = queue.SimpleQueue()
         self._failed: StorageFailed | None = None
+        self._refusing = Refusing()
         self._closed = False
         self._began_s: float | None = None
         self._gate = threading.Lock()  # nothing is queued behind the closing mark
@@ -303,6 +304,11 @@ class Writer:
         began_s = self._began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
 
+    @property
+    def refusing(self) -> LotkeeperError | None:
+        """Why jobs are refused of late; None: they are not."""
+        return self._refusing.why
+
     def close(self) -> None:
         """Finish what waits, checkpoint, close. Safe to call twice."""
         with self._gate:
@@ -352,6 +358,10 @@ class Writer:
             refused = self._take_steps(connection, group[0])
         elif refused is None:
             refused = self._commit(connection, group)
+        if refused is not None:
+            self._refusing.met(refused, lasting=True)
+        elif self._failed is None:
+            self._refusing.committed()
         for pending in group:
             pending.settle(self._failed or refused)
 

@@ -7,6 +7,7 @@ cost less together: they are tried as one, and each by itself when that raised.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -72,6 +73,31 @@ class Promised(Generic[T]):
             self.future.set_exception(error)
         else:
             self.future.set_result(self.value)  # type: ignore[arg-type]
+
+
+class Refusing:
+    """Why jobs are refused, for who watches. A full disk takes small ones between the large ones that it refuses:
+    so it is told of until ``LASTS_S`` have gone by without any; all else until something is committed.
+    """
+
+    LASTS_S = 65.0
+    """An agent tries again after a minute at the latest."""
+
+    def __init__(self) -> None:
+        self._why: LotkeeperError | None = None
+        self._until_s = 0.0
+        self._committed = False
+
+    def met(self, why: LotkeeperError, *, lasting: bool) -> None:
+        self._why, self._committed = why, False
+        self._until_s = time.monotonic() + (self.LASTS_S if lasting else 0.0)
+
+    def committed(self) -> None:
+        self._committed = True
+
+    @property
+    def why(self) -> LotkeeperError | None:
+        return None if self._committed and time.monotonic() >= self._until_s else self._why
 
 
 class Pending(Promised[T]):

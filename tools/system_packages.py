@@ -21,6 +21,7 @@ NEEDED = {
     "mosquitto-clients": "tests that look at the broker from outside",
     "chromium": "tests in a browser",
     "postgresql": "tests of the store on PostgreSQL",
+    "pgbouncer": "a pooler between central and PostgreSQL",
     "strace": "faults at system calls: kills at every write, disks that answer with an error",
     "faketime": "faults of the wall clock",
     "fonts-noto-cjk": "Chinese pages in screenshots",
@@ -30,7 +31,7 @@ NEEDED = {
 }
 """Debian package -> what goes without it."""
 
-SERVICES = ("mosquitto", "postgresql")
+SERVICES = ("mosquitto", "postgresql", "pgbouncer")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 Say = Callable[[str], None]

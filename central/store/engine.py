@@ -34,7 +34,7 @@ from central.store.guards import assert_guards, make_guards
 from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records.errors import Busy, NoRoom, Refused, StorageFailed, Unreachable
+from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unreachable
 
 __all__ = ["Connection", "Store", "assert_guards", "at_any_version", "is_away", "reading"]
 
@@ -62,6 +62,9 @@ class _Back(Protocol):
 
     @property
     def under_way_s(self) -> float: ...
+
+    @property
+    def refusing(self) -> LotkeeperError | None: ...
 
     def submit(self, job: Callable[[Connection], T], weight: int) -> Future[T]: ...
 
@@ -123,6 +126,11 @@ class Store:
         nothing.
         """
         return self._back.under_way_s
+
+    @property
+    def refusing(self) -> LotkeeperError | None:
+        """Why what is to be stored is refused of late; None: it is not. It is tried on."""
+        return self._back.refusing
 
     def read(self) -> AbstractContextManager[Connection]:
         """A connection that can only read, and sees one moment of the database until the block ends.
@@ -206,7 +214,7 @@ def at_any_version(database: Database, *, whole: bool = True) -> Iterator[Connec
         with reading_file(database) as connection:
             yield connection
         return
-    from central.store.postgres import reader, readers
+    from central.store.session import reader, readers
 
     engine = readers(database)
     try:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from records import durable
-from records.errors import Damaged, StorageFailed
+from records.errors import Damaged, LotkeeperError, StorageFailed
 
 T = TypeVar("T")
 
@@ -61,6 +61,10 @@ class LiteStore:
     @property
     def under_way_s(self) -> float:
         return self._writer.under_way_s
+
+    @property
+    def refusing(self) -> LotkeeperError | None:
+        return self._writer.refusing
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

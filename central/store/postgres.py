@@ -11,9 +11,12 @@ Promise: as of ``records.durable``. When ``submit(job).result()`` returns, the s
   the group is done again on a new one. Lost after: the new connection waits for the lock, so that the old
   transaction has ended, and reads the mark: there, it is committed; not there, it is done again;
 - so a job keeps nothing but what it returns: it may run again when its first run was not committed;
-- a server that stays away for ``PATIENCE_S``, another server or a promoted stand-by in its place, a full or
-  failing disk: the writer stops, all jobs that wait and all later ones raise StorageFailed, a restart begins with
-  the checks of a start.
+- a server that is full, that is away for longer than ``PATIENCE_S`` or that stopped keeping its commits is waited
+  for: nothing was stored, jobs are refused with what is wrong (``refusing``), and the first that finds it well
+  again is committed. Where that is not known of a group, since its COMMIT was under way, it waits until it is;
+- a server that was set back has other marks than the one that was written last. It, another server or a promoted
+  stand-by in its place, a failing disk: the writer stops, all jobs that wait and all later ones raise
+  StorageFailed, a restart begins with the checks of a start.
 """
 
 from __future__ import annotations
@@ -23,20 +26,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, LiteralString, TypeVar
 
 import psycopg
 import structlog
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool, StaticPool
 
 from central.store.database import Server
-from central.store.session import Identity, begin_writing, connect, identity_of, refuse_unsafe
-from records.clock import MICROSECONDS, SystemClock, iso_z, new_id
-from records.errors import Busy, LotkeeperError, Refused, StorageFailed, Unreachable
-from records.jobs import Promised
+from central.store.session import (
+    KEEPS,
+    Identity,
+    begin_writing,
+    carrier,
+    connect,
+    identity_of,
+    reader,
+    readers,
+    refuse_unkept,
+    refuse_unsafe,
+)
+from central.trouble import Trouble
+from records.clock import SystemClock, new_id
+from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unreachable
+from records.jobs import Promised, Refusing
 
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -45,39 +59,46 @@ GROUP_LIMIT = 256
 """Most jobs that one commit takes along."""
 WAITING_LIMIT = 10_000
 """Most jobs that may wait; beyond it ``submit`` raises."""
-READERS = 8
-"""Most connections that read at the same time; a further reader waits."""
 PATIENCE_S = 60.0
-"""How long the server may be away before the process stops."""
+"""How long a group waits for a server that is away before it is refused."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""How long, after the server was lost over a group or stayed away, nothing is tried: one whose disk is full ends
+itself over a commit, and the sessions of all who use it."""
 TAKING_OVER_S = 10.0
 """How long a start waits for another central's session to end: a server notices late that one was killed."""
 ATTEMPTS = 5
-"""How often a group may be broken off by the server (deadlock, cancelled) before the process stops."""
+"""How often a group may be broken off by the server (deadlock, cancelled, lost) before it is refused."""
 
 INSTANCE_LOCK = 0x4C6F746B_6F6E6C79
 """Held by the session of a central that has the database for itself."""
 
-_MARK: LiteralString = (
+_MARK: LiteralString = (  # noqa: S608  our own words
     "INSERT INTO meta (name, value) VALUES (%s, %s || ' ' || extract(epoch FROM clock_timestamp())::bigint) "
-    "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value"
-)
+    "ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value RETURNING "
+) + KEEPS
 _OLD_MARKS: LiteralString = (
     r"DELETE FROM meta WHERE name LIKE 'commit-mark/%' AND value ~ ' \d+$' "
     "AND split_part(value, ' ', 2)::bigint < extract(epoch FROM clock_timestamp()) - 86400"
 )
 """Of processes that were killed: nobody looks for a commit of yesterday."""
+MARK_SURE_S = 43_200.0
+"""For so long no other process takes the mark of one that lives for one of yesterday."""
 _JOBS_OWN_FAULT = frozenset(("0A", "21", "22", "23", "25", "42", "44", "54", "P0"))
 """Classes of SQLSTATE that a wrong statement or value gives; all others are the server's trouble."""
 _AGAIN = frozenset(("40", "55"))
 """The server broke the transaction off: a deadlock, a lock that was waited for too long."""
+FULL, CANCELLED, READ_ONLY = "53100", "57014", "25006"
 
 
 class _Lost(Exception):
-    """The connection is gone. ``mark``: what the transaction wrote, when COMMIT had been sent."""
+    """The connection is gone. ``mark``: what the transaction wrote, when COMMIT had been sent. ``full``: the
+    server has ended itself since its log found no room.
+    """
 
-    def __init__(self, cause: BaseException, mark: str | None = None) -> None:
-        super().__init__(str(cause))
+    def __init__(self, cause: psycopg.Error, mark: str | None = None) -> None:
+        super().__init__(_in_a_line(cause))
         self.mark = mark
+        self.full = cause.sqlstate == FULL
 
 
 class _Broken(Exception):
@@ -117,6 +138,12 @@ class PostgresStore:
         self._on_failure = on_failure
         self._jobs: queue.Queue[_Pending[Any] | None] = queue.Queue()
         self._failed: StorageFailed | None = None
+        self._refusing = Refusing()
+        self._paused: tuple[LotkeeperError, float] | None = None
+        self._pause_s = 0.0
+        self._kept: tuple[str, float] | None = None
+        self._away = Trouble("database", _log, SystemClock(), met="lost", over="back", warn=True)
+        self._refusals = Trouble("writes", _log, SystemClock(), met="refused", over="taken-again")
         self._closed = False
         self._began_s: float | None = None
         self._gate = threading.Lock()  # nothing is queued behind the closing mark
@@ -148,6 +175,10 @@ class PostgresStore:
     def under_way_s(self) -> float:
         began_s = self._began_s
         return 0.0 if began_s is None else time.monotonic() - began_s
+
+    @property
+    def refusing(self) -> LotkeeperError | None:
+        return self._refusing.why
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -190,38 +221,75 @@ class PostgresStore:
             going_on = None not in group
             batch = [pending for pending in group if pending is not None]
             self._began_s = time.monotonic()
-            if batch and self._failed is None:
-                self._commit(batch)
+            refused = self._commit(batch) if batch and self._failed is None else None
             self._began_s = None
             for pending in batch:
-                pending.settle(self._failed)
+                pending.settle(self._failed or refused)
 
-    def _commit(self, batch: list[_Pending[Any]]) -> None:
+    def _commit(self, batch: list[_Pending[Any]]) -> LotkeeperError | None:
+        """Why all of it was refused and nothing stored, None when it is on disk; a server that failed is in
+        ``_failed``.
+        """
+        if self._paused is not None and time.monotonic() < self._paused[1]:
+            return self._paused[0]
+        refused: LotkeeperError | None = None
         try:
-            for _ in range(ATTEMPTS):
-                try:
-                    self._attempt(batch)
-                    return
-                except _Broken as broken:
-                    last: Exception = broken
-                    _log.warning(
-                        "commit-once-more", error=str(broken), hint="lotkeeper-central doctor names who locks"
-                    )
-                except _Lost as lost:
-                    last = lost
-                    if self._resume(lost):
-                        return
-            raise last
+            self._keep(batch)
         except StorageFailed as error:
             self._fail(error)
+        except (Refused, Unreachable) as error:
+            refused = error
+            self._refusing.met(error, lasting=isinstance(error, NoRoom) and not self._pause_s)
+            self._refusals.met(str(error))
         except BaseException as error:  # whatever it was, nobody may go on as if it were on disk
-            told = " ".join(str(error).split()) or repr(error)
+            told = _in_a_line(error) or repr(error)
             self._fail(
                 StorageFailed(
                     f"{self.label}: the server did not keep a commit: {told}",
                     hint="look into the server's log, then start again",
                 )
             )
+        else:
+            self._paused, self._pause_s = None, 0.0
+            self._refusing.committed()
+            if self._refusing.why is None:
+                self._refusals.over()
+        return refused
+
+    def _keep(self, batch: list[_Pending[Any]]) -> None:
+        """Bring a group to the server's disk, however often the server breaks it off.
+
+        Raises:
+            NoRoom, Busy, Unreachable, Refused: nothing of it is stored, and a later one may be. Else: the server
+            is not to be written on with.
+        """
+        last: Exception = RuntimeError("not tried")
+        for _ in range(ATTEMPTS):
+            try:
+                self._attempt(batch)
+                return
+            except _Broken as broken:
+                last = broken
+                hint = "lotkeeper-central doctor names who locks"
+                _log.warning("commit-once-more", error=str(broken), hint=hint)
+            except _Lost as lost:
+                last = lost
+                if self._resume(lost):
+                    return
+                if lost.full:
+                    break
+        if isinstance(last, _Broken):
+            raise Busy(
+                f"{self.label}: nothing was stored: {last}", hint="lotkeeper-central doctor names who locks"
+            )
+        if isinstance(last, _Lost) and last.full:
+            raise self._left_alone(self._no_room(str(last)))
+        raise self._left_alone(
+            Unreachable(
+                f"{self.label}: nothing was stored: the server ended {ATTEMPTS} times over it: {last}",
+                hint="see its log: is one of its disks full? Central goes on by itself",
+            )
+        )
 
     def _attempt(self, batch: list[_Pending[Any]]) -> None:
         """Do a group's work in one transaction."""
@@ -231,19 +299,46 @@ class PostgresStore:
             for pending in batch:
                 self._run_job(pending)
             token = new_id()
-            self._raw.execute(_MARK, (self._mark_name, token))
+            self._refuse_unkept(self._raw.execute(_MARK, (self._mark_name, token)).fetchone())
             mark = token  # from here on its outcome may be unknown
             done = self._raw.execute("COMMIT")
+        except Refused:
+            with suppress(psycopg.Error):
+                self._raw.execute("ROLLBACK")
+            raise
         except psycopg.Error as error:
             with suppress(psycopg.OperationalError):  # it may be gone by now
                 self._raw.execute("ROLLBACK")
             if self._raw.closed:
                 raise _Lost(error, mark) from error
-            if (error.sqlstate or "")[:2] in _AGAIN or error.sqlstate == "57014":
-                raise _Broken(str(error)) from error
+            if (error.sqlstate or "")[:2] in _AGAIN or error.sqlstate == CANCELLED:
+                raise _Broken(_in_a_line(error)) from error
+            if error.sqlstate == FULL:
+                raise self._no_room(_in_a_line(error)) from error
+            if error.sqlstate == READ_ONLY:
+                raise Refused(
+                    f"{self.label}: nothing was stored: it only lets read", hint="is it a stand-by, or set so?"
+                ) from error
             raise
         if done.statusmessage != "COMMIT":
             raise StorageFailed(f"{self.label}: COMMIT was answered by {done.statusmessage}")
+        self._kept = token, time.monotonic()
+
+    def _refuse_unkept(self, found: tuple[Any, ...] | None) -> None:
+        if self._identity is not None and found is not None:
+            refuse_unkept(self._identity.pid, found, self.label)
+
+    def _no_room(self, told: str) -> NoRoom:
+        return NoRoom(
+            f"{self.label}: the server's disk is full: nothing was stored: {told}",
+            hint="make room where it has its tables and its log (pg_wal); central goes on by itself",
+        )
+
+    def _left_alone(self, error: LotkeeperError) -> LotkeeperError:
+        """The same, after which nothing is tried for a while: longer each time until something is committed."""
+        self._pause_s = min(max(2 * self._pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+        self._paused = error, time.monotonic() + self._pause_s
+        return error
 
     def _run_job(self, pending: _Pending[Any]) -> None:
         pending.value = pending.error = None
@@ -259,37 +354,54 @@ class PostgresStore:
             pending.error = error
 
     def _resume(self, lost: _Lost) -> bool:
-        """Connect again; whether the work that was under way is committed after all."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        told = False
+        """Connect again; whether the work that was under way is committed after all.
+
+        Raises:
+            Unreachable: the server stays away, and the work was not. StorageFailed: it is another server, or was
+            set back, or central ends before the outcome is known.
+        """
+        deadline_s = time.monotonic() + (PATIENCE_S if self._paused is None else 0.0)
+        why = "start the server: is one of its disks full? Central goes on by itself"
         while True:
             try:
                 committed = self._reached(lost)
             except (psycopg.OperationalError, Unreachable, Refused) as error:
-                if time.monotonic() > deadline_s:
+                told = f"{lost}; now {_in_a_line(error)}"
+                self._away.met(told)
+                if lost.mark is not None and self._closed:
                     raise StorageFailed(
-                        f"{self.label} is gone since {PATIENCE_S:.0f} s: {error}",
+                        f"{self.label} is away, and whether it has the last commit is not known: {error}",
                         hint="start the server, then start again",
                     ) from error
-                if not told:
-                    left_s = deadline_s - time.monotonic()
-                    until = iso_z(SystemClock().now_us() + round(left_s * MICROSECONDS))
-                    _log.warning("database-lost", error=str(error), tried_until=until)
-                    told = True
+                if lost.mark is None and time.monotonic() > deadline_s:
+                    away = Unreachable(f"{self.label} is away, nothing was stored: {told}", hint=why)
+                    raise self._left_alone(away) from error
+                waits = Unreachable(f"{self.label} is away: {told}", hint=why)
+                self._refusing.met(waits, lasting=False)
                 time.sleep(0.2)
             else:
-                if told:
-                    _log.info("database-back", database=self.label)
+                self._away.over()
                 return committed
 
     def _reached(self, lost: _Lost) -> bool:
         self._open()
-        if lost.mark is None:
+        # the lock is free only when the old transaction has ended
+        with nullcontext() if lost.mark is None else self._transaction():
+            query = "SELECT split_part(value, ' ', 1) FROM meta WHERE name = %s"
+            row = self._raw.execute(query, (self._mark_name,)).fetchone()
+        found = None if row is None else row[0]
+        if lost.mark is not None and found == lost.mark:
+            self._kept = found, time.monotonic()
+            return True
+        if self._kept is None or found == self._kept[0]:
             return False
-        with self._transaction():  # the lock is free only when the old transaction has ended
-            query = "SELECT value FROM meta WHERE name = %s"
-            found = self._raw.execute(query, (self._mark_name,)).fetchone()
-        return found is not None and found[0].split(" ")[0] == lost.mark
+        if found is None and time.monotonic() - self._kept[1] > MARK_SURE_S:
+            return False
+        raise StorageFailed(
+            f"{self.label} lacks what it had confirmed: an older copy was put back, or it lost its last commits",
+            hint="look at the server's log and disk; where they are lost for good: lotkeeper-central restore "
+            "--as-is --reason WHY, and the lines send them again",
+        )
 
     def _open(self) -> None:
         """A new writing session in place of the old one, which is ended on the server too."""
@@ -326,6 +438,7 @@ class PostgresStore:
         begin_writing(self._raw)
         try:
             yield
+            self._refuse_unkept(self._raw.execute(f"SELECT {KEEPS}").fetchone())
         except BaseException:
             if not self._raw.closed:
                 self._raw.execute("ROLLBACK")
@@ -337,54 +450,6 @@ class PostgresStore:
         if self._on_failure is not None:
             with suppress(Exception):  # the futures must still learn of the failure
                 self._on_failure(failed)
-
-
-# -- readers -----------------------------------------------------------------------------------------------
-
-
-def readers(server: Server) -> Engine:
-    """Connections that can only read; one that has died is noticed and replaced."""
-    return create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: connect(server, "lotkeeper reader", read_only=True),
-        poolclass=QueuePool,
-        pool_size=READERS,
-        max_overflow=0,
-        pool_pre_ping=True,
-        use_native_hstore=False,
-    )
-
-
-@contextmanager
-def reader(engine: Engine, label: str) -> Iterator[Connection]:
-    """One moment of the database (REPEATABLE READ).
-
-    Raises:
-        Unreachable: the server is away, or was lost meanwhile, or another session locks what is read.
-    """
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-            raise Unreachable(
-                f"{label} does not let central read: another session has locked what is asked for",
-                hint="lotkeeper-central doctor names that session",
-            ) from error
-        if error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError):
-            raise Unreachable(f"{label} does not answer: {error.orig}", hint="is the server running?") from error
-        raise
-
-
-def carrier(raw: psycopg.Connection[Any]) -> Engine:
-    """SQLAlchemy over a session whose transactions are begun and ended by us."""
-    return create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: raw,
-        poolclass=StaticPool,
-        pool_reset_on_return=None,
-        use_native_hstore=False,
-    )
 
 
 # -- within ------------------------------------------------------------------------------------------------
@@ -400,7 +465,12 @@ def _locked(raw: psycopg.Connection[Any], patience_s: float) -> bool:
 
 
 def _own_fault(error: psycopg.Error) -> bool:
-    return error.sqlstate is None or error.sqlstate[:2] in _JOBS_OWN_FAULT
+    code = error.sqlstate
+    return code is None or (code[:2] in _JOBS_OWN_FAULT and code != READ_ONLY)
+
+
+def _in_a_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _told(error: BaseException, label: str) -> BaseException:
@@ -408,6 +478,8 @@ def _told(error: BaseException, label: str) -> BaseException:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(error, LotkeeperError) or not isinstance(cause, psycopg.Error):
         return error
-    told = StorageFailed(f"{label} cannot be opened: {cause}", hint="look into the server's log")
+    full = cause.sqlstate == FULL
+    hint = "make room on the server's disk" if full else "look into the server's log"
+    told = (NoRoom if full else StorageFailed)(f"{label} cannot be opened: {_in_a_line(cause)}", hint=hint)
     told.__cause__ = error
     return told

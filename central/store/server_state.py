@@ -12,7 +12,8 @@ from central.store.database import WRITE_LOCK
 _ROLE = text(
     "SELECT has_schema_privilege(current_schema(), 'CREATE') AS makes, "
     "has_function_privilege('pg_control_system()', 'EXECUTE') AS knows, "
-    "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS rules, current_user AS name"
+    "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS rules, current_user AS name, "
+    "pg_is_in_recovery() AS follows"
 )
 
 _LOCKS = text(
@@ -38,13 +39,16 @@ _HOLDING_UP = text(
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """``settings``: as the server has them for new sessions. ``may``: the role has all that central needs."""
+    """``settings``: as the server has them for new sessions. ``may``: the role has all that central needs.
+    ``follows``: it is a stand-by.
+    """
 
     version: int
     settings: Mapping[str, str]
     role: str
     may: bool
     superuser: bool
+    follows: bool
 
 
 def state_of(connection: Connection) -> ServerState | None:
@@ -55,7 +59,8 @@ def state_of(connection: Connection) -> ServerState | None:
     rows = connection.execute(text("SELECT name, reset_val FROM pg_settings"))
     settings = {row.name: row.reset_val or "" for row in rows}
     role = connection.execute(_ROLE).one()
-    return ServerState(version, settings, role.name, bool(role.makes and role.knows), bool(role.rules))
+    may = bool(role.makes and role.knows)
+    return ServerState(version, settings, role.name, may, bool(role.rules), bool(role.follows))
 
 
 @dataclass(frozen=True, slots=True)

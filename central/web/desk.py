@@ -27,6 +27,7 @@ from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
 from central.web.visitors import Signing, Visitor
+from records.errors import LotkeeperError
 from records.reasons import Catalogue
 
 __all__ = ["AgentLine", "Desk", "QuarantineLine", "Signing", "Visitor"]
@@ -231,6 +232,10 @@ class Desk(Protocol):
 
     def write_under_way_s(self) -> float:
         """How long the write that all others wait for has been under way; 0: none is."""
+        ...
+
+    def write_refused(self) -> LotkeeperError | None:
+        """Why the last write was refused, by a full disk say; None: it was stored."""
         ...
 
     def last_backup_us(self) -> int | None:

@@ -39,6 +39,7 @@ from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
 from records.clock import Clock, from_us
+from records.errors import LotkeeperError
 from records.model import Decision, OperationsEvent
 from records.reasons import Catalogue
 from records.wire import CENTRAL, EQUIPMENT, PEOPLE, PLANT, Head, Watermark
@@ -392,6 +393,9 @@ class LiveDesk:
 
     def write_under_way_s(self) -> float:
         return self._central.store.under_way_s
+
+    def write_refused(self) -> LotkeeperError | None:
+        return self._central.store.refusing
 
     def last_backup_us(self) -> int | None:
         return last_backup_us(self._central.store)

@@ -95,7 +95,7 @@ class LocalPostgres:
         """
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*_as_user(), str(_needed("postgres")), "-D", str(self.data)],
+                [*as_user(), str(_needed("postgres")), "-D", str(self.data)],
                 stdout=log,
                 stderr=log,
                 cwd="/",
@@ -117,6 +117,10 @@ class LocalPostgres:
         self._process.wait(START_LIMIT_S)
         self._process = None
 
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
@@ -135,7 +139,7 @@ class LocalPostgres:
         Raises:
             LotkeeperError: it did not end well.
         """
-        words = (*_as_user(), str(_needed(name)), *words)
+        words = (*as_user(), str(_needed(name)), *words)
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd="/")
         if done.returncode != 0:
             raise LotkeeperError(f"{name} ended with {done.returncode}: {done.stdout}{done.stderr}")
@@ -148,8 +152,8 @@ def _needed(name: str) -> Path:
     return found
 
 
-def _as_user() -> tuple[str, ...]:
-    """PostgreSQL refuses to run as root; and it must not outlive us."""
+def as_user() -> tuple[str, ...]:
+    """Words before a command. PostgreSQL refuses to run as root; and it must not outlive us."""
     if shutil.which("setpriv") is None:
         return ()
     user = ("--reuid", "postgres", "--regid", "postgres", "--init-groups") if os.geteuid() == 0 else ()

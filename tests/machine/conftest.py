@@ -6,23 +6,27 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
-Volume = Callable[[str], Path]
+
+class Volume(Protocol):
+    """Mounts a small volume of its own: ``volume("8m")``, in another folder than the test's where one is named."""
+
+    def __call__(self, size: str, within: Path | None = None) -> Path: ...
 
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Iterator[Volume]:
-    """Mounts a small volume of its own: ``volume("8m")``."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("needs root on Linux, to mount a volume")
     mounted: list[Path] = []
 
-    def mount(size: str) -> Path:
-        folder = tmp_path / f"volume-{len(mounted)}"
+    def mount(size: str, within: Path | None = None) -> Path:
+        folder = (within or tmp_path) / f"volume-{len(mounted)}"
         folder.mkdir()
         made = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}", "lotkeeper-test", str(folder)],

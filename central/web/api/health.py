@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from central.web.api.problems import Problem
 from central.web.desk import Desk
 from central.web.sending import refuse_while_held_up
 from records.clock import MICROSECONDS, iso_z
@@ -43,6 +44,9 @@ class DeskFigures(Collector):
         yield CounterMetricFamily("lotkeeper_log_lines_dropped", text, value=lines_dropped())
         text = "How long the write that all others wait for has been under way"
         yield GaugeMetricFamily("lotkeeper_write_under_way_seconds", text, value=self._desk.write_under_way_s())
+        text = "1 when the last write was refused, by a full disk say"
+        refused = self._desk.write_refused() is not None
+        yield GaugeMetricFamily("lotkeeper_writes_refused", text, value=int(refused))
         made_us = self._desk.last_backup_us()
         if made_us is not None:
             age_s = (self._desk.now_us() - made_us) / MICROSECONDS
@@ -65,6 +69,9 @@ def _each(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
 def healthz(request: Request) -> dict[str, str | None]:
     """Answers only when the database answers, and takes writes. ``last_backup``: null when none was ever made."""
     desk: Desk = request.app.state.desk
+    refused = desk.write_refused()
+    if refused is not None:
+        raise Problem(503, str(refused))
     desk.agents()
     refuse_while_held_up(desk)
     return {"status": "ok", "version": desk.version, "last_backup": iso_z(desk.last_backup_us())}
