@@ -5,7 +5,10 @@ believed now (and that is the key which its content names, where it names one), 
 that kind, by its own clock. So a request that somebody recorded
 and plays again does nothing. Anything else goes to quarantine. A request may be lost: who needs an answer asks
 again. Who made it at a wrong time may be told so (``untimely``): such an answer names what it answers, so that one
-that somebody plays again has no meaning for the agent, and changes nothing here.
+that somebody plays again has no meaning for the agent, and changes nothing here. Of requests of one kind that are
+refused for their time, one after the other, only the first goes to quarantine, and each by which their count has
+doubled: who asks in a loop fills neither quarantine nor log, and takes no room from what is refused for another
+reason.
 
 A last one whose time is still to come, by more than any clock may be ahead, was taken while central's own clock
 was ahead: it is forgotten, and stated. In its place only a request of this very time counts, so that of what was
@@ -42,12 +45,15 @@ Refusal = Literal["not-a-frame", "unknown-agent", "signature", "topic", "request
 
 
 class NotTaken(Exception):
-    """Why a request is not taken: a reason of ``central.quarantine`` and what was wrong."""
+    """Why a request is not taken: a reason of ``central.quarantine`` and what was wrong. ``known``: the same
+    stands there of requests before it, and this one is only counted.
+    """
 
-    def __init__(self, reason: Refusal, detail: str) -> None:
+    def __init__(self, reason: Refusal, detail: str, *, known: bool = False) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.known = known
 
 
 class AgentRequests:
@@ -128,14 +134,20 @@ class AgentRequests:
         last_us = None if last is None else last[0]
         wrong = _wrong_time(request, last_us, now_us)
         if wrong is not None:
-            asked.refuse(connection, request.agent, request.kind, now_us, wrong)
-            return NotTaken("request", wrong)
+            times = asked.refuse(connection, request.agent, request.kind, now_us, wrong)
+            told = wrong if times == 1 else f"{wrong} ({request.kind} was refused {times} times by now)"
+            return NotTaken("request", told, known=not _is_power_of_two(times))
         if last_us is not None and last_us > now_us + MOST_AHEAD_US:
             params: dict[str, JsonValue] = {"agent": request.agent, "kind": request.kind}
             event = OperationsEvent("request-time-forgotten", {**params, "at": _when(last_us)})
             self._facts.state(connection, event)
         asked.keep(connection, request.agent, request.kind, request.at_us, digest)
         return True
+
+
+def _is_power_of_two(times: int) -> bool:
+    """Whether a count has doubled since this was so last: what is refused a million times is told twenty times."""
+    return times & (times - 1) == 0
 
 
 def _wrong_time(request: Request, last_us: int | None, now_us: int) -> str | None:

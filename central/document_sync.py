@@ -50,6 +50,10 @@ TOLD_EVERY_S = 43_200.0
 ASKED = 3
 """When an agent is asked so often for one document, and never shows it, that is told: a request may be lost."""
 
+REFUSED_S, MOST_REFUSED = 60.0, 5
+"""An agent is told of so many comparisons that were refused in this time, and of each once: who asks in a loop, or
+plays again what was recorded, is not answered in a loop."""
+
 Place = tuple[str, str]
 _Name = Annotated[str, Field(max_length=500)]
 _HIGHEST = 2**63 - 1
@@ -101,6 +105,8 @@ class DocumentSync:
         """Version and how often, of what was not shown yet."""
         self._told_s: dict[tuple[str, Place, str], float] = {}
         self._seen: dict[str, tuple[int, str]] = {}
+        self._refused: dict[str, dict[str, float]] = {}
+        """By agent the rounds that it was told to be refused of late, and when."""
 
     def answer(self, request: Request) -> None:
         """Send what the agent lacks of what its piece covers, or ask for what it holds more of; after the last
@@ -135,9 +141,16 @@ class DocumentSync:
         has asked for something else since, and knows so by the round.
         """
         told = request.content.get("round") if isinstance(request.content, dict) else None
-        if isinstance(told, str) and len(told) <= LONGEST_ROUND:
+        if isinstance(told, str) and len(told) <= LONGEST_ROUND and self._is_news(request.agent, told):
             now_us = self._clock.now_us()
             self._publish(request.agent, Document(SYNC_REFUSED, request.agent, now_us, now_us, {"round": told}))
+
+    def _is_news(self, agent: str, told: str) -> bool:
+        now_s = self._clock.monotonic_s()
+        lately = {each: at_s for each, at_s in self._refused.get(agent, {}).items() if now_s - at_s < REFUSED_S}
+        news = told not in lately and len(lately) < MOST_REFUSED
+        self._refused[agent] = lately | ({told: now_s} if news else {})
+        return news
 
     def _note_asked(self, agent: str, ahead: dict[Place, int]) -> None:
         """What an agent is asked for again and again, and does not show, is not reached."""

@@ -257,6 +257,8 @@ class Ingest:
         try:
             new = self._asked.take(partition, agent, payload)
         except NotTaken as refused:
+            if refused.known:
+                return Outcome("ignored", agent, detail=refused.detail)
             return self._refused(topic, agent, refused.reason, refused.detail, payload)
         return Outcome("request", agent) if new else Outcome("ignored", agent, detail="asked already")
 

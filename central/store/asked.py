@@ -66,13 +66,14 @@ def keep(connection: Connection, agent: str, kind: str, at_us: int, digest: byte
         connection.execute(agent_request.insert().values(agent=agent, kind=kind, at_us=at_us, digest=digest))
 
 
-def refuse(connection: Connection, agent: str, kind: str, now_us: int, detail: str) -> None:
-    """Remember that a request of the agent was refused for its time."""
+def refuse(connection: Connection, agent: str, kind: str, now_us: int, detail: str) -> int:
+    """Remember that a request of the agent was refused for its time; how many were, since one was taken."""
     of = (request_refused.c.agent == agent, request_refused.c.kind == kind)
     counted = {"times": request_refused.c.times + 1, "last_us": now_us, "detail": detail}
     if not connection.execute(update(request_refused).where(*of).values(counted)).rowcount:
         first = {"agent": agent, "kind": kind, "times": 1, "since_us": now_us, "last_us": now_us}
         connection.execute(request_refused.insert().values({**first, "detail": detail}))
+    return int(connection.execute(select(request_refused.c.times).where(*of)).scalar_one())
 
 
 def refusals(connection: Connection) -> list[RefusedRequests]:

@@ -139,6 +139,27 @@ def test_who_is_refused_for_its_clock_is_known_until_it_is_taken_again(
         assert asked_rows.refusals(connection) == [], "a database that was last opened by a central of before"
 
 
+def test_what_is_refused_in_a_loop_is_stated_when_its_count_has_doubled(rig: Rig, agent: Agent) -> None:
+    """Bug: each refused request was a fact and a line in the log, and after a thousand the agent's share of
+    quarantine was full, for whatever else was wrong.
+    """
+    answering(rig)
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
+    told = 0
+    for _ in range(300):
+        rig.clock.advance(0.001)
+        told += rig.ingest.take(TOPIC, asked(rig, agent, later_s=-5)).result == "quarantined"
+    assert told == len(rig.store.facts(codes=["quarantined"])) == 9
+    assert any("256 times" in detail for _, detail in refused(rig))
+    with rig.store.read() as connection:
+        (counted,) = asked_rows.refusals(connection)
+    assert counted.times == 300
+    rig.clock.advance(10)
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
+    rig.clock.advance(0.001)
+    assert rig.ingest.take(TOPIC, asked(rig, agent, later_s=-5)).result == "quarantined", "it is news again"
+
+
 def test_a_hello_names_the_key_that_signed_it(rig: Rig, agent: Agent) -> None:
     seen = answering(rig, "hello")
     assert rig.ingest.take(TOPIC, hello(rig, agent, agent.key.id)).result == "request"

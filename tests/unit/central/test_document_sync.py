@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from central import doctor_keeping
-from central.document_sync import DocumentSync
+from central.document_sync import MOST_REFUSED, DocumentSync
 from central.holds import Held, Holds
 from central.store import documents
 from edge_agent import sync as sync_module
@@ -138,8 +138,10 @@ def test_a_refusal_tells_of_the_clock_once_and_confirms_nothing(both: Both) -> N
     for request in (*asked, asked[-1]):
         both.central.refused(request)
     both.central.refused(Request(AGENT, SYNC, 1, {"round": "x" * 100}))
+    told = [document for _, document in both.said]
+    assert len(told) == 2, "of each comparison once"
     found = []
-    for _, document in both.said:
+    for document in (*told, told[-1]):
         both.hear(document)
         sync.refused()
         found.append(both.offset.now())
@@ -153,6 +155,21 @@ def test_a_refusal_tells_of_the_clock_once_and_confirms_nothing(both: Both) -> N
     assert not sync.answered()
     both.clock.advance(1000)
     assert sync.unanswered_s() == 1002
+
+
+def test_who_is_refused_in_a_loop_is_told_a_few_times_a_minute(both: Both) -> None:
+    """Bug: each refused request made a document, which the broker kept."""
+    for number in range(1000):
+        both.central.refused(Request(AGENT, SYNC, 1, {"round": f"r{number}"}))
+        both.central.refused(Request("press-2", SYNC, 1, {"round": "r"}))
+        if number % 100 == 99:
+            both.rig.clock.advance(6)
+    assert [agent for agent, _ in both.said].count(AGENT) <= 2 * MOST_REFUSED
+    assert [agent for agent, _ in both.said].count("press-2") == 1, "what is played again is another round's"
+    both.rig.clock.advance(60)
+    both.said.clear()
+    both.central.refused(Request(AGENT, SYNC, 1, {"round": "the next"}))
+    assert len(both.said) == 1
 
 
 def test_who_is_not_answered_knows_since_when(both: Both) -> None:
