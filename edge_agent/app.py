@@ -50,7 +50,6 @@ from edge_agent.settings import Uplink as UplinkOfLine
 from edge_agent.software import software
 from edge_agent.space import LOW_ROOM, Space
 from edge_agent.space import plan as plan_space
-from edge_agent.sync import EVERY_S as SYNC_EVERY_S
 from edge_agent.sync import Sync
 from edge_agent.telemetry import Context
 from edge_agent.trend import Trend
@@ -67,6 +66,7 @@ from records.yaml import Loaded, refuse
 
 CLOCK_CHECK_S = 5.0
 CLOCK_JUMP_S = 2.0
+SYNC_LOOK_S = 1.0
 PROBLEMS_TOLD = 5
 """How many problems of a refused configuration its event names."""
 
@@ -436,8 +436,9 @@ class Agent:
     async def _compare(self) -> None:
         """Compare notes with central every now and then, so that a quiet line hears of it too."""
         while True:
-            await asyncio.sleep(SYNC_EVERY_S)
-            self._compare_now()
+            await asyncio.sleep(SYNC_LOOK_S)
+            if self.uplink.reached:
+                self.sync.look()
 
     def _compare_now(self) -> None:
         if self.uplink.status().connected:

@@ -56,7 +56,8 @@ class Documents:
     ``on_change(kind, id)`` is called once a new version stands, in the thread that brought it. A document
     that is ``in_use(kind, id)`` is not withdrawn yet: central says it again when notes are compared.
     ``refused`` counts stored payloads that were not believed when they were loaded, ``outdated`` those of older
-    versions that came.
+    versions that came. ``heard_s``: when central itself was heard last, by the monotonic clock; not what the
+    broker repeats of it.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Documents:
         self._no_room: str | None = None
         self._kept_s: float | None = None
         self.refused = self.outdated = 0
+        self.heard_s: float | None = None
         self._time = CountedTime(clock, *outbox.documents.time())
         self._confirmed_us = outbox.documents.confirmed_us()
         self._ahead_us = self._time.moment_us() - clock.now_us()  # this PC's clock, until notes are compared
@@ -131,6 +133,8 @@ class Documents:
         document = self._believed(topic, agent, payload)
         if retained and document.kind in (SYNC, SYNC_REFUSED):
             return False
+        if not retained:
+            self.heard_s = self._clock.monotonic_s()
         key = (document.kind, document.id)
         if document.kind == SYNC_REFUSED:  # of this moment only: who asked looks at it now
             with self._lock:
@@ -190,7 +194,7 @@ class Documents:
         with self._lock:
             self._confirmed_us = self._time.moment_us()
             self._time.settle()
-        now_s = self._clock.monotonic_s()
+        now_s = self.heard_s = self._clock.monotonic_s()
         if self._kept_s is None or now_s - self._kept_s >= KEEP_EVERY_S:
             self.keep()
 

@@ -1,8 +1,10 @@
 """Comparing notes with central: it hears what this agent holds, sends what is newer and withdraws what is gone.
 
-After each connect and every now and then, in pieces: each names all that is held between two documents (``after``,
-``through``; by kind and id), so that central sees from any piece alone what is missing there. A piece that is lost
-is made good by the next round. Central's answer to the last piece says that all that is held is the newest.
+After each connect and every ten minutes, and again soon where no answer comes, ever more seldom: what is asked
+before central is at the broker is lost. When central speaks that was silent, it is asked again soon. In pieces:
+each names all that is held between two documents (``after``, ``through``; by kind and id), so that central sees
+from any piece alone what is missing there. A piece that is lost is made good by the next round. Central's answer
+to the last piece says that all that is held is the newest.
 
 A central that was restored from a backup may have lost what this agent holds. It then asks to be shown that, as it
 is signed; the agent shows each once and begins anew. Of what quality holds it shows what it held when it asked,
@@ -20,11 +22,16 @@ from pydantic import JsonValue
 
 from edge_agent.clock_offset import ClockOffset
 from edge_agent.documents import Documents
-from records.clock import Clock, new_id
+from records.clock import Clock, by_chance, new_id
 from records.wire import HOLDS, PLANT, SHOW, SYNC, SYNC_REFUSED, SYNCED, Document, content_digest
 
 EVERY_S = 600.0
 """How often notes are compared while the connection stands: a quiet line hears of central at least so often."""
+AGAIN_S = 10.0
+"""How soon it asks again what is not answered, about; then after twice as long each time, up to ``EVERY_S``."""
+AWAY_S = 60.0
+"""Who has said nothing for so long since it was asked, and then speaks, had been away. One that works up a backlog
+speaks meanwhile."""
 ANSWER_S = 1.5 * EVERY_S
 """Central answers within seconds, or late when it works up a backlog. Who has asked again and waits still is not
 answered: central is down, or refuses what is asked, for a wrong clock say."""
@@ -52,6 +59,11 @@ class Sync:
         self._holds: bytes | None = None
         self._shown: set[bytes] = set()
         self._waits_from_s: float | None = None
+        self._asked_s = 0.0
+        self._pause_s = AGAIN_S
+        self._due_s: float | None = None
+        self._silent = False
+        """Whether central has said nothing at all since it was asked."""
 
     def unanswered_s(self) -> float | None:
         """For how long central has not answered although it is asked again and again; None while it does."""
@@ -66,12 +78,36 @@ class Sync:
 
     def begin(self) -> None:
         """Ask anew; an answer to a round before is none any more."""
+        self._pause_s = AGAIN_S
         self._shown.clear()
         self._ask_anew()
 
+    def look(self) -> None:
+        """Ask again where it is time. Call it every second or so while central can be reached."""
+        now_s = self._clock.monotonic_s()
+        if self._due_s is None:
+            return
+        if self._has_come(now_s):
+            self._pause_s = AGAIN_S
+            self._due_s = min(self._due_s, now_s + by_chance(AGAIN_S))
+        if now_s >= self._due_s:
+            self._pause_s = AGAIN_S if self._round is None else min(2 * self._pause_s, EVERY_S)
+            self._shown.clear()
+            self._ask_anew()
+
+    def _has_come(self, now_s: float) -> bool:
+        """Whether central, that had not been there when it was asked, is heard for the first time since."""
+        heard_s = self._documents.heard_s
+        if not self._silent or heard_s is None or heard_s <= self._asked_s:
+            return False
+        self._silent = False
+        return self._round is not None and heard_s - self._asked_s > AWAY_S
+
     def _ask_anew(self) -> None:
+        self._asked_s, self._silent = self._clock.monotonic_s(), True
+        self._due_s = self._asked_s + by_chance(self._pause_s)
         if self._waits_from_s is None:
-            self._waits_from_s = self._clock.monotonic_s()
+            self._waits_from_s = self._asked_s
         self._round = new_id()
         self._holds = self._documents.signed(HOLDS, PLANT)
         if self._offset is not None:
@@ -89,6 +125,7 @@ class Sync:
             self._show(content["show"])
             return False
         self._round = self._waits_from_s = None
+        self._due_s = self._clock.monotonic_s() + EVERY_S
         if self._offset is not None and answer is not None:
             self._offset.answered(answer.issued_us)
         self._documents.heard()
@@ -99,8 +136,13 @@ class Sync:
         told = self._documents.get(SYNC_REFUSED, self._agent)
         content = None if told is None else told.content
         mine = isinstance(content, dict) and self._round is not None and content.get("round") == self._round
-        if mine and self._offset is not None and told is not None:
-            self._offset.answered(told.issued_us)
+        if mine and told is not None:
+            self._silent, self._due_s = (
+                False,
+                self._clock.monotonic_s() + EVERY_S,
+            )  # asked sooner, it says the same
+            if self._offset is not None:
+                self._offset.answered(told.issued_us)
 
     def _show(self, asked: JsonValue) -> None:
         """What was shown and is asked for again is left: central does not believe it, and says so there."""

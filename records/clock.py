@@ -76,6 +76,11 @@ class FakeClock:
         self._boots, self._monotonic_s = self._boots + 1, 0.0
 
 
+def by_chance(seconds: float) -> float:
+    """From half of a time to one and a half of it: many that wait for the same do not come in one moment."""
+    return seconds * (0.5 + int(new_id(2), 16) / 65_536)
+
+
 def new_id(nbytes: int = 12) -> str:
     """An unguessable lower-case hexadecimal id (epochs, runs, documents)."""
     return secrets.token_hex(nbytes)

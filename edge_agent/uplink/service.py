@@ -42,7 +42,7 @@ from edge_agent.uplink.packets import PacketSize
 from edge_agent.uplink.requests import Requests
 from edge_agent.uplink.status import UplinkStatus
 from edge_agent.uplink.window import OnTheirWay
-from records.clock import Clock, new_id
+from records.clock import Clock, by_chance
 from records.errors import Refused, StorageFailed, Unreachable
 from records.keys import Identity
 from records.wire import (
@@ -285,7 +285,7 @@ class Uplink:
                     if self._clock.monotonic_s() - began_s > CALM_S:
                         taken_s = self._settings.taken_over_s
                     wait_s, taken_s = taken_s, min(taken_s * 2, TAKEN_OVER_MAX_S)
-            self._stopping.wait(wait_s * (0.5 + int(new_id(2), 16) / 65_536))
+            self._stopping.wait(by_chance(wait_s))
             retry_s = min(retry_s * 2, self._settings.reconnect_max_s)
 
     def _serve(self, link: Link) -> bool:

@@ -20,7 +20,18 @@ from edge_agent.sync import Sync, pieces
 from records.clock import FakeClock
 from records.errors import Invalid
 from records.keys import KeyRing, PublicKey, SigningKey
-from records.wire import HOLDS, PLANT, SHOW, SYNC, Document, Request, canonical_json, down_topic, sign
+from records.wire import (
+    HOLDS,
+    PLANT,
+    SHOW,
+    SYNC,
+    SYNC_REFUSED,
+    Document,
+    Request,
+    canonical_json,
+    down_topic,
+    sign,
+)
 from tests.rigs.outboxes import AGENT, open_outbox
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Rig
@@ -189,6 +200,61 @@ def test_who_is_not_answered_knows_since_when(both: Both) -> None:
     assert both.sync.answered()
     both.clock.advance(1200)
     assert both.sync.unanswered_s() is None
+
+
+def asked_within(sync: Sync, clock: FakeClock, asked: list[str], seconds: int) -> list[int]:
+    """The seconds after which it asks, while it is looked at every second."""
+    found = []
+    for second in range(1, seconds + 1):
+        clock.advance(1)
+        before = len(asked)
+        sync.look()
+        found += [second] * (len(asked) - before)
+    return found
+
+
+def test_who_is_not_answered_asks_again_ever_more_seldom(both: Both) -> None:
+    """Bug: what an agent asked before central was at the broker was lost, and asked again ten minutes later."""
+    asked: list[str] = []
+    sync = Sync(AGENT, both.documents, lambda kind, _: asked.append(kind), both.clock, both.offset)
+    assert asked_within(sync, both.clock, asked, 100) == [], "it was never connected"
+    sync.connected()
+    first, *more = asked_within(sync, both.clock, asked, 86_400)
+    assert 5 <= first <= 16
+    assert 86_400 / 900 < len(more) + 1 < 86_400 / 300, "from half of ten minutes to one and a half"
+    sync.connected()
+    assert min(asked_within(sync, both.clock, asked, 60)) <= 16, "a new connection begins anew"
+
+
+def test_central_that_comes_back_is_asked_soon_and_one_that_is_only_late_is_not(both: Both) -> None:
+    asked: list[str] = []
+    sync = Sync(AGENT, both.documents, lambda kind, _: asked.append(kind), both.clock, both.offset)
+    sync.connected()
+    asked_within(sync, both.clock, asked, 5000)
+    while not asked_within(sync, both.clock, asked, 1):
+        pass
+    asked_within(sync, both.clock, asked, 70)
+    both.hear(both.issue("WO-1", "it is there again"))
+    assert asked_within(sync, both.clock, asked, 20), "at once, but all lines not in one moment"
+    late = []
+    for _ in range(30):
+        both.documents.heard()
+        late += asked_within(sync, both.clock, asked, 20)
+    assert len(late) < 8, "it works up a backlog, and is not asked in a loop meanwhile"
+
+
+def test_who_is_answered_or_refused_waits_ten_minutes(both: Both) -> None:
+    asked: list[str] = []
+    both.round()
+    assert both.sync.answered()
+    both.sync._ask = lambda kind, _: asked.append(kind)
+    assert asked_within(both.sync, both.clock, asked, 599) == []
+    assert asked_within(both.sync, both.clock, asked, 1) == [1]
+    told = {"round": both.sync._round}
+    both.hear(Document(SYNC_REFUSED, AGENT, 1, 1, told))
+    both.sync.refused()
+    assert asked_within(both.sync, both.clock, asked, 599) == [], "asked sooner, central says the same"
+    assert asked_within(both.sync, both.clock, asked, 1) == [1]
 
 
 def test_an_answer_to_another_round_says_nothing(both: Both) -> None:
