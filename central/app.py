@@ -35,7 +35,7 @@ from central.fencing import Fencing
 from central.footing import assert_own
 from central.ground import Ground
 from central.holds import Holds
-from central.importing import Importer
+from central.importing import Importer, settle
 from central.ingest import Ingest
 from central.jobs import SKIPPED, Guarded, OnFailure, Schedule, Woken
 from central.keep_admin import Keeping
@@ -288,6 +288,7 @@ def build(
             keys.settle(documents.newest(connection, CENTRAL_KEYS, CENTRAL))
         facts = Facts(keys.signing, keys.ring, clock, origin, settings.anchors_file)
         store.write(facts.open)
+        store.write(lambda connection: settle(connection, facts))
         prepare(store)
         central = _assemble(settings, clock, origin, keys, store, facts, lock, log, failed, failpoint)
         undo.pop_all()

@@ -119,7 +119,8 @@ def _brought(part: Mapping[str, JsonValue]) -> list[str]:
     """That records came by file instead of the network, and by whom."""
     who = f"by {part['by']}" + ("" if part["reason"] is None else f" ({part['reason']})")
     if part["ended"] is None:
-        begun = f"  an import of a file of {part['agent']}, begun at {part['begun']} {who}, was cut short:"
+        became = "is under way" if part["cut_short"] is None else "was cut short"
+        begun = f"  an import of a file of {part['agent']}, begun at {part['begun']} {who}, {became}:"
         return [
             f"{begun} it may have brought {each['records']} records of {each['first']} to {each['last']} "
             f"of {each['epoch']}/{each['stream']}"

@@ -4,7 +4,8 @@ The file (``records.exported``) is not trusted: every frame in it is signed by i
 one that came over the network, so importing again, or before, or after, changes nothing. What is whole in a
 damaged file is taken, and the place of the damage is named. Records signed by a key that was revoked or replaced
 are taken only where a person has decided so, with a reason; the decision and every import stand in the audit
-stream before the first record of it is taken.
+stream before the first record of it is taken. How it ended stands there, too: of one that was killed the next
+start says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -23,11 +25,11 @@ from central.committing import Outcome
 from central.facts import Facts
 from central.ingest import Ingest
 from central.store import agents, intake
-from central.store.brought import IMPORT_BEGUN, IMPORTED
-from central.store.engine import Store
+from central.store.brought import CUT_SHORT, IMPORT_BEGUN, IMPORTED, imports
+from central.store.engine import Connection, Store
 from central.store.envelopes import TELEMETRY
-from records.clock import iso_z
-from records.errors import ConfigurationError, Damaged, Invalid, Refused, Unknown
+from records.clock import iso_z, new_id
+from records.errors import ConfigurationError, Damaged, Invalid, LotkeeperError, Refused, Unknown
 from records.exported import Exported, read_export
 from records.foreign import of_path
 from records.model import OperationsEvent
@@ -112,22 +114,31 @@ class Importer:
             with path.open("rb") as file:
                 exported = read_export(file)
                 self._admit(exported.header.agent, reason)
-                by_whom: dict[str, JsonValue] = {"by": by.user, "origin": by.origin, "reason": reason}
-                self._state(IMPORT_BEGUN, {"agent": exported.header.agent, "digest": digest, **by_whom})
                 size = path.stat().st_size // KB
+                which: dict[str, JsonValue] = {
+                    "agent": exported.header.agent,
+                    "digest": digest,
+                    "import": new_id(),
+                }
+                by_whom: dict[str, JsonValue] = {"by": by.user, "origin": by.origin, "reason": reason}
 
                 def far(offset: int) -> None:
                     tell(offset // KB, size)
 
-                result, bare = self._frames(exported, digest, far, by_any_key=reason is not None)
+                self._state(IMPORT_BEGUN, {**which, **by_whom})
+                try:
+                    result, bare = self._frames(exported, digest, far, by_any_key=reason is not None)
+                except Exception:
+                    with suppress(LotkeeperError):  # else the next start says so
+                        self._state(CUT_SHORT, which)
+                    raise
         except OSError as error:
             if isinstance(error, FileNotFoundError):
                 raise Unknown(f"there is no file {path}", hint=NO_FILE) from error
             told = f"{path} cannot be read: {error.strerror}"
             raise of_path(error, told, hint="the account that runs central must be able to") from error
         params: dict[str, JsonValue] = {
-            "agent": result.agent,
-            "digest": digest,
+            **which,
             "made": result.made,
             "new": str(result.new),
             "known": str(result.known),
@@ -210,6 +221,14 @@ class Importer:
             tuple(why),
         )
         return result, bare
+
+
+def settle(connection: Connection, facts: Facts) -> None:
+    """State of each import without an end that it was cut short: at a start none is under way."""
+    for begun, ended in imports(connection):
+        if ended is None:
+            which = {name: begun.params.get(name) for name in ("agent", "digest", "import")}
+            facts.state(connection, OperationsEvent(CUT_SHORT, which), stream="audit")
 
 
 def _name(why: dict[str, None], outcome: Outcome) -> None:

@@ -140,9 +140,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "signature-refused": ("user", "target", "reason", "origin"),
     "central-started": ("software",),
     "chain-verified": ("ok", "records", "reason"),
-    "export-import-begun": ("agent", "digest", "by", "origin", "reason"),
+    "export-import-begun": ("agent", "digest", "import", "by", "origin", "reason"),
+    "export-import-cut-short": ("agent", "digest", "import"),
     "export-imported": (
-        *("agent", "digest", "made", "new", "known", "conflicts", "quarantined", "holes", "damage"),
+        *("agent", "digest", "import", "made", "new", "known", "conflicts", "quarantined", "holes", "damage"),
         *(
             "without_body",
             "by",

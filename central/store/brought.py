@@ -1,9 +1,9 @@
 """SQL of imports: which records came by a file instead of the network, who brought them, and when.
 
-An import states itself before its first record and after its last (``central.importing``). What was committed of
-its agent between the two came by it; an agent that sends at the same time sends what the file holds, too. One that
-was cut short may have brought what was committed since, until it was done again, and was made before it. Two
-imports of one file at once are told like that: the first as cut short by the second.
+An import states itself before its first record and after its last, or that it was cut short
+(``central.importing``). What was committed of its agent between the two came by it; an agent that sends at the
+same time sends what the file holds, too, and so does another import of it. One that was cut short, or is under
+way, may have brought what was committed meanwhile and was made before it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from central.store.schema import envelope, fact_index
 from records.clock import iso_z
 from records.wire import CENTRAL
 
-IMPORT_BEGUN, IMPORTED = "export-import-begun", "export-imported"
-"""Codes of the facts that state an import, in the audit stream: before its first record is taken, and its end. Of
-one that was cut short the first alone tells how its records came, and who decided it.
+IMPORT_BEGUN, IMPORTED, CUT_SHORT = "export-import-begun", "export-imported", "export-import-cut-short"
+"""Codes of the facts that state an import, in the audit stream: before its first record is taken, and its end,
+either whole or not. They name the import (``import``); those of a central of before do not.
 """
 
 
@@ -40,8 +40,9 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """One import. ``ended_us`` None: it was cut short, and ``parts`` are those that it may have brought.
-    ``reason``: why records by keys that are believed no more were taken, too.
+    """One import. ``ended_us`` None: it was cut short, as was known at ``cut_short_us``, or is under way (None),
+    and ``parts`` are those that it may have brought. ``reason``: why records by keys that are believed no more
+    were taken, too.
     """
 
     agent: str
@@ -49,6 +50,7 @@ class Brought:
     reason: str | None
     begun_us: int
     ended_us: int | None
+    cut_short_us: int | None
     digest: str
     parts: tuple[Part, ...]
 
@@ -59,6 +61,7 @@ class Brought:
             "reason": self.reason,
             "begun": iso_z(self.begun_us),
             "ended": iso_z(self.ended_us),
+            "cut_short": iso_z(self.cut_short_us),
             "digest": self.digest,
             "records": [
                 {"epoch": p.epoch, "stream": p.stream, "first": p.first, "last": p.last, "records": p.records}
@@ -68,50 +71,60 @@ class Brought:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stated:
+class Stated:
+    """A fact that states an import; ``id`` is its place among all records."""
+
     id: int
     code: str
     at_us: int
     params: dict[str, JsonValue]
 
     @property
-    def file(self) -> tuple[str, str]:
-        return str(self.params.get("agent")), str(self.params.get("digest"))
+    def of(self) -> tuple[str, ...]:
+        """Which import it is about; of a central of before, which file."""
+        return tuple(str(self.params.get(name)) for name in ("agent", "digest", "import"))
+
+
+def imports(connection: Connection) -> list[tuple[Stated, Stated | None]]:
+    """How each import began and ended (None: it has not), in the order in which they began."""
+    begun: dict[tuple[str, ...], Stated] = {}
+    found: list[tuple[Stated, Stated | None]] = []
+    for each in _stated(connection):
+        first = begun.pop(each.of, None)
+        if each.code == IMPORT_BEGUN:
+            begun[each.of] = each
+        if first is not None:
+            found.append((first, each))
+    found += [(each, None) for each in begun.values()]
+    return sorted(found, key=lambda pair: pair[0].id)
 
 
 def brought(connection: Connection, parts: Sequence[Part]) -> list[Brought]:
     """The imports that brought any of these records, or may have, in their order."""
-    begun: dict[tuple[str, str], _Stated] = {}
-    windows: list[tuple[_Stated, _Stated | None, int | None]] = []
-    for each in _stated(connection):
-        first = begun.pop(each.file, None)
-        if each.code == IMPORT_BEGUN:
-            begun[each.file] = each
-        if first is not None:
-            windows.append((first, each if each.code == IMPORTED else None, each.id))
-    windows += [(each, None, None) for each in begun.values()]
     found = []
-    for first, last, until in sorted(windows, key=lambda window: window[0].id):
-        agent, digest = first.file
-        made_us = first.at_us if last is None else None
+    for first, last in imports(connection):
+        agent, digest = str(first.params.get("agent")), str(first.params.get("digest"))
+        ended_us = last.at_us if last is not None and last.code == IMPORTED else None
+        cut_short_us = last.at_us if last is not None and ended_us is None else None
+        until, made_us = None if last is None else last.id, first.at_us if ended_us is None else None
         came = (_came(connection, part, first.id, until, made_us) for part in parts if part.agent == agent)
         taken = tuple(part for part in came if part.records)
         if taken:
             reason = first.params.get("reason")
-            why, ended_us = None if reason is None else str(reason), None if last is None else last.at_us
-            found.append(Brought(agent, str(first.params.get("by")), why, first.at_us, ended_us, digest, taken))
+            why, by = None if reason is None else str(reason), str(first.params.get("by"))
+            found.append(Brought(agent, by, why, first.at_us, ended_us, cut_short_us, digest, taken))
     return found
 
 
-def _stated(connection: Connection) -> list[_Stated]:
+def _stated(connection: Connection) -> list[Stated]:
     query = (
         whole()
         .join(fact_index, fact_index.c.envelope_id == envelope.c.id)
-        .where(fact_index.c.code.in_((IMPORT_BEGUN, IMPORTED)), fact_index.c.agent == CENTRAL)
+        .where(fact_index.c.code.in_((IMPORT_BEGUN, IMPORTED, CUT_SHORT)), fact_index.c.agent == CENTRAL)
         .order_by(envelope.c.id)
     )
     told = ((row.id, snapshots.said_by(envelopes.of_row(row))) for row in connection.execute(query))
-    return [_Stated(id_, said.code, said.at_us, said.params) for id_, said in told if said is not None]
+    return [Stated(id_, said.code, said.at_us, said.params) for id_, said in told if said is not None]
 
 
 def _came(connection: Connection, part: Part, after: int, before: int | None, made_us: int | None) -> Part:

@@ -101,8 +101,15 @@ TEXTS: Mapping[str, EventText] = {
     "export-import-begun": EventText(
         Said("Import of records begun", "开始导入记录"),
         Said(
-            "An agent's records are taken from a file. Where no end of it follows, it was cut short.",
-            "正在从文件导入代理的记录。若其后没有结束记录，则导入被中断。",
+            "An agent's records are taken from a file. How that ended is stated, too.",
+            "正在从文件导入代理的记录。其结束情况另有记录。",
+        ),
+    ),
+    "export-import-cut-short": EventText(
+        Said("Import of records cut short", "导入记录中断"),
+        Said(
+            "An import was cut short: it may have brought a part of its file. Importing it again brings the rest.",
+            "导入被中断：可能只导入了文件的一部分。重新导入即可补齐其余记录。",
         ),
     ),
     "export-imported": EventText(

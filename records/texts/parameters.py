@@ -73,6 +73,7 @@ NAMES: Mapping[str, Said] = {
     "host": Said("Host", "主机"),
     "hours": Said("Hours left", "剩余小时"),
     "id": Said("Number", "编号"),
+    "import": Said("Import", "导入"),
     "instance": Said("Start of the agent", "代理的启动"),
     "item": Said("Item", "物料"),
     "kept": Said("Start that was kept", "保留的启动"),

@@ -33,8 +33,8 @@ def test_the_certificate_of_a_lot_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         client = made.signed_in("mueller")
         page = f"/dhrs/{dhr_of(client, 'WO-1001')}?show=certificate"
         for language, came, who, cut in (
-            ("en", "came by file, not over the network", "by anna", "It may have brought"),
-            ("zh-CN", "由文件导入，并非经网络传来", "由 anna 导入", "其中可能由此导入了"),
+            ("en", "came by file, not over the network", "by anna", "is under way. It may have brought"),
+            ("zh-CN", "由文件导入，并非经网络传来", "由 anna 导入", "正在进行。 其中可能由此导入了"),
         ):
             client.cookies.set("lk_language", language)
             text = client.get(page).text

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from central.access import Actor
 from central.agent_certificate import certificate_of
 from central.cli_keep import certificate_lines
+from central.committing import Outcome
+from central.importing import settle
 from central.ingest import Ingest
 from records.clock import iso_z
 from records.model import Fact, encode
@@ -75,15 +78,23 @@ def test_an_import_that_was_cut_short_is_told_of_what_it_may_have_brought(
             importer(rig).take(path, by=BY)
         monkeypatch.setattr(Ingest, "bring", bring)
 
+    def start() -> None:
+        rig.store.write(lambda connection: settle(connection, rig.facts))
+
     cut_short()
     assert certificate(rig, agent)["brought"] == [], "what was here before did not come by it"
     rig.ingest.take(agent.topic, agent.frame(5, 8))  # it may as well have come by the file
     may_have = {"epoch": agent.epoch, "stream": "records", "first": 5, "last": 8, "records": 4}
     told = certificate(rig, agent)
-    assert [(one["ended"], one["records"]) for one in told["brought"]] == [(None, [may_have])]
-    text = "\n".join(certificate_lines(told))
+    assert [(one["ended"], one["cut_short"], one["records"]) for one in told["brought"]] == [
+        (None, None, [may_have])
+    ]
+    assert "is under way: it may have brought 4 records of 5 to 8" in "\n".join(certificate_lines(told))
+    start()
+    text = "\n".join(certificate_lines(certificate(rig, agent)))
     assert "was cut short: it may have brought 4 records of 5 to 8" in text
     cut_short()
+    start()
     importer(rig).take(path, by=BY)
     (first, again) = certificate(rig, agent)["brought"]
     assert first["records"] == [may_have], "what came after it was done again came by another"
@@ -94,6 +105,29 @@ def test_an_import_that_was_cut_short_is_told_of_what_it_may_have_brought(
     agent.write_body("operations_event", encode(Fact(header, event(order="WO-later"))))
     rig.ingest.take(agent.topic, agent.frame(13, 13))
     assert len(certificate(rig, agent)["brought"]) == 2, "no file holds what was made after its import began"
+
+
+def test_two_imports_of_one_file_at_once_are_each_told_with_its_own_end(
+    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the first was told as cut short by the second, though both went well."""
+    path, bring = exported(tmp_path, agent), Ingest.bring
+    others = [Actor("ben", "test")]
+
+    def at_once(self: Ingest, name: str, payload: bytes, *, by_any_key: bool) -> Outcome:
+        outcome = bring(self, name, payload, by_any_key=by_any_key)
+        if others:
+            importer(rig).take(path, by=others.pop())
+        return outcome
+
+    monkeypatch.setattr(Ingest, "bring", at_once)
+    importer(rig).take(path, by=BY)
+    told = certificate(rig, agent)["brought"]
+    assert [(one["by"], one["ended"] is None, one["cut_short"]) for one in told] == [
+        ("anna", False, None),
+        ("ben", False, None),
+    ]
+    assert [(one["records"][0]["first"], one["records"][0]["last"]) for one in told] == [(1, 12), (5, 12)]
 
 
 def test_a_silent_agent_is_told_with_since_when(rig: Rig, agent: Agent) -> None:

@@ -16,12 +16,12 @@ import pytest
 
 from central.access import Actor
 from central.committing import Outcome
-from central.importing import Imported, Importer
+from central.importing import Imported, Importer, settle
 from central.ingest import Ingest
 from central.store import agents, envelopes, intake
 from central.verify import Verification, verify
 from records.clock import iso_z
-from records.errors import ConfigurationError, Invalid, Refused, Unknown
+from records.errors import ConfigurationError, Invalid, LotkeeperError, Refused, Unknown
 from records.exported import ExportHeader, write_export
 from records.keys import SigningKey, key_id
 from records.model import EpochOpened, OperationsEvent
@@ -167,13 +167,33 @@ def test_an_import_that_was_cut_short_is_in_the_audit_stream_before_its_first_re
     facts = rig.store.facts(codes=["export-import-begun"], stream="audit")
     (told,) = [dict(f.fact.data.params) for f in facts if isinstance(f.fact.data, OperationsEvent)]
     digest = hashlib.sha256((tmp_path / "agent.lkexport").read_bytes()).hexdigest()
+    which = {"agent": agent.name, "digest": digest, "import": told["import"]}
     assert told == {
-        "agent": agent.name,
-        "digest": digest,
+        **which,
         "by": "anna",
         "origin": "test",
         "reason": "its disk was found",
     }
+    for _ in range(2):
+        rig.store.write(lambda connection: settle(connection, rig.facts))
+    ends = rig.store.facts(codes=["export-import-cut-short"], stream="audit")
+    assert [f.fact.data.params for f in ends if isinstance(f.fact.data, OperationsEvent)] == [which]
+
+
+def test_an_import_that_fails_says_so_by_itself(
+    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Ingest, "bring", fails)
+    with pytest.raises(LotkeeperError, match="cannot be read"):
+        importer(rig).take(exported(tmp_path, agent), by=BY)
+    begun, cut = (
+        [f.fact.data.params for f in rig.store.facts(codes=[code]) if isinstance(f.fact.data, OperationsEvent)]
+        for code in ("export-import-begun", "export-import-cut-short")
+    )
+    assert [each["import"] for each in cut] == [each["import"] for each in begun]
 
 
 def test_the_command_says_why_frames_are_in_quarantine(typed: Type, tmp_path: Path) -> None:
