@@ -284,11 +284,10 @@ def restore(
     settings = loaded.value
     origin = Origin(settings.site, settings.time_zone, software(), loaded.hash)
     why = Why(me(), "command line", reason.strip())
-    if backup is None:
-        done = declare(settings, SystemClock(), origin, why)
-    else:
-        failpoint = failpoint_from_environment()
-        with Progress("records of the backup checked") as progress:
+    with Progress("records of the backup checked") as progress:
+        if backup is None:
+            done = declare(settings, SystemClock(), origin, why, progress.counting)
+        else:
             done = put_back(
                 settings,
                 backup.resolve(),
@@ -297,8 +296,8 @@ def restore(
                 why,
                 replace=replace,
                 flawed=flawed,
-                failpoint=failpoint,
-                tell=progress,
+                failpoint=failpoint_from_environment(),
+                counting=progress.counting,
             )
     aside = "" if done.set_aside is None else f"; the former database is kept as {done.set_aside}"
     text = f"restored {done.held} records{aside}. Start central: the lines send again what is missing"

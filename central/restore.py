@@ -49,9 +49,10 @@ from records.errors import LotkeeperError, Refused, StorageFailed
 from records.files import InstanceLock, make_folder, replace_file, sync_folder
 from records.keys import PublicKey
 from records.model import OperationsEvent
-from records.progress import Tell, silent
+from records.progress import Counting, Tell, unheard
 from records.wire import CENTRAL, CENTRAL_KEYS, HOLDS, PLANT, Head
 
+CHUNK, MB = 1024 * 1024, 1_000_000
 UNFINISHED = "restore-unfinished"
 """File in central's folder while a restore is under way (``_Mark``)."""
 
@@ -132,12 +133,12 @@ def restore(
     replace: bool = False,
     flawed: bool = False,
     failpoint: Callable[[str], None] = lambda _: None,
-    tell: Tell = silent,
+    counting: Counting = unheard,
 ) -> Restored:
     """Put a backup in the place of the database. ``replace``: even of one that holds more, or that is damaged.
 
-    ``flawed``: even a backup of a database that did not hold when it was copied. ``tell`` hears how many of its
-    records are checked.
+    ``flawed``: even a backup of a database that did not hold when it was copied. ``counting`` gives who hears how
+    far each part of the work is.
 
     Raises:
         Refused: central runs, the backup is of another central, or the present database holds more.
@@ -151,7 +152,7 @@ def restore(
         manifest = backup.read_manifest(source, believed)
         _refuse_flawed(source, manifest, meant=flawed)
         held = _present(settings, source, manifest.records, replace=replace)  # before what takes minutes
-        proven = backup.prove(source, believed, tell)
+        proven = backup.prove(source, believed, counting("records of the backup checked"))
         aside = _place_aside(settings, clock)
         anchored = _last_anchored(settings, source)
         former = None if aside is None else _former(settings, source, aside, anchored)
@@ -164,11 +165,10 @@ def restore(
         if isinstance(settings.database, Path):
             fresh = settings.database.with_name(settings.database.name + ".restoring")
             _remove(fresh)
-            shutil.copyfile(source / backup.DATABASE, fresh)
-            with fresh.open("rb") as file:
-                os.fsync(file.fileno())
+            _copy(source / backup.DATABASE, fresh, counting("MB of the database copied"))
             failpoint("restore.copied")
-            done, carried = _declare(settings, fresh, proven, clock, origin, why, generation, former)
+            tell = counting("documents stated again")
+            done, carried = _declare(settings, fresh, proven, clock, origin, why, generation, former, tell)
             failpoint("restore.declared")
             if aside is not None and settings.database.exists():
                 _set_aside(settings.database, _free(settings.database, clock) if aside.exists() else aside)
@@ -177,9 +177,12 @@ def restore(
             sync_folder(settings.database.parent)
         else:
             if held is None:  # else it was filled before the restore was cut short
-                moving.into_server(source / backup.DATABASE, settings.database)
+                moving.into_server(
+                    source / backup.DATABASE, settings.database, counting("rows brought into the database")
+                )
             failpoint("restore.copied")
-            done, carried = _declare(settings, settings.database, proven, clock, origin, why, generation, None)
+            tell, database = counting("documents stated again"), settings.database
+            done, carried = _declare(settings, database, proven, clock, origin, why, generation, None, tell)
         failpoint("restore.replaced")
         (settings.folder / UNFINISHED).unlink()
         sync_folder(settings.folder)
@@ -190,7 +193,9 @@ def restore(
     return Restored(source, done.generation, done.records, done.committed_us, aside, carried)
 
 
-def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -> Restored:
+def declare(
+    settings: CentralSettings, clock: Clock, origin: Origin, why: Why, counting: Counting = unheard
+) -> Restored:
     """State that the database as it is was restored by other means (a server's own backup, a copied disk).
 
     Raises:
@@ -198,7 +203,8 @@ def declare(settings: CentralSettings, clock: Clock, origin: Origin, why: Why) -
     """
     lock = InstanceLock(settings.folder / LOCK_FILE)
     try:
-        done, carried = _declare(settings, settings.database, None, clock, origin, why, 0, None)
+        tell = counting("documents stated again")
+        done, carried = _declare(settings, settings.database, None, clock, origin, why, 0, None, tell)
     finally:
         lock.release()
     return Restored(None, done.generation, done.records, done.committed_us, None, carried)
@@ -306,6 +312,7 @@ def _declare(
     why: Why,
     generation: int,
     former: Former | None,
+    tell: Tell,
 ) -> tuple[Standing, Carried]:
     """Make a database that was put back the present one: generation, epochs, fact, documents, anchors."""
     keys = CentralKeys.open(settings.keys)
@@ -317,7 +324,7 @@ def _declare(
             if source is None and lost is not None:
                 _refuse_copied(connection, settings, keys)
         after = _After(source, why, generation, lost, former)
-        done = store.write(lambda connection: _state(connection, facts, keys, clock, after))
+        done = store.write(lambda connection: _state(connection, facts, keys, clock, after, tell))
         with store.read() as connection:
             newest = {(w.agent, w.stream): w for w in intake.watermarks(connection) if w.agent == CENTRAL}
         at_us = facts.anchor(list(newest.values()))[0].at_us
@@ -349,7 +356,7 @@ class _After:
 
 
 def _state(
-    connection: Connection, facts: Facts, keys: CentralKeys, clock: Clock, after: _After
+    connection: Connection, facts: Facts, keys: CentralKeys, clock: Clock, after: _After, tell: Tell
 ) -> tuple[Standing, Carried]:
     before = snapshots.standing(connection)
     newest = {(w.agent, w.stream): w for w in intake.watermarks(connection)}
@@ -380,20 +387,33 @@ def _state(
         params[ANCHORS_LOST] = str(after.lost.after_us)
     facts.state(connection, OperationsEvent(RESTORED, params), stream="audit")
     documents.raise_floor(connection, floor)
-    _issue_again(connection, facts, keys, holds_too=not carried.unknown)
+    _issue_again(connection, facts, keys, tell, holds_too=not carried.unknown)
     return Standing(before.records, generation, before.committed_us), carried
 
 
-def _issue_again(connection: Connection, facts: Facts, keys: CentralKeys, *, holds_too: bool) -> None:
+def _issue_again(connection: Connection, facts: Facts, keys: CentralKeys, tell: Tell, *, holds_too: bool) -> None:
     """Say again what is so; of central's keys what their folder says, which is newer than the backup."""
     told = {(each.kind, each.id): each.content for each in documents.current(connection)}
     if keys.announcement() is not None:
         told[CENTRAL_KEYS, CENTRAL] = as_content(keys.public)
     if (HOLDS, PLANT) in told:
         told[HOLDS, PLANT] = holds.lines_content(holds.known_in(connection))
-    for (kind, name), content in told.items():
+    for count, ((kind, name), content) in enumerate(told.items(), start=1):
+        tell(count, len(told))
         if kind != HOLDS or holds_too:
             facts.issue(connection, kind, name, content, order=name if kind == ORDER_DOCUMENT else None)
+
+
+def _copy(source: Path, target: Path, tell: Tell) -> None:
+    """Copy a file; it is on disk when this returns."""
+    size, done = source.stat().st_size // MB, 0
+    with source.open("rb") as given, target.open("wb") as made:
+        while chunk := given.read(CHUNK):
+            made.write(chunk)
+            done += len(chunk)
+            tell(done // MB, size)
+        made.flush()
+        os.fsync(made.fileno())
 
 
 def _place_aside(settings: CentralSettings, clock: Clock) -> Path | None:

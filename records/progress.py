@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, Self
 
@@ -22,8 +23,17 @@ class Tell(Protocol):
     def __call__(self, count: int, total: int | None = None, /) -> None: ...
 
 
+Counting = Callable[[str], Tell]
+"""Gives who hears of the next part of a command, by what is counted in it, such as ``records read``."""
+
+
 def silent(_count: int, _total: int | None = None, /) -> None:
     """Tells nobody."""
+
+
+def unheard(_what: str) -> Tell:
+    """Of no part anybody hears."""
+    return silent
 
 
 class Progress:
@@ -40,6 +50,11 @@ class Progress:
 
     def __call__(self, count: int, total: int | None = None, /) -> None:
         self._count, self._total = count, total
+
+    def counting(self, what: str) -> Tell:
+        """From here on this is counted."""
+        self._what, self._count, self._total = what, 0, None
+        return self
 
     def __enter__(self) -> Self:
         thread = threading.Thread(target=self._run, name="progress", daemon=True)

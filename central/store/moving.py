@@ -20,6 +20,7 @@ from central.store.schema import metadata
 from records import durable
 from records.clock import MICROSECONDS, from_us
 from records.errors import Refused
+from records.progress import Tell, silent
 
 ROWS = 2000
 """Most rows that are carried at once."""
@@ -52,8 +53,8 @@ def into_file(server: Server, target: Path) -> None:
     _remove(work)
 
 
-def into_server(source: Path, server: Server) -> None:
-    """A file's whole content into a server's empty database, in one transaction.
+def into_server(source: Path, server: Server, tell: Tell = silent) -> None:
+    """A file's whole content into a server's empty database, in one transaction. ``tell`` hears of rows.
 
     Raises:
         Refused: the database has content already. Unreachable, StorageFailed: the server. Damaged: the file.
@@ -61,12 +62,12 @@ def into_server(source: Path, server: Server) -> None:
     store = Store(server)
     try:
         with reading(source) as file:
-            store.write(lambda connection: _fill(file, connection, str(server)))
+            store.write(lambda connection: _fill(file, connection, str(server), tell))
     finally:
         store.close()
 
 
-def _fill(source: Connection, target: Connection, label: str) -> None:
+def _fill(source: Connection, target: Connection, label: str, tell: Tell) -> None:
     full = [
         t.name for t in metadata.sorted_tables if t.name != "meta" and target.execute(select(t).limit(1)).first()
     ]
@@ -74,10 +75,13 @@ def _fill(source: Connection, target: Connection, label: str) -> None:
         raise Refused(f"{label} has content already ({full[0]})", hint="make an empty database and name that one")
     target.execute(metadata.tables["meta"].delete())
     _make_parts(source, target)
+    brought = 0
     for table in metadata.sorted_tables:
         insert = Insert(table, *table.c.keys())
         for rows in _portions(source, table):
             insert(target, rows)
+            brought += len(rows)
+            tell(brought)
         column = table.autoincrement_column
         if column is not None:  # numbers given by hand do not move what gives the next ones
             highest = target.execute(select(func.max(column))).scalar()

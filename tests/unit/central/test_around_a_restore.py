@@ -15,6 +15,7 @@ from central.requests import BackupMake, ask_server
 from central.store.engine import reading
 from records.clock import iso_z
 from records.errors import Damaged, Refused
+from records.progress import Tell
 from records.wire import HELLO, Request
 from tests.unit.central.test_backup import WHY, Plant
 
@@ -102,5 +103,20 @@ def test_backup_and_restore_tell_how_far_they_are(plant: Plant, monkeypatch: pyt
     assert [count for count, _ in far] == sorted(count for count, _ in far)
     far.clear()
     made = Path(str(answer["backup"]))
-    restore.restore(plant.settings, made, plant.clock, origin, WHY, replace=True, tell=tell)
-    assert far[-1] == (records, records)
+    parts: dict[str, tuple[int, int | None]] = {}
+
+    def counting(what: str) -> Tell:
+        def tell(count: int, total: int | None = None, /) -> None:
+            parts[what] = (count, total)
+
+        return tell
+
+    restore.restore(plant.settings, made, plant.clock, origin, WHY, replace=True, counting=counting)
+    assert parts.pop("records of the backup checked") == (records, records)
+    copied, again = parts.values()
+    assert list(parts) == ["MB of the database copied", "documents stated again"], "it stood still there"
+    assert copied[0] == copied[1]
+    assert again[0] == again[1] == 1
+    parts.clear()
+    restore.declare(plant.settings, plant.clock, origin, WHY, counting)
+    assert parts == {"documents stated again": (1, 1)}

@@ -12,6 +12,7 @@ from central.settings import CentralSettings, DatabaseSettings
 from central.store import snapshots
 from central.store.engine import reading
 from records.errors import Refused
+from records.progress import Tell, silent
 from tests.rigs import postgres
 from tests.unit.central.test_backup import WHY, Plant
 
@@ -60,4 +61,12 @@ def test_a_restore_that_was_cut_short_calls_no_database_by_another_backups_name(
     plant.clock.advance(5)
     done = restore.restore(settings, older, plant.clock, origin, WHY)
     assert (done.backup, done.held) == (older, before)
-    assert restore.restore(on_server(plant, other), newer, plant.clock, origin, WHY).backup == newer
+    brought: list[int] = []
+
+    def counting(what: str) -> Tell:
+        return (lambda count, _=None, /: brought.append(count)) if what.startswith("rows") else silent
+
+    done = restore.restore(on_server(plant, other), newer, plant.clock, origin, WHY, counting=counting)
+    assert done.backup == newer
+    assert brought == sorted(brought)
+    assert brought[-1] > done.held

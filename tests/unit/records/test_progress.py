@@ -30,6 +30,8 @@ def told(read: Callable[[], str]) -> None:
         until(lambda: "1000 records read" in read())
         progress(1500, 2000)
         until(lambda: "1500 of 2000 records read" in read())
+        progress.counting("MB copied")(7)
+        until(lambda: "7 MB copied" in read())
 
 
 def test_what_is_quick_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
