@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import takewhile
 
@@ -18,7 +19,10 @@ from central.store.chains import RECORDS
 from central.store.engine import Connection, Store
 from records import chain
 from records.clock import Clock
-from records.errors import ConfigurationError, Unknown
+from records.errors import Busy, ConfigurationError, NoRoom, Unknown
+
+WAIT_S = 1.0
+"""A write that is at work for longer is not waited for."""
 
 
 class Certificates:
@@ -36,6 +40,7 @@ class Certificates:
         Raises:
             Unknown: nothing is here of it.
         """
+        self._prove_heads()
         with self._store.read() as connection:
             return certificate_of(connection, agent, self._clock.now_us(), self._grace_s)
 
@@ -45,6 +50,7 @@ class Certificates:
         Raises:
             Unknown: no such lot. ConfigurationError: one of several products.
         """
+        self._prove_heads()
         found = self._reviews.find(lot, product)
         if not found:  # it may have come in this moment
             self._reviews.sweep()
@@ -72,6 +78,12 @@ class Certificates:
             }
         )
         return told
+
+    def _prove_heads(self) -> None:
+        """So that an answer knows all that came; who reads does not wait for what holds up all writes."""
+        if self._store.under_way_s <= WAIT_S:
+            with suppress(Busy, NoRoom):
+                self._reviews.prove_heads()
 
 
 def parts_of(chains: Iterable[ChainPart]) -> list[Part]:

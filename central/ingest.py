@@ -182,8 +182,13 @@ class Ingest:
         return self.done(Taking(self, what).outcome())
 
     def bring_head(self, agent: str, payload: bytes, *, by_any_key: bool) -> Outcome:
-        """Keep a signed head that came as a file; it says nothing of whether the agent is there."""
-        return self.done(self._take_head(f"import/{agent}", agent, payload, by_any_key=by_any_key))
+        """Keep a signed head that came as a file; it says nothing of whether the agent is there. It may prove what
+        no record of that file is needed for any more.
+        """
+        outcome = self.done(self._take_head(f"import/{agent}", agent, payload, by_any_key=by_any_key))
+        if outcome.result == "head":
+            self.on_committed()
+        return outcome
 
     def done(self, outcome: Outcome) -> Outcome:
         """Tell who wants to know that something was committed."""

@@ -106,6 +106,8 @@ class Reviews:
         self._shown: OrderedDict[str, Mapping[str, JsonValue]] = OrderedDict()
         self._keeping = threading.Lock()
         self._leaving = threading.Event()
+        self._proven = False
+        """Whether heads have proven more than all orders were judged by."""
 
     # -- keeping up ----------------------------------------------------------------------------------------
 
@@ -118,12 +120,13 @@ class Reviews:
         """
         with self._sweeping, suppress(_Left):
             self._rested_s = self._clock.monotonic_s()
-            proven = self._prove_heads()
+            self.prove_heads()
             if references is not None:
                 changed = self._judge(references)
                 if self._lines is not None:
                     self._lines.swept(None)
                 return changed
+            proven, self._proven = self._proven, False
             with self._store.read() as connection:
                 reached = None if self._lines is None else self._lines.reached(connection)
                 done, last = intake.cursor_of(connection, CURSOR), envelopes.last_cursor(connection)
@@ -155,7 +158,8 @@ class Reviews:
             self._rest(min(worked_s, REST_MOST_S))
             self._rested_s = self._clock.monotonic_s()
 
-    def _prove_heads(self) -> bool:
+    def prove_heads(self) -> None:
+        """Take what agents' heads prove by now, for who asks for a certificate before the next sweep."""
         now_us = self._clock.now_us()
         with self._store.read() as connection:
             ahead, heads = proven_head.ahead(connection, now_us), proven_head.provable(connection)
@@ -164,14 +168,14 @@ class Reviews:
             with self._store.read() as connection:
                 heads = proven_head.provable(connection)
         if not heads:
-            return False
+            return
 
         def job(connection: Connection) -> None:
             for head in heads:
                 proven_head.prove(connection, head)
 
         self._store.write(job)
-        return True
+        self._proven = True
 
     def _judge(self, references: Iterable[str]) -> int:
         """Judge orders, those of one record together, and bring its row up to date while what was judged is here.

@@ -11,12 +11,14 @@ import pytest
 
 from central.agent_certificate import certificate_of
 from central.certificate import certify
+from central.certificates import Certificates
 from central.domain import ChainPart, Grade
 from central.store import reached
 from records.model import EpochOpened, Fact, encode
 from tests.unit.central.core_rig import HEADER, Agent
 from tests.unit.central.factories import Line, S, order
 from tests.unit.central.test_domain_reviews import Plant
+from tests.unit.central.test_import import BY, exported, importer
 
 pytestmark = pytest.mark.both_stores
 
@@ -153,6 +155,30 @@ def test_a_new_pc_whose_clock_is_wrong_proves_nothing_of_the_old_one(plant: Plan
     head_now(plant, line, "assembly-1")
     plant.agents["assembly-1"] = new
     assert chain_of(plant, "assembly-1").grade is Grade.COMPLETE
+
+
+def test_a_certificate_that_is_asked_for_after_an_import_knows_what_its_head_proves(
+    plant: Plant, tmp_path: Path
+) -> None:
+    """Bug: it was incomplete for up to a minute, and for ever where central did not serve."""
+    line = Line().clean()
+    plant.all_here(line)
+    old = plant.agents["assembly-1"]
+    plant.agents["assembly-1"] = replaced(plant, line.now_us)
+    certificates = Certificates(plant.rig.store, plant.reviews, plant.rig.clock, 120.0)
+
+    def joined() -> list[bool]:
+        told: Any = certificates.of_agent("assembly-1")
+        return [chain["joined"] for chain in told["chains"]]
+
+    woken: list[None] = []
+    plant.rig.ingest.on_committed = lambda: woken.append(None)
+    assert joined() == [True, False]
+    plant.rig.clock.advance(5)
+    file = exported(tmp_path, old, old.frame(), head_us=plant.rig.clock.now_us())
+    assert importer(plant.rig).take(file, by=BY).new == 0
+    assert joined() == [True, True]
+    assert woken, "lots are judged again, though no record came"
 
 
 @pytest.mark.parametrize("said", ["head", "record"])
