@@ -34,8 +34,8 @@ class PostgresServer(LocalPostgres):
         super().__init__(MEMORY if in_memory else None, {"autovacuum": "off"})
         self._numbers = count(1)
         atexit.register(self.remove)
-        with self.admin() as connection:
-            connection.execute(f"ALTER ROLE {USER} PASSWORD '{PASSWORD}'")
+        self._kept = self.admin()
+        self._do(f"ALTER ROLE {USER} PASSWORD '{PASSWORD}'")
         self.template = self.empty("template_lotkeeper")
         Store(self.place(self.template)).close()
 
@@ -55,13 +55,19 @@ class PostgresServer(LocalPostgres):
     def copy(self, source: str | None = None) -> str:
         """A copy of a database that nobody uses; left out: of one as central makes it, still empty."""
         name, source = f"central_{next(self._numbers)}", source or self.template
-        with self.admin() as connection:
-            connection.execute(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE {source} STRATEGY file_copy")
+        self._do(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE {source} STRATEGY file_copy")
         return name
 
     def drop(self, name: str) -> None:
-        with self.admin() as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._do(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _do(self, statement: str) -> None:
+        """In a session that is kept for this: a new one takes longer than what it is for."""
+        try:
+            self._kept.execute(statement.encode())
+        except psycopg.OperationalError:  # the server was restarted
+            self._kept = self.admin()
+            self._kept.execute(statement.encode())
 
     def admin(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """A superuser's session."""

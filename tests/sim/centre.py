@@ -12,7 +12,6 @@ from central.facts import Facts, Origin
 from central.ingest import Ingest
 from central.store import agents, chains, intake
 from central.store.engine import Store
-from central.store.lite import LiteStore
 from central.store.schema import meta
 from central.verify import verify
 from records.clock import FakeClock
@@ -22,8 +21,6 @@ from records.wire import CENTRAL, ack_topic, sign
 from tests.sim.bus import Bus, Given, Publish
 from tests.sim.edge import cycle_fact
 
-_COMPILED: dict[object, object] = {}
-"""SQLAlchemy's compiled statements, shared by all stores of the process: each would compile them anew."""
 ORIGIN = Origin("suzhou", "Asia/Shanghai", "test", "sha256:1")
 
 
@@ -52,11 +49,6 @@ class Centre:
     def _open(self) -> None:
         self.ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
         self.store = Store(self.folder / "central.db")
-        back = self.store._back
-        assert isinstance(back, LiteStore)
-        if back._session is not None:
-            back._session.execution_options(compiled_cache=_COMPILED)
-        back._readers = back._readers.execution_options(compiled_cache=_COMPILED)  # type: ignore[assignment]
         self.facts = Facts(self.key, self.ring, self.clock, ORIGIN, self.folder / "anchors.jsonl")
         self.store.write(self.facts.open)
         self.ingest = Ingest(self.store, self.facts, self.clock)

@@ -19,7 +19,6 @@ from central.facts import Facts, Origin
 from central.importing import Importer
 from central.ingest import Ingest
 from central.store import agents
-from central.store.engine import Store
 from central.store.schema import meta
 from edge_agent.export import Export
 from edge_agent.outbox import Outbox, verify
@@ -27,6 +26,7 @@ from records.clock import FakeClock
 from records.keys import Identity, IdentityFile, KeyRing, PublicKey, SigningKey
 from records.model import Fact, OperationsEvent
 from records.wire import CENTRAL, encode_frame, up_topic
+from tests.rigs import stores
 from tests.rigs.outboxes import AGENT, batch, open_outbox
 
 TOPIC = up_topic("p0", AGENT, "records")
@@ -43,7 +43,7 @@ class Central:
 
     def open(self, *, first: bool = False) -> None:
         ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
-        self.store = Store(self.folder / "central.db")
+        self.store = stores.opened(self.folder)
         origin = Origin("suzhou", "Asia/Shanghai", "test", "sha256:1")
         facts = self.facts = Facts(self.key, ring, self.clock, origin, self.folder / "anchors.jsonl")
         self.store.write(facts.open)

@@ -162,7 +162,7 @@ def central(folder: Path, tell: Tell) -> Iterator[FixtureCentral]:
     erp_orders = tell(plant)
     clock = FakeClock(story.START_US)
     key = SigningKey.generate()
-    store = Store(stores.place(folder))
+    store = stores.opened(folder)
     origin = Origin("suzhou", "Asia/Shanghai", "lotkeeper-central/0.1.0", None)
     facts = Facts(key, KeyRing([PublicKey(CENTRAL, key.public.hex())]), clock, origin, folder / "anchors.jsonl")
     store.write(facts.open)

@@ -115,7 +115,7 @@ class Rig:
         self.clock = clock or FakeClock()
         self.ring = KeyRing([PublicKey(CENTRAL, self.key.public.hex())])
         self.committed = 0
-        self.store = Store(stores.place(folder))
+        self.store = stores.opened(folder)
         origin = Origin("suzhou", "Asia/Shanghai", "lotkeeper 0", "sha256:1")
         self.facts = Facts(self.key, self.ring, self.clock, origin, folder / "anchors.jsonl")
         self.store.write(self.facts.open)
