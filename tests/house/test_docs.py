@@ -134,3 +134,15 @@ def test_the_verifier_in_the_documents_verifies() -> None:
     held[2]["body"] = held[2]["body"].replace("suzhou", "Suzhou")
     with pytest.raises(AssertionError, match="record 3 is not what was chained"):
         sample["verify"]("assembly-1", "records", held)
+
+
+def test_every_decision_has_a_number_of_its_own_and_a_line_in_the_list() -> None:
+    folder = ROOT / "docs" / "decisions"
+    there = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert [int(name[:4]) for name in there] == [*range(1, len(there) + 1)]
+    titles = {name: (folder / name).read_text(encoding="utf-8").splitlines()[0] for name in there}
+    assert [title for name, title in titles.items() if not title.startswith(f"# {int(name[:4])}. ")] == []
+    listed = re.findall(
+        r"^(\d+)\. \[.+\]\((.+)\)$", (folder / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [(int(number), name) for number, name in listed] == list(enumerate(there, 1))
