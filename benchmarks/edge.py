@@ -4,10 +4,11 @@
         [--records 20000] [--rounds 5] [--times 100] [--mbit 20]
 
 commit
-    Records committed durably in groups of 100, against a bare writer that makes the same JSON bytes, digests and
-    chain hashes of the same records and puts them on the same disk with WAL and synchronous=FULL. The bare writer
-    keeps nothing else: no epochs, guards, state, caps, threads, nor the note beside the file. Neither signs:
-    frames are signed, when they are sent. Files are open before the clock starts.
+    Records (runs with three readings; events, which are short) committed durably in groups of 100, against a bare
+    writer that makes the same JSON bytes, digests and chain hashes of the same records and puts them on the same
+    disk with WAL and synchronous=FULL. The bare writer keeps nothing else: no epochs, guards, state, caps or
+    threads, nor the note beside the file. Neither signs: frames are signed, when they are sent. Files are open
+    before the clock starts.
 drain
     A backlog through the real uplink (read, checked against its chain, packed, signed, sent, and let go of by
     central's signed watermark), against bare paho that publishes, with QoS 1 and 100 unanswered, what was made

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.rig.runs import header, runs
+from benchmarks.rig.runs import events, header, runs
 from edge_agent.outbox import Batch, Outbox
 from edge_agent.outbox.store import RECORDS_PAGE_BYTES as PAGE_BYTES
 from records import chain
@@ -98,10 +98,12 @@ def grouped(folder: Path) -> Iterator[Take]:
         yield take
 
 
-CASES: dict[str, Callable[[Path], AbstractContextManager[Take]]] = {
-    "100 records in a commit": one_commit,
-    "100 commits in a group": grouped,
+CASES: dict[str, tuple[Callable[[Path], AbstractContextManager[Take]], Callable[[int], list[Fact]]]] = {
+    "100 runs in a commit": (one_commit, runs),
+    "100 commits of a run": (grouped, runs),
+    "100 events in a commit": (one_commit, events),
 }
+"""How they are committed, and what."""
 
 
 def _timed(take: Take, facts: Sequence[Fact]) -> tuple[float, float]:
@@ -117,11 +119,12 @@ def commits(case: str, records: int, rounds: int) -> Commits:
 
     All records stand in memory before; as in an agent, what was made at the start is out of later collections.
     """
-    facts = runs(records)
+    committed, make = CASES[case]
+    facts = make(records)
     keep_pauses_short()
     with TemporaryDirectory(prefix="bench-edge-") as name:
         folder = Path(name)
-        with CASES[case](folder / "ours") as ours, bare(folder / "bare") as theirs:
+        with committed(folder / "ours") as ours, bare(folder / "bare") as theirs:
             found: list[tuple[float, float, float, float]] = []
             for turn in range(rounds + 1):
                 if turn % 2:

@@ -20,6 +20,7 @@ from records.model import (
     MaterialActual,
     MaterialKind,
     OperationRecord,
+    OperationsEvent,
     Outcome,
     Person,
     Purpose,
@@ -51,6 +52,13 @@ def runs(number: int) -> list[Fact]:
     """So many runs, the same each time but for their ids."""
     made = endless()
     return [next(made) for _ in range(number)]
+
+
+def events(number: int) -> list[Fact]:
+    """So many events of a machine that comes and goes: short records."""
+    machine = {"device": "press", "address": "opc.tcp://10.0.4.17:4840"}
+    told = [("device-lost", machine | {"error": "no answer"}), ("device-connected", machine)]
+    return [Fact(header(START_US + at * 1_000_000), OperationsEvent(*told[at % 2])) for at in range(number)]
 
 
 def endless() -> Iterator[Fact]:
