@@ -1,4 +1,4 @@
-"""Central's connection to the broker, as its settings say, made and kept up by paho."""
+"""Central's connection to the broker, made and kept up by paho as its settings say; what is retained over it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from structlog.typing import FilteringBoundLogger
 
 from central.settings import BrokerSettings
+from records.keys import SigningKey
+from records.wire import Watermark, sign
 
 RECEIVE_MAXIMUM = 20_000
 """The windows of two hundred agents: what waits in the broker waits in the broker's order, and not in ours."""
@@ -77,6 +81,51 @@ class BrokerConnection(paho.Client):
                 return MQTTErrorCode.MQTT_ERR_PROTOCOL
             with suppress(OSError, ValueError):  # then its loop finds no connection, and tries again
                 self.reconnect()
+
+
+@dataclass(frozen=True, slots=True)
+class _Say:
+    """A watermark is signed only when it is published: under load a later one takes its place before."""
+
+    topic: str
+    what: bytes | Watermark
+
+
+class Retained:
+    """What is to be retained at the broker: of two payloads for one topic the later one wins, also when the
+    connection breaks between them. For one thread. ``key`` signs from when it is set.
+    """
+
+    def __init__(self, client: paho.Client, key: SigningKey, log: FilteringBoundLogger) -> None:
+        self._client, self.key, self._log = client, key, log
+        self._wanted: dict[str, _Say] = {}  # topic -> what is to be retained there, until the broker has it
+        self._on_the_way: dict[int, _Say] = {}  # at most one per topic, so that the later one wins
+        self._busy: set[str] = set()  # the topics of those
+
+    def say(self, topic: str, what: bytes | Watermark) -> None:
+        say = _Say(topic, what)
+        self._wanted[topic] = say
+        if topic in self._busy:
+            return
+        payload = sign(what, self.key) if isinstance(what, Watermark) else what
+        info = self._client.publish(topic, payload, qos=1, retain=True)
+        if info.rc != paho.MQTT_ERR_QUEUE_SIZE:
+            self._on_the_way[info.mid] = say
+            self._busy.add(topic)
+
+    def settle(self, mid: int, refused: str | None) -> None:
+        """The broker has answered; ``refused``: why it did not take it."""
+        say = self._on_the_way.pop(mid, None)
+        if say is None:
+            return
+        self._busy.discard(say.topic)
+        if refused is not None:
+            self._log.error("publish-refused", topic=say.topic, error=refused)
+        wanted = self._wanted.get(say.topic)
+        if wanted is None or wanted == say:
+            self._wanted.pop(say.topic, None)
+        else:
+            self.say(wanted.topic, wanted.what)
 
 
 def _send_at_once(_client: paho.Client, _data: object, sock: object) -> None:

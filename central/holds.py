@@ -204,11 +204,7 @@ class Holds:
             now_us = self._clock.now_us()
             id_ = f"H-{opaque_id(held.kind, held.id, held.product, str(now_us))[:8]}"
             new: JsonValue = {"hold": id_, "held": held.to_json()}
-            self._decide(Act.HOLD, Target(TARGET, id_), user, why, None, new, held.content_hash, held)
-        made = self.get(id_)
-        if made is None:
-            raise Invalid(f"the hold {id_} is not in central's chain")
-        return made
+            return self._decide(Act.HOLD, Target(TARGET, id_), user, why, None, new, held.content_hash, held)
 
     def release(self, id_: str, user: User, reason: str, content_hash: str) -> Hold:
         """Let it be worked on again; the caller has just verified the person's password.
@@ -231,8 +227,7 @@ class Holds:
             if content_hash != one.content_hash:
                 raise self._refused(user, id_, f"the hold {id_} is not as it was shown", "content-changed")
             target = Target(TARGET, id_, one.hash)
-            self._decide(Act.RELEASE, target, user, why, "standing", "released", one.content_hash, one.held)
-        return self.get(id_) or one
+            return self._decide(Act.RELEASE, target, user, why, "standing", "released", one.content_hash, one.held)
 
     def _decide(
         self,
@@ -244,7 +239,8 @@ class Holds:
         new: JsonValue,
         covers: str,
         held: Held,
-    ) -> None:
+    ) -> Hold:
+        """What it has become, as of its commit: nothing is asked of the database after that."""
         now_us = self._clock.now_us()
         signature = Signature(user.id, user.name, act.value, now_us, covers, role=user.role.value)
         person = Person(user.id, user.role.value)
@@ -252,11 +248,15 @@ class Holds:
         decision = Decision(act, target, person, why.reason, old, new, signature, order=order, reasons=why.version)
         lot, product = (held.id if held.kind == "lot" else None), held.product
 
-        def job(connection: Connection) -> Document:
+        def job(connection: Connection) -> tuple[Hold, Document]:
             self._facts.state(connection, decision, order=order, lot=lot, product=product)
-            return self._facts.issue(connection, HOLDS, PLANT, lines_content(known_in(connection)))
+            known = known_in(connection)
+            decided = next(one for one in known if one.id == target.id)
+            return decided, self._facts.issue(connection, HOLDS, PLANT, lines_content(known))
 
-        self._tell(EVERY_AGENT, self._store.write(job))
+        decided, document = self._store.write(job)
+        self._tell(EVERY_AGENT, document)
+        return decided
 
     def carry_over(self, document: Document, source: str) -> list[Hold]:
         """What a document of before a restore holds, and central has lost, stands again; those holds. The lines

@@ -25,11 +25,11 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from central.broker_connection import BrokerConnection, stop_loop
+from central.broker_connection import BrokerConnection, Retained, stop_loop
 from central.ingest import STREAMS, Ingest, Taking
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
-from central.store.engine import Store
+from central.store.engine import Store, is_away
 from central.store.leases import Fenced
 from central.trouble import Trouble
 from central.waiting import Waiting
@@ -69,6 +69,8 @@ too; while such drained, others waited twice as long."""
 WITHDRAWN_KEPT_S, FORGOTTEN_S = 30 * 86_400.0, 60 * 86_400.0
 """How long the broker keeps that a document is withdrawn, and until when it is asked to forget it. Who was away
 for longer hears it by a sync. Without the second each order that ever closed would be said at each connect."""
+AGAIN_S = 1.0
+"""How long it is waited for a database that does not answer before it is asked again what is to be said."""
 SAME_WATERMARK_S = 1.0
 """A watermark that has not moved is said again to an agent no more often than this."""
 
@@ -110,11 +112,11 @@ class _End:
 
 
 @dataclass(frozen=True, slots=True)
-class _Say:
-    """A watermark is signed only when it is published: under load a later one takes its place before."""
+class _Tell:
+    """A document for an agent, or for every enrolled one (``*``)."""
 
-    topic: str
-    what: bytes | Watermark
+    agent: str
+    document: Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +194,11 @@ class Mqtt:
         self._settings = settings
         self._ingest = ingest
         self._store = store
-        self._key = key
         self._clock = clock
         self._log = log
         self._on_failure = on_failure
         self._failpoint = failpoint
-        self._work: Waiting[_Due | _Say | _Acknowledged | _Resync | _Sign | _Done | _End] = Waiting()
+        self._work: Waiting[_Due | _Tell | _Acknowledged | _Resync | _Sign | _Done | _End] = Waiting()
         self._trouble = Trouble("ingest", log, clock)
         self._due: deque[_Due] = deque()  # what is to be acknowledged, in the order in which it came
         self._under_way: deque[tuple[_Due, Taking]] = deque()
@@ -205,12 +206,10 @@ class Mqtt:
         self._worker = threading.Thread(target=self._run, name="central broker", daemon=True)
         self._closing = threading.Event()
         self._client = self._make_client()
+        self._retained = Retained(self._client, key, log)
         self._connection = 0
         self._connected_s, self._short = 0.0, 0
         self._state = BrokerState(False, clock.now_us(), "not started")
-        self._wanted: dict[str, _Say] = {}  # topic -> what is to be retained there, until the broker has it
-        self._on_the_way: dict[int, _Say] = {}  # at most one per topic, so that the later one wins
-        self._busy: set[str] = set()  # the topics of those
         self._said: dict[str, tuple[Watermark, float]] = {}
 
     @property
@@ -233,9 +232,10 @@ class Mqtt:
             self._worker.join()
 
     def publish_document(self, agent: str, document: Document) -> None:
-        """Sign a document and retain it for an agent, or for every enrolled one (``*``)."""
-        for name in self._agents() if agent == EVERYBODY else [agent]:
-            self._work.urgent(_Say(down_topic(name, document.kind, document.id), self._signed(document)))
+        """Sign a document and retain it for an agent, or for every enrolled one (``*``). Returns at once, whatever
+        the database does: what it is about is committed already, and who committed it is to be told so.
+        """
+        self._work.urgent(_Tell(agent, document))
 
     def sign_with(self, key: SigningKey) -> None:
         """Sign with another key after what was given before, and say everything again with it."""
@@ -244,7 +244,7 @@ class Mqtt:
     def _signed(self, document: Document) -> bytes:
         """Its payload; that of central's own keys is signed by the key before the present one."""
         announced = self._announcement() if document.kind == CENTRAL_KEYS else None
-        return sign(document, self._key) if announced is None else announced
+        return sign(document, self._retained.key) if announced is None else announced
 
     def resync(self, agent: str = EVERYBODY) -> None:
         """Publish every newest watermark and document again, to all agents or to one that is new."""
@@ -327,7 +327,7 @@ class Mqtt:
     # -- the worker's thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        item: _Due | _Say | _Acknowledged | _Resync | _Sign | _Done | _End | None = None
+        item: _Due | _Tell | _Acknowledged | _Resync | _Sign | _Done | _End | None = None
         while not isinstance(item, _End):
             try:
                 item = self._work.get(self._dearest_next)
@@ -348,7 +348,7 @@ class Mqtt:
             if self._under_way:
                 self._work.urgent(_Done())  # what ended together with it is still to be answered
 
-    def _do(self, item: _Due | _Say | _Acknowledged | _Resync | _Sign | _Done | _End) -> None:
+    def _do(self, item: _Due | _Tell | _Acknowledged | _Resync | _Sign | _Done | _End) -> None:
         match item:
             case _Due():
                 self._begin(item)
@@ -359,15 +359,15 @@ class Mqtt:
             case _End():
                 while self._under_way:
                     self._finish()
-            case _Say():
-                self._say(item)
+            case _Tell():
+                self._once_it_answers(lambda: self._tell(item), item.agent)
             case _Acknowledged():
-                self._settle(item)
+                self._retained.settle(item.mid, item.refused)
             case _Sign():
-                self._key = item.key
-                self._say_everything(EVERYBODY)
+                self._retained.key = item.key
+                self._once_it_answers(lambda: self._say_everything(EVERYBODY), EVERYBODY)
             case _Resync():
-                self._say_everything(item.agent)
+                self._once_it_answers(lambda: self._say_everything(item.agent), item.agent)
 
     @property
     def _dearest_next(self) -> float:
@@ -436,30 +436,29 @@ class Mqtt:
         if said is not None and said[0] == watermark and now_s - said[1] < SAME_WATERMARK_S:
             return
         self._said[topic] = (watermark, now_s)
-        self._say(_Say(topic, watermark))
+        self._retained.say(topic, watermark)
 
-    def _say(self, say: _Say) -> None:
-        self._wanted[say.topic] = say
-        if say.topic in self._busy:
-            return
-        payload = sign(say.what, self._key) if isinstance(say.what, Watermark) else say.what
-        info = self._client.publish(say.topic, payload, qos=1, retain=True)
-        if info.rc != paho.MQTT_ERR_QUEUE_SIZE:
-            self._on_the_way[info.mid] = say
-            self._busy.add(say.topic)
+    def _once_it_answers(self, say: Callable[[], None], agent: str) -> None:
+        """Where the database does not answer, that agent is told everything when it does: the newest of each
+        document, also what was to be said now.
+        """
+        try:
+            say()
+        except StorageFailed:
+            raise
+        except Exception as error:
+            if not is_away(error):
+                raise
+            self._trouble.met(str(error))
+            if not self._closing.wait(AGAIN_S):
+                self._work.urgent(_Resync(agent))
 
-    def _settle(self, acknowledged: _Acknowledged) -> None:
-        say = self._on_the_way.pop(acknowledged.mid, None)
-        if say is None:
-            return
-        self._busy.discard(say.topic)
-        if acknowledged.refused is not None:
-            self._log.error("publish-refused", topic=say.topic, error=acknowledged.refused)
-        wanted = self._wanted.get(say.topic)
-        if wanted is None or wanted == say:
-            self._wanted.pop(say.topic, None)
-        else:
-            self._say(wanted)
+    def _tell(self, tell: _Tell) -> None:
+        document = tell.document
+        names = self._agents() if tell.agent == EVERYBODY else [tell.agent]
+        payload = self._signed(document) if names else b""
+        for name in names:
+            self._retained.say(down_topic(name, document.kind, document.id), payload)
 
     def _say_everything(self, agent: str) -> None:
         names = [name for name in self._agents() if agent in (EVERYBODY, name)]
@@ -479,7 +478,7 @@ class Mqtt:
             payload = b"" if withdrawn_s > WITHDRAWN_KEPT_S else self._signed(document)
             for name in names:
                 if documents.is_for(name, document):
-                    self._say(_Say(down_topic(name, document.kind, document.id), payload))
+                    self._retained.say(down_topic(name, document.kind, document.id), payload)
 
     def _agents(self) -> list[str]:
         with self._store.read() as connection:

@@ -34,7 +34,7 @@ from central.links.base import Confirmation
 from central.signature import Rules, SignatureRefused
 from central.store import envelopes, intake, proven_head
 from central.store import findings as sql
-from central.store.engine import Connection, Store
+from central.store.engine import Connection, Store, is_away
 from records.clock import Clock
 from records.errors import Invalid, StorageFailed, Unknown
 from records.model import Decision
@@ -331,7 +331,7 @@ class Reviews:
     def close_all(self, shown: Mapping[str, str], user: User, act: str, reason: str) -> list[Finding]:
         """A person closes findings with one reason, all or none. Raises as ``Findings.close``."""
         closed = self._findings.close(shown, user, act, reason)
-        self.sweep({finding.order for finding in closed})
+        self._sweep_after({finding.order for finding in closed})
         return closed
 
     def sign(self, id_: str, meaning: str, user: User, reason: str, content_hash: str) -> SignatureLine:
@@ -359,8 +359,18 @@ class Reviews:
             except SignatureRefused as error:
                 self._note_refusal(record, user, error.code)
                 raise
-            self.sweep([order.reference for order in record.orders])
+            self._sweep_after([order.reference for order in record.orders])
             return signed
+
+    def _sweep_after(self, references: Iterable[str]) -> None:
+        """After what a person decided is stored: who decided hears that, though the database is away by now. What
+        the sweep leaves out the next one does.
+        """
+        try:
+            self.sweep(references)
+        except Exception as error:
+            if isinstance(error, StorageFailed) or not is_away(error):
+                raise
 
     def holds(self, record: DeviceHistoryRecord, connection: Connection | None = None) -> Sequence[Hold]:
         """What quality holds of this lot, its orders and its pieces. ``connection``: of the job that asks."""

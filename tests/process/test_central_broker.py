@@ -13,7 +13,7 @@ from central.access import Actor
 from central.app import Central, build
 from central.authority import create_authority
 from central.keys import CentralKeys
-from central.settings import BrokerSettings, CentralSettings, HttpSettings
+from central.settings import BrokerSettings, CentralSettings, DatabaseSettings, HttpSettings
 from central.store import envelopes
 from records.clock import SystemClock
 from records.keys import KeyRing
@@ -26,13 +26,16 @@ from tests.unit.central.core_rig import Agent, event
 pytestmark = pytest.mark.mosquitto
 
 
-def make_central(folder: Path, url: str, protocol: object = 5) -> Central:
+def make_central(
+    folder: Path, url: str, protocol: object = 5, database: DatabaseSettings | None = None
+) -> Central:
     settings = CentralSettings(
         site="suzhou",
         time_zone="Asia/Shanghai",
         folder=folder,
         http=HttpSettings(port=0),
         broker=BrokerSettings.model_validate({"url": url, "protocol": protocol}),
+        database=database,
     )
     if not settings.keys.exists():
         CentralKeys.create(settings.keys, SystemClock().now_us())

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any, ClassVar
 
 import psycopg
 
@@ -20,7 +23,7 @@ from central.store.engine import Store
 from records.yaml import Secret
 from simulators.faults.postgres import USER, LocalPostgres, why_not
 
-__all__ = ["PASSWORD", "USER", "PostgresServer", "shared", "why_not"]
+__all__ = ["PASSWORD", "USER", "Killed", "PostgresServer", "shared", "why_not"]
 
 PASSWORD = "a-test-password"
 MEMORY = Path("/dev/shm")
@@ -80,3 +83,25 @@ class PostgresServer(LocalPostgres):
 def shared() -> PostgresServer:
     """The server of this test process."""
     return PostgresServer()
+
+
+class Killed(psycopg.Connection[Any]):
+    """A session whose process at the server is killed (SIGKILL) around its next COMMIT: ``before`` it, ``while``
+    it is under way, or ``after`` it, before its answer is heard. The server ends all sessions then, and recovers.
+    """
+
+    when: ClassVar[str] = ""
+
+    def execute(self, query: Any, *rest: Any, **words: Any) -> psycopg.Cursor[Any]:
+        when = Killed.when if query == "COMMIT" else ""
+        if not when:
+            return super().execute(query, *rest, **words)
+        Killed.when = ""
+        if when == "after":
+            super().execute(query)
+        if when == "while":
+            self.pgconn.send_query(query.encode())
+        with suppress(ProcessLookupError):
+            os.kill(self.info.backend_pid, signal.SIGKILL)
+        self.close()
+        raise psycopg.OperationalError("the server has gone")

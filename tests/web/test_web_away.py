@@ -8,8 +8,10 @@ import httpx
 import pytest
 from conftest import Site, dhr_of, form_token
 from fixture_central import PASSWORD
+from test_web_pages import _sign
 
 from records import durable
+from records.errors import Unreachable
 
 
 @pytest.fixture
@@ -51,3 +53,25 @@ def test_who_only_reads_is_let_in(own: Site, monkeypatch: pytest.MonkeyPatch) ->
     own.central.clock.advance(120)
     monkeypatch.setattr(durable, "WAITING_LIMIT", 0)
     assert person.get("/dhrs").status_code == 200
+
+
+def test_who_signed_or_decided_hears_that_it_is_stored_though_the_database_is_away_by_then(
+    own: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the lot is judged again after the commit, and that this failed was the answer."""
+    person = own.signed_in("chen.li")
+    lot = dhr_of(person, "WO-1001")
+    found = person.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]
+
+    def away(*_: object, **__: object) -> int:
+        raise Unreachable("the server does not answer")
+
+    monkeypatch.setattr(own.central.reviews, "sweep", away)
+    deciding = {"csrf": form_token(person, f"/dhrs/{lot}"), "content_hash": found["content_hash"]}
+    decided = person.post(f"/findings/{found['id']}", data=deciding | {"act": "close", "reason": "r"})
+    assert decided.status_code == 303
+    assert _sign(person, lot, "chen.li", "reviewed")[0] == 303
+    monkeypatch.undo()
+    own.central.reviews.sweep(everything=True)
+    codes = [entry["code"] for entry in own.signed_in("mueller").get("/api/v1/audit").json()["items"]]
+    assert codes.count("review") == codes.count("close") == 1

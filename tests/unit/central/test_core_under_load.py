@@ -13,7 +13,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from central import dossiers, mqtt
+from central import broker_connection, dossiers, mqtt
 from central.assessment import Assessment, Limits
 from central.committing import Outcome
 from central.dossiers import Dossiers
@@ -105,7 +105,7 @@ def link(rig: Rig) -> Mqtt:
     key, log = SigningKey.generate(), structlog.get_logger()
     made = Mqtt(settings, rig.ingest, rig.store, key, rig.clock, log, lambda error: pytest.fail(str(error)))
     client: Any = Client()
-    made._client = client
+    made._client = made._retained._client = client
     return made
 
 
@@ -122,12 +122,12 @@ def test_of_watermarks_that_overtake_each_other_only_what_is_said_is_signed(link
             signed.append(value.committed_through)
         return sign(value, by)
 
-    with patch.object(mqtt, "sign", counted):
+    with patch.object(broker_connection, "sign", counted):
         for through in range(1, 6):
             link._say_watermark(Watermark("press-1", "e", "records", through, "00", 1))
         assert signed == [1]
-        link._settle(mqtt._Acknowledged(1, None))
-        link._settle(mqtt._Acknowledged(2, None))
+        link._retained.settle(1, None)
+        link._retained.settle(2, None)
     assert signed == [1, 5]
     assert len(published(link)) == 2
 
@@ -139,8 +139,8 @@ def test_a_withdrawal_is_kept_by_the_broker_then_forgotten_and_then_never_said_a
     for days in (0, 31, 31):
         rig.clock.advance(days * 86_400.0)
         before = len(published(link))
-        link._wanted.clear()
-        link._busy.clear()
+        link._retained._wanted.clear()
+        link._retained._busy.clear()
         link._say_everything(mqtt.EVERYBODY)
         said.append([bool(payload) for topic, payload in published(link)[before:] if topic.endswith("WO-1")])
     assert said == [[True], [False], []], "in words, then empty so that the broker forgets, then nothing"
