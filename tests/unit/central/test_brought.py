@@ -127,7 +127,11 @@ def test_two_imports_of_one_file_at_once_are_each_told_with_its_own_end(
         ("anna", False, None),
         ("ben", False, None),
     ]
-    assert [(one["records"][0]["first"], one["records"][0]["last"]) for one in told] == [(1, 12), (5, 12)]
+    parts = [one["records"][0] for one in told]
+    assert [(part["records"], part["first"], part["last"]) for part in parts] == [(4, 1, 12), (8, 5, 12)]
+    others.append(Actor("eve", "test"))
+    importer(rig).take(path, by=BY)
+    assert len(certificate(rig, agent)["brought"]) == 2, "who brought nothing is not told of"
 
 
 def test_a_silent_agent_is_told_with_since_when(rig: Rig, agent: Agent) -> None:
