@@ -255,7 +255,7 @@ def of_event(about: About, event: Stated[OperationsEvent]) -> list[Finding]:
         return [_of_event(about, event, code, place, PARAMS[code])]
     names = {
         "cycles-missed": ("first", "last"),
-        "device-lost": ("device", "address", "error"),
+        "device-lost": ("device", "address", "error", *(name for name in params if name == "trouble")),
         "clock-jump": ("seconds",),
         "reading-bad": ("tag", "status"),
         "chart-no-limits": ("characteristic", "stream"),

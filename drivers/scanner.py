@@ -17,10 +17,12 @@ import serial
 
 from drivers.base import ScanFrame
 from drivers.framer import Framer
+from drivers.system_trouble import of_port
 from drivers.tags import SerialScannerDevice
 from records.clock import Clock
 from records.errors import Unreachable
 from records.process import lacks, look_for_room_for_a_thread
+from records.trouble import Trouble
 
 ACK, NAK = b"\x06", b"\x15"
 _PARITIES = {"none": serial.PARITY_NONE, "even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD}
@@ -78,11 +80,11 @@ class SerialScanner:
             return
         port = self._port
         if port is None:
-            raise Unreachable(f"{self._where}: not open, the scan stays unanswered")
+            raise self._away(Trouble.of("scan-unanswered", why=Trouble.of("not-open")))
         try:
             await asyncio.to_thread(port.write, ACK if accepted else NAK)
         except (OSError, serial.SerialException) as error:
-            raise Unreachable(f"{self._where}: {_reason(error)}, the scan stays unanswered") from None
+            raise self._away(Trouble.of("scan-unanswered", why=of_port(error))) from None
 
     async def close(self) -> None:
         port, self._port = self._port, None
@@ -102,6 +104,10 @@ class SerialScanner:
     def _where(self) -> str:
         return f"{self.name} ({self.settings.address_text})"
 
+    def _away(self, why: Trouble, hint: str | None = None) -> Unreachable:
+        away = Trouble.of("away", where=self._where, why=why)
+        return Unreachable.of(away.hinted(None if hint is None else Trouble.of(hint)))
+
     def _open_port(self) -> serial.Serial:
         settings = self.settings
         try:
@@ -116,14 +122,13 @@ class SerialScanner:
                 exclusive=True,
             )
         except (OSError, ValueError, serial.SerialException) as error:
-            hint = "is it plugged in, may this user read it, does another program hold it?"
-            raise Unreachable(f"{self._where}: {_reason(error)}", hint=hint) from None
+            raise self._away(of_port(error), "check-scanner") from None
         try:
             _tell_line_errors(port, settings.parity)
             self._settle(port)
         except (OSError, serial.SerialException) as error:
             port.close()
-            raise Unreachable(f"{self._where}: {_reason(error)}", hint="was it unplugged?") from None
+            raise self._away(of_port(error), "unplugged") from None
         except Unreachable:
             port.close()
             raise
@@ -134,9 +139,7 @@ class SerialScanner:
         until_s = self._clock.monotonic_s() + _SETTLE_LIMIT_S
         while port.read(max(1, port.in_waiting)):
             if self._clock.monotonic_s() > until_s:
-                raise Unreachable(
-                    f"{self._where}: sends without a pause", hint="noise on the line, or a wrong baud rate?"
-                )
+                raise self._away(Trouble.of("no-pause"), "noise")
 
     def _read(
         self,
@@ -153,8 +156,7 @@ class SerialScanner:
                 for frame in framer.feed(data, self._clock.monotonic_s()):
                     _hand_over(frame, loop, frames, stop)
         except (OSError, serial.SerialException) as error:
-            lost = Unreachable(f"{self._where}: {_reason(error)}", hint="was it unplugged?")
-            _hand_over(lost, loop, frames, stop)
+            _hand_over(self._away(of_port(error), "unplugged"), loop, frames, stop)
 
 
 def _hand_over(
@@ -188,17 +190,3 @@ def _tell_line_errors(port: serial.Serial, parity: str) -> None:
     attributes = termios.tcgetattr(port.fd)
     attributes[0] = (attributes[0] | termios.INPCK) & ~(termios.IGNPAR | termios.PARMRK)
     termios.tcsetattr(port.fd, termios.TCSANOW, attributes)
-
-
-def _reason(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    known = {
-        2: "no such port",
-        13: "no right to open it",
-        16: "another program holds it",
-        11: "another program holds it",
-    }
-    if number in known:
-        return known[number]
-    text = str(error)
-    return "the port is gone" if "returned no data" in text or number == 5 else text

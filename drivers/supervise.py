@@ -22,6 +22,7 @@ from drivers.stale import Freshness, Overdue, WatchPlan, stale_block, stale_grou
 from records.clock import Clock, new_id
 from records.errors import Invalid, LotkeeperError, Refused, Unreachable
 from records.model import Reading
+from records.trouble import Trouble
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 10.0
@@ -39,13 +40,14 @@ LATEST = 4096
 
 @dataclass(frozen=True, slots=True)
 class DeviceEvent:
-    """A device was connected or lost; ``error`` says why it was lost."""
+    """A device was connected or lost; ``error`` says why it was lost, ``trouble`` for any language."""
 
     device: str
     state: Literal["connected", "lost"]
     address: str
     error: str | None
     at_us: int
+    trouble: Trouble | None = None
 
 
 OnEvent = Callable[[DeviceEvent], None]
@@ -57,6 +59,7 @@ class _Link:
     def __init__(self, name: str, address: str, clock: Clock, on_event: OnEvent, longest_pause_s: float) -> None:
         self.connected: bool | None = None
         self.error: str | None = None
+        self.trouble: Trouble | None = None
         self._name, self._address = name, address
         self._clock, self._on_event = clock, on_event
         self._longest_pause_s = longest_pause_s
@@ -64,11 +67,11 @@ class _Link:
 
     def up(self) -> None:
         self._pause_s = FIRST_PAUSE_S
-        self.error = None
+        self.error = self.trouble = None
         self._tell(True)
 
     def down(self, error: LotkeeperError) -> None:
-        self.error = str(error)
+        self.error, self.trouble = str(error), error.trouble
         self._tell(False)
 
     def _tell(self, connected: bool) -> None:
@@ -76,7 +79,8 @@ class _Link:
             return
         self.connected = connected
         state: Literal["connected", "lost"] = "connected" if connected else "lost"
-        self._on_event(DeviceEvent(self._name, state, self._address, self.error, self._clock.now_us()))
+        now_us = self._clock.now_us()
+        self._on_event(DeviceEvent(self._name, state, self._address, self.error, now_us, self.trouble))
 
     async def pause(self) -> None:
         """Longer each time, between 75 and 125 percent of it."""
@@ -128,6 +132,11 @@ class Supervisor:
     def error(self) -> str | None:
         """Why the device is away, None while it is there."""
         return self._link.error
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The same for any language, where its driver told it so."""
+        return self._link.trouble
 
     @property
     def seen_us(self) -> int:
@@ -198,8 +207,12 @@ class Supervisor:
     def _require(self) -> None:
         if not self.connected:
             device = self.device
-            reason = self.error or f"{device.name} ({device.settings.address_text}): not connected yet"
-            raise Unreachable(reason)
+            where = f"{device.name} ({device.settings.address_text})"
+            away = Unreachable.of(Trouble.of("away", where=where, why=Trouble.of("not-connected-yet")))
+            if self.error is not None:
+                away = Unreachable(self.error)
+                away.trouble = self.trouble
+            raise away
 
     def _fail(self, error: LotkeeperError) -> None:
         self._failure = error
@@ -378,6 +391,11 @@ class ScannerSupervisor:
     def error(self) -> str | None:
         """Why the scanner is away, None while it is there."""
         return self._link.error
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The same for any language, where its driver told it so."""
+        return self._link.trouble
 
     async def frames(self) -> AsyncIterator[ScanFrame]:
         """Every scan, across reopenings, for ever; close the iterator (or cancel) to close the scanner."""

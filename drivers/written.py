@@ -25,6 +25,7 @@ def told_as_written(tell: OnNotice, tag: str, value: JsonValue, *, read_back: bo
     try:
         yield
     except LotkeeperError as error:
-        tell(Notice("plc-write", {**told, "verified": False, "error": error.message}))
+        trouble: dict[str, JsonValue] = {} if error.trouble is None else {"trouble": error.trouble.to_json()}
+        tell(Notice("plc-write", {**told, "verified": False, "error": error.message, **trouble}))
         raise
     tell(Notice("plc-write", {**told, "verified": True if read_back else None}))

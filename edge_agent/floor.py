@@ -247,6 +247,8 @@ class Floor:
         params: dict[str, JsonValue] = {"device": event.device, "address": event.address}
         if event.state == "lost":
             params["error"] = event.error
+            if event.trouble is not None:
+                params["trouble"] = event.trouble.to_json()
         self._tools.record(f"device-{event.state}", params, event.device)
 
     # -- another configuration -----------------------------------------------------------------------------

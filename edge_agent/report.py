@@ -38,6 +38,7 @@ from records.codes import EVENTS
 from records.errors import Invalid, LotkeeperError
 from records.model import OperationRecord, OperationsEvent, Quality, Reading, decode
 from records.reasons import as_json
+from records.trouble import Trouble
 from records.wire import Envelope
 from records.yaml import Loaded
 
@@ -136,6 +137,7 @@ def live_report(parts: Parts, others: Mapping[str, Reading] | None = None) -> Js
                 "address": scanner.scanner.settings.address_text,
                 "connected": scanner.connected,
                 "error": scanner.error,
+                "trouble": trouble_json(scanner.trouble),
             }
             for name, scanner in scanners.items()
         ],
@@ -261,6 +263,7 @@ def _device(
         "address": settings.address_text,
         "connected": supervisor.connected,
         "error": supervisor.error,
+        "trouble": trouble_json(supervisor.trouble),
         "last_answer": iso_z(supervisor.seen_us or None),
         "polls": meter.polls,
         "late": meter.late,
@@ -268,6 +271,11 @@ def _device(
         "values": meter.values,
         "tags": tags,
     }
+
+
+def trouble_json(trouble: Trouble | None) -> JsonValue:
+    """What is wrong, for any language; null where nothing is, or where only the error's own text says it."""
+    return None if trouble is None else trouble.to_json()
 
 
 def _lost(reading: Reading) -> Reading:
@@ -357,22 +365,31 @@ def _record(envelope: Envelope) -> Json:
         }
     elif isinstance(fact.data, OperationsEvent):
         params = _params(fact.data)
-        found |= {"code": fact.data.code, "params": params, "detail": _told(params)}
+        found |= {
+            "code": fact.data.code,
+            "params": params,
+            "detail": _told(params),
+        }
     return found
 
 
 def _params(event: OperationsEvent) -> Json:
-    """What an event tells in single values, as the catalogue orders them."""
+    """What an event tells in single values, as the catalogue orders them; a trouble as it is."""
     names = dict.fromkeys((*EVENTS.get(event.code, ()), *event.params))
     return {
         name: value
         for name in names
-        if isinstance(value := event.params.get(name), str | int | float) and value != ""
+        if (isinstance(value := event.params.get(name), str | int | float) and value != "")
+        or (name == "trouble" and value is not None)
     }
 
 
 def _told(params: Json) -> str | None:
     """The first of them in one line: ``tag sealer.ack, value true``."""
-    told = [f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in params.items()]
+    told = [
+        f"{name} {value if isinstance(value, str) else json.dumps(value)}"
+        for name, value in params.items()
+        if name != "trouble"
+    ]
     text = ", ".join(told)
     return (text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…") or None

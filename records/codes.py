@@ -17,10 +17,10 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "configuration-not-approved": ("configuration",),  # runs are setup from here on
     "configuration-approved": ("configuration",),  # runs are what the machine says from here on
     "device-connected": ("device", "address"),
-    "device-lost": ("device", "address", "error"),
+    "device-lost": ("device", "address", "error", "trouble"),
     "device-changed": ("device", "was", "now"),
     "clock-jump": ("seconds",),
-    "plc-write": ("tag", "value", "verified", "error"),
+    "plc-write": ("tag", "value", "verified", "error", "trouble"),
     "reading-bad": ("tag", "status", "count"),
     "reading-stale": ("tag", "age_s", "count"),
     "samples-lost": ("device", "tag", "why", "count"),

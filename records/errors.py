@@ -21,13 +21,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from pydantic import JsonValue
 
+from records.trouble import Trouble
+
 
 class LotkeeperError(Exception):
-    """What happened, to which device or record; ``hint`` says what to do. Of no kind: a fault of Lotkeeper."""
+    """What happened, to which device or record; ``hint`` says what to do. Of no kind: a fault of Lotkeeper.
+
+    ``trouble``: the same for any language, where a driver tells it so.
+    """
 
     kind: ClassVar[str] = "fault"
     exit_code: ClassVar[int] = 1
@@ -36,6 +41,14 @@ class LotkeeperError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.trouble: Trouble | None = None
+
+    @classmethod
+    def of(cls, trouble: Trouble) -> Self:
+        """What a trouble is in English, its hint included."""
+        error = cls(str(trouble), hint=None if trouble.hint is None else str(trouble.hint))
+        error.trouble = trouble
+        return error
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message} ({self.hint})"

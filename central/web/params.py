@@ -15,6 +15,7 @@ from central.web.i18n import N_, Words
 from central.web.show import DASH, figure, unit_text
 from records.model import OperationsEvent
 from records.texts import PARAMETER_NAMES
+from records.trouble import trouble_text
 
 LABELS: Mapping[str, str] = {
     **{name: said.english for name, said in PARAMETER_NAMES.items()},
@@ -186,10 +187,20 @@ def label(words: Words, name: str) -> str:
     return words(found) if found else name.replace("_", " ")
 
 
+def _troubles_told(words: Words, params: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """What is wrong with a device in the reader's language, where its driver told it for any."""
+    if "trouble" not in params:
+        return params
+    said = trouble_text(params["trouble"], words.language)
+    told = {name: value for name, value in params.items() if name != "trouble"}
+    return told if said is None else told | {"error": said}
+
+
 def labelled(
     words: Words, params: Mapping[str, JsonValue], without: Collection[str] = ()
 ) -> list[tuple[str, str]]:
     """(label, value) of every parameter that says something."""
+    params = _troubles_told(words, params)
     of_rule = rules.PARAMETERS if "rule" in params else ()
     return [
         (label(words, name), spoken(words, name, value, params))
@@ -230,6 +241,7 @@ def event_told(words: Words, event: OperationsEvent) -> str:
 
 def brief(words: Words, params: Mapping[str, JsonValue]) -> str:
     """What matters of the parameters, in one line, for lists."""
+    params = _troubles_told(words, params)
     shown: list[str] = []
     if "characteristic" in params and "value" in params:
         shown.append(_test_text(params))

@@ -17,11 +17,12 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from drivers.modbus.frames import READS, READS_BITS, Ask, exception_of, read_ask
+from drivers.modbus.frames import READS, READS_BITS, Ask, Failure, exception_of, read_ask
 from drivers.modbus.turns import Turns
 from drivers.modbus.wire import Lost, NoAnswer, Wire
 from drivers.tags import AnyModbusDevice, ModbusSerialDevice
 from drivers.tags.modbus_devices import ModbusLineDevice
+from records.trouble import Trouble
 
 LONGEST_PAUSE_S = 30.0
 """A unit that does not answer is asked again after at most so long."""
@@ -30,11 +31,11 @@ _GATEWAY_SILENT = (0x0A, 0x0B)
 """A gateway says that it cannot reach the unit."""
 
 
-class Paused(Exception):
+class Paused(Failure):
     """The unit did not answer and is not asked again yet."""
 
     def __init__(self, rest_s: float) -> None:
-        super().__init__(f"no answer; it is asked again in {rest_s:.1f} s")
+        super().__init__(Trouble.of("asked-again", rest=f"{rest_s:.1f}"))
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ class Bus:
         self._members_changed()
         if not self._settings and self._wire is not None:
             wire, self._wire = self._wire, None
-            wire.end("the connection was closed")
+            wire.end(Trouble.of("connection-closed"))
 
     async def ask(self, member: object, ask: Ask, *, urgent: bool = False) -> bytes:
         """The PDU that answers this request.
@@ -101,14 +102,14 @@ class Bus:
         """
         settings, unit = self._settings.get(member), self._unit(ask.unit)
         if settings is None:
-            raise Lost("not connected")
+            raise Lost(Trouble.of("not-connected"))
         async with self._turns.of(ask.unit, urgent=urgent):
             wire = await self._ready(member, settings)
             if unit.owed:
                 await self._settle(wire, unit, settings, ask)
             pdu = await self._asked(wire, unit, settings, ask)
         if exception_of(pdu) in _GATEWAY_SILENT:
-            raise NoAnswer(f"the gateway cannot reach the unit (exception {exception_of(pdu)})")
+            raise NoAnswer(Trouble.of("gateway-silent", exception=exception_of(pdu)))
         unit.failures = 0
         unit.paused_until = 0.0
         return pdu
@@ -155,11 +156,11 @@ class Bus:
     async def _ready(self, member: object, settings: AnyModbusDevice) -> Wire:
         wire = self._wire
         if wire is None or self._joined.get(member) != self._connection:
-            raise Lost("the connection was lost" if member in self._joined else "not connected")
+            raise Lost(Trouble.of("connection-lost" if member in self._joined else "not-connected"))
         if not wire.is_open:
-            raise Lost(wire.lost or "the connection was lost")
+            raise Lost(wire.lost or Trouble.of("connection-lost"))
         if self._silent >= _RENEW_AFTER and not isinstance(settings, ModbusSerialDevice):
-            wire.end("nobody answered")  # half open, perhaps: a new connection tells
+            wire.end(Trouble.of("nobody-answered"))  # half open, perhaps: a new connection tells
             wire = await self._open(settings)
         if self._not_before and (rest_s := self._not_before - wire.loop.time()) > 0:
             await asyncio.sleep(rest_s)

@@ -26,6 +26,7 @@ from drivers.tags import AnyModbusDevice, ModbusSerialDevice, ModbusTag, Sequenc
 from drivers.written import told_as_written
 from records.clock import Clock
 from records.errors import Invalid, Refused, Unreachable
+from records.trouble import Trouble
 
 _ADDRESS_EXCEPTIONS = (2, 3, 4)
 """What devices answer to a block with a hole in it (4: some answer with their general failure)."""
@@ -59,12 +60,10 @@ class Modbus:
             await self._knock()
         except Lost as error:
             await self.close()
-            hint = "check cable, address and port, and that the device runs"
-            if isinstance(self.settings, ModbusSerialDevice):
-                hint = "check that the port exists and that no other program holds it"
-            raise self._unreachable(str(error), hint) from None
+            hint = "check-port" if isinstance(self.settings, ModbusSerialDevice) else "check-device"
+            raise self._unreachable(error.trouble, hint) from None
         except Paused as error:
-            raise self._unreachable(str(error)) from None
+            raise self._unreachable(error.trouble) from None
         except BaseException:
             await self.close()
             raise
@@ -99,16 +98,16 @@ class Modbus:
             raise Invalid(f"{self.name}.{tag}: {error.message}") from None
         code = await self._write(writing.ask)
         if code not in (0, _ACKNOWLEDGE):
-            raise Refused(f"{self._where} refused to write {tag}: {word(modbus_status(code))}")
+            status = word(modbus_status(code))
+            raise Refused.of(Trouble.of("write-refused", where=self._where, tag=tag, status=status))
         for pause_s in (*(_PATIENCE_S if code else ()), 0.0):
             block = await self.read([tag], urgent=True)
             if writing.is_held(block.raw[0]):
                 return
             await asyncio.sleep(pause_s)
-        raise Refused(
-            f"{self._where} took {value!r} for {tag}, but holds {block.at(0)!r} ({block.words()[0]})",
-            hint="does the machine write this address too?",
-        )
+        told = {"where": self._where, "value": repr(value), "tag": tag, "held": repr(block.at(0))}
+        other = Trouble("other-value", {**told, "status": block.words()[0]})
+        raise Refused.of(other.hinted(Trouble.of("machine-writes-too", place=Trouble.of("address"))))
 
     async def watch(self, tags: Sequence[str], on_block: OnBlock, *, every: bool = False) -> None:
         await poll(lambda: self.read(tags), self.settings.poll_interval, on_block, every=every)
@@ -119,8 +118,9 @@ class Modbus:
     def _where(self) -> str:
         return f"{self.name} ({self.settings.address_text})"
 
-    def _unreachable(self, what: str, hint: str | None = None) -> Unreachable:
-        return Unreachable(f"{self._where}: {what}", hint=hint)
+    def _unreachable(self, why: Trouble, hint: str | None = None) -> Unreachable:
+        away = Trouble.of("away", where=self._where, why=why)
+        return Unreachable.of(away.hinted(None if hint is None else Trouble.of(hint)))
 
     def _tag(self, name: str) -> ModbusTag:
         if name not in self._tags:
@@ -167,16 +167,14 @@ class Modbus:
                 continue
             return pdu
 
-    async def _gone(self, error: NoAnswer | Lost, what: str = "") -> Unreachable:
+    async def _gone(self, error: NoAnswer | Lost, *, writing: bool = False) -> Unreachable:
         hint = None
         if isinstance(error, NoAnswer):
             self._bus.failed(self.settings)
-            serial = isinstance(self.settings, ModbusSerialDevice)
-            hint = (
-                f"check {'wiring, baudrate, parity, stopbits' if serial else 'that the device runs'} and unit_id"
-            )
+            hint = "check-line" if isinstance(self.settings, ModbusSerialDevice) else "check-unit"
         await self.close()
-        return self._unreachable(f"{error}{what}", hint)
+        why = Trouble.of("perhaps-written", why=error.trouble) if writing else error.trouble
+        return self._unreachable(why, hint)
 
     async def _gather(self, requests: Sequence[Placed], image: Image) -> None:
         """Ask these, refused blocks in halves, into the image."""
@@ -243,7 +241,8 @@ class Modbus:
         (request,) = plan([self._place(tag)])
         pdu = await self._answer(request.ask(self.settings.unit_id), urgent=True)
         if code := exception_of(pdu):
-            raise Refused(f"{self._where} refused to read {tag.name}: {word(modbus_status(code))}")
+            status = word(modbus_status(code))
+            raise Refused.of(Trouble.of("read-refused", where=self._where, tag=tag.name, status=status))
         return pdu[2:]
 
     async def _write(self, ask: Ask) -> int:
@@ -252,7 +251,7 @@ class Modbus:
             try:
                 code = exception_of(await self._bus.ask(self, ask, urgent=True))
             except (NoAnswer, Lost) as error:
-                raise await self._gone(error, "; the value may or may not have arrived") from None
+                raise await self._gone(error, writing=True) from None
             if code != _BUSY or pause_s is None:
                 break
             await asyncio.sleep(pause_s)

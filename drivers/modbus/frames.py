@@ -12,6 +12,8 @@ from typing import Protocol
 
 from pymodbus.framer import FramerAscii, FramerRTU
 
+from records.trouble import Trouble
+
 READS_BITS = (1, 2)
 READS = (1, 2, 3, 4)
 _ECHOES = (5, 6, 15, 16)
@@ -19,11 +21,19 @@ _MBAP = 7
 _LONGEST_PDU = 253
 
 
-class Broken(Exception):
+class Failure(Exception):
+    """Why a request has no answer."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(str(trouble))
+        self.trouble = trouble
+
+
+class Broken(Failure):
     """What came cannot be an answer, and what comes after it cannot be trusted either."""
 
 
-class Unfit(Exception):
+class Unfit(Failure):
     """It answers this request by its transaction id, and yet it cannot be the answer."""
 
 
@@ -103,7 +113,7 @@ class Mbap:
         while len(buffer) >= _MBAP:
             size = int.from_bytes(buffer[4:6], "big")
             if buffer[2] or buffer[3] or not 2 <= size <= _LONGEST_PDU + 1:
-                raise Broken("what came is not Modbus TCP")
+                raise Broken(Trouble.of("not-modbus"))
             if len(buffer) < 6 + size:
                 return None
             found, unit, pdu = int.from_bytes(buffer[:2], "big"), buffer[6], bytes(buffer[_MBAP : 6 + size])
@@ -111,9 +121,9 @@ class Mbap:
             if found != number:
                 continue  # late
             if unit != ask.unit:
-                raise Unfit(f"unit {unit} answered instead of unit {ask.unit}")
+                raise Unfit(Trouble.of("other-unit", found=unit, unit=ask.unit))
             if not ask.answers(pdu):
-                raise Unfit("the answer has another length or function than the request asked for")
+                raise Unfit(Trouble.of("other-shape"))
             return pdu
         return None
 

@@ -14,9 +14,11 @@ from functools import partial
 
 from pymodbus.transport import CommParams, CommType, ModbusProtocol
 
-from drivers.modbus.frames import Ascii, Ask, Broken, Framing, Mbap, Rtu, Unfit
+from drivers.modbus.frames import Ascii, Ask, Broken, Failure, Framing, Mbap, Rtu, Unfit
+from drivers.system_trouble import of_port, of_system
 from drivers.tags import AnyModbusDevice, ModbusSerialDevice, ModbusTlsDevice
 from records.clock import new_id
+from records.trouble import Trouble
 
 _LONGEST_BUFFER = 4096
 _PARITY = {"none": "N", "even": "E", "odd": "O"}
@@ -24,11 +26,11 @@ _PARITY = {"none": "N", "even": "E", "odd": "O"}
 logging.getLogger("pymodbus").addHandler(logging.NullHandler())  # an application that logs gets them all the same
 
 
-class NoAnswer(Exception):
+class NoAnswer(Failure):
     """Nothing that answers the request came in time; says what came instead."""
 
 
-class Lost(Exception):
+class Lost(Failure):
     """The connection is gone, or must be given up; says why."""
 
 
@@ -40,13 +42,14 @@ class Wire(ModbusProtocol):
         self.heard_at = 0.0
         """When the last byte came, by the loop's clock."""
         self._framing: Framing = _framing(settings)
+        self._serial = isinstance(settings, ModbusSerialDevice)
         self._echo = isinstance(settings, ModbusSerialDevice) and settings.local_echo
         self._number = int(new_id(2), 16)  # an answer to the last connection's numbers shall not fit
         self._buffer = bytearray()
         self._sent = b""
         self._ask: Ask | None = None
         self._answer: asyncio.Future[bytes] | None = None
-        self._lost: str | None = None
+        self._lost: Trouble | None = None
         if isinstance(settings, ModbusTlsDevice):
             self.call_create = partial(
                 self.loop.create_connection,
@@ -58,7 +61,7 @@ class Wire(ModbusProtocol):
             )
 
     @property
-    def lost(self) -> str | None:
+    def lost(self) -> Trouble | None:
         """Why the connection is gone, None while it is not."""
         return self._lost
 
@@ -73,13 +76,13 @@ class Wire(ModbusProtocol):
             async with asyncio.timeout(timeout):
                 self.transport, _ = await self.call_create()
         except Exception as error:  # termios has errors of its own
-            self.end("closed")
-            raise Lost(_reason(error)) from None
+            self.end(Trouble.of("connection-closed"))
+            raise Lost(error.trouble if isinstance(error, Lost) else self._reason(error)) from None
         except BaseException:
-            self.end("closed")
+            self.end(Trouble.of("connection-closed"))
             raise
 
-    def end(self, why: str) -> None:
+    def end(self, why: Trouble) -> None:
         """Close the connection; a request that waits raises Lost."""
         if self._lost is None:
             self._lost = why
@@ -95,7 +98,7 @@ class Wire(ModbusProtocol):
             NoAnswer: none in time. Lost: the connection is gone.
         """
         if not self.is_open:
-            raise Lost(self._lost or "not connected")
+            raise Lost(self._lost or Trouble.of("not-connected"))
         self._number = self._number % 0xFFFF + 1
         self._buffer.clear()
         self._ask, self._answer = ask, self.loop.create_future()
@@ -108,8 +111,7 @@ class Wire(ModbusProtocol):
                 return await self._answer
         except TimeoutError:
             heard = self.heard_at >= began
-            what = "no answer, what came was none" if heard else "no answer"
-            raise NoAnswer(f"{what} (time-out {timeout:g} s)") from None
+            raise NoAnswer(Trouble.of("no-sense" if heard else "no-answer", limit=f"{timeout:g}")) from None
         finally:
             self._ask = self._answer = None
 
@@ -139,10 +141,10 @@ class Wire(ModbusProtocol):
         try:
             found = self._framing.take(buffer, ask, self._number)
         except Broken as error:
-            self.end(str(error))
+            self.end(error.trouble)
             return
         except Unfit as error:
-            answer.set_exception(NoAnswer(str(error)))
+            answer.set_exception(NoAnswer(error.trouble))
             return
         if found is not None:
             answer.set_result(found)
@@ -156,7 +158,11 @@ class Wire(ModbusProtocol):
         pass
 
     def callback_disconnected(self, exc: Exception | None) -> None:
-        self.end("the connection was lost" if exc is None else f"the connection was lost ({_reason(exc)})")
+        lost = Trouble.of("connection-lost")
+        self.end(lost if exc is None else Trouble.of("connection-lost-by", why=self._reason(exc)))
+
+    def _reason(self, error: BaseException) -> Trouble:
+        return of_port(error) if self._serial else _network(error)
 
     def callback_data(self, data: bytes, addr: tuple[str, int] | None = None) -> int:
         return len(data)
@@ -190,18 +196,14 @@ def _context(settings: ModbusTlsDevice) -> ssl.SSLContext:
         if tls.certificate is not None and tls.private_key is not None:
             context.load_cert_chain(tls.certificate, tls.private_key)
     except (OSError, ValueError) as error:
-        raise Lost(f"its certificates cannot be used ({_reason(error)})") from None
+        raise Lost(Trouble.of("tls-files", why=_network(error))) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-def _reason(error: BaseException) -> str:
+def _network(error: BaseException) -> Trouble:
     if isinstance(error, TimeoutError):
-        return "no connection in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there (connection refused)"
+        return Trouble.of("no-connection-in-time")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted ({error.verify_message})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+        return Trouble.of("tls-not-accepted", said=error.verify_message)
+    return of_system(error)

@@ -7,12 +7,20 @@ from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
 from drivers.opcua.security import Party
 from drivers.opcua.values import status_text
+from drivers.system_trouble import of_system
 from drivers.tags import OpcUaSecurity
 from records.errors import LotkeeperError, Refused, Unreachable
+from records.trouble import Trouble
 
 
 class LoginRefused(Refused):
     """The server does not let this user in; asking again and again would lock the account."""
+
+    def again(self) -> LoginRefused:
+        """The same error, to be raised anew."""
+        same = LoginRefused(self.message, hint=self.hint)
+        same.trouble = self.trouble
+        return same
 
 
 TOO_LARGE = (
@@ -62,19 +70,15 @@ _ENDED = (
 )
 
 
-def reason(error: BaseException) -> str:
-    """Why a request failed, in words."""
+def reason(error: BaseException) -> Trouble:
+    """Why a request failed."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ConnectionRefusedError):
-        return "nothing listens there (connection refused)"
+        return Trouble.of("no-answer-in-time")
     if isinstance(error, _ENDED):
-        return f"the server has ended the session ({status_text(error.code)})"
+        return Trouble.of("session-ended", status=status_text(error.code))
     if isinstance(error, UaStatusCodeError):
-        return f"the server answers {status_text(error.code)}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+        return Trouble.of("server-answers", status=status_text(error.code))
+    return of_system(error)
 
 
 def of_connect(where: str, error: Exception, security: OpcUaSecurity, party: Party, offers: str) -> LotkeeperError:
@@ -90,29 +94,35 @@ def of_connect(where: str, error: Exception, security: OpcUaSecurity, party: Par
     if isinstance(error, Unreachable):
         return error
     if isinstance(error, LotkeeperError):
-        return Refused(f"{where}: {error.message}", hint=error.hint)
+        if error.trouble is None:
+            return Refused(f"{where}: {error.message}", hint=error.hint)
+        return Refused.of(Trouble.of("away", where=where, why=error.trouble).hinted(error.trouble.hint))
     if isinstance(error, _LOGIN):
-        user = security.auth
-        who = "anonymous" if user is None else user.username or "the user's certificate"
-        return LoginRefused(
-            f"{where} does not let {who} in: {reason(error)}", hint="check auth, and the user there"
-        )
+        refused = Trouble.of("login-refused", where=where, user=_user(security), why=reason(error))
+        return LoginRefused.of(refused.hinted(Trouble.of("check-login")))
     if isinstance(error, _FULL):
-        hint = "end another client, or allow more sessions there"
-        return Refused(f"{where} takes no more sessions: {reason(error)}", hint=hint)
+        full = Trouble.of("sessions-full", where=where, why=reason(error))
+        return Refused.of(full.hinted(Trouble.of("fewer-sessions")))
     if isinstance(error, _POLICY) or (isinstance(error, UaError) and "No matching endpoints" in str(error)):
-        return Refused(
-            f"{where} offers no endpoint with {security.policy} {security.mode}".replace(" None None", " None"),
-            hint=f"it offers {offers}" if offers else None,
-        )
+        channel = "None" if security.policy == "None" else f"{security.policy} {security.mode}"
+        hint = Trouble.of("offers", offers=offers) if offers else None
+        return Refused.of(Trouble.of("no-endpoint", where=where, channel=channel).hinted(hint))
     if party.opening and party.own is not None:
         # many answer with a fault that asyncua does not read there, or hang up
-        said = reason(error) if isinstance(error, UaStatusCodeError) else "it ended the connection at its sight"
-        hint = f"trust the certificate {party.own.fingerprint} at the server; it often lies among the rejected"
-        return Refused(f"{where} does not take our certificate: {said}", hint=hint)
+        why = reason(error) if isinstance(error, UaStatusCodeError) else Trouble.of("ended-at-its-sight")
+        trust = Trouble.of("trust-ours", fingerprint=party.own.fingerprint)
+        return Refused.of(Trouble.of("own-certificate-refused", where=where, why=why).hinted(trust))
     if isinstance(error, _CHANNEL):
-        return Refused(f"{where} refuses the session: {reason(error)}")
+        return Refused.of(Trouble.of("session-refused", where=where, why=reason(error)))
     if isinstance(error, OSError | UaError):
-        hint = "check cable, address and port, and that the server runs"
-        return Unreachable(f"{where}: {reason(error)}", hint=hint)
-    return Unreachable(f"{where}: does not answer as an OPC UA server ({type(error).__name__}: {error})")
+        away = Trouble.of("away", where=where, why=reason(error))
+        return Unreachable.of(away.hinted(Trouble.of("check-server")))
+    return Unreachable.of(Trouble.of("not-opcua", where=where, said=f"{type(error).__name__}: {error}"))
+
+
+def _user(security: OpcUaSecurity) -> Trouble:
+    """Who was not let in."""
+    if security.auth is None:
+        return Trouble.of("anonymous")
+    name = security.auth.username
+    return Trouble.of("named-user", name=name) if name else Trouble.of("certificate-of-user")

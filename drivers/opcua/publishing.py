@@ -104,11 +104,11 @@ class Publisher:
                     continue
                 if error.code == _BAD_TOO_MANY_PUBLISH_REQUESTS and len(self._workers) > 1:
                     return None
-                return self._end_all(reason(error))
+                return self._end_all(str(reason(error)))
             except binary.Malformed:
                 continue  # its number is missing then: the subscription asks for it again
             except Exception as error:  # the connection is gone, or the library stumbled over an answer
-                return self._end_all(reason(error))
+                return self._end_all(str(reason(error)))
         return None
 
     async def _publish(self) -> bytes:

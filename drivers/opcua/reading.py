@@ -29,6 +29,7 @@ from drivers.opcua.values import BAD_DATA_TYPE_ID_UNKNOWN, BAD_DECODING_ERROR, s
 from drivers.tags import OpcUaTag
 from records.clock import Clock
 from records.errors import Invalid, Unreachable
+from records.trouble import Trouble
 
 RETRY_S = 10.0
 """How often a node is asked for again that cannot be read."""
@@ -172,7 +173,7 @@ class Reader:
             except binary.Malformed as error:
                 problem = error
                 await self._find_undecodable(plan)
-        raise Unreachable(f"{self._session.where}: its answer cannot be understood ({problem})")
+        raise Unreachable.of(Trouble.of("not-understood", where=self._session.where, said=str(problem)))
 
     def group(self, names: Sequence[str]) -> Group:
         """The group of these tags, with the units that the server told."""

@@ -21,6 +21,7 @@ from drivers.opcua.trust import Judged, judge
 from drivers.tags.opcua_security import OpcUaSecurity
 from records.clock import from_us
 from records.errors import Refused
+from records.trouble import Trouble
 
 _POLICIES: dict[str, type[policies.SecurityPolicy]] = {
     "Basic256Sha256": policies.SecurityPolicyBasic256Sha256,
@@ -151,7 +152,7 @@ async def protect(client: GuardedClient, security: OpcUaSecurity, party: Party, 
     if security.certificate is None or security.private_key is None:
         raise Refused("there is no application certificate of ours", hint="name certificate and private_key")
     party.own = own = Own.load(security.certificate, security.private_key)
-    _still_valid(own, "our certificate", now_us, "lotkeeper-edge certificate create LINE.yaml --replace")
+    _still_valid(own, "own-certificate-ended", now_us, "renew-own-certificate")
     endpoints = await client.connect_and_get_server_endpoints()
     endpoint = choose(endpoints, security)
     party.server = server = trusted(security, endpoint, endpoint.ServerCertificate, url, now_us)
@@ -176,17 +177,16 @@ def choose(endpoints: Sequence[ua.EndpointDescription], security: OpcUaSecurity)
         and (endpoint.EndpointUrl or "").startswith("opc.tcp://")
     ]
     if not fitting:
-        raise Refused(
-            f"offers no endpoint with {security.policy} {security.mode}", hint=f"it offers {offered(endpoints)}"
-        )
+        none = Trouble.of("offers-none", channel=f"{security.policy} {security.mode}")
+        raise Refused.of(none.hinted(Trouble.of("offers", offers=offered(endpoints))))
     return fitting[0]
 
 
-def _still_valid(own: Own, what: str, now_us: int, hint: str) -> None:
+def _still_valid(own: Own, ended: str, now_us: int, hint: str) -> None:
     """Refused: the server would only say that it does not take the certificate."""
     until = own.certificate.not_valid_after_utc
     if from_us(now_us) > until:
-        raise Refused(f"{what} expired on {until.date().isoformat()}", hint=hint)
+        raise Refused.of(Trouble.of(ended, day=until.date().isoformat()).hinted(Trouble.of(hint)))
 
 
 def log_in(client: Client, security: OpcUaSecurity, party: Party, now_us: int) -> None:
@@ -203,5 +203,5 @@ def log_in(client: Client, security: OpcUaSecurity, party: Party, now_us: int) -
         client.set_password(user.password.reveal())
     elif user.certificate is not None and user.private_key is not None:
         party.user = own = Own.load(user.certificate, user.private_key)
-        _still_valid(own, "the user's certificate", now_us, "auth needs a new one")
+        _still_valid(own, "user-certificate-ended", now_us, "renew-user-certificate")
         client.user_certificate, client.user_private_key = own.certificate, own.key

@@ -26,6 +26,7 @@ from drivers.opcua.security import GuardedClient, Party, log_in, offered, protec
 from drivers.tags import OpcUaDevice, OpcUaSecurity
 from records.clock import MICROSECONDS, Clock, iso_z
 from records.errors import Invalid, Unreachable
+from records.trouble import Trouble
 
 T = TypeVar("T")
 
@@ -90,7 +91,7 @@ class Session:
             Unreachable: there is no session.
         """
         if self._client is None:
-            raise self._ended or Unreachable(f"{self.where}: not connected")
+            raise self._ended or self._away(Trouble.of("not-connected"))
         return self._client
 
     async def connect(self) -> None:
@@ -102,7 +103,7 @@ class Session:
         """
         await self.close()
         if self._login is not None and self._clock.monotonic_s() < self._login[0]:
-            raise LoginRefused(self._login[1].message, hint=self._login[1].hint)
+            raise self._login[1].again()
         settings, security = self._settings, self._security
         party = self._party = Party()
         watchdog_s = max(_WATCHDOG_S, 2 * settings.timeout)
@@ -157,13 +158,15 @@ class Session:
             return await request
         except TOO_LARGE as error:
             self._cap.halve()
-            raise Unreachable(
-                f"{self.where}: {reason(error)}; from now on at most {self._cap.nodes} nodes in a request"
-            ) from None
+            why, nodes = reason(error), self._cap.nodes
+            raise Unreachable.of(Trouble.of("asked-too-much", where=self.where, why=why, nodes=nodes)) from None
         except Exception as error:
-            raise self._ended or Unreachable(f"{self.where}: {reason(error)}") from None
+            raise self._ended or self._away(reason(error)) from None
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _away(self, why: Trouble) -> Unreachable:
+        return Unreachable.of(Trouble.of("away", where=self.where, why=why))
 
     async def _watch_server(self, client: Client) -> None:
         """Look at the server's state, and at the age of certificates; end the session when it does not run.
@@ -212,7 +215,7 @@ class Session:
         if isinstance(state, int) and state not in _SERVING:
             known = state in ua.ServerState.__members__.values()
             word = ua.ServerState(state).name if known else str(state)
-            raise Unreachable(f"{self.where}: the server does not run, it says {word}")
+            raise Unreachable.of(Trouble.of("server-not-running", where=self.where, state=word))
 
     async def _values(self, client: Client, nodes: Sequence[int], at_most: int) -> list[object]:
         """Values of the server's own nodes, None where it has none."""

@@ -35,6 +35,7 @@ from drivers.opcua.values import Take, status_text
 from drivers.tags import OpcUaDevice, OpcUaTag
 from records.clock import Clock
 from records.errors import Unreachable
+from records.trouble import Trouble
 
 KEEP_ALIVE_S = 3.0
 """A server with nothing to tell says so this often."""
@@ -126,7 +127,8 @@ class Subscriber:
                 except _Lost as error:
                     lost = True
                     if self._clock.monotonic_s() - began_s < _SHORTEST_LIFE_S:
-                        raise Unreachable(f"{self._session.where}: the subscription ended ({error})") from None
+                        ended = Trouble.of("subscription-ended", where=self._session.where, said=str(error))
+                        raise Unreachable.of(ended) from None
         finally:
             self._reader.healed.remove(self._healed)
             polling.cancel()

@@ -37,6 +37,7 @@ from drivers.opcua.certificates import (
 from drivers.tags.opcua_security import OpcUaSecurity
 from records.clock import from_us
 from records.errors import ConfigurationError, Refused
+from records.trouble import Trouble
 
 _CERTIFICATE_FILES = (".der", ".pem", ".crt", ".cer")
 _TRUSTED, _ISSUERS = ("", "certs", "trusted", "trusted/certs"), ("issuers", "issuers/certs")
@@ -69,19 +70,19 @@ class TrustList:
         issuers = tuple(load_certificate(path) for path in _files(folder, _ISSUERS, _CERTIFICATE_FILES))
         return cls(trusted, issuers, tuple(_load_crl(path) for path in _files(folder, _CRLS, (".crl",))))
 
-    def why_not(self, chain: tuple[x509.Certificate, ...], now: datetime) -> str | None:
+    def why_not(self, chain: tuple[x509.Certificate, ...], now: datetime) -> Trouble | None:
         """Why this server is not trusted, None when it is."""
         path = [chain[0]]
         while path[-1] not in self.trusted:
             issuer = self._issuer(path[-1], chain[1:])
             if issuer is None or issuer in path or len(path) >= CHAIN_AT_MOST:
-                return f"nothing in the trust list stands for it (issued by {path[-1].issuer.rfc4514_string()})"
+                return Trouble.of("not-in-trust-list", issuer=path[-1].issuer.rfc4514_string())
             path.append(issuer)
         for certificate, issuer in pairwise(path):
             if self._revoked(certificate, issuer):
-                return f"{named(certificate)} was revoked by {named(issuer)}"
+                return Trouble.of("revoked", name=named(certificate), issuer=named(issuer))
             if not issuer.not_valid_before_utc <= now <= issuer.not_valid_after_utc:
-                return f"its authority {named(issuer)} is not valid now"
+                return Trouble.of("authority-not-valid", issuer=named(issuer))
         return None
 
     def _issuer(
@@ -132,31 +133,24 @@ def judge(blob: bytes, security: OpcUaSecurity, *, host: str, uri: str | None, n
     seen = fingerprint(leaf)
     if security.server_fingerprint is not None:
         if seen != security.server_fingerprint:
-            raise Refused(
-                f"its certificate is {seen} ({named(leaf)}), not the {security.server_fingerprint} of the tag map",
-                hint=f"another server answers, or it has a new certificate; if that is meant: {_line(seen)}",
-            )
+            met = {"seen": seen, "name": named(leaf), "wanted": security.server_fingerprint}
+            another = Trouble("another-certificate", met)
+            raise Refused.of(another.hinted(Trouble.of("another-server", line=_line(seen))))
     elif security.trust_list is not None:
         why = TrustList.load(security.trust_list).why_not(chain, now)
         if why is not None:
-            raise Refused(
-                f"its certificate {seen} ({named(leaf)}) is not trusted: {why}",
-                hint=f"compare it with the one at the server, then put it into {security.trust_list}",
-            )
+            untrusted = Trouble.of("certificate-not-trusted", seen=seen, name=named(leaf), why=why)
+            raise Refused.of(untrusted.hinted(Trouble.of("put-into-trust-list", folder=str(security.trust_list))))
     else:
         until = leaf.not_valid_after_utc.date().isoformat()
-        raise Refused(
-            f"nothing says that its certificate is to be trusted: {seen} ({named(leaf)}, valid until {until})",
-            hint=f"compare it with the one shown at the server, then write {_line(seen)}",
-        )
+        unnamed = Trouble.of("certificate-not-named", seen=seen, name=named(leaf), until=until)
+        raise Refused.of(unnamed.hinted(Trouble.of("name-certificate", line=_line(seen))))
     faults = dict(_faults(leaf, security, host, uri, now))
-    for code, text in faults.items():
+    for code, fault in faults.items():
         if code not in security.accept:
-            raise Refused(
-                f"its certificate {seen} is not accepted: {text}",
-                hint=f"give the server a right certificate, or write accept: [{', '.join(faults)}]",
-            )
-    return Judged(leaf, seen, tuple(faults.values()))
+            faulty = Trouble.of("certificate-not-accepted", seen=seen, why=fault)
+            raise Refused.of(faulty.hinted(Trouble.of("right-certificate", codes=", ".join(faults))))
+    return Judged(leaf, seen, tuple(str(fault) for fault in faults.values()))
 
 
 def _line(seen: str) -> str:
@@ -165,20 +159,17 @@ def _line(seen: str) -> str:
 
 def _faults(
     leaf: x509.Certificate, security: OpcUaSecurity, host: str, uri: str | None, now: datetime
-) -> Iterator[tuple[str, str]]:
-    """What is wrong with a certificate that is trusted: code and text."""
+) -> Iterator[tuple[str, Trouble]]:
+    """What is wrong with a certificate that is trusted: its code in the tag map's ``accept``, and what it is."""
     if now > leaf.not_valid_after_utc:
-        yield "expired", f"it expired on {leaf.not_valid_after_utc.date().isoformat()}"
+        yield "expired", Trouble.of("expired", day=leaf.not_valid_after_utc.date().isoformat())
     elif now < leaf.not_valid_before_utc:
-        yield (
-            "expired",
-            f"it is valid only from {leaf.not_valid_before_utc.date().isoformat()} (is our clock right?)",
-        )
+        yield "expired", Trouble.of("not-valid-yet", day=leaf.not_valid_before_utc.date().isoformat())
     own = application_uri(leaf)
     if own is None or own != uri:
-        yield "application_uri", f"it is for the application {own}, the server calls itself {uri}"
+        yield "application_uri", Trouble.of("other-application", own=str(own), uri=str(uri))
     if security.server_fingerprint is None and not _is_for_host(leaf, host):
-        yield "host_name", f"it is not for the host {host}"
+        yield "host_name", Trouble.of("other-host", host=host)
     usage = _wrong_usage(leaf)
     if usage is not None:
         yield "key_usage", usage
@@ -187,16 +178,16 @@ def _faults(
         raise Refused("its certificate has no RSA key, which this policy needs")
     if security.policy not in ("Basic128Rsa15", "Basic256"):
         if key.key_size < RSA_BITS:
-            yield "weak", f"its key has only {key.key_size} bits"
+            yield "weak", Trouble.of("short-key", bits=key.key_size)
         elif isinstance(leaf.signature_hash_algorithm, _WEAK_HASHES):
-            yield "weak", f"it is signed with {leaf.signature_hash_algorithm.name}"
+            yield "weak", Trouble.of("weak-signature", hash=leaf.signature_hash_algorithm.name)
 
 
-def _wrong_usage(leaf: x509.Certificate) -> str | None:
+def _wrong_usage(leaf: x509.Certificate) -> Trouble | None:
     try:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         if not (usage.digital_signature and usage.key_encipherment):
-            return "its key may not be used to sign and to encrypt keys"
+            return Trouble.of("key-may-not-sign")
     except (x509.ExtensionNotFound, ValueError):
         pass
     try:
@@ -204,7 +195,7 @@ def _wrong_usage(leaf: x509.Certificate) -> str | None:
     except (x509.ExtensionNotFound, ValueError):
         return None
     allowed = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
-    return None if any(purpose in allowed for purpose in purposes) else "it is no certificate of a server"
+    return None if any(purpose in allowed for purpose in purposes) else Trouble.of("no-server-certificate")
 
 
 def _is_for_host(leaf: x509.Certificate, host: str) -> bool:

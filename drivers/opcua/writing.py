@@ -24,6 +24,7 @@ from drivers.opcua.values import status_text, value_of, variant_of
 from drivers.tags import OpcUaTag
 from drivers.written import told_as_written
 from records.errors import Invalid, Refused
+from records.trouble import Trouble
 
 Value = bool | int | float | str
 _LOOK_AGAIN_S = 0.05
@@ -78,7 +79,8 @@ class Writer:
     def _node(self, point: Point) -> ua.NodeId:
         if point.node is None:
             missing = status_text(point.problem)
-            raise Refused(f"{self._session.where} has no node for {point.tag.name} ({missing})")
+            where = self._session.where
+            raise Refused.of(Trouble.of("no-node", where=where, tag=point.tag.name, status=missing))
         return point.node
 
     async def _written(self, point: Point, value: Value) -> None:
@@ -88,7 +90,8 @@ class Writer:
         session = self._session.client.uaclient.session
         (status,) = await self._session.call(session.write(ua.WriteParameters(NodesToWrite=[wanted])))
         if not status.is_good():
-            raise Refused(f"{self._session.where} refused to write {tag.name}: {status_text(status.value)}")
+            said = {"where": self._session.where, "tag": tag.name, "status": status_text(status.value)}
+            raise Refused.of(Trouble("write-refused", said))
         block = await self._reader.read((tag.name,))
         if block.raw[0] != variant_to_binary(variant):
             raise self._other(tag, value, block)
@@ -107,11 +110,9 @@ class Writer:
             raise Invalid(f"{self._name(point.tag)}: {error.message}") from None
 
     def _other(self, tag: OpcUaTag, value: Value, block: ReadingBlock) -> Refused:
-        held = f"{block.at(0)!r} ({block.words()[0]})"
-        return Refused(
-            f"{self._session.where} took {value!r} for {tag.name}, but holds {held}",
-            hint="does the machine write this node too?",
-        )
+        told = {"where": self._session.where, "value": repr(value), "tag": tag.name, "held": repr(block.at(0))}
+        other = Trouble("other-value", {**told, "status": block.words()[0]})
+        return Refused.of(other.hinted(Trouble.of("machine-writes-too", place=Trouble.of("node"))))
 
     async def _held(self, point: Point, value: Value) -> None:
         """Wait until the tag holds the value that its method was called with."""

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from edge_agent.read_once import reading_json
-from edge_agent.report import Parts
+from edge_agent.report import Parts, trouble_json
 from edge_agent.web import show
 from edge_agent.web.acts import add_acts
 from edge_agent.web.guard import Guard
@@ -79,7 +79,9 @@ def _people(app: FastAPI, site: Site) -> None:
             readings, errors = await site.read([tag])
         except Invalid as error:
             return await site.page(request, read={"reading": None, "error": str(error)})
-        answer = {"reading": reading_json(readings[0]), "error": next(iter(errors.values()), None)}
+        answer: dict[str, JsonValue] = {"reading": reading_json(readings[0]), "error": None}
+        for away in errors.values():
+            answer |= {"error": str(away), "trouble": trouble_json(away.trouble)}
         return await site.page(request, read=answer, chosen=(tag,))
 
     @app.get("/static/{name}")
@@ -115,6 +117,6 @@ def _programs(app: FastAPI, site: Site) -> None:
         answer: Mapping[str, JsonValue] = {
             "agent": loaded.value.agent,
             "readings": [reading_json(reading) for reading in readings],
-            "errors": {**errors},
+            "errors": {device: str(error) for device, error in errors.items()},
         }
         return JSONResponse(answer)

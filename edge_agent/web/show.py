@@ -19,6 +19,7 @@ from edge_agent.report import TOMBSTONE
 from edge_agent.web.words import Words
 from records.reasons import Catalogue
 from records.texts import event_title, parameter_name
+from records.trouble import trouble_text
 from records.wire import PLANT
 
 Json = Mapping[str, Any]
@@ -139,6 +140,12 @@ def _moment(at: str) -> datetime:
     return datetime.fromisoformat(at)
 
 
+def trouble(told: Json, words: Words) -> str | None:
+    """What is wrong with a device, in the reader's language where its driver told it for any."""
+    error: str | None = told["error"]
+    return trouble_text(told.get("trouble"), words.language) or error
+
+
 # -- what restores of central asked for ---------------------------------------------------------------------
 
 MOST_RESTORES = 3
@@ -205,11 +212,14 @@ def record_told(record: Json, words: Words) -> str:
     """The first of what an event tells: each value with its name, codes in words, in one line."""
     if record["kind"] != "operations_event":
         return ""
-    told = record.get("params", {}).items()
+    params = record.get("params", {})
+    told = {name: each for name, each in params.items() if name != "trouble"}
+    if "error" in told:
+        told["error"] = trouble(params, words)
     pair = words("%(name)s: %(value)s")
     text = " · ".join(
         pair % {"name": parameter_name(name, words.language), "value": _spoken(name, each, words)}
-        for name, each in told
+        for name, each in told.items()
     )
     return text if len(text) <= _LONGEST_TOLD else f"{text[: _LONGEST_TOLD - 1]}…"
 

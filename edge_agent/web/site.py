@@ -19,6 +19,7 @@ from edge_agent.web import show
 from edge_agent.web.words import LANGUAGES, Words, preferred
 from records.errors import LotkeeperError, Unknown, Unreachable
 from records.model import Reading
+from records.trouble import Trouble
 
 STATIC = Path(__file__).parent / "static"
 READ_LIMIT_S = 30.0
@@ -68,7 +69,7 @@ class Site:
         html = await asyncio.to_thread(template.render, r=report, fault=fault, _=words, **values)
         return HTMLResponse(html, status, headers={"vary": "accept-language", "content-language": words.language})
 
-    async def read(self, names: Sequence[str]) -> tuple[list[Reading], dict[str, str]]:
+    async def read(self, names: Sequence[str]) -> tuple[list[Reading], dict[str, Unreachable]]:
         """Read through the running sessions; why which devices were not reached.
 
         Raises:
@@ -79,7 +80,7 @@ class Site:
             if line.tag(name) is None or name.partition(".")[0] not in supervisors:
                 raise Unknown(f"the line has no tag {name!r}")
         found: dict[str, Reading] = {}
-        errors: dict[str, str] = {}
+        errors: dict[str, Unreachable] = {}
         for device, tags in by_device(names).items():
             try:
                 asked = asyncio.ensure_future(
@@ -89,7 +90,9 @@ class Site:
                     await asyncio.wait_for(asyncio.shield(asked), READ_LIMIT_S)
                 ).readings()
             except (Unreachable, TimeoutError) as error:
-                errors[device] = str(error) or f"{device}: no answer in {READ_LIMIT_S:g} s"
+                late = Trouble.of("no-answer-within", limit=f"{READ_LIMIT_S:g}")
+                silent = Unreachable.of(Trouble.of("away", where=device, why=late))
+                errors[device] = error if isinstance(error, Unreachable) else silent
                 readings = away(line, [f"{device}.{tag}" for tag in tags], self.parts.clock.now_us())
             found |= {reading.tag: reading for reading in readings}
         return [found[name] for name in names], errors

@@ -19,6 +19,7 @@ from central.access import Access
 from central.web import create_app
 from central.web.pages.evidence import TABS
 from records.errors import Busy, NoRoom, StorageFailed
+from records.trouble import Trouble
 
 OPEN = {"/sign-in", "/sign-out", "/preferences", "/static/{name}", "/healthz", "/metrics"}
 PLACES = {"{dhr_id}": "x", "{name:path}": "x", "{reference:path}": "x", "{finding_id}": "x", "{chain_hash}": "ab"}
@@ -314,6 +315,28 @@ def test_a_page_that_is_no_longer_true_cannot_be_signed(own: Site) -> None:
     assert "Nothing was signed: the record changed" in text
     assert "exceptions and discrepancies" in text
     assert client.get(f"/api/v1/dhrs/{lot}/signatures").json()["items"] == []
+
+
+def test_what_was_wrong_with_a_device_is_told_in_the_language_of_the_page(own: Site) -> None:
+    """Bug: findings, events and records said it in English on Chinese pages, too."""
+    silent = Trouble.of("away", where="assembler (10.0.0.5:502)", why=Trouble.of("no-answer", limit="1"))
+    error = {"error": str(silent), "trouble": silent.to_json()}
+    own.central.plant.event("OP10", "device-lost", "WO-1001", device="assembler", address="10.0.0.5:502", **error)
+    own.central.deliver()
+    own.central.settle()
+    client = own.signed_in("chen.li")
+    finding = client.get("/api/v1/exceptions", params={"code": "device-lost"}).json()["items"][0]
+    record = finding["records"][0]
+    lot = dhr_of(client, "WO-1001")
+    pages = [f"/findings/{finding['id']}", "/findings", f"/dhrs/{lot}?show=events", f"/records/{record}"]
+    english = [client.get(path).text for path in pages]
+    client.cookies.set("lk_language", "zh-CN")
+    chinese = [client.get(path).text for path in pages]
+    for path, each, other in zip(pages, english, chinese, strict=True):
+        assert "no answer (time-out 1 s)" in each, path
+        assert "no-answer" not in each, path
+        assert "assembler (10.0.0.5:502)：无应答（限时 1 秒）" in other, path
+        assert path.startswith("/records/") or "no answer (time-out" not in other, path
 
 
 # -- odd requests ------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from edge_agent.papers import Papers
 from edge_agent.uplink.fence import FENCED
 from edge_agent.web import show, words
 from edge_agent.web.site import Site
+from records.trouble import Trouble
 from records.wire import Document
 
 NOW = "2026-11-25T20:00:05.000000Z"
@@ -247,6 +248,30 @@ RECORD |= {"result": None, "subjects": [], "params": {}, "detail": None, "epoch"
 def test_the_last_records_say_in_words_what_happened(language: str, told: str) -> None:
     params = {"device": "welder", "address": "opc.tcp://10.0.0.5"}
     assert told in page(language, records=[RECORD | {"code": "device-lost", "params": params}])
+
+
+REFUSED = Trouble.of("away", where="welder (opc.tcp://10.0.0.5)", why=Trouble.of("connection-refused"))
+TROUBLE: dict[str, Any] = {"error": str(REFUSED), "trouble": REFUSED.hinted(Trouble.of("check-server")).to_json()}
+
+
+def test_what_is_wrong_with_a_device_is_told_in_the_language_of_the_page() -> None:
+    """Bug: the page said it in English whatever its language."""
+    meter = dict.fromkeys(("polls", "late", "skipped", "values"), 0)
+    welder = {"name": "welder", "driver": "opcua", "address": "opc.tcp://10.0.0.5", "connected": False, "tags": []}
+    gate = {"name": "gate", "address": "/dev/ttyUSB7", "connected": False}
+    lost = RECORD | {"code": "device-lost", "params": {"device": "welder", **TROUBLE}}
+    given: dict[str, Any] = {
+        "devices": [welder | meter | TROUBLE],
+        "scanners": [gate | TROUBLE],
+        "records": [lost],
+    }
+    chinese = page("zh-CN", **given)
+    assert chinese.count("该地址和端口没有程序监听（连接被拒绝）（请检查网线、地址和端口") == 3
+    assert "nothing listens" not in chinese
+    assert page("en", **given).count("nothing listens there (connection refused) (check cable") == 3
+    later = {"error": "a later build's own text", "trouble": {"code": "from-the-future"}}
+    assert "a later build's own text" in page("zh-CN", devices=[welder | meter | later])
+    assert "an old one's" in page("zh-CN", devices=[welder | meter | {"error": "an old one's", "trouble": None}])
 
 
 def test_codes_within_a_record_are_words_too() -> None:

@@ -16,7 +16,13 @@ def test_what_was_last_read_of_a_machine_that_is_away_is_no_value() -> None:
     device = FakeDevice("plc", opcua([{"name": "told"}, {"name": "read"}, {"name": "none"}]), SystemClock())
     good = Reading("plc.x", 1.5, None, "float64", Quality.GOOD, "Good", None, None, 5_000_000)
     supervisor = SimpleNamespace(
-        device=device, latest=lambda: {"told": good}, meter=PollMeter(), connected=True, error=None, seen_us=0
+        device=device,
+        latest=lambda: {"told": good},
+        meter=PollMeter(),
+        connected=True,
+        error=None,
+        trouble=None,
+        seen_us=0,
     )
 
     def said() -> list[tuple[object, object, object]]:
