@@ -2,13 +2,18 @@
 
 ``cut`` is the kernel's own shutdown call without flushing the log (what filesystem tests use for a power cut):
 from then on nothing reaches the disk. After ``remount`` the journal is replayed, as after a real cut. Needs root.
+
+A sync that is under way in that moment may be told as done though it is lost (Linux 6.18: with a bare program that
+writes and syncs in 13 of 150 cuts). A real cut ends who would hear that, so here they are stopped first.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from records.errors import Unreachable
@@ -36,10 +41,13 @@ class LoopDisk:
         _run("mount", "-o", "loop", str(self._image), str(self.folder))
         self._mounted = True
 
-    def cut(self) -> None:
-        """The power goes. Whatever has files open there finds every write refused."""
+    def cut(self, *processes: int) -> None:
+        """The power goes, and with it these processes: they are stopped for good, and are to be killed."""
         import fcntl  # POSIX alone has it, and only this needs it
 
+        for each in processes:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGSTOP)
         handle = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", WITHOUT_LOG_FLUSH))

@@ -82,12 +82,12 @@ def central_power_cut(leg: Leg) -> None:
 
 
 def _cut(leg: Leg, plant: Plant, disk: LoopDisk, process: Process) -> None:
-    disk.cut()
-    plant.supervisor.pause(leg.dice.between(0.0, SETTLING_S))
-    code = process.code()
-    leg.count("stopped by itself before it was ended" if code is not None else "ended with the power")
-    if code not in (None, STORAGE_FAILED):
-        leg.outcome.problems.append(f"a process whose disk was gone ended with {code}, not {STORAGE_FAILED}")
+    if process.code() is None:
+        disk.cut(process.pid)
+        leg.count("ended with the power")
+    else:
+        disk.cut()
+        leg.outcome.problems.append(f"a process ended with {process.code()} before its power went")
     plant.supervisor.kill(process)
     disk.remount()
 
