@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 
 from pydantic import JsonValue
 
+from records.texts.statuses import status_text
+
 MOST = 20
 """Most tags that are told one by one."""
-
-_WORDS = MappingProxyType(
-    {
-        "BadNodeIdUnknown": "the server has no such node; lotkeeper-edge browse lists what it has",
-        "BadNamespaceUnknown": "the server has no such namespace; lotkeeper-edge browse lists what it has",
-        "BadNoMatch": "the browse path leads nowhere; lotkeeper-edge browse lists what the server has",
-        "BadIndexRangeNoData": "the array is shorter than array_index",
-        "BadUserAccessDenied": "this user may not read it",
-        "BadNotReadable": "the server does not let it be read",
-        "BadNoData": "the machine gave no value",
-        "BadNotFinite": "NaN or infinity is no value",
-        "BadNotText": "the bytes are no text; is data_type right?",
-        "BadNotBcd": "a digit is above 9; is it BCD, and is byte_order right?",
-        "BadNotListed": "the enumeration gives this number no name",
-        "BadSentinel": "the number by which the machine says that it has no value (invalid)",
-        "BadTorn": "the machine changed values while they were read, each time they were",
-        "BadIllegalFunction": "the device does not know this register table (exception 1)",
-        "BadIllegalAddress": "the device has no such register (exception 2); look at address and address_base",
-        "BadIllegalValue": "the device refuses this request (exception 3); try one_request_per_tag: true",
-        "BadGatewayPath": "the gateway has no way to this unit (exception 10); is unit_id right?",
-        "BadGatewayNoResponse": "the unit behind the gateway does not answer (exception 11)",
-    }
-)
 
 
 def explained(
@@ -46,10 +24,9 @@ def explained(
     for reading in bad[:MOST]:
         tag, status = str(reading["tag"]), str(reading["status"])
         mapped, actual = types.get(tag, ("", ""))
-        why = _WORDS.get(status)
-        if status == "BadTypeMismatch":
-            why = f"the machine's value is a {actual}, the line file says {mapped}" if actual and mapped else None
-            why = why or "the machine has another type there than the line file says"
+        why = status_text(status, "en")
+        if status == "BadTypeMismatch" and actual and mapped:
+            why = f"the machine's value is a {actual}, the line file says {mapped}"
         yield f"bad: {tag}: {status}" + (f": {why}" if why else "")
     if len(bad) > MOST:
         yield f"bad: {len(bad) - MOST} more"

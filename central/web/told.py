@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from central.web import states
 from central.web.i18n import N_, Words
 from records.clock import iso_z
+from records.texts.statuses import STATUSES
 from records.wire import PLANT
 
 WHYS: Mapping[str, str] = {
@@ -105,6 +106,12 @@ def _texts(say: Callable[[Words, str], str]) -> Callable[[Words, JsonValue], str
     return said
 
 
+def _status(words: Words, value: JsonValue) -> str:
+    """Of a reading, with what it means where that is known."""
+    said = STATUSES.get(value) if isinstance(value, str) else None
+    return "" if said is None else f"{value}: {words(said.english)}"
+
+
 def _moment(_words: Words, value: JsonValue) -> str:
     """Microseconds since 1970, as central's facts bear them in digits."""
     digits = value if isinstance(value, str) and value.isdigit() else "0"
@@ -137,6 +144,7 @@ _SAID: Mapping[str, Callable[[Words, JsonValue], str]] = {
     "kind": _texts(document),
     "missing": _records,
     "since_us": _moment,
+    "status": _status,
     "unaccounted": _cycles,
     "until": _moment,
     "why": _texts(why),

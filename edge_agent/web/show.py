@@ -19,6 +19,7 @@ from edge_agent.report import TOMBSTONE
 from edge_agent.web.words import Words
 from records.reasons import Catalogue
 from records.texts import event_title, parameter_name
+from records.texts.statuses import status_text
 from records.trouble import trouble_text
 from records.wire import PLANT
 
@@ -146,6 +147,12 @@ def trouble(told: Json, words: Words) -> str | None:
     return trouble_text(told.get("trouble"), words.language) or error
 
 
+def status(code: str, words: Words) -> str:
+    """A reading's status with what it means, where that is known."""
+    said = status_text(code, words.language)
+    return code if said is None else words("%(name)s: %(value)s", name=code, value=said)
+
+
 # -- what restores of central asked for ---------------------------------------------------------------------
 
 MOST_RESTORES = 3
@@ -230,6 +237,8 @@ def _spoken(name: str, told: JsonValue, words: Words) -> str:
         return words("yes" if told else "no")
     if not isinstance(told, str):
         return value(told)
+    if name == "status":
+        return status(told, words)
     if name == "kind":
         return words(DOCUMENTS.get(told, told))
     if name in ("about", "document"):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from records.texts import central_events, chart_events, line_events, parameters, station_events
 from records.texts.said import EventText as EventText
 from records.texts.said import Said as Said
+from records.texts.statuses import STATUSES
 
 EVENT_TEXTS: Mapping[str, EventText] = {
     **line_events.TEXTS,
@@ -42,3 +43,4 @@ def every_text() -> Iterator[Said]:
         yield text.title
         yield text.meaning
     yield from PARAMETER_NAMES.values()
+    yield from STATUSES.values()

@@ -339,6 +339,18 @@ def test_what_was_wrong_with_a_device_is_told_in_the_language_of_the_page(own: S
         assert path.startswith("/records/") or "no answer (time-out" not in other, path
 
 
+def test_what_the_status_of_a_bad_value_means_is_told(own: Site) -> None:
+    own.central.plant.event("OP10", "reading-bad", "WO-1001", tag="press.speed", status="BadIllegalAddress")
+    own.central.deliver()
+    own.central.settle()
+    client = own.signed_in("chen.li")
+    finding = client.get("/api/v1/exceptions", params={"code": "reading-bad"}).json()["items"][0]
+    path = f"/findings/{finding['id']}"
+    assert "BadIllegalAddress: the device has no such register (exception 2)" in client.get(path).text
+    client.cookies.set("lk_language", "zh-CN")
+    assert "BadIllegalAddress: 设备没有该寄存器（异常码 2）" in client.get(path).text
+
+
 # -- odd requests ------------------------------------------------------------------------------------------
 
 

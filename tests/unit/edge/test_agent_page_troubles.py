@@ -274,6 +274,24 @@ def test_what_is_wrong_with_a_device_is_told_in_the_language_of_the_page() -> No
     assert "an old one's" in page("zh-CN", devices=[welder | meter | {"error": "an old one's", "trouble": None}])
 
 
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "BadIllegalAddress: the device has no such register (exception 2)"),
+        ("zh-CN", "BadIllegalAddress：设备没有该寄存器（异常码 2）；请检查 address 和 address_base"),
+    ],
+)
+def test_a_bad_value_says_what_its_status_means(language: str, told: str) -> None:
+    meter = dict.fromkeys(("polls", "late", "skipped", "values"), 0)
+    tag = {"tag": "press.speed", "value": None, "unit": None, "quality": "bad", "age_s": 0.1}
+    press = {"name": "press", "driver": "modbus_tcp", "address": "10.0.0.5:502", "connected": True, "error": None}
+    tags = [tag | {"status": "BadIllegalAddress"}, tag | {"status": "BadOutOfService"}]
+    bad = RECORD | {"code": "reading-bad", "params": {"tag": "press.speed", "status": "BadIllegalAddress"}}
+    text = page(language, devices=[press | meter | {"tags": tags}], records=[bad])
+    assert text.count(told) == 2
+    assert "BadOutOfService " in text, "a status without words stands for itself"
+
+
 def test_codes_within_a_record_are_words_too() -> None:
     def told(**params: Any) -> str:
         return show.record_told(RECORD | {"code": "start-barred", "params": params}, words.Words("zh-CN"))
