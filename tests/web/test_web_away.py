@@ -11,7 +11,7 @@ from fixture_central import PASSWORD
 from test_web_pages import _sign
 
 from records import durable
-from records.errors import Unreachable
+from records.errors import NoRoom, Unreachable
 
 
 @pytest.fixture
@@ -45,6 +45,20 @@ def test_who_signs_or_decides_is_not_refused_as_a_person(full: tuple[httpx.Clien
         assert (answer.status_code, "Central cannot use its database now" in answer.text) == (503, True)
         assert "stored as a whole or not at all" in answer.text
     assert [(each.status_code, "writes wait" in each.json()["detail"]) for each in told] == [(503, True)] * 2
+
+
+def test_a_full_disk_stands_on_the_first_page_and_is_told_to_monitors(own: Site) -> None:
+    """Bug: central said that all is well, to people and to monitors, until somebody tried to store something."""
+    person, store = own.signed_in("chen.li"), own.central.store
+    assert "most often for a full disk" not in person.get("/").text
+    store.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=1").close())  # no more than there are
+    with pytest.raises(NoRoom):
+        store.write(lambda c: c.exec_driver_sql("CREATE TABLE large AS SELECT randomblob(1000000) AS b").close())
+    assert "most often for a full disk" in person.get("/").text
+    assert "磁盘已满" in person.get("/", headers={"accept-language": "zh-CN"}).text
+    told = person.get("/healthz")
+    assert (told.status_code, "nothing was stored" in told.json()["detail"]) == (503, True)
+    assert "\nlotkeeper_writes_refused 1.0\n" in person.get("/metrics").text
 
 
 def test_who_only_reads_is_let_in(own: Site, monkeypatch: pytest.MonkeyPatch) -> None:

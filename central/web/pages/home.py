@@ -22,6 +22,11 @@ WAITING = (DhrState.COMPLETE, DhrState.IN_REVIEW, DhrState.REVIEWED)
 
 FINDINGS_SHOWN = 8
 
+NOT_STORING = N_(
+    "What is to be stored is refused, most often for a full disk. The lines keep everything meanwhile. Tell "
+    "whoever looks after central: lotkeeper-central doctor says why."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -54,7 +59,9 @@ def home(visit: Enter) -> Response:
         unhealthy=sum(not a.healthy for a in agents),
         agents=agents,
         fresh=not (queue or orders or agents),
-        problems=problems(visit.words, agents, orders, queue, visit.desk.erp()),
+        problems=problems(
+            visit.words, agents, orders, queue, visit.desk.erp(), storing=visit.desk.write_refused() is None
+        ),
     )
 
 
@@ -64,10 +71,14 @@ def problems(
     orders: list[WorkOrder],
     queue: list[DhrSummary],
     erp: ErpStatus | None,
+    *,
+    storing: bool,
 ) -> list[Problem]:
-    """Everything that does not run, worst first."""
+    """Everything that does not run, worst first. ``storing``: central's database takes in what it is given."""
     bad, warning = status(words, "advice", "urgent"), status(words, "advice", "look")
     found: list[Problem] = []
+    if not storing:
+        found.append(Problem(bad, words(N_("Database")), words(NOT_STORING), "/lines"))
     for agent in agents:
         for text, urgent in advice(agent)[:1]:
             found.append(Problem(bad if urgent else warning, agent.agent, words(text), "/lines"))
