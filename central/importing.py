@@ -127,7 +127,7 @@ class Importer:
 
                 self._state(IMPORT_BEGUN, {**which, **by_whom})
                 try:
-                    result, bare = self._frames(exported, digest, far, by_any_key=reason is not None)
+                    result, bare, came = self._frames(exported, digest, far, by_any_key=reason is not None)
                 except Exception:
                     with suppress(LotkeeperError):  # else the next start says so
                         self._state(CUT_SHORT, which)
@@ -148,6 +148,8 @@ class Importer:
             "damage": result.damage,
             **by_whom,
         }
+        if came:  # of which chains, so that nothing that the line sent meanwhile is taken for it
+            params["brought"] = [[*chain, str(count)] for chain, count in came.items()]
         if bare:  # their disk can say it no more: this is what explains to verify that they have no body
             params["without_body"] = [[*chain, str(first), str(last)] for chain, first, last in _runs(bare)]
         self._state(IMPORTED, params)
@@ -174,8 +176,10 @@ class Importer:
 
     def _frames(
         self, exported: Exported, digest: str, far: Callable[[int], None], *, by_any_key: bool
-    ) -> tuple[Imported, list[_Record]]:
+    ) -> tuple[Imported, list[_Record], Counter[tuple[str, str]]]:
+        """What became of the file; the records without content; how many each chain (epoch, stream) got by it."""
         found: Counter[str] = Counter()
+        came: Counter[tuple[str, str]] = Counter()
         damage: str | None = None
         bare: list[_Record] = []
         why: dict[str, None] = {}
@@ -193,6 +197,7 @@ class Importer:
                     told = unverified(frame)
                     bare += _lost_bodies(told)
                     found[f"new {told.stream}"] += outcome.new
+                    came[told.epoch, told.stream] += outcome.new
                     found[f"known {told.stream}"] += outcome.known
         except (Invalid, Damaged) as error:
             damage = error.message
@@ -220,7 +225,7 @@ class Importer:
             found[f"known {TELEMETRY}"],
             tuple(why),
         )
-        return result, bare
+        return result, bare, +came
 
 
 def settle(connection: Connection, facts: Facts) -> None:

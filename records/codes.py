@@ -149,7 +149,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
             "by",
             "origin",
             "reason",
-        ),  # without_body: epoch, stream, first, last; where there are any
+            "brought",
+        ),  # without_body: epoch, stream, first, last; brought: epoch, stream, how many; where there are any
     ),
     "backup-made": ("backup", "made", "records", "generation", "bytes", "flaws", "by", "origin"),
     "retention-applied": ("records", "telemetry", "table_part", "until", "orders", "by", "origin", "reason"),

@@ -1,9 +1,9 @@
 """SQL of imports: which records came by a file instead of the network, who brought them, and when.
 
 An import states itself before its first record and after its last, or that it was cut short
-(``central.importing``). What was committed of its agent between the two came by it, as many as it says; an agent
-that sends at the same time sends what the file holds, too, and so does another import of it. One that was cut
-short, or is under way, may have brought what was committed meanwhile and was made before it.
+(``central.importing``). What was committed between the two of a chain that it names came by it, as many as it
+says; an agent that sends at the same time sends what the file holds, too, and so does another import of it. One
+that was cut short, or is under way, may have brought what was committed meanwhile and was made before it.
 """
 
 from __future__ import annotations
@@ -103,17 +103,15 @@ def brought(connection: Connection, parts: Sequence[Part]) -> list[Brought]:
     """The imports that brought any of these records, or may have, in their order."""
     found = []
     for first, last in imports(connection):
-        most = _new(last)
-        if most == 0:  # all of its file was here, or came meanwhile by another way
+        if _new(last) == 0:  # all of its file was here, or came meanwhile by another way
             continue
         agent, digest = str(first.params.get("agent")), str(first.params.get("digest"))
         ended_us = last.at_us if last is not None and last.code == IMPORTED else None
         cut_short_us = last.at_us if last is not None and ended_us is None else None
         until, made_us = None if last is None else last.id, first.at_us if ended_us is None else None
         came = (_came(connection, part, first.id, until, made_us) for part in parts if part.agent == agent)
-        taken = tuple(
-            replace(part, records=min(part.records, most or part.records)) for part in came if part.records
-        )
+        limited = (replace(part, records=min(part.records, _most(last, part))) for part in came)
+        taken = tuple(part for part in limited if part.records)
         if taken:
             reason = first.params.get("reason")
             why, by = None if reason is None else str(reason), str(first.params.get("by"))
@@ -125,6 +123,15 @@ def _new(end: Stated | None) -> int | None:
     """How many records and chunks an import says that it brought; None where it does not."""
     told = None if end is None else end.params.get("new")
     return int(told) if isinstance(told, str) and told.isdigit() else None
+
+
+def _most(end: Stated | None, part: Part) -> int:
+    """How many of a chain an import can have brought; one of a central of before names no chains."""
+    chains = None if end is None else end.params.get("brought")
+    if not isinstance(chains, list):
+        return _new(end) or part.records
+    named = [each[2] for each in chains if isinstance(each, list) and each[:2] == [part.epoch, part.stream]]
+    return sum(int(count) for count in named if isinstance(count, str) and count.isdigit())
 
 
 def _stated(connection: Connection) -> list[Stated]:

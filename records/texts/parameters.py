@@ -23,6 +23,7 @@ NAMES: Mapping[str, Said] = {
     "badge": Said("Badge", "工牌"),
     "began": Said("Began", "开始"),
     "beyond": Said("What the line does then", "超出后的处理"),
+    "brought": Said("New in which series", "各序列新增记录数"),
     "bucket_s": Said("Extremes kept of each so many seconds", "每隔若干秒保留极值"),
     "by": Said("By", "由"),
     "bytes": Said("Bytes", "字节数"),

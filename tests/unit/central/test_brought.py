@@ -134,6 +134,27 @@ def test_two_imports_of_one_file_at_once_are_each_told_with_its_own_end(
     assert len(certificate(rig, agent)["brought"]) == 2, "who brought nothing is not told of"
 
 
+def test_what_the_successor_of_a_dead_pc_sends_during_an_import_did_not_come_by_file(
+    rig: Rig, agent: Agent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: as many of the successor's own records as the file brought were told as brought by it."""
+    path, bring = exported(tmp_path, agent), Ingest.bring
+    successor = Agent(agent.name, agent.key)
+    successor.write(event(order="WO-11"), event(order="WO-12"))
+    rig.ingest.take(successor.topic, successor.frame(1, 1))
+
+    def meanwhile(self: Ingest, name: str, payload: bytes, *, by_any_key: bool) -> Outcome:
+        rig.ingest.take(successor.topic, successor.frame(2, 3))
+        return bring(self, name, payload, by_any_key=by_any_key)
+
+    monkeypatch.setattr(Ingest, "bring", meanwhile)
+    importer(rig).take(path, by=BY)
+    told = certificate(rig, agent)
+    assert {chain["epoch"]: chain["last"] for chain in told["chains"]} == {agent.epoch: 12, successor.epoch: 3}
+    (brought,) = told["brought"]
+    assert [(part["epoch"], part["records"]) for part in brought["records"]] == [(agent.epoch, 12)]
+
+
 def test_a_silent_agent_is_told_with_since_when(rig: Rig, agent: Agent) -> None:
     rig.ingest.take(agent.topic, agent.frame())
     rig.ingest.take(agent.state_topic, agent.head(rig.clock.now_us()))
