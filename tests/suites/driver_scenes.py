@@ -93,6 +93,7 @@ class Server:
                 await self.rig.set(tag, value)
             async with scene_of(self.rig, **how) as scene:
                 await until(lambda: scene.shows("count", self._first["count"]), "the first values")
+                del scene.events[:-1]  # a busy machine may not answer the first attempt in time
                 await job(scene)
 
         self._runner.run(whole())
