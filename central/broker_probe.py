@@ -14,6 +14,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from central.broker_connection import stop_loop
 from central.doctor_told import State, Told
+from central.ingest import PROBES
 from central.settings import BrokerSettings
 from records.clock import new_id
 from records.wire import MAX_FRAME, TOPIC_ROOT, ack_topic, down_topic, state_topic, up_topic
@@ -27,7 +28,7 @@ class _Probe:
     """One connection, MQTT 5 (whose answers have reasons)."""
 
     def __init__(self, settings: BrokerSettings, *, certificate: bool = True) -> None:
-        self.name = f"doctor-{new_id(4)}"
+        self.name = f"{PROBES}{new_id(4)}"
         self.packet_maximum: int | None = None
         self.refused: str | None = None
         self._answered = threading.Event()

@@ -44,6 +44,8 @@ STREAMS = ("records", "telemetry")
 OFFLINE = b"offline"
 """What the broker says on an agent's state topic when the agent is gone (its will)."""
 
+PROBES = "doctor-"
+"""How the names begin under which the doctor asks the broker what it lets through, with empty messages."""
 _EPOCH = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -153,6 +155,8 @@ class Ingest:
         if levels[0] != "up" or levels[-1] not in STREAMS:
             self._gathering.send()  # what was begun before comes first
         match levels:
+            case ["up", _, agent, _] | ["state", agent] if agent.startswith(PROBES) and not payload:
+                outcome = Outcome("ignored", detail="the doctor asks what the broker lets through")
             case ["up", _, agent, stream] if stream in STREAMS:
                 return Taking(self, self._take_frame(topic, agent, stream, payload))
             case ["up", partition, agent, stream] if stream == REQUESTS:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -118,13 +119,15 @@ class Amqtt:
         self._broker = asyncio.run_coroutine_threadsafe(listen(), loop).result(START_LIMIT_S)
 
     def stop(self) -> None:
-        if self._loop is None or self._thread is None:
+        """Safe to call twice. One that does not end in time is ended with its thread: it has nothing to keep."""
+        loop, self._loop = self._loop, None
+        if loop is None or self._thread is None:
             return
-        asyncio.run_coroutine_threadsafe(self._broker.shutdown(), self._loop).result(START_LIMIT_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._broker.shutdown(), loop).result(START_LIMIT_S)
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
-        self._loop.close()
-        self._loop = None
+        loop.close()
 
     def restart(self) -> None:
         self.stop()

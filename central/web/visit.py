@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.routing import Match
 
 from central.access import Capability
 from central.web import security, show, states, texts
@@ -174,6 +175,15 @@ class Visit:
         url = self.request.url
         return url.path + (f"?{url.query}" if url.query else "")
 
+    @property
+    def _behind_the_form(self) -> str:
+        """Where who looks at the answer to a form gets to in another language: what has a page at that address, or
+        the first page.
+        """
+        asked = {**self.request.scope, "method": "GET"}
+        shown = any(route.matches(asked)[0] is Match.FULL for route in self.request.app.routes)
+        return self.request.url.path if shown else "/"
+
     def reasons(self, group: str) -> list[tuple[str, str]]:
         """The plant's reasons of a group to choose from: code and text."""
         return self.desk.reasons().choices(group, self.words.language)
@@ -185,7 +195,7 @@ class Visit:
             "show": self.show,
             "theme": self.theme,
             "csrf": self.csrf,
-            "here": self.here if self.request.method == "GET" else self.request.url.path,
+            "here": self.here if self.request.method == "GET" else self._behind_the_form,
             "user": self.visitor,
             "site": self.desk.site,
             "version": self.desk.version,

@@ -37,6 +37,7 @@ def opened(folder: Path) -> Store:
     """Central's store in this folder; a new file begins as a copy, which is opened in a fourth of the time."""
     database = place(folder)
     if isinstance(database, Path) and not database.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         database.write_bytes(_empty())
     return Store(database)
 

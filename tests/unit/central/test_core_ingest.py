@@ -18,7 +18,7 @@ from central.verify import verify
 from records import chain
 from records.keys import SigningKey
 from records.model import EpochOpened, OperationsEvent
-from records.wire import MAGIC, Watermark, up_topic
+from records.wire import MAGIC, Watermark, state_topic, up_topic
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
@@ -54,6 +54,16 @@ def quarantined(rig: Rig) -> list[intake.Quarantined]:
 
 def central_codes(rig: Rig) -> list[str]:
     return [f.fact.data.code for f in rig.store.facts(agent="central", kinds=["operations_event"])]  # type: ignore[union-attr]
+
+
+def test_what_the_doctor_asks_an_open_broker_leaves_nothing_behind(rig: Rig) -> None:
+    """Bug: each look of the doctor's was an entry in quarantine, and a notice of an agent that is not enrolled."""
+    topics = [up_topic("p0", "doctor-1a2b", stream) for stream in ("records", "requests")]
+    for topic in (*topics, state_topic("doctor-1a2b")):
+        assert rig.ingest.take(topic, b"").result == "ignored"
+    assert (quarantined(rig), central_codes(rig)) == ([], [])
+    assert rig.ingest.take(topics[0], b"x").result == "quarantined"
+    assert rig.ingest.take(up_topic("p0", "stranger", "records"), b"").result == "quarantined"
 
 
 def test_a_frame_is_committed_and_answered(rig: Rig, agent: Agent) -> None:
