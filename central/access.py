@@ -22,9 +22,9 @@ from pydantic import JsonValue
 
 from central.facts import Facts
 from central.store import access as sql
-from central.store.engine import Connection, Store
+from central.store.engine import Connection, Store, unless_away
 from records.clock import MICROSECONDS, Clock, iso_z, new_secret
-from records.errors import Busy, ConfigurationError, Invalid, NoRoom, Refused, Unknown
+from records.errors import ConfigurationError, Invalid, Refused, Unknown
 from records.model import OperationsEvent
 
 SHORTEST_PASSWORD = 8
@@ -308,7 +308,7 @@ class Access:
         if self._store.under_way_s > SEEN_WAIT_S:
             return
         noted = self._store.submit(lambda connection: sql.touch_session(connection, digest, now_us))
-        with suppress(TimeoutError, Busy, NoRoom):
+        with unless_away(), suppress(TimeoutError):
             noted.result(SEEN_WAIT_S)
 
     def sign_out(self, cookie: str, *, origin: str) -> None:

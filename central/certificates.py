@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import takewhile
 
@@ -16,10 +15,10 @@ from central.reviews import Reviews
 from central.store import envelopes
 from central.store.brought import Part, brought
 from central.store.chains import RECORDS
-from central.store.engine import Connection, Store
+from central.store.engine import Connection, Store, unless_away
 from records import chain
 from records.clock import Clock
-from records.errors import Busy, ConfigurationError, NoRoom, Unknown
+from records.errors import ConfigurationError, Unknown
 
 WAIT_S = 1.0
 """A write that is at work for longer is not waited for."""
@@ -82,7 +81,7 @@ class Certificates:
     def _prove_heads(self) -> None:
         """So that an answer knows all that came; who reads does not wait for what holds up all writes."""
         if self._store.under_way_s <= WAIT_S:
-            with suppress(Busy, NoRoom):
+            with unless_away():
                 self._reviews.prove_heads()
 
 

@@ -34,7 +34,7 @@ from central.links.base import Confirmation
 from central.signature import Rules, SignatureRefused
 from central.store import envelopes, intake, proven_head
 from central.store import findings as sql
-from central.store.engine import Connection, Store, is_away
+from central.store.engine import Connection, Store, unless_away
 from records.clock import Clock
 from records.errors import Invalid, StorageFailed, Unknown
 from records.model import Decision
@@ -366,11 +366,8 @@ class Reviews:
         """After what a person decided is stored: who decided hears that, though the database is away by now. What
         the sweep leaves out the next one does.
         """
-        try:
+        with unless_away():
             self.sweep(references)
-        except Exception as error:
-            if isinstance(error, StorageFailed) or not is_away(error):
-                raise
 
     def holds(self, record: DeviceHistoryRecord, connection: Connection | None = None) -> Sequence[Hold]:
         """What quality holds of this lot, its orders and its pieces. ``connection``: of the job that asks."""

@@ -365,11 +365,7 @@ def _record(envelope: Envelope) -> Json:
         }
     elif isinstance(fact.data, OperationsEvent):
         params = _params(fact.data)
-        found |= {
-            "code": fact.data.code,
-            "params": params,
-            "detail": _told(params),
-        }
+        found |= {"code": fact.data.code, "params": params, "detail": _told(params)}
     return found
 
 

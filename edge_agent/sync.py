@@ -137,10 +137,8 @@ class Sync:
         content = None if told is None else told.content
         mine = isinstance(content, dict) and self._round is not None and content.get("round") == self._round
         if mine and told is not None:
-            self._silent, self._due_s = (
-                False,
-                self._clock.monotonic_s() + EVERY_S,
-            )  # asked sooner, it says the same
+            self._silent = False
+            self._due_s = self._clock.monotonic_s() + EVERY_S  # asked sooner, it says the same
             if self._offset is not None:
                 self._offset.answered(told.issued_us)
 

@@ -134,6 +134,14 @@ class Busy(Refused):
     exit_code = 74
 
 
+class Unfit(Refused):
+    """A database server that works and does not keep what it commits, or only lets read: nothing of it was stored,
+    and the next try may find it mended.
+    """
+
+    kind = "unfit"
+
+
 class Invalid(LotkeeperError):
     kind = "invalid"
 
@@ -164,6 +172,7 @@ KINDS: tuple[type[LotkeeperError], ...] = (
     Refused,
     NoRoom,
     Busy,
+    Unfit,
     Invalid,
     Unknown,
     Damaged,

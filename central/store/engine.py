@@ -34,9 +34,9 @@ from central.store.guards import assert_guards, make_guards
 from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unreachable
+from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unfit, Unreachable
 
-__all__ = ["Connection", "Store", "assert_guards", "at_any_version", "is_away", "reading"]
+__all__ = ["Connection", "Store", "assert_guards", "at_any_version", "is_away", "reading", "unless_away"]
 
 T = TypeVar("T")
 
@@ -183,8 +183,24 @@ class Store:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error says that the database cannot be used now: away, too slow, its disk full or failed."""
-    return isinstance(error, Busy | NoRoom | StorageFailed | Unreachable | OperationalError | NoReaderFree)
+    """Whether an error says that the database cannot be used now: away, slow, unfit, its disk full or failed."""
+    return isinstance(error, Busy | NoRoom | StorageFailed | Unfit | Unreachable | OperationalError | NoReaderFree)
+
+
+@contextmanager
+def unless_away() -> Iterator[None]:
+    """Around what is done besides, and left out while the database cannot be used.
+
+    Raises:
+        StorageFailed: it failed for good, and the process must stop.
+    """
+    try:
+        yield
+    except StorageFailed:
+        raise
+    except Exception as error:
+        if not is_away(error):
+            raise
 
 
 @contextmanager

@@ -49,7 +49,7 @@ from central.store.session import (
 )
 from central.trouble import Trouble
 from records.clock import SystemClock, new_id
-from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unreachable
+from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unfit, Unreachable
 from records.jobs import Promised, Refusing
 
 T = TypeVar("T")
@@ -260,7 +260,7 @@ class PostgresStore:
         """Bring a group to the server's disk, however often the server breaks it off.
 
         Raises:
-            NoRoom, Busy, Unreachable, Refused: nothing of it is stored, and a later one may be. Else: the server
+            NoRoom, Busy, Unfit, Unreachable: nothing of it is stored, and a later one may be. Else: the server
             is not to be written on with.
         """
         last: Exception = RuntimeError("not tried")
@@ -302,7 +302,7 @@ class PostgresStore:
             self._refuse_unkept(self._raw.execute(_MARK, (self._mark_name, token)).fetchone())
             mark = token  # from here on its outcome may be unknown
             done = self._raw.execute("COMMIT")
-        except Refused:
+        except Unfit:
             with suppress(psycopg.Error):
                 self._raw.execute("ROLLBACK")
             raise
@@ -316,7 +316,7 @@ class PostgresStore:
             if error.sqlstate == FULL:
                 raise self._no_room(_in_a_line(error)) from error
             if error.sqlstate == READ_ONLY:
-                raise Refused(
+                raise Unfit(
                     f"{self.label}: nothing was stored: it only lets read", hint="is it a stand-by, or set so?"
                 ) from error
             raise

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from central.store.database import WRITE_LOCK, Server
-from records.errors import Refused, StorageFailed, Unreachable
+from records.errors import StorageFailed, Unfit, Unreachable
 
 _log = structlog.get_logger()
 
@@ -190,19 +190,17 @@ def refuse_unkept(pid: int, found: tuple[Any, ...], label: str) -> None:
     """Check what a transaction has found out by ``KEEPS``, before its COMMIT.
 
     Raises:
-        Refused: its commit would not be on the disk, or it is not in the session ``pid``, which has the settings
+        Unfit: its commit would not be on the disk, or it is not in the session ``pid``, which has the settings
             and locks that central needs.
     """
     if found[0] != pid:
-        raise Refused(
+        raise Unfit(
             f"{label}: nothing was stored: a connection pooler changes sessions between transactions",
             hint="let it keep a session for each connection (PgBouncer: pool_mode = session), or go past it",
         )
     wrong = _unsafe(dict(zip(("fsync", "full_page_writes", "synchronous_commit"), found[1:], strict=True)))
     if wrong:
-        raise Refused(
-            f"{label}: nothing was stored: {'; '.join(wrong)}", hint="mend postgresql.conf and reload it"
-        )
+        raise Unfit(f"{label}: nothing was stored: {'; '.join(wrong)}", hint="mend postgresql.conf and reload it")
 
 
 def _unsafe(found: Mapping[str, str | None]) -> list[str]:

@@ -239,3 +239,25 @@ def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site
     assert "无法使用其数据库" in chinese.text
     assert "Central cannot" not in chinese.text
     assert client.get("/dhrs").status_code == 200
+
+
+def test_a_server_that_stops_keeping_its_commits_refuses_no_person(served: Site) -> None:
+    """Bug: whoever sent a form read that they were refused (409), and who only read was refused once a minute."""
+    client, program = served.signed_in("mueller"), served.program("sign")
+    form = {"csrf": form_token(client, "/")}
+    hold = {"kind": "order", "id": "WO-1001", "reason": "recall", "user": "jansen", "password": PASSWORD}
+    served.central.clock.advance(120)
+    with postgres.shared().admin() as admin:
+        try:
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
+            until(lambda: admin.execute("SHOW fsync").fetchone() == ("off",))
+            until(lambda: client.post("/sign-out", data=form).status_code == 503)
+            read = client.get("/dhrs")
+            told = program.post("/api/v1/holds", json=hold)
+        finally:
+            admin.execute("ALTER SYSTEM RESET fsync")
+            admin.execute("SELECT pg_reload_conf()")
+    assert (read.status_code, told.status_code) == (200, 503)
+    assert "fsync is off, on is needed" in told.json()["detail"]
+    until(lambda: client.post("/sign-out", data=form).status_code == 303)

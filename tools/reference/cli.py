@@ -29,6 +29,7 @@ MEANINGS = {
     "refused": "the other side, or the system, said no: password, rights, state",
     "no-room": "the disk is full, or a file is at its cap",
     "busy": "the disk is too slow for all the writes that wait",
+    "unfit": "the database server does not keep what it commits, or only lets read",
     "invalid": "what was to be checked or taken cannot be taken",
     "unknown": "what was named (a file, lot, agent, token, ...) is not there",
     "damaged": "a stored chain, file or signature does not verify",
