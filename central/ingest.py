@@ -46,6 +46,7 @@ OFFLINE = b"offline"
 
 PROBES = "doctor-"
 """How the names begin under which the doctor asks the broker what it lets through, with empty messages."""
+
 _EPOCH = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 

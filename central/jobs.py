@@ -22,7 +22,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from structlog.typing import FilteringBoundLogger
 
-from central.trouble import Trouble
+from central.recurring import Recurring
 from records.clock import Clock, from_us
 from records.errors import LotkeeperError, StorageFailed
 
@@ -131,7 +131,7 @@ class Schedule:
 
     def __init__(self, clock: Clock, time_zone: str, log: FilteringBoundLogger) -> None:
         self._clock, self._log = clock, log
-        self._skipped: dict[str, Trouble] = {}
+        self._skipped: dict[str, Recurring] = {}
         self._telling = threading.Lock()
         self._scheduler = BackgroundScheduler(
             timezone=time_zone,
@@ -169,7 +169,7 @@ class Schedule:
             name = event.job_id
             if name not in self._skipped:
                 log = self._log.bind(job=name)
-                self._skipped[name] = Trouble(
+                self._skipped[name] = Recurring(
                     "job", log, self._clock, met="skipped", over="in-time-again", warn=True
                 )
             self._skipped[name].met("its turn before is not over")

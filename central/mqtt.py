@@ -27,11 +27,11 @@ from structlog.typing import FilteringBoundLogger
 
 from central.broker_connection import BrokerConnection, Retained, stop_loop
 from central.ingest import STREAMS, Ingest, Taking
+from central.recurring import Recurring
 from central.settings import BrokerSettings
 from central.store import agents, documents, intake
 from central.store.engine import Store, is_away
 from central.store.leases import Fenced
-from central.trouble import Trouble
 from central.waiting import Waiting
 from records.clock import MICROSECONDS, Clock
 from records.errors import LotkeeperError, StorageFailed
@@ -199,7 +199,7 @@ class Mqtt:
         self._on_failure = on_failure
         self._failpoint = failpoint
         self._work: Waiting[_Due | _Tell | _Acknowledged | _Resync | _Sign | _Done | _End] = Waiting()
-        self._trouble = Trouble("ingest", log, clock)
+        self._trouble = Recurring("ingest", log, clock)
         self._due: deque[_Due] = deque()  # what is to be acknowledged, in the order in which it came
         self._under_way: deque[tuple[_Due, Taking]] = deque()
         self._announcement = announcement

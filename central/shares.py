@@ -26,9 +26,9 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from central.recurring import Recurring
 from central.store import agents, leases
 from central.store.engine import Connection, Store
-from central.trouble import Trouble
 from records.clock import SystemClock, new_id
 from records.errors import LotkeeperError, StorageFailed
 from records.keys import SigningKey
@@ -104,7 +104,7 @@ class Shares:
         self._key = self._next_key = signing()
         self._lease_s = lease_s
         self._log = log
-        self._trouble = Trouble("shares", log, SystemClock())
+        self._trouble = Recurring("shares", log, SystemClock())
         self._on_failure = on_failure
         self._held: dict[str, tuple[int, Consumer]] = {}  # partition -> token, who takes it in
         self._leaving: dict[str, _Leaving] = {}

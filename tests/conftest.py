@@ -29,6 +29,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
 from simulators.processes import end_in_order
+from tests.rigs.postgres import PostgresServer
 from tests.rigs.stores import on_postgres
 
 settings.register_profile("of-any-speed", deadline=None)
@@ -198,6 +199,14 @@ def store_kind(request: pytest.FixtureRequest) -> Iterator[str]:
     kind = getattr(request, "param", "sqlite")
     with on_postgres() if kind == "postgres" else nullcontext():
         yield kind
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL that the test alone has, to kill, fill or spoil."""
+    made = PostgresServer()
+    yield made
+    made.remove()
 
 
 @pytest.fixture(autouse=True, scope="session")

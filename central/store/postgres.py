@@ -34,6 +34,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from central.recurring import Recurring
 from central.store.database import Server
 from central.store.session import (
     KEEPS,
@@ -47,7 +48,6 @@ from central.store.session import (
     refuse_unkept,
     refuse_unsafe,
 )
-from central.trouble import Trouble
 from records.clock import SystemClock, new_id
 from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unfit, Unreachable
 from records.jobs import Promised, Refusing
@@ -142,8 +142,8 @@ class PostgresStore:
         self._paused: tuple[LotkeeperError, float] | None = None
         self._pause_s = 0.0
         self._kept: tuple[str, float] | None = None
-        self._away = Trouble("database", _log, SystemClock(), met="lost", over="back", warn=True)
-        self._refusals = Trouble("writes", _log, SystemClock(), met="refused", over="taken-again")
+        self._away = Recurring("database", _log, SystemClock(), met="lost", over="back", warn=True)
+        self._refusals = Recurring("writes", _log, SystemClock(), met="refused", over="taken-again")
         self._closed = False
         self._began_s: float | None = None
         self._gate = threading.Lock()  # nothing is queued behind the closing mark

@@ -31,13 +31,6 @@ LARGE = 200_000
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    made = PostgresServer()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     made = Mosquitto(tmp_path / "broker").start()
     yield made
@@ -74,21 +67,21 @@ def large(agent: Agent, count: int) -> None:
     agent.write(*(event(order="WO-1", text=os.urandom(LARGE // 2).hex()) for _ in range(count)))
 
 
-def disk_of(server: PostgresServer, volume: Volume, size: str) -> Path:
+def disk_of(own_server: PostgresServer, volume: Volume, size: str) -> Path:
     """A small volume that is the server's; below what pytest keeps for itself it could not go there."""
-    disk = volume(size, server.folder)
+    disk = volume(size, own_server.folder)
     shutil.chown(disk, "postgres", "postgres")
     return disk
 
 
-def log_on(server: PostgresServer, disk: Path) -> None:
+def log_on(own_server: PostgresServer, disk: Path) -> None:
     """The server's log (pg_wal) goes on a disk of its own."""
-    server.stop()
-    log = server.data / "pg_wal"
+    own_server.stop()
+    log = own_server.data / "pg_wal"
     subprocess.run(["cp", "-a", str(log), str(disk / "log")], check=True)
     shutil.rmtree(log)
     log.symlink_to(disk / "log")
-    server.start()
+    own_server.start()
 
 
 @pytest.fixture
@@ -132,24 +125,24 @@ def assert_whole(central: CentralProcess, agent: Agent) -> None:
 
 def test_the_disk_of_its_log_is_full(
     broker: Mosquitto,
-    server: PostgresServer,
+    own_server: PostgresServer,
     volume: Volume,
     started: Callable[[str], tuple[CentralProcess, Agent]],
 ) -> None:
     """Bug: PostgreSQL ends itself then, and central ended itself after it, and again with each start."""
-    disk = disk_of(server, volume, "96m")
-    log_on(server, disk)
-    central, agent = started(server.url(server.empty()))
+    disk = disk_of(own_server, volume, "96m")
+    log_on(own_server, disk)
+    central, agent = started(own_server.url(own_server.empty()))
     with Wire(broker.port, agent) as wire:
         wire.deliver(central.ring, 1, agent.frame(1))
         fill(disk / "neighbour")
         large(agent, 60)
         frames = each_frame(agent, 1)
-        wire.send_until(lambda: not server.alive, *frames)
+        wire.send_until(lambda: not own_server.alive, *frames)
         wire.send_until(lambda: "database-lost" in central.log.read_text(), frames[0])
         assert_told(central, "full")
         (disk / "neighbour").unlink()
-        server.start()  # as whoever made room does
+        own_server.start()  # as whoever made room does
         done = wire.through(central.ring)
         wire.deliver(central.ring, len(agent.envelopes), *each_frame(agent, done))
     assert "database-back" in central.log.read_text()
@@ -160,17 +153,17 @@ def test_the_disk_of_its_log_is_full(
 
 def test_the_disk_of_its_tables_is_full(
     broker: Mosquitto,
-    server: PostgresServer,
+    own_server: PostgresServer,
     volume: Volume,
     started: Callable[[str], tuple[CentralProcess, Agent]],
 ) -> None:
     """Bug: central ended itself, and again with each start."""
-    disk = disk_of(server, volume, "64m")
-    name = server.empty()
-    with server.admin() as admin:
+    disk = disk_of(own_server, volume, "64m")
+    name = own_server.empty()
+    with own_server.admin() as admin:
         admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'".encode())
         admin.execute(f"ALTER DATABASE {name} SET TABLESPACE small".encode())
-    central, agent = started(server.url(name))
+    central, agent = started(own_server.url(name))
     with Wire(broker.port, agent) as wire:
         wire.deliver(central.ring, 1, agent.frame(1))
         fill(disk / "neighbour")

@@ -25,13 +25,6 @@ pytestmark = [pytest.mark.mosquitto, pytest.mark.postgres, pytest.mark.timeout(4
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    made = PostgresServer()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     made = Mosquitto(tmp_path / "broker").start()
     yield made
@@ -39,10 +32,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture
-def central(tmp_path: Path, broker: Mosquitto, server: PostgresServer) -> Iterator[CentralProcess]:
+def central(tmp_path: Path, broker: Mosquitto, own_server: PostgresServer) -> Iterator[CentralProcess]:
     folder = tmp_path / "central"
     folder.mkdir()
-    more = f"database: {{url: '{server.url(server.empty())}'}}\nbackup: {{folder: backups}}\n"
+    more = f"database: {{url: '{own_server.url(own_server.empty())}'}}\nbackup: {{folder: backups}}\n"
     made = CentralProcess(folder, broker.url, more)
     yield made
     made.kill()
@@ -54,7 +47,7 @@ def held(central: CentralProcess, agent: Agent) -> list[bytes]:
 
 
 def test_it_serves_from_a_server_that_may_crash(
-    central: CentralProcess, broker: Mosquitto, server: PostgresServer
+    central: CentralProcess, broker: Mosquitto, own_server: PostgresServer
 ) -> None:
     out = central.folder / "identity"
     central.command("enrol", "assembly-1", "--out", str(out))
@@ -69,12 +62,12 @@ def test_it_serves_from_a_server_that_may_crash(
         assert held(central, agent) == sent[:10]
         central.start()
         wire.deliver(central.ring, 10, agent.frame(1, 10))
-        server.stop(signal.SIGQUIT)
+        own_server.stop(signal.SIGQUIT)
         # the intake fails, or waits in the writer for the server: whichever of the two meets it first
         wire.send_until(
             lambda: bool(re.search("ingest-failed|database-lost", central.log.read_text())), agent.frame(11)
         )
-        server.start()
+        own_server.start()
         wire.deliver(central.ring, 20, agent.frame(11))
         assert not central.ended, "it goes on by itself"
     told = central.log.read_text()
@@ -94,7 +87,7 @@ def test_it_serves_from_a_server_that_may_crash(
     assert central.stop() == 0
     assert "holds" in central.command("restore", backup, "--reason", "a test", code=3)
     text = central.config.read_text()
-    for database in (f"database: {{url: '{server.url(server.empty())}'}}", "# in a file again"):
+    for database in (f"database: {{url: '{own_server.url(own_server.empty())}'}}", "# in a file again"):
         central.config.write_text(re.sub(r"(?m)^(database:|# in).*$", database, text))
         central.command("restore", backup, "--reason", "a test")
         assert held(central, agent) == sent

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,15 +19,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
-def own() -> Iterator[PostgresServer]:
-    made = PostgresServer()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def place(own: PostgresServer) -> Server:
-    return own.place(own.copy())
+def place(own_server: PostgresServer) -> Server:
+    return own_server.place(own_server.copy())
 
 
 def keep(connection: Connection) -> None:
@@ -45,15 +37,15 @@ def put_back(server: PostgresServer, copy: Path) -> None:
 
 @pytest.mark.parametrize("copied", ["between two commits", "before central came"])
 def test_a_server_that_was_set_back_is_not_written_on_with(
-    own: PostgresServer, place: Server, copied: str
+    own_server: PostgresServer, place: Server, copied: str
 ) -> None:
     """Bug: a server that was away for less than a minute was taken for the same, whatever it had lost."""
-    copy = own.folder / "copy"
+    copy = own_server.folder / "copy"
 
     def take_copy() -> None:
-        own.stop()
-        subprocess.run(["cp", "-a", str(own.data), str(copy)], check=True)
-        own.start()
+        own_server.stop()
+        subprocess.run(["cp", "-a", str(own_server.data), str(copy)], check=True)
+        own_server.start()
 
     failures: list[StorageFailed] = []
     if copied == "before central came":
@@ -63,7 +55,7 @@ def test_a_server_that_was_set_back_is_not_written_on_with(
     if copied == "between two commits":
         take_copy()
     store.write(lambda c: intake.move_cursor(c, "lost", 1))
-    put_back(own, copy)
+    put_back(own_server, copy)
     with pytest.raises(StorageFailed, match=r"lacks what it had confirmed.*restore --as-is"):
         store.write(lambda c: intake.move_cursor(c, "more", 1))
     assert len(failures) == 1
@@ -71,14 +63,14 @@ def test_a_server_that_was_set_back_is_not_written_on_with(
 
 
 def test_who_wrote_nothing_for_long_may_find_its_mark_gone(
-    own: PostgresServer, place: Server, monkeypatch: pytest.MonkeyPatch
+    own_server: PostgresServer, place: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process takes it for one of yesterday's then."""
     monkeypatch.setattr(postgres, "MARK_SURE_S", 0.0)
     with closing(Store(place)) as store:
         store.write(keep)
-        with own.admin(place.name) as admin:
+        with own_server.admin(place.name) as admin:
             admin.execute("DELETE FROM meta WHERE name LIKE 'commit-mark/%'")
-        own.stop()
-        own.start()
+        own_server.stop()
+        own_server.start()
         store.write(lambda c: intake.move_cursor(c, "later", 1))

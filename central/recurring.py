@@ -9,7 +9,7 @@ from records.clock import MICROSECONDS, Clock, iso_z
 FIRST_S, LONGEST_S = 10.0, 600.0
 
 
-class Trouble:
+class Recurring:
     """Told when it begins, again after ten seconds and then after twice as long each time, up to ten minutes, with
     how often it was met; and once when it is over. For one thread.
     """

@@ -5,14 +5,14 @@ from __future__ import annotations
 import structlog
 from structlog.testing import capture_logs
 
-from central.trouble import Trouble
+from central.recurring import Recurring
 from records.clock import FakeClock
 
 
 def test_it_is_told_at_its_beginning_ever_more_seldom_and_at_its_end() -> None:
     clock = FakeClock()
     with capture_logs() as said:
-        trouble = Trouble("ingest", structlog.get_logger(), clock)
+        trouble = Recurring("ingest", structlog.get_logger(), clock)
         trouble.over()
         for _ in range(4 * 3600):  # four times a second, an hour
             trouble.met("the database is away")

@@ -30,49 +30,42 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    made = PostgresServer()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     with Mosquitto(tmp_path / "broker") as running:
         yield running
 
 
 @pytest.fixture
-def central(tmp_path: Path, broker: Mosquitto, server: PostgresServer) -> Iterator[CentralProcess]:
+def central(tmp_path: Path, broker: Mosquitto, own_server: PostgresServer) -> Iterator[CentralProcess]:
     folder = tmp_path / "central"
     folder.mkdir()
-    made = CentralProcess(folder, broker.url, f"database: {{url: '{server.url(server.empty())}'}}\n")
+    made = CentralProcess(folder, broker.url, f"database: {{url: '{own_server.url(own_server.empty())}'}}\n")
     made.command("user", "add", "chen.li", "--role", "qa_manager", "--password-stdin", password=PASSWORD)
     made.start()
     yield made
     made.kill()
 
 
-def kill(server: PostgresServer, how: str) -> None:
+def kill(own_server: PostgresServer, how: str) -> None:
     """Its writer's process, all of it as a crash does, or by an administrator's immediate shutdown."""
     if how == "session":
-        with server.admin() as admin:
+        with own_server.admin() as admin:
             query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'lotkeeper writer'"
             for (pid,) in admin.execute(query).fetchall():
                 with suppress(ProcessLookupError):
                     os.kill(int(str(pid)), signal.SIGKILL)
         return
-    server.stop(signal.SIGKILL if how == "server" else signal.SIGQUIT)
+    own_server.stop(signal.SIGKILL if how == "server" else signal.SIGQUIT)
 
 
-def bring_back(server: PostgresServer) -> None:
+def bring_back(own_server: PostgresServer) -> None:
     """Sessions of one that was killed may take a moment to notice that, and keep the next one out."""
 
     def starts() -> bool:
         with suppress(LotkeeperError, psycopg.OperationalError):
-            if not server.alive:
-                server.start()
-            server.admin().close()
+            if not own_server.alive:
+                own_server.start()
+            own_server.admin().close()
             return True
         return False
 
@@ -101,18 +94,18 @@ def decide(central: CentralProcess, *words: str) -> dict[str, Any] | None:
     return None
 
 
-def amid(server: PostgresServer, how: str, after_s: float, act: Callable[[], T]) -> T:
+def amid(own_server: PostgresServer, how: str, after_s: float, act: Callable[[], T]) -> T:
     """Act while the server is killed and comes back."""
     with ThreadPoolExecutor(1) as other:
         acting = other.submit(act)
         threading.Event().wait(after_s)  # the moment is the dice's choice
-        kill(server, how)
-        bring_back(server)  # here: it ends with the thread that starts it
+        kill(own_server, how)
+        bring_back(own_server)  # here: it ends with the thread that starts it
         return acting.result(120)
 
 
 def test_answers_are_true_and_each_hold_reaches_the_line_once(
-    tmp_path: Path, central: CentralProcess, broker: Mosquitto, server: PostgresServer
+    tmp_path: Path, central: CentralProcess, broker: Mosquitto, own_server: PostgresServer
 ) -> None:
     """Where nothing can be said for sure, the answer says so; set once more, it is the hold that stands."""
     dice = Dice("server-kills", 1)
@@ -123,7 +116,7 @@ def test_answers_are_true_and_each_hold_reaches_the_line_once(
         for number in range(ROUNDS):
             how, reason = ("session", "server", "shutdown")[number % 3], f"complaint {number}"
             setting = ("set", "equipment", "near-01", "--reason", reason)
-            answer = amid(server, how, dice.between(0.0, 0.4), lambda: decide(central, *setting))  # noqa: B023
+            answer = amid(own_server, how, dice.between(0.0, 0.4), lambda: decide(central, *setting))  # noqa: B023
             stored = [one for one in listed(central) if one["reason"] == reason]
             assert len(stored) <= 1
             assert stored or answer is None, "it was said that it is stored"
@@ -133,7 +126,7 @@ def test_answers_are_true_and_each_hold_reaches_the_line_once(
             hold = again["hold"]
             until(lambda: told(agent, "start-barred").count(("near", hold)) == 1)  # noqa: B023
             releasing = ("release", hold, "--reason", "judged good")
-            answer = amid(server, how, dice.between(0.0, 0.4), lambda: decide(central, *releasing))  # noqa: B023
+            answer = amid(own_server, how, dice.between(0.0, 0.4), lambda: decide(central, *releasing))  # noqa: B023
             (stored,) = [one for one in listed(central) if one["hold"] == hold]
             if stored["state"] == "standing":
                 assert answer is None, "it was said that it is released"
