@@ -17,7 +17,7 @@ from central.links.base import MESSAGE_LIMIT, ErpLink
 from central.store import orders as rows
 from central.store.engine import Connection, Store
 from records.clock import Clock
-from records.errors import LotkeeperError, Refused
+from records.errors import Busy, LotkeeperError, NoRoom, Refused, Unfit
 from records.model import OperationsEvent
 
 T = TypeVar("T")
@@ -92,13 +92,15 @@ class Erp:
         """Use the link.
 
         Raises:
-            Refused: the ERP does not let us in, now or earlier. LotkeeperError: what the link raised.
+            Refused: the ERP does not let us in, now or earlier. LotkeeperError: what the link or ``use`` raised.
         """
         with self._lock:
             if self._refused is not None:
                 raise Refused(self._refused.message, hint=self._refused.hint)
             try:
                 return use(self._link)
+            except (Busy, NoRoom, Unfit):  # our own database's, which took no note of a step
+                raise
             except Refused as error:
                 self._refused = error
                 self._note("refused", error)

@@ -324,9 +324,12 @@ class Reviews:
 
     # -- deciding ------------------------------------------------------------------------------------------
 
-    def close(self, finding_id: str, content_hash: str, user: User, act: str, reason: str) -> None:
-        """A person closes a finding that was shown with this content hash. Raises as ``Findings.close``."""
-        self.close_all({finding_id: content_hash}, user, act, reason)
+    def close(self, finding_id: str, content_hash: str, user: User, act: str, reason: str) -> Finding:
+        """A person closes a finding that was shown with this content hash; as it stands then. Raises as
+        ``Findings.close``.
+        """
+        (closed,) = self.close_all({finding_id: content_hash}, user, act, reason)
+        return closed
 
     def close_all(self, shown: Mapping[str, str], user: User, act: str, reason: str) -> list[Finding]:
         """A person closes findings with one reason, all or none. Raises as ``Findings.close``."""

@@ -130,9 +130,9 @@ class Desk(Protocol):
 
     def finding(self, finding_id: str) -> Finding | None: ...
 
-    def decide(self, finding_id: str, content_hash: str, visitor: Visitor, act: str, reason: str) -> None:
-        """Close a finding that was shown with this content hash. Raises Refused: no right, closed already;
-        FindingChanged: it says something else by now; Invalid: no reason.
+    def decide(self, finding_id: str, content_hash: str, visitor: Visitor, act: str, reason: str) -> Finding:
+        """Close a finding that was shown with this content hash; as it stands then. Raises Refused: no right,
+        closed already; FindingChanged: it says something else by now; Invalid: no reason.
         """
 
     def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:

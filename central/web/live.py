@@ -195,8 +195,8 @@ class LiveDesk:
     def finding(self, finding_id: str) -> Finding | None:
         return self._central.reviews.finding(finding_id)
 
-    def decide(self, finding_id: str, content_hash: str, visitor: Visitor, act: str, reason: str) -> None:
-        self._central.reviews.close(finding_id, content_hash, person_of(visitor), act, reason)
+    def decide(self, finding_id: str, content_hash: str, visitor: Visitor, act: str, reason: str) -> Finding:
+        return self._central.reviews.close(finding_id, content_hash, person_of(visitor), act, reason)
 
     def sign(self, dhr_id: str, signing: Signing) -> SignatureLine:
         person = self._central.access.verify_password(

@@ -47,7 +47,16 @@ def central(tmp_path: Path, broker: Mosquitto, own_server: PostgresServer) -> It
 
 
 def kill(own_server: PostgresServer, how: str) -> None:
-    """Its writer's process, all of it as a crash does, or by an administrator's immediate shutdown."""
+    """Its writer's process, all of central's sessions by an administrator ("ended"), all of it as a crash does, or
+    by an administrator's immediate shutdown.
+    """
+    if how == "ended":
+        with own_server.admin() as admin:
+            query = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'lotkeeper %'"
+            )
+            admin.execute(query)
+        return
     if how == "session":
         with own_server.admin() as admin:
             query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'lotkeeper writer'"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,13 @@ from central.erp import Erp
 from central.links.base import Confirmation, ErpOrder
 from central.links.settings import ItemSettings
 from central.orders import Orders
-from records.errors import LotkeeperError, Refused, Unreachable
+from records.errors import LotkeeperError, Refused, Unfit, Unreachable
 from records.wire import Document
 from simulators.erp import Mode
+from tests.rigs import postgres
 from tests.rigs.erps import SimulatedRig, confirmation_of
+from tests.rigs.stores import on_postgres
+from tests.rigs.uplinks import until
 from tests.unit.central.core_rig import Rig
 
 
@@ -67,16 +71,22 @@ class Plant:
         return confirmation_of(order)
 
 
-@pytest.fixture
-def plant(tmp_path: Path) -> Iterator[Plant]:
-    erp = SimulatedRig(tmp_path)
-    rig = Rig(tmp_path / "central")
+@contextmanager
+def opened(folder: Path) -> Iterator[Plant]:
+    erp = SimulatedRig(folder)
+    rig = Rig(folder / "central")
     plant = Plant(rig, erp)
     yield plant
     plant.close()
     erp.faults.release.set()
     rig.store.close()
     erp.close()
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    with opened(tmp_path) as made:
+        yield made
 
 
 def test_orders_and_lots_go_down_once_and_again_when_they_change(plant: Plant) -> None:
@@ -196,3 +206,35 @@ def test_a_wrong_token_names_the_setting(plant: Plant) -> None:
     plant.start(right=False)
     with pytest.raises(Refused, match=r"erp\.token"):
         plant.orders.sync()
+
+
+@pytest.mark.postgres
+def test_a_database_that_keeps_nothing_is_no_refusal_of_the_erp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: what it refused to note of a step was taken for the ERP's word, and nothing was reported to it or read
+    from it any more until central was started again.
+    """
+    with on_postgres(), opened(tmp_path) as plant, postgres.shared().admin() as admin:
+        plant.orders.sync()
+        book = plant.erp.book.book
+
+        def booked(*what: Any) -> bool:
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
+            until(lambda: admin.execute("SHOW fsync").fetchone() == ("off",))
+            return book(*what)
+
+        monkeypatch.setattr(plant.erp.book, "book", booked)
+        try:
+            with pytest.raises(Unfit):
+                plant.orders.post_ready(plant.confirmation)
+        finally:
+            admin.execute("ALTER SYSTEM RESET fsync")
+            admin.execute("SELECT pg_reload_conf()")
+        until(lambda: admin.execute("SHOW fsync").fetchone() == ("on",))
+        until(lambda: plant.rig.store.write(lambda _: True))
+        (posted,) = plant.orders.post_ready(plant.confirmation)
+        assert (posted.state, posted.differences) == ("posted", ())
+        assert plant.erp.doubles(posted.confirmation) == []
+        assert plant.facts("erp-refused") == []

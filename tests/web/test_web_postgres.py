@@ -241,6 +241,25 @@ def test_people_are_told_by_a_page_that_the_database_lets_nobody_in(served: Site
     assert client.get("/dhrs").status_code == 200
 
 
+def test_a_program_hears_that_its_decision_is_stored_though_the_server_is_away_by_then(
+    served: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: the finding was read again after the commit; 503 was told, and 409 (closed already) when sent again."""
+    program = served.program("sign")
+    found = program.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"][0]
+    body = {"act": "close", "reason": "r", "content_hash": found["content_hash"]}
+    away = letting_nobody_in(served)
+    monkeypatch.setattr(served.central.reviews, "sweep", lambda *_: away.__enter__())
+    try:
+        body |= {"user": "chen.li", "password": PASSWORD}
+        told = program.post(f"/api/v1/exceptions/{found['id']}/decisions", json=body)
+    finally:
+        away.__exit__(None, None, None)
+    assert (told.status_code, told.json().get("state")) == (201, "closed")
+    (again,) = program.get("/api/v1/exceptions", params={"code": "lot-expired"}).json()["items"]
+    assert again == told.json()
+
+
 def test_a_server_that_stops_keeping_its_commits_refuses_no_person(served: Site) -> None:
     """Bug: whoever sent a form read that they were refused (409), and who only read was refused once a minute."""
     client, program = served.signed_in("mueller"), served.program("sign")

@@ -75,7 +75,7 @@ def _decide(
             if body.user is not None and body.password is not None:
                 secret = body.password.get_secret_value()
                 visitor = call.desk.person(body.user, secret, call.visitor.origin, f"{kind} {finding_id}")
-            call.desk.decide(finding_id, body.content_hash, visitor, body.act, body.reason)
+            closed = call.desk.decide(finding_id, body.content_hash, visitor, body.act, body.reason)
         except FindingChanged as error:
             raise Problem(409, str(error)) from error
         except LotkeeperError as error:
@@ -83,7 +83,7 @@ def _decide(
                 raise
             refused = isinstance(error, Refused) and not _closed(call, finding_id)
             raise Problem(403 if refused else 409, str(error)) from error
-        return items.FindingItem.of(found_finding(call.desk, kind, finding_id)).model_dump(mode="json")
+        return items.FindingItem.of(closed).model_dump(mode="json")
 
     asked = [kind, finding_id, body.model_dump(exclude={"password"})]
     return once(request).once(call.visitor.id, key, asked, 201, work)
