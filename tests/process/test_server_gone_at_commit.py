@@ -11,12 +11,14 @@ import pytest
 from pydantic import JsonValue
 
 from central.app import Central
+from central.domain import DhrState
 from central.holds import Holds
 from central.settings import DatabaseSettings
 from central.store import documents
 from central.store.database import Server
 from records.errors import Unreachable
-from records.wire import HOLDS, PLANT
+from records.model import Act, Decision, Result
+from records.wire import CENTRAL, HOLDS, PLANT
 from tests.process.central_rig import Wire, wait_until
 from tests.process.test_central_broker import enrolled, issue, make_central
 from tests.rigs import postgres
@@ -25,6 +27,8 @@ from tests.rigs.postgres import Killed
 from tests.rigs.stores import on_postgres
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Rig
+from tests.unit.central.factories import Line
+from tests.unit.central.test_domain_reviews import MANAGER, QA, Plant
 from tests.unit.central.test_quality_holds import LOT, Desk, person
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -65,6 +69,37 @@ def test_a_hold_and_its_release_are_stored_once_and_told_once(rig: Rig, when: st
     with rig.store.read() as connection:
         assert documents.version_of(connection, HOLDS, PLANT) == 6
     assert len(desk.again().listed()) == 3
+
+
+@pytest.mark.parametrize("when", ["before", "while", "after"])
+def test_a_finding_is_closed_and_a_lot_reviewed_and_released_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(psycopg, "connect", Killed.connect)
+    with on_postgres():
+        plant = Plant(tmp_path)
+        line = Line().clean(units=3)
+        line.assemble(4)
+        line.weld(4, result=Result.SCRAP)
+        plant.all_here(line)
+        (finding,) = (one for one in plant.reviews.findings() if one.open)
+        Killed.when = when
+        assert not plant.reviews.close(finding.id, finding.content_hash, QA, "close", "looked at").open
+        assert Killed.when == "", "the server was killed"
+        plant.post()
+        for meaning, user in (("reviewed", QA), ("released", MANAGER)):
+            record = plant.reviews.get(plant.id)
+            assert record is not None
+            Killed.when = when
+            assert plant.reviews.sign(plant.id, meaning, user, "", record.content_hash).current
+            assert Killed.when == "", "the server was killed"
+        stated = plant.rig.store.facts(agent=CENTRAL, kinds=["decision"])
+        acts = [one.fact.data.act for one in stated if isinstance(one.fact.data, Decision)]
+        assert acts == [Act.CLOSE, Act.REVIEW, Act.RELEASE]
+        record = plant.make().get(plant.id)
+        assert record is not None
+        assert record.state is DhrState.RELEASED
+        plant.rig.store.close()
 
 
 def test_who_holds_hears_that_it_is_stored_though_the_server_is_away_by_then(rig: Rig) -> None:
