@@ -100,6 +100,7 @@ def access_list(known: Iterable[Agent]) -> str:
         f"user {CENTRAL}\n"
         f"topic read {TOPIC_ROOT}/up/#\n"
         f"topic read {TOPIC_ROOT}/state/#\n"
+        f"topic write {state_topic(CENTRAL)}/#\n"
         f"topic write {TOPIC_ROOT}/ack/#\n"
         f"topic write {TOPIC_ROOT}/down/#\n"
     ]

@@ -16,6 +16,7 @@ from central.broker_connection import stop_loop
 from central.doctor_told import State, Told
 from central.ingest import PROBES
 from central.settings import BrokerSettings
+from central.worker_states import worker_topic
 from records.clock import new_id
 from records.wire import MAX_FRAME, TOPIC_ROOT, ack_topic, down_topic, state_topic, up_topic
 
@@ -138,7 +139,7 @@ def probe(settings: BrokerSettings) -> Iterator[Told]:
 
 def _rights(one: _Probe) -> Iterator[Told]:
     """Publish where central must and where it must not; nobody listens under the name of the probe."""
-    must = {ack_topic(one.name, "records"): None, down_topic(one.name, "probe", "x"): None}
+    must = (ack_topic(one.name, "records"), down_topic(one.name, "probe", "x"), worker_topic(one.name))
     refused = [topic for topic in must if (code := one.publish(topic)) is None or code >= 0x80]
     unheard = [
         topic

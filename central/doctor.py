@@ -196,7 +196,7 @@ def _serving(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
         )
         told = answer.json() if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE else None
         if isinstance(told, dict):
-            yield Told("central", "bad", f"it can store nothing: {told.get('detail')}", STORES_NOTHING)
+            yield Told("central", "bad", f"not all is stored: {told.get('detail')}", STORES_NOTHING)
 
 
 def _ground(settings: CentralSettings, _clock: Clock) -> Iterator[Told]:
@@ -214,7 +214,7 @@ def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
         yield from _agents(connection, clock)
         yield from _lists(connection, settings)
         yield from doctor_keeping.server(connection, clock)
-        yield from doctor_keeping.workers(connection)
+        yield from doctor_keeping.workers(connection, settings.lease)
         yield from doctor_keeping.records(connection)
         yield from doctor_keeping.behind(connection)
         yield from doctor_keeping.unreached(connection, clock)

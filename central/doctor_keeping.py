@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from pydantic import JsonValue
 
-from central import ahead
+from central import ahead, worker_states
 from central.doctor_told import State, Told
 from central.document_sync import UNREACHED
 from central.settings import CentralSettings
@@ -219,12 +219,9 @@ def locks(connection: Connection) -> Iterator[Told]:
             yield Told("locks", "warning" if one.ours else "bad", say, do)
 
 
-def workers(connection: Connection) -> Iterator[Told]:
-    """Partitions whose worker is gone and that nobody has taken over, and whether workers go on without serve;
-    nothing where none was ever leased.
-
-    A worker that ended for good keeps the lease of its own name: that says nothing while others take its
-    partitions in.
+def workers(connection: Connection, lease_s: float) -> Iterator[Told]:
+    """Partitions whose worker is gone and that nobody has taken over, whether workers go on without serve, and
+    those that are not heard of while others are; nothing where none was ever leased.
     """
     known, now_us = leases.known(connection), leases.moment_us(connection)
     enrolled_in = agents.partitions(connection)
@@ -242,9 +239,19 @@ def workers(connection: Connection) -> Iterator[Told]:
         last = f"it was heard of until {iso_z(serve.until_us)}" if serve.until_us else "it was ended"
         do = "start it: pages, jobs, documents for the lines and their requests wait; workers take in records only"
         yield Told("workers", "bad", f"{SERVE} does not run: {last}", do)
+    yield from _silent(connection, lease_s)
     if leased and not dead:
         taken = sum(one.until_us > now_us for one in leased.values())
         yield Told("workers", "fine", f"{taken} of {len(enrolled_in)} partitions are taken in")
+
+
+def _silent(connection: Connection, lease_s: float) -> Iterator[Told]:
+    for one in worker_states.look(connection, lease_s):
+        if one.state == "silent" and one.name != SERVE:
+            last = iso_z(one.since_us)
+            say = f"{one.name} was heard of last at {last}: it ended without a word, or cannot use the database"
+            do = "its log says why; one that was taken away for good is told of for a day"
+            yield Told("workers", "warning", say, do)
 
 
 def _busy(connection: Connection) -> Told | None:

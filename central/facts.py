@@ -70,6 +70,10 @@ class Facts:
         self._origin = origin
         self._anchors = anchors
 
+    @property
+    def ring(self) -> KeyRing:
+        return self._ring
+
     def sign_with(self, key: SigningKey) -> None:
         """Sign anchors with another key from now on."""
         self._key = key

@@ -32,12 +32,13 @@ from central.quarantine import Quarantine, Reason
 from central.store import index
 from central.store.engine import Connection, Store
 from central.telemetry import span_of
+from central.worker_states import Heard
 from records import chain
 from records.clock import Clock
 from records.errors import Damaged, Invalid
 from records.model import LONGEST_ID, decode
 from records.telemetry import KIND, decode_chunk
-from records.wire import REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, decode_frame, unsign
+from records.wire import CENTRAL, REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, decode_frame, unsign
 
 STREAMS = ("records", "telemetry")
 
@@ -110,7 +111,8 @@ class Ingest:
 
     ``fence`` is asked in each transaction that commits records, and raises where another process is to do so.
     ``requests``: who answers what agents ask for, by kind, ``untimely``: who tells them that their clock is
-    wrong; who answers registers itself before the start.
+    wrong; who answers registers itself before the start. ``workers``: what central's other processes say of
+    themselves.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Ingest:
         self.requests: dict[str, Handler] = {}
         self.untimely: dict[str, Handler] = {}
         self._asked = AgentRequests(store, facts, clock, self.requests, self.untimely)
+        self.workers = Heard(facts.ring)
         self.quarantine = Quarantine(store, facts, clock)
         self.ahead = Ahead(store, facts, clock)
         self._committing = Committing(clock, self.quarantine, fence)
@@ -164,6 +167,8 @@ class Ingest:
                 outcome = self._take_request(topic, partition, agent, payload)
             case ["state", agent]:
                 outcome = self._take_state(topic, agent, payload)
+            case ["state", name, _] if name == CENTRAL:
+                outcome = self._take_worker(topic, payload)
             case ["ack" | "down", *_]:
                 outcome = Outcome("ignored", detail="central's own word, which some brokers send back")
             case _:
@@ -284,6 +289,13 @@ class Ingest:
         if outcome.result != "quarantined":
             self._presence[agent] = Presence(True, self._clock.now_us())
         return outcome
+
+    def _take_worker(self, topic: str, payload: bytes) -> Outcome:
+        try:
+            self.workers.take(topic, payload)
+        except (Invalid, Damaged) as error:
+            return self._refused(topic, None, "topic", error.message, payload)
+        return Outcome("ignored", detail="how a worker does")
 
     def _take_head(self, topic: str, agent: str, payload: bytes, *, by_any_key: bool = False) -> Outcome:
         keys = self._believed.now()

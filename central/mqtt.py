@@ -153,7 +153,7 @@ class Part:
     @classmethod
     def house(cls, client_id: str) -> Part:
         """All but the agents' records, which are taken in by partition."""
-        return cls(client_id, (f"up/+/+/{REQUESTS}", "state/+"), watermarks=False)
+        return cls(client_id, (f"up/+/+/{REQUESTS}", "state/+", f"state/{CENTRAL}/+"), watermarks=False)
 
     @classmethod
     def records(cls, client_id: str, partition: str) -> Part:
@@ -269,6 +269,7 @@ class Mqtt:
             return
         self._connection += 1
         self._connected_s = self._clock.monotonic_s()
+        self._ingest.workers.forget()
         client.subscribe([(f"{TOPIC_ROOT}/{topic}", 1) for topic in self._part.hears])
         self._change(True, None)
         self._work.urgent(_Resync())

@@ -21,6 +21,7 @@ from central.settings import CentralSettings
 from central.shares import PARTITION, Shares
 from central.store import documents, intake, leases
 from central.store.engine import Store
+from central.worker_voice import Voice
 from records.clock import Clock, SystemClock, iso_z
 from records.errors import ConfigurationError, Refused
 from records.failpoint import failpoint_from_environment
@@ -113,15 +114,18 @@ def run_worker(loaded: Loaded[CentralSettings], name: str) -> None:
         failpoint = failpoint_from_environment()
         followed = FollowedKey(keys, store, clock, log)
         taking = shares(settings, name, store, facts, followed, clock, log, end_for_storage, failpoint)
+        voice = Voice(settings.broker, name, lambda: keys.signing, clock, log)
         ended = threading.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: ended.set())
+        voice.start()
         taking.start()
         keep_pauses_short()
         sys.stderr.write(f"worker {name} takes records in for {settings.site}\n")
         sys.stderr.flush()
         while not ended.wait(0.5) and not followed.over:
-            pass
+            voice.tell(store.refusing)
+        voice.stop()
         taking.stop()
         if followed.over:
             raise ConfigurationError(

@@ -27,6 +27,7 @@ from central.stored import StoredFact
 from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk
 from central.web.visitors import Signing, Visitor
+from central.worker_states import WorkerState
 from records.errors import LotkeeperError
 from records.reasons import Catalogue
 
@@ -236,6 +237,14 @@ class Desk(Protocol):
 
     def write_refused(self) -> LotkeeperError | None:
         """Why the last write was refused, by a full disk say; None: it was stored."""
+        ...
+
+    def workers(self) -> list[WorkerState]:
+        """The other processes that take records in, by name."""
+        ...
+
+    def workers_refused(self) -> list[WorkerState]:
+        """Those of them that are refused what they are to store, also while the database is away."""
         ...
 
     def last_backup_us(self) -> int | None:

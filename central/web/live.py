@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from central import ahead, ground_view, reasons, telemetry
+from central import ahead, ground_view, reasons, telemetry, worker_states
 from central.access import CAPABILITIES, Access, Capability, Scope
 from central.audit import Audit, AuditEntry
 from central.backup import last_backup_us
@@ -30,6 +30,7 @@ from central.proposals import Proposals
 from central.recompute import Recomputed, recompute
 from central.reviews import Reviews
 from central.settings import CentralSettings
+from central.shares import SERVE
 from central.store import agents, documents, intake
 from central.store.brought import Brought, brought
 from central.store.engine import Store
@@ -38,6 +39,7 @@ from central.telemetry import DeviceTags, Points, TagTrend
 from central.web.chart_desk import ChartDesk, person_of
 from central.web.desk import AgentLine, QuarantineLine, Signing, Visitor
 from central.web.verdicts import CODES
+from central.worker_states import WorkerState
 from records.clock import Clock, from_us
 from records.errors import LotkeeperError
 from records.model import Decision, OperationsEvent
@@ -396,6 +398,15 @@ class LiveDesk:
 
     def write_refused(self) -> LotkeeperError | None:
         return self._central.store.refusing
+
+    def workers(self) -> list[WorkerState]:
+        with self._central.store.read() as connection:
+            leased = worker_states.look(connection, self._central.settings.lease)
+        every = {one.name: one for one in (*leased, *self.workers_refused())}
+        return [one for name, one in sorted(every.items()) if name != SERVE]
+
+    def workers_refused(self) -> list[WorkerState]:
+        return sorted(self._central.ingest.workers.refused(), key=lambda one: one.name)
 
     def last_backup_us(self) -> int | None:
         return last_backup_us(self._central.store)

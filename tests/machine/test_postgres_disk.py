@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
 from central.settings import load_settings
-from central.store import envelopes
+from central.store import envelopes, leases
+from central.store.database import Database
 from central.store.engine import reading
 from records.keys import Identity
 from simulators.sockets import reserved_port
@@ -23,6 +25,8 @@ from tests.machine.conftest import Volume, fill
 from tests.process.central_rig import CentralProcess, Wire
 from tests.rigs.mosquitto import Mosquitto
 from tests.rigs.postgres import PostgresServer
+from tests.rigs.started import Started
+from tests.rigs.uplinks import until
 from tests.unit.central.core_rig import Agent, event
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.postgres, pytest.mark.timeout(400)]
@@ -176,3 +180,55 @@ def test_the_disk_of_its_tables_is_full(
         (disk / "neighbour").unlink()
         wire.deliver(central.ring, len(agent.envelopes), *each_frame(agent, refused_at))
     assert_whole(central, agent)
+
+
+def test_a_worker_that_is_refused_for_a_full_disk_is_told_of(
+    broker: Mosquitto,
+    own_server: PostgresServer,
+    volume: Volume,
+    started: Callable[[str], tuple[CentralProcess, Agent]],
+) -> None:
+    """Bug: only its own log told; central said that all is well where what it writes itself is small."""
+    disk = disk_of(own_server, volume, "64m")
+    name = own_server.empty()
+    with own_server.admin() as admin:
+        admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'".encode())
+        admin.execute(f"ALTER DATABASE {name} SET TABLESPACE small".encode())
+    central, _ = started(own_server.url(name))
+    agents = [enrolled(central, f"line-{number}", f"p{number}") for number in (1, 2)]
+    database = load_settings(central.config).value.database
+    log = central.folder / "worker.log"
+    worker = Started("lotkeeper-central", ["worker", "--name", "one", "--config", str(central.config)], log)
+    try:
+        until(lambda: taken(database, "one", agents))
+        (agent, *_) = taken(database, "one", agents)
+        with Wire(broker.port, agent) as wire:
+            wire.deliver(central.ring, 1, agent.frame(1))
+            fill(disk / "neighbour")
+            large(agent, 20)
+            told = 'lotkeeper_worker_writes_refused{worker="one"} 1.0'
+            wire.send_until(lambda: told in metrics(central), *each_frame(agent, 1))
+            said = r"what worker one is to store is refused since \d{4}-.*disk is full.*No space left"
+            assert re.search(said, health(central).json()["detail"])
+            assert re.search(said, central.command("doctor", code=1))
+            refused_at = wire.through(central.ring)
+            (disk / "neighbour").unlink()
+            wire.deliver(central.ring, len(agent.envelopes), *each_frame(agent, refused_at))
+        assert held(central, agent) == [e.hash for e in agent.envelopes]
+    finally:
+        worker.terminate()
+        assert worker.wait(timeout=60) == 0
+    assert json.loads(central.command("verify", "--json"))["ok"]
+
+
+def taken(database: Database, worker: str, agents: Sequence[Agent]) -> list[Agent]:
+    """Those that a worker takes in."""
+    with reading(database) as connection:
+        holders = leases.held(connection)
+    return [one for one in agents if holders.get(f"partition/{one.partition}", "").split()[:1] == [worker]]
+
+
+def enrolled(central: CentralProcess, name: str, partition: str) -> Agent:
+    out = central.folder / name
+    central.command("enrol", name, "--out", str(out), "--partition", partition)
+    return Agent(name, Identity.open(out).signing, partition=partition)

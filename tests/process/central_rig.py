@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import threading
 import time
@@ -148,6 +149,13 @@ class CentralProcess:
         wait_until(lambda: b"serves" in self.log.read_bytes() or self.ended, "central")
         assert environment or not self.ended, self.log.read_text()
         return self
+
+    @property
+    def url(self) -> str:
+        """Where its pages are."""
+        found = re.search(r"serves \S+ at (\S+)", self.log.read_text())
+        assert found is not None
+        return found[1]
 
     @property
     def ended(self) -> bool:

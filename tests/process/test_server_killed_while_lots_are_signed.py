@@ -74,10 +74,8 @@ class Plant:
         secret = re.search(r"\S{20,}", token)
         assert secret is not None, token
         self.central.start()
-        found = re.search(r"serves \S+ at (\S+)", self.central.log.read_text())
-        assert found is not None
         self.program = httpx.Client(
-            base_url=found[1], headers={"authorization": f"Bearer {secret[0]}"}, timeout=120
+            base_url=self.central.url, headers={"authorization": f"Bearer {secret[0]}"}, timeout=120
         )
 
     def close(self) -> None:

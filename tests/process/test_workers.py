@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from central.store import leases
@@ -123,6 +124,15 @@ class Plant:
             left = leases.held(connection).values()
         self.dead |= {holder for holder in left if holder.split()[0] == name}
 
+    def health(self) -> httpx.Response:
+        return httpx.get(f"{self.central.url}/healthz", timeout=60)
+
+    def figure(self, name: str, worker: str) -> float | None:
+        """What ``/metrics`` says of a worker; None: nothing."""
+        told = httpx.get(f"{self.central.url}/metrics", timeout=60).text
+        found = re.search(rf'^{name}{{worker="{worker}"}} (\S+)$', told, re.MULTILINE)
+        return None if found is None else float(found[1])
+
     def holders(self) -> dict[str, str]:
         """Partition -> the name of the process that takes it in, and lives."""
         with reading(self.database) as connection:
@@ -189,13 +199,45 @@ def test_a_worker_that_stood_still_commits_nothing_under_a_lease_it_lost(plant: 
         plant.commit(60)  # some of it lies in the paused process' socket
         plant.wait_for_holders("serve", "one")
         plant.arrived()
+        wait_until(lambda: plant.figure("lotkeeper_worker_silent", "two") == 1, "that it is not heard of")
+        assert set(plant.health().json()["silent_workers"]) == {"two"}
+        assert re.search(r"workers: two was heard of last at \d{4}-", plant.central.command("doctor", code=1))
     finally:
         plant.workers["two"].send_signal(signal.SIGCONT)
     wait_until(lambda: "why=lost" in plant.said("two", before), "its notice")
+    wait_until(lambda: plant.figure("lotkeeper_worker_silent", "two") == 0, "that it is heard of again")
+    assert plant.health().json()["silent_workers"] == {}
     plant.wait_for_holders(*EVERYBODY)
     plant.commit(20)
     plant.arrived()
     plant.judge()
+
+
+def test_a_worker_that_is_refused_what_it_is_to_store_is_told_of(plant: Plant) -> None:
+    """Bug: only its own log told; by its server's settings here, which may hold for its sessions alone."""
+    plant.wait_for_holders(*EVERYBODY)
+    for one in WORKERS:
+        assert plant.figure("lotkeeper_worker_writes_refused", one) is not None
+    with postgres.shared().admin() as admin:
+        try:
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
+            for one in WORKERS:
+                wait_until(lambda: plant.figure("lotkeeper_worker_writes_refused", one) == 1, one)  # noqa: B023
+            told = plant.health()
+            assert told.status_code == 503
+            for one in WORKERS:
+                said = rf"what worker {one} is to store is refused since \d{{4}}-\S+: [^;]*fsync is off"
+                assert re.search(said, told.json()["detail"])
+        finally:
+            admin.execute("ALTER SYSTEM RESET fsync")
+            admin.execute("SELECT pg_reload_conf()")
+    for one in WORKERS:
+        wait_until(lambda: plant.figure("lotkeeper_worker_writes_refused", one) == 0, one)  # noqa: B023
+    wait_until(lambda: plant.health().status_code == 200, "that all is well")
+    plant.wait_for_holders(*EVERYBODY)
+    plant.commit(10)
+    plant.arrived()
 
 
 def test_running_processes_follow_new_keys_of_agents_and_of_central(plant: Plant) -> None:

@@ -10,7 +10,10 @@ from conftest import Site, dhr_of, form_token
 from fixture_central import PASSWORD
 from test_web_pages import _sign
 
+from central.store import leases
+from central.worker_states import WorkerState
 from records import durable
+from records.clock import iso_z
 from records.errors import NoRoom, Unreachable
 
 
@@ -89,3 +92,30 @@ def test_who_signed_or_decided_hears_that_it_is_stored_though_the_database_is_aw
     own.central.reviews.sweep(everything=True)
     codes = [entry["code"] for entry in own.signed_in("mueller").get("/api/v1/audit").json()["items"]]
     assert codes.count("review") == codes.count("close") == 1
+
+
+def test_workers_that_are_refused_or_not_heard_of_stand_on_the_first_page(
+    own: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: their own logs alone told of it."""
+    person, store, now_us = own.signed_in("chen.li"), own.central.store, own.central.clock.now_us()
+    store.write(lambda c: leases.take(c, "worker/serve", "serve", 60.0))
+    store.write(lambda c: leases.take(c, "worker/gone", "gone", -600.0))
+    assert person.get("/healthz").json()["silent_workers"].keys() == {"gone"}
+    since_us = now_us - 180_000_000
+    refused = WorkerState("one", "refused", since_us, "no-room", "the server's disk is full: nothing was stored")
+    monkeypatch.setattr(own.central.ingest.workers, "refused", lambda: [refused])
+    pages = [person.get("/"), person.get("/", headers={"accept-language": "zh-CN"})]
+    for page, subjects, words in zip(
+        pages,
+        (("Worker one", "Worker gone"), ("工作进程 one", "工作进程 gone")),
+        (("For 3 min what", "the disk of the database is full"), ("数据库的磁盘已满", "没有该工作进程的消息")),
+        strict=True,
+    ):
+        assert all(text in page.text for text in (*subjects, *words))
+    told = person.get("/healthz")
+    assert told.status_code == 503
+    assert f"what worker one is to store is refused since {iso_z(since_us)}: the server" in told.json()["detail"]
+    figures = person.get("/metrics").text
+    for line in ('writes_refused{worker="one"} 1.0', 'silent{worker="gone"} 1.0', 'silent{worker="one"} 0.0'):
+        assert f"\nlotkeeper_worker_{line}\n" in figures

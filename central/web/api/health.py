@@ -47,6 +47,11 @@ class DeskFigures(Collector):
         text = "1 when the last write was refused, by a full disk say"
         refused = self._desk.write_refused() is not None
         yield GaugeMetricFamily("lotkeeper_writes_refused", text, value=int(refused))
+        workers = self._desk.workers()
+        yield _each("worker_writes_refused", "1 when what the worker is to store is refused", "worker",
+                    {w.name: int(w.state == "refused") for w in workers})  # fmt: skip
+        yield _each("worker_silent", "1 when the worker is not heard of any more", "worker",
+                    {w.name: int(w.state == "silent") for w in workers})  # fmt: skip
         made_us = self._desk.last_backup_us()
         if made_us is not None:
             age_s = (self._desk.now_us() - made_us) / MICROSECONDS
@@ -66,15 +71,25 @@ def _each(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
 
 
 @router.get("/healthz")
-def healthz(request: Request) -> dict[str, str | None]:
-    """Answers only when the database answers, and takes writes. ``last_backup``: null when none was ever made."""
+def healthz(request: Request) -> dict[str, str | dict[str, str | None] | None]:
+    """Answers only when the database answers, and takes writes, also those of workers. ``last_backup``: null when
+    none was ever made; ``silent_workers``: since when each was not heard of.
+    """
     desk: Desk = request.app.state.desk
-    refused = desk.write_refused()
-    if refused is not None:
-        raise Problem(503, str(refused))
+    own = desk.write_refused()
+    refused = [] if own is None else [str(own)]
+    for one in desk.workers_refused():
+        refused.append(f"what worker {one.name} is to store is refused since {iso_z(one.since_us)}: {one.why}")
+    if refused:
+        raise Problem(503, "; ".join(refused))
     desk.agents()
     refuse_while_held_up(desk)
-    return {"status": "ok", "version": desk.version, "last_backup": iso_z(desk.last_backup_us())}
+    return {
+        "status": "ok",
+        "version": desk.version,
+        "last_backup": iso_z(desk.last_backup_us()),
+        "silent_workers": {one.name: iso_z(one.since_us) for one in desk.workers() if one.state == "silent"},
+    }
 
 
 @router.get("/metrics")

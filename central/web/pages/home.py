@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
@@ -10,10 +11,12 @@ from central.domain import DhrState, DhrSummary
 from central.erp import ErpStatus
 from central.links.base import WorkOrder
 from central.web.desk import AgentLine
-from central.web.i18n import N_, Words
+from central.web.i18n import N_
 from central.web.pages.lines import advice
+from central.web.show import Show
 from central.web.states import Status, status
 from central.web.visit import Enter
+from central.worker_states import WorkerState
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,6 +29,21 @@ NOT_STORING = N_(
     "What is to be stored is refused, most often for a full disk. The lines keep everything meanwhile. Tell "
     "whoever looks after central: lotkeeper-central doctor says why."
 )
+WORKER_REFUSED = N_(
+    "For %(age)s what this worker is to store has been refused: %(why)s. The lines keep everything meanwhile. "
+    "lotkeeper-central doctor says what to do."
+)
+WORKER_SILENT = N_(
+    "Nothing has been heard of this worker for %(age)s: it ended without a word, or cannot use the database. The "
+    "other processes take its lines in; its log says why."
+)
+REFUSED: Mapping[str, str] = {
+    "no-room": N_("the disk of the database is full"),
+    "busy": N_("too many writes wait, or somebody locks the database"),
+    "unfit": N_("the database does not keep what it commits, or only lets read"),
+    "unreachable": N_("the database is away"),
+}
+"""Kind of the error by which a worker is refused -> what that means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +78,34 @@ def home(visit: Enter) -> Response:
         agents=agents,
         fresh=not (queue or orders or agents),
         problems=problems(
-            visit.words, agents, orders, queue, visit.desk.erp(), storing=visit.desk.write_refused() is None
+            visit.show,
+            agents,
+            orders,
+            queue,
+            visit.desk.erp(),
+            visit.desk.workers(),
+            storing=visit.desk.write_refused() is None,
         ),
     )
 
 
 def problems(
-    words: Words,
+    show: Show,
     agents: list[AgentLine],
     orders: list[WorkOrder],
     queue: list[DhrSummary],
     erp: ErpStatus | None,
+    workers: list[WorkerState],
     *,
     storing: bool,
 ) -> list[Problem]:
     """Everything that does not run, worst first. ``storing``: central's database takes in what it is given."""
+    words = show.words
     bad, warning = status(words, "advice", "urgent"), status(words, "advice", "look")
     found: list[Problem] = []
     if not storing:
         found.append(Problem(bad, words(N_("Database")), words(NOT_STORING), "/lines"))
+    found += [_worker(show, one) for one in workers if one.state != "taking"]
     for agent in agents:
         for text, urgent in advice(agent)[:1]:
             found.append(Problem(bad if urgent else warning, agent.agent, words(text), "/lines"))
@@ -97,3 +124,12 @@ def problems(
             text = words(N_("Something changed after a signature. The record must be signed again."))
             found.append(Problem(bad, dhr.lot, text, f"/dhrs/{dhr.id}"))
     return sorted(found, key=lambda p: p.status.tone)
+
+
+def _worker(show: Show, one: WorkerState) -> Problem:
+    words = show.words
+    refused, age = one.state == "refused", show.age(one.since_us)
+    why = words(REFUSED.get(one.kind or "", str(one.why)))
+    text = words(WORKER_REFUSED, age=age, why=why) if refused else words(WORKER_SILENT, age=age)
+    tone = status(words, "advice", "urgent" if refused else "look")
+    return Problem(tone, words(N_("Worker %(name)s"), name=one.name), text, "/lines")

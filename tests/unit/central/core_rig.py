@@ -42,13 +42,14 @@ class Agent:
     epoch: str = field(default_factory=new_id)
     stream: str = "records"
     envelopes: list[Envelope] = field(default_factory=list)
+    partition: str = "p0"
 
     def __post_init__(self) -> None:
         self.write(EpochOpened("created"))
 
     @property
     def topic(self) -> str:
-        return up_topic("p0", self.name, self.stream)
+        return up_topic(self.partition, self.name, self.stream)
 
     def previous(self, seq: int) -> bytes:
         return chain.first_hash(self.name, self.epoch, self.stream) if seq == 1 else self.envelopes[seq - 2].hash

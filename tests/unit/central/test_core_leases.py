@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,17 +12,21 @@ import pytest
 import structlog
 from sqlalchemy import text, update
 
+from central import worker_states
 from central.ingest import Ingest
 from central.shares import Shares
 from central.store import agents, leases
 from central.store.leases import Fenced, lease
+from central.worker_states import WorkerState, worker_topic
 from records.errors import ConfigurationError
 from records.keys import SigningKey
+from records.wire import Document, sign
 from tests.unit.central import core_rig
 from tests.unit.central.core_rig import Agent, Rig, event
 
 pytestmark = pytest.mark.both_stores
 NAME = "partition/p0"
+LEASE_S = 10.0
 
 
 @pytest.fixture
@@ -238,3 +243,35 @@ def test_a_database_clock_that_is_set_back_ends_no_process(plant: Rig, monkeypat
     monkeypatch.setattr(leases, "_NOW", hour_earlier)
     for _ in range(2):
         assert (first.turn(), second.turn()) == (["p0", "p1"], ["p2", "p3"])
+
+
+def states(rig: Rig) -> dict[str, str]:
+    with rig.store.read() as connection:
+        return {one.name: one.state for one in worker_states.look(connection, LEASE_S)}
+
+
+def test_one_that_is_not_heard_of_is_told_of_for_a_day_and_while_others_are(plant: Rig) -> None:
+    hour_s = 3600.0
+    take(plant, "gone", "worker/gone", -hour_s)
+    assert states(plant) == {}, "nobody is heard of: the database stood still"
+    take(plant, "serve", "worker/serve", LEASE_S)
+    assert states(plant) == {"gone": "silent", "serve": "taking"}
+    take(plant, "gone", "worker/gone", LEASE_S)
+    assert states(plant)["gone"] == "taking"
+    take(plant, "gone", "worker/gone", -25 * hour_s)
+    take(plant, "over", "worker/over", LEASE_S)
+    end(plant, "worker/over")
+    assert states(plant) == {"serve": "taking"}, "a day is over; the other one gave its lease back"
+
+
+def test_what_a_worker_says_of_itself_is_believed_where_centrals_key_signed_it(rig: Rig) -> None:
+    topic = worker_topic("one / two")
+    assert topic == "lotkeeper/v1/state/central/one%20%2F%20two"
+    word = Document("worker", "one / two", 7, 5, {"kind": "no-room", "why": "full"})
+    assert rig.ingest.take(topic, sign(word, SigningKey.generate())).result == "quarantined"
+    assert rig.ingest.take(topic, sign(replace(word, kind="hold"), rig.key)).result == "quarantined"
+    assert rig.ingest.workers.refused() == []
+    assert rig.ingest.take(topic, sign(word, rig.key)).result == "ignored"
+    assert rig.ingest.workers.refused() == [WorkerState("one / two", "refused", 5, "no-room", "full")]
+    assert rig.ingest.take(topic, b"").result == "ignored", "it ended, or is not refused any more"
+    assert rig.ingest.workers.refused() == []

@@ -116,7 +116,7 @@ def test_an_agent_of_which_nothing_is_taken_is_told(rig: Rig) -> None:
 def test_a_server_and_its_workers(rig: Rig) -> None:
     with rig.store.read() as connection:
         server = {one.check: one.state for one in doctor.server(connection, SystemClock())}
-        assert states(doctor.workers(connection)) == {}
+        assert states(doctor.workers(connection, 10.0)) == {}
         if server:
             assert (server["database server"], server["database server's clock"]) == ("fine", "fine")
             assert {"durable settings", "database role"} <= set(server)
@@ -129,10 +129,10 @@ def test_a_server_and_its_workers(rig: Rig) -> None:
     rig.enrol(Agent("line-1"))
     take(rig, "partition/p0", "first abc", 60.0)
     with rig.store.read() as connection:
-        assert states(doctor.workers(connection)) == {"workers": "fine"}
+        assert states(doctor.workers(connection, 10.0)) == {"workers": "fine"}
     take(rig, "partition/p0", "first abc", -60.0)
     with rig.store.read() as connection:
-        (dead,) = doctor.workers(connection)
+        (dead,) = doctor.workers(connection, 10.0)
     assert (dead.state, dead.says.split()[:4]) == ("bad", ["first", "had", "partition", "p0"])
 
 
@@ -153,7 +153,7 @@ def test_nobody_is_called_gone_while_one_that_writes_holds_up_all_others(
     try:
         assert began.wait(60)
         with rig.store.read() as connection:
-            (told,) = doctor.workers(connection)
+            (told,) = doctor.workers(connection, 10.0)
     finally:
         go_on.set()
     done.result()
@@ -171,7 +171,7 @@ def test_a_worker_that_was_killed_for_good_is_not_told_of_once_its_partition_is_
     take(rig, "partition/p0", "first", -60.0)
     take(rig, "partition/p0", "second", 60.0)
     with rig.store.read() as connection:
-        (told,) = doctor.workers(connection)
+        (told,) = doctor.workers(connection, 10.0)
     assert (told.state, told.says) == ("fine", "1 of 1 partitions are taken in")
 
 
@@ -181,15 +181,15 @@ def test_workers_that_go_on_without_serve_do_not_hide_that_it_is_gone(rig: Rig) 
     take(rig, "worker/first", "first abc", 60.0)
     take(rig, "partition/p0", "first abc", 60.0)
     with rig.store.read() as connection:
-        gone, fine = doctor.workers(connection)
+        gone, fine = doctor.workers(connection, 10.0)
     assert (gone.state, fine.state) == ("bad", "fine")
     assert gone.says.startswith("serve does not run: it was heard of until ")
     token = take(rig, "worker/serve", "serve def", 60.0)
     with rig.store.read() as connection:
-        assert states(doctor.workers(connection)) == {"workers": "fine"}
+        assert states(doctor.workers(connection, 10.0)) == {"workers": "fine"}
     rig.store.write(lambda connection: leases.release(connection, "worker/serve", token))
     with rig.store.read() as connection:
-        gone, _ = doctor.workers(connection)
+        gone, _ = doctor.workers(connection, 10.0)
     assert gone.says == "serve does not run: it was ended"
 
 

@@ -64,7 +64,7 @@ def test_the_session_that_holds_a_lock_is_named_and_not_central_s_own_that_waits
         until_somebody_waits(place)
         with at_any_version(place, whole=False) as connection:
             (told,) = doctor.locks(connection)
-            (workers,) = doctor.workers(connection)
+            (workers,) = doctor.workers(connection, 10.0)
     assert waiting.result() == 0
     assert (told.state, str(told.do).split("SELECT ")[-1]) == ("bad", f"pg_terminate_backend({pid})")
     assert told.says.startswith(f"session {pid} of the database (user postgres, ")
@@ -95,7 +95,7 @@ def test_a_worker_is_not_called_gone_since_what_is_read_of_it_was_read_long_ago(
         while leases.held(connection):  # what the worker renews meanwhile is not seen here any more
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert [one.state for one in doctor.workers(connection)] == ["fine"]
+        assert [one.state for one in doctor.workers(connection, 10.0)] == ["fine"]
 
 
 def test_a_commit_that_waited_too_long_is_told_of_and_done_once_more(
