@@ -8,7 +8,8 @@ again. Who made it at a wrong time may be told so (``untimely``): such an answer
 that somebody plays again has no meaning for the agent, and changes nothing here. Of requests of one kind that are
 refused for their time, one after the other, only the first goes to quarantine, and each by which their count has
 doubled: who asks in a loop fills neither quarantine nor log, and takes no room from what is refused for another
-reason.
+reason. So it is with requests in an agent's name that it has not signed, or not as such: by agent and reason,
+until a day goes by without any.
 
 A last one whose time is still to come, by more than any clock may be ahead, was taken while central's own clock
 was ahead: it is forgotten, and stated. In its place only a request of this very time counts, so that of what was
@@ -27,7 +28,7 @@ from pydantic import JsonValue
 from central.facts import Facts
 from central.store import agents, asked
 from central.store.engine import Connection, Store
-from records.clock import MOST_AHEAD_US, Clock, iso_z
+from records.clock import MICROSECONDS, MOST_AHEAD_US, Clock, iso_z
 from records.errors import Damaged, Invalid, LotkeeperError, StorageFailed
 from records.keys import KeyRing
 from records.model import OperationsEvent
@@ -40,6 +41,9 @@ LONGEST = MAX_FRAME
 """Bytes of a request at most: one may show a document, which has a signature in a signature."""
 
 _KIND_LONGEST = 100
+
+REST_US = 86_400 * MICROSECONDS
+"""After so long without any, a request that an agent has not made is news again."""
 
 Refusal = Literal["not-a-frame", "unknown-agent", "signature", "topic", "request"]
 
@@ -82,7 +86,10 @@ class AgentRequests:
         """
         if len(payload) > LONGEST:
             raise NotTaken("request", f"{len(payload)} bytes are more than a request may have ({LONGEST})")
-        request = self._verified(partition, agent, payload)
+        try:
+            request = self._verified(partition, agent, payload)
+        except NotTaken as refused:
+            raise self._counted(agent, refused) from refused
         handler = self._handlers.get(request.kind)
         if handler is None:
             raise NotTaken("request", f"this central knows no request {request.kind[:_KIND_LONGEST]!r}")
@@ -124,6 +131,14 @@ class AgentRequests:
             )
             raise NotTaken("signature", f"{detail}: its agent errs, or somebody else made it")
         return request
+
+    def _counted(self, agent: str, refused: NotTaken) -> NotTaken:
+        if refused.reason == "unknown-agent":  # of whom there may be any number
+            return refused
+        now_us, reason = self._clock.now_us(), refused.reason
+        times = self._store.write(lambda c: asked.count_unproven(c, agent, reason, now_us, REST_US))
+        told = f" ({times} requests in its name were refused so by now)" if times > 1 else ""
+        return NotTaken(reason, f"{refused.detail}{told}", known=not _is_power_of_two(times))
 
     def _note(self, connection: Connection, request: Request, payload: bytes) -> bool | NotTaken:
         """Whether it is new, or why it is not taken; a refusal is remembered, too."""

@@ -1,4 +1,6 @@
-"""SQL of what agents last asked for: an old request is not taken for a new one, and who is refused is known."""
+"""SQL of what agents last asked for: an old request is not taken for a new one, and who is refused is known, as is
+how often others asked in an agent's name.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,15 @@ request_refused = Table(
     Column("since_us", BigInteger, nullable=False),  # central's clock
     Column("last_us", BigInteger, nullable=False),  # central's clock
     Column("detail", Text, nullable=False),
+)
+
+request_unproven = Table(
+    "request_unproven",
+    metadata,
+    Column("agent", Text, primary_key=True),  # in whose name they came
+    Column("reason", Text, primary_key=True),
+    Column("times", BigInteger, nullable=False),
+    Column("last_us", BigInteger, nullable=False),  # central's clock
 )
 
 
@@ -74,6 +85,21 @@ def refuse(connection: Connection, agent: str, kind: str, now_us: int, detail: s
         first = {"agent": agent, "kind": kind, "times": 1, "since_us": now_us, "last_us": now_us}
         connection.execute(request_refused.insert().values({**first, "detail": detail}))
     return int(connection.execute(select(request_refused.c.times).where(*of)).scalar_one())
+
+
+def count_unproven(connection: Connection, agent: str, reason: str, now_us: int, rest_us: int) -> int:
+    """Count a request in an agent's name that it has not made, or not so; how many were refused for this reason.
+    After ``rest_us`` without any they are counted anew.
+    """
+    of = (request_unproven.c.agent == agent, request_unproven.c.reason == reason)
+    row = connection.execute(select(request_unproven).where(*of)).one_or_none()
+    if row is None:
+        first = {"agent": agent, "reason": reason, "times": 1, "last_us": now_us}
+        connection.execute(request_unproven.insert().values(first))
+        return 1
+    times = int(row.times) + 1 if abs(now_us - row.last_us) < rest_us else 1
+    connection.execute(update(request_unproven).where(*of).values(times=times, last_us=now_us))
+    return times
 
 
 def refusals(connection: Connection) -> list[RefusedRequests]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,37 @@ def test_what_is_refused_in_a_loop_is_stated_when_its_count_has_doubled(rig: Rig
     assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request"
     rig.clock.advance(0.001)
     assert rig.ingest.take(TOPIC, asked(rig, agent, later_s=-5)).result == "quarantined", "it is news again"
+
+
+def test_what_others_sign_in_an_agents_name_is_stated_when_its_count_has_doubled(rig: Rig, agent: Agent) -> None:
+    """Bug: each was a fact and a line in the log, until a thousand had filled the agent's share of quarantine."""
+    answering(rig)
+    stranger = Agent(key=SigningKey.generate())
+
+    def told(count: int, make: Callable[[int], bytes]) -> int:
+        results = []
+        for number in range(count):
+            rig.clock.advance(0.001)
+            results.append(rig.ingest.take(TOPIC, make(number)).result)
+        assert set(results) <= {"quarantined", "ignored"}
+        return results.count("quarantined")
+
+    assert told(300, lambda _: asked(rig, stranger)) == len(rig.store.facts(codes=["quarantined"])) == 9
+    assert ("signature", 9) in Counter(reason for reason, _ in refused(rig)).items()
+    assert "256 requests" in refused(rig)[-1][1]
+    assert rig.ingest.take(TOPIC, asked(rig, agent)).result == "request", "the agent itself is answered"
+    assert told(200, lambda _: asked(rig, stranger)) == 0, "nothing that comes between them begins that anew"
+    assert told(100, lambda number: b"garbage %d" % number) == 7, "another reason has a count of its own"
+    rig.enrol(Agent("assembly-2"))
+    assert rig.ingest.take(request_topic("p0", "assembly-2"), b"garbage 7").result == "quarantined", "another's"
+    rig.clock.advance(86_400)
+    assert told(3, lambda _: asked(rig, stranger)) == 2, "after a day without any it is news again"
+
+
+def test_records_that_others_sign_are_kept_each(rig: Rig, agent: Agent) -> None:
+    for _ in range(20):
+        assert rig.ingest.take(agent.topic, Agent(key=SigningKey.generate()).frame()).result == "quarantined"
+    assert [reason for reason, _ in refused(rig)] == ["signature"] * 20
 
 
 def test_a_hello_names_the_key_that_signed_it(rig: Rig, agent: Agent) -> None:
