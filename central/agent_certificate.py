@@ -7,7 +7,7 @@ as not accounted for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
@@ -87,8 +87,10 @@ def certificate_of(connection: Connection, agent: str, now_us: int, grace_s: flo
     links = countings.links(connection, agent)
     if not links:
         raise Unknown(f"nothing is here of an agent {agent!r}")
-    epochs = {each.epoch: each for each in chains.epochs(connection, [agent])}
-    told = [_chain(connection, agent, link, links, epochs, now_us, grace_s) for link in links]
+    here = chains.opened(connection, [agent])
+    epochs = {each.epoch: each for each in chains.epochs_of(connection, here)}
+    otherwise = {epoch: chains.signed_otherwise(connection, agent, epoch, here) for epoch in epochs}
+    told = [_chain(connection, agent, link, links, epochs, otherwise, now_us, grace_s) for link in links]
     stations = _countings(connection, agent, [link for link in links if link.stream == chains.RECORDS])
     grades = [Grade(str(chain["grade"])) for chain in told] + [station.grade for station in stations]
     parts = [Part(agent, link.epoch, link.stream, link.first, link.last) for link in links]
@@ -107,11 +109,13 @@ def _chain(
     link: Link,
     links: list[Link],
     epochs: Mapping[str, EpochEvidence],
+    otherwise: Mapping[str, Sequence[int]],
     now_us: int,
     grace_s: float,
 ) -> dict[str, JsonValue]:
-    """One chain; ``epochs``: those of its agent's records. ``lost``: what its agent says in it that it had made
-    before, in whichever epochs, and no longer has.
+    """One chain; ``epochs``: those of its agent's records. ``missing_records``: which records of this very chain
+    its agent made and are not here, ``signed`` by its own head, or as it said later. ``lost``: what its agent says
+    in it that it had made before, in whichever epochs, and no longer has. ``otherwise``: as in ``ChainEvidence``.
     """
     same = [each for each in links if each.stream == link.stream]
     newest = link is same[-1]
@@ -119,13 +123,15 @@ def _chain(
     own = epochs.get(link.epoch) if of_records else None
     held = intake.held_head(connection, agent, link.epoch, link.stream)
     head, stated_us = (None, 0) if held is None else (held[0], intake.stated_us(held[0].at_us, held[1]))
-    missing = link.last - link.records
     joined = link is same[0] or not of_records or (own is not None and own.joined)
-    lost = () if own is None else own.gaps
-    cut_off = of_records and any(gap.epoch == link.epoch for each in epochs.values() for gap in each.gaps)
+    lost = () if own is None else tuple(gap for gap in own.gaps if not gap.signed)
+    told = (gap for each in epochs.values() for gap in each.gaps if of_records and gap.epoch == link.epoch)
+    gaps = sorted(told, key=lambda gap: gap.first)
+    missing = link.last - link.records + sum(gap.count for gap in gaps)
     grade = Grade.COMPLETE
     thinned = link.tombstones > 0 and of_records
-    if missing or thinned or cut_off or lost or not joined:
+    twice = otherwise.get(link.epoch, ()) if of_records else ()
+    if missing or thinned or lost or twice or not joined:
         grade = Grade.INCOMPLETE
     elif newest and (head is None or head.last > link.last or now_us - stated_us > grace_s * MICROSECONDS):
         grade = Grade.TAIL_UNKNOWN
@@ -136,6 +142,8 @@ def _chain(
         "last": link.last,
         "records": link.records,
         "missing": missing,
+        "missing_records": [{"first": gap.first, "last": gap.last, "signed": gap.signed} for gap in gaps],
+        "otherwise": [*twice],
         "tombstones": link.tombstones,
         "joined": joined,
         "lost": [{"epoch": gap.epoch, "first": gap.first, "last": gap.last} for gap in lost],

@@ -99,11 +99,11 @@ def joined(parts: Sequence[Certificate]) -> Certificate:
 
 
 def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: _Torn) -> ChainPart:
-    lost_after = sum(gap.last - gap.first + 1 for gap in chain.lost_after)
+    lost_after = sum(gap.count for gap in chain.lost_after)
     missing = (chain.last - chain.first + 1) - chain.stored + lost_after
     before = torn.get((chain.agent, chain.epoch))
     tail, behind = _tail(dossier, chain, end_us)
-    broken = missing > 0 or chain.tombstones > 0 or before is not None
+    broken = missing > 0 or chain.tombstones > 0 or before is not None or bool(chain.otherwise)
     after_end = (chain.head_last or 0) >= chain.last and (chain.head_us or 0) >= end_us
     return ChainPart(
         chain.agent,
@@ -116,6 +116,7 @@ def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: _Torn) -> 
         chain.head_last if after_end else None,
         Grade.INCOMPLETE if broken else tail,
         tuple(dict.fromkeys((*(before or ()), *chain.lost_after, *behind))),
+        chain.otherwise,
     )
 
 

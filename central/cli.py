@@ -169,7 +169,10 @@ def verify(
                 "reason": result.reason,
                 "restores": result.restores,
                 "lost": result.lost,
-                "gaps": [{"agent": agent, **asdict(gap)} for agent, gap in result.gaps],
+                "gaps": [
+                    {"agent": agent, "epoch": gap.epoch, "first": gap.first, "last": gap.last}
+                    for agent, gap in result.gaps
+                ],
                 "unanchored": [
                     {"after": iso_z(a) if a else None, "until": iso_z(b)} for a, b in result.unanchored
                 ],

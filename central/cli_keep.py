@@ -48,6 +48,15 @@ UNPROVEN = (
     "last.\n     Export all that is on the disk of before (--all), once central has records of what follows, and "
     "import it.\n     Without that disk a person closes this with a reason"
 )
+LOST = (
+    "  -> what an agent no longer had may be on a disk of before, or in a file that was set aside: export all\n"
+    "     of it (--all) and import it. Where nothing has it, a person closes this with a reason"
+)
+OTHERWISE = (
+    "  -> a disk went on in two ways, as after an older copy of it was put back, and what one of them made is not "
+    "here.\n     No import can bring it under the same numbers: keep that disk, and a person closes this with a "
+    "reason"
+)
 UNCHECKED = "  it counts records; whether hashes, signatures and anchors hold, lotkeeper-central verify says"
 FLAWED = (
     "keep the earlier backups, and restore the newest whole one: the lines send again what it lacks. "
@@ -80,7 +89,7 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
         none = "no signed head" if "agent" in told else "no signed head from after the end of the order"
         head = none if part["head_last"] is None else f"signed through {part['head_last']}{_silent(part)}"
         lines.append(
-            f"  {name}: records {part['first']} to {part['last']}, {part['missing']} missing, "
+            f"  {name}: records {part['first']} to {part['last']}, {part['missing']} missing{_which(part)}, "
             f"{part['tombstones']} tombstones, {head}{_lost(part)}: {part['grade']}"
         )
     for part in _parts(told, "cycles"):
@@ -101,8 +110,14 @@ def certificate_lines(told: Mapping[str, JsonValue]) -> list[str]:
         lines += _brought(part)
     for part in _parts(told, "altered"):
         lines.append(f"  {part['agent']}/{part['epoch']}: record {part['seq']} is not what was committed")
-    if any(part.get("joined") is False and not part["lost"] for part in _parts(told, "chains")):
+    chains = _parts(told, "chains")
+    by_head = [gap for part in chains for gap in _parts(part, "lost") if gap.get("signed")]
+    if by_head or any(part.get("joined") is False and not part["lost"] for part in chains):
         lines.append(UNPROVEN)
+    if any(not gap.get("signed") for part in chains for gap in _parts(part, "lost")):
+        lines.append(LOST)
+    if any(part.get("otherwise") for part in chains):
+        lines.append(OTHERWISE)
     lines.append(UNCHECKED)
     return lines
 
@@ -133,11 +148,24 @@ def _brought(part: Mapping[str, JsonValue]) -> list[str]:
     ]
 
 
+def _which(part: Mapping[str, JsonValue]) -> str:
+    """Which records of this very chain are missing: an agent's line names them."""
+    stretches = [f"{gap['first']} to {gap['last']}" for gap in _parts(part, "missing_records")]
+    return f" ({', '.join(stretches)})" if stretches else ""
+
+
 def _lost(part: Mapping[str, JsonValue]) -> str:
-    """What is not here and will not come: the agent no longer had it; or that what came before is unknown."""
-    gaps = [f"{gap['first']} to {gap['last']} of {gap['epoch']}" for gap in _parts(part, "lost")]
-    if gaps:
-        return f", lost: records {', '.join(gaps)}"
+    """What is not here: the agent no longer had it, or its head names it; or that what came before is unknown."""
+    said = ""
+    for by_head, words in ((False, "lost"), (True, "signed by its agent and not here")):
+        gaps = [gap for gap in _parts(part, "lost") if bool(gap.get("signed")) is by_head]
+        named = [f"{gap['first']} to {gap['last']} of {gap['epoch']}" for gap in gaps]
+        said += f", {words}: records {', '.join(named)}" if named else ""
+    twice = part.get("otherwise")
+    if isinstance(twice, list) and twice:
+        said += f", another record {', '.join(map(str, twice))} was signed and is not here"
+    if said:
+        return said
     return ", what its agent made before it began anew is not proven" if part.get("joined") is False else ""
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from central import succession
 from central.quarantine import Quarantine
-from central.store import envelopes, intake, standing, telemetry
+from central.store import again, chains, envelopes, intake, standing, telemetry
 from central.store.engine import Connection
 from central.store.intake import Conflict
 from central.store.standing import Chain, Standing
@@ -101,6 +101,8 @@ class Committing:
     def keep_head(self, connection: Connection, head: Head, payload: bytes, now_us: int) -> Outcome:
         """Keep a signed head where it is the highest of its chain."""
         held_head = intake.held_head(connection, head.agent, head.epoch, head.stream)
+        if held_head is not None and _of_a_copy(connection, held_head[0], head):
+            held_head = None
         known = None if held_head is None else held_head[0]
         if held_head is not None and not _says_more(head, now_us, *held_head):
             if known is not None and head.last == known.last and head.hash != known.hash:
@@ -232,6 +234,20 @@ class _Run:
                 facts = self.quarantine.conflict(self.connection, found, body)
                 return Outcome("conflict", frame.agent, held.answer, facts, f"seq {seq} is held otherwise")
         return None
+
+
+def _of_a_copy(connection: Connection, known: Head, head: Head) -> bool:
+    """Whether the known head was signed by an older copy of the disk, which went on until it heard better: what it
+    names is not here, and its records stand again under later numbers. So it does not outdo that of the disk.
+    """
+    if head.last > known.last or head.hash == known.hash or head.stream != chains.RECORDS:
+        return False
+    order = chains.opened(connection, [head.agent]).get(head.agent, {})
+    if known.last <= order.get(head.epoch, known.last):
+        return False
+    epochs = [*order]
+    later = epochs[epochs.index(head.epoch) + 1 :]
+    return again.stands(connection, head.agent, later, (known.epoch, known.last, known.hash))
 
 
 def _says_more(head: Head, now_us: int, known: Head, received_us: int) -> bool:

@@ -301,12 +301,19 @@ class Grade(StrEnum):
 class Gap:
     """Records ``first``..``last`` of an epoch: its agent says that it made them, and they are not here.
 
-    They may stand here under other numbers, where the agent says of each which it had before.
+    ``signed``: by that epoch's own signed head, so that the disk of then may have them; else by what the agent
+    said later of what it no longer had. Those may stand here under other numbers, each with the one it had before.
     """
 
     epoch: str
     first: int
     last: int
+    signed: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many records."""
+        return self.last - self.first + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +323,8 @@ class ChainEvidence:
     ``first``..``last`` are the order's first and last fact there. ``stored`` counts rows in that range,
     ``tombstones`` those without a body, ``through`` is the last seq stored without a gap. A head is the agent's
     own signed word for its last record; None where none has come. ``lost_after``: gaps behind
-    the chain's last row, of whichever epochs, where any of their records may be the order's.
+    the chain's last row, of whichever epochs, where any of their records may be the order's. ``otherwise``: seqs
+    of which its agent signed another record that is not here, under any number: a disk went on in two ways.
     """
 
     agent: str
@@ -330,6 +338,7 @@ class ChainEvidence:
     head_last: int | None = None
     head_us: int | None = None
     lost_after: tuple[Gap, ...] = ()
+    otherwise: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +348,7 @@ class EpochEvidence:
     ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: everything
     of the epoch before it is here, as it says, which names the last record there by what its own disk held, or as
     that epoch's own head says, stated after this one began; ``gaps``: what is not, of whichever epochs before it,
-    as far as it says. A head is as in ``ChainEvidence``.
+    as far as it says, or the head of the one before. A head is as in ``ChainEvidence``.
     """
 
     agent: str
@@ -355,8 +364,9 @@ class EpochEvidence:
 class ChainPart:
     """The certificate's word on one chain: records first..last, gaps in between, and whether the tail is known.
 
-    ``missing`` counts what is not here between them and what its agent no longer had behind them. ``lost``: what
-    it says that it no longer had around them, each stretch of each epoch; any record in it may be the order's.
+    ``missing`` counts what is not here between them and what its agent made behind them. ``lost``: what it made
+    around them and is not here, each stretch of each epoch; any record in it may be the order's. ``otherwise``: as
+    in ``ChainEvidence``.
     """
 
     agent: str
@@ -369,11 +379,13 @@ class ChainPart:
     head_last: int | None
     grade: Grade
     lost: tuple[Gap, ...] = ()
+    otherwise: tuple[int, ...] = ()
 
     @property
     def unproven(self) -> bool:
         """Whether nothing known is missing, but its agent began anew and nobody knows what it had made before."""
-        return self.grade is Grade.INCOMPLETE and not (self.missing or self.tombstones or self.lost)
+        known = self.missing or self.tombstones or self.lost or self.otherwise
+        return self.grade is Grade.INCOMPLETE and not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,7 +257,8 @@ class _Told:
     def _with_gaps(self) -> set[str]:
         """Agents that no longer had records when central asked for them again."""
         all_of_them = {agent for agent, _, _ in envelopes.chains(self._connection) if agent != CENTRAL}
-        return {each.agent for each in chains.epochs(self._connection, all_of_them) if each.gaps}
+        told = chains.epochs(self._connection, all_of_them)
+        return {each.agent for each in told if not all(gap.signed for gap in each.gaps)}
 
 
 def _said(items: Iterable[Envelope], code: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:

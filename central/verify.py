@@ -153,7 +153,7 @@ def verify(
                 return count.result(None, f"the database file is damaged: {damaged}")
             agents_here = {agent for agent, _, _ in envelopes.chains(connection) if agent != CENTRAL}
             told = chains.epochs(connection, agents_here)
-            count.gaps = tuple((each.agent, gap) for each in told for gap in each.gaps)
+            count.gaps = tuple((each.agent, gap) for each in told for gap in each.gaps if not gap.signed)
     except _Bad as bad:
         count.bad = count.bad or [bad]
         return count.result(bad.place, bad.reason)

@@ -80,10 +80,10 @@ class Export:
             raise ConfigurationError(
                 f"{out} cannot be: there is no folder {out.absolute().parent}", hint="name a file with --out"
             )
-        found = [(path, self._owned(path)) for path in self._paths(streams)]
         now_us, key = clock.now_us(), self._identity.signing
+        found = [(path, self._owned(path, now_us)) for path in self._paths(streams)]
         heads = tuple(
-            sign(Head(one.agent, one.head.epoch, one.stream, one.head.seq, one.head.hash.hex(), now_us), key)
+            sign(Head(one.agent, one.head.epoch, one.stream, one.head.seq, one.head.hash.hex(), one.at_us), key)
             for _, one in found
         )
         made_at = iso_z(now_us) or ""
@@ -120,8 +120,8 @@ class Export:
             raise Unreachable(f"there is no buffer {paths[0]}", hint="name the folder that holds records.db")
         return [path for path in paths if path.exists()]
 
-    def _owned(self, path: Path) -> Owner:
-        found, agent = owner(path), self._identity.file.agent
+    def _owned(self, path: Path, now_us: int) -> Owner:
+        found, agent = owner(path, now_us), self._identity.file.agent
         stream = found.stream if path == self._folder else path.stem
         if (found.agent, found.stream) != (agent, stream):
             raise ConfigurationError(

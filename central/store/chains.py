@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from central.domain import ChainEvidence, EpochEvidence, Gap
-from central.store import envelopes, intake, proven_head
+from central.store import again, envelopes, intake, proven_head
 from central.store.gaps import Gaps
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, tombstone, watermark
@@ -124,7 +124,11 @@ def evidence(
         _, epoch = places[span.agent, span.epoch]
         through = here[span.agent][span.epoch]
         behind = _behind(told, span.agent, span.epoch)
-        cut_off = bool(behind) and not _left_behind(connection, reference, span)
+        otherwise = [
+            seq for seq in signed_otherwise(connection, span.agent, span.epoch, here) if seq >= span.first
+        ]
+        beyond = bool(behind) or any(seq > span.last for seq in otherwise)
+        cut_off = beyond and not _left_behind(connection, reference, span)
         count, tombstones = connection.execute(_COUNTED, span.named()).one()
         found.append(
             ChainEvidence(
@@ -139,9 +143,24 @@ def evidence(
                 head_last=epoch.head_last,
                 head_us=epoch.head_us,
                 lost_after=behind if cut_off else (),
+                otherwise=tuple(seq for seq in otherwise if cut_off or seq <= span.last),
             )
         )
     return tuple(found)
+
+
+def signed_otherwise(connection: Connection, agent: str, epoch: str, here: Opened) -> tuple[int, ...]:
+    """Seqs of one chain of which its agent signed another record than the one that is here, and that one does not
+    stand again under a later number: a disk went on in two ways, and what one of them made is not here.
+    """
+    offered = intake.offered_otherwise(connection, agent, epoch, RECORDS)
+    order = [*here[agent]]
+    later = order[order.index(epoch) + 1 :]
+    return tuple(
+        dict.fromkeys(
+            seq for seq, link in offered if not again.stands(connection, agent, later, (epoch, seq, link.hex()))
+        )
+    )
 
 
 def _behind(told: Sequence[EpochEvidence], agent: str, epoch: str) -> tuple[Gap, ...]:
@@ -180,16 +199,17 @@ def epochs_of(connection: Connection, here: Opened) -> tuple[EpochEvidence, ...]
     heads = proven_head.of_agents(connection, here)
     for agent, theirs in here.items():
         before: str | None = None
-        last: Head | None = None
-        named = Gaps(connection, agent, theirs)
+        named = Gaps(connection, agent, theirs, intake.heads_of(connection, agent, RECORDS))
         firsts = _firsts(connection, agent, theirs)
         for epoch in theirs:
             first = firsts.get(epoch)
             head = heads.get((agent, epoch))
-            gaps = named.named_in(epoch, first)
+            gaps = named.named_in(epoch, first, before)
             follows = False
-            if before is not None and first is not None:
-                follows = _names_last(connection, first, before, theirs[before]) or _after(first, before, last)
+            if before is not None and first is not None and not gaps:
+                follows = _after(first, theirs, heads.get((agent, before))) or _names_last(
+                    connection, first, before, theirs
+                )
             found.append(
                 EpochEvidence(
                     agent=agent,
@@ -197,13 +217,13 @@ def epochs_of(connection: Connection, here: Opened) -> tuple[EpochEvidence, ...]
                     opened_us=None
                     if first is None
                     else intake.stated_us(first.fact.header.at_us, first.received_us),
-                    joined=follows and not gaps,
+                    joined=follows,
                     head_last=None if head is None else head.last,
                     head_us=None if head is None else head.at_us,
                     gaps=gaps,
                 )
             )
-            before, last = epoch, head
+            before = epoch
     return tuple(found)
 
 
@@ -216,31 +236,39 @@ def _firsts(connection: Connection, agent: str, theirs: Iterable[str]) -> dict[s
     return found
 
 
-def _names_last(connection: Connection, first: StoredFact, before: str, through: int) -> bool:
-    """Whether an epoch's first record names the epoch before it and a last record that is here, with its hash.
+def _names_last(connection: Connection, first: StoredFact, before: str, theirs: Mapping[str, int]) -> bool:
+    """Whether an epoch's first record names the epoch before it and the last record that is here of that, with its
+    hash, or what is here behind it stands again in the epochs from this one on.
 
-    ``through``: how far the one before is here without a gap. A disk that was rolled back, or a new one, names
-    what central told it, which says nothing of what the disk before had made and not sent.
+    ``theirs``: how far each is here without a gap. A disk that was rolled back, or a new one, names what central
+    told it, which says nothing of what the disk before had made and not sent. Nor does one that names less than is
+    here, and never had it: an older copy.
     """
-    data = first.fact.data
+    data, through = first.fact.data, theirs[before]
     if not isinstance(data, EpochOpened) or data.predecessor != before or data.why == ROLLED_BACK:
         return False
     last = data.predecessor_last
-    if last is None or through < last:
+    if not last or through < last:
         return False
-    held = envelopes.hashes(connection, first.agent, before, RECORDS, last, last).get(last)
-    return last == 0 or (held is not None and held.hex() == data.predecessor_head)
+    held = envelopes.hashes(connection, first.agent, before, RECORDS, last, through)
+    if last not in held or held[last].hex() != data.predecessor_head:
+        return False
+    order = [*theirs]
+    later = order[order.index(first.epoch) :]
+    return last == through or again.stands(connection, first.agent, later, (before, through, held[through].hex()))
 
 
-def _after(first: StoredFact, before: str, last: Head | None) -> bool:
-    """Whether an epoch that names nothing behind the one before it began when all of that one was here, as its
-    head says: a PC that died was replaced, and its file was imported. It began when it says, but no later than it
-    came: where the new PC's clock is wrong, only a head from after it came will do.
+def _after(first: StoredFact, theirs: Mapping[str, int], last: Head | None) -> bool:
+    """Whether an epoch that names nothing which is not here began when all of the one before it was, as the head
+    of that says: a PC that died was replaced, and its file was imported. It began when it says, but no later than
+    it came: where the new PC's clock is wrong, only a head from after it came will do. A head of less than is here
+    is that of an older copy.
 
     The beginning of an epoch is nothing: a new file that rolls over before anything of it was taken names that.
     """
     data = first.fact.data
-    if not isinstance(data, EpochOpened) or last is None:
+    if not isinstance(data, EpochOpened) or last is None or last.last < theirs[last.epoch]:
         return False
     named = data.predecessor if data.predecessor_last else None
-    return named in (None, before) and last.at_us >= max(first.fact.header.at_us, first.received_us)
+    known = named is None or named in theirs
+    return known and last.at_us >= max(first.fact.header.at_us, first.received_us)

@@ -1,8 +1,9 @@
-"""SQL of gaps: what an agent itself says that it made, and that it can't send and central does not have.
+"""SQL of gaps: what an agent itself says that it made, and that central does not have.
 
-An agent says so twice: the first record of an epoch names the last one before it, and ``central-restored`` names
-every stretch, of each epoch, that a restored central misses and that its agent had freed. What central holds by
-now under the very number is no gap.
+An agent says so three times: the first record of an epoch names the last one before it; ``central-restored``
+names every stretch, of each epoch, that a restored central misses and that its agent had freed; and its signed
+head names the last record of an epoch. What central holds by now under the very number is no gap, nor what stands
+again under a later one, as far as its hash is known.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, bindparam, select
 
 from central.domain import Gap
+from central.store import again
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index
 from central.stored import StoredFact
 from records.model import EpochOpened, OperationsEvent
+from records.wire import Head
 
 RESTORED = "central-restored"
 _IDS = (
@@ -34,27 +37,52 @@ _IDS = (
 class Gaps:
     """The gaps of one agent, each under the first of its epochs that names it; ask in the order of the epochs.
 
-    ``through``: epoch -> the last of its records that is here without a gap.
+    ``through``: epoch -> the last of its records that is here without a gap. ``heads``: epoch -> the highest head
+    that was ever signed for it.
     """
 
-    def __init__(self, connection: Connection, agent: str, through: Mapping[str, int]) -> None:
-        self._through = through
+    def __init__(
+        self, connection: Connection, agent: str, through: Mapping[str, int], heads: Mapping[str, Head]
+    ) -> None:
+        self._connection, self._agent = connection, agent
+        self._through, self._heads = through, heads
         self._told: dict[str, list[Gap]] = {}
         self._taken: dict[str, list[Gap]] = {}
         for fact in _restores(connection, agent):
             if isinstance(fact.fact.data, OperationsEvent):
                 self._told.setdefault(fact.epoch, []).extend(_lost(fact.fact.data))
 
-    def named_in(self, epoch: str, first: StoredFact | None) -> tuple[Gap, ...]:
-        """What this epoch, whose first record is given, names and none before it did."""
+    def named_in(self, epoch: str, first: StoredFact | None, before: str | None) -> tuple[Gap, ...]:
+        """What this epoch, whose first record is given, names and none before it did, and what the head of the
+        epoch ``before`` it names.
+        """
         found: list[Gap] = []
-        for gap in (*self._told.get(epoch, ()), *_before(first)):
+        for gap, chain_hash in self._names(epoch, first, before):
             if gap.epoch not in self._taken:
                 self._taken[gap.epoch] = [Gap(gap.epoch, 1, self._through.get(gap.epoch, 0))]
             new = less(gap, self._taken[gap.epoch])
+            if new and chain_hash and self._stands_again(gap, chain_hash, epoch):
+                continue
             self._taken[gap.epoch] += new
             found += new
         return tuple(found)
+
+    def _names(self, epoch: str, first: StoredFact | None, before: str | None) -> Iterator[tuple[Gap, str | None]]:
+        """Each with the hash (hexadecimal) of its last record, where it is known."""
+        for gap in self._told.get(epoch, ()):
+            yield gap, None
+        data = None if first is None else first.fact.data
+        if isinstance(data, EpochOpened) and data.predecessor is not None and data.predecessor_last is not None:
+            yield Gap(data.predecessor, 1, data.predecessor_last), data.predecessor_head
+        head = None if before is None else self._heads.get(before)
+        if head is not None:
+            yield Gap(head.epoch, 1, head.last, signed=True), head.hash
+
+    def _stands_again(self, gap: Gap, chain_hash: str, epoch: str) -> bool:
+        """Whether it was stored again in an epoch from this one on."""
+        order = [*self._through]
+        later = order[order.index(epoch) :]
+        return again.stands(self._connection, self._agent, later, (gap.epoch, gap.last, chain_hash))
 
 
 def _restores(connection: Connection, agent: str) -> Iterator[StoredFact]:
@@ -79,12 +107,6 @@ def less(gap: Gap, taken: Iterable[Gap]) -> list[Gap]:
         ]
         left = [piece for piece in pieces if piece.first <= piece.last]
     return left
-
-
-def _before(first: StoredFact | None) -> Iterator[Gap]:
-    data = None if first is None else first.fact.data
-    if isinstance(data, EpochOpened) and data.predecessor is not None and data.predecessor_last is not None:
-        yield Gap(data.predecessor, 1, data.predecessor_last)
 
 
 def _lost(event: OperationsEvent) -> Iterator[Gap]:

@@ -144,6 +144,12 @@ def held_head(connection: Connection, agent: str, epoch: str, stream: str) -> tu
     return Head(row.agent, row.epoch, row.stream, row.last, row.hash.hex(), row.at_us), row.received_us
 
 
+def heads_of(connection: Connection, agent: str, stream: str) -> dict[str, Head]:
+    """Epoch -> the highest head that an agent ever stated of it."""
+    rows = connection.execute(select(head).where(head.c.agent == agent, head.c.stream == stream))
+    return {r.epoch: Head(r.agent, r.epoch, r.stream, r.last, r.hash.hex(), r.at_us) for r in rows}
+
+
 def stated_us(at_us: int, received_us: int) -> int:
     """Until when something of an agent counts that says when it was made: a clock that was ahead proves nothing of
     the time after it arrived.
@@ -243,6 +249,13 @@ def conflicts(connection: Connection) -> list[Conflict]:
         Conflict(r.id, r.agent, r.epoch, r.stream, r.seq, r.held.hex(), r.offered.hex(), r.received_us)
         for r in rows
     ]
+
+
+def offered_otherwise(connection: Connection, agent: str, epoch: str, stream: str) -> list[tuple[int, bytes]]:
+    """Seq and offered hash of every conflict of one chain, by seq."""
+    of_chain = (conflict.c.agent == agent, conflict.c.epoch == epoch, conflict.c.stream == stream)
+    query = select(conflict.c.seq, conflict.c.offered).where(*of_chain).order_by(conflict.c.seq, conflict.c.id)
+    return [(row.seq, row.offered) for row in connection.execute(query)]
 
 
 # -- quarantine --------------------------------------------------------------------------------------------

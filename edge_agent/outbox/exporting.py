@@ -20,14 +20,15 @@ from records.wire import DAMAGED, Tombstone
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose file it is, and the last record in it."""
+    """Whose file it is, and the last record in it, which counts until ``at_us`` as a head does."""
 
     agent: str
     stream: str
     head: Place
+    at_us: int
 
 
-def owner(path: Path) -> Owner:
+def owner(path: Path, now_us: int) -> Owner:
     """Whose file this is.
 
     Raises:
@@ -35,7 +36,11 @@ def owner(path: Path) -> Owner:
     """
     with looking(path) as connection, _view(connection):
         agent, stream = schema.control(connection, "agent"), schema.control(connection, "stream")
-        return Owner(agent, stream, ledger.current(connection).place)
+        try:
+            at_us = ledger.whole_until_us(connection, now_us)
+        except Damaged:  # of what is left nobody knows
+            at_us = 0
+        return Owner(agent, stream, ledger.current(connection).place, at_us)
 
 
 def runs(path: Path, max_records: int, max_bytes: int, *, everything: bool = False) -> Iterator[Run]:

@@ -32,7 +32,7 @@ def records_of(folder: Path, agent: str) -> Path:
             hint="put the file back if you have it; without it the agent begins a new epoch and tells central",
         )
     with suppress(Damaged, StorageFailed):
-        whose = owner(path).agent
+        whose = owner(path, 0).agent
         if whose != agent:
             raise ConfigurationError(
                 f"{path} is the buffer of {whose}, the line file is of {agent}",

@@ -318,6 +318,16 @@ def to_do(connection: sqlite3.Connection) -> list[Span]:
     return spans
 
 
+def whole_until_us(connection: sqlite3.Connection, now_us: int) -> int:
+    """Until when all that was made stands: now, or when the first record was that is still to be stored again."""
+    for number, first, _ in to_do(connection):
+        epoch = next(one for one in epochs(connection) if one.number == number)
+        look = "SELECT stored_us FROM records WHERE position = ?"
+        row = connection.execute(look, (epoch.position(first),)).fetchone()
+        return 0 if row is None else min(int(row[0]), now_us)
+    return now_us
+
+
 def note_to_do(connection: sqlite3.Connection, spans: Iterable[Span]) -> None:
     """Note what is still to be stored again from here on."""
     left = [span for span in spans if span[1] <= span[2]]

@@ -338,10 +338,10 @@ class Outbox:
     # -- what the uplink asks ------------------------------------------------------------------------------
 
     def head(self) -> Head:
-        """The last committed record and its hash."""
+        """The last committed record; it counts until now, or until what is left of a backlog was made."""
         with self._read() as connection:
-            last = ledger.current(connection)
-        return Head(self.agent, last.epoch, self.stream, last.last, last.head.hex(), self._clock.now_us())
+            last, at_us = ledger.current(connection), ledger.whole_until_us(connection, self._clock.now_us())
+        return Head(self.agent, last.epoch, self.stream, last.last, last.head.hex(), at_us)
 
     def acknowledged(self) -> tuple[int, Place]:
         """Position and place of the last row that central has committed."""

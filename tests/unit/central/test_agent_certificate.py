@@ -219,7 +219,7 @@ def test_what_restores_left_is_found_without_a_look_at_each_record_of_the_agent(
 
     with rig.store.read() as connection:
         event.listen(connection, "before_cursor_execute", ask)
-        Gaps(connection, agent.name, {})
+        Gaps(connection, agent.name, {}, {})
         event.remove(connection, "before_cursor_execute", ask)
         plans = [
             str(row[3])

@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.outbox import Batch, Outbox, Outcome, again, export, inspect, ledger, schema, verify
 from edge_agent.outbox.aside import set_aside
-from edge_agent.outbox.exporting import runs
+from edge_agent.outbox.exporting import owner, runs
 from records.clock import FakeClock
 from records.durable import Writer, open_writer
 from records.errors import Damaged, NoRoom, Refused
@@ -123,6 +123,21 @@ def test_what_found_no_room_when_it_was_stored_again_is_not_lost(
     outbox.prune()
     assert inspect(outbox.path).records == 0
     assert verify(outbox.path).ok
+
+
+def test_a_head_vouches_for_nothing_that_is_still_to_be_stored_again(
+    outbox: Outbox, clock: FakeClock, disk: Disk
+) -> None:
+    """Bug: it said that nothing more had been made until now, and a lot whose records were left was COMPLETE."""
+    fill(outbox, 1, 20)
+    made_us = clock.now_us()
+    clock.advance(100)
+    cut(outbox, disk, ahead(outbox))
+    with disk.no_room_for_a_piece():
+        assert outbox.head().at_us == made_us
+        assert owner(outbox.path, clock.now_us()).at_us == made_us, "nor does an export"
+    outbox.commit(batch(21)).result()
+    assert outbox.head().at_us == owner(outbox.path, clock.now_us()).at_us == clock.now_us()
 
 
 def test_a_commit_goes_on_with_a_backlog_that_found_no_room_before_it(outbox: Outbox, disk: Disk) -> None:
