@@ -15,6 +15,7 @@ from records.errors import LotkeeperError, Unreachable
 
 STOP_LIMIT_S = 15.0
 POLL_S = 0.1
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def command(name: str) -> str:
@@ -26,16 +27,20 @@ def command(name: str) -> str:
 def end_in_order() -> None:
     """SIGTERM, and SIGHUP of a closed terminal, end a run as Ctrl-C does: with all its processes.
 
-    One that is ignored (``nohup``) stays ignored.
+    The first that comes is the last that is heard: a second one, of an impatient hand or of a service manager that
+    tells the whole group, would cut short what ends the processes and takes the folder away. One that is ignored
+    (``nohup``) stays ignored.
     """
+    numbers = [number for name in _ENDING if (number := getattr(signal, name, None)) is not None]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
     def interrupt(_signal: int, _frame: object) -> None:
+        for number in heard:
+            signal.signal(number, lambda *_: None)  # ignored, it would be so in every process started from here on
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+    for number in heard:
+        signal.signal(number, interrupt)
 
 
 @dataclass(slots=True)

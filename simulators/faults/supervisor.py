@@ -32,13 +32,20 @@ class Supervisor:
         if process.code() is None:
             os.kill(process.pid, number)
 
-    def end(self, process: Process) -> int:
-        """SIGTERM as a service manager would, SIGKILL when that does not help; its exit code."""
+    def end(self, process: Process, limit_s: float = STOP_LIMIT_S) -> int:
+        """SIGTERM as a service manager would; its exit code.
+
+        Raises:
+            LotkeeperError: that did not help in time, and it was killed; shows the end of its log.
+        """
         self.signal(process, signal.SIGTERM)
         try:
-            self.until("the end of a process", lambda: process.code() is not None, STOP_LIMIT_S)
-        except Unreachable:
+            self.until("the end of a process", lambda: process.code() is not None, limit_s)
+        except Unreachable as error:
             self.kill(process)
+            raise LotkeeperError(
+                f"a process did not end within {limit_s:g} s of being told, and was killed:\n{tail(process.log)}"
+            ) from error
         return process.wait()
 
     def pause(self, seconds: float) -> None:

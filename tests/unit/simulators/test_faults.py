@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from records.clock import SystemClock
+from records.errors import LotkeeperError
 from simulators.faults import results
 from simulators.faults.dice import Dice
 from simulators.faults.mqtt_bytes import Replayer
 from simulators.faults.outcome import Outcome, percentile, together
 from simulators.faults.scenarios import SCENARIOS
+from simulators.faults.supervisor import Supervisor
+from simulators.starters import WholeStarter
 from tools.proof import page
 
 
@@ -82,3 +89,17 @@ def test_legs_together_are_fine_only_when_each_is() -> None:
 
 def test_every_scenario_can_be_asked_for() -> None:
     assert len(SCENARIOS) == len({scenario.run for scenario in SCENARIOS.values()})
+
+
+def test_a_process_that_does_not_end_when_it_is_told_to_is_not_taken_for_one_that_did(tmp_path: Path) -> None:
+    supervisor, log = Supervisor(SystemClock()), tmp_path / "deaf.log"
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
+    starter = WholeStarter("python")
+    try:
+        process = starter.start(["-c", f"{deaf}; time.sleep(60)"], log, {})
+        supervisor.until("its first word", lambda: log.read_text() == "deaf\n", 30.0)
+        with pytest.raises(LotkeeperError, match=r"did not end within 0\.2 s.*\ndeaf"):
+            supervisor.end(process, 0.2)
+        assert process.code() == -signal.SIGKILL
+    finally:
+        starter.close()

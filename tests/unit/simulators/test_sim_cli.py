@@ -160,7 +160,7 @@ def test_the_fault_proxy_takes_modes_from_stdin() -> None:
 
 
 def test_a_loop_that_was_told_to_outlive_its_terminal_does() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
         end_in_order()
@@ -170,3 +170,38 @@ def test_a_loop_that_was_told_to_outlive_its_terminal_does() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+ENDS_SLOWLY = """
+import time
+from simulators.processes import end_in_order
+end_in_order()
+try:
+    print("at work", flush=True)
+    time.sleep(60)
+finally:
+    print("ending", flush=True)
+    input()
+    print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_in_order_is_not_cut_short_by_who_tells_it_again(
+    first: signal.Signals, second: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDS_SLOWLY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as told:
+        assert told.stdout is not None
+        assert told.stdout.readline() == "at work\n"
+        told.send_signal(first)
+        assert told.stdout.readline() == "ending\n"
+        told.send_signal(second)
+        told.send_signal(second)
+        assert told.communicate("go on\n", timeout=DEADLINE_S)[0] == "ended\n"
