@@ -126,8 +126,6 @@ class DemoPlant:
     def stop(self) -> None:
         """End everything that was started."""
         self.processes.stop_all()
-        if isinstance(self._broker, Amqtt):
-            self._broker.stop()
         if self._erp is not None:
             self._erp.stop()
         self._central.close()
@@ -140,7 +138,7 @@ class DemoPlant:
 
     def _make_broker(self) -> Broker:
         if self.plan.broker == "amqtt":
-            return Amqtt(self.folder / "broker", free_port(), self._passwords)
+            return Amqtt(self.folder / "broker", free_port(), self._passwords, self.processes)
         return Mosquitto(self.folder / "broker", free_port(), self._passwords, self.processes)
 
     def _broker_url(self) -> str:

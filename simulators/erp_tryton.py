@@ -4,8 +4,6 @@ Tryton is GPL and stays outside: a virtual environment of its own in the cache f
 server as separate programs, HTTP between us. Three things are kept in the cache, each made once and only under
 a lock: the environment (packages pinned in ``tryton_requirements.txt``), a database with the modules activated,
 and for each size of plant a filled database. A run gets a copy of the last one, so it starts in seconds.
-
-The cache is ``$LOTKEEPER_CACHE``, else ``~/.cache/lotkeeper``; removing it is always safe.
 """
 
 from __future__ import annotations
@@ -27,6 +25,7 @@ from records.clock import SystemClock, new_secret
 from records.durable import snapshot
 from records.errors import LotkeeperError, Unreachable
 from records.keys import write_private
+from simulators.cache import cache_folder
 from simulators.sockets import free_port
 
 HERE = Path(__file__).parent
@@ -39,10 +38,6 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 
 Tell = Callable[[str], None]
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("LOTKEEPER_CACHE") or Path.home() / ".cache" / "lotkeeper")
 
 
 def environment(tell: Tell) -> Path:

