@@ -28,6 +28,7 @@ from edge_agent.outbox import KeptDocument, Outbox
 from records.clock import MOST_AHEAD_US, Clock
 from records.errors import Damaged, Invalid, Refused
 from records.keys import KeyRing
+from records.trouble import Trouble
 from records.wire import CENTRAL, OF_ONE_AGENT, PLANT, SYNC, SYNC_REFUSED, Document, down_topic, unsign
 
 MOST_DOCUMENTS = 10_000
@@ -112,13 +113,13 @@ class Documents:
         return self._time.now_us() - self._ahead_us
 
     @property
-    def not_kept(self) -> str | None:
+    def not_kept(self) -> Trouble | None:
         """Why documents are held in memory alone; None: all are on disk."""
         with self._lock:
             count, why = len(self._waiting), self._no_room
         if not count:
             return None
-        return f"{count} of central's documents cannot be kept here, and are forgotten at a restart: {why}"
+        return Trouble.of("documents-not-kept", count=count, why=Trouble.of("as-said", said=str(why)))
 
     def take(self, topic: str, agent: str, payload: bytes, *, retained: bool = False) -> bool:
         """Take a payload from a down topic; whether it is news. It is on disk when this returns, or ``not_kept``.

@@ -156,6 +156,7 @@ def stored_report(parts: Parts) -> Json:
         "connected": way.connected,
         "broker": way.broker,
         "error": way.last_error,
+        "trouble": trouble_json(way.trouble),
         "frames_sent": way.frames_sent,
         "frames_sent_again": way.frames_sent_again,
         "payloads_refused": way.payloads_refused,

@@ -1,4 +1,6 @@
-"""What is wrong with a device, for people in any language: a code and what fills the places of its text."""
+"""What is wrong with a device or the way to central, for people in any language: a code and what fills the places
+of its text.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,16 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from records.texts.said import Said
 from records.texts.troubles import TROUBLES
+from records.texts.way_troubles import WAY_TROUBLES
+
+ALL: Mapping[str, Said] = {**TROUBLES, **WAY_TROUBLES}
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One of ``TROUBLES``; as a text it is the English one. ``hint`` says what to do."""
+    """One of ``ALL``; as a text it is the English one. ``hint`` says what to do."""
 
     code: str
     params: Mapping[str, str | int | float | Trouble]
@@ -26,7 +32,12 @@ class Trouble:
         return replace(self, hint=hint)
 
     def __str__(self) -> str:
-        return TROUBLES[self.code].english % self.params
+        return ALL[self.code].english % self.params
+
+    @property
+    def whole(self) -> str:
+        """The English text with what to do."""
+        return str(self) if self.hint is None else f"{self} ({self.hint})"
 
     def to_json(self) -> dict[str, JsonValue]:
         """For records and programs: ``trouble_text`` says it in the reader's language."""
@@ -40,7 +51,7 @@ def trouble_text(told: JsonValue, language: str) -> str | None:
     """A trouble's JSON in words with what to do; None where it is none, or one of a later build."""
     if not isinstance(told, dict):
         return None
-    said = TROUBLES.get(str(told.get("code")))
+    said = ALL.get(str(told.get("code")))
     if said is None:
         return None
     places = {

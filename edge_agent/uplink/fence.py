@@ -17,15 +17,13 @@ from records.clock import Clock, new_id
 from records.errors import Refused
 from records.fence import Fenced
 from records.keys import Identity
+from records.trouble import Trouble
 from records.wire import FENCE
 
 STATE = "uplink.instances"
 MOST_BEFORE = 50
 """How many earlier starts are named: a central that was away for more takes the next one as it comes."""
-FENCED = (
-    "another agent runs with this identity and central keeps to that one: records are kept here and not sent."
-    " Find the second PC; give this one an identity of its own, or enrol it again if it is the right one"
-)
+FENCED = Trouble.of("kept-to-another")
 
 
 class Fence:

@@ -8,6 +8,7 @@ from edge_agent.outbox import Outbox, Run
 from edge_agent.uplink.incoming import OnEvent
 from records.errors import Damaged
 from records.keys import Identity
+from records.trouble import Trouble
 from records.wire import encode_frame, frame_compressor
 
 MOST_RECORDS = 1000
@@ -64,11 +65,9 @@ class Frames:
         if packet_maximum is not None and len(frame) > packet_maximum - PACKET_ROOM:
             first = run.envelopes[0]
             self.report(first.epoch, first.seq, len(frame), packet_maximum)
-            raise Damaged(
-                f"record {first.epoch}/{first.seq} makes a message of {len(frame)} bytes,"
-                f" the broker takes {packet_maximum}",
-                hint="raise the broker's max_packet_size and message_size_limit",
-            )
+            place = f"{first.epoch}/{first.seq}"
+            told = Trouble.of("record-over-maximum", record=place, size=len(frame), most=packet_maximum)
+            raise Damaged.of(told.hinted(Trouble.of("raise-brokers-packet-size")))
         return run, frame
 
     def report(self, epoch: str, seq: int, size: int, maximum: int | None) -> None:

@@ -21,6 +21,7 @@ from edge_agent.uplink.window import OnTheirWay, Window
 from records.clock import MICROSECONDS, Clock
 from records.errors import Damaged, Refused
 from records.keys import Identity
+from records.trouble import Trouble
 from records.wire import Watermark, ack_topic
 
 BLOCKED_S = 10.0
@@ -34,19 +35,21 @@ not tell: MQTT 3.1.1 cannot; mosquitto's ``message_size_limit`` is answered by a
 SUSPECT_FROM = 4096
 """Smaller frames are not suspected: every broker takes them."""
 REFUSED_FROM = 0x80
-NOT_TAKEN = "the broker did not take a message"
+NOT_TAKEN = ("message-not-taken", "message-not-taken-do")
 REFUSALS = {
-    NOT_AUTHORIZED: "its access list does not let this agent write there: correct it, or enrol the agent again",
-    QUOTA_EXCEEDED: "its quota is used up: give this agent more, or find who floods the broker",
-    TOO_LARGE: "raise its max_packet_size and message_size_limit",
+    NOT_AUTHORIZED: "correct-access-list",
+    QUOTA_EXCEEDED: "raise-quota",
+    TOO_LARGE: "raise-packet-size",
 }
 """What to do about a broker that does not take a message, by its reason."""
 
 
-def refusal(reason: str, code: int) -> str:
+def refusal(reason: str, code: int) -> Trouble:
     """What a person is told of a PUBACK that is no delivery."""
-    todo = REFUSALS.get(code)
-    return f"{NOT_TAKEN}: {reason}" + (f"; {todo}" if todo else "")
+    plain, with_todo = NOT_TAKEN
+    if code not in REFUSALS:
+        return Trouble.of(plain, said=reason)
+    return Trouble.of(with_todo, said=reason, do=Trouble.of(REFUSALS[code]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +92,8 @@ class Lane:
     ) -> None:
         self.outbox = outbox
         self.ack_topic = ack_topic(identity.file.agent, outbox.stream)
-        self.blocked: str | None = None
-        self.no_room: str | None = None
+        self.blocked: Trouble | None = None
+        self.no_room: Trouble | None = None
         self.highest = 0
         self._publish = publish
         self._settings, self._clock, self._sizes = settings, clock, sizes
@@ -102,7 +105,7 @@ class Lane:
         self._position = outbox.acknowledged()[0]
         self._window = Window(settings.limits, self._position, now_s, together, share)
         self._cut: tuple[int, int] | None = None
-        self._refused: str | None = None
+        self._refused: Trouble | None = None
         self._send_from_s = self._rest_until_s = now_s
         self._mark: Mark | None = None
         self._apply_from_s = self._room_from_s = now_s
@@ -149,7 +152,7 @@ class Lane:
         self._mark = None
         return mark
 
-    def put_off(self, mark: Mark, why: str, now_s: float) -> bool:
+    def put_off(self, mark: Mark, why: Trouble, now_s: float) -> bool:
         """There is no room to note a watermark, which is tried again soon; whether central has confirmed more."""
         self._mark, self.no_room = self._mark or mark, why
         self._room_from_s = now_s + NO_ROOM_S
@@ -207,7 +210,7 @@ class Lane:
         if self._refused is not None and now_s < self._send_from_s:
             return  # sent before the first of them was refused
         self._refused = refusal(answer.reason, answer.code)
-        self._log.warning("uplink-refused", reason=self._refused)
+        self._log.warning("uplink-refused", reason=self._refused.whole)
         self._send_from_s = self._rest_until_s = now_s + self._window.refused(now_s)
         self._more = True
 
@@ -225,10 +228,8 @@ class Lane:
             self._sizes.too_large(sent.size, now_s)
             return 0.0
         self._frames.report(sent.epoch, sent.seq, sent.size, None)
-        self._refused = (
-            f"record {sent.epoch}/{sent.seq} makes a message of {sent.size} bytes, which the broker does not take;"
-            f" {REFUSALS[TOO_LARGE]}"
-        )
+        place, todo = f"{sent.epoch}/{sent.seq}", Trouble.of(REFUSALS[TOO_LARGE])
+        self._refused = Trouble.of("record-too-large", record=place, size=sent.size, do=todo)
         return self._settings.limits.resend_max_s
 
     def hungry(self, link: Link, now_s: float) -> bool:
@@ -250,7 +251,7 @@ class Lane:
         except (Damaged, Refused) as error:  # Refused: no room for the tombstone of a body that is damaged
             if self.blocked is None:
                 self._log.error("uplink-blocked", reason=str(error))
-            self.blocked = str(error)
+            self.blocked = error.trouble or Trouble.of("as-said", said=str(error))
             self._send_from_s = now_s + BLOCKED_S
             self._more = True
 

@@ -26,11 +26,13 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from drivers.system_trouble import of_system
 from edge_agent.uplink.broker import Address, UplinkSettings
 from records.certificates import AUTHORITY, CERTIFICATE, KEY, look_at_files
 from records.errors import Invalid, Unreachable
 from records.keys import Identity
-from records.process import lacks, look_for_room_for_a_thread
+from records.process import NO_FILES, NO_MEMORY, NO_THREADS, lacks, look_for_room_for_a_thread
+from records.trouble import Trouble
 from records.wire import state_topic
 
 OFFLINE = b"offline"
@@ -45,12 +47,7 @@ RECEIVE_MAXIMUM = 65_535  # what MQTT 5 means when a broker says nothing
 CLOSE_S = 2.0
 CONNECT_S = 5.0
 """How long a TCP connection may take to be made."""
-UNANSWERED = (
-    "the broker ended the connection before it accepted it ({reason}). So does a broker that refuses this agent's"
-    " certificate: revoked, ended, or of another authority. Its log says which; was this agent revoked at central"
-    " (then enrol it again), and is this PC's clock right?"
-)
-REFUSED_WHO = "; does the broker's password file have this agent? Revoked or not enrolled there: enrol it again"
+_WANTS = {NO_MEMORY: "no-memory", NO_FILES: "no-files", NO_THREADS: "no-threads"}
 ROOM_FOR_OTHERS = 10
 """How many messages beside frames (heads, requests) may be unanswered."""
 
@@ -65,7 +62,7 @@ class Subscribed:
     """``refused``: why a subscription was refused, or None."""
 
     link: Link
-    refused: str | None
+    refused: Trouble | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ class Delivered:
 class Lost:
     """The connection ended or was refused; ``code`` is the broker's own, or 0."""
 
-    reason: str
+    reason: Trouble
     code: int = 0
 
 
@@ -120,14 +117,14 @@ Event = Connected | Subscribed | Message | Wake
 class _Client(paho.Client):
     """Says when its loop has ended, whatever ended it."""
 
-    on_end: Callable[[str], None] = staticmethod(lambda _: None)
+    on_end: Callable[[Trouble], None] = staticmethod(lambda _: None)
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
-        reason = "the connection ended"
+        reason = Trouble.of("way-ended")
         try:
             return super().loop_forever(timeout, retry_first_connection)
         except Exception as error:
-            reason = f"the connection ended by a mistake: {error!r}"
+            reason = Trouble.of("way-mistaken", said=repr(error))
             return MQTTErrorCode.MQTT_ERR_PROTOCOL
         finally:
             self.on_end(reason)
@@ -199,11 +196,10 @@ class Link:
         try:
             _identify(client, identity, tls=address.tls)
         except (Invalid, OSError) as error:  # what TLS itself cannot use is an OSError, too
-            want = lacks(error)
-            raise Unreachable(
-                f"broker {address} is not asked: {want or error}",
-                hint=None if want else "this agent connects once that is right: put it back, or enrol it again",
-            ) from error
+            want = _want(error)
+            why = want or getattr(error, "trouble", None) or Trouble.of("as-said", said=str(error))
+            told = Trouble.of("broker-not-asked", where=str(address), why=why)
+            raise Unreachable.of(told.hinted(None if want else Trouble.of("put-back"))) from error
         if self.listening is None:
             client.will_set(state_topic(identity.file.agent), OFFLINE, qos=1, retain=True)
         client.on_socket_open = _send_at_once
@@ -288,8 +284,8 @@ class Link:
     ) -> None:
         self._answered = True
         if code.is_failure:
-            todo = REFUSED_WHO if code.value in (UNKNOWN_USER, NOT_AUTHORIZED) else ""
-            self._end(f"the broker refused the connection: {code}{todo}", code.value)
+            who = "-who" if code.value in (UNKNOWN_USER, NOT_AUTHORIZED) else ""
+            self._end(Trouble.of(f"broker-refuses{who}", said=str(code)), code.value)
             return
         self._receive_maximum = getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)
         self.packet_maximum = getattr(properties, "MaximumPacketSize", None)
@@ -298,7 +294,7 @@ class Link:
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: object
     ) -> None:
-        refused = next((f"the broker refused a subscription: {code}" for code in codes if code.is_failure), None)
+        refused = next((Trouble.of("subscription-refused", said=str(c)) for c in codes if c.is_failure), None)
         self._tell(Subscribed(self, refused))
 
     def _on_publish(
@@ -318,14 +314,14 @@ class Link:
         self, _client: paho.Client, _data: object, _flags: object, code: ReasonCode, _properties: object
     ) -> None:
         self._ended.set()
-        told = f"the connection ended: {code}"
-        self._end(told if self._answered else UNANSWERED.format(reason=code), code.value)
+        ended = "way-ended-by" if self._answered else "broker-ended-early"
+        self._end(Trouble.of(ended, said=str(code)), code.value)
 
-    def _on_end(self, reason: str) -> None:
+    def _on_end(self, reason: Trouble) -> None:
         self._ended.set()
         self._end(reason, 0)
 
-    def _end(self, reason: str, code: int) -> None:
+    def _end(self, reason: Trouble, code: int) -> None:
         if self.lost is None:
             self.lost = Lost(reason, code)
         self._wake()
@@ -347,17 +343,24 @@ def _identify(client: _Client, identity: Identity, *, tls: bool) -> None:
 
 def _unreachable(address: Address, error: Exception) -> Unreachable:
     """What keeps a connection from being made; it may be the want of files or threads on this PC."""
-    want = lacks(error)
+    want = _want(error)
     if want is not None:
-        return Unreachable(f"broker {address} is not asked: {want}")
-    reason = (error.strerror if isinstance(error, OSError) else None) or error
-    hint = "is it running, and is the address right?"
+        return Unreachable.of(Trouble.of("broker-not-asked", where=str(address), why=want))
+    why, hint = of_system(error), "check-broker"
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = f"its certificate is not taken: certificate verify failed, {error.verify_message}"
-        hint = "is this PC's clock right, and is it the plant's broker?"
+        why, hint = Trouble.of("broker-certificate", said=error.verify_message), "check-whose-broker"
     elif isinstance(error, ssl.SSLError):
-        hint = "does it take this agent's certificate (revoked, ended), and is this PC's clock right?"
-    return Unreachable(f"broker {address}: {reason}", hint=hint)
+        why, hint = Trouble.of("as-said", said=error.strerror or str(error)), "check-agent-certificate"
+    elif isinstance(error, socket.gaierror):
+        why = Trouble.of("name-unknown", said=error.strerror or str(error))
+    told = Trouble.of("broker-away", where=str(address), why=why)
+    return Unreachable.of(told.hinted(Trouble.of(hint)))
+
+
+def _want(error: Exception) -> Trouble | None:
+    """What this process may have no more of."""
+    want = lacks(error)
+    return None if want is None else Trouble.of(_WANTS[want])
 
 
 def _drop(sock: object) -> None:

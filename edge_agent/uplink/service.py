@@ -43,8 +43,9 @@ from edge_agent.uplink.requests import Requests
 from edge_agent.uplink.status import UplinkStatus
 from edge_agent.uplink.window import OnTheirWay
 from records.clock import Clock, by_chance
-from records.errors import Refused, StorageFailed, Unreachable
+from records.errors import LotkeeperError, Refused, StorageFailed, Unreachable
 from records.keys import Identity
+from records.trouble import Trouble
 from records.wire import (
     CENTRAL,
     CENTRAL_KEYS,
@@ -63,13 +64,10 @@ CONNECT_S = 10.0
 """How long a broker may take to accept a connection and its subscriptions."""
 FAREWELL_S = 2.0
 """How long a stop waits until the broker has the last head."""
-NOT_SUBSCRIBED = "central is not subscribed at the broker"
-UNCONFIRMED = (
-    "central has confirmed nothing for a while; sending again. Does it serve, and does it believe this agent's"
-    " key? Its page Lines shows what it refused"
-)
-NOT_NOTED = "what central has confirmed cannot be noted here; sending goes on"
-"""Said with the reason while the disk has no room, or more writes wait than may."""
+NOT_SUBSCRIBED = Trouble.of("central-not-subscribed")
+UNCONFIRMED = Trouble.of("central-confirms-nothing")
+NOT_NOTED = "word-not-noted"
+"""With the reason, while the disk has no room or more writes wait than may."""
 RECORDS_APPLY_S = 0.1
 """While a backlog drains, watermarks of records are acted on at most so often: each costs a commit."""
 TELEMETRY_APPLY_S = 3.0
@@ -81,10 +79,7 @@ TAKEN_OVER_MAX_S = 60.0
 that take turns each is heard within it, so that central knows them for two."""
 CALM_S = 300.0
 """A session that lasted so long was taken over anew, not again."""
-DOUBLED = (
-    "another client took over this agent's session at the broker: is its identity used on two PCs?"
-    " This agent waits a while and comes back; central decides which of them may send"
-)
+DOUBLED = Trouble.of("session-taken-over")
 UNANSWERED_S = 60.0
 """A broker that answers nothing for so long, though it answers pings, is left."""
 KEEPALIVE_TIMEOUT = 0x8D
@@ -162,7 +157,7 @@ class Uplink:
         self._anew = threading.Event()
         self._thread: threading.Thread | None = None
         self._connected = False
-        self._error: str | None = None
+        self._error: Trouble | None = None
         self._silent: Lane | None = None
         self._answered_s = clock.monotonic_s()
         self._head_due_s = self._prune_due_s = clock.monotonic_s()
@@ -237,13 +232,14 @@ class Uplink:
             telemetry,
         )
 
-    def _in_the_way(self, records: str | None, telemetry: str | None) -> str | None:
+    def _in_the_way(self, records: Trouble | None, telemetry: Trouble | None) -> Trouble | None:
         """What keeps records from central now, and only when nothing does what keeps telemetry."""
         if self._fence.closed:
             return FENCED
         not_kept = None if self._documents is None else self._documents.not_kept
         no_room = next((lane.no_room for lane in self._lanes if lane.no_room is not None), None)
-        return records or self._error or no_room or not_kept or (telemetry and f"telemetry waits: {telemetry}")
+        waits = None if telemetry is None else Trouble.of("telemetry-waits", why=telemetry)
+        return records or self._error or no_room or not_kept or waits
 
     def _committed(self, lane: Lane) -> None:
         lane.wake()
@@ -265,18 +261,18 @@ class Uplink:
                 listening = self._fence.instance if self._fence.closed else None
                 link = Link(self._identity, self._address, self._settings, self._inbox, listening=listening)
             except Unreachable as error:
-                self._fault(str(error))
+                self._fault(_trouble_of(error))
             else:
                 try:
                     if self._serve(link):
                         retry_s = wait_s = FIRST_RETRY_S
                 except StorageFailed as error:
-                    self._fault(str(error))
+                    self._fault(_trouble_of(error))
                     return  # the outbox has told whoever must stop the process
                 except Exception as error:
                     # A mistake of ours must not end the way to central: nothing is lost by beginning again.
                     self._log.exception("uplink-mistake")
-                    self._fault(f"the uplink made a mistake and begins again: {error!r}")
+                    self._fault(Trouble.of("uplink-mistaken", said=repr(error)))
                 finally:
                     self._connected = False
                     link.close()
@@ -294,7 +290,7 @@ class Uplink:
         while not self._stopping.is_set():
             now_s = self._clock.monotonic_s()
             if not self._connected and now_s - began_s > CONNECT_S:
-                self._fault(f"the broker did not accept the connection within {CONNECT_S:.0f} s")
+                self._fault(Trouble.of("broker-not-accepting", limit=f"{CONNECT_S:.0f}"))
                 return False
             event = self._next_event(link, now_s)
             if event is not None and not isinstance(event, Wake) and event.link is link:
@@ -323,7 +319,7 @@ class Uplink:
             self._answered_s = now_s
         if now_s - self._answered_s < UNANSWERED_S:
             return False
-        self._fault(f"the broker has not taken a message for {UNANSWERED_S:.0f} s")
+        self._fault(Trouble.of("broker-takes-nothing", limit=f"{UNANSWERED_S:.0f}"))
         return True
 
     def _ended(self, link: Link, lost: Lost) -> None:
@@ -384,7 +380,7 @@ class Uplink:
         else:
             if answer.code >= REFUSED_FROM:
                 self._fault(refusal(answer.reason, answer.code))
-            elif self._error is not None and self._error.startswith(NOT_TAKEN):
+            elif self._error is not None and self._error.code in NOT_TAKEN:
                 self._error = None
         if answer.code == NO_SUBSCRIBER:
             self._fault(NOT_SUBSCRIBED)
@@ -400,7 +396,7 @@ class Uplink:
             try:
                 applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
             except Refused as error:
-                moved = lane.put_off(mark, f"{NOT_NOTED}: {error}", now_s)
+                moved = lane.put_off(mark, Trouble.of(NOT_NOTED, why=_trouble_of(error)), now_s)
             else:
                 moved = applied is not None and applied.outcome is not Outcome.UNCHANGED
                 lane.no_room = None
@@ -472,8 +468,12 @@ class Uplink:
                 self._inbox.get(timeout=left_s)
             waiting -= {answer.mid for answer in link.delivered()}
 
-    def _fault(self, reason: str) -> None:
+    def _fault(self, reason: Trouble) -> None:
         """Remember what stands in the way; said once, however often it is tried."""
         if reason != self._error:
-            self._log.warning("uplink-fault", reason=reason)
+            self._log.warning("uplink-fault", reason=reason.whole)
         self._error = reason
+
+
+def _trouble_of(error: LotkeeperError) -> Trouble:
+    return error.trouble or Trouble.of("as-said", said=str(error))

@@ -142,7 +142,7 @@ def _moment(at: str) -> datetime:
 
 
 def trouble(told: Json, words: Words) -> str | None:
-    """What is wrong with a device, in the reader's language where its driver told it for any."""
+    """What is wrong with a device or the way to central, in the reader's language where it is told for any."""
     error: str | None = told["error"]
     return trouble_text(told.get("trouble"), words.language) or error
 

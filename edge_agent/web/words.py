@@ -23,11 +23,6 @@ CHINESE: Mapping[str, str] = {
     ),
     "What stands in the way: %(error)s": "原因：%(error)s",
     "Records are not sent to central: %(error)s": "记录未发送到中央服务：%(error)s",
-    "another agent runs with this identity and central keeps to that one: records are kept here and not sent."
-    " Find the second PC; give this one an identity of its own, or enrol it again if it is the right one": (
-        "另一代理正以同一身份运行，中央服务以该代理为准：记录保留在本机，不再发送。"
-        "请找到另一台电脑；为本机配置自己的身份，若本机才是正确的一台，请重新注册"
-    ),
     "The broker is asked for the first time.": "正在首次连接 MQTT 服务器。",
     "The buffer lasts for about %(hours)s h more without central; then the line is stopped. "
     "See to the way to central.": (

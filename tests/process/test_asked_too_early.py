@@ -29,7 +29,7 @@ def test_it_is_compared_soon_after_central_has_come(tmp_path: Path, monkeypatch:
         agent = Agent(load_line(tmp_path / "line.yaml"), SystemClock())
         running = asyncio.create_task(agent.run())
         async with asyncio.timeout(90):
-            while agent.uplink.status().last_error != NOT_SUBSCRIBED:  # what it asked has come to nobody
+            while agent.uplink.status().trouble != NOT_SUBSCRIBED:  # what it asked has come to nobody
                 assert not running.done()
                 await asyncio.sleep(0.01)
             central.start()

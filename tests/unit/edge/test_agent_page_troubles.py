@@ -12,6 +12,7 @@ import pytest
 from edge_agent.document_ages import DAY_S, DEFAULTS, DocumentAges, by_kind
 from edge_agent.papers import Papers
 from edge_agent.uplink.fence import FENCED
+from edge_agent.uplink.service import NOT_SUBSCRIBED
 from edge_agent.web import show, words
 from edge_agent.web.site import Site
 from records.trouble import Trouble
@@ -120,6 +121,27 @@ def test_that_central_is_not_reached_stands_on_top_with_why(language: str, away:
     assert "asked for the first time" in page(central=central | {"error": None})
 
 
+def test_what_stands_in_the_way_is_told_in_the_language_of_the_page() -> None:
+    """Bug: but for one of them the page said it in English whatever its language."""
+    away = Trouble.of("broker-away", where="mqtts://central:8883", why=Trouble.of("connection-refused"))
+    away = away.hinted(Trouble.of("check-broker"))
+    way: dict[str, Any] = {"broker": "b", "frames_sent": 1, "frames_sent_again": 0}
+
+    def told(language: str, trouble: Trouble, *, connected: bool = False) -> str:
+        central = way | {"connected": connected, "error": trouble.whole, "trouble": trouble.to_json()}
+        return page(language, central=central)
+
+    assert told("zh-CN", away).count("（连接被拒绝）（它是否在运行？地址是否正确？）") == 2
+    assert "nothing listens" not in told("zh-CN", away)
+    assert told("en", away).count("(connection refused) (is it running, and is the address right?)") == 2
+    waits = Trouble.of("telemetry-waits", why=Trouble.of("message-not-taken", said="Quota exceeded"))
+    assert "遥测数据等待发送：MQTT 服务器未接收消息：“Quota exceeded”" in told("zh-CN", waits, connected=True)
+    assert "记录未发送" not in told("zh-CN", waits, connected=True)
+    assert "central is not subscribed at the broker" in page(
+        "zh-CN", central=way | {"connected": True, "error": str(NOT_SUBSCRIBED)}
+    ), "of an agent of before"
+
+
 @pytest.mark.parametrize(
     ("language", "held_back", "why"),
     [
@@ -128,7 +150,8 @@ def test_that_central_is_not_reached_stands_on_top_with_why(language: str, away:
     ],
 )
 def test_a_twin_that_central_does_not_keep_to_says_so_on_top(language: str, held_back: str, why: str) -> None:
-    central = {"connected": True, "broker": "b", "error": FENCED, "frames_sent": 1, "frames_sent_again": 0}
+    told = {"error": FENCED.whole, "trouble": FENCED.to_json()}
+    central = {"connected": True, "broker": "b", **told, "frames_sent": 1, "frames_sent_again": 0}
     text = page(language, central=central)
     assert held_back in text
     assert text.count(why) == 2, "on top and beside the broker, in the reader's language"

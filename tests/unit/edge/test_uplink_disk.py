@@ -134,12 +134,13 @@ def test_what_keeps_the_word_on_records_from_being_noted_is_said_beside_telemetr
     with bench.central():
         bench.disk.full = True
         uplink = bench.uplink(telemetry)
-        until(lambda: (uplink.status().last_error or "").startswith(service.NOT_NOTED))
+        until(lambda: (way := uplink.status().trouble) is not None and way.code == service.NOT_NOTED)
         with bench.central("telemetry"):
             until(lambda: telemetry.pending().records == 0)
             telemetry.keep([b"a chunk"]).result()
             until(lambda: telemetry.pending().records == 0)  # so what came of the first is known
-        assert (uplink.status().last_error or "").startswith(service.NOT_NOTED)
+        assert (way := uplink.status().trouble) is not None
+        assert way.code == service.NOT_NOTED
         bench.disk.full = False
         uplink.stop()
     telemetry.close()

@@ -7,19 +7,21 @@ import re
 
 from records.errors import Unreachable
 from records.texts.troubles import TROUBLES
-from records.trouble import Trouble, trouble_text
+from records.texts.way_troubles import WAY_TROUBLES
+from records.trouble import ALL, Trouble, trouble_text
 
 _PLACES = re.compile(r"%\((\w+)\)s")
 ASKED = Trouble.of("away", where="press (10.0.0.5:502)", why=Trouble.of("gateway-silent", exception=11))
 
 
 def test_every_trouble_has_both_languages_and_the_same_places() -> None:
-    for code, said in TROUBLES.items():
+    assert len(ALL) == len(TROUBLES) + len(WAY_TROUBLES), "each has a code of its own"
+    for code, said in ALL.items():
         assert sorted(_PLACES.findall(said.english)) == sorted(_PLACES.findall(said.chinese)), code
         quoted = ("renew-own-certificate",)  # a command
         assert (
             re.search("[\u4e00-\u9fff]", said.chinese)
-            or _PLACES.sub("", said.english) in (": ", "")
+            or _PLACES.sub("", said.english) in (": ", "; ", "")
             or (code in quoted)
         ), code
 
