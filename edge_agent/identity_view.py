@@ -10,10 +10,11 @@ from types import MappingProxyType
 
 from pydantic import JsonValue
 
-from records.certificates import AUTHORITY, CERTIFICATE, KEY, check_pair, look_at_files
+from records.certificates import AUTHORITY, CERTIFICATE, KEY, check_pair, look_at_files, trouble_of_file
 from records.clock import MICROSECONDS, iso_z
-from records.errors import LotkeeperError
+from records.errors import LotkeeperError, trouble_of
 from records.keys import SigningKey, read_identity
+from records.trouble import Trouble
 
 Json = dict[str, JsonValue]
 FILES = "files"
@@ -21,7 +22,7 @@ FILES = "files"
 
 
 def identity_report(
-    folder: Path, now_us: int, problems: Mapping[str, str] = MappingProxyType({}), *, tls: bool = True
+    folder: Path, now_us: int, problems: Mapping[str, Trouble] = MappingProxyType({}), *, tls: bool = True
 ) -> Json:
     """What the folder holds and what is wrong with it; ``problems`` are those that a running agent knows.
 
@@ -32,7 +33,7 @@ def identity_report(
     try:
         file, signing = read_identity(folder), SigningKey.load(folder / "signing.key")
     except LotkeeperError as error:
-        return found | {"central_keys": [], "problems": [{"what": "folder", "why": str(error)}]}
+        return found | {"central_keys": [], "problems": _told({"folder": trouble_of(error)})}
     found["signing_key"] = signing.id
     if (folder / CERTIFICATE).exists() or tls:
         wrong.pop(FILES, None)  # it is looked at anew
@@ -46,32 +47,32 @@ def identity_report(
             key, pem, ca = ((folder / name).read_bytes() for name in (KEY, CERTIFICATE, AUTHORITY))
             check_pair(key, pem, ca, now_us, file.agent)
         except OSError as error:
-            wrong[FILES] = f"{error.filename}: {error.strerror}"
+            wrong[FILES] = trouble_of_file(Path(str(error.filename)), error)
         except LotkeeperError as error:
-            wrong["certificate" if found["certificate_until"] else FILES] = str(error)
+            wrong["certificate" if found["certificate_until"] else FILES] = trouble_of(error)
             until_us = None if certificate is None else certificate.until_us
             if until_us is not None and now_us >= until_us:
-                wrong["certificate"] = f"{error}: {_ended(until_us, now_us)}"
+                wrong["certificate"] = _ended(trouble_of(error), until_us, now_us)
     loose = [path.name for path in sorted(folder.glob("*.key")) if _others_read(path)]
     if loose:
-        wrong["key files"] = f"others than the owner can read {', '.join(loose)}: chmod 600, and who copied them?"
+        wrong["key files"] = Trouble.of("keys-readable", files=", ".join(loose))
     believed = [key for key in file.central_keys if not key.ended(now_us)]
     if not believed:
-        wrong["central-keys"] = "none of central's keys is believed any more: enrol the agent again"
+        wrong["central-keys"] = Trouble.of("no-central-key")
     if believed and now_us < min(key.since_us for key in believed):
-        wrong["clock"] = f"central's key is from {iso_z(believed[0].since_us)}: this PC's clock is behind"
+        wrong["clock"] = Trouble.of("clock-before-key", since=str(iso_z(believed[0].since_us)))
     keys: list[JsonValue] = [{"id": key.id, "until": iso_z(key.until_us)} for key in file.central_keys]
-    told: list[JsonValue] = [{"what": what, "why": why} for what, why in wrong.items()]
-    return found | {"central_keys": keys, "problems": told}
+    return found | {"central_keys": keys, "problems": _told(wrong)}
 
 
-def _ended(until_us: int, now_us: int) -> str:
+def _told(wrong: Mapping[str, Trouble]) -> list[JsonValue]:
+    return [{"what": what, "why": why.whole, "trouble": why.to_json()} for what, why in wrong.items()]
+
+
+def _ended(why: Trouble, until_us: int, now_us: int) -> Trouble:
     """What to look at: an agent that runs has its certificate renewed long before it ends."""
     days = (now_us - until_us) / (86_400 * MICROSECONDS)
-    return (
-        f"this PC's clock says {iso_z(now_us)}, {days:.0f} days later. Is that the time? If not, set the clock;"
-        " if so, enrol the agent again"
-    )
+    return Trouble.of("certificate-ended-look", why=why, now=str(iso_z(now_us)), days=f"{days:.0f}")
 
 
 def _others_read(path: Path) -> bool:

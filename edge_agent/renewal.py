@@ -28,8 +28,9 @@ from records.certificates import ASKED, DAY_US, Certificate, ask, certificate_of
 from records.certificates import CERTIFICATE as CERTIFICATE_FILE
 from records.clock import Clock, iso_z
 from records.enrolment import SIGNING_ASKED, asked_key
-from records.errors import Damaged, Invalid, LotkeeperError
+from records.errors import Damaged, Invalid, LotkeeperError, trouble_of
 from records.keys import Identity, KeyRing, PublicKey, SigningKey, prove
+from records.trouble import Trouble
 from records.wire import CENTRAL, CENTRAL_KEYS, CERTIFICATE, SIGNING_KEY, Document, signed_by, unsign
 
 LOOK_EVERY_S = 60.0
@@ -38,15 +39,9 @@ ASK_EVERY_S = 600.0
 SIGNING_KEY_US = 365 * DAY_US
 """How old a signing key becomes."""
 WARN_EVERY_S = 86_400.0
-NOT_ANSWERED = "central has not answered the request for another one: its doctor says what it refuses, and why"
-NOT_ASKED = (
-    "another one is needed before it ends, and central cannot be asked: the broker is not reached. Bring the way"
-    " there back; once it has ended, this agent must be enrolled again"
-)
-ENDED = (
-    "it has ended, so the broker lets this agent in no more and central cannot be asked for another one: is this"
-    " PC's clock right? Then enrol this agent again. Records are kept here meanwhile"
-)
+NOT_ANSWERED = Trouble.of("renewal-not-answered")
+NOT_ASKED = Trouble.of("renewal-not-asked")
+ENDED = Trouble.of("certificate-ended-here")
 """Why a certificate that ends was not renewed."""
 
 
@@ -94,7 +89,7 @@ class Renewal:
         self._unreached_s: float | None = None
         self._asked_s: dict[str, float] = {}
         self._warned_s: dict[tuple[str, str], float] = {}
-        self._problems: dict[str, str] = {}
+        self._problems: dict[str, Trouble] = {}
         self._log = structlog.get_logger().bind(agent=self._agent)
 
     async def run(self) -> None:
@@ -113,7 +108,7 @@ class Renewal:
                 except (OSError, LotkeeperError) as error:
                     failed = True
                     self._log.error("identity-not-renewed", error=str(error))
-                    self._problem("folder", f"the identity folder cannot be used: {error}")
+                    self._problem("folder", Trouble.of("folder-unusable", why=_why(error)))
             if not failed:
                 self._fine("folder")
 
@@ -126,10 +121,10 @@ class Renewal:
                     take()
                 except (OSError, LotkeeperError) as error:
                     self._log.error("identity-answer-refused", kind=kind, error=str(error))
-                    self._problem(kind, f"central's answer could not be taken: {error}")
+                    self._problem(kind, Trouble.of("answer-not-taken", why=_why(error)))
 
     @property
-    def problems(self) -> Mapping[str, str]:
+    def problems(self) -> Mapping[str, Trouble]:
         """What a person must do something about, by what it concerns."""
         return dict(self._problems)
 
@@ -142,7 +137,7 @@ class Renewal:
                 look_at_files(self._identity.folder)
             self._fine(FILES)
         except Invalid as error:
-            self._warn(FILES, error.message, None)
+            self._warn(FILES, trouble_of(error), None)
 
     def certificate(self) -> Certificate | None:
         """The one in use; None for an agent that has none (its broker is on this machine).
@@ -164,11 +159,11 @@ class Renewal:
             self._reached_s = self._unreached_s = None
             return
         if self._identity.file.authority == "plant":
-            why = f"the plant's authority must sign another certificate before {iso_z(found.until_us)}"
+            why = Trouble.of("plant-must-sign", until=str(iso_z(found.until_us)))
             self._warn("certificate", why, found.until_us)
             return
         if self._may_ask(CERTIFICATE):
-            csr = ask(self._identity.folder, self._agent, tell=partial(self._warn, "certificate", until_us=None))
+            csr = ask(self._identity.folder, self._agent, tell=partial(self._hear, "certificate"))
             self._way.request(CERTIFICATE, {"csr": csr.decode()})
         missing = self._why_none_came(ended=now_us >= found.until_us)
         if missing is not None and now_us > (found.renew_us + found.until_us) // 2:
@@ -177,7 +172,7 @@ class Renewal:
             self._fine("certificate")
         self.told(CERTIFICATE)
 
-    def _why_none_came(self, *, ended: bool) -> str | None:
+    def _why_none_came(self, *, ended: bool) -> Trouble | None:
         """Why another certificate is not there though it was asked for; None while it may still come."""
         now_s = self._clock.monotonic_s()
         if self._way.reached:
@@ -232,7 +227,7 @@ class Renewal:
         self._renewed("signing-key", key.id, None)
 
     def _asked_key(self) -> SigningKey:
-        return asked_key(self._identity.folder, tell=partial(self._warn, "signing-key", until_us=None))
+        return asked_key(self._identity.folder, tell=partial(self._hear, "signing-key"))
 
     # -- central's keys ------------------------------------------------------------------------------------
 
@@ -252,14 +247,13 @@ class Renewal:
             signer = next((key for key in keys if key.id == signed_by(payload)), None)
             if signer is None or signer.ended(self._clock.now_us()):
                 until_us = None if signer is None else signer.until_us
-                why = "central's key was changed while this agent was away for more than 30 days: enrol it again"
-                self._warn("central-keys", why, until_us)
+                self._warn("central-keys", Trouble.of("central-key-changed"), until_us)
                 return
             try:
                 self._identity.believe(keys)
                 self._fine("central-keys")
             except OSError as error:
-                self._problem("central-keys", f"central's new key could not be written down: {error}")
+                self._problem("central-keys", Trouble.of("central-key-not-kept", why=_why(error)))
             self._renewed("central-keys", newest.id, None)
         self._way.reconnect()  # what was signed with it and refused before comes again
 
@@ -277,21 +271,29 @@ class Renewal:
         self._log.info("identity-renewed", what=what, id=name)
         self._on_event("identity-renewed", {"what": what, "id": name, "until": iso_z(until_us)})
 
-    def _warn(self, what: str, why: str, until_us: int | None) -> None:
+    def _hear(self, what: str, said: str) -> None:
+        self._warn(what, Trouble.of("as-said", said=said), None)
+
+    def _warn(self, what: str, why: Trouble, until_us: int | None) -> None:
         """Tell a person: in the status at once, as an event once a day for each reason."""
         self._problem(what, why)
-        now_s = self._clock.monotonic_s()
-        if now_s - self._warned_s.get((what, why), now_s - WARN_EVERY_S) >= WARN_EVERY_S:
-            self._warned_s[what, why] = now_s
-            self._on_event("identity-warning", {"what": what, "why": why, "until": iso_z(until_us)})
+        now_s, said = self._clock.monotonic_s(), why.whole
+        if now_s - self._warned_s.get((what, said), now_s - WARN_EVERY_S) >= WARN_EVERY_S:
+            self._warned_s[what, said] = now_s
+            told: dict[str, JsonValue] = {"what": what, "why": said, "until": iso_z(until_us)}
+            self._on_event("identity-warning", told | {"trouble": why.to_json()})
 
-    def _problem(self, what: str, why: str) -> None:
+    def _problem(self, what: str, why: Trouble) -> None:
         if self._problems.get(what) != why:
-            self._log.warning("identity-problem", what=what, why=why)
+            self._log.warning("identity-problem", what=what, why=why.whole)
         self._problems[what] = why
 
     def _fine(self, what: str) -> None:
         self._problems.pop(what, None)
+
+
+def _why(error: OSError | LotkeeperError) -> Trouble:
+    return trouble_of(error) if isinstance(error, LotkeeperError) else Trouble.of("as-said", said=str(error))
 
 
 def _announced(document: Document) -> tuple[PublicKey, ...]:

@@ -68,7 +68,7 @@ class Parts:
     clock: Clock
     refusal: Callable[[], Refusal | None] = lambda: None
     room: Callable[[], Standing] = Standing
-    identity_problems: Callable[[], Mapping[str, str]] = dict
+    identity_problems: Callable[[], Mapping[str, Trouble]] = dict
     clock_offset: Callable[[], Offset | None] = lambda: None
     unanswered_s: Callable[[], float | None] = lambda: None
 
@@ -171,7 +171,7 @@ def stored_report(parts: Parts) -> Json:
     return found | {"central": central, "identity": identity}
 
 
-def identity_of_line(line: LineSettings, now_us: int, problems: Mapping[str, str] | None = None) -> JsonValue:
+def identity_of_line(line: LineSettings, now_us: int, problems: Mapping[str, Trouble] | None = None) -> JsonValue:
     """What the line's identity folder holds and what is wrong with it; None for a line without uplink."""
     if line.uplink is None:
         return None

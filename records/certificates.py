@@ -9,9 +9,11 @@ ones before either takes its place, and ``finish_pair`` ends what was begun.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 from cryptography import x509
@@ -22,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from records.clock import iso_z, to_us
-from records.errors import Invalid
+from records.errors import Invalid, LotkeeperError
 from records.files import make_folder, replace_file, replace_private, sync_folder
+from records.trouble import Trouble
 
 KEY, CERTIFICATE, AUTHORITY, REQUEST = "tls.key", "tls.crt", "ca.crt", "tls.csr"
 ASKED = "tls.key.asked"
@@ -39,6 +42,8 @@ RENEW_FROM_US = 30 * DAY_US
 
 Tell = Callable[[str], None]
 """Hears, in words for a person, what was done beside what was asked for."""
+
+_FILE_TROUBLES = {errno.ENOENT: "no-such-file", errno.EACCES: "no-right-to-file"}
 
 
 def unheard(_what: str) -> None:
@@ -118,7 +123,7 @@ def read_certificates(pem: bytes) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise Invalid("no certificate in PEM") from error
+        raise Invalid.of(Trouble.of("no-certificate")) from error
 
 
 def certificate_of(pem: bytes) -> Certificate:
@@ -167,9 +172,9 @@ def _check(
     chain, roots = read_certificates(certificate_pem), read_certificates(authority_pem)
     leaf, told = chain[0], certificate_of(certificate_pem)
     if _spki(leaf.public_key()) != _spki(key):
-        raise Invalid("the certificate is for another key than the one that asked")
+        raise Invalid.of(Trouble.of("certificate-for-another-key"))
     if not hosts and told.name != name:
-        raise Invalid(f"the certificate's common name is {told.name or 'empty'}, it must be {name}")
+        raise Invalid.of(Trouble.of("certificate-of-another", seen=told.name or "empty", wanted=name))
     named = {host.lower() for host in told.hosts}
     missing = [host for host in hosts if host.lower() not in named]
     if missing:
@@ -184,12 +189,10 @@ def _check(
 def check_time(certificate: Certificate, now_us: int) -> None:
     """Raises Invalid when it is not valid now, which may be the clock's fault."""
     if now_us < certificate.since_us:
-        raise Invalid(
-            f"the certificate of {certificate.name} is valid only from {_day(certificate.since_us)} on",
-            hint="is this machine's clock right?",
-        )
+        early = Trouble.of("certificate-valid-from", name=certificate.name, day=_day(certificate.since_us))
+        raise Invalid.of(early.hinted(Trouble.of("check-clock")))
     if now_us >= certificate.until_us:
-        raise Invalid(f"the certificate of {certificate.name} ended on {_day(certificate.until_us)}")
+        raise Invalid.of(Trouble.of("certificate-ended", name=certificate.name, day=_day(certificate.until_us)))
 
 
 # -- files -------------------------------------------------------------------------------------------------
@@ -204,7 +207,7 @@ def look_at_files(folder: Path) -> Certificate:
         Invalid: names each file that is missing, cannot be read or holds something else.
     """
     held: dict[str, bytes] = {}
-    wrong: list[str] = []
+    wrong: list[Trouble] = []
     cause: Exception | None = None
     for name, read in ((AUTHORITY, read_certificates), (CERTIFICATE, read_certificates), (KEY, _public_of)):
         try:
@@ -213,17 +216,28 @@ def look_at_files(folder: Path) -> Certificate:
         except OSError as error:
             cause = cause or error
             waits = name == CERTIFICATE and (folder / REQUEST).exists() and not (folder / name).exists()
-            wrong.append(
-                f"{folder / REQUEST} waits for the authority" if waits else f"{folder / name}: {error.strerror}"
-            )
+            request = Trouble.of("request-waits", file=str(folder / REQUEST))
+            wrong.append(request if waits else trouble_of_file(folder / name, error))
         except Invalid as error:
-            wrong.append(f"{folder / name}: {error.message}")
+            wrong.append(trouble_of_file(folder / name, error))
     if wrong:
-        raise Invalid("; ".join(wrong)) from cause
+        both = reduce(lambda first, second: Trouble.of("both", first=first, second=second), wrong)
+        raise Invalid.of(both) from cause
     certificate = read_certificates(held[CERTIFICATE])[0]
     if certificate.public_key() != _public_of(held[KEY]):
-        raise Invalid(f"{folder / KEY} is not the key of {folder / CERTIFICATE}")
+        key, certificate_file = str(folder / KEY), str(folder / CERTIFICATE)
+        raise Invalid.of(Trouble.of("key-of-another", key=key, certificate=certificate_file))
     return certificate_of(held[CERTIFICATE])
+
+
+def trouble_of_file(path: Path, error: OSError | LotkeeperError) -> Trouble:
+    """What is wrong with a file of an identity: it cannot be read, or holds something else."""
+    if isinstance(error, LotkeeperError):
+        why = error.trouble or Trouble.of("as-said", said=error.message)
+    else:
+        code = _FILE_TROUBLES.get(error.errno or 0)
+        why = Trouble.of("as-said", said=error.strerror or str(error)) if code is None else Trouble.of(code)
+    return Trouble.of("file-wrong", file=str(path), why=why)
 
 
 def ask(folder: Path, name: str, hosts: Sequence[str] = (), *, tell: Tell = unheard) -> bytes:
@@ -353,7 +367,7 @@ def general_name(host: str) -> x509.GeneralName:
 def _private(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     key = _any_private(pem)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise Invalid("the private key is neither EC nor RSA")
+        raise Invalid.of(Trouble.of("weak-private-key"))
     return key
 
 
@@ -372,7 +386,7 @@ def _any_private(pem: bytes) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise Invalid("no private key in PEM, or one that asks for a password") from error
+        raise Invalid.of(Trouble.of("no-private-key")) from error
 
 
 def _strong(key: object) -> CertificateIssuerPublicKeyTypes:
@@ -380,7 +394,7 @@ def _strong(key: object) -> CertificateIssuerPublicKeyTypes:
         return key
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS:
         return key
-    raise Invalid(f"the key is neither EC from 256 bits nor RSA from {LEAST_RSA_BITS} bits")
+    raise Invalid.of(Trouble.of("weak-key", bits=LEAST_RSA_BITS))
 
 
 def _spki(key: object) -> bytes:
@@ -406,8 +420,8 @@ def _check_use(leaf: x509.Certificate, wanted: x509.ObjectIdentifier) -> None:
     except x509.ExtensionNotFound:
         return  # for any use
     if wanted not in uses:
-        kind = "a server" if wanted == ExtendedKeyUsageOID.SERVER_AUTH else "a client"
-        raise Invalid(f"the certificate's extended key usage does not allow it to be used by {kind}")
+        kind = Trouble.of("by-server" if wanted == ExtendedKeyUsageOID.SERVER_AUTH else "by-client")
+        raise Invalid.of(Trouble.of("certificate-lacks-use", kind=kind))
 
 
 def _check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now_us: int) -> None:
@@ -419,14 +433,12 @@ def _check_chain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certifi
         if issuer is None:
             break
         if not (to_us(issuer.not_valid_before_utc) <= now_us < to_us(issuer.not_valid_after_utc)):
-            raise Invalid(f"the authority {issuer.subject.rfc4514_string()} is not valid now")
+            raise Invalid.of(Trouble.of("authority-ended", name=issuer.subject.rfc4514_string()))
         if anchored is not None:
             return
         current = issuer
-    raise Invalid(
-        f"{current.subject.rfc4514_string()} is not signed by the authority that was given",
-        hint=f"wanted is {current.issuer.rfc4514_string()}; put certificates between the two behind the first",
-    )
+    told = Trouble.of("not-signed-by-authority", name=current.subject.rfc4514_string())
+    raise Invalid.of(told.hinted(Trouble.of("put-between", issuer=current.issuer.rfc4514_string())))
 
 
 def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

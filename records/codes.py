@@ -45,7 +45,12 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "backlog-damaged": ("lost",),  # rows of the same stream that could not be stored again under a new epoch
     "record-undeliverable": ("epoch", "seq", "bytes", "limit"),
     "identity-renewed": ("what", "id", "until"),  # what: certificate, signing-key or central-keys
-    "identity-warning": ("what", "why", "until"),  # it ends soon or cannot be renewed: a person must act
+    "identity-warning": (
+        "what",
+        "why",
+        "until",
+        "trouble",
+    ),  # it ends soon or cannot be renewed: a person must act
     "agent-doubled": ("agent", "instance", "kept", "reason"),
     "buffer-low": ("hours", "pending", "bytes", "cap"),  # the room lasts for so long yet without central
     "buffer-full": ("pending", "bytes", "cap"),  # the line is stopped from here on

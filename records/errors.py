@@ -31,7 +31,7 @@ from records.trouble import Trouble
 class LotkeeperError(Exception):
     """What happened, to which device or record; ``hint`` says what to do. Of no kind: a fault of Lotkeeper.
 
-    ``trouble``: the same for any language, where a driver tells it so.
+    ``trouble``: the same for any language, where it is told so.
     """
 
     kind: ClassVar[str] = "fault"
@@ -56,6 +56,11 @@ class LotkeeperError(Exception):
     def to_json(self) -> dict[str, JsonValue]:
         """The error for programs."""
         return {"code": self.kind, "message": self.message, "hint": self.hint}
+
+
+def trouble_of(error: LotkeeperError) -> Trouble:
+    """The error for any language; where it has none, as it was said."""
+    return error.trouble or Trouble.of("as-said", said=str(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,12 +188,12 @@ def label(words: Words, name: str) -> str:
 
 
 def _troubles_told(words: Words, params: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-    """What is wrong with a device in the reader's language, where its driver told it for any."""
+    """What is wrong in the reader's language, where it was told for any."""
     if "trouble" not in params:
         return params
     said = trouble_text(params["trouble"], words.language)
     told = {name: value for name, value in params.items() if name != "trouble"}
-    return told if said is None else told | {"error": said}
+    return told if said is None else told | {"why" if "why" in told else "error": said}
 
 
 def labelled(

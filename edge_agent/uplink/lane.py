@@ -19,7 +19,7 @@ from edge_agent.uplink.packets import PacketSize
 from edge_agent.uplink.status import StreamStatus
 from edge_agent.uplink.window import OnTheirWay, Window
 from records.clock import MICROSECONDS, Clock
-from records.errors import Damaged, Refused
+from records.errors import Damaged, Refused, trouble_of
 from records.keys import Identity
 from records.trouble import Trouble
 from records.wire import Watermark, ack_topic
@@ -251,7 +251,7 @@ class Lane:
         except (Damaged, Refused) as error:  # Refused: no room for the tombstone of a body that is damaged
             if self.blocked is None:
                 self._log.error("uplink-blocked", reason=str(error))
-            self.blocked = error.trouble or Trouble.of("as-said", said=str(error))
+            self.blocked = trouble_of(error)
             self._send_from_s = now_s + BLOCKED_S
             self._more = True
 

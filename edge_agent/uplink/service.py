@@ -43,7 +43,7 @@ from edge_agent.uplink.requests import Requests
 from edge_agent.uplink.status import UplinkStatus
 from edge_agent.uplink.window import OnTheirWay
 from records.clock import Clock, by_chance
-from records.errors import LotkeeperError, Refused, StorageFailed, Unreachable
+from records.errors import Refused, StorageFailed, Unreachable, trouble_of
 from records.keys import Identity
 from records.trouble import Trouble
 from records.wire import (
@@ -261,13 +261,13 @@ class Uplink:
                 listening = self._fence.instance if self._fence.closed else None
                 link = Link(self._identity, self._address, self._settings, self._inbox, listening=listening)
             except Unreachable as error:
-                self._fault(_trouble_of(error))
+                self._fault(trouble_of(error))
             else:
                 try:
                     if self._serve(link):
                         retry_s = wait_s = FIRST_RETRY_S
                 except StorageFailed as error:
-                    self._fault(_trouble_of(error))
+                    self._fault(trouble_of(error))
                     return  # the outbox has told whoever must stop the process
                 except Exception as error:
                     # A mistake of ours must not end the way to central: nothing is lost by beginning again.
@@ -396,7 +396,7 @@ class Uplink:
             try:
                 applied = self._incoming.apply(lane.outbox, mark.said, retained=mark.retained)
             except Refused as error:
-                moved = lane.put_off(mark, Trouble.of(NOT_NOTED, why=_trouble_of(error)), now_s)
+                moved = lane.put_off(mark, Trouble.of(NOT_NOTED, why=trouble_of(error)), now_s)
             else:
                 moved = applied is not None and applied.outcome is not Outcome.UNCHANGED
                 lane.no_room = None
@@ -473,7 +473,3 @@ class Uplink:
         if reason != self._error:
             self._log.warning("uplink-fault", reason=reason.whole)
         self._error = reason
-
-
-def _trouble_of(error: LotkeeperError) -> Trouble:
-    return error.trouble or Trouble.of("as-said", said=str(error))

@@ -143,7 +143,7 @@ def _moment(at: str) -> datetime:
 
 def trouble(told: Json, words: Words) -> str | None:
     """What is wrong with a device or the way to central, in the reader's language where it is told for any."""
-    error: str | None = told["error"]
+    error: str | None = told.get("error", told.get("why"))
     return trouble_text(told.get("trouble"), words.language) or error
 
 
@@ -221,8 +221,8 @@ def record_told(record: Json, words: Words) -> str:
         return ""
     params = record.get("params", {})
     told = {name: each for name, each in params.items() if name != "trouble"}
-    if "error" in told:
-        told["error"] = trouble(params, words)
+    if "trouble" in params:
+        told["error" if "error" in told else "why"] = trouble(params, words)
     pair = words("%(name)s: %(value)s")
     text = " · ".join(
         pair % {"name": parameter_name(name, words.language), "value": _spoken(name, each, words)}

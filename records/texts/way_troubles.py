@@ -128,4 +128,93 @@ WAY_TROUBLES: Mapping[str, Said] = {
         "另一代理正以同一身份运行，中央服务以该代理为准：记录保留在本机，不再发送。"
         "请找到另一台电脑；为本机配置自己的身份，若本机才是正确的一台，请重新注册",
     ),
+    # files
+    "no-such-file": Said("No such file or directory", "文件不存在"),
+    "no-right-to-file": Said("Permission denied", "没有访问权限"),
+    "file-wrong": Said("%(file)s: %(why)s", "%(file)s：%(why)s"),
+    "request-waits": Said("%(file)s waits for the authority", "%(file)s 正等待证书颁发机构签发"),
+    "key-of-another": Said("%(key)s is not the key of %(certificate)s", "%(key)s 不是 %(certificate)s 的密钥"),
+    # certificates
+    "no-certificate": Said("no certificate in PEM", "其中没有 PEM 格式的证书"),
+    "no-private-key": Said(
+        "no private key in PEM, or one that asks for a password", "其中没有 PEM 格式的私钥，或私钥需要口令"
+    ),
+    "weak-private-key": Said("the private key is neither EC nor RSA", "私钥既不是 EC 也不是 RSA"),
+    "weak-key": Said(
+        "the key is neither EC from 256 bits nor RSA from %(bits)s bits",
+        "密钥既不是 256 位以上的 EC，也不是 %(bits)s 位以上的 RSA",
+    ),
+    "certificate-for-another-key": Said(
+        "the certificate is for another key than the one that asked", "证书对应的不是提出申请的密钥"
+    ),
+    "certificate-of-another": Said(
+        "the certificate's common name is %(seen)s, it must be %(wanted)s",
+        "证书的通用名称为 %(seen)s，应为 %(wanted)s",
+    ),
+    "certificate-lacks-use": Said(
+        "the certificate's extended key usage does not allow it to be used by %(kind)s",
+        "证书的扩展密钥用途不允许用于 %(kind)s",
+    ),
+    "by-server": Said("a server", "服务器"),
+    "by-client": Said("a client", "客户端"),
+    "certificate-valid-from": Said(
+        "the certificate of %(name)s is valid only from %(day)s on", "%(name)s 的证书自 %(day)s 起才有效"
+    ),
+    "check-clock": Said("is this machine's clock right?", "本机时钟是否正确？"),
+    "certificate-ended": Said("the certificate of %(name)s ended on %(day)s", "%(name)s 的证书已于 %(day)s 到期"),
+    "certificate-ended-look": Said(
+        "%(why)s: this PC's clock says %(now)s, %(days)s days later. Is that the time? If not, set the clock; if "
+        "so, enrol the agent again",
+        "%(why)s：本机时钟显示 %(now)s，已过 %(days)s 天。时间是否正确？"
+        "若不正确，请校正时钟；若正确，请重新注册代理",
+    ),
+    "authority-ended": Said("the authority %(name)s is not valid now", "颁发机构 %(name)s 目前无效"),
+    "not-signed-by-authority": Said(
+        "%(name)s is not signed by the authority that was given", "%(name)s 不是由给定的颁发机构签发"
+    ),
+    "put-between": Said(
+        "wanted is %(issuer)s; put certificates between the two behind the first",
+        "需要 %(issuer)s；请将两者之间的证书放在第一张证书之后",
+    ),
+    # the identity
+    "renewal-not-answered": Said(
+        "central has not answered the request for another one: its doctor says what it refuses, and why",
+        "中央服务未答复更换证书的申请：请在中央服务运行 lotkeeper-central doctor 查看拒绝了什么及原因",
+    ),
+    "renewal-not-asked": Said(
+        "another one is needed before it ends, and central cannot be asked: the broker is not reached. Bring the "
+        "way there back; once it has ended, this agent must be enrolled again",
+        "到期之前需要新的证书，但无法向中央服务申请：连接不到 MQTT 服务器。"
+        "请恢复连接；证书到期后必须重新注册本代理",
+    ),
+    "certificate-ended-here": Said(
+        "it has ended, so the broker lets this agent in no more and central cannot be asked for another one: is "
+        "this PC's clock right? Then enrol this agent again. Records are kept here meanwhile",
+        "证书已到期，MQTT 服务器不再允许本代理连接，也无法向中央服务申请新证书：本机时钟是否正确？"
+        "若正确，请重新注册本代理。其间记录保留在本机",
+    ),
+    "plant-must-sign": Said(
+        "the plant's authority must sign another certificate before %(until)s",
+        "工厂的证书颁发机构须在 %(until)s 之前签发新的证书",
+    ),
+    "folder-unusable": Said("the identity folder cannot be used: %(why)s", "无法使用身份文件夹：%(why)s"),
+    "answer-not-taken": Said("central's answer could not be taken: %(why)s", "无法采用中央服务的答复：%(why)s"),
+    "central-key-changed": Said(
+        "central's key was changed while this agent was away for more than 30 days: enrol it again",
+        "本代理离线超过 30 天期间中央服务更换了密钥：请重新注册本代理",
+    ),
+    "central-key-not-kept": Said(
+        "central's new key could not be written down: %(why)s", "无法保存中央服务的新密钥：%(why)s"
+    ),
+    "no-central-key": Said(
+        "none of central's keys is believed any more: enrol the agent again",
+        "中央服务的密钥均已不再受信任：请重新注册代理",
+    ),
+    "clock-before-key": Said(
+        "central's key is from %(since)s: this PC's clock is behind", "中央服务的密钥始于 %(since)s：本机时钟偏慢"
+    ),
+    "keys-readable": Said(
+        "others than the owner can read %(files)s: chmod 600, and who copied them?",
+        "除所有者外其他人也能读取 %(files)s：请执行 chmod 600，并查明谁复制过",
+    ),
 }

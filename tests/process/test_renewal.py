@@ -176,7 +176,7 @@ def test_an_agent_that_was_away_for_long_says_what_to_do(
     try:
         line.uplink.start()
         wait_until(lambda: "central-keys" in line.renewal.problems, "what a person must do")
-        assert "enrol it again" in line.renewal.problems["central-keys"]
+        assert "enrol it again" in line.renewal.problems["central-keys"].whole
         assert len(line.identity.central.keys()) == 1
         line.close()
         line = Line(tmp_path, broker.url)  # its clock is right again: it was away for less
@@ -201,7 +201,7 @@ def test_with_the_plants_authority_the_agent_warns_long_before(tmp_path: Path) -
         line.renewal.look()
         line.renewal.look()
         assert [code for code, _ in line.events] == ["identity-warning"]
-        assert "plant's authority must sign" in line.renewal.problems["certificate"]
+        assert "plant's authority must sign" in line.renewal.problems["certificate"].whole
         assert not (tmp_path / "identity" / "tls.key.asked").exists()
     finally:
         line.outbox.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -315,6 +316,20 @@ def test_a_page_that_is_no_longer_true_cannot_be_signed(own: Site) -> None:
     assert "Nothing was signed: the record changed" in text
     assert "exceptions and discrepancies" in text
     assert client.get(f"/api/v1/dhrs/{lot}/signatures").json()["items"] == []
+
+
+def test_what_is_wrong_with_an_identity_is_told_in_the_language_of_the_page(own: Site) -> None:
+    """Bug: it was English on Chinese pages."""
+    why = Trouble.of("plant-must-sign", until="2027-01-31")
+    told = {"what": "certificate", "why": why.whole, "trouble": why.to_json()}
+    own.central.plant.event("OP10", "identity-warning", **told)
+    own.central.deliver()
+    client = own.signed_in("chen.li")
+    (record,) = own.central.store.facts(codes=["identity-warning"])
+    assert why.whole in html.unescape(client.get(f"/records/{record.hash}").text)
+    client.cookies.set("lk_language", "zh-CN")
+    chinese = client.get(f"/records/{record.hash}").text
+    assert "工厂的证书颁发机构须在 2027-01-31 之前签发新的证书" in chinese
 
 
 def test_what_was_wrong_with_a_device_is_told_in_the_language_of_the_page(own: Site) -> None:

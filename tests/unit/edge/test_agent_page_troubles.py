@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from edge_agent.uplink.fence import FENCED
 from edge_agent.uplink.service import NOT_SUBSCRIBED
 from edge_agent.web import show, words
 from edge_agent.web.site import Site
+from records.certificates import CERTIFICATE, KEY, look_at_files
+from records.errors import Invalid, trouble_of
 from records.trouble import Trouble
 from records.wire import Document
 
@@ -140,6 +143,23 @@ def test_what_stands_in_the_way_is_told_in_the_language_of_the_page() -> None:
     assert "central is not subscribed at the broker" in page(
         "zh-CN", central=way | {"connected": True, "error": str(NOT_SUBSCRIBED)}
     ), "of an agent of before"
+
+
+def test_what_is_wrong_with_the_identity_is_told_in_the_language_of_the_page(tmp_path: Path) -> None:
+    """Bug: it was English whatever the page's language."""
+    (tmp_path / KEY).write_text("garbage")
+    with pytest.raises(Invalid) as raised:
+        look_at_files(tmp_path)
+    told = trouble_of(raised.value)
+    problem = {"what": "files", "why": told.whole, "trouble": told.to_json()}
+    event = RECORD | {"code": "identity-warning", "params": problem | {"until": None}}
+    english, chinese = (page(each, identity={"problems": [problem]}, records=[event]) for each in ("en", "zh-CN"))
+    assert english.count(f"ca.crt: No such file or directory; {tmp_path / CERTIFICATE}: No such file") == 2
+    assert (
+        chinese.count(f"ca.crt：文件不存在；{tmp_path / CERTIFICATE}：文件不存在；{tmp_path / KEY}：其中没有 PEM")
+        == 2
+    )
+    assert not re.search("No such|no private key", chinese)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_key_that_is_not_its_request_s(bench: Bench, damage: Callable[[Path], 
     second = bench.look(CERTIFICATE, "csr")
     assert second != first
     assert bench.codes("certificate") == ["identity-warning"]
-    why = bench.renewal.problems["certificate"]
+    why = bench.renewal.problems["certificate"].whole
     assert str(bench.folder / ASKED) in why
     assert "set aside as tls.csr.aside and tls.key.asked.aside" in why
     assert (bench.folder / f"{REQUEST}.aside").read_text() == first
@@ -123,7 +123,7 @@ def test_a_signing_key_that_cannot_be_read(bench: Bench, when: str) -> None:
     second = bench.look(SIGNING_KEY, "public")
     assert second != first
     assert bench.codes("signing-key") == ["identity-warning"]
-    assert "set aside as signing.key.asked.aside" in bench.renewal.problems["signing-key"]
+    assert "set aside as signing.key.asked.aside" in bench.renewal.problems["signing-key"].whole
     bench.answer(SIGNING_KEY, public=second)
     assert bench.identity.signing.public.hex() == second
     assert not (bench.folder / SIGNING_ASKED).exists()

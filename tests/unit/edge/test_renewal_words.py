@@ -76,7 +76,7 @@ def test_central_is_not_called_silent_before_it_was_asked_and_had_its_time(bench
         assert bench.look(renewal, LOOK_EVERY_S) is None
     assert bench.asked[0] == "certificate"
     assert bench.look(renewal, LOOK_EVERY_S) == NOT_ANSWERED
-    assert bench.warned == [NOT_ANSWERED]
+    assert bench.warned == [NOT_ANSWERED.whole]
 
 
 def test_a_broker_that_is_not_reached_is_named_and_no_more_once_it_is(bench: Bench) -> None:
@@ -86,7 +86,7 @@ def test_a_broker_that_is_not_reached_is_named_and_no_more_once_it_is(bench: Ben
     assert bench.look(renewal, LOOK_EVERY_S) is None
     bench.reached = False
     assert bench.look(renewal, LOOK_EVERY_S) is None
-    assert bench.warned == [NOT_ASKED]
+    assert bench.warned == [NOT_ASKED.whole]
 
 
 def test_one_that_has_ended_says_so_at_once_and_what_to_do(bench: Bench) -> None:
@@ -96,7 +96,7 @@ def test_one_that_has_ended_says_so_at_once_and_what_to_do(bench: Bench) -> None
     bench.reached = True
     assert bench.look(renewal, 1) is None, "a session from before goes on, and central may answer in it"
     assert bench.look(renewal, ASK_EVERY_S) == NOT_ANSWERED
-    assert bench.warned == [ENDED, NOT_ANSWERED], "another reason is another event"
+    assert bench.warned == [ENDED.whole, NOT_ANSWERED.whole], "another reason is another event"
 
 
 def test_one_that_no_broker_asks_for_lets_central_be_asked_when_it_has_ended(bench: Bench) -> None:

@@ -158,10 +158,11 @@ def test_what_the_next_connection_will_lack_is_told_before_it_is_needed(
     renewal.look()
     assert [(code, params["what"]) for code, params in events] == [("identity-warning", "files")]
     assert str(identity.folder / KEY) in str(events[0][1]["why"])
-    assert problems(identity, renewal) == [{"what": "files", "why": events[0][1]["why"]}]
+    told = {name: events[0][1][name] for name in ("why", "trouble")}
+    assert problems(identity, renewal) == [{"what": "files", **told}]
     garbage(identity.folder / CERTIFICATE)
     renewal.look()
-    assert "no certificate" in renewal.problems["files"]
+    assert "no certificate" in renewal.problems["files"].whole
     give(authority, AGENT, identity.folder)
     assert problems(identity, renewal) == [], "what is right by now is not told any more"
     renewal.look()
