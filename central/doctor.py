@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from central import doctor_keeping, footing
+from central import doctor_keeping, footing, former_disks
 from central.anchors import read_anchors
 from central.authority import listed_serials
 from central.broker import ACCESS_LIST, REVOKED, access_list
@@ -217,6 +217,7 @@ def _database(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
         yield from doctor_keeping.workers(connection, settings.lease)
         yield from doctor_keeping.records(connection)
         yield from doctor_keeping.behind(connection)
+        yield from former_disks.waited_for(connection)
         yield from doctor_keeping.unreached(connection, clock)
         yield from doctor_keeping.backups(connection, settings, clock)
 
