@@ -400,7 +400,9 @@ class Agent:
         first = [str(problem) for problem in refusal.problems[:PROBLEMS_TOLD]]
         log.error("configuration-refused", hash=refusal.hash, problems=first)
         file = os.path.basename(self._loaded.file)
-        self.record("configuration-refused", {"file": file, "hash": refusal.hash, "problems": [*first]})
+        told: dict[str, JsonValue] = {"file": file, "hash": refusal.hash, "problems": [*first]}
+        troubles: list[JsonValue] = [each.told.to_json() for each in refusal.problems[:PROBLEMS_TOLD]]
+        self.record("configuration-refused", told | {"troubles": troubles})
 
     def _page(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """The status page, where the line file asks for one."""

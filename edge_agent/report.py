@@ -299,7 +299,11 @@ def _refused(refusal: Refusal | None) -> JsonValue:
     """The line file on disk, where the agent does not work by it because something is wrong with it."""
     if refusal is None:
         return None
-    return {"configuration": refusal.hash, "problems": [str(problem) for problem in refusal.problems]}
+    return {
+        "configuration": refusal.hash,
+        "problems": [str(problem) for problem in refusal.problems],
+        "troubles": [problem.told.to_json() for problem in refusal.problems],
+    }
 
 
 def _told_by_central(one: KindAge) -> Json:

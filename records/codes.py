@@ -12,7 +12,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "agent-started": ("software", "host"),
     "agent-stopped": ("reason",),
     "configuration-loaded": ("file", "hash"),
-    "configuration-refused": ("file", "hash", "problems"),
+    "configuration-refused": ("file", "hash", "problems", "troubles"),
     "station-configured": ("was", "now", "charts"),
     "configuration-not-approved": ("configuration",),  # runs are setup from here on
     "configuration-approved": ("configuration",),  # runs are what the machine says from here on

@@ -20,7 +20,7 @@ between a command and the central that it asks.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from pydantic import JsonValue
@@ -65,7 +65,9 @@ def trouble_of(error: LotkeeperError) -> Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error of a configuration file; line and col count from 1."""
+    """One error of a configuration file; line and col count from 1. ``trouble``: message and hint for any
+    language.
+    """
 
     file: str
     line: int
@@ -73,6 +75,7 @@ class Problem:
     path: str
     message: str
     hint: str | None = None
+    trouble: Trouble | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.col}: {self.path}: {self.message}"
@@ -80,7 +83,15 @@ class Problem:
 
     def to_json(self) -> dict[str, JsonValue]:
         """The object that ``check --json`` prints."""
-        return asdict(self)
+        names = ("file", "line", "col", "path", "message", "hint")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def told(self) -> Trouble:
+        """The whole of it for any language; what is not known in another is quoted."""
+        said = self.message if self.hint is None else f"{self.message} ({self.hint})"
+        why = self.trouble or Trouble.of("as-said", said=said)
+        return Trouble.of("at-place", file=self.file, line=self.line, col=self.col, path=self.path, why=why)
 
 
 class ConfigurationError(LotkeeperError):

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from records.texts.file_troubles import FILE_TROUBLES
 from records.texts.said import Said
 from records.texts.troubles import TROUBLES
 from records.texts.way_troubles import WAY_TROUBLES
 
-ALL: Mapping[str, Said] = {**TROUBLES, **WAY_TROUBLES}
+ALL: Mapping[str, Said] = {**TROUBLES, **WAY_TROUBLES, **FILE_TROUBLES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,11 +189,23 @@ def label(words: Words, name: str) -> str:
 
 def _troubles_told(words: Words, params: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
     """What is wrong in the reader's language, where it was told for any."""
+    if "troubles" in params:
+        return _problems_told(words, params)
     if "trouble" not in params:
         return params
     said = trouble_text(params["trouble"], words.language)
     told = {name: value for name, value in params.items() if name != "trouble"}
     return told if said is None else told | {"why" if "why" in told else "error": said}
+
+
+def _problems_told(words: Words, params: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    """The same for each of what is wrong with a line file."""
+    troubles, problems = params["troubles"], params.get("problems")
+    told = {name: value for name, value in params.items() if name != "troubles"}
+    if not isinstance(troubles, list) or not isinstance(problems, list) or len(troubles) != len(problems):
+        return told
+    texts = [trouble_text(each, words.language) for each in troubles]
+    return told | {"problems": [text or said for text, said in zip(texts, problems, strict=True)]}
 
 
 def labelled(

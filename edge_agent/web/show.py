@@ -147,6 +147,13 @@ def trouble(told: Json, words: Words) -> str | None:
     return trouble_text(told.get("trouble"), words.language) or error
 
 
+def refused(told: Json, words: Words) -> list[str]:
+    """What is wrong with a line file that is not taken."""
+    problems: list[str] = told["problems"]
+    texts = [trouble_text(each, words.language) for each in told.get("troubles") or ()]
+    return [text or problem for text, problem in zip(texts, problems, strict=True)] if texts else problems
+
+
 def status(code: str, words: Words) -> str:
     """A reading's status with what it means, where that is known."""
     said = status_text(code, words.language)
@@ -220,7 +227,9 @@ def record_told(record: Json, words: Words) -> str:
     if record["kind"] != "operations_event":
         return ""
     params = record.get("params", {})
-    told = {name: each for name, each in params.items() if name != "trouble"}
+    told = {name: each for name, each in params.items() if name not in ("trouble", "troubles")}
+    if "troubles" in params:
+        told["problems"] = refused(params, words)
     if "trouble" in params:
         told["error" if "error" in told else "why"] = trouble(params, words)
     pair = words("%(name)s: %(value)s")

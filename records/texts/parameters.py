@@ -168,6 +168,7 @@ NAMES: Mapping[str, Said] = {
     "to": Said("To whom", "通知对象"),
     "topic": Said("Topic", "主题"),
     "trouble": Said("Trouble", "故障"),
+    "troubles": Said("Troubles", "故障"),
     "units": Said("Units", "单件"),
     "until": Said("Until", "有效期至"),
     "upper": Said("Upper limit", "上限"),

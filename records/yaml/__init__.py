@@ -20,6 +20,7 @@ from typing import Generic, NoReturn, TypeVar
 from pydantic import BaseModel
 
 from records.errors import ConfigurationError, Problem
+from records.trouble import Trouble
 from records.yaml.aliases import Alias, Renaming
 from records.yaml.extend import KEY as EXTENDS
 from records.yaml.extend import read_chain
@@ -135,9 +136,8 @@ def read_file(path: FilePath) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        problem = Problem(
-            str(path), 1, 1, ROOT, f"cannot be read: {error.strerror}", "check the path and its rights"
-        )
+        trouble = Trouble.of("file-not-read", said=str(error.strerror)).hinted(Trouble.of("check-path"))
+        problem = Problem(str(path), 1, 1, ROOT, str(trouble), str(trouble.hint), trouble)
         raise ConfigurationError(str(problem), (problem,)) from None
 
 

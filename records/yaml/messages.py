@@ -12,25 +12,26 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from records.errors import Problem
+from records.trouble import Trouble
 from records.yaml.models import known_keys, literals, models_for, types_below
 from records.yaml.tree import Item, Path, Tree
 from records.yaml.types import limit_like
 
 _KIND = {
-    "string_type": "a text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a mapping (lines of `key: value`)",
-    "model_type": "a mapping (lines of `key: value`)",
-    "model_attributes_type": "a mapping (lines of `key: value`)",
+    "string_type": "a-text",
+    "int_type": "a-whole-number",
+    "int_parsing": "a-whole-number",
+    "int_from_float": "a-whole-number",
+    "float_type": "a-number",
+    "float_parsing": "a-number",
+    "finite_number": "a-finite-number",
+    "bool_type": "true-or-false",
+    "bool_parsing": "true-or-false",
+    "list_type": "a-list",
+    "tuple_type": "a-list",
+    "dict_type": "a-mapping",
+    "model_type": "a-mapping",
+    "model_attributes_type": "a-mapping",
 }
 _FEW = 20
 _LIMITS = {
@@ -44,17 +45,22 @@ _LIMITS = {
 
 def did_you_mean(word: str, known: Iterable[object]) -> str | None:
     """The known word that is meant, or all of them when none is close and they are few."""
+    told = _meant(word, known)
+    return None if told is None else str(told)
+
+
+def _meant(word: str, known: Iterable[object]) -> Trouble | None:
     words = [str(name) for name in known]
     longer = [name for name in words if len(word) > 2 and name.lower().startswith(word.lower())]
     if len(longer) == 1:
-        return f"did you mean `{longer[0]}`?"
+        return Trouble.of("did-you-mean", word=longer[0])
     near = get_close_matches(word, words, 1, 0.6) or get_close_matches(
         word.lower(), {name.lower(): name for name in words}, 1, 0.6
     )
     if near:
         exact = next(name for name in words if name.lower() == near[0].lower())
-        return f"did you mean `{exact}`?"
-    return f"known here: {', '.join(words)}" if 0 < len(words) <= _FEW else None
+        return Trouble.of("did-you-mean", word=exact)
+    return Trouble.of("known-here", words=", ".join(words)) if 0 < len(words) <= _FEW else None
 
 
 def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseModel]) -> list[tuple[Path, Problem]]:
@@ -74,7 +80,7 @@ def problems_of(errors: Iterable[ErrorDetails], tree: Tree, model: type[BaseMode
         earlier = found.get(path)
         if earlier is not None and earlier.message != problem.message:
             message = f"{earlier.message}; or: {problem.message}"
-            problem = replace(problem, message=message, hint=earlier.hint or problem.hint)
+            problem = replace(problem, message=message, hint=earlier.hint or problem.hint, trouble=None)
         found[path] = problem
     places: dict[tuple[str, int, int, str], Problem] = {}
     told = []
@@ -95,17 +101,18 @@ def _problem(error: ErrorDetails, tree: Tree, model: type[BaseModel]) -> tuple[P
     """The problem, and the path in the tree that it is about."""
     kind, context = error["type"], error.get("ctx", {})
     path, item, annotations = _walk(error["loc"], tree.root, model)
-    key = False
+    key, hint = False, None
+    message: str | Trouble
     if kind == "missing":
         name = str(error["loc"][-1])
-        path, message, hint, key = (*path, name), f"`{name}` is missing", None, True
+        path, message, key = (*path, name), Trouble.of("key-missing", key=name), True
     elif kind == "extra_forbidden":
         name = str(path[-1])
         _, parent, types = _walk(error["loc"][:-1], tree.root, model)
         known = {key: None for found in models_for(types, parent) for key in known_keys(found)}
-        message, hint, key = f"unknown key `{name}`", did_you_mean(name, known), True
+        message, key = Trouble.of("key-unknown", key=name).hinted(_meant(name, known)), True
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        path, message, hint, key = _discriminator(context, path, item, annotations)
+        path, message, key = _discriminator(context, path, item, annotations)
     elif kind == "lotkeeper":
         last = error["loc"][-1] if error["loc"] else None
         if path[-1:] != (last,) and any(last in known_keys(found) for found in models_for(annotations, item)):
@@ -134,15 +141,16 @@ def _walk(loc: tuple[int | str, ...], root: Item, model: type[BaseModel]) -> tup
 
 def _discriminator(
     context: dict[str, Any], path: Path, item: Item, annotations: list[Any]
-) -> tuple[Path, str, str | None, bool]:
+) -> tuple[Path, Trouble, bool]:
     name = str(context["discriminator"]).strip("'")
     known = re.findall(r"'([^']*)'", str(context.get("expected_tags", "")))
     if item.child(name) is None:
         options = known or _tags(annotations, name)
-        hint = f"one of {', '.join(options)}" if options else None
-        return (*path, name), f"`{name}` is missing", hint, True
+        hint = Trouble.of("one-of", words=", ".join(options)) if options else None
+        return (*path, name), Trouble.of("key-missing", key=name).hinted(hint), True
     tag = str(context.get("tag"))
-    return (*path, name), f"{tag!r} is no known {name}", did_you_mean(tag, known), False
+    told = Trouble.of("no-known-kind", value=repr(tag), key=name)
+    return (*path, name), told.hinted(_meant(tag, known)), False
 
 
 def _tags(annotations: list[Any], name: str) -> list[str]:
@@ -153,25 +161,26 @@ def _tags(annotations: list[Any], name: str) -> list[str]:
     ]
 
 
-def _value_message(error: ErrorDetails, item: Item) -> tuple[str, str | None]:
+def _value_message(error: ErrorDetails, item: Item) -> tuple[str | Trouble, str | None]:
     kind, context = error["type"], error.get("ctx", {})
     written = _written(item)
     if kind in ("literal_error", "enum"):
         known = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
         word = str(item.text if item.text is not None else item.data())
-        return f"{written} is not one of {', '.join(known)}", did_you_mean(word, known)
+        told = Trouble.of("not-one-of", value=written, known=", ".join(known))
+        return told.hinted(_meant(word, known)), None
     if kind == "string_type" and item.plain and item.text:
-        return f"a text is needed, {item.text} is none", f'put it in quotes: "{item.text}"'
+        return Trouble.of("text-needed", value=item.text).hinted(Trouble.of("quote-it", value=item.text)), None
     if kind in _KIND:
-        return f"{_KIND[kind]} is needed, found {written}", None
+        return Trouble.of("kind-needed", kind=Trouble.of(_KIND[kind]), value=written), None
     if kind in _LIMITS:
         return _out_of_range(item, _LIMITS[kind], context)
     if kind == "too_short":
         return _too_short(context), None
     if kind == "string_too_short" and not item.text:
-        return "a text is needed, this one is empty", None
+        return Trouble.of("text-empty"), None
     if kind == "string_pattern_mismatch":
-        return f"{written} does not match {context['pattern']}", None
+        return Trouble.of("no-match", value=written, pattern=str(context["pattern"])), None
     message = str(error["msg"]).removeprefix("Value error, ")
     return message.replace("Input should", "it should"), None
 

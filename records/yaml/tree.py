@@ -18,6 +18,7 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from records.errors import Problem
+from records.trouble import Trouble
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_ITEMS = 200_000
@@ -95,8 +96,13 @@ class Tree:
         self.root = root
         self.problems = problems
 
-    def problem(self, path: Path, message: str, hint: str | None = None, *, key: bool = False) -> Problem:
-        """A problem at the value at ``path`` (``key``: at its key), or at the nearest parent that exists."""
+    def problem(
+        self, path: Path, message: str | Trouble, hint: str | None = None, *, key: bool = False
+    ) -> Problem:
+        """A problem at the value at ``path`` (``key``: at its key), or at the nearest parent that exists.
+
+        A trouble has a hint of its own.
+        """
         item, at, place = self.root, 0, (self.root.line, self.root.col)
         for part in path:
             found = item.child(part)
@@ -106,7 +112,10 @@ class Tree:
             if key and item.keys is not None and isinstance(part, str):
                 place = item.keys[part][1:]
             item, at = found, at + 1
-        return Problem(item.file or self.file, *place, shown((*item.path, *path[at:])), message, hint)
+        where = (item.file or self.file, *place, shown((*item.path, *path[at:])))
+        if isinstance(message, str):
+            return Problem(*where, message, hint)
+        return Problem(*where, str(message), None if message.hint is None else str(message.hint), message)
 
 
 def parse(content: bytes, file: str) -> Tree:

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 from central.access import Access
 from central.web import create_app
 from central.web.pages.evidence import TABS
-from records.errors import Busy, NoRoom, StorageFailed
+from records.errors import Busy, NoRoom, Problem, StorageFailed
 from records.trouble import Trouble
 
 OPEN = {"/sign-in", "/sign-out", "/preferences", "/static/{name}", "/healthz", "/metrics"}
@@ -330,6 +330,22 @@ def test_what_is_wrong_with_an_identity_is_told_in_the_language_of_the_page(own:
     client.cookies.set("lk_language", "zh-CN")
     chinese = client.get(f"/records/{record.hash}").text
     assert "工厂的证书颁发机构须在 2027-01-31 之前签发新的证书" in chinese
+
+
+def test_why_a_line_file_is_refused_is_told_in_the_language_of_the_page(own: Site) -> None:
+    """Bug: it was English on Chinese pages."""
+    unknown = Trouble.of("key-unknown", key="sitee").hinted(Trouble.of("did-you-mean", word="site"))
+    problem = Problem("line.yaml", 2, 1, "sitee", str(unknown), str(unknown.hint), unknown)
+    told = {"problems": [str(problem)], "troubles": [problem.told.to_json()]}
+    own.central.plant.event("OP10", "configuration-refused", file="line.yaml", hash="sha256:1", **told)
+    own.central.deliver()
+    client = own.signed_in("chen.li")
+    (record,) = own.central.store.facts(codes=["configuration-refused"])
+    english = html.unescape(client.get(f"/records/{record.hash}").text)
+    assert english.count("line.yaml:2:1: sitee: unknown key `sitee` (did you mean `site`?)") == 1
+    client.cookies.set("lk_language", "zh-CN")
+    chinese = client.get(f"/records/{record.hash}").text
+    assert "line.yaml 第 2 行第 1 列，sitee：未知的键 `sitee`（是否应为 `site`？）" in chinese
 
 
 def test_what_was_wrong_with_a_device_is_told_in_the_language_of_the_page(own: Site) -> None:

@@ -10,15 +10,18 @@ from typing import Any, cast
 
 import pytest
 
+from edge_agent import report
 from edge_agent.document_ages import DAY_S, DEFAULTS, DocumentAges, by_kind
+from edge_agent.line_watch import Refusal
 from edge_agent.papers import Papers
+from edge_agent.settings import load_line
 from edge_agent.uplink.fence import FENCED
 from edge_agent.uplink.service import NOT_SUBSCRIBED
 from edge_agent.web import show, words
 from edge_agent.web.site import Site
 from records.certificates import CERTIFICATE, KEY, look_at_files
-from records.errors import Invalid, trouble_of
-from records.trouble import Trouble
+from records.errors import ConfigurationError, Invalid, Problem, trouble_of
+from records.trouble import Trouble, trouble_text
 from records.wire import Document
 
 NOW = "2026-11-25T20:00:05.000000Z"
@@ -160,6 +163,29 @@ def test_what_is_wrong_with_the_identity_is_told_in_the_language_of_the_page(tmp
         == 2
     )
     assert not re.search("No such|no private key", chinese)
+
+
+def test_what_is_wrong_with_a_line_file_is_told_in_the_language_of_the_page(tmp_path: Path) -> None:
+    """Bug: it was English whatever the page's language. What one kind of file alone can have wrong is quoted."""
+    file = tmp_path / "line.yaml"
+    file.write_text("agent: a\nsitee: b\nline: c\ndevices: 3\n")
+    with pytest.raises(ConfigurationError) as raised:
+        load_line(file)
+    own = Problem(str(file), 7, 3, "stations.weld", "no device has a tag 'x.y'", "add it")
+    refusal = Refusal("sha256:1", (*raised.value.problems, own))
+    told = report._refused(refusal)
+    assert isinstance(told, dict)
+    assert told["problems"] == [trouble_text(each, "en") for each in told["troubles"]], "nothing else in English"
+    chinese = show.refused(told, words.Words("zh-CN"))
+    assert f"{file} 第 2 行第 1 列，sitee：未知的键 `sitee`（是否应为 `site`？）" in chinese
+    assert f"{file} 第 4 行第 10 列，devices：此处需要映射（多行 `键: 值`），实为 3" in chinese
+    assert chinese[-1] == f"{file} 第 7 行第 3 列，stations.weld：“no device has a tag 'x.y' (add it)”"
+    event = RECORD | {"code": "configuration-refused", "params": {"file": "line.yaml", **told}}
+    assert page("zh-CN", refused=told, records=[event]).count(chinese[0]) == 1
+    assert "at-place" not in page("zh-CN", records=[event])
+    assert page("en", refused=told).count(told["problems"][0]) == 1
+    before = {"configuration": None, "problems": ["an agent of before"]}
+    assert "an agent of before" in page("zh-CN", refused=before)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import re
 
 from records.errors import Unreachable
+from records.texts.file_troubles import FILE_TROUBLES
 from records.texts.troubles import TROUBLES
 from records.texts.way_troubles import WAY_TROUBLES
 from records.trouble import ALL, Trouble, trouble_text
@@ -15,10 +16,11 @@ ASKED = Trouble.of("away", where="press (10.0.0.5:502)", why=Trouble.of("gateway
 
 
 def test_every_trouble_has_both_languages_and_the_same_places() -> None:
-    assert len(ALL) == len(TROUBLES) + len(WAY_TROUBLES), "each has a code of its own"
+    each = (TROUBLES, WAY_TROUBLES, FILE_TROUBLES)
+    assert len(ALL) == sum(map(len, each)), "each has a code of its own"
     for code, said in ALL.items():
         assert sorted(_PLACES.findall(said.english)) == sorted(_PLACES.findall(said.chinese)), code
-        quoted = ("renew-own-certificate",)  # a command
+        quoted = ("renew-own-certificate", "true-or-false")  # a command, words of YAML
         assert (
             re.search("[\u4e00-\u9fff]", said.chinese)
             or _PLACES.sub("", said.english) in (": ", "; ", "")
