@@ -340,6 +340,11 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "state": N_("state of the order"),
         "station": N_("the station"),
         "unit": N_("a held unit"),
+        "certificate": N_("certificate"),
+        "files": N_("files of the certificate"),
+        "folder": N_("folder of the identity"),
+        "signing-key": N_("signing key"),
+        "central-keys": N_("central's keys"),
     },
     "action": {
         "note": N_("Noted"),

@@ -330,6 +330,7 @@ def test_what_is_wrong_with_an_identity_is_told_in_the_language_of_the_page(own:
     client.cookies.set("lk_language", "zh-CN")
     chinese = client.get(f"/records/{record.hash}").text
     assert "工厂的证书颁发机构须在 2027-01-31 之前签发新的证书" in chinese
+    assert re.search(r"事项</dt>\s*<dd[^>]*>证书</dd>", chinese)
 
 
 def test_why_a_line_file_is_refused_is_told_in_the_language_of_the_page(own: Site) -> None:
