@@ -13,7 +13,7 @@ from typing import Literal
 
 from central import succession
 from central.quarantine import Quarantine
-from central.store import again, chains, envelopes, intake, standing, telemetry
+from central.store import again, awaited, chains, envelopes, intake, standing, telemetry
 from central.store.engine import Connection
 from central.store.intake import Conflict
 from central.store.standing import Chain, Standing
@@ -116,6 +116,8 @@ class Committing:
         intake.keep_head(connection, head, payload, now_us)
         chain = (head.agent, head.epoch, head.stream)
         stands = standing.read(connection, [chain]).chains[chain]
+        if known is not None and head.stream == chains.RECORDS and stands.through < known.last < head.last:
+            awaited.keep(connection, known)
         # a chain that central has not begun, after a restore perhaps: its agent may believe that all is here
         return Outcome("head", head.agent, stands.answer if stands.mark is None else None)
 

@@ -15,7 +15,7 @@ from central.certificate import certify
 from central.doctor_told import Told
 from central.domain import Certificate, EpochEvidence, Grade
 from central.dossier import Dossier
-from central.store import dossiers, findings, search
+from central.store import awaited, dossiers, findings, search
 from central.store.engine import Connection
 
 CHECK = "former disks"
@@ -28,7 +28,11 @@ DO = (
 
 
 def waited_for(connection: Connection) -> Iterator[Told]:
-    """One for each series of which something is not proven while a lot waits for it."""
+    """One for each series of which something is not proven while a lot waits for it; nothing in a database that
+    only an older central was started on.
+    """
+    if not awaited.known(connection):
+        return
     waiting: dict[str, list[str]] = {}
     for lot, references in _undecided(connection):
         told = (why for reference in references for why in _unproven(connection, reference))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from central.domain import ChainEvidence, EpochEvidence, Gap
-from central.store import again, envelopes, intake, proven_head
+from central.store import again, awaited, envelopes, intake, proven_head
 from central.store.gaps import Gaps
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, tombstone, watermark
@@ -154,6 +154,7 @@ def signed_otherwise(connection: Connection, agent: str, epoch: str, here: Opene
     stand again under a later number: a disk went on in two ways, and what one of them made is not here.
     """
     offered = intake.offered_otherwise(connection, agent, epoch, RECORDS)
+    offered += awaited.contradicted(connection, agent, epoch)
     order = [*here[agent]]
     later = order[order.index(epoch) + 1 :]
     return tuple(

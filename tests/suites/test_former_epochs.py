@@ -150,16 +150,20 @@ def test_what_a_copy_signed_before_it_was_told_better_hides_no_disk(plant: Plant
     assert grades(plant, "WO-1")[:2] == (Grade.COMPLETE, "complete")
 
 
-def test_a_disk_that_went_on_in_two_ways_within_one_epoch_is_not_complete(plant: Plant) -> None:
+@pytest.mark.parametrize("outdone", [False, True])
+def test_a_disk_that_went_on_in_two_ways_within_one_epoch_is_not_complete(plant: Plant, outdone: bool) -> None:
     """Bug: central had a signed head of records that never came; others came under their numbers, and the chain
-    was COMPLETE.
+    was COMPLETE. ``outdone``: the copy signed a higher head before its records came, and nothing told of it.
     """
     plant.work("WO-1", 1)
     image = plant.take_image()
     plant.work("WO-1", 2, 3, sent=False)
     say_head(plant)
     plant.put_back(image)
-    plant.work("WO-1", 4, 5, 6)
+    plant.work("WO-1", 4, 5, 6, sent=not outdone)
+    if outdone:
+        say_head(plant)
+        plant.send()
     state_head(plant)
     (line,) = lines_of(plant)
     assert (line["grade"], line["otherwise"]) == ("incomplete", [4])
