@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -124,11 +125,12 @@ class DemoPlant:
         self._agents.clear()
 
     def stop(self) -> None:
-        """End everything that was started."""
-        self.processes.stop_all()
-        if self._erp is not None:
-            self._erp.stop()
-        self._central.close()
+        """End everything that was started, whatever one of them raises."""
+        with ExitStack() as ending:
+            ending.callback(self._central.close)
+            if self._erp is not None:
+                ending.callback(self._erp.stop)
+            ending.callback(self.processes.stop_all)
 
     def central(self, *words: str, stdin: str = "", fine: tuple[int, ...] = (0,)) -> str:
         """Run a command of central on this plant; gives its stdout."""

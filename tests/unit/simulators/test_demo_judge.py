@@ -11,6 +11,7 @@ import pytest
 
 from records.errors import Unreachable
 from simulators.demo_check import CentralClient, Figures, Judge, NotNow
+from simulators.demo_plant import DemoPlant
 
 LOOKS = 3
 
@@ -87,3 +88,20 @@ def test_a_finding_that_changed_while_it_was_looked_at_is_looked_at_again_and_cl
     assert state["closed"]
     assert len(set(asked)) == len(asked), "an answer is given once for each key"
     assert made.figures.exceptions == {"retested": 1}
+
+
+def test_what_one_part_of_a_demo_raises_at_its_end_leaves_no_other_running() -> None:
+    """Bug: a broker that ended with a fault left the ERP's process behind."""
+    ended: list[str] = []
+
+    def stop_all() -> None:
+        ended.append("processes")
+        raise RuntimeError("a fault")
+
+    plant: Any = DemoPlant.__new__(DemoPlant)
+    plant.processes = SimpleNamespace(stop_all=stop_all)
+    plant._erp = SimpleNamespace(stop=lambda: ended.append("erp"))
+    plant._central = SimpleNamespace(close=lambda: ended.append("central"))
+    with pytest.raises(RuntimeError, match="a fault"):
+        plant.stop()
+    assert ended == ["processes", "erp", "central"]
