@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from drivers.base import Device, Group, OnBlock, OnNotice, ReadingBlock, ScanFrame, Scanner
 from drivers.doubts import Doubts, Lateness
+from drivers.ending import end_tasks
 from drivers.poll import PollMeter, poll
 from drivers.shares import Share
 from drivers.stale import Freshness, Overdue, WatchPlan, stale_block, stale_group
@@ -200,7 +201,7 @@ class Supervisor:
         finally:
             watchdog.cancel()
             await self.device.close()
-            await asyncio.gather(watchdog, return_exceptions=True)
+            await end_tasks([watchdog])
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -235,9 +236,7 @@ class Supervisor:
                 if self._failure is not None:  # perhaps only since then
                     raise self._failure
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end_tasks(tasks)
 
     async def _between_reads(self) -> None:
         """A request that is cut off may cost the session: wait for its end, within reason."""
@@ -286,9 +285,7 @@ class Supervisor:
                     tasks[0].result()
                     return
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end_tasks(tasks)
 
     def _take(self, heads: tuple[str, ...], block: ReadingBlock) -> None:
         now_s = self._clock.monotonic_s()

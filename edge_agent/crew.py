@@ -1,8 +1,7 @@
 """Tasks that come and go while others run; the first one that ends by itself ends them all.
 
 A part of the agent (a device, a desk, a station) runs for ever. When one ends, it failed, and the agent ends with
-it. One that is dismissed is cancelled until it has really ended: a library may swallow a cancellation, as wait_for
-of Python 3.11 does.
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 import structlog
 
-CANCEL_AGAIN_S = 0.5
+from drivers.ending import end_tasks
 
 log = structlog.get_logger()
 
@@ -45,7 +44,7 @@ class Crew:
     async def dismiss(self, task: Part) -> None:
         """End one part; what it raises at its end is said and costs the others nothing."""
         self._parts.discard(task)
-        await _cancel({task})
+        await end_tasks({task})
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("part-ended-badly", error=repr(error))
@@ -60,15 +59,7 @@ class Crew:
             await self._ended.wait()
         finally:
             parts, self._parts = self._parts, set()
-            await _cancel(parts)
+            await end_tasks(parts)
         for task in parts:
             if not task.cancelled():
                 task.result()
-
-
-async def _cancel(tasks: set[Part]) -> None:
-    left = {task for task in tasks if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)

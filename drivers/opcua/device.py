@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from drivers.base import OnBlock, OnNotice, ReadingBlock
+from drivers.ending import end_tasks
 from drivers.opcua.publishing import Publisher
 from drivers.opcua.reading import Reader
 from drivers.opcua.session import Session
@@ -107,6 +108,4 @@ async def _until_first_error(jobs: Sequence[Coroutine[Any, Any, None]]) -> None:
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from asyncua import ua
 from asyncua.ua.uaerrors import UaStatusCodeError
 
+from drivers.ending import end_tasks
 from drivers.opcua import binary, codec
 from drivers.opcua.failures import reason
 from drivers.opcua.session import Session
@@ -89,9 +90,7 @@ class Publisher:
         self._unknown.clear()
         self._gone.clear()
         self._acknowledge.clear()
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await end_tasks(workers)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

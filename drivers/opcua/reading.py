@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from drivers import status as statuses
 from drivers.base import OBJECTS, Group, RawColumn, ReadingBlock
+from drivers.ending import end_tasks
 from drivers.opcua import binary, codec
 from drivers.opcua.asking import Ask
 from drivers.opcua.columns import Columns, Decoder
@@ -145,8 +146,7 @@ class Reader:
         self._plans.clear()
         task, self._retries = self._retries, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end_tasks([task])
 
     def slow_status(self, name: str) -> int:
         """Why this tag is read slowly, 0 when it is not."""

@@ -18,6 +18,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.base import Notice, OnNotice
+from drivers.ending import end_tasks
 from drivers.opcua import limits as limiting
 from drivers.opcua.failures import TOO_LARGE, LoginRefused, of_connect, reason
 from drivers.opcua.identity import Identity, identify
@@ -142,8 +143,7 @@ class Session:
         """End the session; never raises, may be called twice."""
         guard, self._guard, self._ended = self._guard, None, None
         if guard is not None:
-            guard.cancel()
-            await asyncio.gather(guard, return_exceptions=True)
+            await end_tasks([guard])
         await self._disconnect()
 
     async def call(self, request: Awaitable[T]) -> T:

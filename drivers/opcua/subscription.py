@@ -25,6 +25,7 @@ from pydantic import JsonValue
 
 from drivers import status as statuses
 from drivers.base import OBJECTS, Group, Notice, OnBlock, OnNotice, RawColumn, ReadingBlock
+from drivers.ending import end_tasks
 from drivers.opcua import binary, codec
 from drivers.opcua.columns import Columns, Layout, walk
 from drivers.opcua.limits import parts
@@ -131,8 +132,7 @@ class Subscriber:
                         raise Unreachable.of(ended) from None
         finally:
             self._reader.healed.remove(self._healed)
-            polling.cancel()
-            await asyncio.gather(polling, return_exceptions=True)
+            await end_tasks([polling])
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -148,9 +148,7 @@ class Subscriber:
             for job in done:
                 job.result()
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await end_tasks(jobs)
             self._tried.clear()
             for item in live.items.values():
                 self._rest.setdefault(item.name, None)
