@@ -73,8 +73,7 @@ All run in several processes at once: their seconds together count that many tim
 
 SLOW_FIRST = ("process", "demo", "suites", "machine", "web", "sim")
 """In several processes these suites go first, in this order: what is left for the end is short, and none of the
-processes waits long for the last one. Their tests wait for others more than they compute, so more processes than
-processors are at work at once."""
+processes waits long for the last one."""
 
 
 @dataclass(slots=True)

@@ -118,6 +118,8 @@ class Plant:
         return answers[-1].json()
 
     def dhr(self, lot: str) -> Any:
+        """Waits until there is one: a sweep makes it, and kills hold sweeps up."""
+        until(lambda: self.get("dhrs", lot=lot)["items"])
         (found,) = self.get("dhrs", lot=lot)["items"]
         return self.get(f"dhrs/{found['id']}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -219,16 +220,19 @@ def test_a_new_watch_takes_the_place_of_the_old_one(rig: Rig) -> None:
 def test_two_watches_of_one_device_get_their_own_messages(rig: Rig) -> None:
     async def job(device: OpcUa, watch: Watch) -> None:
         other = Watch(device, "torque")
-        await watch.value(7)
-        await other.value(2.2, "torque")
-        for value in (8, 9):
-            rig.server.set("count", value)
-            rig.server.set("torque", value / 10)
-            await watch.value(value)
-            await other.value(value / 10, "torque")
-        assert other.values("count") == []
-        assert watch.values("torque") == [2.2, 0.8, 0.9]
-        await other.end()
+        try:
+            await watch.value(7)
+            await other.value(2.2, "torque")
+            for value in (8, 9):
+                rig.server.set("count", value)
+                rig.server.set("torque", value / 10)
+                await watch.value(value)
+                for each in (watch, other):  # each has a sampling of its own
+                    await each.value(value / 10, "torque")
+            assert other.values("count") == []
+            assert watch.values("torque") == [2.2, 0.8, 0.9]
+        finally:
+            await other.end()
 
     rig.server.set("torque", 2.2)
     watching(rig, f'{COUNT}\nname: torque, namespace_uri: "urn:test", identifier: s=torque, mode: subscribe', job)
@@ -285,7 +289,8 @@ def test_what_is_subscribed_is_judged_like_what_is_polled(rig: Rig) -> None:
             tag: [b.words()[0] for b in watch.blocks if b.tags == (tag,)] for tag in ("count", "torque", "wrong")
         }
         assert words["count"] == ["Good", "UncertainEngineeringUnitsExceeded"]
-        assert words["torque"][-2:] == ["UncertainClock", "BadNotFinite"]
+        told = [word for word, _ in groupby(words["torque"])]  # NaN is no NaN: the server may say it at each look
+        assert told[-2:] == ["UncertainClock", "BadNotFinite"]
         assert set(words["wrong"]) == {"BadTypeMismatch"}
         rig.server.set("torque", 2.2)
 

@@ -57,7 +57,8 @@ def test_altered_frames_of_every_kind(
         payload[at % len(payload)] = byte
     topic = state_topic(agent.name) if stream == "state" else up_topic("p0", agent.name, stream)
     outcome = rig.ingest.take(topic, bytes(payload[: len(payload) - cut]) + more)
-    assert outcome.result in ("committed", "nothing-new", "hole", "quarantined")
+    allowed = {"committed", "nothing-new", "hole", "quarantined"}
+    assert outcome.result in allowed | ({"ignored"} if stream == "requests" else set())  # one of many of its kind
     with rig.store.read() as connection:
         held = [e.hash for e in envelopes.walk(connection, agent.name, agent.epoch, "records")]
         chains = {(w.agent, w.epoch) for w in intake.watermarks(connection)}

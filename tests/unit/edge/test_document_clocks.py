@@ -294,7 +294,7 @@ def test_a_document_for_which_there_is_no_room_is_held_and_stored_later(pc: Pc) 
     large = Document("holds", "plant", 2, 1, {"holds": ["x" * 200_000]})
     pc.tell(large)
     assert pc.documents.get("holds", "plant") == large
-    assert "1 of central's documents cannot be kept here" in (pc.documents.not_kept or "")
+    assert "1 of central's documents cannot be kept here" in str(pc.documents.not_kept)
     pc.clock.advance(HOUR)
     pc.documents.heard()
     assert (pc.age_s, pc.documents.get("holds", "plant")) == (0, large)
