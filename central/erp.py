@@ -17,7 +17,7 @@ from central.links.base import MESSAGE_LIMIT, ErpLink
 from central.store import orders as rows
 from central.store.engine import Connection, Store
 from records.clock import Clock
-from records.errors import Busy, LotkeeperError, NoRoom, Refused, Unfit
+from records.errors import LotkeeperError, NotStored, Refused
 from records.model import OperationsEvent
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class Erp:
                 raise Refused(self._refused.message, hint=self._refused.hint)
             try:
                 return use(self._link)
-            except (Busy, NoRoom, Unfit):  # our own database's, which took no note of a step
+            except NotStored:  # our own database's, which took no note of a step
                 raise
             except Refused as error:
                 self._refused = error

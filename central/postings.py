@@ -27,7 +27,7 @@ from central.store import erp_outbox
 from central.store.engine import Connection, Store
 from central.store.erp_outbox import DoneStep, Message
 from records.clock import MICROSECONDS, Clock
-from records.errors import Busy, Invalid, LotkeeperError, NoRoom, Refused, StorageFailed, Unfit
+from records.errors import Invalid, LotkeeperError, NotStored, Refused, StorageFailed
 from records.model import OperationsEvent
 
 FIRST_PAUSE_S = 5.0
@@ -127,7 +127,7 @@ class Postings:
             found = erp.ask(use)
         except ErpRefused as error:
             self._refused(confirmation, error)
-        except (Busy, NoRoom, StorageFailed, Unfit):  # our own database's
+        except (NotStored, StorageFailed):  # our own database's
             raise
         except Refused as error:
             self._postpone(message, error)

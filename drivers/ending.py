@@ -1,7 +1,7 @@
 """Tasks that are cancelled until they have really ended.
 
 A library may swallow a cancellation: ``wait_for`` of Python 3.11 does when what it waits for is done in the same
-moment, as pymodbus does. Who cancels once and waits then waits for ever.
+moment, and so does pymodbus. Who cancels once and then waits, waits for ever.
 """
 
 from __future__ import annotations

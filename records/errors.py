@@ -5,8 +5,10 @@ LotkeeperError
   Unreachable          a device, broker, central or ERP did not answer                  (exit code 3)
   Lacking              this process may have no more memory, files or threads           (exit code 3)
   Refused              the other side answered and said no (password, rights, state)    (exit code 3)
-    NoRoom             a full disk, or a file at its cap                                (exit code 74)
-    Busy               a disk that is too slow for all the writes that wait             (exit code 74)
+    NotStored          our own store takes nothing now: nothing of it was stored
+      NoRoom           a full disk, or a file at its cap                                (exit code 74)
+      Busy             a disk that is too slow for all the writes that wait             (exit code 74)
+      Unfit            a database server that keeps no commits, or only lets read       (exit code 3)
   Invalid              data from outside that cannot be taken (scan, payload, register) (exit code 1)
     Unknown            what was named is not there                                      (exit code 2)
   Damaged              a stored chain, file or signature does not verify                (exit code 1)
@@ -130,7 +132,11 @@ class Refused(LotkeeperError):
     exit_code = 3
 
 
-class NoRoom(Refused):
+class NotStored(Refused):
+    """Our own store takes nothing now: nothing of it was stored, and the next try may be. Nobody's "no"."""
+
+
+class NoRoom(NotStored):
     """A full disk or a file at its cap: nothing of it was stored, and the next try may find room.
 
     Whoever waits for room catches ``Refused``; a process or command that ends by it ends as by any failing disk.
@@ -140,7 +146,7 @@ class NoRoom(Refused):
     exit_code = 74
 
 
-class Busy(Refused):
+class Busy(NotStored):
     """Too many writes wait already: nothing of this one was stored, and the next try may find fewer.
 
     The disk is slow or hangs and has not failed; whoever waits for room waits for it, too.
@@ -150,7 +156,7 @@ class Busy(Refused):
     exit_code = 74
 
 
-class Unfit(Refused):
+class Unfit(NotStored):
     """A database server that works and does not keep what it commits, or only lets read: nothing of it was stored,
     and the next try may find it mended.
     """

@@ -34,7 +34,7 @@ from central.store.guards import assert_guards, make_guards
 from central.store.lite import LiteStore, reading_file
 from central.store.schema import metadata
 from central.stored import StoredFact
-from records.errors import Busy, LotkeeperError, NoRoom, Refused, StorageFailed, Unfit, Unreachable
+from records.errors import LotkeeperError, NotStored, Refused, StorageFailed, Unreachable
 
 __all__ = ["Connection", "Store", "assert_guards", "at_any_version", "is_away", "reading", "unless_away"]
 
@@ -184,7 +184,7 @@ class Store:
 
 def is_away(error: Exception) -> bool:
     """Whether an error says that the database cannot be used now: away, slow, unfit, its disk full or failed."""
-    return isinstance(error, Busy | NoRoom | StorageFailed | Unfit | Unreachable | OperationalError | NoReaderFree)
+    return isinstance(error, NotStored | StorageFailed | Unreachable | OperationalError | NoReaderFree)
 
 
 @contextmanager

@@ -78,6 +78,16 @@ def disk_of(own_server: PostgresServer, volume: Volume, size: str) -> Path:
     return disk
 
 
+def on_small_disk(own_server: PostgresServer, volume: Volume) -> tuple[Path, str]:
+    """A small disk, and an empty database whose tables are on it."""
+    disk = disk_of(own_server, volume, "64m")
+    name = own_server.empty()
+    with own_server.admin() as admin:
+        admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'".encode())
+        admin.execute(f"ALTER DATABASE {name} SET TABLESPACE small".encode())
+    return disk, name
+
+
 def log_on(own_server: PostgresServer, disk: Path) -> None:
     """The server's log (pg_wal) goes on a disk of its own."""
     own_server.stop()
@@ -162,11 +172,7 @@ def test_the_disk_of_its_tables_is_full(
     started: Callable[[str], tuple[CentralProcess, Agent]],
 ) -> None:
     """Bug: central ended itself, and again with each start."""
-    disk = disk_of(own_server, volume, "64m")
-    name = own_server.empty()
-    with own_server.admin() as admin:
-        admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'".encode())
-        admin.execute(f"ALTER DATABASE {name} SET TABLESPACE small".encode())
+    disk, name = on_small_disk(own_server, volume)
     central, agent = started(own_server.url(name))
     with Wire(broker.port, agent) as wire:
         wire.deliver(central.ring, 1, agent.frame(1))
@@ -189,11 +195,7 @@ def test_a_worker_that_is_refused_for_a_full_disk_is_told_of(
     started: Callable[[str], tuple[CentralProcess, Agent]],
 ) -> None:
     """Bug: only its own log told; central said that all is well where what it writes itself is small."""
-    disk = disk_of(own_server, volume, "64m")
-    name = own_server.empty()
-    with own_server.admin() as admin:
-        admin.execute(f"CREATE TABLESPACE small LOCATION '{disk}'".encode())
-        admin.execute(f"ALTER DATABASE {name} SET TABLESPACE small".encode())
+    disk, name = on_small_disk(own_server, volume)
     central, _ = started(own_server.url(name))
     agents = [enrolled(central, f"line-{number}", f"p{number}") for number in (1, 2)]
     database = load_settings(central.config).value.database

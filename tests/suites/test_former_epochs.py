@@ -16,6 +16,7 @@ from central.agent_certificate import certificate_of
 from central.certificate import worst
 from central.cli_keep import OTHERWISE, certificate_lines
 from central.domain import Grade
+from central.store import awaited
 from records.clock import FakeClock
 from records.keys import SigningKey
 from records.wire import sign, state_topic
@@ -171,3 +172,28 @@ def test_a_disk_that_went_on_in_two_ways_within_one_epoch_is_not_complete(plant:
     assert OTHERWISE in words(plant)
     (chain,) = plant.certificate("WO-1").chains
     assert (chain.grade, chain.otherwise, chain.unproven) == (Grade.INCOMPLETE, (4,), False)
+
+
+def test_heads_whose_records_came_take_no_room_from_one_whose_records_never_do(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: after so many times behind, no head that gave way was kept any more, and two ways were COMPLETE."""
+    monkeypatch.setattr(awaited, "MOST", 3)
+    for cycle in range(1, 11, 2):  # the line is behind, again and again
+        plant.work("WO-1", cycle, sent=False)
+        say_head(plant)
+        plant.work("WO-1", cycle + 1, sent=False)
+        say_head(plant)
+        plant.send()
+    (line,) = lines_of(plant)
+    assert (line["grade"], line["otherwise"]) == ("complete", [])
+    image = plant.take_image()
+    plant.work("WO-1", 11, sent=False)
+    say_head(plant)
+    plant.put_back(image)
+    plant.work("WO-1", 12, 13, sent=False)
+    say_head(plant)
+    plant.send()
+    state_head(plant)
+    (line,) = lines_of(plant)
+    assert (line["grade"], line["otherwise"]) == ("incomplete", [12])
