@@ -133,7 +133,10 @@ class Refused(LotkeeperError):
 
 
 class NotStored(Refused):
-    """Our own store takes nothing now: nothing of it was stored, and the next try may be. Nobody's "no"."""
+    """Our own store takes nothing now: nothing of it was stored, and the next try may be. Nobody's "no".
+
+    What its kinds have in common, to be caught: never raised itself.
+    """
 
 
 class NoRoom(NotStored):
