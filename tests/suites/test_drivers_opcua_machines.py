@@ -44,7 +44,11 @@ def test_a_session_that_the_server_ends_is_opened_again_with_its_subscription(se
     server.play(job, tags=["count", "told"])
 
 
-def test_a_node_that_is_deleted_is_bad_alone_and_good_again_when_it_is_back(server: Server) -> None:
+def test_a_node_that_is_deleted_is_bad_alone_and_good_again_when_it_is_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "RETRY_S", 0.2)
+
     async def job(scene: Scene) -> None:
         rig = scene.rig
         await until(lambda: scene.shows("doomed", 5), "the node's value")

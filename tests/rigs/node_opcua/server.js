@@ -1,9 +1,10 @@
 // An OPC UA server for tests and benchmarks that is neither ours nor Python's: node-opcua.
 //
-//   node server.js '{"port": 4840, "folder": "PKI", ...}'
+//   node server.js
 //
-// The first line on stdout is "ok PORT". Then each line on stdin is a JSON command, answered by "ok JSON" or
-// "error TEXT". End of stdin ends the server.
+// The first line on stdout is "ok". Then each line on stdin is a JSON command, answered by "ok JSON" or
+// "error TEXT": "start" with the settings makes the server and answers its port, "end" is its sudden death, after
+// which another may be started. End of stdin ends the process.
 "use strict";
 
 const readline = require("node:readline");
@@ -67,12 +68,23 @@ async function start(settings) {
   await server.initialize();
   const nodes = new Nodes(server.engine.addressSpace, settings);
   await server.start();
-  return { server, nodes, people, trusted };
+  const sockets = new Set();
+  for (const endpoint of server.endpoints) endpoint._server.on("connection", (socket) => sockets.add(socket));
+  return { server, nodes, people, trusted, sockets };
+}
+
+/** To those who are connected, what the death of the process would be: nothing listens, no socket says a word. */
+async function end({ server, nodes, sockets }) {
+  for (const endpoint of server.endpoints) endpoint._server.close();
+  for (const socket of sockets) socket.destroy();
+  nodes.over = true;
+  await server.shutdown(0);
 }
 
 /** Tick at the whole multiples of the period since `base_us`, by the wall clock. */
 function keepTicking(nodes, { first, count, period_us: period, base_us: base }) {
   const next = () => {
+    if (nodes.over) return;
     const now = Date.now() * 1000;
     const number = Math.floor((now - base) / period);
     nodes.tick(first, count, number, new Date((base + number * period) / 1000));
@@ -117,20 +129,26 @@ async function obey({ server, nodes, people, trusted }, command) {
 }
 
 async function main() {
-  const rig = await start(JSON.parse(process.argv[2]));
-  say(`ok ${rig.server.endpoints[0].port}`);
+  let rig = null;
+  say("ok");
   for await (const line of readline.createInterface({ input: process.stdin })) {
     try {
-      const answer = await obey(rig, JSON.parse(line));
+      const command = JSON.parse(line);
+      let answer;
+      if (command.do === "start") {
+        rig = await start(command.settings);
+        answer = rig.server.endpoints[0].port;
+      } else if (command.do === "end") {
+        await end(rig);
+      } else {
+        answer = await obey(rig, command);
+      }
       say(`ok ${JSON.stringify(answer === undefined ? null : answer)}`);
     } catch (error) {
-      say(`error ${error.message.split("\n")[0]}`);
+      say(`error ${String(error.stack || error).replace(/\n/g, " | ")}`);
     }
   }
   process.exit(0);
 }
 
-main().catch((error) => {
-  say(`error ${String(error.stack || error).replace(/\n/g, " | ")}`);
-  process.exit(1);
-});
+main();
