@@ -10,7 +10,8 @@ broker (client id ``CLIENT-PARTITION``) which moves with the lease: what the for
 comes to the next one.
 
 A process that lost a lease without knowing it, because it was paused or the network was, cannot commit under
-it: the lease's token is compared in each transaction (``central.store.leases``).
+it: the lease's token is compared in each transaction (``central.store.leases``). One that can write no lease any
+more, on a full disk, looks whether another has taken it, and leaves the session to that one.
 
 Central's signing key may be changed meanwhile, by ``serve`` or in the folder of keys: each turn asks for it, and
 whoever takes a partition in signs with it from the next turn on. By then its announcement, which agents need to
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -144,6 +146,7 @@ class Shares:
                 return
             except LotkeeperError as error:
                 self._trouble.met(str(error))
+                self._yield()
             else:
                 self._trouble.over()
             self._ending.wait(self._lease_s / TURNS)
@@ -165,6 +168,17 @@ class Shares:
             self._log.info("partition-taken", partition=partition, token=token)
         self._let_go(GRACE_S)
         self._follow_key()  # last: a folder of keys that cannot be read costs no lease
+
+    def _yield(self) -> None:
+        """Leave what another took while no lease could be written: two with one session end each other's."""
+        with suppress(LotkeeperError):
+            with self._store.read() as connection:
+                known = leases.known(connection)
+            for partition, (token, _) in list(self._held.items()):
+                lease = known[PARTITION + partition]
+                if lease.token != token:
+                    self._log.warning("partition-taken-away", partition=partition, by=lease.holder.split()[0])
+                    self._leave([partition], "lost")
 
     def _follow_key(self) -> None:
         due, self._next_key = self._next_key, self._signing()

@@ -38,6 +38,15 @@ AGENTS = 5
 LEASE_S = 2
 WORKERS = ("one", "two")
 EVERYBODY = {"serve", *WORKERS}
+FULL_FOR_TWO = """
+CREATE FUNCTION full_for_two() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.holder LIKE 'two %' THEN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER full_for_two BEFORE INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION full_for_two();
+"""
+"""Its leases find no room, as where each process writes to pages of its own."""
 
 
 class Line:
@@ -238,6 +247,30 @@ def test_a_worker_that_is_refused_what_it_is_to_store_is_told_of(plant: Plant) -
     plant.wait_for_holders(*EVERYBODY)
     plant.commit(10)
     plant.arrived()
+
+
+def test_a_worker_that_cannot_renew_its_leases_leaves_the_sessions_of_whoever_took_them(plant: Plant) -> None:
+    """Bug: it kept its connection, so that both ended each other's every two seconds, for as long as nothing came
+    from an agent. Seen on a disk that was full for what one process wrote and not for another.
+    """
+    plant.wait_for_holders(*EVERYBODY)
+    theirs = [line for line, name in plant.holders().items() if name == "two"]
+    before = len(plant.said("two"))
+    with postgres.shared().admin(plant.database.name) as database:
+        database.execute(FULL_FOR_TWO)
+        try:
+            wait_until(
+                lambda: plant.said("two", before).count("partition-taken-away") == len(theirs), "its notice"
+            )
+            plant.wait_for_holders("serve", "one")
+            plant.commit(20)
+            plant.arrived()
+            logs = (plant.said("two", before), plant.said("one"), plant.central.log.read_text())
+            assert not any("broker-session-contested" in log for log in logs)
+        finally:
+            database.execute("DROP FUNCTION full_for_two CASCADE")
+    plant.wait_for_holders(*EVERYBODY)
+    plant.judge()
 
 
 def test_running_processes_follow_new_keys_of_agents_and_of_central(plant: Plant) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import time
 import tty
 from pathlib import Path
@@ -80,11 +81,9 @@ class OneAgent:
         self._starts = 0
         self._machines: dict[str, Started] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        self.identity = identity or folder / "identity"
         if identity is None:
-            identity = folder / "identity"
-            file = IdentityFile(name, "p0", (PublicKey(CENTRAL, self.central.public.hex()),))
-            Identity.write(identity, file, SigningKey.generate(), None)
-        self.identity = identity
+            self._enrol()
         self._know_the_order()
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
@@ -98,6 +97,10 @@ class OneAgent:
             + f'uplink: {{broker: "{broker}", identity: {identity}, head_interval: 1s}}\n'
             + "buffer: {path: buffer}\n"
         )
+
+    def _enrol(self) -> None:
+        file = IdentityFile(self.name, "p0", (PublicKey(CENTRAL, self.central.public.hex()),))
+        Identity.write(self.identity, file, SigningKey.generate(), None)
 
     def _know_the_order(self) -> None:
         """A buffer that has heard of the order, as one that spoke with central before."""
@@ -124,9 +127,11 @@ class OneAgent:
         os.close(self._master)
         os.close(self._slave)
 
-    def start(self) -> Self:
+    def start(self, failpoint: str | None = None) -> Self:
+        """Start it; with a failpoint it dies there, as in a power cut."""
         self._starts += 1
-        self.process = Started("lotkeeper-edge", ["run", str(self.line)], self.log)
+        environment = {} if failpoint is None else {"LOTKEEPER_FAILPOINT": failpoint}
+        self.process = Started("lotkeeper-edge", ["run", str(self.line)], self.log, environment)
         return self
 
     @property
@@ -143,6 +148,15 @@ class OneAgent:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(60)
+
+    def new_pc(self) -> None:
+        """In the place of one that is lost with all that it held: same name, enrolled anew, told of the order."""
+        self.kill()
+        (self.folder / "buffer").rename(self.folder / "lost")
+        shutil.rmtree(self.identity)
+        self._starts = 0
+        self._enrol()
+        self._know_the_order()
 
     def start_machine(self, machine: str) -> None:
         words = ["plc-modbus", "--port", str(self.ports[machine]), "--every", "0.1", "--handshake"]
@@ -197,6 +211,10 @@ class OneAgent:
     def events(self, code: str) -> list[OperationsEvent]:
         return [fact for fact in self.facts() if isinstance(fact, OperationsEvent) and fact.code == code]
 
+    def runs(self, station: str) -> list[OperationRecord]:
+        """What a station has recorded, in order."""
+        return [f for f in self.facts() if isinstance(f, OperationRecord) and f.station == station]
+
     def cycles(self, station: str) -> list[int | None]:
         """The machine cycles that a station has recorded, in order."""
-        return [f.cycle for f in self.facts() if isinstance(f, OperationRecord) and f.station == station]
+        return [run.cycle for run in self.runs(station)]

@@ -6,7 +6,6 @@ test says so, whatever its permit is.
 
 from __future__ import annotations
 
-import os
 import struct
 import subprocess
 from pathlib import Path
@@ -92,15 +91,7 @@ class PressLine:
 
     def start(self, failpoint: str | None = None) -> None:
         """Start the agent; with a failpoint it dies there, as in a power cut."""
-        before = os.environ.get("LOTKEEPER_FAILPOINT")
-        if failpoint is not None:
-            os.environ["LOTKEEPER_FAILPOINT"] = failpoint
-        try:
-            self.agent.start()
-        finally:
-            if failpoint is not None:
-                del os.environ["LOTKEEPER_FAILPOINT"]
-        assert before is None
+        self.agent.start(failpoint)
 
     def register(self, address: int) -> int:
         """What the machine holds there."""
@@ -118,6 +109,13 @@ class PressLine:
         self.machine.set(1, "holding", FORCE, list(struct.unpack(">2H", struct.pack(">f", force))))
         self.machine.set(1, "holding", COUNT, list(struct.unpack(">2H", struct.pack(">I", cycle))))
         self.machine.set(1, "holding", DONE, [1])
+
+    def turn(self) -> bool:
+        """What the machine does of a handshake by itself; whether that is over."""
+        done, ack = self.register(DONE), self.register(ACK)
+        if done and ack:
+            self.machine.set(1, "holding", DONE, [0])
+        return not done and not ack
 
     def answered(self) -> None:
         """Wait for the acknowledge, and take done back as the machine does."""
