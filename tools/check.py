@@ -13,7 +13,7 @@ BIN = Path(sys.executable).parent
 CHECKS: dict[str, list[str]] = {
     "lint": ["ruff", "check", "--quiet", "."],
     "format": ["ruff", "format", "--quiet", "--check", "."],
-    "types": ["mypy", "--no-error-summary"],
+    "types": ["mypy", "--no-error-summary", "--num-workers=2"],
     "types of tools": ["mypy", "--no-error-summary", "tools"],
     "imports": ["lint-imports", "--no-logo"],
 }

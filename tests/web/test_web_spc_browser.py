@@ -69,7 +69,7 @@ def test_pages_of_charts_are_accessible_and_fit_their_screens(
     wrong: list[tuple[object, ...]] = []
     for path in pages(press):
         page.goto(path)
-        wrong += [(path, *broken) for broken in violations(page)]
+        wrong += [(path, *broken) for broken in violations(page, theme=theme)]
         for width in (390, 1280):
             page.set_viewport_size({"width": width, "height": 900})
             over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -78,7 +78,7 @@ def test_pages_of_charts_are_accessible_and_fit_their_screens(
                 wrong.append((path, width, over, small))
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.goto("/spc?wall=1")
-    wrong += [("wall", *broken) for broken in violations(page)]
+    wrong += [("wall", *broken) for broken in violations(page, theme=theme)]
     assert page.evaluate("document.documentElement.scrollHeight") <= 1080
     words = page.locator(".wall .tile-head .status")
     sizes = words.evaluate_all("all => all.map(e => parseFloat(getComputedStyle(e).fontSize))")

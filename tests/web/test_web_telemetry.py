@@ -220,7 +220,7 @@ def test_axe_finds_nothing_and_nothing_overflows(
     page = context.new_page()
     for path in ("/telemetry", "/telemetry/trend-1/welder.force"):
         page.goto(path)
-        assert violations(page) == []
+        assert violations(page, theme=theme) == []
         page.set_viewport_size({"width": 390, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.set_viewport_size({"width": 1280, "height": 900})
