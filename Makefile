@@ -23,7 +23,7 @@ help:
 	@echo "make demo     a whole plant on this PC: prints the dashboard's address, ends with Ctrl-C"
 	@echo "make test     all checks and all tests, with the time of each suite"
 	@echo "make check    lint, format, types, direction of imports"
-	@echo "make faults   the long loops that kill, cut and refill, up to their published counts"
+	@echo "make faults   properties with all their examples, and the long loops that kill, cut and refill, up to their counts"
 	@echo "make bench    the benchmarks, as ratios measured in one run"
 	@echo "make docs     write docs/reference again from the code"
 
@@ -44,6 +44,7 @@ test: setup
 	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 faults: setup
+	@$(BIN)/python -m tools.selected hypothesis --hypothesis-profile=deep $(PYTEST_ARGS)
 	@$(BIN)/python -m tools.selected faults $(PYTEST_ARGS)
 	@$(BIN)/python -m tools.proof --run
 

@@ -23,17 +23,16 @@ from typing import Any
 import pytest
 import structlog
 from argon2 import PasswordHasher
-from hypothesis import settings
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
 from simulators.processes import end_in_order
+from tests.rigs import examples
 from tests.rigs.postgres import PostgresServer
 from tests.rigs.stores import on_postgres
 
-settings.register_profile("of-any-speed", deadline=None)
-settings.load_profile("of-any-speed")  # a machine that is busy with something else turns nothing red
+examples.register()
 
 HERE = Path(__file__).parent
 MEMORY = Path("/dev/shm")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from drivers.base import Device
 from drivers.status import BAD_SEVERITY
+from tests.rigs.examples import examples
 from tests.rigs.libmodbus_server import LibmodbusServer
 
 pytestmark = pytest.mark.libmodbus
@@ -169,7 +170,7 @@ def _expected(image: list[int], holes: list[tuple[int, int]], tag: tuple[int, st
     return int.from_bytes(bytes(raw[at] for at in _ORDERS[2 * count][order]), "big")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     tags=st.lists(_tag, min_size=1, max_size=40),
     holes=st.lists(_hole, max_size=4),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from drivers.base import ScanFrame
 from drivers.framer import Framer
 from drivers.tags import SerialScannerDevice
 from records.clock import FakeClock
+from tests.rigs.examples import FULL
 
 GTIN = "04012345000016"
 ENDS = {"CR": b"\r", "LF": b"\n", "CRLF": b"\r\n", "STX_ETX": b"\x03"}
@@ -45,6 +46,7 @@ def texts(frames: list[ScanFrame]) -> list[str]:
 SCAN = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=30) | st.just("A\x1dB")
 
 
+@settings(max_examples=FULL)
 @given(st.lists(SCAN, max_size=6), st.sampled_from(sorted(ENDS)), st.data())
 def test_frames_do_not_depend_on_how_the_bytes_arrive(scans: list[str], end: str, data: st.DataObject) -> None:
     begin = b"\x02" if end == "STX_ETX" else b""
@@ -228,6 +230,7 @@ FRAMINGS = [
 
 
 @pytest.mark.parametrize(("settings", "begin", "end", "label"), FRAMINGS)
+@settings(max_examples=FULL)
 @given(data=st.data())
 def test_no_cut_glue_or_noise_gives_a_serial_that_was_not_sent(
     settings: dict[str, object], begin: bytes, end: bytes, label: object, data: st.DataObject
@@ -239,6 +242,7 @@ def test_no_cut_glue_or_noise_gives_a_serial_that_was_not_sent(
     assert set(believed) <= {serial[:18] if label is hibc else serial for serial in sent}
 
 
+@settings(max_examples=FULL)
 @given(st.lists(SERIAL, min_size=2, max_size=3))
 def test_glued_labels_of_one_product_are_refused_also_without_any_mark(sent: list[str]) -> None:
     short = [f"01{GTIN}21{serial}".encode() for serial in sent]
@@ -246,6 +250,7 @@ def test_glued_labels_of_one_product_are_refused_also_without_any_mark(sent: lis
         assert serials(Line(), [b"".join(labels) + b"\r"]) == []
 
 
+@settings(max_examples=FULL)
 @given(SERIAL, st.data())
 def test_a_label_that_lost_its_end_is_none_after_a_pause(serial: str, data: st.DataObject) -> None:
     """Without any mark a pause parts the half from what comes next."""

@@ -20,6 +20,7 @@ from drivers.base import DTYPES, OBJECTS
 from drivers.opcua import binary, codec
 from drivers.opcua.columns import Columns, Decoder
 from drivers.opcua.values import Take, status_text
+from tests.rigs.examples import examples
 
 T = ua.VariantType
 _MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))  # noqa: DTZ001
@@ -116,7 +117,7 @@ def _check(found: list[ua.DataValue], columns: Columns) -> None:
         assert raw == (variant_to_binary(value.Value) if scalar else None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(_data_values(), min_size=1, max_size=12))
 def test_any_values_are_those_of_the_library(given_values: list[ua.DataValue]) -> None:
     data = _encoded(given_values)
@@ -129,7 +130,7 @@ def test_any_values_are_those_of_the_library(given_values: list[ua.DataValue]) -
     assert decoder.learned == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.sampled_from([kind for kind in _VALUES if kind.value <= 11]).flatmap(
         lambda kind: st.tuples(
@@ -189,7 +190,7 @@ def test_picoseconds_stand_before_the_server_time() -> None:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(_data_values(), min_size=1, max_size=5), st.data())
 def test_bytes_that_are_cut_off_are_never_values(found: list[ua.DataValue], data: st.DataObject) -> None:
     encoded = _encoded(found)
@@ -202,7 +203,7 @@ def test_bytes_that_are_cut_off_are_never_values(found: list[ua.DataValue], data
         decoder.columns(encoded[:cut])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_values_or_malformed(data: bytes) -> None:
     try:

@@ -15,6 +15,7 @@ from edge_agent.cli import app
 from edge_agent.convert.toml_places import places
 from edge_agent.settings import LineSettings, load_line
 from records.errors import ConfigurationError
+from tests.rigs.examples import examples
 
 
 def run(file: Path, *words: str) -> Result:
@@ -586,7 +587,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "line.yaml").read_text() == "mine"
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_nothing_breaks_the_conversion(tmp_path: Path, data: st.DataObject) -> None:
     source = data.draw(st.sampled_from([REGISTER, REQUEST, METRIC, OPCUA, "name,address,type\na,1,INT16\n"]))

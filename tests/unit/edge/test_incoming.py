@@ -43,6 +43,7 @@ from records.wire import (
     SYNCED,
     down_topic,
 )
+from tests.rigs.examples import examples
 from tests.rigs.outboxes import AGENT, make_identity
 from tests.unit.edge.test_agent_app import build, write_line
 
@@ -219,7 +220,7 @@ def written(value: JsonValue, place: tuple[str | int, ...], odd: str) -> str:
     return json.dumps(told).replace('"here it is odd"', odd)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), retained=st.booleans(), issued=st.sampled_from(('"5"', '"1795000000000000"', *ODD)))
 def test_whatever_central_signed_is_taken_or_refused(
     worn: Line, data: st.DataObject, retained: bool, issued: str
@@ -236,7 +237,7 @@ def test_whatever_central_signed_is_taken_or_refused(
     assert not [reason for reason in worn.refusals if MISTAKE in reason]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(("agent", "epoch", "stream", "committed_through", "hash", "generation")),
     odd=st.sampled_from(ODD),

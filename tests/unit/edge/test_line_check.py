@@ -16,6 +16,7 @@ from edge_agent.device_check import check_devices
 from edge_agent.line_view import LineView
 from edge_agent.settings import load_line
 from records.errors import ConfigurationError, Problem
+from tests.rigs.examples import examples
 
 LINE = """\
 agent: press-1
@@ -254,13 +255,13 @@ KEYS = st.sampled_from([word.rstrip(":") for word in WORDS if word.endswith(":")
 DATA = st.recursive(SCALAR, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(KEYS, DATA, max_size=6))
 def test_no_data_breaks_the_check(tmp_path: Path, data: dict[str, object]) -> None:
     _only_configuration_errors(tmp_path, json.dumps(data).encode())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_change_of_a_good_file_breaks_the_check(tmp_path: Path, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(LINE)))
@@ -270,7 +271,7 @@ def test_no_change_of_a_good_file_breaks_the_check(tmp_path: Path, data: st.Data
     _only_configuration_errors(tmp_path, text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_check(tmp_path: Path, content: bytes) -> None:
     _only_configuration_errors(tmp_path, content)

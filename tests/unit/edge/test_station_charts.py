@@ -27,6 +27,7 @@ from spc.limits import LimitSet
 from spc.state import ChartPlan
 from spc.variables import imr, means
 from spc.weighted import cusum, ewma
+from tests.rigs.examples import examples
 from tests.unit.edge.stations import ASSEMBLE, NOW_US, WASH, captured, gs1, papers, plain, reading
 from tests.unit.edge.test_station import Bench
 
@@ -277,7 +278,7 @@ RUNS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(RUNS, st.data())
 def test_killed_at_any_moment_a_station_says_what_it_would_have_said(runs: list[Run], data: st.DataObject) -> None:
     calm, hunted = Line(), Line()
@@ -292,7 +293,7 @@ def test_killed_at_any_moment_a_station_says_what_it_would_have_said(runs: list[
     assert hunted.charts == calm.charts
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.floats(2.0, 2.4), min_size=1, max_size=40), st.data())
 def test_a_hunted_station_agrees_with_the_batch_charts(values: list[float], data: st.DataObject) -> None:
     line = Line()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from records import chain
+from tests.rigs.examples import FULL
 
 FIELD = st.one_of(st.text(max_size=8), st.integers(0, 2**64 - 1), st.binary(max_size=8))
 
@@ -27,6 +28,7 @@ def test_next_hash_known_answer() -> None:
     assert link.hex() == "996e1695237735da9c886a6b02dcaff257c9d35af0257162727613971f7bd21c"
 
 
+@settings(max_examples=FULL)
 @given(st.lists(FIELD, max_size=4), st.lists(FIELD, max_size=4))
 def test_different_fields_give_different_bytes(left: list[chain.Field], right: list[chain.Field]) -> None:
     def raw(values: list[chain.Field]) -> list[bytes]:

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
@@ -25,6 +25,7 @@ from records.model import (
     kind_of,
 )
 from tests.golden.make import facts
+from tests.rigs.examples import FULL
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"))
 JSON: st.SearchStrategy[JsonValue] = st.recursive(
@@ -49,6 +50,7 @@ DATA = st.one_of(
 )
 
 
+@settings(max_examples=FULL)
 @given(HEADERS, DATA)
 def test_a_fact_comes_back_and_gives_the_same_bytes(header: Header, data: OperationsEvent) -> None:
     fact = Fact(header, data)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from records.errors import Invalid
@@ -26,6 +26,7 @@ from records.telemetry import (
     encode_series,
     named_before,
 )
+from tests.rigs.examples import FULL
 
 BAD = 0x80010000
 NOW_US = 1_795_000_000_000_000
@@ -132,6 +133,7 @@ def same(one: Chunk, other: Chunk) -> None:
     assert [list(values) for values in one.values] == [list(values) for values in other.values]
 
 
+@settings(max_examples=FULL)
 @given(st.one_of(grids(), lists()))
 def test_what_was_encoded_is_decoded(chunk: Chunk) -> None:
     body = encoded(chunk)
@@ -145,6 +147,7 @@ def test_what_was_encoded_is_decoded(chunk: Chunk) -> None:
     same(decode_chunk(named), chunk)
 
 
+@settings(max_examples=FULL)
 @given(st.one_of(grids(), lists()), st.data())
 def test_a_chunk_that_is_cut_or_altered_is_invalid_or_still_fits(chunk: Chunk, data: st.DataObject) -> None:
     body = bytearray(encoded(chunk))

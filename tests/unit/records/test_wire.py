@@ -26,6 +26,7 @@ from records.wire import (
     sign,
     unsign,
 )
+from tests.rigs.examples import FULL
 
 KEY = SigningKey.generate()
 OTHER = SigningKey.generate()
@@ -102,12 +103,14 @@ def test_a_small_payload_cannot_unpack_to_more_than_a_frame_may_hold() -> None:
         decode_frame(wire.MAGIC + b"\x01" + stream, RING)
 
 
+@settings(max_examples=FULL)
 @given(st.integers(0, len(FRAME) - 1))
 def test_no_frame_that_was_cut_short_is_believed(length: int) -> None:
     with pytest.raises((Invalid, Damaged)):
         decode_frame(FRAME[:length], RING)
 
 
+@settings(max_examples=FULL)
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_in_words(garbage: bytes) -> None:
     for payload in (garbage, wire.MAGIC + b"\0" + garbage, wire.MAGIC + b"\1" + garbage, FRAME[:40] + garbage):
@@ -181,6 +184,7 @@ def test_a_body_that_was_changed_is_not_believed() -> None:
         unsign(Watermark, json.dumps(payload).encode(), RING, "a-1")
 
 
+@settings(max_examples=FULL)
 @given(st.binary(max_size=60))
 def test_garbage_is_no_signed_payload(garbage: bytes) -> None:
     with pytest.raises(Invalid):
@@ -193,6 +197,7 @@ def test_canonical_json_is_one_byte_string_per_value() -> None:
         wire.canonical_json(float("nan"))
 
 
+@settings(max_examples=FULL)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_down_topics_tell_documents_apart_and_are_legal(left: str, right: str) -> None:
     try:

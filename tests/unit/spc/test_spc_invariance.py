@@ -19,6 +19,7 @@ from spc.limits import Design
 from spc.multivariate import mewma, t2_individuals, t2_subgroup
 from spc.variables import imr, means, t
 from spc.weighted import cusum, ewma
+from tests.rigs.examples import examples
 
 Call = Callable[[Floats], ChartResult]
 
@@ -85,7 +86,7 @@ def assert_moved(before: ChartResult, after: ChartResult, move: Callable[[Floats
 
 @pytest.mark.parametrize(("name", "call", "data"), ALL, ids=[f"{name}-{n}" for n, (name, _, _) in enumerate(ALL)])
 @given(shift=st.integers(-1000, 1000), power=st.integers(-3, 3), draw=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_neither_zero_nor_the_unit_matters(
     name: str, call: Call, data: st.SearchStrategy[Floats], shift: int, power: int, draw: st.DataObject
 ) -> None:
@@ -98,7 +99,7 @@ def test_neither_zero_nor_the_unit_matters(
 
 @pytest.mark.parametrize(("name", "call", "data"), ALL, ids=[f"{name}-{n}" for n, (name, _, _) in enumerate(ALL)])
 @given(draw=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_up_and_down_are_alike(
     name: str, call: Call, data: st.SearchStrategy[Floats], draw: st.DataObject
 ) -> None:
@@ -123,7 +124,7 @@ samples = st.lists(st.tuples(st.integers(0, 20), st.integers(20, 60)), min_size=
 
 @pytest.mark.parametrize("chart", ["p", "laney_p"])
 @given(pairs=samples)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_conforming_and_nonconforming_mirror_each_other(chart: str, pairs: list[tuple[int, int]]) -> None:
     events, sizes = np.array(pairs, dtype=float).T
     before = charted(lambda x: counts(chart, x, sizes), events)  # type: ignore[arg-type]
@@ -136,7 +137,7 @@ def test_conforming_and_nonconforming_mirror_each_other(chart: str, pairs: list[
 
 @pytest.mark.parametrize("chart", ["u", "laney_u"])
 @given(pairs=samples, power=st.integers(-3, 3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_unit_of_the_area_does_not_matter(chart: str, pairs: list[tuple[int, int]], power: int) -> None:
     events, sizes = np.array(pairs, dtype=float).T
     factor = 2.0**power
@@ -147,7 +148,7 @@ def test_the_unit_of_the_area_does_not_matter(chart: str, pairs: list[tuple[int,
 
 
 @given(events=st.lists(st.integers(0, 30), min_size=3, max_size=20))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_np_and_c_are_p_and_u_times_the_size(events: list[int]) -> None:
     values = np.array(events, dtype=float)
     whole, share = (charted(lambda x, c=c: counts(c, x, 50), values) for c in ("np", "p"))  # type: ignore[misc]
@@ -161,7 +162,7 @@ def test_np_and_c_are_p_and_u_times_the_size(events: list[int]) -> None:
 
 
 @given(times=st.lists(st.integers(0, 5000), min_size=4, max_size=25).map(np.array), power=st.integers(-5, 5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_unit_of_time_does_not_matter(times: Floats, power: int) -> None:
     before, after = charted(t, times.astype(float)), charted(t, times * 2.0**power)
     for line in ("points", "lower", "centre", "upper"):
@@ -175,7 +176,7 @@ maps = st.tuples(*[st.integers(-4, 4)] * 4, st.integers(-50, 50))
 
 @pytest.mark.parametrize("name", ["t2_individuals", "t2_subgroup", "mewma"])
 @given(rows=vectors, told=maps)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_no_change_of_variables_matters(name: str, rows: Floats, told: tuple[int, int, int, int, int]) -> None:
     a, b, c, d, shift = told
     turn = np.array([[a, b], [c, d]], dtype=float)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spc import statistics as of
+from tests.rigs.examples import examples
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=12)
 
@@ -38,7 +39,7 @@ def test_both_sums_stay_at_or_above_zero() -> None:
     assert of.cusum_score(11.0, 10.0, 2.0, 4) == 1.0
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_distances_are_those_of_linear_algebra(seed: int, p: int) -> None:
     rng = np.random.default_rng(seed)

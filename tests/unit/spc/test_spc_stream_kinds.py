@@ -27,6 +27,7 @@ from spc.statistics import to_normal
 from spc.stream import ChartPlan, ChartState, Nominal, Sample, Verdict, close, judge, restart
 from spc.variables import deviations, imr, means, t
 from spc.weighted import cusum, ewma
+from tests.rigs.examples import examples
 
 RULES = check_rules(
     [*(f"nelson{number}" for number in range(1, 9)), {"western4": {"window": 3}}, {"western2": {"sigmas": 1.5}}]
@@ -255,7 +256,7 @@ def assert_agrees(verdicts: Sequence[Verdict], batch: ChartResult, start: int = 
 
 @pytest.mark.parametrize("chart", CHARTS)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_the_stream_equals_the_series_under_any_chopping(chart: Chart, data: st.DataObject) -> None:
     subgroup = data.draw(st.sampled_from(SIZES[chart]))
     limits = LIMITS[chart](subgroup)
@@ -276,7 +277,7 @@ DESIGNS: dict[str, Design] = {"ewma": EWMA, "cusum": CUSUM, "mewma": Design(lam=
 
 @pytest.mark.parametrize("chart", CHARTS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_phase_one_freezes_what_the_series_gives_and_judges_from_there(chart: Chart, data: st.DataObject) -> None:
     subgroup = SIZES[chart][-1] if chart not in ATTRIBUTES else 1
     design = DESIGNS.get(chart)
@@ -312,7 +313,7 @@ def test_phase_one_freezes_what_the_series_gives_and_judges_from_there(chart: Ch
     values=st.lists(st.tuples(VALUES, st.sampled_from([10.0, 12.5, -3.0])), min_size=1, max_size=30),
     z=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_short_runs_chart_the_deviation_from_each_parts_nominal(
     values: list[tuple[float | None, float]], z: bool
 ) -> None:
@@ -330,7 +331,7 @@ def test_short_runs_chart_the_deviation_from_each_parts_nominal(
 
 @pytest.mark.parametrize("chart", ["imr", "xbar_r", "xbar_s", "ewma", "cusum"])
 @given(data=st.data(), factor=st.sampled_from([0.25, 8.0, -1.0, -2.0]), origin=st.sampled_from([0.0, 512.0]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_verdicts_do_not_depend_on_unit_and_origin_and_mirror(
     chart: Chart, data: st.DataObject, factor: float, origin: float
 ) -> None:
