@@ -53,7 +53,7 @@ TAKEN_OVER = 0x8E
 """Why a broker ends a connection: another one came with the same client id."""
 SHORT_S, SHORT_TIMES = 5.0, 3
 """Connections that end so soon, so often in a row: two processes may have one client id and end each other's.
-Mosquitto does not say so."""
+Mosquitto does not say so. Of a partition both leave then, and who has its lease takes it again."""
 UNDER_WAY, UNDER_WAY_RECORDS = 16, 100
 """Most frames and records that are on their way to the disk at once, beside short ones: who comes next waits for
 all of them. More of them drain backlogs faster and let others wait longer (docs/explanation/speed.md)."""
@@ -288,8 +288,8 @@ class Mqtt:
             if self._short == SHORT_TIMES:
                 do = "a worker or central that still runs on another database has it: stop that one"
                 self._log.error("broker-session-contested", client_id=self._part.client_id, perhaps=do)
-        if self._part.partition is not None and code.value == TAKEN_OVER:
-            self._leave()
+        if self._part.partition is not None and (code.value == TAKEN_OVER or self._short == SHORT_TIMES):
+            self._leave()  # who has the lease takes it in again; the database of the other may tell nothing
 
     def _mistaken(self, error: Exception) -> None:
         self._log.error("broker-connection-mistaken", error=repr(error), exc_info=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from central.access import Actor
 from central.app import Central, build
 from central.authority import create_authority
+from central.ingest import Ingest
 from central.keys import CentralKeys
+from central.mqtt import Mqtt, Part
 from central.settings import BrokerSettings, CentralSettings, DatabaseSettings, HttpSettings
 from central.store import envelopes
 from records.clock import SystemClock
@@ -150,6 +153,28 @@ def test_a_second_central_at_the_same_broker_is_guessed_at(
     told = next(e for e in said if e["event"] == "broker-session-contested")
     assert told["client_id"] == "lotkeeper-central"
     assert "another database" in told["perhaps"]
+
+
+def test_who_shares_the_session_of_a_partition_leaves_it_though_its_database_tells_nothing(
+    central: Central, broker: Mosquitto
+) -> None:
+    """Bug: a worker whose database was away did not learn that another had its lease, and both ended each other's
+    connection until it was back. Who still has the lease takes the partition again.
+    """
+    broker.start()
+
+    def make() -> Mqtt:
+        ingest = Ingest(central.store, central.facts, SystemClock())
+        log, part = structlog.get_logger(), Part.records("central", "p0")
+        settings, key = central.settings.broker, central.keys.signing
+        return Mqtt(settings, ingest, central.store, key, SystemClock(), log, lambda _: None, part=part)
+
+    with ExitStack() as undo:
+        both = [make(), make()]
+        for one in both:
+            undo.callback(one.stop)
+            one.start()
+        wait_until(lambda: any(one.lost for one in both), "that one of them leaves")
 
 
 def test_an_agent_enrolled_later_is_told_what_there_is(central: Central, broker: Mosquitto) -> None:

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from central.store import envelopes, intake
+from central.store import envelopes, intake, leases
+from central.store.database import Server
 from central.store.engine import reading
 from edge_agent.outbox import verify
 from records.files import replace_private
@@ -25,9 +27,12 @@ from simulators.processes import command
 from simulators.sockets import free_port
 from tests.process.central_rig import CentralProcess, wait_until
 from tests.process.test_bad_input import contiguous
+from tests.process.test_workers import FULL_FOR_TWO
+from tests.rigs import postgres
 from tests.rigs.agent import OneAgent
 from tests.rigs.certificates import Authority
 from tests.rigs.mosquitto import BrokerTls, Mosquitto, program
+from tests.rigs.started import Started
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.timeout(240)]
 
@@ -108,13 +113,8 @@ def committed(central: CentralProcess, agent: OneAgent) -> dict[tuple[str, int],
 
 def test_records_arrive_over_mutual_tls_and_nobody_speaks_for_another(tmp_path: Path) -> None:
     port = free_port()
-    central = CentralProcess(tmp_path, "mqtt://127.0.0.1:1")
+    central = over_tls(tmp_path, port)
     keys = tmp_path / "data" / "keys"
-    files = f"ca: {keys / 'ca.crt'}, certificate: {keys / 'tls.crt'}, key: {keys / 'tls.key'}"
-    text = central.config.read_text()
-    central.config.write_text(
-        text.replace("{url: 'mqtt://127.0.0.1:1'}", f"{{url: 'mqtts://127.0.0.1:{port}', {files}}}")
-    )
     for name in ("testing-1", "assembly-1"):
         central.command("enrol", name, "--out", str(tmp_path / name))
     central.command("enrol", "--broker", "127.0.0.1", "--port", str(port), "--out", str(tmp_path / "broker"))
@@ -162,6 +162,55 @@ def quarantined(central: CentralProcess) -> set[str]:
     """Of whom central has set payloads aside."""
     with reading(central.folder / "data" / "central.db") as connection:
         return {row.agent or "" for row in intake.quarantined(connection)}
+
+
+@pytest.mark.postgres
+def test_a_worker_tells_over_mutual_tls_that_it_is_refused(tmp_path: Path) -> None:
+    """Under the access list that central writes: what that refuses of a worker nobody would hear."""
+    port, server = free_port(), postgres.shared()
+    name = server.copy()
+    central = over_tls(tmp_path, port, f"database: {{url: '{server.url(name)}'}}\n")
+    central.command("enrol", "--broker", "127.0.0.1", "--port", str(port), "--out", str(tmp_path / "broker"))
+    words = ["worker", "--name", "two", "--config", str(central.config)]
+    try:
+        with broker(tmp_path / "broker", port):
+            central.start()
+            worker = Started("lotkeeper-central", words, tmp_path / "worker.log")
+            try:
+                wait_until(lambda: "two" in lease_names(server.place(name)), "the worker")
+                assert httpx.get(f"{central.url}/healthz", timeout=60).status_code == 200
+                with server.admin(name) as database:
+                    database.execute(FULL_FOR_TWO)
+                refused = "what worker two is to store is refused"
+                wait_until(lambda: refused in httpx.get(f"{central.url}/healthz", timeout=60).text, "its word")
+            finally:
+                worker.terminate()
+                worker.wait()
+            wait_until(
+                lambda: httpx.get(f"{central.url}/healthz", timeout=60).status_code == 200, "that it took it back"
+            )
+        assert central.stop() == 0
+    finally:
+        central.kill()
+        server.drop(name)
+
+
+def over_tls(folder: Path, port: int, more: str = "") -> CentralProcess:
+    """Central with a certificate of its own, as it is written by hand after ``init``."""
+    central = CentralProcess(folder, "mqtt://127.0.0.1:1", more)
+    keys = folder / "data" / "keys"
+    files = f"ca: {keys / 'ca.crt'}, certificate: {keys / 'tls.crt'}, key: {keys / 'tls.key'}"
+    text = central.config.read_text()
+    central.config.write_text(
+        text.replace("{url: 'mqtt://127.0.0.1:1'}", f"{{url: 'mqtts://127.0.0.1:{port}', {files}}}")
+    )
+    return central
+
+
+def lease_names(database: Server) -> set[str]:
+    """Of the processes that take records in."""
+    with reading(database) as connection:
+        return {name.removeprefix("worker/") for name in leases.held(connection)}
 
 
 def test_an_agent_records_while_files_of_its_identity_are_away_and_connects_once_they_are_back(
