@@ -94,7 +94,7 @@ class OneAgent:
             + "acknowledge: true}\n"
             + "stations:\n"
             + "".join(STATION.format(name=machine) for machine in MACHINES)
-            + f'uplink: {{broker: "{broker}", identity: {identity}, head_interval: 1s}}\n'
+            + f'uplink: {{broker: "{broker}", identity: {self.identity}, head_interval: 1s}}\n'
             + "buffer: {path: buffer}\n"
         )
 
