@@ -12,7 +12,6 @@ from spc.bank import Bank
 from spc.limits import Lines
 from spc.rules import CATALOGUE, LONGEST_WINDOW, Rule, check_rules, evaluate
 from spc.windows import compiled, step
-from tests.rigs.examples import examples
 
 LINES = Lines(-3.0, 0.0, 3.0, 1.0)
 SKEWED = Lines(-1.0, 0.5, 5.0, 0.7)
@@ -89,7 +88,7 @@ def named(place: int, members: int) -> tuple[int, ...]:
 
 
 @given(rules=rule_sets(), values=stretches(), data=st.data(), lines=st.sampled_from([LINES, SKEWED]))
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_point_by_point_equals_the_whole_series(
     rules: tuple[Rule, ...], values: list[float], data: st.DataObject, lines: Lines
 ) -> None:
@@ -107,7 +106,7 @@ def test_point_by_point_equals_the_whole_series(
 
 
 @given(rules=rule_sets(), rows=st.lists(stretches(), min_size=1, max_size=5), data=st.data())
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_a_bank_of_charts_equals_each_alone(
     rules: tuple[Rule, ...], rows: list[list[float]], data: st.DataObject
 ) -> None:
@@ -148,7 +147,7 @@ def test_a_bank_takes_the_same_lines_for_all() -> None:
     scale=st.sampled_from([0.25, 2.0, 1024.0]),
     shift=st.sampled_from([0.0, 64.0, -4096.0]),
 )
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_signals_do_not_depend_on_unit_and_origin_and_mirror_their_side(
     rules: tuple[Rule, ...], values: list[float], scale: float, shift: float
 ) -> None:
