@@ -116,11 +116,11 @@ def watermark_is_a_number() -> Iterator[None]:
         yield
 
 
-MUTATIONS: dict[str, tuple[Callable[[], Any], str]] = {
-    "puback-is-proof": (puback_is_proof, "missing"),
-    "key-is-not-unique": (key_is_not_unique, "doubled"),
-    "commits-are-not-synced": (commits_are_not_synced, "missing"),
-    "chain-is-not-checked": (chain_is_not_checked, "altered"),
-    "watermark-is-a-number": (watermark_is_a_number, "missing"),
+MUTATIONS: dict[str, tuple[Callable[[], Any], str, int]] = {
+    "puback-is-proof": (puback_is_proof, "missing", 0),
+    "key-is-not-unique": (key_is_not_unique, "doubled", 0),
+    "commits-are-not-synced": (commits_are_not_synced, "missing", 25),
+    "chain-is-not-checked": (chain_is_not_checked, "altered", 4),
+    "watermark-is-a-number": (watermark_is_a_number, "missing", 18),
 }
-"""Name -> the broken rule, and the word that a verdict must hold for it."""
+"""Name -> the broken rule, the word that a verdict must hold for it, and a seed that is known to notice it."""

@@ -63,9 +63,9 @@ def test_everything_that_can_go_wrong_does() -> None:
 
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_a_broken_rule_turns_it_red(name: str) -> None:
-    broken, word = MUTATIONS[name]
+    broken, word, known = MUTATIONS[name]
     with broken():
-        for seed in range(MOST_SEEDS):
+        for seed in (known, *range(MOST_SEEDS)):  # the first of them, until the simulation changes
             if any(word in wrong for wrong in run(seed).wrong):
                 return
     pytest.fail(f"{MOST_SEEDS} seeds did not notice that {broken.__doc__}")
