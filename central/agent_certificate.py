@@ -16,12 +16,14 @@ from central.certificate import worst
 from central.counters import COUNTING, MISSED, NEAR, REPLACED, SIZES
 from central.domain import EpochEvidence, Grade
 from central.dossier import whole
-from central.store import chains, countings, intake, snapshots
+from central.judgement import Gap
+from central.store import again, chains, countings, intake, snapshots
 from central.store.brought import Part, brought
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
 from records.clock import MICROSECONDS, iso_z
 from records.errors import Unknown
+from records.wire import Head
 
 NAMED = 1000
 """Most cycles that a part names one by one."""
@@ -125,15 +127,18 @@ def _chain(
     head, stated_us = (None, 0) if held is None else (held[0], intake.stated_us(held[0].at_us, held[1]))
     joined = link is same[0] or not of_records or (own is not None and own.joined)
     lost = () if own is None else tuple(gap for gap in own.gaps if not gap.signed)
-    told = (gap for each in epochs.values() for gap in each.gaps if of_records and gap.epoch == link.epoch)
-    gaps = sorted(told, key=lambda gap: gap.first)
+    told = [gap for each in epochs.values() for gap in each.gaps if of_records and gap.epoch == link.epoch]
+    later = [each.epoch for each in same[same.index(link) + 1 :]]
+    chunks, untold = ((), False) if of_records or head is None else _chunks_behind(connection, head, link, later)
+    gaps = sorted([*told, *chunks], key=lambda gap: gap.first)
     missing = link.last - link.records + sum(gap.count for gap in gaps)
+    silent = head is None or head.last > link.last or now_us - stated_us > grace_s * MICROSECONDS
     grade = Grade.COMPLETE
     thinned = link.tombstones > 0 and of_records
     twice = otherwise.get(link.epoch, ()) if of_records else ()
     if missing or thinned or lost or twice or not joined:
         grade = Grade.INCOMPLETE
-    elif newest and (head is None or head.last > link.last or now_us - stated_us > grace_s * MICROSECONDS):
+    elif untold or (newest and silent):
         grade = Grade.TAIL_UNKNOWN
     return {
         "stream": link.stream,
@@ -151,6 +156,19 @@ def _chain(
         "head_at": None if head is None else iso_z(head.at_us),
         "grade": grade.value,
     }
+
+
+def _chunks_behind(
+    connection: Connection, head: Head, link: Link, later: Sequence[str]
+) -> tuple[tuple[Gap, ...], bool]:
+    """Telemetry of a former epoch that its signed head names, is not here, and does not stand in a ``later`` one;
+    whether that cannot be told.
+    """
+    if not later or head.last <= link.last:
+        return (), False
+    stand = again.chunk_stands(connection, head.agent, later, (head.epoch, head.last, head.hash))
+    missing = () if stand is not False else (Gap(link.epoch, link.last + 1, head.last, signed=True),)
+    return missing, stand is None
 
 
 def _countings(connection: Connection, agent: str, links: list[Link]) -> list[_Counting]:

@@ -361,6 +361,19 @@ def decode_chunk(body: bytes) -> Chunk:
         raise Invalid(f"the body is no telemetry chunk: {error}") from None
 
 
+def former_of(body: bytes) -> StoredAs | None:
+    """The identity that a chunk had in an epoch that was given up, if it had one; its readings are not looked at.
+
+    Raises:
+        Invalid: it is no chunk.
+    """
+    try:
+        told = dict(_sections(body)[1]).get(b"WAS.")
+        return None if told is None else _FORMER.validate_json(told)
+    except ValidationError as error:
+        raise Invalid(f"the body is no telemetry chunk: {error}") from None
+
+
 def series_of(body: bytes) -> Series:
     """What a body is a chunk of; its readings are not looked at.
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edge_agent.outbox.extremes import extremes, merged, pieces
 from records.telemetry import DTYPES, Chunk, Column, Series, SeriesTag
+from tests.rigs.examples import FULL
 
 BAD, UNCERTAIN = 0x80010000, 0x40000000
 START_US = 1_795_000_000_000_000
@@ -94,7 +95,7 @@ def kept_of(whole: list[Chunk], way: str) -> Chunk:
     return kept
 
 
-@settings(deadline=None)
+@settings(max_examples=FULL)
 @given(chunks(), st.sampled_from(["at once", "one by one"]))
 def test_no_extreme_no_quality_no_hole_and_no_count_is_lost(parts: list[Chunk], way: str) -> None:
     whole, kept = merged(parts), kept_of(parts, way)
@@ -149,7 +150,7 @@ def _changes(readings: list[Any]) -> list[str]:
     return [one[3] for n, one in enumerate(readings) if n == 0 or one[3] != readings[n - 1][3]]
 
 
-@settings(deadline=None)
+@settings(max_examples=FULL)
 @given(chunks(), st.integers(30, 400))
 def test_pieces_are_the_same_readings(parts: list[Chunk], size: int) -> None:
     whole = extremes(merged(parts), BUCKET_US)
