@@ -17,7 +17,7 @@ from records.model import OperationRecord, decode
 from tests.rigs.press import ACK, PressLine
 from tests.rigs.uplinks import until
 
-ANSWERED = ("station.after_ack:1", "station.after_done_falls:1", "station.before_ack_falls:2")
+ANSWERED = ("station.after_ack:1", "station.after_done_falls:1")
 """The machine was answered and took done back before the PC was lost."""
 MOMENTS = (
     "station.before_capture:1",

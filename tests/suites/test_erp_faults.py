@@ -208,6 +208,14 @@ def test_a_wrong_token_names_the_setting(plant: Plant) -> None:
         plant.orders.sync()
 
 
+def stored(plant: Plant) -> bool:
+    """Whether the database stores again."""
+    try:
+        return plant.rig.store.write(lambda _: True)
+    except Unfit:
+        return False
+
+
 @pytest.mark.postgres
 def test_a_database_that_keeps_nothing_is_no_refusal_of_the_erp(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
