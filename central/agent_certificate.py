@@ -129,7 +129,7 @@ def _chain(
     lost = () if own is None else tuple(gap for gap in own.gaps if not gap.signed)
     told = [gap for each in epochs.values() for gap in each.gaps if of_records and gap.epoch == link.epoch]
     later = [each.epoch for each in same[same.index(link) + 1 :]]
-    chunks, untold = ((), False) if of_records or head is None else _chunks_behind(connection, head, link, later)
+    chunks, untold = _chunks_behind(connection, head, link, later)
     gaps = sorted([*told, *chunks], key=lambda gap: gap.first)
     missing = link.last - link.records + sum(gap.count for gap in gaps)
     silent = head is None or head.last > link.last or now_us - stated_us > grace_s * MICROSECONDS
@@ -159,12 +159,12 @@ def _chain(
 
 
 def _chunks_behind(
-    connection: Connection, head: Head, link: Link, later: Sequence[str]
+    connection: Connection, head: Head | None, link: Link, later: Sequence[str]
 ) -> tuple[tuple[Gap, ...], bool]:
     """Telemetry of a former epoch that its signed head names, is not here, and does not stand in a ``later`` one;
-    whether that cannot be told.
+    whether that cannot be told. Records have their own rules (``central.store.gaps``).
     """
-    if not later or head.last <= link.last:
+    if head is None or link.stream == chains.RECORDS or not later or head.last <= link.last:
         return (), False
     stand = again.chunk_stands(connection, head.agent, later, (head.epoch, head.last, head.hash))
     missing = () if stand is not False else (Gap(link.epoch, link.last + 1, head.last, signed=True),)

@@ -97,7 +97,7 @@ def test_chunks_that_died_with_their_disk_are_missing(trend: Trend) -> None:
     assert newest["grade"] == "complete"
 
 
-def test_chunks_that_stand_again_are_not(trend: Trend) -> None:
+def put_back(trend: Trend) -> None:
     """An image lacks what central has; what it made offline since is stored again under later numbers."""
     trend.keep(1)
     trend.outbox.close()
@@ -112,13 +112,17 @@ def test_chunks_that_stand_again_are_not(trend: Trend) -> None:
     trend.say_head()
     assert trend.hear() == "rolled_back"
     trend.keep(6)
+
+
+def test_chunks_that_stand_again_are_not(trend: Trend) -> None:
+    put_back(trend)
     former, newest = trend.lines()
     assert former["head_last"] > former["last"]
     assert (former["grade"], former["missing"], newest["grade"]) == ("complete", 0, "complete")
 
 
 def test_it_is_not_told_where_the_chunks_that_would_tell_are_past_their_retention(trend: Trend) -> None:
-    test_chunks_that_stand_again_are_not(trend)
+    put_back(trend)
 
     def forget(connection: Connection) -> None:
         rows = list(connection.execute(select(telemetry_body.c.envelope_id)).scalars())
