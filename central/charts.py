@@ -273,8 +273,13 @@ class Charts:
             new=new,
             signature=signature,
         )
-        self._store.write(lambda connection: self._facts.state(connection, decision, station=ref.station))
-        return self._found(ref, point.number)
+
+        def job(connection: Connection) -> ChartPoint:
+            """The point as of the commit: nothing is asked of the database after that."""
+            self._facts.state(connection, decision, station=ref.station)
+            return charts.points(connection, ref, first=point.number, last=point.number, limit=1)[0]
+
+        return self._store.write(job)
 
     def _note_refusal(self, ref: ChartRef, point: ChartPoint, user: User, code: str) -> None:
         target = f"{chart_intake.CHART_POINT} {ref.point(point.segment, point.subgroup)}"

@@ -193,27 +193,30 @@ class Configurations:
             except SignatureRefused as error:
                 self._note_refusal(one, user, error.code)
                 raise
-            document = self._store.write(lambda connection: self._decide(connection, one, act, user, reason))
+            decided, document = self._store.write(lambda c: self._decide(c, one, act, user, reason.strip()))
             self._tell(agent, document)
-        return replace(one, state=AFTER[act])  # type: ignore[arg-type]  # one of State
+        return replace(one, state=_state(decided), decided=decided)
 
-    def _decide(self, connection: Connection, one: Configuration, act: str, user: User, reason: str) -> Document:
+    def _decide(
+        self, connection: Connection, one: Configuration, act: str, user: User, reason: str
+    ) -> tuple[Decided, Document]:
         now_us = self._clock.now_us()
         signature = Signature(user.id, user.name, act, now_us, one.content_hash, role=user.role.value)
         decision = Decision(
             ACTS[act],
             Target(TARGET, f"{one.agent}/{one.hash}", one.fact.hash),
             Person(user.id, user.role.value),
-            reason.strip(),
+            reason,
             old=one.state,
             new={"state": AFTER[act], "content": one.content},
             signature=signature,
         )
         stated = self._facts.state(connection, decision)
-        sql.add(connection, Decided(one.agent, one.hash, act, user.id, reason.strip(), now_us, stated.hash))
+        decided = Decided(one.agent, one.hash, act, user.id, reason, now_us, stated.hash)
+        sql.add(connection, decided)
         kept = [hash_ for hash_ in sql.approved(connection, one.agent) if hash_ != one.hash]
         named: list[JsonValue] = [*kept, *([one.hash] if act == "approve" else [])]
-        return self._facts.issue(connection, CONFIGURATION, one.agent, {"approved": named})
+        return decided, self._facts.issue(connection, CONFIGURATION, one.agent, {"approved": named})
 
     def _note_refusal(self, one: Configuration, user: User, code: str) -> None:
         target = f"{TARGET} {one.agent}/{one.hash}"

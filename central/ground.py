@@ -128,8 +128,7 @@ class Ground:
     def shown(self) -> dict[str, JsonValue]:
         """Every list as the lines have it, with its version; without those that there never were."""
         with self._store.read() as connection:
-            newest = [documents.newest(connection, kind, PLANT) for kind in LISTS]
-        return {one.kind: {"version": one.version, "entries": _entries(one)} for one in newest if one is not None}
+            return _shown(connection, LISTS)
 
     def load(self, content: JsonValue, user: User, reason: str) -> dict[str, JsonValue]:
         """Replace the lists that ``content`` has; the caller has just verified the person's password.
@@ -151,11 +150,15 @@ class Ground:
         told: dict[str, JsonValue] = {
             kind: entries for kind in LISTS if (entries := ground.content[kind]) is not None
         }
-        issued = self._store.write(lambda connection: self._decide(connection, told, user, reason.strip()))
+
+        def job(connection: Connection) -> tuple[list[Document], dict[str, JsonValue]]:
+            """With the lists as of the commit: nothing is asked of the database after that."""
+            return self._decide(connection, told, user, reason.strip()), _shown(connection, told)
+
+        issued, shown = self._store.write(job)
         for document in issued:
             self._tell(EVERY_AGENT, document)
-        shown = self.shown()
-        return {kind: shown[kind] for kind in told}
+        return shown
 
     def _decide(
         self, connection: Connection, told: dict[str, JsonValue], user: User, reason: str
@@ -174,6 +177,11 @@ class Ground:
             self._facts.state(connection, decision)
             issued.append(self._facts.issue(connection, kind, PLANT, content))
         return issued
+
+
+def _shown(connection: Connection, kinds: Iterable[str]) -> dict[str, JsonValue]:
+    newest = [documents.newest(connection, kind, PLANT) for kind in kinds]
+    return {one.kind: {"version": one.version, "entries": _entries(one)} for one in newest if one is not None}
 
 
 def _entries(document: Document) -> JsonValue:

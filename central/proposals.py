@@ -148,7 +148,10 @@ class Proposals:
         """Every version, by key, the newest first."""
         with self._reading:
             self._read_on()
-            known = list(self._known.values())
+            return self._told()
+
+    def _told(self) -> list[Proposed]:
+        known = self._known.values()
         current = {id(one) for one in standing(known, self._clock.now_us())}
         told = [
             one if one.state != "approved" or id(one) in current else replace(one, state="superseded")
@@ -226,8 +229,8 @@ class Proposals:
                 reason.strip(),
                 new={"state": "proposed", "content": make(version)},
             )
-            self._store.write(lambda connection: self._facts.state(connection, decision))
-        return self._found(f"{key}:{version}")
+            stated = self._store.write(lambda connection: self._facts.state(connection, decision))
+            return self._as_of(stated, f"{key}:{version}")
 
     def decide(
         self,
@@ -258,12 +261,20 @@ class Proposals:
             except SignatureRefused as error:
                 self._note_refusal(one, user, error.code)
                 raise
-            document = self._store.write(
+            stated, document = self._store.write(
                 lambda connection: self._decide(connection, one, act, user, reason.strip(), effective_us)
             )
             if document is not None:
                 self._tell(EVERY_AGENT, document)
-        return self._found(id_)
+            return self._as_of(stated, one.name)
+
+    def _as_of(self, stated: StoredFact, name: str) -> Proposed:
+        """The version as of the commit of what was just stated of it: nothing is asked of the database after that.
+        Called while nobody else decides.
+        """
+        with self._reading:
+            self._take(stated)  # and once more when it is read on
+            return next(one for one in self._told() if one.name == name)
 
     def _found(self, id_: str) -> Proposed:
         one = self.get(id_)
@@ -293,7 +304,7 @@ class Proposals:
         user: User,
         reason: str,
         effective_us: int | None,
-    ) -> Document | None:
+    ) -> tuple[StoredFact, Document | None]:
         now_us = self._clock.now_us()
         begins_us = now_us if effective_us is None else effective_us
         signature = Signature(user.id, user.name, act, now_us, one.content_hash, role=user.role.value)
@@ -310,14 +321,14 @@ class Proposals:
             new=new,
             signature=signature,
         )
-        self._facts.state(connection, decision)
+        stated = self._facts.state(connection, decision)
         if one.state == "proposed" and act == "withdraw":
-            return None  # no line ever heard of it
+            return stated, None  # no line ever heard of it
         with self._reading:
             others = [other for other in self._known.values() if other.name != one.name]
         if act == "approve":
             others.append(replace(one, state="approved", effective_us=begins_us, approver=user.id))
-        return self._document(connection, one, standing(others, now_us))
+        return stated, self._document(connection, one, standing(others, now_us))
 
     def _document(self, connection: Connection, one: Proposed, valid: Sequence[Proposed]) -> Document | None:
         kind, name, content = self._issue(one, valid)

@@ -147,7 +147,7 @@ class Desk(Protocol):
     def configuration_before(self, one: Configuration) -> Configuration | None:
         """What it is compared with: the one approved last, else the one before it."""
 
-    def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> None:
+    def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> Configuration:
         """Approve or withdraw (``meaning``). Raises SignInRefused: password; SignatureRefused: right, changed."""
 
     @property

@@ -217,11 +217,11 @@ class LiveDesk:
     def configuration_before(self, one: Configuration) -> Configuration | None:
         return self._central.configurations.before(one)
 
-    def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> None:
+    def decide_configuration(self, agent: str, hash_: str, signing: Signing) -> Configuration:
         person = self._central.access.verify_password(
             signing.user, signing.password, origin=signing.origin, target=f"configuration {agent}/{hash_}"
         )
-        self._central.configurations.decide(
+        return self._central.configurations.decide(
             agent, hash_, signing.meaning, person, signing.reason, signing.content_hash
         )
 

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from central.app import Central
 from central.domain import DhrState
+from central.ground import Ground
 from central.holds import Holds
 from central.settings import DatabaseSettings
 from central.store import documents
@@ -114,6 +115,21 @@ def test_who_holds_hears_that_it_is_stored_though_the_server_is_away_by_then(rig
     finally:
         away.__exit__(None, None, None)
     assert [one.id for one in Desk(rig).holds.standing()] == [made.id]
+
+
+def test_who_signs_the_lists_hears_that_they_are_stored_though_the_server_is_away_by_then(rig: Rig) -> None:
+    """Bug: they were read again after the commit, and who had signed them was told that the database is away."""
+    place = rig.store.database
+    assert isinstance(place, Server)
+    away = letting_nobody_in(place)
+    ground = Ground(rig.store, rig.facts, rig.clock, lambda *_: away.__enter__())
+    machines: JsonValue = [{"equipment": "WELD-02", "blocked": "holder cracked"}]
+    try:
+        loaded = ground.load({"equipment": machines}, person(), "list of November")
+    finally:
+        away.__exit__(None, None, None)
+    assert loaded == ground.shown()
+    assert [*loaded] == ["equipment"]
 
 
 @pytest.mark.mosquitto

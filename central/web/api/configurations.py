@@ -100,8 +100,7 @@ def approve(
 
     def work() -> object:
         signing = Signing(body.user, secret, body.act, body.reason, body.content_hash, call.visitor.origin)
-        call.desk.decide_configuration(agent, hash_, signing)
-        return ConfigurationItem.of(_found(call, agent, hash_)).model_dump(mode="json")
+        return ConfigurationItem.of(call.desk.decide_configuration(agent, hash_, signing)).model_dump(mode="json")
 
     asked = [agent, hash_, body.model_dump(exclude={"password"})]
     return once(request).once(call.visitor.id, key, asked, 201, lambda: carried_out(work))
