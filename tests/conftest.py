@@ -28,7 +28,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 
 from simulators.processes import end_in_order
-from tests.rigs import examples
+from tests.rigs import browser, examples
 from tests.rigs.postgres import PostgresServer
 from tests.rigs.stores import on_postgres
 
@@ -43,7 +43,7 @@ EXPECTED = HERE / "expected_skips.toml"
 
 PROGRAMS = {
     "mosquitto": ("mosquitto",),
-    "browser": ("chromium", "chromium-browser", "google-chrome"),
+    "browser": browser.PROGRAMS,
 }
 """Marker -> the programs of which one must be there."""
 

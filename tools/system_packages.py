@@ -19,7 +19,7 @@ from pathlib import Path
 NEEDED = {
     "mosquitto": "tests and `demo --check` over a real MQTT broker (the demo itself uses amqtt)",
     "mosquitto-clients": "tests that look at the broker from outside",
-    "chromium": "tests in a browser",
+    "chromium-headless-shell": "tests in a browser",
     "postgresql": "tests of the store on PostgreSQL",
     "pgbouncer": "a pooler between central and PostgreSQL",
     "strace": "faults at system calls: kills at every write, disks that answer with an error",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -15,6 +16,10 @@ from serving import serving
 
 from central.access import Actor
 from central.web import create_app
+from tests.rigs import browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def own(tmp_path: Path) -> Iterator[Site]:
     """For tests that decide and sign."""
     with site(tmp_path, whole_story(8)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser.opened() as made:
         yield made
 
 

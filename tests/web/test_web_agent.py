@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from accessible import violations
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from simulators.processes import command
 from simulators.sockets import free_port
@@ -20,7 +19,6 @@ from tests.rigs.agent import OneAgent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DEADLINE_S = 60.0
 
 
@@ -67,15 +65,6 @@ def pc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinePc]:
     with made.agent:
         made.until("the first record", "r['devices'][0]['connected'] and r['buffer']['committed'] > 5")
         yield made
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = next(p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield browser
-        browser.close()
 
 
 # -- for programs --------------------------------------------------------------------------------------------

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-
 import pytest
 from accessible import violations
 from conftest import Site, dhr_of, form_token
 from fixture_central import PASSWORD
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 WIDTHS = PHONE, DESK = 390, 1280
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = next(p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield browser
-        browser.close()
 
 
 def visit(browser: Browser, site: Site, user: str, language: str, theme: str = "light") -> BrowserContext:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from accessible import violations
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.rigs.press import PressLine
 from tests.rigs.uplinks import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.libmodbus, pytest.mark.timeout(240)]
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OUTSIDE = 11.1
 
 
@@ -26,15 +24,6 @@ def press(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PressLine]:
         made.ready()
         made.cycle(1, OUTSIDE, "C-7")
         yield made
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = next(p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGS)
-        yield browser
-        browser.close()
 
 
 def faults_of(page: Page, theme: str) -> list[object]:

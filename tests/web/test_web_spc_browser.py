@@ -9,12 +9,10 @@ from accessible import violations
 from conftest import Site, dhr_of, site
 from fixture_central import chart_story
 from playwright.sync_api import Browser
-from test_web_browser import chromium, visit
+from test_web_browser import visit
 
 from central.limit_sets import Window
 from central.phase_one import Method
-
-__all__ = ["chromium"]
 
 SMALL = (
     "[...document.querySelectorAll('main .button, main .segments > a, main select, main input')]"

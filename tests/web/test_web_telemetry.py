@@ -15,13 +15,11 @@ from accessible import violations
 from conftest import Site, site
 from fixture_central import whole_story
 from playwright.sync_api import Browser
-from test_web_browser import chromium, visit
+from test_web_browser import visit
 
 from records.clock import iso_z, to_us
 from tests.rigs import stores
 from tests.rigs.trends import BAD, UNCERTAIN, TrendAgent, polled, spoil
-
-__all__ = ["chromium"]
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND

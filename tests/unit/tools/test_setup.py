@@ -78,13 +78,13 @@ def test_who_is_not_root_is_told_what_goes_without(monkeypatch: pytest.MonkeyPat
     said: list[str] = []
     monkeypatch.setattr(system_packages.shutil, "which", lambda name: "there")
     monkeypatch.setattr(system_packages.os, "geteuid", lambda: 1000, raising=False)
-    monkeypatch.setattr(system_packages, "installed", lambda name: name != "chromium")
+    monkeypatch.setattr(system_packages, "installed", lambda name: name != "chromium-headless-shell")
     monkeypatch.setattr(system_packages, "apt", lambda *words: pytest.fail("apt-get without being root"))
     system_packages.install_missing(said.append)
     assert len(said) == 2
-    assert "chromium" in said[0]
+    assert "chromium-headless-shell" in said[0]
     assert "tests in a browser" in said[0]
-    assert said[1].endswith("apt-get install chromium")
+    assert said[1].endswith("apt-get install chromium-headless-shell")
 
 
 def test_root_installs_only_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
