@@ -272,5 +272,7 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-    metadata.create_all(connection)  # tables that came after the first migration
+    there = set(inspect(connection).get_table_names())  # asked at once: create_all would ask for each of them
+    later = [table for table in metadata.sorted_tables if table.name not in there]
+    metadata.create_all(connection, tables=later, checkfirst=False)  # tables that came after the first migration
     partitions.make_ahead(connection)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.util import LRUCache
 
 from central.facts import Facts, Origin
 from central.ingest import Ingest
@@ -24,6 +28,29 @@ from tests.sim.edge import cycle_fact
 ORIGIN = Origin("suzhou", "Asia/Shanghai", "test", "sha256:1")
 
 
+_FIRST = create_engine("sqlite://")
+with _FIRST.connect() as _:
+    pass  # the dialect asks its first connection what this SQLite can
+_STATEMENTS: LRUCache[Any, Any] = LRUCache(1000)
+
+
+def engine(_url: str, *, creator: Callable[[], Any], poolclass: Any, **settings: Any) -> Engine:
+    """``create_engine`` for one of very many openings: a statement that another one has compiled is known here."""
+    if "pool_reset_on_return" in settings:
+        settings["reset_on_return"] = settings.pop("pool_reset_on_return")
+    pool = poolclass(creator, dialect=_FIRST.dialect, **settings)
+    return Engine(pool, _FIRST.dialect, _FIRST.url, execution_options={"compiled_cache": _STATEMENTS})
+
+
+@cache
+def empty() -> bytes:
+    """The file of a store that nobody has used yet: made once, for it takes longer than a short story does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "central.db"
+        Store(path).close()
+        return path.read_bytes()
+
+
 class Centre:
     """``held``: cycle -> the bodies of the records that tell of it, one for each identity."""
 
@@ -36,6 +63,7 @@ class Centre:
         self._mid = 0
         self.folder = root / "central-0"
         self.folder.mkdir()
+        (self.folder / "central.db").write_bytes(empty())
         self._open()
         now_us = self.clock.now_us()
 

@@ -24,6 +24,7 @@ from edge_agent.uplink.link import Delivered
 from records import chain, durable, wire
 from records.keys import KeyRing
 from records.wire import Frame, Watermark, decode_frame
+from tests.sim import centre
 
 
 @contextmanager
@@ -62,11 +63,13 @@ def key_is_not_unique() -> Iterator[None]:
 
     for each in unique:
         envelope.constraints.remove(each)
+    centre.empty.cache_clear()
     try:
         with patch.object(committing._Run, "take", take), patch.object(chart_intake, "take", lambda *_: None):
             yield
     finally:
         envelope.constraints.update(unique)
+        centre.empty.cache_clear()
 
 
 @contextmanager
