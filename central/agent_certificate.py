@@ -21,6 +21,7 @@ from central.store import again, chains, countings, intake, snapshots
 from central.store.brought import Part, brought
 from central.store.countings import Link, Moment
 from central.store.engine import Connection
+from central.store.gaps import chunks_left
 from records.clock import MICROSECONDS, iso_z
 from records.errors import Unknown
 from records.wire import Head
@@ -126,7 +127,10 @@ def _chain(
     held = intake.held_head(connection, agent, link.epoch, link.stream)
     head, stated_us = (None, 0) if held is None else (held[0], intake.stated_us(held[0].at_us, held[1]))
     joined = link is same[0] or not of_records or (own is not None and own.joined)
-    lost = () if own is None else tuple(gap for gap in own.gaps if not gap.signed)
+    if of_records:
+        lost = () if own is None else tuple(gap for gap in own.gaps if not gap.signed)
+    else:
+        lost = chunks_left(connection, agent, link.epoch)
     told = [gap for each in epochs.values() for gap in each.gaps if of_records and gap.epoch == link.epoch]
     later = [each.epoch for each in same[same.index(link) + 1 :]]
     chunks, untold = _chunks_behind(connection, head, link, later)

@@ -99,8 +99,8 @@ def joined(parts: Sequence[Certificate]) -> Certificate:
 
 
 def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: _Torn) -> ChainPart:
-    lost_after = sum(gap.count for gap in chain.lost_after)
-    missing = (chain.last - chain.first + 1) - chain.stored + lost_after
+    lost = tuple(dict.fromkeys((*chain.lost_within, *chain.lost_after)))
+    missing = (chain.last - chain.first + 1) - chain.stored + sum(gap.count for gap in lost)
     before = torn.get((chain.agent, chain.epoch))
     tail, behind = _tail(dossier, chain, end_us)
     broken = missing > 0 or chain.tombstones > 0 or before is not None or bool(chain.otherwise)
@@ -115,7 +115,7 @@ def _chain(dossier: Dossier, chain: ChainEvidence, end_us: int, torn: _Torn) -> 
         missing,
         chain.head_last if after_end else None,
         Grade.INCOMPLETE if broken else tail,
-        tuple(dict.fromkeys((*(before or ()), *chain.lost_after, *behind))),
+        tuple(dict.fromkeys((*(before or ()), *lost, *behind))),
         chain.otherwise,
     )
 

@@ -323,8 +323,9 @@ class ChainEvidence:
     ``first``..``last`` are the order's first and last fact there. ``stored`` counts rows in that range,
     ``tombstones`` those without a body, ``through`` is the last seq stored without a gap. A head is the agent's
     own signed word for its last record; None where none has come. ``lost_after``: gaps behind
-    the chain's last row, of whichever epochs, where any of their records may be the order's. ``otherwise``: seqs
-    of which its agent signed another record that is not here, under any number: a disk went on in two ways.
+    the chain's last row, of whichever epochs, where any of their records may be the order's; ``lost_within``: the
+    same of what its agent could not store again in this chain. ``otherwise``: seqs of which its agent signed
+    another record that is not here, under any number: a disk went on in two ways.
     """
 
     agent: str
@@ -338,6 +339,7 @@ class ChainEvidence:
     head_last: int | None = None
     head_us: int | None = None
     lost_after: tuple[Gap, ...] = ()
+    lost_within: tuple[Gap, ...] = ()
     otherwise: tuple[int, ...] = ()
 
 
@@ -348,7 +350,8 @@ class EpochEvidence:
     ``opened_us`` is the agent's time of opening it, None when its first record is not here. ``joined``: everything
     of the epoch before it is here, as it says, which names the last record there by what its own disk held, or as
     that epoch's own head says, stated after this one began; ``gaps``: what is not, of whichever epochs before it,
-    as far as it says, or the head of the one before. A head is as in ``ChainEvidence``.
+    as far as it says, or the head of the one before; ``torn``: those of them that its agent could not store again
+    here, each with the seq in whose place it would stand. A head is as in ``ChainEvidence``.
     """
 
     agent: str
@@ -358,6 +361,7 @@ class EpochEvidence:
     head_last: int | None = None
     head_us: int | None = None
     gaps: tuple[Gap, ...] = ()
+    torn: tuple[tuple[int, Gap], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

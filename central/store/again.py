@@ -29,7 +29,7 @@ def stands(connection: Connection, agent: str, epochs: Iterable[str], record: Id
 
     Then it holds all that its disk had before it and central did not: an epoch has no holes.
     """
-    return any(former == record for _, former in _first_made_as(connection, agent, epochs, RECORDS))
+    return any(former == record for _, former in first_made_as(connection, agent, epochs, RECORDS))
 
 
 def chunk_stands(connection: Connection, agent: str, epochs: Iterable[str], chunk: Identity) -> bool | None:
@@ -39,7 +39,7 @@ def chunk_stands(connection: Connection, agent: str, epochs: Iterable[str], chun
     of the same epoch that came later stands again, this one may have given way before.
     """
     doubtful = False
-    for item, former in _first_made_as(connection, agent, epochs, envelopes.TELEMETRY):
+    for item, former in first_made_as(connection, agent, epochs, envelopes.TELEMETRY):
         if former == chunk:
             return True
         later = former is not None and former[0] == chunk[0] and former[1] > chunk[1]
@@ -47,7 +47,7 @@ def chunk_stands(connection: Connection, agent: str, epochs: Iterable[str], chun
     return None if doubtful else False
 
 
-def _first_made_as(
+def first_made_as(
     connection: Connection, agent: str, epochs: Iterable[str], stream: str
 ) -> Iterator[tuple[Envelope, Identity | None]]:
     """The beginning of each epoch, as far as it may have been stored again: with the identity under which each was

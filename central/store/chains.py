@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 
 from central.domain import ChainEvidence, EpochEvidence, Gap
 from central.store import again, awaited, envelopes, intake, proven_head
-from central.store.gaps import Gaps
+from central.store.gaps import ROLLED_BACK, Gaps
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, tombstone, watermark
 from central.stored import StoredFact
@@ -17,8 +18,6 @@ from records.model import EpochOpened
 from records.wire import Head
 
 RECORDS = "records"
-ROLLED_BACK = "rolled_back"
-"""Why an epoch began: central told its agent of records that its disk did not hold."""
 Opened = Mapping[str, Mapping[str, int]]
 """Agent -> its epochs in the order in which they were opened -> the last record that is here without a gap."""
 
@@ -90,6 +89,17 @@ _WENT_ON = (
     .order_by(envelope.c.seq)
     .limit(1)
 )
+_CAME_FROM = (
+    _AT_STATIONS.where(
+        *CHAIN,
+        envelope.c.seq < bindparam("first"),
+        fact_index.c.work_order.is_not(None),
+        fact_index.c.work_order != ORDER,
+        STATION,
+    )
+    .order_by(envelope.c.seq.desc())
+    .limit(1)
+)
 _FIRSTS = with_body().where(
     envelope.c.agent == bindparam("agent"),
     envelope.c.epoch.in_(bindparam("epochs", expanding=True)),
@@ -143,6 +153,7 @@ def evidence(
                 head_last=epoch.head_last,
                 head_us=epoch.head_us,
                 lost_after=behind if cut_off else (),
+                lost_within=_torn(connection, reference, span, epoch),
                 otherwise=tuple(seq for seq in otherwise if cut_off or seq <= span.last),
             )
         )
@@ -178,10 +189,30 @@ def _behind(told: Sequence[EpochEvidence], agent: str, epoch: str) -> tuple[Gap,
 
 def _left_behind(connection: Connection, reference: str, span: Span) -> bool:
     """Whether every station that worked on the order in this chain went on to another order there."""
+    went_on = _other_orders(connection, _WENT_ON, reference, span)
+    return bool(went_on) and None not in went_on
+
+
+def _torn(connection: Connection, reference: str, span: Span, epoch: EpochEvidence) -> tuple[Gap, ...]:
+    """What could not be stored again from where a station of the order left another order until each went on to
+    one: any of it may be the order's.
+    """
+    if not epoch.torn:
+        return ()
+    came_from = _other_orders(connection, _CAME_FROM, reference, span) or [None]
+    went_on = _other_orders(connection, _WENT_ON, reference, span) or [None]
+    begin = min(seq or 0 for seq in came_from)
+    ends = [seq for seq in went_on if seq is not None]
+    end = max(ends) if len(ends) == len(went_on) else span.last + max(seq for seq, _ in epoch.torn)
+    return tuple(gap for seq, gap in epoch.torn if begin < seq < end)
+
+
+def _other_orders(connection: Connection, query: Select[Any], reference: str, span: Span) -> list[int | None]:
+    """For each station that worked on the order in this chain the seq of its nearest record of another order."""
     asked = span.named(order=reference)
     stations = connection.execute(_WORKED_AT, asked).scalars().all()
-    went_on = (connection.execute(_WENT_ON, asked | {"station": each}).first() for each in stations)
-    return bool(stations) and all(row is not None for row in went_on)
+    rows = (connection.execute(query, asked | {"station": each}).first() for each in stations)
+    return [None if row is None else int(row.seq) for row in rows]
 
 
 def _time_of(connection: Connection, span: Span, seq: int) -> int:
@@ -222,6 +253,7 @@ def epochs_of(connection: Connection, here: Opened) -> tuple[EpochEvidence, ...]
                     head_last=None if head is None else head.last,
                     head_us=None if head is None else head.at_us,
                     gaps=gaps,
+                    torn=named.torn_in(epoch),
                 )
             )
             before = epoch

@@ -1,14 +1,16 @@
 """SQL of gaps: what an agent itself says that it made, and that central does not have.
 
-An agent says so three times: the first record of an epoch names the last one before it; ``central-restored``
-names every stretch, of each epoch, that a restored central misses and that its agent had freed; and its signed
-head names the last record of an epoch. What central holds by now under the very number is no gap, nor what stands
-again under a later one, as far as its hash is known.
+An agent says so four times: the first record of an epoch names the last one before it; ``central-restored``
+names every stretch, of each epoch, that a restored central misses and that its agent had freed;
+``backlog-damaged`` what its disk had altered and it could not store again, in the place where that would stand;
+and its signed head names the last record of an epoch. What central holds by now under the very number is no gap,
+nor what stands again under a later one, as far as its hash is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from pydantic import JsonValue
@@ -16,21 +18,23 @@ from sqlalchemy import Connection, bindparam, select
 
 from central.domain import Gap
 from central.store import again
+from central.store.envelopes import TELEMETRY
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index
 from central.stored import StoredFact
-from records.model import EpochOpened, OperationsEvent
+from records.errors import Invalid
+from records.model import EpochOpened, OperationsEvent, decode
 from records.wire import Head
 
-RESTORED = "central-restored"
-_IDS = (
-    select(fact_index.c.envelope_id)
-    .where(
-        fact_index.c.code == RESTORED,
-        fact_index.c.agent == bindparam("agent"),
-        fact_index.c.stream == "records",
-    )
-    .order_by(fact_index.c.envelope_id)
+RESTORED, DAMAGED = TELL = ("central-restored", "backlog-damaged")
+"""Events that name in ``lost`` what is."""
+EVENT = "operations_event"
+ROLLED_BACK = "rolled_back"
+"""Why an epoch began: central told its agent of records that its disk did not hold."""
+_IDS = select(fact_index.c.envelope_id).where(
+    fact_index.c.code.in_(TELL),
+    fact_index.c.agent == bindparam("agent"),
+    fact_index.c.stream == "records",
 )
 
 
@@ -47,25 +51,58 @@ class Gaps:
         self._connection, self._agent = connection, agent
         self._through, self._heads = through, heads
         self._told: dict[str, list[Gap]] = {}
-        self._taken: dict[str, list[Gap]] = {}
-        for fact in _restores(connection, agent):
-            if isinstance(fact.fact.data, OperationsEvent):
-                self._told.setdefault(fact.epoch, []).extend(_lost(fact.fact.data))
+        self._torn: dict[str, list[tuple[int, Gap]]] = {}
+        self._named: dict[str, list[Gap]] = {}
+        self._rolled_back: set[str] = set()
+        for fact in _told(connection, agent):
+            event = fact.fact.data
+            if isinstance(event, OperationsEvent) and event.code == DAMAGED:
+                self._torn.setdefault(fact.epoch, []).extend((fact.seq, gap) for gap in _lost(event))
+            elif isinstance(event, OperationsEvent):
+                self._told.setdefault(fact.epoch, []).extend(_lost(event))
 
     def named_in(self, epoch: str, first: StoredFact | None, before: str | None) -> tuple[Gap, ...]:
         """What this epoch, whose first record is given, names and none before it did, and what the head of the
         epoch ``before`` it names.
         """
+        if first is not None and isinstance(first.fact.data, EpochOpened) and first.fact.data.why == ROLLED_BACK:
+            self._rolled_back.add(epoch)
         found: list[Gap] = []
         for gap, chain_hash in self._names(epoch, first, before):
-            if gap.epoch not in self._taken:
-                self._taken[gap.epoch] = [Gap(gap.epoch, 1, self._through.get(gap.epoch, 0))]
-            new = less(gap, self._taken[gap.epoch])
+            named = self._named.setdefault(gap.epoch, [])
+            new = less(gap, [self._held(gap.epoch), *named])
             if new and chain_hash and self._stands_again(gap, chain_hash, epoch):
                 continue
-            self._taken[gap.epoch] += new
+            named += new
+            found += new
+        for _, gap in self.torn_in(epoch):
+            named = self._named.setdefault(gap.epoch, [])
+            new = less(gap, named)
+            named += new
             found += new
         return tuple(found)
+
+    def torn_in(self, epoch: str) -> tuple[tuple[int, Gap], ...]:
+        """What could not be stored again in this epoch, each with the seq of the event in whose place it would
+        stand; ask after ``named_in``.
+
+        What is here under the very number is another record where a disk went on in two ways since.
+        """
+        found: list[tuple[int, Gap]] = []
+        for seq, gap in self._torn.get(epoch, ()):
+            held = () if self._of_a_copy(gap.epoch) else (self._held(gap.epoch),)
+            found += [(seq, piece) for piece in less(gap, held)]
+        return tuple(found)
+
+    def _held(self, epoch: str) -> Gap:
+        """What is here of an epoch."""
+        return Gap(epoch, 1, self._through.get(epoch, 0))
+
+    def _of_a_copy(self, epoch: str) -> bool:
+        """Whether a disk was rolled back after this epoch had begun: an older copy may have gone on in it."""
+        order = [*self._through]
+        later = order[order.index(epoch) + 1 :] if epoch in order else ()
+        return not self._rolled_back.isdisjoint(later)
 
     def _names(self, epoch: str, first: StoredFact | None, before: str | None) -> Iterator[tuple[Gap, str | None]]:
         """Each with the hash (hexadecimal) of its last record, where it is known."""
@@ -85,9 +122,23 @@ class Gaps:
         return again.stands(self._connection, self._agent, later, (gap.epoch, gap.last, chain_hash))
 
 
-def _restores(connection: Connection, agent: str) -> Iterator[StoredFact]:
-    """What the agent told of restores, oldest first; found by its code: an agent's records are many, these few."""
-    ids = connection.execute(_IDS, {"agent": agent}).scalars().all()
+def chunks_left(connection: Connection, agent: str, epoch: str) -> tuple[Gap, ...]:
+    """What an agent says in an epoch of its telemetry that it could not store again there.
+
+    It says so among what it could store; no index has that.
+    """
+    found: list[Gap] = []
+    for item, _ in again.first_made_as(connection, agent, [epoch], TELEMETRY):
+        if item.kind == EVENT and item.body is not None:
+            with suppress(Invalid):
+                event = decode(item.kind, item.body).data
+                found += _lost(event) if isinstance(event, OperationsEvent) and event.code == DAMAGED else ()
+    return tuple(found)
+
+
+def _told(connection: Connection, agent: str) -> Iterator[StoredFact]:
+    """What the agent told of gaps, oldest first; found by its code: an agent's records are many, these few."""
+    ids = sorted(connection.execute(_IDS, {"agent": agent}).scalars())
     for part in parts(ids):
         query = with_body().where(envelope.c.id.in_(part)).order_by(envelope.c.id)
         yield from map(stored, connection.execute(query))

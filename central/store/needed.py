@@ -15,13 +15,13 @@ from sqlalchemy import Connection, func, select
 
 from central.store import dossiers
 from central.store.chains import Span
-from central.store.gaps import RESTORED
+from central.store.gaps import TELL
 from central.store.schema import envelope, fact_index
 from central.store.tombstones import EXPLAIN
 from records.wire import CENTRAL
 
 RECORDS = "records"
-ALWAYS = ("epoch-opened", "configuration", RESTORED, *EXPLAIN)
+ALWAYS = ("epoch-opened", "configuration", *TELL, *EXPLAIN)
 """Codes of what is needed for ever: how epochs join, by what stations worked, what an agent says that is lost,
 or that it has no body of."""
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from pydantic import JsonValue
-
 from edge_agent.outbox import ledger
 from edge_agent.outbox.types import Gap
 from edge_agent.outbox.verify import holding
-from records.model import Fact, Header, OperationsEvent
+from records.model import Header
 from records.wire import Envelope
 
 ROWS, BYTES = 500, 1024 * 1024
@@ -30,41 +28,37 @@ def waits(connection: sqlite3.Connection) -> bool:
 def go_on(connection: sqlite3.Connection, header: Header) -> int:
     """Store the next piece again, inside the caller's transaction; how many rows.
 
-    Rows that do not prove themselves stay where they are, and an event of this header names them: a new record
-    must not give a right digest to what the disk altered.
+    Rows that do not prove themselves stay where they are: a new record must not give a right digest to what the
+    disk altered.
     """
     (number, first, last), *later = ledger.to_do(connection)
     epoch = next(one for one in ledger.epochs(connection) if one.number == number)
-    piece = _Piece(first, min(last, first + ROWS - 1))
+    piece = _Piece(epoch.epoch, first, min(last, first + ROWS - 1))
     rows = piece.of(holding(connection, epoch, first, piece.last))
-    stored = ledger.store_again(connection, rows, header.at_us)
-    if piece.left:
-        gaps: list[JsonValue] = [Gap(epoch.epoch, *span).to_json() for span in piece.left]
-        event = OperationsEvent("backlog-damaged", {"lost": gaps})
-        ledger.append(connection, [ledger.fact_body(Fact(header, event))], header.at_us)
+    stored = ledger.store_again(connection, rows, header)
     ledger.note_to_do(connection, [(number, piece.last + 1, last), *later])
     return stored
 
 
 class _Piece:
-    """Rows ``first`` to ``last`` (seq), fewer where their bodies are large; ``left``: spans that do not hold."""
+    """Rows ``first`` to ``last`` (seq) of an epoch, fewer where their bodies are large."""
 
-    def __init__(self, first: int, last: int) -> None:
-        self._next, self.last = first, last
-        self.left: list[tuple[int, int]] = []
+    def __init__(self, epoch: str, first: int, last: int) -> None:
+        self._epoch, self._next, self.last = epoch, first, last
 
-    def of(self, rows: Iterator[Envelope]) -> Iterator[Envelope]:
+    def of(self, rows: Iterator[Envelope]) -> Iterator[Envelope | Gap]:
+        """Those that hold, and between them what does not."""
         size = 0
         for row in rows:
             if size >= BYTES:
                 self.last = row.seq - 1
                 break
-            self._leave(row.seq - 1)
+            yield from self._left(row.seq - 1)
             yield row
             self._next = row.seq + 1
             size += len(row.body or b"")
-        self._leave(self.last)
+        yield from self._left(self.last)
 
-    def _leave(self, through: int) -> None:
+    def _left(self, through: int) -> Iterator[Gap]:
         if self._next <= through:
-            self.left.append((self._next, through))
+            yield Gap(self._epoch, self._next, through)

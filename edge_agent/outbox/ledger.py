@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue, TypeAdapter
 
 from edge_agent.outbox.schema import control, note_control, noted_control, set_control
-from edge_agent.outbox.types import Place
+from edge_agent.outbox.types import Gap, Place
 from records import chain, telemetry
 from records.clock import new_id
 from records.errors import Damaged
@@ -334,17 +334,26 @@ def note_to_do(connection: sqlite3.Connection, spans: Iterable[Span]) -> None:
     note_control(connection, _TO_DO, _SPANS.dump_json(left).decode() if left else None)
 
 
-def store_again(connection: sqlite3.Connection, old: Iterable[Envelope], at_us: int) -> int:
+def store_again(connection: sqlite3.Connection, old: Iterable[Envelope | Gap], header: Header) -> int:
     """Append rows of an epoch that was given up, each naming its old identity; how many.
 
     A row that was stored again before keeps the identity it named then. What said only that an epoch was opened
-    and what has no body any more stays behind.
+    and what was thinned stays behind. What the disk altered does, too: an event of this header names it where it
+    would have stood, so that what is around it can be told from what is not.
     """
-    return len(append(connection, _again(old), at_us).links)
+    bodies = [*_again(old, header)]
+    append(connection, (body for body, _ in bodies), header.at_us)
+    return sum(taken for _, taken in bodies)
 
 
-def _again(old: Iterable[Envelope]) -> Iterator[Body]:
+def _again(old: Iterable[Envelope | Gap], header: Header) -> Iterator[tuple[Body, bool]]:
+    """Each with whether it is a row that was taken over."""
     for envelope in old:
+        if isinstance(envelope, Gap):
+            yield _left(envelope, header), False
+            continue
+        if envelope.tombstone is not None and envelope.tombstone.reason == DAMAGED:
+            yield _left(Gap(envelope.epoch, envelope.seq, envelope.seq), header), False
         if envelope.body is None or envelope.kind == kind_of(EpochOpened("")):
             continue
         former = StoredAs(envelope.epoch, envelope.seq, envelope.hash.hex())
@@ -352,7 +361,11 @@ def _again(old: Iterable[Envelope]) -> Iterator[Body]:
             body = telemetry.named_before(envelope.body, former)
         else:
             body = _named_before(envelope.body, former)
-        yield envelope.schema, envelope.kind, body
+        yield (envelope.schema, envelope.kind, body), True
+
+
+def _left(gap: Gap, header: Header) -> Body:
+    return fact_body(Fact(header, OperationsEvent("backlog-damaged", {"lost": [gap.to_json()]})))
 
 
 def _named_before(body: bytes, former: StoredAs) -> bytes:

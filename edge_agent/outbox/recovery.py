@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_agent.outbox import again, aside, ledger, lost, note, schema
-from edge_agent.outbox.types import Place
+from edge_agent.outbox.types import Gap, Place
 from edge_agent.outbox.verify import BODY_DAMAGED, check, fault, link_of, state_digest, waiting
 from edge_agent.outbox.watermark import roll_over
 from records import chain
@@ -159,17 +159,17 @@ def prepare(
     if saving is not None:
         name, _, through = saving.rpartition("/")
         folder = Path(connection.execute("PRAGMA database_list").fetchone()[2]).parent
-        _save(connection, folder / name, int(through), context().at_us)
+        _save(connection, folder / name, int(through), context())
 
 
-def _save(connection: sqlite3.Connection, kept: Path, behind: int, at_us: int) -> None:
+def _save(connection: sqlite3.Connection, kept: Path, behind: int, header: Header) -> None:
     """Store again what a damaged file still proves behind so many rows, a piece at a time, then the rest of it."""
     try:
         with closing(open_reader(kept)) as old:
             former = _former(old)
             with transaction(connection):
                 lost.remember(connection, former)
-            _save_rows(connection, old, kept.name, behind, at_us)
+            _save_rows(connection, old, kept.name, behind, header)
             with transaction(connection):
                 _save_tables(connection, old)
                 schema.note_control(connection, _SAVING, None)
@@ -187,34 +187,41 @@ def _former(old: sqlite3.Connection) -> list[Place]:
 
 
 def _save_rows(
-    connection: sqlite3.Connection, old: sqlite3.Connection, name: str, behind: int, at_us: int
+    connection: sqlite3.Connection, old: sqlite3.Connection, name: str, behind: int, header: Header
 ) -> None:
-    piece: list[Envelope] = []
+    def save(piece: list[Envelope | Gap], reached: int) -> None:
+        with transaction(connection):  # with how far it went: else a crash behind it would store the piece twice
+            ledger.store_again(connection, piece, header)
+            held = [each for each in piece if isinstance(each, Envelope) and each.body is not None]
+            aside.note_saved(connection, name, len(held))
+            schema.note_control(connection, _SAVING, f"{name}/{reached}")
+
+    piece: list[Envelope | Gap] = []
     size, reached = 0, behind
-    for reached, envelope in _all_provable(old, behind):
-        piece.append(envelope)
-        size += len(envelope.body or b"")
+    for reached, each in _all_provable(old, behind):
+        piece.append(each)
+        size += len(each.body or b"") if isinstance(each, Envelope) else 0
         if len(piece) >= again.ROWS or size >= again.BYTES:
-            with transaction(connection):
-                ledger.store_again(connection, piece, at_us)
-                aside.note_saved(connection, name, len(piece))
-                schema.note_control(connection, _SAVING, f"{name}/{reached}")
+            save(piece, reached)
             piece, size = [], 0
-    with transaction(connection):  # with how far it went: else a crash behind it would store the piece twice
-        ledger.store_again(connection, piece, at_us)
-        aside.note_saved(connection, name, len(piece))
-        schema.note_control(connection, _SAVING, f"{name}/{reached}")
+    save(piece, reached)
 
 
-def _all_provable(old: sqlite3.Connection, behind: int) -> Iterator[tuple[int, Envelope]]:
-    """What holds of the rows that wait, behind so many of them, until nothing more can be read; each with how
-    many were gone through.
+def _all_provable(old: sqlite3.Connection, behind: int) -> Iterator[tuple[int, Envelope | Gap]]:
+    """What holds of the rows that wait, behind so many of them, until nothing more can be read, and what does not
+    between them; each with how many were gone through.
     """
     before = 0
     try:
         for epoch, first, last in waiting(_epochs(old), ledger.acknowledged(old), _to_do(old)):
-            for envelope in _provable(old, epoch, first + max(behind - before, 0), last):
+            following = first + max(behind - before, 0)
+            for envelope in _provable(old, epoch, following, last):
+                if following < envelope.seq:
+                    yield before + envelope.seq - first, Gap(epoch.epoch, following, envelope.seq - 1)
                 yield before + envelope.seq - first + 1, envelope
+                following = envelope.seq + 1
+            if following <= last:
+                yield before + last - first + 1, Gap(epoch.epoch, following, last)
             before += last - first + 1
     except _UNREADABLE:
         return
@@ -282,9 +289,11 @@ def _row(old: sqlite3.Connection, epoch: ledger.Epoch, seq: int) -> tuple[Envelo
     """A row with the digest that its body really has, and the hash stored for the row before it."""
     try:
         row = next(ledger.envelopes(old, epoch, seq, seq), None)
-        if row is None or row.body is None:
+        if row is None or (row.body is None and row.tombstone is None):
             return None, None
-        return replace(row, digest=chain.digest(row.body)), ledger.hash_at(old, epoch, seq - 1)
+        if row.body is not None:
+            row = replace(row, digest=chain.digest(row.body))
+        return row, ledger.hash_at(old, epoch, seq - 1)
     except _UNREADABLE:
         return None, None
 
