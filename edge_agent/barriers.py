@@ -29,8 +29,9 @@ HELD = "held-by-quality"
 NOT_QUALIFIED, BLOCKED, OVERDUE = "operator-not-qualified", "equipment-blocked", "calibration-overdue"
 SKIPPED, NOT_KNOWN = "operation-skipped", "operation-not-known"
 EXPIRED, USED_UP = "lot-expired", "lot-used-up"
+UNHEARD = "holds-not-known"
 
-WHYS = (TOO_OLD, HELD, NOT_QUALIFIED, BLOCKED, OVERDUE, SKIPPED, NOT_KNOWN, EXPIRED, USED_UP)
+WHYS = (TOO_OLD, HELD, NOT_QUALIFIED, BLOCKED, OVERDUE, SKIPPED, NOT_KNOWN, EXPIRED, USED_UP, UNHEARD)
 """Every reason that a barrier may have."""
 
 
@@ -103,12 +104,21 @@ class BarrierRules:
         order = papers.order(here.order)
         stale = self.earlier.too_old(order, papers)
         found = [_of_age(one) for one in (*old, *((stale,) if stale else ())) if one.beyond != "go_on"]
+        found += self._unheard(papers)
         held = {hold.hold: hold for hold in self._holds(here, papers)}
         found += [_of_hold(hold, papers) for hold in held.values()]
         found += self._of_lots(here.lots, papers)
         if self.earlier.policy != "go_on":
             found += self._of_pieces(order, pieces, papers, waits=stale is None)
         return (*found, *_of_machine(self._settings.equipment, papers), *self._of_person(here.operator, papers))
+
+    def _unheard(self, papers: Papers) -> tuple[Barrier, ...]:
+        """Central tells each agent what quality holds, be it nothing. A line that must not rely on an old word of
+        that, and has none, as on a new PC, waits for it.
+        """
+        if self.ages.of(HOLDS)[1] != "refuse" or (HOLDS, PLANT) in papers.documents:
+            return ()
+        return (Barrier(UNHEARD, f"{HOLDS}/{PLANT}", True, told=False),)
 
     def _of_pieces(
         self, order: WorkOrder | None, pieces: Iterable[PieceHere], papers: Papers, *, waits: bool

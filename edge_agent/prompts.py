@@ -40,6 +40,7 @@ PROMPTS: Mapping[str, str] = {
     "document-stale": "Scan refused: what central told the line is too old to rely on.",
     "operation-skipped": "An earlier operation of this piece is missing or has failed.",
     "operation-not-known": "Waiting for word of this piece's earlier operations.",
+    "holds-not-known": "Waiting for central's word of what quality holds.",
     "lot-used-up": "Too little is left of the mounted lot.",
     "identifier-too-long": "Scan refused: the code is longer than an identifier can be.",
     "load-full": "Scan refused: the load is full. Run it first.",
@@ -69,6 +70,7 @@ MISSING: Mapping[str, str] = {
     "operation-not-known": "word of the piece's earlier operations",
     "lot-expired": "a lot that has not expired",
     "lot-used-up": "another lot, of which enough is left",
+    "holds-not-known": "word of what quality holds",
 }
 """What a start needs and is not there; a material stands for itself."""
 

@@ -23,6 +23,7 @@ WHYS: Mapping[str, str] = {
     "calibration-overdue": N_("The calibration is overdue"),
     "operation-skipped": N_("An earlier operation is missing or has failed"),
     "operation-not-known": N_("The earlier operations are not known yet"),
+    "holds-not-known": N_("What quality holds is not known yet"),
     "lot-expired": N_("The lot has expired"),
     "lot-used-up": N_("Too little is left of the lot"),
     "step-back": N_("The counter went back"),

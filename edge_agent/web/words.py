@@ -178,6 +178,8 @@ CHINESE: Mapping[str, str] = {
     "Scan refused: the load is full. Run it first.": "扫码被拒绝：本批装载已满。请先运行。",
     "an earlier operation of the piece": "该工件的前序工序",
     "word of the piece's earlier operations": "该工件前序工序的信息",
+    "Waiting for central's word of what quality holds.": "正在等待中央服务告知质量部门的扣留情况。",
+    "word of what quality holds": "质量部门扣留情况的信息",
     "a lot that has not expired": "未过期的批次",
     "another lot, of which enough is left": "另一剩余充足的批次",
     "Scan refused: the lot is blocked.": "扫码被拒绝：批次已冻结。",

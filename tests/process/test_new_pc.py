@@ -40,6 +40,21 @@ def missing(press: PressLine) -> list[str]:
     return found
 
 
+def test_a_new_pc_that_must_not_rely_on_an_old_word_of_holds_waits_for_central(tmp_path: Path) -> None:
+    """Bug: with no word at all it took nothing to be held, and let the machine run before central was heard."""
+    with PressLine(tmp_path) as press:
+        text = press.agent.line.read_text()
+        press.agent.line.write_text(text + "documents: {holds: {max_age: 2h, beyond: refuse}}\n")
+        press.start()
+        assert press.agent.sign_on("WO-1") == b"\x06"
+        until(lambda: missing(press) == ["holds-not-known"])
+        press.cycle(1, 10.0)
+        until(lambda: press.agent.cycles("press") == [1])
+        assert press.locks == (0, 0), "no machine is let run"
+        page = httpx.get(press.url, timeout=30).text
+        assert "Waiting for central&#39;s word of what quality holds." in page
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_new_pc_goes_on_with_the_machine_that_the_lost_one_left(tmp_path: Path, moment: str) -> None:
     with PressLine(tmp_path) as press:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,16 @@ def test_what_is_fresh_is_plain() -> None:
         ("lots", 0.0, None),
     ]
     assert not {"document-too-old", "ran-while-barred"} & set(found.codes())
+
+
+def test_where_holds_must_not_be_old_a_line_without_any_word_of_them_waits_for_it() -> None:
+    found = bench({"holds": {"beyond": "refuse"}}).ready()
+    tick(found)
+    assert GO not in found.effects
+    known = {**found.papers.documents, ("holds", "plant"): Document("holds", "plant", 1, 0, {"holds": []})}
+    found.papers = replace(found.papers, documents=known)
+    assert GO in found.feed(Tick(NOW_US, 1.0))
+    assert not events(found, "start-barred"), "it only waits"
 
 
 def test_a_warning_is_told_once_and_the_run_says_what_it_relied_on() -> None:
