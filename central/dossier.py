@@ -43,9 +43,10 @@ class Dossier:
 
     ``facts`` name the order (agents' and central's own). ``around`` are facts that name no order but lie between
     the order's first and last fact of the same chain, and central's own about those chains. ``neighbours`` are the
-    other records of the order's stations in that range, over all epochs, and the last one before it. ``counting``
-    are events of those agents that say something about their machines' counts, from those records on. ``chains``
-    come in the order in which their epochs were opened, ``epochs`` are all of those agents' in that order.
+    other records of the order's stations in that range, over all epochs, and the last one before it, with those of
+    no order between them. ``counting`` are events of those agents that say something about their machines' counts,
+    from those records on. ``chains`` come in the order in which their epochs were opened, ``epochs`` are all of
+    those agents' in that order.
     ``lots`` is what the ERP told: item -> lot number -> lot; an item that is missing there was never told about.
     ``elsewhere`` maps serials that also occur in another order to that order. ``differences`` are the points in
     which the ERP, read back after the report, is not what was reported; ``reported`` is that report, once posted.

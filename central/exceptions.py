@@ -212,6 +212,23 @@ def of_documents(about: About, records: Iterable[Stated[OperationRecord]], limit
     return list(found.values())
 
 
+def of_orderless(about: About, dossier: Dossier) -> list[Finding]:
+    """Runs of the order's stations in its time, and just before it, that name no order at all: on a new PC, say,
+    that finds its machine with a cycle done.
+    """
+    found = []
+    for record in dossier.neighbour_records:
+        data = record.data
+        if data.order is None and data.purpose.counts:
+            params: dict[str, JsonValue] = {
+                "operation": data.operation,
+                "run": data.run_id,
+                "cycle": data.cycle,
+            }
+            found.append(_of_run(about, record, "run-without-order", (data.run_id,), params))
+    return found
+
+
 def of_configurations(about: About, dossier: Dossier) -> list[Finding]:
     """Runs of production agents by a line file that nobody approved: one finding per station and configuration.
 
@@ -324,6 +341,7 @@ def of_order(dossier: Dossier, pieces: Iterable[Piece], document_age_max_s: floa
         found += of_event(about, event)
     found += of_documents(about, dossier.records, document_age_max_s)
     found += of_configurations(about, dossier)
+    found += of_orderless(about, dossier)
     for piece in pieces:
         found += of_walk(about, piece, dossier)
     if dossier.order is None and dossier.records:

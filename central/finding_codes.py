@@ -21,6 +21,7 @@ PARAMS: Final[dict[str, tuple[str, ...]]] = {
     "reworked": ("operation", "attempt", "result"),
     "run-aborted": ("operation", "run", "cycle", "reason"),
     "run-resumed": ("operation", "run", "cycle"),
+    "run-without-order": ("operation", "run", "cycle"),
     "operation-repeated": ("operation", "piece", "runs"),
     "operation-missing": ("operation", "piece", "next"),
     "reading-bad": ("tag", "status"),

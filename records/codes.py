@@ -211,6 +211,7 @@ EXCEPTIONS: tuple[str, ...] = (
     "reworked",
     "run-aborted",
     "run-resumed",
+    "run-without-order",  # a station ran while nobody had named an order there
     "operation-repeated",  # one piece twice at one operation without rework or retest
     "operation-missing",  # a piece went on without one of its operations
     "reading-bad",

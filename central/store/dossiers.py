@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
@@ -16,6 +17,7 @@ from central.store.chains import CHAIN, ORDER, RECORDS, STATION, WITHIN, Opened,
 from central.store.rows import parts, stored, with_body
 from central.store.schema import envelope, fact_index, fact_subject
 from central.stored import StoredFact
+from records.model import OperationRecord
 from records.wire import CENTRAL
 
 _NO_END = 2**63 - 1
@@ -41,6 +43,8 @@ SHARED = ("spc-signal", "spc-subgroup", "reaction", "unit-held", "unit-released-
 """Events that concern every order whose pieces they name."""
 SHARED_WITHIN = 5000
 """So many facts after an order's last one at a station, no chart names its pieces any more."""
+MOST_BEFORE = 100
+"""So many runs before an order's first are looked at for such that name no order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,8 @@ _OF_CENTRAL = _READABLE.where(
     ),
 )
 _OTHERS = _RUNS_THERE.where(*WITHIN, or_(fact_index.c.work_order.is_(None), fact_index.c.work_order != ORDER))
-_LAST_BEFORE = (
-    _RUNS_THERE.where(*CHAIN, envelope.c.seq < bindparam("first")).order_by(envelope.c.seq.desc()).limit(1)
-)
+_BEFORE = _RUNS_THERE.where(*CHAIN, envelope.c.seq < bindparam("first")).order_by(envelope.c.seq.desc())
+_LAST_BEFORE, _LATELY_BEFORE = _BEFORE.limit(1), _BEFORE.limit(MOST_BEFORE)
 
 
 def _subjects(which: ColumnElement[bool]) -> Select[Any]:
@@ -231,7 +234,8 @@ def read_by(connection: Connection, reference: str) -> tuple[list[Span], set[int
 
 
 def _neighbours(connection: Connection, reference: str, where: Iterable[Span], opened: Opened) -> list[StoredFact]:
-    """Other orders' records of the same machines in the order's time, and each machine's last one before it.
+    """Other orders' records of the same machines in the order's time, and each machine's last one before it, with
+    those of no order between them.
 
     An order may lie in several epochs of an agent, and a machine's record before it in an earlier one.
     """
@@ -251,11 +255,19 @@ def _neighbours(connection: Connection, reference: str, where: Iterable[Span], o
             found += _facts(connection, _OTHERS, place.named(order=reference))
         for epoch in reversed(epochs_of[: begin + 1]):
             below = first.first if epoch == first.epoch else _NO_END
-            before = _facts(connection, _LAST_BEFORE, Span(agent, epoch, station, below, below).named())
+            place = Span(agent, epoch, station, below, below)
+            before = _facts(connection, _LAST_BEFORE, place.named())
+            if before and _orderless(before[0]):
+                lately = _facts(connection, _LATELY_BEFORE, place.named())
+                before = lately[: len([*takewhile(_orderless, lately)]) + 1]
             if before:
                 found += before
                 break
     return found
+
+
+def _orderless(fact: StoredFact) -> bool:
+    return isinstance(fact.fact.data, OperationRecord) and fact.fact.data.order is None
 
 
 def _counting(

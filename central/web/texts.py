@@ -75,6 +75,11 @@ EXCEPTION_TEXTS: dict[str, CodeText] = {
         N_("The agent stopped while the operation ran, and took the run up again after its restart."),
         N_("Compare the times and values of the record with the machine's own cycle."),
     ),
+    "run-without-order": CodeText(
+        N_("Run without a work order"),
+        N_("The machine ran while its station had no work order, as after a line PC was replaced."),
+        N_("Find out which piece it was, judge by this record what that piece lacks, and say so."),
+    ),
     "operation-repeated": CodeText(
         N_("Operation done twice"),
         N_(
