@@ -32,6 +32,7 @@ from records.clock import MICROSECONDS, MOST_AHEAD_US, Clock, iso_z
 from records.errors import Damaged, Invalid, LotkeeperError, StorageFailed
 from records.keys import KeyRing
 from records.model import OperationsEvent
+from records.trouble import Trouble
 from records.wire import MAX_FRAME, Request, signed_by, unsign
 
 Handler = Callable[[Request], None]
@@ -50,11 +51,14 @@ Refusal = Literal["not-a-frame", "unknown-agent", "signature", "topic", "request
 
 class NotTaken(Exception):
     """Why a request is not taken: a reason of ``central.quarantine`` and what was wrong. ``known``: the same
-    stands there of requests before it, and this one is only counted.
+    stands there of requests before it, and this one is only counted. ``trouble``: the detail for any language.
     """
 
-    def __init__(self, reason: Refusal, detail: str, *, known: bool = False) -> None:
+    def __init__(
+        self, reason: Refusal, detail: str, trouble: Trouble | None = None, *, known: bool = False
+    ) -> None:
         super().__init__(detail)
+        self.trouble = trouble
         self.reason = reason
         self.detail = detail
         self.known = known
@@ -113,15 +117,16 @@ class AgentRequests:
             enrolled = {each.id: each.partition for each in agents.all_agents(connection)}
             ring = KeyRing(agents.keys(connection))
         if agent not in enrolled:
-            raise NotTaken("unknown-agent", f"{agent} is not enrolled")
+            stranger = Trouble.of("agent-not-enrolled", agent=agent)
+            raise NotTaken("unknown-agent", str(stranger), stranger)
         if enrolled[agent] != partition:
             raise NotTaken("topic", f"{agent} was enrolled in partition {enrolled[agent]}, not {partition}")
         try:
             request = unsign(Request, payload, ring, agent, at_us=self._clock.now_us())
         except Damaged as error:
-            raise NotTaken("signature", error.message) from error
+            raise NotTaken("signature", error.message, error.trouble) from error
         except Invalid as error:
-            raise NotTaken("not-a-frame", error.message) from error
+            raise NotTaken("not-a-frame", error.message, error.trouble) from error
         if request.agent != agent:
             raise NotTaken("topic", f"the request is of {request.agent[:100]}")
         told, key = request.content, signed_by(payload)
@@ -138,7 +143,8 @@ class AgentRequests:
         now_us, reason = self._clock.now_us(), refused.reason
         times = self._store.write(lambda c: asked.count_unproven(c, agent, reason, now_us, REST_US))
         told = f" ({times} requests in its name were refused so by now)" if times > 1 else ""
-        return NotTaken(reason, f"{refused.detail}{told}", known=not _is_power_of_two(times))
+        trouble = None if told else refused.trouble
+        return NotTaken(reason, f"{refused.detail}{told}", trouble, known=not _is_power_of_two(times))
 
     def _note(self, connection: Connection, request: Request, payload: bytes) -> bool | NotTaken:
         """Whether it is new, or why it is not taken; a refusal is remembered, too."""

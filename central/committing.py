@@ -21,6 +21,7 @@ from central.store.telemetry import Span
 from central.stored import StoredFact
 from records.clock import Clock
 from records.model import Fact
+from records.trouble import Trouble
 from records.wire import Envelope, Frame, Head, Watermark
 
 Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", "head", "request", "ignored"]
@@ -59,7 +60,7 @@ class Item:
 
     envelope: Envelope
     fact: Fact | None
-    poison: str | None = None
+    poison: str | Trouble | None = None
     span: Span | None = None
 
 

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 from central.agent_requests import AgentRequests, Handler, NotTaken
 from central.ahead import Ahead
@@ -38,6 +39,7 @@ from records.clock import Clock
 from records.errors import Damaged, Invalid
 from records.model import LONGEST_ID, decode
 from records.telemetry import KIND, decode_chunk
+from records.trouble import Trouble
 from records.wire import CENTRAL, REQUESTS, TOPIC_ROOT, Envelope, Frame, Head, decode_frame, unsign
 
 STREAMS = ("records", "telemetry")
@@ -101,8 +103,15 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
+    """``trouble``: the detail for any language."""
+
     reason: Reason
     detail: str
+    trouble: Trouble | None = None
+
+    @classmethod
+    def of(cls, reason: Reason, trouble: Trouble) -> Self:
+        return cls(reason, str(trouble), trouble)
 
 
 class Ingest:
@@ -172,7 +181,7 @@ class Ingest:
             case ["ack" | "down", *_]:
                 outcome = Outcome("ignored", detail="central's own word, which some brokers send back")
             case _:
-                outcome = self._refused(topic, None, "topic", "no such topic", payload)
+                outcome = self._refused(topic, None, _Refusal.of("topic", Trouble.of("no-such-topic")), payload)
         return Taking(self, outcome)
 
     def send(self) -> None:
@@ -208,9 +217,9 @@ class Ingest:
 
     # -- frames ----------------------------------------------------------------------------------------
 
-    def _refused(self, topic: str, agent: str | None, reason: Reason, detail: str, payload: bytes) -> Outcome:
-        facts = self.quarantine.refuse(topic, agent, reason, detail, payload)
-        return Outcome("quarantined", agent, None, facts, f"{reason}: {detail}")
+    def _refused(self, topic: str, agent: str | None, why: _Refusal, payload: bytes) -> Outcome:
+        facts = self.quarantine.refuse(topic, agent, why.reason, why.detail, payload, why.trouble)
+        return Outcome("quarantined", agent, None, facts, f"{why.reason}: {why.detail}")
 
     def _take_frame(
         self,
@@ -235,7 +244,7 @@ class Ingest:
                 return _UnderWay(*place, len(frame.envelopes), once_more)
             now = self._believed.now()
             if now is keys:
-                return self._refused(topic, agent, frame.reason, frame.detail, payload)
+                return self._refused(topic, agent, frame, payload)
             keys = now
 
     def _take_again(
@@ -252,18 +261,21 @@ class Ingest:
     ) -> Frame | _Refusal:
         """``stream`` None: of whatever stream."""
         if agent not in keys.owners:
-            return _Refusal("unknown-agent", f"{agent} is not enrolled")
+            return _Refusal.of("unknown-agent", Trouble.of("agent-not-enrolled", agent=agent))
         try:
             frame = decode_frame(payload, keys.ring, at_us=None if by_any_key else self._clock.now_us())
         except Damaged as error:
-            return _Refusal("signature", error.message)
-        except (Invalid, ValueError, OverflowError) as error:  # numbers that no chain field can hold
+            return _Refusal("signature", error.message, error.trouble)
+        except Invalid as error:
+            return _Refusal("not-a-frame", str(error), error.trouble)
+        except (ValueError, OverflowError) as error:  # numbers that no chain field can hold
             return _Refusal("not-a-frame", str(error))
         if frame.agent != agent or frame.stream not in ((stream,) if stream else STREAMS):
-            return _Refusal("topic", f"the frame is of {frame.agent}, {frame.stream}")
+            named = Trouble.of("frame-of-another", agent=frame.agent, stream=frame.stream)
+            return _Refusal.of("topic", named)
         start = chain.first_hash(frame.agent, frame.epoch, frame.stream)
         if not _EPOCH.fullmatch(frame.epoch) or (frame.first == 1 and frame.previous != start):
-            return _Refusal("not-a-frame", "the epoch does not begin as epochs do")
+            return _Refusal.of("not-a-frame", Trouble.of("epoch-begins-otherwise"))
         return frame
 
     # -- requests --------------------------------------------------------------------------------------
@@ -274,7 +286,7 @@ class Ingest:
         except NotTaken as refused:
             if refused.known:
                 return Outcome("ignored", agent, detail=refused.detail)
-            return self._refused(topic, agent, refused.reason, refused.detail, payload)
+            return self._refused(topic, agent, _Refusal(refused.reason, refused.detail, refused.trouble), payload)
         return Outcome("request", agent) if new else Outcome("ignored", agent, detail="asked already")
 
     # -- state topics ----------------------------------------------------------------------------------
@@ -294,20 +306,22 @@ class Ingest:
         try:
             self.workers.take(topic, payload)
         except (Invalid, Damaged) as error:
-            return self._refused(topic, None, "topic", error.message, payload)
+            return self._refused(topic, None, _Refusal("topic", error.message, error.trouble), payload)
         return Outcome("ignored", detail="how a worker does")
 
     def _take_head(self, topic: str, agent: str, payload: bytes, *, by_any_key: bool = False) -> Outcome:
         keys = self._believed.now()
         now_us = self._clock.now_us()
         if agent not in keys.owners:
-            return self._refused(topic, agent, "unknown-agent", f"{agent} is not enrolled", payload)
+            stranger = Trouble.of("agent-not-enrolled", agent=agent)
+            return self._refused(topic, agent, _Refusal.of("unknown-agent", stranger), payload)
         try:
             head = unsign(Head, payload, keys.ring, agent, at_us=None if by_any_key else now_us)
         except (Invalid, Damaged) as error:
-            return self._refused(topic, agent, "head", error.message, payload)
+            return self._refused(topic, agent, _Refusal("head", error.message, error.trouble), payload)
         if head.agent != agent or head.stream not in STREAMS or not _plausible(head):
-            return self._refused(topic, agent, "head", f"a head of {head.agent}, {head.stream}", payload)
+            named = Trouble.of("head-of-another", agent=head.agent, stream=head.stream)
+            return self._refused(topic, agent, _Refusal.of("head", named), payload)
         return self._store.write(lambda c: self._committing.keep_head(c, head, payload, now_us))
 
 
@@ -334,4 +348,4 @@ def _read(envelope: Envelope) -> Item:
             return Item(envelope, None, f"device: {len(span.device)} characters, more than {LONGEST_ID}")
         return Item(envelope, None, span=span)
     except Invalid as error:
-        return Item(envelope, None, error.message)
+        return Item(envelope, None, error.trouble or error.message)

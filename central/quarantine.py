@@ -18,6 +18,7 @@ from central.store.intake import Conflict, Quarantined
 from central.stored import StoredFact
 from records.clock import Clock
 from records.model import OperationsEvent
+from records.trouble import Trouble
 from records.wire import Envelope
 
 Reason = Literal[
@@ -44,6 +45,9 @@ LIMIT_OF_RECORD = 10
 KEPT_BYTES = 64 * 1024
 """How much of one payload is kept."""
 
+KEPT_DETAIL = 1000
+"""Characters of a detail that are kept; a longer one in English only."""
+
 KEPT_TOPIC = 1000
 """Bytes of a topic that are kept: an index has to hold them."""
 
@@ -67,12 +71,20 @@ class Quarantine:
         self.conflicts_dropped = 0
 
     def refuse(
-        self, topic: str, agent: str | None, reason: Reason, detail: str, payload: bytes
+        self,
+        topic: str,
+        agent: str | None,
+        reason: Reason,
+        detail: str,
+        payload: bytes,
+        trouble: Trouble | None = None,
     ) -> tuple[StoredFact, ...]:
-        """Keep a payload of which nothing is taken; the fact that says so, unless it was said before."""
+        """Keep a payload of which nothing is taken; the fact that says so, unless it was said before. ``trouble``:
+        the detail for any language.
+        """
 
         def job(connection: Connection) -> tuple[StoredFact, ...]:
-            row = self._row(topic, agent, reason, detail, payload, None)
+            row = self._row(topic, agent, reason, detail, payload, None, trouble)
             if intake.quarantine_known(connection, row.topic, row.digest, row.reason):
                 return ()
             return self._keep(connection, row)
@@ -80,11 +92,18 @@ class Quarantine:
         return self._store.write(job)
 
     def poison(
-        self, connection: Connection, topic: str, item: Envelope, body: bytes, detail: str, cursor: int
+        self,
+        connection: Connection,
+        topic: str,
+        item: Envelope,
+        body: bytes,
+        detail: str | Trouble,
+        cursor: int,
     ) -> tuple[StoredFact, ...]:
         """Keep a committed record's body that nobody can read, within the job that commits it."""
         place = f"{topic}#{item.epoch}/{item.seq}"
-        row = self._row(place, item.agent, "body", detail, body, cursor)
+        trouble = detail if isinstance(detail, Trouble) else None
+        row = self._row(place, item.agent, "body", str(detail), body, cursor, trouble)
         return self._keep(connection, row, item.epoch, item.seq)
 
     def _keep(
@@ -150,19 +169,27 @@ class Quarantine:
         return self._facts.state(connection, event)
 
     def _row(
-        self, topic: str, agent: str | None, reason: Reason, detail: str, payload: bytes, cursor: int | None
+        self,
+        topic: str,
+        agent: str | None,
+        reason: Reason,
+        detail: str,
+        payload: bytes,
+        cursor: int | None,
+        trouble: Trouble | None = None,
     ) -> Quarantined:
         return Quarantined(
             0,
             topic.encode(errors="ignore")[:KEPT_TOPIC].decode(errors="ignore"),
             None if agent is None else agent[:100],
             reason,
-            detail[:1000],
+            detail[:KEPT_DETAIL],
             hashlib.sha256(payload).hexdigest(),
             len(payload),
             payload[:KEPT_BYTES],
             cursor,
             self._clock.now_us(),
+            None if trouble is None or len(detail) > KEPT_DETAIL else trouble.to_json(),
         )
 
 

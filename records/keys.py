@@ -33,6 +33,7 @@ from records.certificates import finish_pair
 from records.chain import fields
 from records.errors import ConfigurationError, Damaged, Invalid
 from records.files import make_folder, replace_file, replace_private
+from records.trouble import Trouble
 
 PROOF_DOMAIN = "lotkeeper/1/new-key"
 OVERLAP_US = 30 * 86_400 * 1_000_000
@@ -140,16 +141,15 @@ class KeyRing:
         """
         key = self._keys.get(signing_key_id)
         if key is None or key.owner != owner:
-            raise Damaged(
-                f"signature by key {signing_key_id}, which is not a known key of {owner}",
-                hint="enrol the agent, or give it central's present public key",
-            )
+            unknown = Trouble.of("signature-by-unknown-key", key=signing_key_id, owner=owner)
+            raise Damaged.of(unknown.hinted(Trouble.of("enrol-or-give-key")))
         if at_us is not None and key.ended(at_us):
-            raise Damaged(f"key {signing_key_id} of {owner} is not valid any more", hint="enrol again")
+            ended = Trouble.of("signature-by-ended-key", key=signing_key_id, owner=owner)
+            raise Damaged.of(ended.hinted(Trouble.of("enrol-again")))
         try:
             Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.public)).verify(signature, message)
         except InvalidSignature:
-            raise Damaged(f"the signature by key {signing_key_id} of {owner} is wrong") from None
+            raise Damaged.of(Trouble.of("signature-wrong", key=signing_key_id, owner=owner)) from None
 
 
 def prove(agent: str, key: SigningKey) -> str:

@@ -20,6 +20,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from records.configuration import ConfigurationRecord
 from records.errors import Invalid
 from records.fields import Int64, Later, Word
+from records.trouble import Trouble
 from records.verdict import SpcState
 
 SCHEMA = 1
@@ -456,10 +457,11 @@ def decode(kind: str, body: bytes) -> Fact:
         Invalid: unknown kind, or a body that is not this kind; names every field that is wrong.
     """
     if kind not in _CODECS:
-        raise Invalid(f"unknown record kind {kind!r}", hint=f"known kinds: {', '.join(_CODECS)}")
+        unknown = Trouble.of("record-kind-unknown", kind=repr(kind))
+        raise Invalid.of(unknown.hinted(Trouble.of("known-kinds", known=", ".join(_CODECS))))
     try:
         fact = _CODECS[kind][1].validator.validate_json(body)
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()[:5])
-        raise Invalid(f"the body is no {kind}: {places}") from error
+        raise Invalid.of(Trouble.of("body-of-no-kind", kind=kind, said=places)) from error
     return Fact(fact.header, fact.data)

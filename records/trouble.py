@@ -1,5 +1,5 @@
-"""What is wrong with a device or the way to central, for people in any language: a code and what fills the places
-of its text.
+"""What is wrong with a device, a message or the way to central, for people in any language: a code and what fills
+the places of its text.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from records.texts.file_troubles import FILE_TROUBLES
+from records.texts.message_troubles import MESSAGE_TROUBLES
 from records.texts.said import Said
 from records.texts.troubles import TROUBLES
 from records.texts.way_troubles import WAY_TROUBLES
 
-ALL: Mapping[str, Said] = {**TROUBLES, **WAY_TROUBLES, **FILE_TROUBLES}
+ALL: Mapping[str, Said] = {**TROUBLES, **WAY_TROUBLES, **FILE_TROUBLES, **MESSAGE_TROUBLES}
 
 
 @dataclass(frozen=True, slots=True)

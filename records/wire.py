@@ -33,6 +33,7 @@ from records.errors import Damaged, Invalid
 from records.fields import Int64, Writable
 from records.keys import KeyRing, SigningKey
 from records.kinds import PAPERS
+from records.trouble import Trouble
 
 MAGIC = b"LKF1"
 FRAME_DOMAIN = "lotkeeper/1/frame"
@@ -49,7 +50,6 @@ REQUESTS = "requests"
 """The last level of the topic of an agent's requests; no stream has this name."""
 
 T = TypeVar("T")
-
 
 DAMAGED = "damaged"
 """Reason of a tombstone: the body lost its digest on the disk that held it alone."""
@@ -211,7 +211,7 @@ def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> 
         elif entry.tombstone is not None:
             body_digest = _hash(entry.tombstone.digest)
         else:
-            raise Invalid("a frame entry has neither body nor tombstone")
+            raise Invalid.of(Trouble.of("frame-entry-empty"))
         link = chain.next_hash(
             header.agent, header.epoch, header.stream, seq, entry.schema, entry.kind, link, body_digest
         )
@@ -231,13 +231,13 @@ def decode_frame(payload: bytes, ring: KeyRing, *, at_us: int | None = None) -> 
         )
         seq += 1
     if offset != len(bodies):
-        raise Invalid("the frame's bodies do not have the lengths that its header tells")
+        raise Invalid.of(Trouble.of("frame-lengths-wrong"))
     if link != head:
-        raise Damaged(f"frame {header.agent} {header.first}-{header.last}: its bodies do not give its head")
+        raise Damaged.of(Trouble.of("frame-other-head", frame=f"{header.agent} {header.first}-{header.last}"))
     try:
         signature = base64.b64decode(header.signature, validate=True)
     except ValueError:
-        raise Invalid("the frame's signature is no base64") from None
+        raise Invalid.of(Trouble.of("frame-signature-unreadable")) from None
     frame = Frame(
         header.agent,
         header.epoch,
@@ -266,31 +266,31 @@ def _hash(text: str) -> bytes:
     except ValueError:
         raw = b""
     if len(raw) != 32:
-        raise Invalid("a hash in the frame is not 64 hexadecimal digits")
+        raise Invalid.of(Trouble.of("frame-hash-wrong"))
     return raw
 
 
 def _split(payload: bytes) -> tuple[FrameHeader, bytes]:
     if len(payload) > MAX_FRAME:
-        raise Invalid(f"a payload of {len(payload)} bytes is over the limit of {MAX_FRAME}")
+        raise Invalid.of(Trouble.of("frame-too-large", size=len(payload), most=MAX_FRAME))
     if payload[:4] != MAGIC or len(payload) < 9:
-        raise Invalid("the payload is no Lotkeeper frame (it does not begin with LKF1)")
+        raise Invalid.of(Trouble.of("no-frame"))
     rest = _unpacked(payload)
     size = int.from_bytes(rest[:4], "big")
     try:
         header = _HEADER.validate_json(rest[4 : 4 + size])
     except ValidationError as error:
         first = error.errors()[0]
-        raise Invalid(f"the frame's header is wrong: {first['loc']}: {first['msg']}") from error
+        raise Invalid.of(Trouble.of("frame-header-wrong", place=str(first["loc"]), said=first["msg"])) from error
     if (
         header.first < 1
         or not header.records
         or len(header.records) > MAX_RECORDS
         or header.last - header.first + 1 != len(header.records)
     ):
-        raise Invalid("the frame's first and last do not fit its number of records")
+        raise Invalid.of(Trouble.of("frame-numbers-wrong"))
     if any(not 0 <= entry.schema < 2**32 or (entry.length or 0) < 0 for entry in header.records):
-        raise Invalid("the frame's header holds a schema or a length that cannot be")
+        raise Invalid.of(Trouble.of("frame-schema-wrong"))
     return header, rest[4 + size :]
 
 
@@ -299,15 +299,15 @@ def _unpacked(payload: bytes) -> bytes:
     if payload[4] == PLAIN:
         return payload[5:]
     if payload[4] != ZSTD:
-        raise Invalid(f"frame encoding {payload[4]} is unknown", hint="central is older than the agent")
+        raise Invalid.of(Trouble.of("frame-encoding-unknown", encoding=payload[4]))
     packed = payload[5:]
     try:
         size = zstandard.frame_content_size(packed)
         if not 0 <= size <= MAX_FRAME:
-            raise Invalid(f"a compressed frame must say that it unpacks to at most {MAX_FRAME} bytes, not {size}")
+            raise Invalid.of(Trouble.of("frame-unpacks-too-large", most=MAX_FRAME, size=size))
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
-        raise Invalid(f"the compressed frame cannot be unpacked: {error}") from error
+        raise Invalid.of(Trouble.of("frame-not-unpacked", said=str(error))) from error
 
 
 # -- signed documents --------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def unsign(cls: type[T], payload: bytes, ring: KeyRing, owner: str, *, at_us: in
         signed = _SIGNED.validate_json(payload)
         signature = base64.b64decode(signed.signature, validate=True)
     except ValueError as error:
-        raise Invalid(f"the payload is no signed {purpose}") from error
+        raise Invalid.of(Trouble.of("not-signed-so", purpose=purpose)) from error
     ring.verify(
         owner,
         signed.key,

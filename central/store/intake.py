@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import JsonValue
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
 
-from central.store.schema import conflict, cursor, head, meta, quarantine, watermark
+from central.store.schema import conflict, cursor, head, meta, quarantine, quarantine_trouble, watermark
 from records.wire import Head, Watermark
 
 
@@ -30,6 +33,7 @@ class Quarantined:
     """Something that could not be taken as a record. ``envelope``: its cursor when it was committed all the same.
 
     ``payload`` is the beginning of its ``size`` bytes, ``digest`` the SHA-256 (hexadecimal) over all of them.
+    ``trouble``: ``detail`` for any language (``records.trouble``), where it has one.
     """
 
     id: int
@@ -42,6 +46,7 @@ class Quarantined:
     payload: bytes
     envelope: int | None
     received_us: int
+    trouble: JsonValue = None
 
 
 # -- watermarks --------------------------------------------------------------------------------------------
@@ -282,8 +287,9 @@ def quarantine_share(connection: Connection, agent: str | None, *, strangers: bo
 
 def add_quarantined(connection: Connection, item: Quarantined) -> None:
     """Keep what could not be taken (its ``id`` is given here)."""
-    connection.execute(
-        quarantine.insert().values(
+    row = connection.execute(
+        quarantine.insert()
+        .values(
             topic=item.topic,
             agent=item.agent,
             reason=item.reason,
@@ -294,12 +300,24 @@ def add_quarantined(connection: Connection, item: Quarantined) -> None:
             envelope_id=item.envelope,
             received_us=item.received_us,
         )
-    )
+        .returning(quarantine.c.id)
+    ).scalar_one()
+    if item.trouble is not None:
+        connection.execute(quarantine_trouble.insert().values(quarantine_id=row, trouble=json.dumps(item.trouble)))
 
 
 def quarantined(connection: Connection, limit: int = 1000) -> list[Quarantined]:
     """What lies in quarantine, oldest first."""
     return _quarantined(connection, select(quarantine).order_by(quarantine.c.id).limit(limit))
+
+
+def troubles(connection: Connection, items: Sequence[Quarantined]) -> list[Quarantined]:
+    """The same, each with its trouble."""
+    query = select(quarantine_trouble)
+    if items:
+        query = query.where(quarantine_trouble.c.quarantine_id.between(items[0].id, items[-1].id))
+    held = {row.quarantine_id: json.loads(row.trouble) for row in connection.execute(query)}
+    return [replace(item, trouble=held.get(item.id)) for item in items]
 
 
 def refused_last(connection: Connection) -> list[Quarantined]:

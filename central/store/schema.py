@@ -207,6 +207,14 @@ quarantine = Table(
     sqlite_autoincrement=True,
 )
 
+quarantine_trouble = Table(
+    "quarantine_trouble",
+    metadata,
+    Column("quarantine_id", Serial, ForeignKey("quarantine.id"), primary_key=True, autoincrement=False),
+    Column("trouble", Text, nullable=False),  # JSON: the detail for any language
+    info=ADDED_LATER,
+)
+
 agent = Table(
     "agent",
     metadata,

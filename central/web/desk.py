@@ -66,7 +66,7 @@ class AgentLine:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineLine:
-    """One message that could not be read; ``detail`` is for experts."""
+    """One message that could not be read; ``detail`` is for experts, ``trouble`` the same for any language."""
 
     agent: str | None
     reason: str
@@ -74,6 +74,7 @@ class QuarantineLine:
     size: int
     received_us: int
     digest: str
+    trouble: JsonValue = None
 
 
 class Desk(Protocol):

@@ -382,8 +382,11 @@ class LiveDesk:
 
     def quarantine(self) -> list[QuarantineLine]:
         with self._central.store.read() as connection:
-            rows = intake.quarantined(connection)
-        return [QuarantineLine(q.agent, q.reason, q.detail, q.size, q.received_us, q.digest) for q in rows[::-1]]
+            rows = intake.troubles(connection, intake.quarantined(connection))
+        return [
+            QuarantineLine(q.agent, q.reason, q.detail, q.size, q.received_us, q.digest, q.trouble)
+            for q in rows[::-1]
+        ]
 
     def dropped(self) -> dict[str, int]:
         kept = self._central.ingest.quarantine

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Response
 
 from central.web.desk import AgentLine
 from central.web.i18n import N_
 from central.web.visit import Enter
+from records.trouble import trouble_text
 
 router = APIRouter(include_in_schema=False)
 
@@ -46,7 +49,10 @@ def lines(visit: Enter) -> Response:
         "lines.html",
         agents=visit.desk.agents(),
         erp=visit.desk.erp(),
-        quarantine=visit.desk.quarantine(),
+        quarantine=[
+            replace(line, detail=trouble_text(line.trouble, visit.words.language) or line.detail)
+            for line in visit.desk.quarantine()
+        ],
         advice=advice,
         trended=visit.desk.telemetry_agents(),
     )

@@ -7,6 +7,7 @@ import re
 
 from records.errors import Unreachable
 from records.texts.file_troubles import FILE_TROUBLES
+from records.texts.message_troubles import MESSAGE_TROUBLES
 from records.texts.troubles import TROUBLES
 from records.texts.way_troubles import WAY_TROUBLES
 from records.trouble import ALL, Trouble, trouble_text
@@ -16,7 +17,7 @@ ASKED = Trouble.of("away", where="press (10.0.0.5:502)", why=Trouble.of("gateway
 
 
 def test_every_trouble_has_both_languages_and_the_same_places() -> None:
-    each = (TROUBLES, WAY_TROUBLES, FILE_TROUBLES)
+    each = (TROUBLES, WAY_TROUBLES, FILE_TROUBLES, MESSAGE_TROUBLES)
     assert len(ALL) == sum(map(len, each)), "each has a code of its own"
     for code, said in ALL.items():
         assert sorted(_PLACES.findall(said.english)) == sorted(_PLACES.findall(said.chinese)), code
