@@ -168,11 +168,10 @@ def test_a_posting_killed_between_any_two_steps_ends_in_one_effect(erp: ErpRig, 
 
 def test_a_lost_answer_to_any_write_ends_in_one_effect(erp: ErpRig, order: ErpOrder) -> None:
     confirmation = confirmation_of(order)
-    with closing(LosingProxy(erp.url, erp.is_write)) as proxy:
+    with closing(LosingProxy(erp.url, erp.is_write)) as proxy, closing(erp.link(url=proxy.url)) as link:
 
         def attempt() -> None:
-            with closing(erp.link(url=proxy.url)) as link:
-                link.post(confirmation, Steps())
+            link.post(confirmation, Steps())
 
         lost = post_until_done(confirmation, attempt, Unreachable)
         assert lost == proxy.lost >= 1
