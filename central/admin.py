@@ -31,6 +31,7 @@ from central.requests import (
     AgentCertificate,
     AgentRegister,
     AgentRevoke,
+    AuthorityRenew,
     BackupMake,
     BrokerLists,
     CertificateAsk,
@@ -108,7 +109,14 @@ class Administration:
             case TokenRevoke():
                 self._access.revoke_token(request.name, by=by)
                 return {"name": request.name, "revoked": True}
-            case AgentRegister() | AgentCertificate() | AgentRevoke() | BrokerLists() | KeysRoll():
+            case (
+                AgentRegister()
+                | AgentCertificate()
+                | AgentRevoke()
+                | BrokerLists()
+                | KeysRoll()
+                | AuthorityRenew()
+            ):
                 return self._identities(request, by)
             case ConfigurationList():
                 return [one.to_json() for one in self._configurations.listed()]
@@ -124,7 +132,9 @@ class Administration:
                 return self._charts.do(request)
 
     def _identities(
-        self, request: AgentRegister | AgentCertificate | AgentRevoke | BrokerLists | KeysRoll, by: Actor
+        self,
+        request: AgentRegister | AgentCertificate | AgentRevoke | BrokerLists | KeysRoll | AuthorityRenew,
+        by: Actor,
     ) -> JsonValue:
         match request:
             case AgentRegister():
@@ -135,11 +145,15 @@ class Administration:
             case AgentRevoke():
                 keys = self._enrolment.revoke(request.agent, request.reason, by=by)
                 return {"agent": request.agent, "keys": [*keys], "broker": self._enrolment.broker()}
-            case KeysRoll():
-                return self._rollover.roll(request.reason, by=by, clock_was_ahead=request.clock_was_ahead)
             case BrokerLists():
                 written = self._enrolment.lists_into(Path(request.folder), revocation=request.revocation)
                 return {"written": [*written]}
+            case KeysRoll():
+                return self._rollover.roll(request.reason, by=by, clock_was_ahead=request.clock_was_ahead)
+            case AuthorityRenew():
+                until = self._rollover.renew_authority(request.reason, by=by)
+                self._enrolment.spread()  # the list of what is revoked ends with the authority
+                return {"until": until, "broker": self._enrolment.broker()}
 
     def _register(self, request: AgentRegister, by: Actor) -> JsonValue:
         stored, mode = self._enrolment.register(

@@ -1,8 +1,9 @@
 """Central's own small certificate authority: who may speak at the broker.
 
-One P-256 key and a certificate of ten years in central's keys folder. Central and the broker get certificates of
-five years from it, agents of two, which they renew by themselves. TLS keys are apart from signing keys: these only
-open a connection. A plant with an authority of its own has that one sign instead (``central.folders``).
+One P-256 key and a certificate of ten years in central's keys folder, which a person renews for the same key.
+Central and the broker get certificates of five years from it, agents of two, which they renew by themselves. TLS
+keys are apart from signing keys: these only open a connection. A plant with an authority of its own has that one
+sign instead (``central.folders``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from records.certificates import (
     AUTHORITY,
     Certificate,
     certificate_of,
+    check_time,
     common_name,
     general_name,
     new_key_pem,
@@ -43,6 +45,31 @@ def create_authority(folder: Path, site: str, now_us: int) -> None:
     """Make ``ca.key`` and ``ca.crt``."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Lotkeeper {site}"[:64])])
+    make_folder(folder)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    replace_private(folder / "ca.key", pem)
+    replace_file(folder / AUTHORITY, _of_itself(key, name, now_us))
+
+
+def renewed_authority(folder: Path, now_us: int) -> bytes:
+    """Another certificate (PEM) of ten years for the same key and name; nothing is written.
+
+    What the authority has signed and will sign is good under both, so nobody must change over at one moment.
+
+    Raises:
+        Invalid: the present one is not valid yet, by this clock. ConfigurationError: the authority is missing.
+    """
+    key, present = _load(folder)
+    held = certificate_of(present.public_bytes(serialization.Encoding.PEM))
+    if now_us < held.until_us:  # one that has ended is renewed, too
+        check_time(held, now_us)
+    return _of_itself(key, present.subject, now_us)
+
+
+def _of_itself(key: ec.EllipticCurvePrivateKey, name: x509.Name, now_us: int) -> bytes:
+    """The certificate (PEM) of an authority, signed by itself."""
     now = from_us(now_us)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     certificate = (
@@ -58,12 +85,7 @@ def create_authority(folder: Path, site: str, now_us: int) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    make_folder(folder)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    replace_private(folder / "ca.key", pem)
-    replace_file(folder / AUTHORITY, certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def issue_client(authority: Path, folder: Path, name: str, now_us: int) -> Certificate:
@@ -142,12 +164,13 @@ def revocation_list(authority: Path, revoked: Iterable[tuple[str, int]], now_us:
 
 
 def listed_serials(authority: Path, pem: bytes) -> set[str] | None:
-    """The serials of a revocation list of this authority; None when it is none of it."""
+    """The serials of a revocation list of this authority; None when it is none of it, or ends before it."""
     try:
         found = x509.load_pem_x509_crl(pem)
     except ValueError:
         return None
-    if not found.is_signature_valid(_load(authority)[0].public_key()):
+    key, ca = _load(authority)
+    if not found.is_signature_valid(key.public_key()) or found.next_update_utc != ca.not_valid_after_utc:
         return None
     return {f"{each.serial_number:x}" for each in found}
 

@@ -179,7 +179,7 @@ def _identity(
             f"{wanted.out / 'tls.csr'} (common name {agent}, for a TLS client), then: lotkeeper-central enrol "
             f"{agent} --out {wanted.out} --certificate signed.crt --ca plant-ca.crt"
         )
-    say(wanted.json, answer, "\n".join([text, *_broker_words(answer["broker"])]))
+    say(wanted.json, answer, "\n".join([text, *broker_words(answer["broker"])]))
 
 
 def _complete(wanted: _Wanted, agent: str) -> None:
@@ -234,7 +234,7 @@ def _answer(wanted: _Wanted, agent: str, request: Path, partition: str, producti
         f"enrolled {agent} with the key {key} (compare it with what the line PC shows); central's own key is "
         f"{wanted.keys.signing.id}\ncarry {wanted.out} to the line PC: lotkeeper-edge identity accept {wanted.out}"
     )
-    say(wanted.json, answer, "\n".join([text, *_broker_words(answer["broker"])]))
+    say(wanted.json, answer, "\n".join([text, *broker_words(answer["broker"])]))
 
 
 def _server(wanted: _Wanted, hosts: list[str], port: int) -> None:
@@ -265,14 +265,14 @@ def _revoke(loaded: Loaded[CentralSettings], agent: str, reason: str, json: bool
         f"{agent} is revoked: what it signs from now on goes to quarantine, what was committed stays\n"
         "what its buffer still holds can be brought as a file (lotkeeper-edge buffer export)"
     )
-    say(json, told, "\n".join([text, *_broker_words(_broker(told))]))
+    say(json, told, "\n".join([text, *broker_words(_broker(told))]))
 
 
 def _broker(told: JsonValue) -> JsonValue:
     return told.get("broker") if isinstance(told, dict) else None
 
 
-def _broker_words(broker: JsonValue) -> list[str]:
+def broker_words(broker: JsonValue) -> list[str]:
     """What is left to do at the broker, for a person."""
     if not isinstance(broker, dict):
         return []

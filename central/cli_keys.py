@@ -1,4 +1,4 @@
-"""``lotkeeper-central keys``: central's own signing key."""
+"""``lotkeeper-central keys``: central's own signing key, and its own authority."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, me, say
-from central.requests import KeysRoll
+from central.cli_enrol import broker_words
+from central.requests import AuthorityRenew, KeysRoll
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
 from records.console import print_json
 
-app = typer.Typer(no_args_is_help=True, help="Central's own signing key.")
+app = typer.Typer(no_args_is_help=True, help="Central's own signing key and authority.")
 
 
 @app.command(epilog="Example: lotkeeper-central keys roll --reason 'yearly change'")
@@ -39,6 +40,31 @@ def roll(
         f"keep a new copy of {loaded.value.keys} in a safe place"
     )
     say(json, answer, text)
+
+
+@app.command(
+    "renew-authority", epilog="Example: lotkeeper-central keys renew-authority --reason 'it ends in three years'"
+)
+def renew_authority(
+    reason: Annotated[str, typer.Option(help="Why it is renewed; stands in the audit trail.")],
+    config: Config = DEFAULT_CONFIG,
+    json: Json = False,
+) -> None:
+    """Give central's own certificate authority ten years more, with the key that it has.
+
+    Nothing that it has signed ends by this. Agents get it with their next certificate; broker and
+    central by enrol.
+    """
+    loaded = load_settings(config)
+    answer = administer(loaded, AuthorityRenew(by=me(), reason=reason))
+    told = answer if isinstance(answer, dict) else {}
+    text = (
+        f"central's own authority is good until {told.get('until')}; agents get it with their next certificate\n"
+        "now make the broker's folder again (lotkeeper-central enrol --broker HOST --out FOLDER) and central's "
+        "certificate (enrol --central), restart both, and "
+        f"keep a new copy of {loaded.value.keys} in a safe place"
+    )
+    say(json, answer, "\n".join([text, *broker_words(told.get("broker"))]))
 
 
 @app.command("list", epilog="Example: lotkeeper-central keys list --json")

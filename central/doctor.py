@@ -148,10 +148,10 @@ def _keys(settings: CentralSettings, clock: Clock) -> Iterator[Told]:
     if authority is None:
         yield Told("authority", "bad", f"{folder} has no ca.crt", "restore the folder of keys from its copy")
     else:
-        late = now_us >= authority.renew_us
-        do = "plan a new central authority: every certificate ends with it" if late else None
+        late, ended = now_us >= authority.renew_us, now_us >= authority.until_us
+        do = "every certificate ends with it: lotkeeper-central keys renew-authority"
         say = f"central's own authority is good until {iso_z(authority.until_us)}"
-        yield Told("authority", "warning" if late else "fine", say, do)
+        yield Told("authority", "bad" if ended else "warning" if late else "fine", say, do if late else None)
 
 
 def _others_read(path: Path) -> bool:

@@ -109,6 +109,13 @@ class KeysRoll(_Request):
     clock_was_ahead: bool = False
 
 
+class AuthorityRenew(_Request):
+    """Central's own authority gets another certificate."""
+
+    do: Literal["authority-renew"] = "authority-renew"
+    reason: str
+
+
 class BrokerLists(_Request):
     """Write the broker's lists now, also into ``folder``."""
 
@@ -265,6 +272,7 @@ Request = (
     | AgentCertificate
     | AgentRevoke
     | BrokerLists
+    | AuthorityRenew
     | KeysRoll
     | ConfigurationList
     | ConfigurationDecide

@@ -1,4 +1,6 @@
-"""Central's signing key is changed: announced by the former one, both believed for 30 days."""
+"""What central's keys folder holds is changed: the signing key, announced by the former one, both believed for 30
+days; the certificate of its own authority, for the same key.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,14 @@ from collections.abc import Callable, Sequence
 from pydantic import JsonValue
 
 from central.access import Actor
+from central.authority import renewed_authority
 from central.facts import Facts
 from central.keys import CentralKeys, as_content
 from central.store.engine import Connection, Store
+from records.certificates import AUTHORITY, certificate_of
 from records.clock import Clock, iso_z
 from records.errors import ConfigurationError
+from records.files import replace_file
 from records.keys import OVERLAP_US, SigningKey
 from records.model import OperationsEvent
 from records.wire import CENTRAL, CENTRAL_KEYS, Document
@@ -61,3 +66,30 @@ class Rollover:
         for sign_with in self._signers:
             sign_with(fresh)
         return told
+
+    def renew_authority(self, reason: str, *, by: Actor) -> str:
+        """Give central's own authority another certificate of ten years; until when it is good.
+
+        Agents are given it with their next certificate. Stated first: killed before the file is there, it is done
+        again.
+
+        Raises:
+            ConfigurationError: no reason, or the authority is missing. Invalid: this clock is behind.
+        """
+        if not reason.strip():
+            raise ConfigurationError("renewing central's authority needs a reason", hint="--reason TEXT")
+        fresh = renewed_authority(self._keys.folder, self._clock.now_us())
+        found = certificate_of(fresh)
+        until = str(iso_z(found.until_us))
+        params: dict[str, JsonValue] = {
+            "serial": found.serial,
+            "fingerprint": found.fingerprint,
+            "until": until,
+            "reason": reason,
+            "by": by.user,
+            "origin": by.origin,
+        }
+        event = OperationsEvent("authority-renewed", params)
+        self._store.write(lambda connection: self._facts.state(connection, event, stream="audit"))
+        replace_file(self._keys.folder / AUTHORITY, fresh)
+        return until

@@ -24,7 +24,18 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from edge_agent.documents import Documents
 from edge_agent.identity_view import FILES
-from records.certificates import ASKED, DAY_US, Certificate, ask, certificate_of, forget, install, look_at_files
+from records.certificates import (
+    ASKED,
+    AUTHORITY,
+    DAY_US,
+    Certificate,
+    ask,
+    certificate_of,
+    forget,
+    install,
+    look_at_files,
+    same_authority,
+)
 from records.certificates import CERTIFICATE as CERTIFICATE_FILE
 from records.clock import Clock, iso_z
 from records.enrolment import SIGNING_ASKED, asked_key
@@ -189,9 +200,12 @@ class Renewal:
         content = None if document is None else document.content
         if not isinstance(content, dict) or not (self._identity.folder / ASKED).exists():
             return
-        pem = str(content.get("certificate")).encode()
+        pem, offered = str(content.get("certificate")).encode(), str(content.get("ca")).encode()
+        # renewed, it has its key still; another authority comes by enrolling only, for it must be the broker's too
+        renewed = same_authority((self._identity.folder / AUTHORITY).read_bytes(), offered)
+        authority = offered if renewed else None
         try:
-            found = install(self._identity.folder, pem, None, self._clock.now_us(), self._agent)
+            found = install(self._identity.folder, pem, authority, self._clock.now_us(), self._agent)
         except Invalid as error:
             if "another key" in error.message:
                 return  # the answer to an earlier request

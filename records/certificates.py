@@ -114,6 +114,17 @@ def same_key(request: bytes, certificate_pem: bytes) -> bool:
         return False
 
 
+def same_authority(held: bytes, offered: bytes) -> bool:
+    """Whether two certificates of authorities, both PEM, are of one name and key; False where either cannot be
+    read.
+    """
+    try:
+        one, other = read_certificates(held)[0], read_certificates(offered)[0]
+    except Invalid:
+        return False
+    return one.subject == other.subject and _spki(one.public_key()) == _spki(other.public_key())
+
+
 def read_certificates(pem: bytes) -> list[x509.Certificate]:
     """Every certificate of a PEM file, in its order.
 

@@ -170,6 +170,7 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "certificate-issued": ("agent", "serial", "fingerprint", "until", "authority", "by", "origin"),
     "agent-revoked": ("agent", "keys", "reason", "by", "origin"),
     "agent-key-changed": ("agent", "key", "replaced", "until"),
+    "authority-renewed": ("serial", "fingerprint", "until", "reason", "by", "origin"),
     "central-key-changed": ("key", "replaced", "until", "reason", "by", "origin"),
     "central-behind": ("agent", "epoch", "stream", "held", "offered"),  # what central confirmed once is gone
 }

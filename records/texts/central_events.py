@@ -179,6 +179,13 @@ TEXTS: Mapping[str, EventText] = {
         Said("Agent has a new signing key", "代理有了新的签名密钥"),
         Said("The former key is believed for 30 days more.", "旧密钥在 30 天内仍被信任。"),
     ),
+    "authority-renewed": EventText(
+        Said("Central's authority has a new certificate", "中心的证书颁发机构有了新证书"),
+        Said(
+            "Its key is the same: what it signed before stays good. Broker and central need the new ca.crt.",
+            "密钥不变：此前签发的证书仍然有效。消息代理和中心需要新的 ca.crt。",
+        ),
+    ),
     "central-behind": EventText(
         Said("Central lacks what it confirmed", "中央服务缺少其已确认的记录"),
         Said(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
 
-from central.authority import sign_request
+from central.authority import AUTHORITY_YEARS, create_authority, issue_client, sign_request
 from central.keys import public_keys
 from central.store import envelopes
 from central.store.engine import reading
@@ -19,7 +19,7 @@ from edge_agent.documents import Documents
 from edge_agent.outbox import Outbox
 from edge_agent.renewal import SIGNING_KEY_US, Renewal
 from edge_agent.uplink import Uplink
-from records.certificates import DAY_US, ask, install
+from records.certificates import DAY_US, ask, certificate_of, install
 from records.clock import SystemClock
 from records.keys import Identity, write_identity
 from tests.process.central_rig import CentralProcess, wait_until
@@ -92,7 +92,14 @@ class Line:
 
 @pytest.fixture
 def plant(tmp_path: Path) -> Iterator[tuple[CentralProcess, Mosquitto]]:
-    central = CentralProcess(tmp_path, "mqtt://127.0.0.1:1")
+    with running(CentralProcess(tmp_path, "mqtt://127.0.0.1:1")) as broker:
+        yield broker
+
+
+@contextmanager
+def running(central: CentralProcess) -> Iterator[tuple[CentralProcess, Mosquitto]]:
+    """Central, with an agent's identity in its folder, and a broker that wants certificates."""
+    tmp_path = central.folder
     keys, files = tmp_path / "data" / "keys", tmp_path / "data" / "broker"
     central.command("enrol", AGENT, "--out", str(tmp_path / "identity"))
     central.command("enrol", "--broker", "127.0.0.1", "--out", str(tmp_path / "broker"))
@@ -104,6 +111,47 @@ def plant(tmp_path: Path) -> Iterator[tuple[CentralProcess, Mosquitto]]:
         central.start()
         yield central, broker
         central.kill()
+
+
+def test_a_renewed_authority_reaches_an_agent_by_itself_and_nobody_is_shut_out_meanwhile(tmp_path: Path) -> None:
+    """Of its ten years 50 minutes are left: the agent's certificate, which cannot last longer, is due at once."""
+    stopped, keys = CentralProcess(tmp_path, "mqtt://127.0.0.1:1"), tmp_path / "data" / "keys"
+    now_us = SystemClock().now_us()
+    create_authority(keys, "suzhou", now_us - AUTHORITY_YEARS * 365 * DAY_US + 50 * 60 * 1_000_000)
+    issue_client(keys, keys, "central", now_us)
+    former, authority = (keys / "ca.crt").read_bytes(), tmp_path / "identity" / "ca.crt"
+    ends_us = certificate_of(former).until_us
+    with running(stopped) as (central, broker):
+        line = Line(tmp_path, broker.url)
+        try:
+            fill(line.outbox, 1, 20)
+            line.uplink.start()
+            wait_until(line.delivered, "the first records")
+            told = central.command("keys", "renew-authority", "--reason", "it ends within the hour", "--json")
+            renewed = (keys / "ca.crt").read_bytes()
+            assert json.loads(told)["broker"]["error"] is None
+            assert certificate_of(renewed).until_us > ends_us
+            assert authority.read_bytes() == former
+            fill(line.outbox, 21, 40)
+            wait_until(line.delivered, "records of an agent that has the former one")
+
+            line.renewal.look()
+            wait_until(lambda: line.renewed("certificate"), "a new certificate")
+            found = line.renewal.certificate()
+            assert found is not None
+            assert found.until_us > ends_us
+            assert authority.read_bytes() == renewed
+            fill(line.outbox, 41, 60)
+            wait_until(line.delivered, "records at a broker that has the former one")
+
+            central.command("enrol", "--broker", "127.0.0.1", "--out", str(tmp_path / "broker"))
+            assert certificate_of((tmp_path / "broker" / "tls.crt").read_bytes()).until_us > ends_us
+            broker.kill()
+            broker.start()
+            fill(line.outbox, 61, 80)
+            wait_until(line.delivered, "records at a broker that has the new one")
+        finally:
+            line.close()
 
 
 def soon_ended(identity: Path, keys: Path) -> str:

@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from central.authority import AGENT_YEARS, create_authority, issue_client, sign_request
+from central.authority import (
+    AGENT_YEARS,
+    authority_pem,
+    create_authority,
+    issue_client,
+    renewed_authority,
+    sign_request,
+)
 from edge_agent.documents import Documents
 from edge_agent.renewal import ASK_EVERY_S, SIGNING_KEY_US, Renewal
-from records.certificates import ASKED, DAY_US, REQUEST, look_at_files, new_key_pem
+from records.certificates import ASKED, AUTHORITY, DAY_US, REQUEST, look_at_files, new_key_pem
 from records.clock import FakeClock
 from records.enrolment import SIGNING_ASKED
 from records.keys import SigningKey
@@ -128,3 +135,23 @@ def test_a_signing_key_that_cannot_be_read(bench: Bench, when: str) -> None:
     assert bench.identity.signing.public.hex() == second
     assert not (bench.folder / SIGNING_ASKED).exists()
     assert set(bench.renewal.problems) <= {"certificate"}
+
+
+def test_a_renewed_authority_is_taken_with_the_certificate(bench: Bench) -> None:
+    """Bug: it was sent along and thrown away, so no agent would have outlived its ten years."""
+    renewed = renewed_authority(bench.authority, bench.clock.now_us())
+    assert (bench.folder / AUTHORITY).read_bytes() != renewed
+    signed = bench.sign(bench.look(CERTIFICATE, "csr"))
+    bench.answer(CERTIFICATE, certificate=signed, ca=renewed.decode())
+    assert (bench.folder / AUTHORITY).read_bytes() == renewed
+    assert bench.codes("certificate") == ["identity-renewed"]
+
+
+def test_another_authority_is_not_taken(bench: Bench, tmp_path: Path) -> None:
+    """It would shut the agent out of a broker that the former one has signed."""
+    former = (bench.folder / AUTHORITY).read_bytes()
+    create_authority(tmp_path / "other", "suzhou", bench.clock.now_us())
+    signed = bench.sign(bench.look(CERTIFICATE, "csr"))
+    bench.answer(CERTIFICATE, certificate=signed, ca=authority_pem(tmp_path / "other").decode())
+    assert (bench.folder / AUTHORITY).read_bytes() == former
+    assert (bench.folder / "tls.crt").read_text() == signed
