@@ -1,12 +1,13 @@
 # Every target does all of its own set-up. `make` alone tells what there is.
 #
-#   JOBS=2        make test: how many processes share the files of the suites
+#   JOBS=3        make test: how many processes share the files of the suites; half of their time tests wait for
+#                 others, so one more than the machine has processors
 #   PYTEST_ARGS   make test, make faults: more words for pytest, such as -k outbox
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-JOBS ?= 2
+JOBS ?= 3
 PYTEST_ARGS ?=
 # Hundreds of processes start in a run: half of a start would go into compiling what the last one compiled.
 unexport PYTHONDONTWRITEBYTECODE

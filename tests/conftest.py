@@ -56,19 +56,19 @@ SERVERS = {
 """Marker -> the module whose ``why_not`` says why such a server cannot run here."""
 
 SHARES_S = {
-    "house": 30,
-    "unit": 220,
+    "house": 40,
+    "unit": 1000,
     "golden": 10,
-    "sim": 45,
-    "suites": 400,
-    "process": 350,
-    "machine": 60,
-    "web": 300,
-    "demo": 200,
+    "sim": 70,
+    "suites": 600,
+    "process": 730,
+    "machine": 75,
+    "web": 630,
+    "demo": 190,
 }
 """What each suite may take of the 20 minutes that ``make test`` has; said, not asserted.
 
-All run in several processes at once: their seconds together count that many times less.
+Three processes run them at once: they are seconds of three times 20 minutes, less set-up and checks.
 """
 
 SLOW_FIRST = ("process", "demo", "suites", "machine", "web", "sim")

@@ -45,7 +45,7 @@ def test_suites_and_skips_are_told(project: pytest.Pytester) -> None:
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*test_one.py::test_needs_a_machine: no such machine here"])
     result.stdout.re_match_lines(
-        [r"suites +1 +[0-9.]+ +400 +0 +0", r"unit +2 +[0-9.]+ +220 +1 +0", r"all +3 +[0-9.]+"]
+        [r"suites +1 +[0-9.]+ +600 +0 +0", r"unit +2 +[0-9.]+ +1000 +1 +0", r"all +3 +[0-9.]+"]
     )
 
 
