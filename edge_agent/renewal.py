@@ -33,8 +33,8 @@ from records.certificates import (
     certificate_of,
     forget,
     install,
+    is_renewed,
     look_at_files,
-    same_authority,
 )
 from records.certificates import CERTIFICATE as CERTIFICATE_FILE
 from records.clock import Clock, iso_z
@@ -202,8 +202,7 @@ class Renewal:
             return
         pem, offered = str(content.get("certificate")).encode(), str(content.get("ca")).encode()
         # renewed, it has its key still; another authority comes by enrolling only, for it must be the broker's too
-        renewed = same_authority((self._identity.folder / AUTHORITY).read_bytes(), offered)
-        authority = offered if renewed else None
+        authority = offered if is_renewed((self._identity.folder / AUTHORITY).read_bytes(), offered) else None
         try:
             found = install(self._identity.folder, pem, authority, self._clock.now_us(), self._agent)
         except Invalid as error:

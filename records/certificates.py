@@ -114,15 +114,16 @@ def same_key(request: bytes, certificate_pem: bytes) -> bool:
         return False
 
 
-def same_authority(held: bytes, offered: bytes) -> bool:
-    """Whether two certificates of authorities, both PEM, are of one name and key; False where either cannot be
-    read.
+def is_renewed(held: bytes, offered: bytes) -> bool:
+    """Whether ``offered`` is the authority of ``held``, by name and key, for longer; both PEM, and False where
+    either cannot be read.
     """
     try:
         one, other = read_certificates(held)[0], read_certificates(offered)[0]
     except Invalid:
         return False
-    return one.subject == other.subject and _spki(one.public_key()) == _spki(other.public_key())
+    same = one.subject == other.subject and _spki(one.public_key()) == _spki(other.public_key())
+    return same and other.not_valid_after_utc > one.not_valid_after_utc
 
 
 def read_certificates(pem: bytes) -> list[x509.Certificate]:

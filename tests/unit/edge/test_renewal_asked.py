@@ -155,3 +155,14 @@ def test_another_authority_is_not_taken(bench: Bench, tmp_path: Path) -> None:
     bench.answer(CERTIFICATE, certificate=signed, ca=authority_pem(tmp_path / "other").decode())
     assert (bench.folder / AUTHORITY).read_bytes() == former
     assert (bench.folder / "tls.crt").read_text() == signed
+
+
+def test_a_former_authority_is_not_taken_back(bench: Bench) -> None:
+    """Central was restored from a backup from before its authority was renewed."""
+    former = authority_pem(bench.authority)
+    renewed = renewed_authority(bench.authority, bench.clock.now_us())
+    (bench.folder / AUTHORITY).write_bytes(renewed)
+    signed = bench.sign(bench.look(CERTIFICATE, "csr"))
+    bench.answer(CERTIFICATE, certificate=signed, ca=former.decode())
+    assert (bench.folder / AUTHORITY).read_bytes() == renewed
+    assert (bench.folder / "tls.crt").read_text() == signed
