@@ -19,18 +19,15 @@ from fnmatch import fnmatchcase
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
 from argon2 import PasswordHasher
-from sqlalchemy.engine import Engine
-from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.util import LRUCache
 
 from simulators.processes import end_in_order
 from tests.rigs import browser, examples
 from tests.rigs.postgres import PostgresServer
+from tests.rigs.statements import compiled_once
 from tests.rigs.stores import on_postgres
 
 examples.register()
@@ -243,19 +240,5 @@ def own_logging() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def statements_compiled_once() -> Iterator[None]:
-    """SQLAlchemy compiles a statement for each engine anew, and each test's store has engines of its own.
-
-    What it compiles depends on the kind of database and driver alone: all engines of a kind share it here.
-    """
-    compiled: LRUCache[object, object] = LRUCache(5000)
-    make = Engine.__init__
-
-    def make_sharing(engine: Engine, *args: Any, **options: Any) -> None:
-        make(engine, *args, **options)
-        engine._compiled_cache = compiled
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "__init__", make_sharing)
-        patch.setattr(DefaultDialect, "__eq__", lambda one, other: type(one) is type(other))
-        patch.setattr(DefaultDialect, "__hash__", lambda one: hash(type(one)))
+    with compiled_once():
         yield

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import structlog
 
 from records.clock import SystemClock
+from tests.rigs.statements import compiled_once
 from tests.sim.world import STEPS, Told, run
 
 
@@ -18,6 +19,7 @@ def _quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
+@compiled_once()
 def main() -> int:
     """0: nothing was wrong; 1: the seeds that failed are named."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)

@@ -7,10 +7,8 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.util import LRUCache
+from sqlalchemy import Connection
 
 from central.facts import Facts, Origin
 from central.ingest import Ingest
@@ -26,20 +24,6 @@ from tests.sim.bus import Bus, Given, Publish
 from tests.sim.edge import cycle_fact
 
 ORIGIN = Origin("suzhou", "Asia/Shanghai", "test", "sha256:1")
-
-
-_FIRST = create_engine("sqlite://")
-with _FIRST.connect() as _:
-    pass  # the dialect asks its first connection what this SQLite can
-_STATEMENTS: LRUCache[Any, Any] = LRUCache(1000)
-
-
-def engine(_url: str, *, creator: Callable[[], Any], poolclass: Any, **settings: Any) -> Engine:
-    """``create_engine`` for one of very many openings: a statement that another one has compiled is known here."""
-    if "pool_reset_on_return" in settings:
-        settings["reset_on_return"] = settings.pop("pool_reset_on_return")
-    pool = poolclass(creator, dialect=_FIRST.dialect, **settings)
-    return Engine(pool, _FIRST.dialect, _FIRST.url, execution_options={"compiled_cache": _STATEMENTS})
 
 
 @cache

@@ -15,15 +15,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from unittest.mock import patch
 
-from central.store import lite
 from records.keys import Identity, SigningKey
 from records.wire import CENTRAL
 from simulators.noise import uniform
 from tests.rigs.outboxes import make_identity
 from tests.sim.bus import Bus
-from tests.sim.centre import Centre, engine, expected
+from tests.sim.centre import Centre, expected
 from tests.sim.edge import Edge
 
 STEPS = 80
@@ -312,10 +310,7 @@ def run(seed: int, steps: int = STEPS) -> Told:
     """Live one seed's story, heal, compare."""
     told = Told(seed)
     base = MEMORY if MEMORY.is_dir() else None
-    with (
-        tempfile.TemporaryDirectory(prefix="lotkeeper-sim-", dir=base) as folder,
-        patch.object(lite, "create_engine", engine),
-    ):
+    with tempfile.TemporaryDirectory(prefix="lotkeeper-sim-", dir=base) as folder:
         world = World(Path(folder), seed, told)
         world.live(steps)
         world.heal()
