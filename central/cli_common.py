@@ -31,6 +31,7 @@ __all__ = [
     "PasswordStdin",
     "Reason",
     "administer",
+    "broker_words",
     "load_settings",
     "me",
     "moment",
@@ -144,3 +145,14 @@ def say(json: bool, answer: JsonValue, text: str) -> None:
         print_json(answer)
     else:
         typer.echo(text)
+
+
+def broker_words(broker: JsonValue) -> list[str]:
+    """What is left to do at the broker, for a person."""
+    if not isinstance(broker, dict):
+        return []
+    if broker["error"] is not None:
+        return [f"NOT DONE: {broker['error']}"]
+    return [
+        f"the broker's lists are in {broker['folder']}: let mosquitto read them again (systemctl reload mosquitto)"
+    ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import JsonValue
 
-from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, me, say
+from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, broker_words, me, say
 from central.requests import AgentCertificate, AgentRegister, AgentRevoke, BrokerLists
 from central.settings import CentralSettings, load_settings
 from records.clock import SystemClock
@@ -270,17 +270,6 @@ def _revoke(loaded: Loaded[CentralSettings], agent: str, reason: str, json: bool
 
 def _broker(told: JsonValue) -> JsonValue:
     return told.get("broker") if isinstance(told, dict) else None
-
-
-def broker_words(broker: JsonValue) -> list[str]:
-    """What is left to do at the broker, for a person."""
-    if not isinstance(broker, dict):
-        return []
-    if broker["error"] is not None:
-        return [f"NOT DONE: {broker['error']}"]
-    return [
-        f"the broker's lists are in {broker['folder']}: let mosquitto read them again (systemctl reload mosquitto)"
-    ]
 
 
 def _tell(what: str) -> None:

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, me, say
-from central.cli_enrol import broker_words
+from central.cli_common import DEFAULT_CONFIG, Config, Json, administer, broker_words, me, say
 from central.requests import AuthorityRenew, KeysRoll
 from central.settings import load_settings
 from records.clock import SystemClock, iso_z
