@@ -51,14 +51,11 @@ Refusal = Literal["not-a-frame", "unknown-agent", "signature", "topic", "request
 
 class NotTaken(Exception):
     """Why a request is not taken: a reason of ``central.quarantine`` and what was wrong. ``known``: the same
-    stands there of requests before it, and this one is only counted. ``trouble``: the detail for any language.
+    stands there of requests before it, and this one is only counted.
     """
 
-    def __init__(
-        self, reason: Refusal, detail: str, trouble: Trouble | None = None, *, known: bool = False
-    ) -> None:
-        super().__init__(detail)
-        self.trouble = trouble
+    def __init__(self, reason: Refusal, detail: str | Trouble, *, known: bool = False) -> None:
+        super().__init__(str(detail))
         self.reason = reason
         self.detail = detail
         self.known = known
@@ -117,16 +114,15 @@ class AgentRequests:
             enrolled = {each.id: each.partition for each in agents.all_agents(connection)}
             ring = KeyRing(agents.keys(connection))
         if agent not in enrolled:
-            stranger = Trouble.of("agent-not-enrolled", agent=agent)
-            raise NotTaken("unknown-agent", str(stranger), stranger)
+            raise NotTaken("unknown-agent", Trouble.of("agent-not-enrolled", agent=agent))
         if enrolled[agent] != partition:
             raise NotTaken("topic", f"{agent} was enrolled in partition {enrolled[agent]}, not {partition}")
         try:
             request = unsign(Request, payload, ring, agent, at_us=self._clock.now_us())
         except Damaged as error:
-            raise NotTaken("signature", error.message, error.trouble) from error
+            raise NotTaken("signature", error.trouble or error.message) from error
         except Invalid as error:
-            raise NotTaken("not-a-frame", error.message, error.trouble) from error
+            raise NotTaken("not-a-frame", error.trouble or error.message) from error
         if request.agent != agent:
             raise NotTaken("topic", f"the request is of {request.agent[:100]}")
         told, key = request.content, signed_by(payload)
@@ -142,9 +138,8 @@ class AgentRequests:
             return refused
         now_us, reason = self._clock.now_us(), refused.reason
         times = self._store.write(lambda c: asked.count_unproven(c, agent, reason, now_us, REST_US))
-        told = f" ({times} requests in its name were refused so by now)" if times > 1 else ""
-        trouble = None if told else refused.trouble
-        return NotTaken(reason, f"{refused.detail}{told}", trouble, known=not _is_power_of_two(times))
+        told = f"{refused.detail} ({times} requests in its name were refused so by now)"
+        return NotTaken(reason, told if times > 1 else refused.detail, known=not _is_power_of_two(times))
 
     def _note(self, connection: Connection, request: Request, payload: bytes) -> bool | NotTaken:
         """Whether it is new, or why it is not taken; a refusal is remembered, too."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from central import succession
-from central.quarantine import Quarantine
+from central.quarantine import Detail, Quarantine
 from central.store import again, awaited, chains, envelopes, intake, standing, telemetry
 from central.store.engine import Connection
 from central.store.intake import Conflict
@@ -21,7 +21,6 @@ from central.store.telemetry import Span
 from central.stored import StoredFact
 from records.clock import Clock
 from records.model import Fact
-from records.trouble import Trouble
 from records.wire import Envelope, Frame, Head, Watermark
 
 Result = Literal["committed", "nothing-new", "hole", "conflict", "quarantined", "head", "request", "ignored"]
@@ -60,7 +59,7 @@ class Item:
 
     envelope: Envelope
     fact: Fact | None
-    poison: str | Trouble | None = None
+    poison: Detail | None = None
     span: Span | None = None
 
 

@@ -21,7 +21,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
 
 from central.agent_requests import AgentRequests, Handler, NotTaken
 from central.ahead import Ahead
@@ -29,7 +28,7 @@ from central.believed import Believed, Keys
 from central.committing import Checked, Committing, Item, Outcome
 from central.facts import Facts
 from central.gathering import Batch, Gathering
-from central.quarantine import Quarantine, Reason
+from central.quarantine import Detail, Quarantine, Reason
 from central.store import index
 from central.store.engine import Connection, Store
 from central.telemetry import span_of
@@ -103,15 +102,8 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """``trouble``: the detail for any language."""
-
     reason: Reason
-    detail: str
-    trouble: Trouble | None = None
-
-    @classmethod
-    def of(cls, reason: Reason, trouble: Trouble) -> Self:
-        return cls(reason, str(trouble), trouble)
+    detail: Detail
 
 
 class Ingest:
@@ -181,7 +173,7 @@ class Ingest:
             case ["ack" | "down", *_]:
                 outcome = Outcome("ignored", detail="central's own word, which some brokers send back")
             case _:
-                outcome = self._refused(topic, None, _Refusal.of("topic", Trouble.of("no-such-topic")), payload)
+                outcome = self._refused(topic, None, _Refusal("topic", Trouble.of("no-such-topic")), payload)
         return Taking(self, outcome)
 
     def send(self) -> None:
@@ -218,7 +210,7 @@ class Ingest:
     # -- frames ----------------------------------------------------------------------------------------
 
     def _refused(self, topic: str, agent: str | None, why: _Refusal, payload: bytes) -> Outcome:
-        facts = self.quarantine.refuse(topic, agent, why.reason, why.detail, payload, why.trouble)
+        facts = self.quarantine.refuse(topic, agent, why.reason, why.detail, payload)
         return Outcome("quarantined", agent, None, facts, f"{why.reason}: {why.detail}")
 
     def _take_frame(
@@ -261,21 +253,21 @@ class Ingest:
     ) -> Frame | _Refusal:
         """``stream`` None: of whatever stream."""
         if agent not in keys.owners:
-            return _Refusal.of("unknown-agent", Trouble.of("agent-not-enrolled", agent=agent))
+            return _Refusal("unknown-agent", Trouble.of("agent-not-enrolled", agent=agent))
         try:
             frame = decode_frame(payload, keys.ring, at_us=None if by_any_key else self._clock.now_us())
         except Damaged as error:
-            return _Refusal("signature", error.message, error.trouble)
+            return _Refusal("signature", error.trouble or error.message)
         except Invalid as error:
-            return _Refusal("not-a-frame", str(error), error.trouble)
+            return _Refusal("not-a-frame", error.trouble or str(error))
         except (ValueError, OverflowError) as error:  # numbers that no chain field can hold
             return _Refusal("not-a-frame", str(error))
         if frame.agent != agent or frame.stream not in ((stream,) if stream else STREAMS):
             named = Trouble.of("frame-of-another", agent=frame.agent, stream=frame.stream)
-            return _Refusal.of("topic", named)
+            return _Refusal("topic", named)
         start = chain.first_hash(frame.agent, frame.epoch, frame.stream)
         if not _EPOCH.fullmatch(frame.epoch) or (frame.first == 1 and frame.previous != start):
-            return _Refusal.of("not-a-frame", Trouble.of("epoch-begins-otherwise"))
+            return _Refusal("not-a-frame", Trouble.of("epoch-begins-otherwise"))
         return frame
 
     # -- requests --------------------------------------------------------------------------------------
@@ -285,8 +277,8 @@ class Ingest:
             new = self._asked.take(partition, agent, payload)
         except NotTaken as refused:
             if refused.known:
-                return Outcome("ignored", agent, detail=refused.detail)
-            return self._refused(topic, agent, _Refusal(refused.reason, refused.detail, refused.trouble), payload)
+                return Outcome("ignored", agent, detail=str(refused.detail))
+            return self._refused(topic, agent, _Refusal(refused.reason, refused.detail), payload)
         return Outcome("request", agent) if new else Outcome("ignored", agent, detail="asked already")
 
     # -- state topics ----------------------------------------------------------------------------------
@@ -306,7 +298,7 @@ class Ingest:
         try:
             self.workers.take(topic, payload)
         except (Invalid, Damaged) as error:
-            return self._refused(topic, None, _Refusal("topic", error.message, error.trouble), payload)
+            return self._refused(topic, None, _Refusal("topic", error.trouble or error.message), payload)
         return Outcome("ignored", detail="how a worker does")
 
     def _take_head(self, topic: str, agent: str, payload: bytes, *, by_any_key: bool = False) -> Outcome:
@@ -314,14 +306,14 @@ class Ingest:
         now_us = self._clock.now_us()
         if agent not in keys.owners:
             stranger = Trouble.of("agent-not-enrolled", agent=agent)
-            return self._refused(topic, agent, _Refusal.of("unknown-agent", stranger), payload)
+            return self._refused(topic, agent, _Refusal("unknown-agent", stranger), payload)
         try:
             head = unsign(Head, payload, keys.ring, agent, at_us=None if by_any_key else now_us)
         except (Invalid, Damaged) as error:
-            return self._refused(topic, agent, _Refusal("head", error.message, error.trouble), payload)
+            return self._refused(topic, agent, _Refusal("head", error.trouble or error.message), payload)
         if head.agent != agent or head.stream not in STREAMS or not _plausible(head):
             named = Trouble.of("head-of-another", agent=head.agent, stream=head.stream)
-            return self._refused(topic, agent, _Refusal.of("head", named), payload)
+            return self._refused(topic, agent, _Refusal("head", named), payload)
         return self._store.write(lambda c: self._committing.keep_head(c, head, payload, now_us))
 
 

@@ -42,6 +42,9 @@ LIMIT_EACH = 1_000
 LIMIT_OF_RECORD = 10
 """Most conflicts about one record: one that comes with ever other contents leaves room for all others."""
 
+Detail = str | Trouble
+"""What was wrong: in English only, or for any language."""
+
 KEPT_BYTES = 64 * 1024
 """How much of one payload is kept."""
 
@@ -75,16 +78,13 @@ class Quarantine:
         topic: str,
         agent: str | None,
         reason: Reason,
-        detail: str,
+        detail: Detail,
         payload: bytes,
-        trouble: Trouble | None = None,
     ) -> tuple[StoredFact, ...]:
-        """Keep a payload of which nothing is taken; the fact that says so, unless it was said before. ``trouble``:
-        the detail for any language.
-        """
+        """Keep a payload of which nothing is taken; the fact that says so, unless it was said before."""
 
         def job(connection: Connection) -> tuple[StoredFact, ...]:
-            row = self._row(topic, agent, reason, detail, payload, None, trouble)
+            row = self._row(topic, agent, reason, detail, payload, None)
             if intake.quarantine_known(connection, row.topic, row.digest, row.reason):
                 return ()
             return self._keep(connection, row)
@@ -97,13 +97,12 @@ class Quarantine:
         topic: str,
         item: Envelope,
         body: bytes,
-        detail: str | Trouble,
+        detail: Detail,
         cursor: int,
     ) -> tuple[StoredFact, ...]:
         """Keep a committed record's body that nobody can read, within the job that commits it."""
         place = f"{topic}#{item.epoch}/{item.seq}"
-        trouble = detail if isinstance(detail, Trouble) else None
-        row = self._row(place, item.agent, "body", str(detail), body, cursor, trouble)
+        row = self._row(place, item.agent, "body", detail, body, cursor)
         return self._keep(connection, row, item.epoch, item.seq)
 
     def _keep(
@@ -173,23 +172,23 @@ class Quarantine:
         topic: str,
         agent: str | None,
         reason: Reason,
-        detail: str,
+        detail: Detail,
         payload: bytes,
         cursor: int | None,
-        trouble: Trouble | None = None,
     ) -> Quarantined:
+        text = str(detail)
         return Quarantined(
             0,
             topic.encode(errors="ignore")[:KEPT_TOPIC].decode(errors="ignore"),
             None if agent is None else agent[:100],
             reason,
-            detail[:KEPT_DETAIL],
+            text[:KEPT_DETAIL],
             hashlib.sha256(payload).hexdigest(),
             len(payload),
             payload[:KEPT_BYTES],
             cursor,
             self._clock.now_us(),
-            None if trouble is None or len(detail) > KEPT_DETAIL else trouble.to_json(),
+            detail.to_json() if isinstance(detail, Trouble) and len(text) <= KEPT_DETAIL else None,
         )
 
 
