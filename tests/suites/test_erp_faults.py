@@ -241,7 +241,7 @@ def test_a_database_that_keeps_nothing_is_no_refusal_of_the_erp(
             admin.execute("ALTER SYSTEM RESET fsync")
             admin.execute("SELECT pg_reload_conf()")
         until(lambda: admin.execute("SHOW fsync").fetchone() == ("on",))
-        until(lambda: plant.rig.store.write(lambda _: True))
+        until(lambda: stored(plant))
         (posted,) = plant.orders.post_ready(plant.confirmation)
         assert (posted.state, posted.differences) == ("posted", ())
         assert plant.erp.doubles(posted.confirmation) == []
