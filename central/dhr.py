@@ -23,7 +23,6 @@ from central.domain import (
     DeviceHistoryRecord,
     DhrState,
     Evidence,
-    Fate,
     Finding,
     Link,
     MaterialLine,
@@ -300,9 +299,3 @@ def _certificate_content(lot: _Lot) -> JsonValue:
 def changes(shown: Mapping[str, JsonValue], present: Mapping[str, JsonValue]) -> list[str]:
     """The parts of the content that differ, by name: what to look at again."""
     return sorted(name for name in {*shown, *present} if shown.get(name) != present.get(name))
-
-
-def good_units(parts: Iterable[Assessment]) -> tuple[Piece, ...]:
-    """Good pieces by serial."""
-    good = [p for part in parts for p in part.pieces if p.fate is Fate.GOOD]
-    return tuple(sorted(good, key=lambda piece: piece.name))

@@ -205,8 +205,3 @@ def accept_certificate(folder: Path, certificate: bytes, ca: bytes | None, now_u
     install(folder, certificate, ca, now_us, identity.file.agent)
     write_identity(folder, replace(identity.file, authority="plant"))
     return Identity.open(folder)
-
-
-def waits_for_certificate(folder: Path) -> bool:
-    """Whether a request of this folder has not been answered with a certificate."""
-    return (folder / REQUEST).exists()

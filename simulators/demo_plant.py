@@ -118,12 +118,6 @@ class DemoPlant:
         if self._broker is not None:
             self._broker.restart()
 
-    def stop_line(self) -> None:
-        """End agents and plant in good order; central, ERP and broker go on."""
-        for child in self._agents.values():
-            self.processes.stop(child)
-        self._agents.clear()
-
     def stop(self) -> None:
         """End everything that was started, whatever one of them raises."""
         with ExitStack() as ending:

@@ -196,12 +196,6 @@ class Book:
             )
             self._keep(replace(self._content, orders=orders))
 
-    def restock(self, number: str, quantity: Decimal) -> None:
-        """Correct the stock of a lot."""
-        with self._lock:
-            lots = tuple(replace(o, quantity=quantity) if o.number == number else o for o in self._content.lots)
-            self._keep(replace(self._content, lots=lots))
-
     def book(self, key: str, order_id: str, booking: Booking) -> bool:
         """Book a report once: True when it is new, False when this key has booked the same before.
 

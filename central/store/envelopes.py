@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Row, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from central.store import chart_intake, index
 from central.store.bulk import Insert
@@ -13,7 +12,6 @@ from central.store.index import About
 from central.store.packed import pack, unpack
 from central.store.rows import whole
 from central.store.schema import body, envelope, frame, telemetry_body, tombstone
-from records.errors import StorageFailed
 from records.model import Fact
 from records.wire import Envelope, Frame, Tombstone
 
@@ -76,14 +74,6 @@ def add(
     index.add(connection, cursors, items, about)
     chart_intake.take(connection, items)
     return cursors
-
-
-def inserted_id(result: CursorResult[Any]) -> int:
-    """The number that the database gave to the row that was just inserted."""
-    key = result.inserted_primary_key
-    if key is None:
-        raise StorageFailed("the database gave no row number")
-    return int(key[0])
 
 
 def add_frames(connection: Connection, items: Iterable[Frame], received_us: int) -> None:
